@@ -1,0 +1,24 @@
+"""Typed configs and the registry that names them."""
+
+from configs.base import Config
+from configs.models import (
+    INFERENCE_FIELDS,
+    ModelConfig,
+    get_model_config,
+    list_models,
+    model_name,
+    register_model,
+)
+from configs.registry import Registry, suggest
+
+__all__ = [
+    "INFERENCE_FIELDS",
+    "Config",
+    "ModelConfig",
+    "Registry",
+    "get_model_config",
+    "list_models",
+    "model_name",
+    "register_model",
+    "suggest",
+]

@@ -1,0 +1,13 @@
+"""Configs of all models. Importing this package registers them."""
+
+from configs.models import aot, deaot  # noqa: F401 - registration
+from configs.models.base import (
+    INFERENCE_FIELDS,
+    ModelConfig,
+    get_model_config,
+    list_models,
+    model_name,
+    register_model,
+)
+
+__all__ = ["INFERENCE_FIELDS", "ModelConfig", "get_model_config", "list_models", "model_name", "register_model"]

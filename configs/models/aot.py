@@ -1,0 +1,103 @@
+"""AOT: Associating Objects with Transformers (Yang et al., NeurIPS 2021)."""
+
+from __future__ import annotations
+
+from configs.models.base import ModelConfig, register_model
+
+
+class IdentityModel(ModelConfig):
+    """Fields that AOT and the families after it share; the defaults are those of the Tiny models."""
+
+    encoder: str = "mobilenetv2"
+    encoder_weights: str = "mobilenet_v2-b0353104.pth"
+    """File name of the ImageNet weights from which training starts."""
+    freeze_bn: bool = True
+    """Batch norms of the encoder have fixed statistics and weights."""
+    freeze_at: int = 2
+    """How many stages of the encoder (1 is the stem) training leaves as they are."""
+    freeze_backbone: bool = False
+    align_corners: bool = True
+    """How maps are resized; also fixes the network's input sizes: 16k + 1 with, 16k without."""
+    embed_dim: int = 256
+    max_objects: int = 10
+    """Identities of one bank; more objects are further groups on the batch axis."""
+    num_layers: int = 1
+    self_heads: int = 8
+    attention_heads: int = 8
+    window: int = 15
+    """Side of the local window of short-term attention, in positions at stride 16."""
+    drop_path: float = 0.1
+    encoder_drop_path: float = 0.3
+    """Largest drop-path rate of encoders that have it (Swin)."""
+    decoder_uses_all_layers: bool = True
+    """The decoder sees the projected feature and every layer's output, else the last output alone."""
+    train_long_term_gap: int = 9999
+    train_augmentation: str = "v1"
+
+    max_short_edge_multi_scale = 624
+    max_long_edge = 1040
+    long_term_gap = 9999
+
+
+class AOT(IdentityModel):
+    """Fields of the AOT family; the defaults are those of AOT-Tiny."""
+
+    ffn_dim: int = 1024
+
+
+@register_model("aott")
+class AOTT(AOT):
+    pass
+
+
+@register_model("aots")
+class AOTS(AOT):
+    num_layers = 2
+
+
+@register_model("aotb")
+class AOTB(AOT):
+    num_layers = 3
+
+
+@register_model("aotl")
+class AOTL(AOTB):
+    long_term_gap = 5
+    train_long_term_gap = 2
+
+
+@register_model("r50_aotl")
+class R50AOTL(AOTL):
+    encoder = "resnet50"
+    encoder_weights = "resnet50-0676ba61.pth"
+
+
+@register_model("r101_aotl")
+class R101AOTL(AOTL):
+    encoder = "resnet101"
+    encoder_weights = "resnet101-63fe2227.pth"
+
+
+@register_model("rs50_aotl")
+class RS50AOTL(AOTL):
+    encoder = "resnest50"
+    encoder_weights = "resnest50-528c19ca.pth"
+
+
+@register_model("rs101_aotl")
+class RS101AOTL(AOTL):
+    encoder = "resnest101"
+    encoder_weights = "resnest101-22405ba7.pth"
+
+
+@register_model("swinb_aotl")
+class SwinBAOTL(AOTL):
+    encoder = "swin_base"
+    encoder_weights = "swin_base_patch4_window7_224_22k.pth"
+    align_corners = False
+
+
+@register_model("mobilenetv3_aott")
+class MobileNetV3AOTT(AOTT):
+    encoder = "mobilenetv3"
+    encoder_weights = "mobilenet_v3_large-8738ca79.pth"

@@ -1,0 +1,52 @@
+"""DeAOT: Decoupling Features in Hierarchical Propagation (Yang and Yang, NeurIPS 2022)."""
+
+from __future__ import annotations
+
+from configs.models.aot import IdentityModel
+from configs.models.base import register_model
+
+
+class DeAOT(IdentityModel):
+    """Fields of the DeAOT family; the defaults are those of DeAOT-Tiny."""
+
+    expansion: int = 2
+    """Values and gates of each branch are this many times as wide as the embedding; queries and keys half as wide."""
+
+    self_heads = 1
+    attention_heads = 1
+    decoder_uses_all_layers = False
+    train_augmentation = "v2"
+
+
+@register_model("deaott")
+class DeAOTT(DeAOT):
+    pass
+
+
+@register_model("deaots")
+class DeAOTS(DeAOT):
+    num_layers = 2
+
+
+@register_model("deaotb")
+class DeAOTB(DeAOT):
+    num_layers = 3
+
+
+@register_model("deaotl")
+class DeAOTL(DeAOTB):
+    long_term_gap = 5
+    train_long_term_gap = 2
+
+
+@register_model("r50_deaotl")
+class R50DeAOTL(DeAOTL):
+    encoder = "resnet50"
+    encoder_weights = "resnet50-0676ba61.pth"
+
+
+@register_model("swinb_deaotl")
+class SwinBDeAOTL(DeAOTL):
+    encoder = "swin_base"
+    encoder_weights = "swin_base_patch4_window7_224_22k.pth"
+    align_corners = False

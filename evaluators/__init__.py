@@ -1,0 +1,5 @@
+"""Running trained networks over videos."""
+
+from evaluators.segmenter import VideoSegmenter
+
+__all__ = ["VideoSegmenter"]

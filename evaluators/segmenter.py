@@ -1,0 +1,237 @@
+"""The one pipeline for a person's frames: uint8 RGB in, the user's own object ids in and out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, overload
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from configs import INFERENCE_FIELDS, ModelConfig, suggest
+from dataloaders.transforms import input_size, prepare_image
+from networks.engines import Engine, average
+
+AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+MAX_ID = 65535
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """One of the views that test-time augmentation averages."""
+
+    scale: float
+    flip: bool
+
+
+class VideoSegmenter:
+    """Segments a video frame by frame, given the masks of its objects where they appear.
+
+    ::
+
+        segmenter = VideoSegmenter(build_model("r50_deaotl", checkpoint="R50_DeAOTL_PRE_YTB_DAV.pth"))
+        ids = segmenter.step(first_frame, mask=first_mask)
+        for frame in frames:
+            ids = segmenter.step(frame)
+
+    Args:
+        model: what ``networks.build_model`` gives.
+        scales: test scales; probabilities are averaged over them.
+        flip: average over horizontally flipped copies, too.
+        amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
+        **options: fields of ``ModelConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``, ``long_term_gap``,
+            ``short_term_skip``, ``max_memory_frames``, ...); None or absent: what the model's config says.
+
+    Raises:
+        ValueError: an option that doesn't exist (near names are listed) or a value out of range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        amp: Literal["fp16", "bf16"] | None = None,
+        **options: object,
+    ) -> None:
+        for name in options:
+            if name not in INFERENCE_FIELDS:
+                known = [*INFERENCE_FIELDS, "scales", "flip", "amp"]
+                raise ValueError(f"VideoSegmenter has no option {name!r}: {suggest(name, known)}")
+        if amp is not None and amp not in AMP_TYPES:
+            raise ValueError(f"amp is 'fp16', 'bf16' or None, got {amp!r}")
+        scales = tuple(scales)
+        if not scales or any(not s > 0 for s in scales):
+            raise ValueError(f"scales are one or more positive numbers, got {scales}")
+        config: ModelConfig = model.config.override(**{k: v for k, v in options.items() if v is not None})  # type: ignore[union-attr,operator]
+        if len(scales) > 1 and config.max_short_edge is None:
+            config = config.override(max_short_edge=config.max_short_edge_multi_scale)
+        self.model = model
+        self.config = config
+        self.amp = amp
+        self.augmentations = [Augmentation(s, f) for s in scales for f in ((False, True) if flip else (False,))]
+        self._engines: list[Engine] = [model.new_engine(config) for _ in self.augmentations]  # type: ignore[operator]
+        self._size: tuple[int, int] | None = None
+
+    @property
+    def object_ids(self) -> list[int]:
+        """The objects' ids, in the order in which they were added; ascending within one mask."""
+        return self._engines[0].object_ids
+
+    @property
+    def memory_frames(self) -> int:
+        """Frames in the long-term memory."""
+        return self._engines[0].memory_frames
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes allocated for the long-term memories of all augmentations."""
+        return sum(engine.memory_bytes for engine in self._engines)
+
+    def reset(self) -> None:
+        """Forget the video: the next frame is the first of another one."""
+        for engine in self._engines:
+            engine.reset()
+        self._size = None
+
+    def delete_objects(self, ids: Iterable[int]) -> None:
+        """Forget objects: their pixels go to others or to the background from the next frame on.
+
+        Raises:
+            ValueError: an id that isn't there.
+        """
+        ids = list(ids)
+        for engine in self._engines:
+            engine.delete_objects(ids)
+
+    @overload
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: Literal[False] = False
+    ) -> np.ndarray: ...
+    @overload
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: Literal[True]
+    ) -> tuple[np.ndarray, Tensor]: ...
+
+    @torch.inference_mode()
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, Tensor]:
+        """Segment the next frame.
+
+        Args:
+            frame: H x W x 3 uint8 RGB, of the same size throughout a video.
+            mask: H x W integers, the ids of objects where the user gives them (1 to 65535). Pixels that aren't 0 win
+                over the prediction, and new ids are objects from here on.
+            return_probs: give probabilities, too.
+
+        Returns:
+            ids, H x W uint8, or uint16 where an id is above 255; 0 is the background. With ``return_probs`` also
+            probabilities, (objects + 1) x H x W float32, row 0 the background, then ``object_ids``; 0 and 1 where the
+            mask was given.
+
+        Raises:
+            ValueError: frame or mask of a wrong shape, type or size, or ids out of range; nothing is remembered then.
+        """
+        self._check_frame(frame)
+        given = None if mask is None else self._check_mask(mask, frame)
+        self._size = (frame.shape[0], frame.shape[1])
+        device = next(self.model.parameters()).device
+        given = None if given is None else given.to(device)
+        views = self._views(frame, device)
+        steps = []
+        with self._precision(device):
+            for engine, view, image in zip(self._engines, self.augmentations, views, strict=True):
+                own = given.flip(1) if given is not None and view.flip else given
+                steps.append(engine.step(image, self._size, own))
+        predictions = [s.prediction for s in steps if s.prediction is not None]
+        flipped = [view.flip for view in self.augmentations]
+        slots_HW = steps[0].slots_HW
+        probs = average(predictions, flipped) if predictions and return_probs else None
+        if len(predictions) > 1:
+            if probs is not None:
+                best = probs.argmax(0)
+            else:
+                best = torch.cat([average(predictions, flipped, r).argmax(0) for r in predictions[0].bands()])
+            best = torch.tensor([0, *predictions[0].slots], dtype=torch.int32, device=device)[best]
+            slots_HW = best if given is None else torch.where(given > 0, slots_HW, best)
+        ids = self._to_ids(slots_HW)
+        if not return_probs:
+            return ids
+        return ids, self._with_given(probs, slots_HW, given)
+
+    def _views(self, frame: np.ndarray, device: torch.device) -> list[Tensor]:
+        """The network's inputs, [1, 3, h, w] for each augmentation."""
+        views: list[Tensor] = []
+        for view in self.augmentations:
+            if view.flip:  # its unflipped twin stands before it
+                views.append(views[-1].flip(3))
+                continue
+            size = input_size(
+                *frame.shape[:2],
+                scale=view.scale,
+                short_edge=self.config.short_edge,
+                max_short_edge=self.config.max_short_edge,
+                max_long_edge=self.config.max_long_edge,
+                align_corners=self.config.align_corners,  # type: ignore[attr-defined]
+            )
+            views.append(prepare_image(frame, size)[None].to(device))
+        return views
+
+    def _precision(self, device: torch.device) -> AbstractContextManager:
+        return torch.autocast(device.type, AMP_TYPES[self.amp]) if self.amp else nullcontext()
+
+    def _to_ids(self, slots_HW: Tensor) -> np.ndarray:
+        """Slots -> the user's ids."""
+        slots, ids = self._engines[0].slots, self.object_ids
+        table = np.zeros(max(slots, default=0) + 1, dtype=np.uint8 if max(ids, default=0) < 256 else np.uint16)
+        table[slots] = ids
+        return table[slots_HW.cpu().numpy()]
+
+    def _with_given(self, probs: Tensor | None, slots_HW: Tensor, given: Tensor | None) -> Tensor:
+        """Probabilities of all objects, certain where the mask was given or where there was nothing to predict."""
+        rows = torch.tensor([0, *self._engines[0].slots], dtype=torch.int32, device=slots_HW.device)
+        if probs is not None and given is None:
+            return probs
+        certain = (slots_HW == rows[:, None, None]).float()
+        if probs is None or given is None:
+            return certain
+        certain[: len(probs)] = torch.where(given > 0, certain[: len(probs)], probs)
+        certain[len(probs) :] *= given > 0
+        return certain
+
+    def _check_frame(self, frame: np.ndarray) -> None:
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            what = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+            raise ValueError(f"a frame is an H x W x 3 uint8 RGB array, got {what}")
+        if self._size is not None and frame.shape[:2] != self._size:
+            raise ValueError(
+                f"the frame has size {frame.shape[0]}x{frame.shape[1]}, the video began with "
+                f"{self._size[0]}x{self._size[1]}; call reset() before another video"
+            )
+        if min(frame.shape[:2]) < 1:
+            raise ValueError(f"the frame is empty: {frame.shape}")
+
+    @staticmethod
+    def _check_mask(mask: np.ndarray, frame: np.ndarray) -> Tensor:
+        mask = np.asarray(mask)
+        if mask.ndim != 2:
+            raise ValueError(
+                f"a mask is an H x W array of object ids, got shape {mask.shape}; "
+                "colours have to be made into ids first (palette PNGs keep them)"
+            )
+        if mask.shape != frame.shape[:2]:
+            raise ValueError(
+                f"the mask has size {mask.shape[0]}x{mask.shape[1]}, the frame {frame.shape[0]}x{frame.shape[1]}; "
+                "they have to be equal"
+            )
+        if not (np.issubdtype(mask.dtype, np.integer) or mask.dtype == bool):
+            raise ValueError(f"a mask holds integer object ids, got {mask.dtype}")
+        low, high = int(mask.min()), int(mask.max())
+        if low < 0 or high > MAX_ID:
+            raise ValueError(f"object ids are 1 to {MAX_ID} (0 is the background), the mask holds {low} to {high}")
+        return torch.from_numpy(mask.astype(np.int32))

@@ -1,0 +1,64 @@
+"""Networks for video object segmentation.
+
+``build_model`` is the way in: a name of the model zoo and a checkpoint give a network that is ready for
+:class:`evaluators.VideoSegmenter`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import torch
+from torch import nn
+
+from configs import get_model_config
+from networks.checkpoints import load_encoder, load_weights, read_checkpoint, save_weights
+from networks.models import build_network
+
+logger = logging.getLogger(__name__)
+
+
+def default_device() -> torch.device:
+    """CUDA where there is one, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def build_model(
+    name: str,
+    checkpoint: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+    *,
+    encoder_checkpoint: str | os.PathLike[str] | None = None,
+    **fields: object,
+) -> nn.Module:
+    """Build a network of the model zoo in evaluation mode.
+
+    Args:
+        name: a registered model, see ``configs.list_models()``.
+        checkpoint: a file that the authors published, or one of the project's own ``.safetensors``. None: the weights
+            are random, which is logged as a warning.
+        device: where the network goes; None takes CUDA, else MPS, else the CPU.
+        encoder_checkpoint: ImageNet weights for the encoder, where there is no checkpoint.
+        **fields: fields of the model's config to change.
+
+    Raises:
+        ValueError: unknown model or field, or a file that isn't a checkpoint of this model.
+        FileNotFoundError: no such file.
+    """
+    config = get_model_config(name, **fields)
+    source = read_checkpoint(checkpoint) if checkpoint is not None else None
+    network = build_network(config)
+    if source is not None:
+        logger.info("%s", load_weights(network, source))
+    elif encoder_checkpoint is not None:
+        logger.warning("%s: all weights but the encoder's are random", name)
+        logger.info("%s", load_encoder(network.encoder, encoder_checkpoint))  # type: ignore[arg-type]
+    else:
+        logger.warning("%s: no checkpoint was given, all weights are random", name)
+    return network.to(default_device() if device is None else device).eval()
+
+
+__all__ = ["build_model", "build_network", "default_device", "load_encoder", "load_weights", "save_weights"]

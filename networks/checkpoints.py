@@ -1,0 +1,262 @@
+"""Checkpoints: reading what the authors published and what the project writes, without running code from files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from configs import ModelConfig, get_model_config, list_models, model_name
+from networks.encoders import Encoder
+
+logger = logging.getLogger(__name__)
+
+COMPUTED = re.compile(r"(^|\.)relative_position_index$")
+"""Tensors that follow from the architecture: a file may leave them out."""
+COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
+"""Counters of batch norms, which fixed ones don't have."""
+
+# what optimiser states of published files hold besides tensors; none of it runs code of the file's choice
+_NUMPY_SCALARS = [
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
+    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
+    np.dtype,
+    *(type(np.dtype(t)) for t in ("float64", "float32", "int64", "int32", "bool")),
+]
+
+
+@dataclass
+class Checkpoint:
+    """Weights out of a file."""
+
+    path: Path
+    state: dict[str, Tensor]
+    kind: str
+    """What the file was: ``"safetensors"`` or ``"torch"``."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What the project writes beside the weights: the model's name and its config."""
+    prefix: str = ""
+    """What was taken off the front of each name."""
+
+
+@dataclass
+class LoadReport:
+    """What became of each tensor of a file."""
+
+    path: Path
+    matched: list[str] = field(default_factory=list)
+    converted: dict[str, str] = field(default_factory=dict)
+    """Name -> what was done to the tensor."""
+    ignored: dict[str, str] = field(default_factory=dict)
+    """Name in the file -> why it isn't used."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Name in the network -> why it may be absent from the file."""
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {len(self.matched)} tensors loaded"
+        for what, entries in (("converted", self.converted), ("ignored", self.ignored), ("not in it", self.absent)):
+            for reason in dict.fromkeys(entries.values()):
+                names = [n for n, r in entries.items() if r == reason]
+                text += f"; {len(names)} {what} ({reason}: {', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
+        return text
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read the weights of a ``.safetensors`` file, or of a ``torch.save`` file under ``state_dict``, ``model`` or bare.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it isn't a checkpoint, is truncated, or holds more than data; the message says which.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint {path} {'is a folder, not a file' if path.is_dir() else 'does not exist'}")
+    with path.open("rb") as f:
+        head = f.read(64)
+    if not head:
+        raise ValueError(f"checkpoint {path} is empty: download it again")
+    if head.lstrip()[:1] == b"<":
+        raise ValueError(f"checkpoint {path} is a web page, not weights: the download gave an error or a login page")
+    if head.startswith(b"version https://git-lfs"):
+        raise ValueError(f"checkpoint {path} is a git-lfs pointer, not weights: run 'git lfs pull'")
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return _read_safetensors(path)
+    return _read_torch(path)
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as f:
+            state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a mapping
+            return Checkpoint(path, state, "safetensors", dict(f.metadata() or {}))
+    except SafetensorError as error:
+        raise ValueError(
+            f"checkpoint {path} is no complete safetensors file ({error}): download or copy it again"
+        ) from error
+
+
+def _read_torch(path: Path) -> Checkpoint:
+    try:
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error)
+        if "GLOBAL" in reason or "Unsupported" in reason:
+            name = re.search(r"GLOBAL (\S+)", reason)
+            what = f" ({name[1]})" if name else ""
+            raise ValueError(
+                f"checkpoint {path} holds objects besides tensors{what}, which can run code and are not read: "
+                "save the bare state_dict again with torch.save"
+            ) from error
+        raise ValueError(f"checkpoint {path} is no PyTorch or safetensors file, or it is damaged") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"checkpoint {path} is truncated or no PyTorch file ({str(error).splitlines()[0][:120]}): "
+            "download or copy it again"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        found = list(content)[:5] if isinstance(content, Mapping) else type(content).__name__
+        raise ValueError(f"checkpoint {path} holds no weights where they are looked for; found {found}")
+    prefix = "module." if all(name.startswith("module.") for name in content) else ""
+    return Checkpoint(path, {k.removeprefix(prefix): v for k, v in content.items()}, "torch", prefix=prefix)
+
+
+def load_weights(network: nn.Module, checkpoint: Checkpoint) -> LoadReport:
+    """Load all weights of a network, strictly.
+
+    Raises:
+        ValueError: tensors are missing, left over, of another shape or not finite. The message names the models
+            that the file fits, where there are any.
+    """
+    report = LoadReport(checkpoint.path)
+    own = network.state_dict()
+    state = dict(checkpoint.state)
+    if checkpoint.prefix:
+        report.converted = dict.fromkeys(state, f"without the prefix {checkpoint.prefix!r}")
+    for name in [n for n in state if COUNTERS.search(n) and n not in own]:
+        del state[name]
+        report.ignored[name] = "counters of batch norms, whose statistics are fixed"
+    for name in [n for n in own if COMPUTED.search(n) and n not in state]:
+        state[name] = own[name]
+        report.absent[name] = "follows from the window's size"
+    _check(network, own, state, checkpoint)
+    _copy(network, state, report)
+    return report
+
+
+def _check(network: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor], checkpoint: Checkpoint) -> None:
+    """Raise a one-line error unless both sides have the same names and shapes and all values are finite."""
+    wrong = []
+    for what, names in (
+        ("missing", [n for n in own if n not in state]),
+        ("unknown", [n for n in state if n not in own]),
+        ("of another shape", [n for n in own if n in state and own[n].shape != state[n].shape]),
+    ):
+        if names:
+            n = names[0]
+            shapes = f" {list(state[n].shape)} for {list(own[n].shape)}" if what == "of another shape" else ""
+            wrong.append(f"{len(names)} tensors are {what} ({n}{shapes}{', ...' if len(names) > 1 else ''})")
+    if wrong:
+        config = getattr(network, "config", None)
+        asked = model_name(config) if isinstance(config, ModelConfig) else type(network).__name__
+        fits = [m for m in models_that_fit(checkpoint.state) if m != asked]
+        hint = f"it fits {' or '.join(fits)}" if fits else f"{len(own)} tensors are expected, it has {len(state)}"
+        said = checkpoint.metadata.get("model")
+        hint = f"it says that it is {said}" if said and said != asked else hint
+        raise ValueError(f"checkpoint {checkpoint.path} is not one of {asked}: {'; '.join(wrong)}; {hint}")
+    for name, x in state.items():
+        if x.is_floating_point() and not x.isfinite().all():
+            raise ValueError(f"checkpoint {checkpoint.path} is damaged: {name} holds values that are not finite")
+
+
+def _copy(network: nn.Module, state: dict[str, Tensor], report: LoadReport) -> None:
+    """Copy tensors of equal names and shapes, noting which changed their type."""
+    own = network.state_dict()
+    for name, x in state.items():
+        if x.dtype != own[name].dtype:
+            report.converted[name] = f"{x.dtype} to {own[name].dtype}".replace("torch.", "")
+        if name not in report.absent:
+            report.matched.append(name)
+    network.load_state_dict(state, strict=True)
+
+
+def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of the registered models that have just these tensors."""
+    from networks.models import build_network
+
+    def shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+        return {k: v.shape for k, v in tensors.items() if not COMPUTED.search(k) and not COUNTERS.search(k)}
+
+    fitting = []
+    for name in list_models():
+        with torch.device("meta"):
+            if shapes(build_network(get_model_config(name)).state_dict()) == shapes(state):
+                fitting.append(name)
+    return fitting
+
+
+def load_encoder(encoder: Encoder, path: str | os.PathLike[str]) -> LoadReport:
+    """Load an encoder's ImageNet weights as torchvision, timm and the Swin authors publish them.
+
+    Raises:
+        FileNotFoundError, ValueError: as for whole networks.
+    """
+    checkpoint = read_checkpoint(path)
+    report = LoadReport(checkpoint.path)
+    own = encoder.state_dict()
+    used = {}
+    for name, x in checkpoint.state.items():
+        if name.startswith(encoder.pretrained_unused):
+            report.ignored[name] = "behind the last map that is used"
+        elif COUNTERS.search(name) and name not in own:
+            report.ignored[name] = "counters of batch norms, whose statistics are fixed"
+        else:
+            used[name] = x
+    used = encoder.convert_pretrained(used)
+    for name in own:
+        if name not in used and name.startswith(encoder.pretrained_absent or ("\0",)):
+            used[name] = own[name]
+            report.absent[name] = "ImageNet networks don't have it, it keeps its initial value"
+        elif name not in used and (COMPUTED.search(name) or COUNTERS.search(name)):
+            used[name] = own[name]
+            report.absent[name] = "follows from the architecture"
+    _check(encoder, own, used, Checkpoint(checkpoint.path, used, checkpoint.kind))
+    _copy(encoder, used, report)
+    return report
+
+
+def save_weights(network: nn.Module, path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> None:
+    """Write a network's weights and config as safetensors, under a temporary name that is renamed at the end.
+
+    Args:
+        network: a network with a config.
+        path: file to write, ``*.safetensors``.
+        dtype: type of floating point tensors in the file; None: as they are.
+    """
+    path = Path(path)
+    config: ModelConfig = network.config  # type: ignore[assignment]
+    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    if dtype is not None:
+        state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(state, temporary, {"model": model_name(config), "config": json.dumps(config.to_dict())})
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"checkpoint {path} could not be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""The FPN decoder of AOT and DeAOT. Names of tensors are those of the published checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvNorm(nn.Module):
+    """Convolution and group norm."""
+
+    def __init__(self, channels: int, out: int, kernel: int, groups: int = 8) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2)
+        self.gn = nn.GroupNorm(groups, out)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return self.gn(self.conv(x_BCHW))
+
+
+class FPNDecoder(nn.Module):
+    """From the transformer's output at stride 16 and the encoder's maps to logits at stride 4.
+
+    Args:
+        channels: width of the input.
+        out: number of logits.
+        shortcuts: widths of the encoder's maps at strides 4, 8 and 16.
+        hidden: width at stride 16; half of it at strides 8 and 4.
+        align_corners: how maps are upsampled.
+    """
+
+    def __init__(
+        self, channels: int, out: int, shortcuts: Sequence[int], hidden: int = 256, align_corners: bool = True
+    ) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.conv_in = ConvNorm(channels, hidden, 1)
+        self.conv_16x = ConvNorm(hidden, hidden, 3)
+        self.conv_8x = ConvNorm(hidden, hidden // 2, 3)
+        self.conv_4x = ConvNorm(hidden // 2, hidden // 2, 3)
+        self.adapter_16x = nn.Conv2d(shortcuts[2], hidden, 1)
+        self.adapter_8x = nn.Conv2d(shortcuts[1], hidden, 1)
+        self.adapter_4x = nn.Conv2d(shortcuts[0], hidden // 2, 1)
+        self.conv_out = nn.Conv2d(hidden // 2, out, 1)
+
+    def forward(self, x_BCHW: Tensor, shortcuts: Sequence[Tensor]) -> Tensor:
+        """``shortcuts`` are the encoder's maps at strides 4, 8, 16; their batch may be 1, which stands for all."""
+        x4, x8, x16 = shortcuts[:3]
+        x = F.relu(self.conv_in(x_BCHW))
+        x = F.relu(self.conv_16x(self.adapter_16x(x16) + x))
+        x = F.relu(self.conv_8x(self.adapter_8x(x8) + self._resize(x, x8)))
+        x = F.relu(self.conv_4x(self.adapter_4x(x4) + self._resize(x, x4)))
+        return self.conv_out(x)
+
+    def _resize(self, x_BCHW: Tensor, like: Tensor) -> Tensor:
+        return F.interpolate(x_BCHW, like.shape[-2:], mode="bilinear", align_corners=self.align_corners)

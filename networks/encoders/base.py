@@ -1,0 +1,55 @@
+"""What every image encoder offers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module):
+    """An image encoder: four maps at strides 4, 8, 16 and 16.
+
+    Names of its tensors are those of the published checkpoints.
+    """
+
+    channels: tuple[int, int, int, int]
+    """Widths of the four maps."""
+
+    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
+        """Normalised RGB of any size -> the four maps."""
+        raise NotImplementedError
+
+    def stages(self) -> list[list[nn.Module]]:
+        """Parts in the order in which training freezes them; the first is the stem."""
+        raise NotImplementedError
+
+    def freeze(self, count: int) -> None:
+        """Make the first ``count`` stages fixed: their parameters get no gradient."""
+        for stage in self.stages()[:count]:
+            for part in stage:
+                part.requires_grad_(False)
+
+    @staticmethod
+    def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring the names of an ImageNet checkpoint into those of this encoder, and leave the classifier out."""
+        return state
+
+    pretrained_unused: tuple[str, ...] = ("classifier.", "fc.", "layer4.")
+    """Beginnings of the ImageNet checkpoint's names that have no counterpart here."""
+    pretrained_absent: tuple[str, ...] = ()
+    """Beginnings of this encoder's names that ImageNet checkpoints don't have: they keep their initial values."""
+
+
+def rename(state: dict[str, Tensor], rules: Iterable[tuple[str, str]]) -> dict[str, Tensor]:
+    """Apply regular expression rules to all names; the first that matches counts."""
+    out = {}
+    for name, tensor in state.items():
+        for pattern, replacement in rules:
+            new, hits = re.subn(pattern, replacement, name)
+            if hits:
+                name = new
+                break
+        out[name] = tensor
+    return out

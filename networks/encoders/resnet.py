@@ -1,0 +1,49 @@
+"""ResNet-50/101 (He et al., CVPR 2016) from torchvision and ResNeSt-50/101 (Zhang et al., 2020) from timm, to stride 16."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import timm
+from torch import Tensor, nn
+from torchvision.models import resnet50, resnet101
+
+from networks.encoders.base import Encoder
+
+
+class ResNet(Encoder):
+    """Stem and layers 1 to 3 of a torchvision or timm ResNet; the last map is given twice.
+
+    Args:
+        build: makes the whole network, given ``norm_layer``.
+    """
+
+    channels = (256, 512, 1024, 1024)
+
+    def __init__(self, build: Callable[..., nn.Module], norm: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        whole = build(norm_layer=lambda width, **_: norm(width))  # timm also says on which device
+        self.conv1 = whole.conv1
+        self.bn1 = whole.bn1
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = whole.layer1
+        self.layer2 = whole.layer2
+        self.layer3 = whole.layer3
+
+    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(image_B3HW))))
+        x4 = self.layer1(x)
+        x8 = self.layer2(x4)
+        x16 = self.layer3(x8)
+        return [x4, x8, x16, x16]
+
+    def stages(self) -> list[list[nn.Module]]:
+        return [[self.conv1, self.bn1], [self.layer1], [self.layer2], [self.layer3]]
+
+
+ResNet50 = partial(ResNet, partial(resnet50, weights=None))
+ResNet101 = partial(ResNet, partial(resnet101, weights=None))
+ResNeSt50 = partial(ResNet, partial(timm.create_model, "resnest50d", pretrained=False))
+ResNeSt101 = partial(ResNet, partial(timm.create_model, "resnest101e", pretrained=False))

@@ -1,0 +1,160 @@
+"""The engine of AOT and of families that propagate identities through layers in the same way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from networks.engines.base import Step
+from networks.engines.objects import ObjectSlots
+from networks.engines.prediction import Prediction
+from networks.memory import EveryNthFrame, FrameBank, MemoryPart
+
+if TYPE_CHECKING:
+    from configs.models.aot import IdentityModel
+    from networks.models.aot import AOT, Features, LayerState
+
+
+class AOTEngine:
+    """Propagates identities from frame to frame (AOT, sections 3 and 4).
+
+    Objects beyond one identity bank are further groups on the batch axis of the same call. Groups that begin at the
+    same frame share a memory bank; a group that begins later has one of its own, since its memory is shorter.
+
+    Args:
+        network: an AOT or DeAOT.
+        config: gap, skip and bound of the memory.
+    """
+
+    def __init__(self, network: AOT, config: IdentityModel) -> None:
+        self.network = network
+        self.config = config
+        self._policy = EveryNthFrame(config.long_term_gap, config.max_memory_frames)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of a new video."""
+        self._objects = ObjectSlots(self.network.config.max_objects)
+        self._banks: list[FrameBank] = []
+        self._short_term: deque[list[MemoryPart]] = deque(maxlen=self.config.short_term_skip)
+        self._frame = 0
+
+    @property
+    def object_ids(self) -> list[int]:
+        """The users' object ids in the order of their slots."""
+        return self._objects.ids
+
+    @property
+    def slots(self) -> list[int]:
+        """The objects' slots, ascending."""
+        return self._objects.slots
+
+    @property
+    def memory_frames(self) -> int:
+        """Number of frames in the long-term memory of the oldest objects."""
+        return len(self._banks[0]) if self._banks else 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes allocated for the long-term memory."""
+        return sum(bank.nbytes for bank in self._banks)
+
+    def step(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Step:
+        """Segment the next frame and remember it; see :class:`~networks.engines.base.Engine`."""
+        given = mask_HW is not None and bool((mask_HW > 0).any())
+        if not given and not self._objects:
+            return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
+        features = self.network.encode_image(image_13HW)
+        prediction = None
+        if self._objects:
+            propagated = self.network.propagate(features, self._read_banks(), self._short_term[0])
+            logits = self.network.decode(propagated, features).float()
+            prediction = Prediction(logits, self.slots, size, self.network.config.align_corners)
+            slots_HW = prediction.argmax()
+        else:
+            slots_HW = torch.zeros(size, dtype=torch.int32, device=image_13HW.device)
+        if given:
+            assert mask_HW is not None
+            self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
+            slots_HW = torch.where(mask_HW > 0, self._objects.to_slots(mask_HW), slots_HW)
+            self._take_reference(features, slots_HW, image_13HW.shape[-2:])
+        else:
+            self._remember(propagated.states, slots_HW, image_13HW.shape[-2:])
+        self._frame += 1
+        return Step(prediction, slots_HW)
+
+    def delete_objects(self, ids: Iterable[int]) -> None:
+        """Forget objects; an id that isn't there is a ``ValueError``.
+
+        A deleted object's slot isn't given again while its group lives, see :class:`ObjectSlots`; a group that is left
+        without objects is dropped with its memory.
+        """
+        before = self._objects.groups
+        stay = self._objects.delete(ids)
+        if not stay:
+            self.reset()
+        elif len(stay) < before:
+            self._keep_groups(stay)
+
+    def _take_reference(self, features: Features, slots_HW: Tensor, input_size: torch.Size) -> None:
+        """Make a frame whose mask was given a further reference of all groups, and the first one of new groups."""
+        ids = self._encode_ids(slots_HW, input_size)
+        memory = self.network.remember(self.network.refer(features, ids).states, ids)
+        known = sum(bank.groups for bank in self._banks)
+        if known < self._objects.groups:
+            self._banks.append(FrameBank(self._policy))
+        self._write(memory, self._banks, reference=True)
+        self._short_term.clear()
+        self._short_term.append(memory)
+
+    def _remember(self, states: Sequence[LayerState], slots_HW: Tensor, input_size: torch.Size) -> None:
+        """Make a predicted frame the newest short-term memory, and a long-term one where its time has come."""
+        memory = self.network.remember(states, self._encode_ids(slots_HW, input_size))
+        self._write(memory, [bank for bank in self._banks if bank.due(self._frame)], reference=False)
+        self._short_term.append(memory)
+
+    def _write(self, memory: Sequence[MemoryPart], banks: Sequence[FrameBank], reference: bool) -> None:
+        """Write each of these banks' share of the groups; a bank that is still empty takes the groups that are left."""
+        total = self._objects.groups
+        first = 0
+        for bank in self._banks:
+            last = first + bank.groups if len(bank) else total
+            if bank in banks:
+                own = [MemoryPart(*(_rows(x, first, last, total) for x in part)) for part in memory]
+                bank.write(own, self._frame, reference)
+            first = last
+
+    def _read_banks(self) -> list[list[MemoryPart]]:
+        """The banks' parts for each layer."""
+        return [list(parts) for parts in zip(*(bank.read() for bank in self._banks), strict=True)]
+
+    def _encode_ids(self, slots_HW: Tensor, input_size: torch.Size) -> Tensor:
+        """Slots at the output size -> identity embedding of each group."""
+        if slots_HW.shape != input_size:
+            slots_HW = F.interpolate(slots_HW[None, None].float(), input_size, mode="nearest")[0, 0].int()
+        return self.network.encode_ids(self._objects.split_groups(slots_HW))
+
+    def _keep_groups(self, stay: Sequence[int]) -> None:
+        """Drop the memory of all groups but these."""
+        first, kept = 0, []
+        total = sum(bank.groups for bank in self._banks)
+        for bank in self._banks:
+            last = first + bank.groups
+            own = [g - first for g in stay if first <= g < last]
+            if own:
+                bank.keep_groups(own)
+                kept.append(bank)
+            first = last
+        self._banks = kept
+        for memory in self._short_term:
+            memory[:] = [MemoryPart(*(x if len(x) == 1 < total else x[list(stay)] for x in part)) for part in memory]
+
+
+def _rows(x_GLC: Tensor, first: int, last: int, total: int) -> Tensor:
+    """Some groups' rows of a tensor that has a row for each group or one for all."""
+    return x_GLC if len(x_GLC) == 1 < total else x_GLC[first:last]

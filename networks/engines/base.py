@@ -1,0 +1,64 @@
+"""What every family's engine offers: the state of one video while it is propagated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from networks.engines.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an engine gives for a frame."""
+
+    prediction: Prediction | None
+    """Probabilities as propagated, before a given mask was laid over them; None while there are no objects."""
+    slots_HW: Tensor
+    """Slot of each pixel at the output size (int32, 0 is the background), with the given mask on top."""
+
+
+class Engine(Protocol):
+    """The state of one video. ``VideoSegmenter``, benchmarks and trainers know engines by this protocol only."""
+
+    @property
+    def object_ids(self) -> list[int]:
+        """The users' object ids in the order of their slots."""
+        ...
+
+    @property
+    def slots(self) -> list[int]:
+        """The objects' slots, ascending."""
+        ...
+
+    @property
+    def memory_frames(self) -> int:
+        """Number of frames in the long-term memory."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes allocated for the long-term memory."""
+        ...
+
+    def step(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Step:
+        """Segment the next frame and remember it.
+
+        Args:
+            image_13HW: normalised RGB at the network's input size.
+            size: height and width of the output.
+            mask_HW: users' object ids at the output size where the user gives them; 0 leaves the prediction as it is.
+                Ids that are new are objects from here on.
+        """
+        ...
+
+    def delete_objects(self, ids: Iterable[int]) -> None:
+        """Forget objects; an id that isn't there is a ``ValueError``."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of a new video."""
+        ...

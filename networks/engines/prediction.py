@@ -1,0 +1,107 @@
+"""What an engine says of a frame, worked out at the output size in bands of rows.
+
+Probabilities of many objects at a large size are the largest tensor there is (50 objects at 1080p: 420 MB), and mostly
+only their argmax is wanted. So they are made band by band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BAND_ELEMENTS = 2**23
+"""Most probabilities that a band has."""
+
+
+class Prediction:
+    """Class probabilities of a frame: softmax of logits, or the merger of several id groups (AOT, section 4.1 ff.).
+
+    Groups are merged at the output size: backgrounds multiply, foregrounds stand side by side, all are clamped to
+    [1e-5, 1 - 1e-5] and brought back by the logit function; a softmax of these gives the probabilities.
+
+    Args:
+        logits_GKHW: float32 logits of each group, of which channel 0 is the background.
+        slots: slots of the objects, ascending; other slots never win.
+        size: height and width of the output.
+        align_corners: how logits are resized.
+    """
+
+    def __init__(self, logits_GKHW: Tensor, slots: list[int], size: tuple[int, int], align_corners: bool) -> None:
+        self.size = size
+        self.slots = slots
+        self.align_corners = align_corners
+        self._identities = logits_GKHW.shape[1] - 1
+        if len(logits_GKHW) == 1:  # unused identities have no part in one group's softmax
+            logits_GKHW = logits_GKHW[:, [0, *slots]]
+        else:
+            unused = torch.ones(len(logits_GKHW) * self._identities, dtype=torch.bool, device=logits_GKHW.device)
+            unused[[s - 1 for s in slots]] = False
+            unused = F.pad(unused.view(len(logits_GKHW), -1), (1, 0), value=False)
+            logits_GKHW = logits_GKHW.masked_fill(unused[:, :, None, None], -1e10)
+        self._logits = logits_GKHW
+
+    def bands(self) -> list[slice]:
+        """Rows of the output, cut so that no band's probabilities are too large."""
+        height, width = self.size
+        groups, channels = self._logits.shape[:2]
+        rows = max(1, BAND_ELEMENTS // (groups * channels * width))
+        return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+    def probabilities(self, rows: slice | None = None) -> Tensor:
+        """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
+        logits = self._resized(rows)
+        if len(logits) == 1:
+            return logits[0].softmax(0)
+        merged = self._merged(logits).softmax(0)
+        return merged[[0, *self.slots]]
+
+    def argmax(self) -> Tensor:
+        """The likeliest slot of each pixel, [H, W] int32; 0 is the background."""
+        out = []
+        for rows in self.bands():
+            logits = self._resized(rows)
+            if len(logits) == 1:
+                table = torch.tensor([0, *self.slots], dtype=torch.int32, device=logits.device)
+                out.append(table[logits[0].argmax(0)])
+            else:
+                out.append(self._merged(logits).argmax(0).int())
+        return out[0] if len(out) == 1 else torch.cat(out)
+
+    @staticmethod
+    def _merged(logits_GKHW: Tensor) -> Tensor:
+        """Logits of all groups -> merged logits [1 + G * max_objects, H, W]."""
+        p = logits_GKHW.softmax(1)
+        merged = torch.cat([p[:, 0].prod(0)[None], p[:, 1:].flatten(0, 1)])
+        return merged.clamp_(1e-5, 1 - 1e-5).logit_()
+
+    def _resized(self, rows: slice | None) -> Tensor:
+        """Logits at the output size, or some rows of them."""
+        height, width = self.size
+        if rows is None or rows == slice(0, height):
+            return F.interpolate(self._logits, self.size, mode="bilinear", align_corners=self.align_corners)
+        source = self._logits.shape[2]
+        y = torch.arange(rows.start, rows.stop, dtype=torch.float32, device=self._logits.device)
+        if self.align_corners:
+            y = y * ((source - 1) / max(height - 1, 1))
+        else:
+            y = ((y + 0.5) * (source / height) - 0.5).clamp_(min=0)
+        upper = y.floor().long().clamp_(max=source - 1)
+        lower = (upper + 1).clamp_(max=source - 1)
+        band = torch.lerp(self._logits[:, :, upper], self._logits[:, :, lower], (y - upper)[:, None])
+        return F.interpolate(band, (len(y), width), mode="bilinear", align_corners=self.align_corners)
+
+
+def average(predictions: list[Prediction], flipped: list[bool], rows: slice | None = None) -> Tensor:
+    """Mean of the probabilities of several augmentations of a frame; flipped ones are flipped back."""
+    total: Tensor | None = None
+    for prediction, flip in zip(predictions, flipped, strict=True):
+        p = prediction.probabilities(rows)
+        p = p.flip(2) if flip else p
+        total = p if total is None else total.add_(p)
+    assert total is not None
+    return total.div_(len(predictions))
+
+

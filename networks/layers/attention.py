@@ -1,0 +1,144 @@
+"""Attention layers of AOT and DeAOT. Names of tensors are those of the published checkpoints.
+
+Shapes: B batch (id groups), L positions of the frame, M positions in memory, C channels, all heads together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from networks.layers.maps import merge_heads, split_heads
+from networks.layers.norms import Depthwise
+from networks.memory import MemoryPart
+from networks.ops import attention, local_attention
+
+
+def read_memory(q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int) -> Tensor:
+    """Attend to the parts of a memory, each of which serves some of the id groups -> [B, L, heads * D].
+
+    A query of batch 1 is shared by all groups.
+    """
+    q = split_heads(q_BLC, heads)
+    read = []
+    first = 0
+    for part in memory:
+        groups = part.value.shape[0]
+        own = q[first : first + groups] if len(q) > 1 else q.expand(groups, -1, -1, -1)
+        read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads)))
+        first += groups
+    return merge_heads(read[0] if len(read) == 1 else torch.cat(read))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention; positions are added to query and key by the caller."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.linear_Q = nn.Linear(dim, dim)
+        self.linear_K = nn.Linear(dim, dim)
+        self.linear_V = nn.Linear(dim, dim)
+        self.projection = nn.Linear(dim, dim)
+
+    def forward(self, query_BLC: Tensor, key_BLC: Tensor, value_BLC: Tensor) -> Tensor:
+        q, k, v = self.linear_Q(query_BLC), self.linear_K(key_BLC), self.linear_V(value_BLC)
+        return self.projection(merge_heads(attention(*(split_heads(x, self.heads) for x in (q, k, v)))))
+
+
+class MemoryAttention(nn.Module):
+    """Long-term attention: to all positions of all frames in memory."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.projection = nn.Linear(dim, dim)
+
+    def forward(self, query_BLC: Tensor, memory: Sequence[MemoryPart]) -> Tensor:
+        return self.projection(read_memory(query_BLC, memory, self.heads))
+
+
+class _LocalReader(nn.Module):
+    """The window attention that both families share, with a learned relative bias of the scores."""
+
+    def __init__(self, key_dim: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.relative_emb_k = nn.Conv2d(key_dim, heads * window**2, 1, groups=heads)
+
+    def read(
+        self, query_BLC: Tensor, part: MemoryPart, size: tuple[int, int], relative_v: Tensor | None = None
+    ) -> Tensor:
+        batch = part.value.shape[0]
+        q, k, v = (
+            x.expand(batch, -1, -1).unflatten(2, (self.heads, -1)).unflatten(1, size)
+            for x in (query_BLC, part.key, part.value)
+        )
+        rel_k = self.relative_emb_k.weight.view(self.heads, self.window**2, -1)
+        bias = self.relative_emb_k.bias.view(self.heads, -1)
+        return local_attention(q, k, v, rel_k, bias, relative_v, window=self.window).flatten(1, 2).flatten(2)
+
+
+class LocalAttention(_LocalReader):
+    """AOT's short-term attention: to a window of the previous frame, with relative terms for scores and values."""
+
+    def __init__(self, dim: int, heads: int, window: int) -> None:
+        super().__init__(dim, heads, window)
+        self.relative_emb_v = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
+        self.projection = nn.Linear(dim, dim)
+
+    def forward(self, query_BLC: Tensor, part: MemoryPart, size: tuple[int, int]) -> Tensor:
+        return self.projection(self.read(query_BLC, part, size, self.relative_emb_v.transpose(1, 2)))
+
+
+class GatedMemoryAttention(nn.Module):
+    """DeAOT's long-term propagation: attention, gate, depthwise convolution, projection (section 4.2)."""
+
+    def __init__(self, value_dim: int, out_dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dw_conv = Depthwise(value_dim)
+        self.projection = nn.Linear(value_dim, out_dim)
+
+    def forward(
+        self, query_BLC: Tensor, memory: Sequence[MemoryPart], gate_BLC: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        return self.projection(self.dw_conv(read_memory(query_BLC, memory, self.heads) * gate_BLC, size))
+
+
+class GatedLocalAttention(_LocalReader):
+    """DeAOT's short-term propagation: the same with window attention to the previous frame."""
+
+    def __init__(self, key_dim: int, value_dim: int, out_dim: int, heads: int, window: int) -> None:
+        super().__init__(key_dim, heads, window)
+        self.dw_conv = Depthwise(value_dim)
+        self.projection = nn.Linear(value_dim, out_dim)
+
+    def forward(self, query_BLC: Tensor, part: MemoryPart, gate_BLC: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.projection(self.dw_conv(self.read(query_BLC, part, size) * gate_BLC, size))
+
+
+class GatedSelfAttention(nn.Module):
+    """DeAOT's gated self-propagation: both branches share query and key and have values and gates of their own."""
+
+    def __init__(self, dim: int, key_dim: int, value_dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.linear_QK = nn.Linear(2 * dim, key_dim)
+        self.linear_V1 = nn.Linear(dim, value_dim)
+        self.linear_V2 = nn.Linear(dim, value_dim)
+        self.linear_U1 = nn.Linear(dim, value_dim)
+        self.linear_U2 = nn.Linear(dim, value_dim)
+        self.dw_conv = Depthwise(2 * value_dim)
+        self.projection = nn.Linear(2 * value_dim, 2 * dim)
+
+    def forward(self, visual_BLC: Tensor, ids_BLC: Tensor, size: tuple[int, int]) -> Tensor:
+        """[B, L, C] twice -> [B, L, 2 C]."""
+        key = split_heads(self.linear_QK(torch.cat([visual_BLC, ids_BLC], -1)), self.heads)
+        # each head has its part of both branches side by side
+        value = torch.cat([split_heads(self.linear_V1(visual_BLC), self.heads), split_heads(self.linear_V2(ids_BLC), self.heads)], -1)
+        gate = torch.cat([split_heads(self.linear_U1(visual_BLC), self.heads), split_heads(self.linear_U2(ids_BLC), self.heads)], -1)
+        read = attention(key, key, nn.functional.silu(value)) * nn.functional.silu(gate)
+        return self.projection(self.dw_conv(merge_heads(read), size))

@@ -1,0 +1,25 @@
+"""Between maps [B, C, H, W] and sequences [B, L, C] of their positions, row by row. Both directions are views."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def to_sequence(x_BCHW: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, H * W, C]."""
+    return x_BCHW.flatten(2).transpose(1, 2)
+
+
+def to_map(x_BLC: Tensor, size: tuple[int, int]) -> Tensor:
+    """[B, H * W, C] -> [B, C, H, W]."""
+    return x_BLC.transpose(1, 2).unflatten(2, size)
+
+
+def split_heads(x_BLC: Tensor, heads: int) -> Tensor:
+    """[B, L, heads * C] -> [B, heads, L, C]."""
+    return x_BLC.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x_BNLC: Tensor) -> Tensor:
+    """[B, heads, L, C] -> [B, L, heads * C]."""
+    return x_BNLC.transpose(1, 2).flatten(2)

@@ -1,0 +1,6 @@
+"""Memory banks and the policies that decide what they keep."""
+
+from networks.memory.bank import FrameBank, MemoryPart
+from networks.memory.policies import EveryNthFrame, MemoryPolicy, StoredFrame
+
+__all__ = ["EveryNthFrame", "FrameBank", "MemoryPart", "MemoryPolicy", "StoredFrame"]

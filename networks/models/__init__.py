@@ -1,0 +1,21 @@
+"""Networks by family. Adding one: enter the config class and the network's in ``FAMILIES``."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from configs import ModelConfig
+from configs.models.aot import AOT as AOTConfig
+from configs.models.deaot import DeAOT as DeAOTConfig
+from networks.models.aot import AOT
+from networks.models.deaot import DeAOT
+
+FAMILIES: dict[type[ModelConfig], type[nn.Module]] = {AOTConfig: AOT, DeAOTConfig: DeAOT}
+
+
+def build_network(config: ModelConfig) -> nn.Module:
+    """Build the network that a config describes, with random weights."""
+    for family in type(config).__mro__:
+        if family in FAMILIES:
+            return FAMILIES[family](config)
+    raise ValueError(f"no network is known for {type(config).__name__}: enter its family in networks/models/__init__.py")

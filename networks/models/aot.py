@@ -1,0 +1,206 @@
+"""AOT (Yang et al., NeurIPS 2021, arXiv 2106.02638).
+
+Names of tensors are those of the published checkpoints.
+
+Shapes: G id groups on the batch axis (1 where they share a tensor), L = h * w positions at stride 16, C embedding
+channels, K = max_objects + 1 identities (0 is the background), H W the network's input size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from configs.models.aot import AOT as AOTConfig
+from configs.models.aot import IdentityModel
+from networks.decoders import FPNDecoder
+from networks.encoders import build_encoder
+from networks.engines.aot import AOTEngine
+from networks.layers.attention import LocalAttention, MemoryAttention, SelfAttention
+from networks.layers.maps import to_map, to_sequence
+from networks.layers.norms import GroupNormGELUDepthwise
+from networks.layers.position import sine_position
+from networks.memory import MemoryPart
+
+LayerState = tuple[Tensor, ...]
+"""What a layer knows of a frame before the frame's mask is known; ``remember`` turns it into a memory."""
+
+
+class Features(NamedTuple):
+    """An encoded image, shared by all id groups."""
+
+    maps: list[Tensor]
+    """The encoder's maps at strides 4, 8 and 16, [1, C_i, H_i, W_i]."""
+    projected: Tensor
+    """[1, C, h, w]."""
+
+
+class Propagated(NamedTuple):
+    """What the transformer makes of a frame."""
+
+    outputs: list[Tensor]
+    """Normed outputs that the decoder takes, [G, L, C'] each."""
+    states: list[LayerState]
+    """State of each layer."""
+
+
+class LSTTLayer(nn.Module):
+    """A layer of the long short-term transformer (section 4.2)."""
+
+    def __init__(self, config: AOTConfig) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        self.norm1 = nn.LayerNorm(dim)
+        self.linear_Q = nn.Linear(dim, dim)
+        self.linear_V = nn.Linear(dim, dim)
+        self.long_term_attn = MemoryAttention(dim, config.attention_heads)
+        self.short_term_attn = LocalAttention(dim, config.attention_heads, config.window)
+        self.norm2 = nn.LayerNorm(dim)
+        self.self_attn = SelfAttention(dim, config.self_heads)
+        self.norm3 = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, config.ffn_dim)
+        self.activation = GroupNormGELUDepthwise(config.ffn_dim)
+        self.linear2 = nn.Linear(config.ffn_dim, dim)
+        self.drop_path = StochasticDepth(config.drop_path, "row")
+
+    def forward(
+        self,
+        x_GLC: Tensor,
+        position_1LC: Tensor,
+        size: tuple[int, int],
+        long_term: Sequence[MemoryPart],
+        short_term: MemoryPart | None,
+        ids_GLC: Tensor | None = None,
+    ) -> tuple[Tensor, LayerState]:
+        """Propagate from the memories; with ``ids_GLC`` the frame is a reference and attends to itself only."""
+        y = self.norm1(x_GLC)
+        x = x_GLC + self.drop_path(self.self_attn(y + position_1LC, y + position_1LC, y))
+        y = self.norm2(x)
+        state = (self.linear_Q(y), y)
+        if ids_GLC is not None:
+            short_term = self.remember(state, ids_GLC)
+            long_term = [short_term]
+        assert short_term is not None
+        x = x + self.long_term_attn(state[0], long_term) + self.short_term_attn(state[0], short_term, size)
+        x = x + self.drop_path(self.linear2(self.activation(self.linear1(self.norm3(x)), size)))
+        return x, state
+
+    def remember(self, state: LayerState, ids_GLC: Tensor) -> MemoryPart:
+        """Keys are the queries; values take in the identities."""
+        query, y = state
+        return MemoryPart(query, self.linear_V(y + ids_GLC))
+
+
+class LSTT(nn.Module):
+    """The long short-term transformer."""
+
+    def __init__(self, config: AOTConfig) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        # in every published file, used by none of its computations
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim), requires_grad=False)
+        self.layers = nn.ModuleList(LSTTLayer(config) for _ in range(config.num_layers))
+        self.decoder_norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.num_layers))
+
+    def forward(
+        self,
+        x_BCHW: Tensor,
+        long_term: Sequence[Sequence[MemoryPart]],
+        short_term: Sequence[MemoryPart],
+        ids_GLC: Tensor | None = None,
+    ) -> Propagated:
+        """Run all layers on a projected feature; memories have an entry for each layer."""
+        size = (x_BCHW.shape[2], x_BCHW.shape[3])
+        position = sine_position(*size, x_BCHW.shape[1], x_BCHW.device)
+        x = to_sequence(x_BCHW)
+        outputs, states = [], []
+        for i, (layer, norm) in enumerate(zip(self.layers, self.decoder_norms, strict=True)):
+            long, short = ([], None) if ids_GLC is not None else (long_term[i], short_term[i])
+            x, state = layer(x, position, size, long, short, ids_GLC)
+            outputs.append(norm(x))
+            states.append(state)
+        return Propagated(outputs, states)
+
+
+class AOT(nn.Module):
+    """AOT as functions between tensors; :class:`~networks.engines.AOTEngine` keeps what a video needs."""
+
+    config: IdentityModel
+
+    def __init__(self, config: AOTConfig) -> None:
+        super().__init__()
+        self._build(config, decoder_channels=config.embed_dim * (config.num_layers + 1))
+        self.LSTT = LSTT(config)
+        self._initialise()
+
+    def _build(self, config: IdentityModel, decoder_channels: int) -> None:
+        """Everything but the transformer, which is what the families of this kind differ in."""
+        self.config = config
+        dim, identities = config.embed_dim, config.max_objects + 1
+        self.encoder = build_encoder(
+            config.encoder,
+            freeze_bn=config.freeze_bn,
+            freeze_at=4 if config.freeze_backbone else config.freeze_at,
+            drop_path=config.encoder_drop_path,
+        )
+        if config.freeze_backbone:
+            self.encoder.requires_grad_(False)
+        self.encoder_projector = nn.Conv2d(self.encoder.channels[-1], dim, 1)
+        # patches overlap by a pixel where the input is a multiple of 16 plus 1
+        kernel, padding = (17, 8) if config.align_corners else (16, 0)
+        self.patch_wise_id_bank = nn.Conv2d(identities, dim, kernel, 16, padding)
+        self.decoder = FPNDecoder(
+            decoder_channels, identities, self.encoder.channels[:3], dim, align_corners=config.align_corners
+        )
+
+    def _initialise(self) -> None:
+        """Initial values for training from scratch; the encoder has its own."""
+        for part in (self.encoder_projector, self.LSTT, self.decoder):
+            for parameter in part.parameters():
+                if parameter.ndim > 1:
+                    nn.init.xavier_uniform_(parameter)
+        bank = self.patch_wise_id_bank.weight
+        nn.init.orthogonal_(bank.data.view(bank.shape[0], -1).T, gain=bank.shape[-1] ** -2)
+
+    def new_engine(self, config: IdentityModel | None = None) -> AOTEngine:
+        """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""
+        return AOTEngine(self, config or self.config)
+
+    def encode_image(self, image_13HW: Tensor) -> Features:
+        """Normalised RGB -> maps of the encoder and the projected feature."""
+        *maps, last = self.encoder(image_13HW)
+        return Features(maps, self.encoder_projector(last))
+
+    def encode_ids(self, ids_GHW: Tensor) -> Tensor:
+        """Integer identities (0 background, 1 to max_objects; others are nothing at all) -> [G, L, C]."""
+        identities = torch.arange(self.config.max_objects + 1, device=ids_GHW.device)
+        one_hot = (ids_GHW[:, None] == identities[:, None, None]).to(self.patch_wise_id_bank.weight.dtype)
+        return to_sequence(self.patch_wise_id_bank(one_hot))
+
+    def propagate(
+        self, features: Features, long_term: Sequence[Sequence[MemoryPart]], short_term: Sequence[MemoryPart]
+    ) -> Propagated:
+        """Carry identities from the memories (one entry a layer) to a frame."""
+        return self.LSTT(features.projected, long_term, short_term)
+
+    def refer(self, features: Features, ids_GLC: Tensor) -> Propagated:
+        """Take a frame whose mask is known: it attends to nothing but itself."""
+        return self.LSTT(features.projected, (), (), ids_GLC)
+
+    def remember(self, states: Sequence[LayerState], ids_GLC: Tensor) -> list[MemoryPart]:
+        """Make a frame's states into memories, one a layer, now that its identities are known."""
+        return [layer.remember(state, ids_GLC) for layer, state in zip(self.LSTT.layers, states, strict=True)]
+
+    def decode(self, propagated: Propagated, features: Features) -> Tensor:
+        """Logits at stride 4 -> [G, K, H / 4, W / 4]."""
+        size = (features.projected.shape[2], features.projected.shape[3])
+        outputs = [to_map(x, size) for x in propagated.outputs]
+        if self.config.decoder_uses_all_layers:
+            outputs.insert(0, features.projected.expand(len(outputs[0]), -1, -1, -1))
+        else:
+            outputs = outputs[-1:]
+        return self.decoder(torch.cat(outputs, 1), features.maps)

@@ -1,0 +1,130 @@
+"""DeAOT (Yang and Yang, NeurIPS 2022, arXiv 2210.09782): AOT with a visual and an identity branch.
+
+Names of tensors are those of the published checkpoints.
+
+Shapes: as in AOT; V value channels of one branch (expansion * C), Q channels of query and key (C / 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from configs.models.deaot import DeAOT as DeAOTConfig
+from networks.layers.attention import GatedLocalAttention, GatedMemoryAttention, GatedSelfAttention
+from networks.layers.maps import to_sequence
+from networks.layers.norms import GroupNorm
+from networks.memory import MemoryPart
+from networks.models.aot import AOT, LayerState, Propagated
+
+
+class GatedPropagationModule(nn.Module):
+    """A layer of DeAOT (section 4.2): gated long, short and self propagation of both branches.
+
+    In the first layer the identity branch is empty: values come from the identities alone and gates are open.
+    """
+
+    def __init__(self, config: DeAOTConfig, first: bool) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        self.key_dim, self.value_dim = dim // 2, dim * config.expansion
+        self.norm1 = nn.LayerNorm(dim)
+        self.linear_QV = nn.Linear(dim, self.key_dim + self.value_dim)
+        self.linear_U = nn.Linear(dim, self.value_dim)
+        self.id_norm1 = None if first else nn.LayerNorm(dim)
+        self.linear_ID_V = nn.Linear(dim if first else 2 * dim, self.value_dim)
+        self.linear_ID_U = None if first else nn.Linear(dim, self.value_dim)
+        self.long_term_attn = GatedMemoryAttention(2 * self.value_dim, 2 * dim, config.attention_heads)
+        self.short_term_attn = GatedLocalAttention(
+            self.key_dim, 2 * self.value_dim, 2 * dim, config.attention_heads, config.window
+        )
+        self.norm2 = nn.LayerNorm(dim)
+        self.id_norm2 = nn.LayerNorm(dim)
+        self.self_attn = GatedSelfAttention(dim, self.key_dim, self.value_dim, config.self_heads)
+        self.drop_path = StochasticDepth(config.drop_path, "row")
+
+    def forward(
+        self,
+        visual_GLC: Tensor,
+        branch_GLC: Tensor | None,
+        size: tuple[int, int],
+        long_term: Sequence[MemoryPart],
+        short_term: MemoryPart | None,
+        ids_GLC: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, LayerState]:
+        """Propagate from the memories; with ``ids_GLC`` the frame is a reference and attends to itself only.
+
+        Returns:
+            the visual branch, the identity branch and the layer's state.
+        """
+        y = self.norm1(visual_GLC)
+        query, value = self.linear_QV(y).split((self.key_dim, self.value_dim), -1)
+        gate = F.silu(self.linear_U(y))
+        if branch_GLC is None or self.id_norm1 is None or self.linear_ID_U is None:
+            state: LayerState = (query, F.silu(value))
+            gate = torch.cat([gate, torch.ones_like(gate)], -1)
+        else:
+            normed = self.id_norm1(branch_GLC)
+            state = (query, F.silu(value), normed)
+            gate = torch.cat([gate, F.silu(self.linear_ID_U(normed))], -1)
+        if ids_GLC is not None:
+            short_term = self.remember(state, ids_GLC)
+            long_term = [short_term]
+        assert short_term is not None
+        read = self.long_term_attn(query, long_term, gate, size) + self.short_term_attn(query, short_term, gate, size)
+        visual, branch = read.chunk(2, -1)
+        visual = visual_GLC + visual
+        branch = branch if branch_GLC is None else branch_GLC + branch
+        own = self.drop_path(self.self_attn(self.norm2(visual), self.id_norm2(branch), size))
+        own_visual, own_branch = own.chunk(2, -1)
+        return visual + own_visual, branch + own_branch, state
+
+    def remember(self, state: LayerState, ids_GLC: Tensor) -> MemoryPart:
+        """Keys are the queries; values are those of both branches, side by side."""
+        query, value, *normed = state
+        ids = F.silu(self.linear_ID_V(torch.cat([*normed, ids_GLC], -1)))
+        return MemoryPart(query, torch.cat([value.expand(len(ids), -1, -1), ids], -1))
+
+
+class DualBranchGPM(nn.Module):
+    """The stack of gated propagation modules. It has no position embedding."""
+
+    def __init__(self, config: DeAOTConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(GatedPropagationModule(config, i == 0) for i in range(config.num_layers))
+        self.decoder_norms = nn.ModuleList([GroupNorm(2 * config.embed_dim, groups=2)])
+
+    def forward(
+        self,
+        x_BCHW: Tensor,
+        long_term: Sequence[Sequence[MemoryPart]],
+        short_term: Sequence[MemoryPart],
+        ids_GLC: Tensor | None = None,
+    ) -> Propagated:
+        """Run all layers on a projected feature; memories have an entry for each layer."""
+        size = (x_BCHW.shape[2], x_BCHW.shape[3])
+        visual, branch = to_sequence(x_BCHW), None
+        states = []
+        for i, layer in enumerate(self.layers):
+            long, short = ([], None) if ids_GLC is not None else (long_term[i], short_term[i])
+            visual, branch, state = layer(visual, branch, size, long, short, ids_GLC)
+            states.append(state)
+        return Propagated([self.decoder_norms[0](torch.cat([visual, branch], -1))], states)
+
+
+class DeAOT(AOT):
+    """DeAOT as functions between tensors: AOT's, with another transformer and a norm of the identities."""
+
+    def __init__(self, config: DeAOTConfig) -> None:
+        nn.Module.__init__(self)
+        self._build(config, decoder_channels=2 * config.embed_dim)
+        self.LSTT = DualBranchGPM(config)
+        self.id_norm = nn.LayerNorm(config.embed_dim)
+        self._initialise()
+
+    def encode_ids(self, ids_GHW: Tensor) -> Tensor:
+        return self.id_norm(super().encode_ids(ids_GHW))

@@ -1,0 +1,223 @@
+"""Local window attention: every position attends to the window around it in another map.
+
+One definition (:func:`local_attention`), several back ends that compute it. For position p, head n, window offset w::
+
+    score[p, n, w] = q[p, n] . k[p + w, n] / sqrt(C) + q[p, n] . rel_k[n, w] + rel_k_bias[n, w]     (offsets inside the map)
+    out[p, n]      = sum_w softmax_w(score)[p, n, w] * (v[p + w, n] + rel_v[n, w])
+
+Offsets are numbered row by row. Offsets that lie outside of the map take no part. AOT (section 4.2) calls this
+short-term attention; ``rel_k`` and ``rel_v`` are learned relative terms, and the former uses the unscaled query.
+
+Shapes: B batch, H W map, N heads, C channels a head of query and key, D of the value, K = window * window offsets.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TILE = 8
+"""Side of the square of queries that the blocked back end handles at a time."""
+
+Backend = Callable[..., Tensor]
+
+
+def local_attention(
+    q_BHWNC: Tensor,
+    k_BHWNC: Tensor,
+    v_BHWND: Tensor,
+    rel_k_NKC: Tensor,
+    rel_k_bias_NK: Tensor,
+    rel_v_NKD: Tensor | None = None,
+    *,
+    window: int = 15,
+    dilation: int = 1,
+    backend: str | None = None,
+) -> Tensor:
+    """Attend to the ``window`` x ``window`` surroundings of each position -> [B, H, W, N, D].
+
+    Args:
+        q_BHWNC: queries, unscaled.
+        k_BHWNC, v_BHWND: keys and values of the other map, of the same size.
+        rel_k_NKC, rel_k_bias_NK: relative bias of the scores.
+        rel_v_NKD: relative term of the values; None: there is none.
+        window: odd side of the window.
+        dilation: distance between neighbouring offsets.
+        backend: a name out of :func:`available_backends`; None takes the first that suits the device.
+
+    Raises:
+        ValueError: an even window, or a back end that is unknown or not available here.
+    """
+    if window % 2 == 0:
+        raise ValueError(f"the window of local attention has an odd side, got {window}")
+    run = _BACKENDS[_choose(backend)]
+    return run(q_BHWNC, k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window, dilation)
+
+
+def available_backends() -> list[str]:
+    """Names of the back ends that can run here, the preferred one first."""
+    found = ["blocked"]
+    if importlib.util.find_spec("spatial_correlation_sampler"):
+        found.append("correlation")
+    return found
+
+
+def _choose(backend: str | None) -> str:
+    usable = available_backends()
+    if backend is None:
+        return usable[0]
+    if backend not in _BACKENDS:
+        raise ValueError(f"unknown back end {backend!r} of local attention: known: {', '.join(_BACKENDS)}")
+    if backend not in usable:
+        raise ValueError(
+            f"back end {backend!r} of local attention can't run here: spatial-correlation-sampler is not installed"
+        )
+    return backend
+
+
+def _blocked(
+    q_BHWNC: Tensor,
+    k_BHWNC: Tensor,
+    v_BHWND: Tensor,
+    rel_k_NKC: Tensor,
+    rel_k_bias_NK: Tensor,
+    rel_v_NKD: Tensor | None,
+    window: int,
+    dilation: int,
+) -> Tensor:
+    """Plain PyTorch, tile by tile: dense scores between a tile of queries and the keys that it can reach.
+
+    Scores of a tile are a small dense matrix, of which a strided view picks each query's own window; what lies beside
+    it starts at -inf. So the work is matrix products, and only one row of tiles exists at a time.
+    """
+    if dilation > 1:  # positions of one phase only ever see that phase, undilated
+        return _by_phase(q_BHWNC, k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window, dilation)
+    height, width = q_BHWNC.shape[1:3]
+    inside_HW = q_BHWNC.new_ones(height, width)
+    return _blocked_inside(q_BHWNC, k_BHWNC, v_BHWND, inside_HW, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window)
+
+
+def _by_phase(q: Tensor, k: Tensor, v: Tensor, rel_k: Tensor, bias: Tensor, rel_v: Tensor | None, window: int, d: int):
+    """Split maps into their d x d phases on the batch axis, attend there, and put them together again."""
+    height, width = q.shape[1:3]
+    pad = (0, 0, 0, 0, 0, -width % d, 0, -height % d)
+
+    def split(x_BHWNC: Tensor) -> Tensor:
+        x = F.pad(x_BHWNC, pad)
+        b, h, w, n, c = x.shape
+        x = x.view(b, h // d, d, w // d, d, n, c).permute(2, 4, 0, 1, 3, 5, 6)
+        return x.reshape(d * d, b, h // d, w // d, n, c)
+
+    inside = split(q.new_ones(1, height, width, 1, 1))[:, 0, :, :, 0, 0]
+    out = torch.stack(
+        [
+            _blocked_inside(*parts, rel_k, bias, rel_v, window)
+            for parts in zip(split(q), split(k), split(v), inside, strict=True)
+        ]
+    )
+    _, b, h, w, n, c = out.shape
+    out = out.view(d, d, b, h, w, n, c).permute(2, 3, 0, 4, 1, 5, 6).reshape(b, h * d, w * d, n, c)
+    return out[:, :height, :width]
+
+
+def _blocked_inside(
+    q_BHWNC: Tensor,
+    k_BHWNC: Tensor,
+    v_BHWND: Tensor,
+    inside_HW: Tensor,
+    rel_k_NKC: Tensor,
+    rel_k_bias_NK: Tensor,
+    rel_v_NKD: Tensor | None,
+    window: int,
+) -> Tensor:
+    """The blocked back end for keys that count only where ``inside_HW`` is 1."""
+    batch, height, width, heads, channels = q_BHWNC.shape
+    radius = window // 2
+    reach = TILE + window - 1  # side of the square of keys that one tile of queries sees
+    bottom, right = -height % TILE, -width % TILE
+    tiles = (width + right) // TILE
+    around = (0, 0, radius, radius + right, radius, radius + bottom)
+
+    # an extra channel of the key, met by a 1 in the query, pushes scores of keys outside the map far down
+    far = torch.finfo(q_BHWNC.dtype).min / 4
+    outside = F.pad((1 - inside_HW) * far, around[2:], value=far)[None, None, :, :, None]
+    q = F.pad(q_BHWNC.permute(0, 3, 1, 2, 4), (0, 0, 0, right, 0, bottom))
+    k = F.pad(k_BHWNC.permute(0, 3, 1, 2, 4), around)
+    v = F.pad(v_BHWND.permute(0, 3, 1, 2, 4), around)
+    k = torch.cat([k, outside.expand(*k.shape[:4], 1)], -1)
+    rel_k = rel_k_NKC.transpose(1, 2)[None]
+    rel_bias = rel_k_bias_NK[None, :, None]
+
+    def keys_of_row(x_BNHWC: Tensor, top: int) -> Tensor:
+        """[B, N, tiles, reach * reach, C]: what each tile of the row that starts at ``top`` sees."""
+        strip = x_BNHWC[:, :, top : top + reach].unfold(3, reach, TILE)  # B, N, reach, tiles, C, reach
+        return strip.permute(0, 1, 3, 2, 5, 4).reshape(batch, heads, tiles, reach * reach, -1)
+
+    rows = []
+    for top in range(0, height, TILE):
+        q_row = q[:, :, top : top + TILE].view(batch, heads, TILE, tiles, TILE, channels).transpose(2, 3)
+        q_row = q_row.reshape(batch, heads, tiles, TILE * TILE, channels)
+        bias = (q_row.flatten(2, 3) @ rel_k + rel_bias).view(batch, heads, tiles, TILE, TILE, window, window)
+        scores = bias.new_full((batch, heads, tiles, TILE, TILE, reach, reach), -torch.inf)
+        _windows(scores, window).copy_(bias)
+        scores = scores.view(-1, TILE * TILE, reach * reach)
+        q_row = F.pad(q_row * channels**-0.5, (0, 1), value=1.0).flatten(0, 2)
+        weights = torch.baddbmm(scores, q_row, keys_of_row(k, top).flatten(0, 2).transpose(1, 2)).softmax(-1)
+        out = weights @ keys_of_row(v, top).flatten(0, 2)
+        out = out.view(batch, heads, tiles, TILE, TILE, -1)
+        if rel_v_NKD is not None:
+            own = _windows(weights.view(batch, heads, tiles, TILE, TILE, reach, reach), window)
+            own = own.reshape(batch, heads, tiles * TILE * TILE, window * window)
+            out = out + (own @ rel_v_NKD[None]).view_as(out)
+        rows.append(out.permute(0, 3, 2, 4, 1, 5).flatten(2, 3))  # B, TILE, tiles * TILE, N, D
+    return torch.cat(rows, 1)[:, :height, :width]
+
+
+def _windows(scores: Tensor, window: int) -> Tensor:
+    """View [..., TILE, TILE, reach, reach] as [..., TILE, TILE, window, window]: query (i, j) owns keys from (i, j) on."""
+    *lead, si, sj, sy, sx = scores.stride()
+    shape = (*scores.shape[:-2], window, window)
+    return scores.as_strided(shape, (*lead, si + sy, sj + sx, sy, sx))
+
+
+def _correlation(
+    q_BHWNC: Tensor,
+    k_BHWNC: Tensor,
+    v_BHWND: Tensor,
+    rel_k_NKC: Tensor,
+    rel_k_bias_NK: Tensor,
+    rel_v_NKD: Tensor | None,
+    window: int,
+    dilation: int,
+) -> Tensor:
+    """Scores by the compiled correlation extension; values are summed up offset by offset."""
+    from spatial_correlation_sampler import spatial_correlation_sample
+
+    batch, height, width, heads, channels = q_BHWNC.shape
+    flat = (batch * heads, -1, height, width)
+    q = q_BHWNC.permute(0, 3, 4, 1, 2).reshape(flat)
+    k = k_BHWNC.permute(0, 3, 4, 1, 2).reshape(flat)
+    scores = spatial_correlation_sample(
+        q.contiguous() * channels**-0.5, k.contiguous(), kernel_size=1, patch_size=window, dilation_patch=dilation
+    ).view(batch, heads, window * window, height, width)
+    scores = scores + torch.einsum("bhwnc,nkc->bnkhw", q_BHWNC, rel_k_NKC) + rel_k_bias_NK[None, :, :, None, None]
+    steps = (torch.arange(window, device=q.device) - window // 2) * dilation
+    rows = steps[:, None] + torch.arange(height, device=q.device)
+    columns = steps[:, None] + torch.arange(width, device=q.device)
+    inside_y, inside_x = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
+    inside = (inside_y[:, None, :, None] & inside_x[None, :, None, :]).view(window * window, height, width)
+    weights = scores.masked_fill(~inside, -torch.inf).softmax(2).permute(0, 3, 4, 1, 2)  # B, H, W, N, K
+    reach = window // 2 * dilation
+    v = F.pad(v_BHWND, (0, 0, 0, 0, reach, reach, reach, reach))
+    out = v_BHWND.new_zeros(v_BHWND.shape) if rel_v_NKD is None else torch.einsum("bhwnk,nkd->bhwnd", weights, rel_v_NKD)
+    for offset in range(window * window):
+        dy, dx = offset // window * dilation, offset % window * dilation
+        out = out + weights[..., offset, None] * v[:, dy : dy + height, dx : dx + width]
+    return out
+
+
+_BACKENDS: dict[str, Backend] = {"blocked": _blocked, "correlation": _correlation}
