@@ -2,7 +2,7 @@
 
 Names of tensors are those of the published checkpoints.
 
-Shapes: as in AOT; V value channels of one branch (expansion * C), Q channels of query and key (C / 2).
+Shapes: as in AOT; V value channels of one branch (expansion * C), C / 2 channels of query and key a head.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class GatedPropagationModule(nn.Module):
     def __init__(self, config: DeAOTConfig, first: bool) -> None:
         super().__init__()
         dim = config.embed_dim
-        self.key_dim, self.value_dim = dim // 2, dim * config.expansion
+        self.key_dim, self.value_dim = dim // 2 * config.attention_heads, dim * config.expansion
         self.norm1 = nn.LayerNorm(dim)
         self.linear_QV = nn.Linear(dim, self.key_dim + self.value_dim)
         self.linear_U = nn.Linear(dim, self.value_dim)
@@ -44,7 +44,7 @@ class GatedPropagationModule(nn.Module):
         )
         self.norm2 = nn.LayerNorm(dim)
         self.id_norm2 = nn.LayerNorm(dim)
-        self.self_attn = GatedSelfAttention(dim, self.key_dim, self.value_dim, config.self_heads)
+        self.self_attn = GatedSelfAttention(dim, dim // 2 * config.self_heads, self.value_dim, config.self_heads)
         self.drop_path = StochasticDepth(config.drop_path, "row")
 
     def forward(

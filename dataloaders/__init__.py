@@ -1,0 +1,7 @@
+"""From files to tensors: frames, masks, dataset layouts, sampling and augmentation.
+
+Import from the modules themselves, so that a room which only samples training clips loads no video library:
+
+- ``dataloaders.frames``: ``open_frames`` reads a video, an image folder, an image, a camera or a stream frame by frame.
+- ``dataloaders.masks``: ``read_mask``, ``read_coco_masks``, ``write_mask``, ``davis_palette``, ``id_colors``.
+"""

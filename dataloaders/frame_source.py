@@ -1,0 +1,64 @@
+"""What a source of frames is: the base class that videos, image folders and live streams share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame.
+
+    Attributes:
+        index: 0-based position in the source.
+        name: stem for output files: the image file's stem, or ``f"{index:05d}"`` in videos and streams.
+        image: H x W x 3 uint8 RGB, upright.
+    """
+
+    index: int
+    name: str
+    image: np.ndarray
+
+
+class FrameSource(ABC):
+    """A stream of frames of one size. Iterate it, and close it or use it in a ``with`` block.
+
+    Never more than a few frames are in memory. Each ``iter()`` of a file or folder starts at its first frame; a camera
+    or network stream can be iterated once.
+
+    Attributes:
+        name: the video's stem, the folder's name, ``camera0``, ...: what outputs are named after.
+        size: (height, width) of every frame handed out, after rotation.
+        fps: frames per second; None for images, unless the caller gave a rate.
+        num_frames: how many frames the source says it has; None where it does not say. Never an estimate.
+    """
+
+    name: str
+    size: tuple[int, int]
+    fps: float | None
+    num_frames: int | None
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in order. Raises ValueError where a frame cannot be read, after all frames before it were given."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release files and devices. May be called twice; iterating afterwards raises ValueError."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

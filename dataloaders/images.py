@@ -1,0 +1,103 @@
+"""Still images: finding them in a folder, decoding them strictly, and turning every pixel format into 8-bit RGB."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps
+
+IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Sort key that counts as people do: ``frame2`` before ``frame10``; ties (``01``, ``1``) go by the plain name."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
+
+
+def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> list[Path]:
+    """The image files directly in ``folder``, naturally sorted. Hidden files and nested folders are left out.
+
+    Raises:
+        ValueError: no image is there.
+    """
+    files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+    images = [path for path in files if path.suffix.lower() in extensions]
+    if not images:
+        others = sorted(files, key=lambda path: natural_key(path.name))
+        found = f"; it holds {len(others)} other file(s), e.g. {others[0].name}" if others else ""
+        raise ValueError(f"{folder}: no image in this folder (looked for {', '.join(extensions)}){found}")
+    return sorted(images, key=lambda path: natural_key(path.name))
+
+
+def load_image(path: Path) -> Image.Image:
+    """Decode one image file completely, in the mode that it is stored in (``.format`` says which kind it was).
+
+    A truncated image is an error even where Pillow was told elsewhere to accept such files, and every checksum of a
+    PNG is checked. Of several pages or animation frames the first one is given.
+
+    Raises:
+        ValueError: the file is empty, no image, truncated or damaged.
+        OSError: the file cannot be read (missing, permissions).
+    """
+    data = path.read_bytes()
+    if not data:
+        raise ValueError(f"{path}: the file is empty (0 bytes): copy it again")
+    try:
+        with _strict_pillow():
+            image = Image.open(io.BytesIO(data))
+            if image.format == "PNG":
+                Image.open(io.BytesIO(data)).verify()
+            image.load()
+    except MemoryError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise ValueError(f"{path}: not an image that can be read (its content is of no known image format)") from None
+    except Exception as error:  # Pillow's readers raise nearly anything when a file is damaged
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: the image is truncated or damaged ({reason}): copy or export it again") from error
+    return image
+
+
+def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:
+    """H x W x 3 uint8 RGB of a loaded image of any mode, upright (EXIF orientation applied).
+
+    Greyscale is repeated, palettes are looked up, transparency is dropped (the colours below it are kept), and 16-bit
+    values give their upper 8 bits. ``path`` is only named in errors.
+
+    Raises:
+        ValueError: floating-point or 32-bit pixels, whose range nobody knows, or a colour space without an RGB form.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"{path}: 32-bit pixels have no known range: export the frame with 8 or 16 bits")
+        return np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError(f"{path}: floating-point pixels have no known range: export the frame with 8 or 16 bits")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    try:
+        return np.array(image.convert("RGB"))
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot be converted to RGB ({error}): export the frame as RGB") from error
+
+
+@contextmanager
+def _strict_pillow() -> Iterator[None]:
+    """Pillow with truncated files refused, whatever other code set; its warnings about odd metadata are not shown."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before

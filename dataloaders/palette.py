@@ -1,0 +1,64 @@
+"""Colours of object ids: the DAVIS palette for mask files, and distinct colours for any id in overlays."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+MAX_ID = 65535  # what 16 bits hold
+
+_DAVIS_COLORS = 22
+
+
+@lru_cache(maxsize=1)
+def davis_palette() -> bytes:
+    """The 768 values (256 x RGB) of the palette of DAVIS mask files, as published with AOT.
+
+    The first 22 entries are the colour map of PASCAL VOC, with 191 where VOC has 192; entry i >= 22 is (i, i, i).
+    """
+    return _davis_colors().tobytes()
+
+
+def id_colors(ids: ArrayLike) -> np.ndarray:
+    """(N, 3) uint8 RGB: the colour to draw each of N object ids in.
+
+    Ids below 22 have their colour in ``davis_palette``. Above that every id up to 65535 has a colour of its own, and
+    ids that follow each other differ strongly in hue.
+
+    Raises:
+        ValueError: an id is no integer, negative or above 65535.
+    """
+    values = np.asarray(ids).reshape(-1)
+    if values.size == 0:
+        return np.zeros((0, 3), np.uint8)
+    if not np.issubdtype(values.dtype, np.integer) or values.min() < 0 or values.max() > MAX_ID:
+        raise ValueError(f"object ids must be integers between 0 and {MAX_ID}, not {values.tolist()[:10]}")
+    return _all_colors()[values]
+
+
+def _davis_colors() -> np.ndarray:
+    colors = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    for index in range(_DAVIS_COLORS):
+        bits = [[(index >> (3 * level + channel)) & 1 for level in range(8)] for channel in range(3)]
+        values = [sum(bit << (7 - level) for level, bit in enumerate(channel)) for channel in bits]
+        colors[index] = [191 if value == 192 else value for value in values]
+    return colors
+
+
+@lru_cache(maxsize=1)
+def _all_colors() -> np.ndarray:
+    """(65536, 3) uint8, all different: hues in steps of the golden ratio, which never come close soon."""
+    ids = np.arange(MAX_ID + 1)
+    hue = (ids * 0.6180339887498949) % 1.0
+    saturation = 1.0 - 0.55 * ((ids * 0.7548776662466927) % 1.0)
+    value = 1.0 - 0.45 * ((ids * 0.5698402909980532) % 1.0)
+    sector = hue[:, None] * 6.0 + np.array([5.0, 3.0, 1.0])  # HSV to RGB, a channel a column
+    ramp = np.clip(np.minimum(sector % 6.0, 4.0 - sector % 6.0), 0.0, 1.0)
+    colors = np.round(255 * value[:, None] * (1.0 - saturation[:, None] * ramp)).astype(np.int64)
+    colors[:_DAVIS_COLORS] = _davis_colors()[:_DAVIS_COLORS]
+    packed = colors @ np.array([1 << 16, 1 << 8, 1])
+    while len(repeated := np.setdiff1d(ids, np.unique(packed, return_index=True)[1])):
+        packed[repeated] = (packed[repeated] + 1) % (1 << 24)
+    return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.uint8)

@@ -1,0 +1,89 @@
+"""What a container states about its video before a frame is decoded: how many frames it has, and where it ends.
+
+FFmpeg ends quietly where a file is cut short; these statements are what the frames that were read are compared with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+# Containers whose header holds the duration, with the seconds by which their writers are known to be off.
+_STATED_DURATION = {"matroska": 0.0, "mov": 1.0, "flv": 1.0, "asf": 1.0}
+_AUDIO_SLACK = 0.1  # codec delay makes audio end a little before the stated duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoHeader:
+    """The statements of one container; None where it makes none.
+
+    Attributes:
+        fps: average frame rate.
+        num_frames: frames that the video has.
+        packets: packets that the container must give for the video.
+        seconds: where the data must end.
+        slack: seconds by which they may end earlier.
+        video_only: ``seconds`` counts the video stream alone, else the longest stream.
+    """
+
+    fps: float | None
+    num_frames: int | None = None
+    packets: int | None = None
+    seconds: float | None = None
+    slack: float = 0.0
+    video_only: bool = False
+
+    def missing(self, *, packets: int, end: float, longest_gap: float, last_has_duration: bool) -> str | None:
+        """Why what was read can't be all, in words; None where nothing speaks against it.
+
+        Args:
+            packets: packets of the video that were read.
+            end: second at which the last packet of the streams that ``seconds`` counts ends.
+            longest_gap: longest step between two frames, in seconds.
+            last_has_duration: whether the last packet says how long it lasts, so that ``end`` is exact.
+        """
+        if self.packets is not None and packets < self.packets:
+            return f"the file states {self.packets} frames"
+        if self.seconds is not None:
+            regular = self.fps is not None and longest_gap <= 1.5 / self.fps
+            slack = max(self.slack, longest_gap * (0.5 if regular and last_has_duration else 1.5))
+            if end < self.seconds - slack:
+                return f"the file states {self.seconds:.2f} s and its data end at {end:.2f} s"
+        return None
+
+
+def read_header(container: InputContainer, stream: VideoStream) -> VideoHeader:
+    """The statements of an opened container about one of its video streams."""
+    rate = stream.average_rate or stream.guessed_rate
+    fps = float(rate) if rate else None
+    formats = container.format.name.split(",")
+    if stream.frames > 0 and "avi" in formats:  # empty frames are counted but not given, so only the time tells
+        seconds = stream.frames / fps if fps else None
+        return VideoHeader(fps=fps, num_frames=_shown_frames(stream), seconds=seconds, video_only=True)
+    if stream.frames > 0:
+        index = getattr(stream, "index_entries", None)
+        if index is None and stream.duration and stream.time_base:
+            seconds = float(stream.duration * stream.time_base)
+            return VideoHeader(fps=fps, num_frames=_shown_frames(stream), seconds=seconds, video_only=True)
+        packets = len(index) if index else stream.frames
+        return VideoHeader(fps=fps, num_frames=_shown_frames(stream), packets=packets)
+    slack = next((_STATED_DURATION[name] for name in formats if name in _STATED_DURATION), None)
+    if slack is None or not container.duration:
+        return VideoHeader(fps=fps)
+    if container.streams.audio:
+        slack = max(slack, _AUDIO_SLACK)
+    return VideoHeader(fps=fps, seconds=container.duration / 1e6, slack=slack)
+
+
+def _shown_frames(stream: VideoStream) -> int | None:
+    """The stated number of frames, if all are shown: an mp4's edit list leaves samples out, an avi has empty frames."""
+    index = getattr(stream, "index_entries", None)
+    if index is None:  # PyAV before 17
+        length = float((stream.duration or 0) * (stream.time_base or 0) * (stream.average_rate or 0))
+        return stream.frames if abs(length - stream.frames) < 0.5 else None
+    shown = sum(not entry.is_discard and entry.size > 0 for entry in index)
+    return stream.frames if shown in (0, stream.frames) else None

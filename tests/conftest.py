@@ -1,0 +1,37 @@
+"""Shared fixtures. Conformance numbers and real data lie beside the repository; tests that need them skip without."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+AOT = SHARED / "conformance" / "aot"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def two_threads() -> None:
+    """Goldens were recorded with two threads."""
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def aot_goldens() -> Path:
+    """Folder of the numbers recorded from the original AOT and DeAOT."""
+    if not AOT.is_dir():
+        pytest.skip(f"conformance numbers are not at {AOT}")
+    if str(AOT) not in sys.path:
+        sys.path.insert(0, str(AOT))
+    return AOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real sequences and weights."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"real data is not at {SHARED / 'data'}")
+    return SHARED / "data"
