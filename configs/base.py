@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import types
 import typing
@@ -31,8 +32,10 @@ class Config:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        inherited = {f.name: f.type for base in reversed(cls.__mro__[1:]) for f in _own_fields(base)}
-        annotations = dict(cls.__dict__.get("__annotations__", {}))
+        # resolved types, not texts: a subclass in another module need not import what its base's annotations name
+        bases = [base for base in reversed(cls.__mro__[1:]) if issubclass(base, Config) and base is not Config]
+        inherited = {name: hint for base in bases for name, hint in base.field_types().items()}
+        annotations = dict(inspect.get_annotations(cls))
         for name in cls.__dict__:
             if name in inherited and name not in annotations:
                 annotations[name] = inherited[name]

@@ -40,8 +40,8 @@ def input_size(
 
 
 def prepare_image(image_HW3: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """uint8 RGB of any size -> normalised float32 [3, *size], by OpenCV's bicubic interpolation without antialiasing."""
-    x = image_HW3.astype(np.float32)
+    """uint8 RGB -> normalised float32 [3, *size], by OpenCV's bicubic interpolation without antialiasing."""
+    x: np.ndarray = image_HW3.astype(np.float32)
     if x.shape[:2] != size:
         x = cv2.resize(x, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
     x /= np.float32(255)

@@ -121,7 +121,7 @@ class BackgroundWriter:
         try:
             if not self._dropping:
                 job(*args, **kwargs)
-        except BaseException as error:  # noqa: BLE001 - raised by the next submit or close
+        except BaseException as error:
             with self._lock:
                 if self._error is None:
                     self._dropping = True
@@ -229,7 +229,7 @@ class VideoWriter:
                 raise ValueError(f"no frame was written to {self.path}")
             self._container.mux(self._stream.encode(None))
             self._container.close()
-            os.replace(self._temporary, self.path)
+            self._temporary.replace(self.path)
             self._remove_temporary.detach()
             self._state = "closed"
 

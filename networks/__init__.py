@@ -49,6 +49,7 @@ def build_model(
         FileNotFoundError: no such file.
     """
     config = get_model_config(name, **fields)
+    place = _usable_device(device)
     source = read_checkpoint(checkpoint) if checkpoint is not None else None
     network = build_network(config)
     if source is not None:
@@ -58,7 +59,17 @@ def build_model(
         logger.info("%s", load_encoder(network.encoder, encoder_checkpoint))  # type: ignore[arg-type]
     else:
         logger.warning("%s: no checkpoint was given, all weights are random", name)
-    return network.to(default_device() if device is None else device).eval()
+    return network.to(place).eval()
+
+
+def _usable_device(device: str | torch.device | None) -> torch.device:
+    """The device that is meant, after trying that it is there."""
+    try:
+        place = default_device() if device is None else torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as error:  # what torch raises for unknown names and for absent hardware
+        raise ValueError(f"device {device!r} can't be used here: {str(error).splitlines()[0]}") from error
+    return place
 
 
 __all__ = ["build_model", "build_network", "default_device", "load_encoder", "load_weights", "save_weights"]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
 """Counters of batch norms, which fixed ones don't have."""
 
 # what optimiser states of published files hold besides tensors; none of it runs code of the file's choice
-_NUMPY_SCALARS = [
+_NUMPY_SCALARS: list[Any] = [
     (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
     (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
     np.dtype,
@@ -92,6 +93,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise ValueError(f"checkpoint {path} is a git-lfs pointer, not weights: run 'git lfs pull'")
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
+    if not head.startswith((b"PK", b"\x80")):
+        raise ValueError(f"checkpoint {path} is no PyTorch or safetensors file: is it the right one?")
     return _read_torch(path)
 
 
@@ -112,14 +115,14 @@ def _read_torch(path: Path) -> Checkpoint:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error)
-        if "GLOBAL" in reason or "Unsupported" in reason:
+        if "GLOBAL" in reason or "reduce" in reason:
             name = re.search(r"GLOBAL (\S+)", reason)
             what = f" ({name[1]})" if name else ""
             raise ValueError(
                 f"checkpoint {path} holds objects besides tensors{what}, which can run code and are not read: "
                 "save the bare state_dict again with torch.save"
             ) from error
-        raise ValueError(f"checkpoint {path} is no PyTorch or safetensors file, or it is damaged") from error
+        raise ValueError(f"checkpoint {path} is damaged or no PyTorch file: download or copy it again") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(
             f"checkpoint {path} is truncated or no PyTorch file ({str(error).splitlines()[0][:120]}): "
@@ -255,7 +258,7 @@ def save_weights(network: nn.Module, path: str | os.PathLike[str], dtype: torch.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(state, temporary, {"model": model_name(config), "config": json.dumps(config.to_dict())})
-        os.replace(temporary, path)
+        temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise OSError(f"checkpoint {path} could not be written: {error}") from error
     finally:

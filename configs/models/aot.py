@@ -34,9 +34,9 @@ class IdentityModel(ModelConfig):
     train_long_term_gap: int = 9999
     train_augmentation: str = "v1"
 
-    max_short_edge_multi_scale = 624
-    max_long_edge = 1040
-    long_term_gap = 9999
+    max_short_edge_multi_scale: int | None = 624
+    max_long_edge: int | None = 1040
+    long_term_gap: int = 9999
 
 
 class AOT(IdentityModel):

@@ -39,7 +39,7 @@ class ModelConfig(Config):
 INFERENCE_FIELDS = tuple(ModelConfig.field_types())
 
 
-def register_model(name: str):  # noqa: ANN201 - the registry's decorator keeps the class's type
+def register_model(name: str):
     """Class decorator that files a model config under ``name``."""
     return MODELS.register(name)
 

@@ -12,10 +12,10 @@ class DeAOT(IdentityModel):
     expansion: int = 2
     """Values and gates of each branch are this many times as wide as the embedding; queries and keys half as wide."""
 
-    self_heads = 1
-    attention_heads = 1
-    decoder_uses_all_layers = False
-    train_augmentation = "v2"
+    self_heads: int = 1
+    attention_heads: int = 1
+    decoder_uses_all_layers: bool = False
+    train_augmentation: str = "v2"
 
 
 @register_model("deaott")

@@ -93,9 +93,7 @@ class MobileNetV3(Encoder):
         width = 16
         for i, (kernel, expanded, out, excite, stride, dilation) in enumerate(BLOCKS, 1):
             activation = nn.Hardswish if i >= FIRST_HARD_SWISH else nn.ReLU
-            blocks.append(
-                InvertedResidual(width, kernel, expanded, out, excite, stride, dilation, activation, norm)
-            )
+            blocks.append(InvertedResidual(width, kernel, expanded, out, excite, stride, dilation, activation, norm))
             width = out
         self.features = nn.Sequential(*blocks)
         self.conv = nn.Sequential(nn.Conv2d(width, 960, 1, bias=False), norm(960), nn.Hardswish(inplace=True))
@@ -115,7 +113,7 @@ class MobileNetV3(Encoder):
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
         """From torchvision's names: ``features.N.block.M.*`` -> ``features.N.conv.K.*``."""
         rules = [(r"^features\.16\.", "conv.")]
-        for i, (_, expanded, _, excite, *_) in enumerate(BLOCKS, 1):
+        for i, (_, _, _, excite, *_) in enumerate(BLOCKS, 1):
             block = rf"^features\.{i}\.block\."
             expands = i > 1
             excitation = 1 + expands

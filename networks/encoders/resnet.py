@@ -1,9 +1,10 @@
-"""ResNet-50/101 (He et al., CVPR 2016) from torchvision and ResNeSt-50/101 (Zhang et al., 2020) from timm, to stride 16."""
+"""ResNet (He et al., CVPR 2016) from torchvision and ResNeSt (Zhang et al., 2020) from timm, up to stride 16."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -23,14 +24,14 @@ class ResNet(Encoder):
 
     def __init__(self, build: Callable[..., nn.Module], norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        whole = build(norm_layer=lambda width, **_: norm(width))  # timm also says on which device
-        self.conv1 = whole.conv1
-        self.bn1 = whole.bn1
+        whole: Any = build(norm_layer=lambda width, **_: norm(width))  # timm also says on which device
+        self.conv1: nn.Module = whole.conv1
+        self.bn1: nn.Module = whole.bn1
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = whole.layer1
-        self.layer2 = whole.layer2
-        self.layer3 = whole.layer3
+        self.layer1: nn.Module = whole.layer1
+        self.layer2: nn.Module = whole.layer2
+        self.layer3: nn.Module = whole.layer3
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(image_B3HW))))

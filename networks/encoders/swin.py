@@ -33,7 +33,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("relative_position_index", dy * (2 * window - 1) + dx)
 
     def forward(self, x_BKC: Tensor, mask_WKK: Tensor | None) -> Tensor:
-        """``x_BKC`` holds all windows on the batch axis; ``mask_WKK`` is added to the scores of each image's W windows."""
+        """``x_BKC`` has all windows on the batch axis; ``mask_WKK`` is added to the scores of an image's W windows."""
         batch, length, dim = x_BKC.shape
         q, k, v = self.qkv(x_BKC).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)[None]
@@ -165,17 +165,18 @@ class Swin(Encoder):
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         x = self.patch_embed(image_B3HW)
-        maps = []
-        for stage, norm in zip(self.layers, (self.norm0, self.norm1, self.norm2), strict=True):
+        maps: list[Tensor] = []
+        for i, stage in enumerate(self.layers):
+            norm = getattr(self, f"norm{i}")
             x = stage(x)
             maps.append(norm(x).permute(0, 3, 1, 2))
-            if stage.downsample is not None:
-                x = stage.downsample(x)
+            if i < len(self.layers) - 1:
+                x = stage.get_submodule("downsample")(x)
         return [*maps, maps[-1]]
 
     def stages(self) -> list[list[nn.Module]]:
         first, second, third = self.layers
-        return [[self.patch_embed], [first.blocks], [second], [third]]
+        return [[self.patch_embed], [first.get_submodule("blocks")], [second], [third]]
 
     @staticmethod
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -54,14 +54,14 @@ class ObjectSlots:
         Raises:
             ValueError: an id that isn't there.
         """
-        for i in ids:
-            if i not in self._slots:
-                raise ValueError(f"there is no object {i}; the objects are {self.ids}")
-            del self._slots[i]
+        gone = set(ids)
+        if unknown := sorted(gone - self._slots.keys()):
+            raise ValueError(f"there is no object {unknown[0]}; the objects are {self.ids}")
+        self._slots = {i: slot for i, slot in self._slots.items() if i not in gone}
         before, size = self.groups, self.group_size
         stay = sorted({(slot - 1) // size for slot in self._slots.values()})
         moved = {old: new for new, old in enumerate(stay)}
-        if stay and stay[-1] < before - 1 or not stay:
+        if (stay and stay[-1] < before - 1) or not stay:
             self._given = before * size  # the last group went: the one before it is full
         self._given -= (before - len(stay)) * size
         self._slots = {i: moved[(s - 1) // size] * size + (s - 1) % size + 1 for i, s in self._slots.items()}

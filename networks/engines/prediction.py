@@ -6,8 +6,6 @@ only their argmax is wanted. So they are made band by band.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -103,5 +101,3 @@ def average(predictions: list[Prediction], flipped: list[bool], rows: slice | No
         total = p if total is None else total.add_(p)
     assert total is not None
     return total.div_(len(predictions))
-
-

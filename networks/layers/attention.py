@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.layers.maps import merge_heads, split_heads
@@ -77,6 +78,7 @@ class _LocalReader(nn.Module):
             for x in (query_BLC, part.key, part.value)
         )
         rel_k = self.relative_emb_k.weight.view(self.heads, self.window**2, -1)
+        assert self.relative_emb_k.bias is not None
         bias = self.relative_emb_k.bias.view(self.heads, -1)
         return local_attention(q, k, v, rel_k, bias, relative_v, window=self.window).flatten(1, 2).flatten(2)
 
@@ -138,7 +140,7 @@ class GatedSelfAttention(nn.Module):
         """[B, L, C] twice -> [B, L, 2 C]."""
         key = split_heads(self.linear_QK(torch.cat([visual_BLC, ids_BLC], -1)), self.heads)
         # each head has its part of both branches side by side
-        value = torch.cat([split_heads(self.linear_V1(visual_BLC), self.heads), split_heads(self.linear_V2(ids_BLC), self.heads)], -1)
-        gate = torch.cat([split_heads(self.linear_U1(visual_BLC), self.heads), split_heads(self.linear_U2(ids_BLC), self.heads)], -1)
-        read = attention(key, key, nn.functional.silu(value)) * nn.functional.silu(gate)
-        return self.projection(self.dw_conv(merge_heads(read), size))
+        branches = ((self.linear_V1, self.linear_U1, visual_BLC), (self.linear_V2, self.linear_U2, ids_BLC))
+        value = F.silu(torch.cat([split_heads(v(x), self.heads) for v, _, x in branches], -1))
+        gate = F.silu(torch.cat([split_heads(u(x), self.heads) for _, u, x in branches], -1))
+        return self.projection(self.dw_conv(merge_heads(attention(key, key, value) * gate), size))

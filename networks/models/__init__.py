@@ -18,4 +18,6 @@ def build_network(config: ModelConfig) -> nn.Module:
     for family in type(config).__mro__:
         if family in FAMILIES:
             return FAMILIES[family](config)
-    raise ValueError(f"no network is known for {type(config).__name__}: enter its family in networks/models/__init__.py")
+    raise ValueError(
+        f"no network is known for {type(config).__name__}: enter its family in networks/models/__init__.py"
+    )

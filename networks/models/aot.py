@@ -134,7 +134,7 @@ class AOT(nn.Module):
     def __init__(self, config: AOTConfig) -> None:
         super().__init__()
         self._build(config, decoder_channels=config.embed_dim * (config.num_layers + 1))
-        self.LSTT = LSTT(config)
+        self.LSTT: nn.Module = LSTT(config)
         self._initialise()
 
     def _build(self, config: IdentityModel, decoder_channels: int) -> None:
@@ -170,6 +170,13 @@ class AOT(nn.Module):
         """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""
         return AOTEngine(self, config or self.config)
 
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The transformer's layers."""
+        layers = self.LSTT.layers
+        assert isinstance(layers, nn.ModuleList)
+        return layers
+
     def encode_image(self, image_13HW: Tensor) -> Features:
         """Normalised RGB -> maps of the encoder and the projected feature."""
         *maps, last = self.encoder(image_13HW)
@@ -193,7 +200,7 @@ class AOT(nn.Module):
 
     def remember(self, states: Sequence[LayerState], ids_GLC: Tensor) -> list[MemoryPart]:
         """Make a frame's states into memories, one a layer, now that its identities are known."""
-        return [layer.remember(state, ids_GLC) for layer, state in zip(self.LSTT.layers, states, strict=True)]
+        return [layer.remember(state, ids_GLC) for layer, state in zip(self.layers, states, strict=True)]
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
         """Logits at stride 4 -> [G, K, H / 4, W / 4]."""

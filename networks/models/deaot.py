@@ -85,8 +85,8 @@ class GatedPropagationModule(nn.Module):
 
     def remember(self, state: LayerState, ids_GLC: Tensor) -> MemoryPart:
         """Keys are the queries; values are those of both branches, side by side."""
-        query, value, *normed = state
-        ids = F.silu(self.linear_ID_V(torch.cat([*normed, ids_GLC], -1)))
+        query, value = state[:2]
+        ids = F.silu(self.linear_ID_V(torch.cat([*state[2:], ids_GLC], -1)))
         return MemoryPart(query, torch.cat([value.expand(len(ids), -1, -1), ids], -1))
 
 
@@ -107,12 +107,14 @@ class DualBranchGPM(nn.Module):
     ) -> Propagated:
         """Run all layers on a projected feature; memories have an entry for each layer."""
         size = (x_BCHW.shape[2], x_BCHW.shape[3])
-        visual, branch = to_sequence(x_BCHW), None
+        visual = to_sequence(x_BCHW)
+        branch: Tensor | None = None
         states = []
         for i, layer in enumerate(self.layers):
             long, short = ([], None) if ids_GLC is not None else (long_term[i], short_term[i])
             visual, branch, state = layer(visual, branch, size, long, short, ids_GLC)
             states.append(state)
+        assert branch is not None
         return Propagated([self.decoder_norms[0](torch.cat([visual, branch], -1))], states)
 
 

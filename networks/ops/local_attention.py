@@ -2,7 +2,7 @@
 
 One definition (:func:`local_attention`), several back ends that compute it. For position p, head n, window offset w::
 
-    score[p, n, w] = q[p, n] . k[p + w, n] / sqrt(C) + q[p, n] . rel_k[n, w] + rel_k_bias[n, w]     (offsets inside the map)
+    score[p, n, w] = q[p, n] . k[p + w, n] / sqrt(C) + q[p, n] . rel_k[n, w] + rel_k_bias[n, w]
     out[p, n]      = sum_w softmax_w(score)[p, n, w] * (v[p + w, n] + rel_v[n, w])
 
 Offsets are numbered row by row. Offsets that lie outside of the map take no part. AOT (section 4.2) calls this
@@ -178,7 +178,7 @@ def _blocked_inside(
 
 
 def _windows(scores: Tensor, window: int) -> Tensor:
-    """View [..., TILE, TILE, reach, reach] as [..., TILE, TILE, window, window]: query (i, j) owns keys from (i, j) on."""
+    """View [..., TILE, TILE, reach, reach] as [..., TILE, TILE, window, window]: a query's keys begin at its place."""
     *lead, si, sj, sy, sx = scores.stride()
     shape = (*scores.shape[:-2], window, window)
     return scores.as_strided(shape, (*lead, si + sy, sj + sx, sy, sx))
@@ -213,7 +213,9 @@ def _correlation(
     weights = scores.masked_fill(~inside, -torch.inf).softmax(2).permute(0, 3, 4, 1, 2)  # B, H, W, N, K
     reach = window // 2 * dilation
     v = F.pad(v_BHWND, (0, 0, 0, 0, reach, reach, reach, reach))
-    out = v_BHWND.new_zeros(v_BHWND.shape) if rel_v_NKD is None else torch.einsum("bhwnk,nkd->bhwnd", weights, rel_v_NKD)
+    out = (
+        v_BHWND.new_zeros(v_BHWND.shape) if rel_v_NKD is None else torch.einsum("bhwnk,nkd->bhwnd", weights, rel_v_NKD)
+    )
     for offset in range(window * window):
         dy, dx = offset // window * dilation, offset % window * dilation
         out = out + weights[..., offset, None] * v[:, dy : dy + height, dx : dx + width]

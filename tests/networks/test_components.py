@@ -202,9 +202,7 @@ def test_identity_embedding_gives_nothing_to_invalid_ids(load, aot_goldens: Path
     case = load("id_embedding")
     network = build_network(get_model_config(model)).eval()
     weights = fill.fill_state_dict(fill.read_entries(aot_goldens / "keys" / f"{model}.json"))
-    network.load_state_dict(
-        {k: v for k, v in weights.items() if k.startswith(("patch_wise", "id_norm"))}, strict=False
-    )
+    network.load_state_dict({k: v for k, v in weights.items() if k.startswith(("patch_wise", "id_norm"))}, strict=False)
     mask = case["mask"] if not model.startswith("swin") else case["mask"][:128, :192]
     want = to_sequence(case[f"{model}.id_emb"])
     close(network.encode_ids(mask[None].int()), want)

@@ -83,7 +83,9 @@ def test_imagenet_checkpoints_load(name: str, tmp_path: Path) -> None:
     assert set(report.matched) == set(encoder.state_dict())
     image = torch.randn(1, 3, 65, 81)
     if name.startswith("res"):
-        x = network.maxpool((network.act1 if hasattr(network, "act1") else network.relu)(network.bn1(network.conv1(image))))
+        x = network.maxpool(
+            (network.act1 if hasattr(network, "act1") else network.relu)(network.bn1(network.conv1(image)))
+        )
         x4 = network.layer1(x)
         want = [x4, network.layer2(x4), network.layer3(network.layer2(x4))]
     elif name == "mobilenetv2":

@@ -1,0 +1,48 @@
+"""Panoptic and semantic videos, propagated from the first frame."""
+
+from __future__ import annotations
+
+from configs.datasets.base import DatasetConfig, register_dataset
+
+
+@register_dataset("vipseg")
+class VIPSeg(DatasetConfig):
+    """Miao et al., CVPR 2022. Masks are RGB: id = R + 256 G + 65536 B, 0 is void.
+
+    These ids exceed 16 bits, so the segments of a video get the object ids 1, 2, ... by rising id.
+    """
+
+    title = "VIPSeg"
+    task = "panoptic"
+    folder = "VIPSeg/VIPSeg_720P"
+    roots = ("", "VIPSeg_720P", "VIPSeg/VIPSeg_720P")
+    splits = ("val", "test", "train")
+    frames = ("images/{video}", "imgs/{video}")
+    masks = ("panomasksRGB/{video}",)
+    ground_truth = ("panomasksRGB/{video}",)
+    meta = ("panoptic_gt_VIPSeg_{split}.json",)
+    meta_format = "panoptic"
+    fed = "listed"
+    wanted = "listed"
+    ignore_id = None
+    copy_given_mask = False
+    archive = "panoptic"
+    archive_prefix = "pan_pred"
+    server = True
+    scoring = "vipseg"
+
+
+@register_dataset("vspw")
+class VSPW(DatasetConfig):
+    """Miao et al., CVPR 2021. Semantic labels: 0 and 255 are void, class = label - 1; a class is an object here."""
+
+    title = "VSPW"
+    task = "panoptic"
+    folder = "VSPW_480p"
+    roots = ("", "VSPW_480p", "VSPW")
+    splits = ("val", "test", "train")
+    frames = ("data/{video}/origin",)
+    masks = ("data/{video}/mask",)
+    ground_truth = ("data/{video}/mask",)
+    video_list = ("{split}.txt",)
+    scoring = "vspw"

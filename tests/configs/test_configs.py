@@ -1,0 +1,114 @@
+"""Configs: the published values, the registry, JSON, overrides."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from configs import Config, Registry, get_model_config, list_models, model_name
+from configs.models.base import MODELS
+from networks.encoders import build_encoder
+
+PUBLISHED = {
+    "MODEL_ALIGN_CORNERS": "align_corners",
+    "MODEL_ENCODER": "encoder",
+    "MODEL_ENCODER_EMBEDDING_DIM": "embed_dim",
+    "MODEL_DECODER_INTERMEDIATE_LSTT": "decoder_uses_all_layers",
+    "MODEL_FREEZE_BN": "freeze_bn",
+    "MODEL_FREEZE_BACKBONE": "freeze_backbone",
+    "MODEL_MAX_OBJ_NUM": "max_objects",
+    "MODEL_SELF_HEADS": "self_heads",
+    "MODEL_ATT_HEADS": "attention_heads",
+    "MODEL_LSTT_NUM": "num_layers",
+    "TRAIN_LONG_TERM_MEM_GAP": "train_long_term_gap",
+    "TRAIN_AUG_TYPE": "train_augmentation",
+    "TEST_LONG_TERM_MEM_GAP": "long_term_gap",
+    "TEST_SHORT_TERM_MEM_SKIP": "short_term_skip",
+}
+
+
+def published(aot_goldens: Path) -> dict:
+    return json.loads((aot_goldens / "models.json").read_text())["models"]
+
+
+def test_every_published_model_is_registered(aot_goldens: Path) -> None:
+    assert set(published(aot_goldens)) <= set(list_models())
+
+
+def test_values_are_the_published_ones(aot_goldens: Path) -> None:
+    for name, model in published(aot_goldens).items():
+        config = get_model_config(name)
+        for theirs, ours in PUBLISHED.items():
+            assert getattr(config, ours) == model["config"][theirs], (name, ours)
+        assert list(build_encoder(config.encoder).channels) == model["config"]["MODEL_ENCODER_DIM"]
+        if "note" not in model:  # these two have no config of their own and name another network's file
+            assert Path(model["config"]["MODEL_ENCODER_PRETRAIN"]).name == config.encoder_weights
+        assert config.window == model["derived"]["local_window"]
+        assert model["derived"]["ffn_dim"] in (None, getattr(config, "ffn_dim", None))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_json_round_trip(name: str) -> None:
+    config = get_model_config(name, long_term_gap=3)
+    assert type(config).from_json(config.to_json()) == config
+    assert model_name(config) == name
+
+
+def test_a_model_reads_like_the_model_zoo() -> None:
+    class Wide(type(get_model_config("r50_aotl"))):
+        embed_dim = 512
+
+    assert Wide().embed_dim == 512
+    assert Wide().encoder == "resnet50"
+    assert Wide(encoder="resnet101").encoder == "resnet101"
+
+
+def test_configs_are_frozen_and_keyword_only() -> None:
+    config = get_model_config("aott")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.encoder = "resnet50"
+    with pytest.raises(TypeError):
+        type(config)(480)
+
+
+def test_unknown_model_lists_near_names() -> None:
+    with pytest.raises(ValueError, match="unknown model 'r50_deatl': did you mean r50_deaotl"):
+        get_model_config("r50_deatl")
+
+
+def test_unknown_field_lists_near_names() -> None:
+    with pytest.raises(ValueError, match="no field 'longterm_gap': did you mean long_term_gap"):
+        get_model_config("aott", longterm_gap=3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("long_term_gap", "5"), ("freeze_bn", 1), ("encoder", 50), ("long_term_gap", None), ("num_layers", 1.5)],
+)
+def test_wrong_types_are_refused(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"field '{field}' of AOTT is"):
+        get_model_config("aott", **{field: value})
+
+
+@pytest.mark.parametrize("field", ["long_term_gap", "short_term_skip", "max_memory_frames", "num_layers"])
+def test_values_out_of_range_are_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"'{field}' of AOTT must be at least 1, got 0"):
+        get_model_config("aott", **{field: 0})
+
+
+def test_overrides_from_a_command_line() -> None:
+    config = get_model_config("aott").override_from_text("long-term-gap=4", "max_long_edge=None", "encoder=resnet50")
+    assert (config.long_term_gap, config.max_long_edge, config.encoder) == (4, None, "resnet50")
+    with pytest.raises(ValueError, match="not of the form name=value"):
+        config.override_from_text("encoder")
+
+
+def test_registry_refuses_a_name_twice() -> None:
+    registry: Registry[type[Config]] = Registry("thing")
+    registry.register("a")(Config)
+    with pytest.raises(ValueError, match="thing 'a' is registered twice"):
+        registry.register("a")(Config)
+    assert MODELS.names() == list_models()

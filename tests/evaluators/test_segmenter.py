@@ -1,0 +1,311 @@
+"""VideoSegmenter: the public contract, on small networks with random weights."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from configs import list_models
+from evaluators import VideoSegmenter
+from networks import build_model
+
+H, W = 65, 97
+
+
+@pytest.fixture(scope="module")
+def aott():
+    torch.manual_seed(0)
+    return build_model("aott", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 255, (H + 20, W + 20, 3), dtype=np.uint8)
+    return [base[t : t + H, t : t + W].copy() for t in range(12)]
+
+
+def squares(*ids: int) -> np.ndarray:
+    """A mask with a 9 x 9 square for each id."""
+    mask = np.zeros((H, W), np.int64)
+    for i, object_id in enumerate(ids):
+        y, x = divmod(i, W // 10)
+        mask[y * 10 : y * 10 + 9, x * 10 : x * 10 + 9] = object_id
+    return mask
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_segments(name: str, frames) -> None:
+    torch.manual_seed(0)
+    segmenter = VideoSegmenter(build_model(name, device="cpu"), long_term_gap=1)
+    given = squares(3, 300)
+    assert np.array_equal(segmenter.step(frames[0], mask=given), given)
+    ids, probs = segmenter.step(frames[1], return_probs=True)
+    assert ids.shape == (H, W)
+    assert ids.dtype == np.uint16
+    assert set(np.unique(ids)) <= {0, 3, 300}
+    assert probs.shape == (3, H, W)
+    assert probs.dtype == torch.float32
+    assert torch.allclose(probs.sum(0), torch.ones(H, W), atol=1e-5)
+    assert np.array_equal(np.array([0, 3, 300])[probs.argmax(0).numpy()], ids)
+    assert segmenter.object_ids == [3, 300]
+    assert segmenter.memory_frames == 2
+
+
+def test_frames_before_the_first_mask_are_background_and_leave_no_trace(aott, frames) -> None:
+    late, fresh = VideoSegmenter(aott), VideoSegmenter(aott)
+    for frame in frames[:3]:
+        ids, probs = late.step(frame, return_probs=True)
+        assert not ids.any()
+        assert probs.shape == (1, H, W)
+        assert probs.min() == 1
+    assert late.memory_frames == 0
+    given = squares(1, 2)
+    for frame, mask in zip(frames[3:7], [given, None, None, None], strict=True):
+        assert np.array_equal(late.step(frame, mask), fresh.step(frame, mask))
+
+
+def test_a_mask_without_objects_is_no_mask(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott)
+    assert not segmenter.step(frames[0], mask=np.zeros((H, W), np.uint8)).any()
+    assert segmenter.object_ids == []
+
+
+@pytest.mark.parametrize("ids", [(1, 2, 3), (7, 65535, 12)])
+def test_ids_are_the_users_own(aott, frames, ids) -> None:
+    own, plain = VideoSegmenter(aott), VideoSegmenter(aott)
+    order = np.argsort(ids)
+    a = own.step(frames[0], mask=squares(*ids))
+    b = plain.step(frames[0], mask=squares(*(np.argsort(order) + 1).tolist()))
+    for frame in frames[1:4]:
+        assert np.array_equal(a, np.array([0, *np.sort(ids)])[b])
+        a, b = own.step(frame), plain.step(frame)
+
+
+def test_later_masks_add_objects_and_win_over_the_prediction(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott, long_term_gap=2)
+    segmenter.step(frames[0], mask=squares(5, 2))
+    segmenter.step(frames[1])
+    new = np.zeros((H, W), np.uint8)
+    new[40:60, 50:90] = 4
+    new[:9, :9] = 2
+    ids, probs = segmenter.step(frames[2], mask=new, return_probs=True)
+    assert segmenter.object_ids == [2, 5, 4]
+    assert np.array_equal(ids[new > 0], new[new > 0])
+    assert probs.shape == (4, H, W)
+    assert torch.equal(probs[3], torch.from_numpy(new == 4).float())
+    assert torch.allclose(probs.sum(0), torch.ones(H, W), atol=1e-5)
+    assert segmenter.step(frames[3], return_probs=True)[1][3].max() > 1e-4
+
+
+def test_more_objects_than_a_bank_holds_equal_the_groups_of_an_original(aott, frames) -> None:
+    """Each group is a network of its own that takes the other groups' objects for background."""
+    segmenter = VideoSegmenter(aott)
+    mask = squares(*range(1, 14))
+    segmenter.step(frames[0], mask=mask)
+    logits = []
+    engine = segmenter._engines[0]
+    decode = engine.network.decode
+    engine.network.decode = lambda *a: logits.append(decode(*a)) or logits[-1]
+    try:
+        segmenter.step(frames[1])
+    finally:
+        del engine.network.decode
+    first, second = VideoSegmenter(aott), VideoSegmenter(aott)
+    first.step(frames[0], mask=np.where(mask <= 10, mask, 0))
+    second.step(frames[0], mask=np.where(mask > 10, mask, 0))
+    p1, p2 = (s.step(frames[1], return_probs=True)[1] for s in (first, second))
+    resized = torch.nn.functional.interpolate(logits[0], (H, W), mode="bilinear", align_corners=True)
+    assert torch.allclose(resized[0].softmax(0), p1, atol=1e-4)
+    assert torch.allclose(resized[1, :4].softmax(0), p2, atol=1e-4)
+
+
+def test_groups_that_begin_later_have_their_own_memory(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott, long_term_gap=1)
+    segmenter.step(frames[0], mask=squares(*range(1, 10)))
+    segmenter.step(frames[1])
+    segmenter.step(frames[2], mask=np.where(squares(*range(1, 14)) >= 10, squares(*range(1, 14)), 0))
+    segmenter.step(frames[3])
+    banks = segmenter._engines[0]._banks
+    assert [(len(b), b.groups) for b in banks] == [(4, 1), (2, 1)]
+    assert len(segmenter.object_ids) == 13
+
+
+def test_deleted_objects_are_gone(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott, long_term_gap=1)
+    segmenter.step(frames[0], mask=squares(1, 2, 3))
+    segmenter.step(frames[1])
+    segmenter.delete_objects([2])
+    ids, probs = segmenter.step(frames[2], return_probs=True)
+    assert segmenter.object_ids == [1, 3]
+    assert 2 not in np.unique(ids)
+    assert probs.shape == (3, H, W)
+    with pytest.raises(ValueError, match=r"there is no object 2; the objects are \[1, 3\]"):
+        segmenter.delete_objects([2])
+    segmenter.delete_objects([1, 3])
+    assert not segmenter.step(frames[3]).any()
+    assert segmenter.memory_frames == 0
+
+
+def test_an_id_can_come_back_after_it_was_deleted(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott)
+    segmenter.step(frames[0], mask=squares(1, 2))
+    segmenter.delete_objects([1])
+    new = np.zeros((H, W), np.uint8)
+    new[30:60, 30:60] = 1
+    segmenter.step(frames[1], mask=new)
+    assert segmenter.object_ids == [2, 1]
+    assert set(np.unique(segmenter.step(frames[2]))) <= {0, 1, 2}
+
+
+def test_a_group_without_objects_is_dropped_and_its_slots_serve_again(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott, long_term_gap=1)
+    segmenter.step(frames[0], mask=squares(*range(1, 24)))
+    segmenter.step(frames[1])
+    engine = segmenter._engines[0]
+    assert engine._banks[0].groups == 3
+    segmenter.delete_objects(range(1, 11))
+    assert engine._banks[0].groups == 2
+    expected, remaining = VideoSegmenter(aott, long_term_gap=1), squares(*range(1, 24))
+    expected.step(frames[0], mask=np.where(remaining > 10, remaining, 0))
+    ids = segmenter.step(frames[2])
+    assert set(np.unique(ids)) <= {0, *range(11, 24)}
+    new = np.zeros((H, W), np.uint8)
+    new[30:60, 30:60] = 50
+    segmenter.step(frames[3], mask=new)
+    assert engine.slots == list(range(1, 15))
+    assert segmenter.step(frames[4], return_probs=True)[1][14].max() > 1e-4
+
+
+def test_reset_begins_another_video(aott, frames) -> None:
+    segmenter, fresh = VideoSegmenter(aott), VideoSegmenter(aott)
+    segmenter.step(frames[5], mask=squares(9))
+    segmenter.step(frames[6])
+    segmenter.reset()
+    assert segmenter.object_ids == []
+    segmenter.step(np.zeros((40, 50, 3), np.uint8))
+    segmenter.reset()
+    for frame, mask in zip(frames[:3], [squares(1, 2), None, None], strict=True):
+        assert np.array_equal(segmenter.step(frame, mask), fresh.step(frame, mask))
+
+
+def test_bounded_memory_stays_bounded(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott, long_term_gap=1, max_memory_frames=3)
+    segmenter.step(frames[0], mask=squares(1, 2))
+    sizes = []
+    for frame in frames[1:]:
+        segmenter.step(frame)
+        sizes.append((segmenter.memory_frames, segmenter.memory_bytes))
+    assert sizes[-1][0] == 3
+    assert len(set(sizes[2:])) == 1
+
+
+def test_probabilities_are_averaged_over_augmentations(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott, scales=(1.0, 1.3), flip=True)
+    assert len(segmenter.augmentations) == 4
+    given = squares(1, 2)
+    segmenter.step(frames[0], mask=given)
+    ids, probs = segmenter.step(frames[1], return_probs=True)
+    parts = []
+    for scale, flip in itertools.product((1.0, 1.3), (False, True)):
+        single = VideoSegmenter(aott, scales=(scale,))
+        turn = (lambda x: x[:, ::-1].copy()) if flip else (lambda x: x)
+        single.step(turn(frames[0]), mask=turn(given))
+        own = single.step(turn(frames[1]), return_probs=True)[1]
+        parts.append(own.flip(2) if flip else own)
+    # the flipped image is the resized image flipped, which is the flipped image resized up to rounding
+    assert torch.allclose(probs, torch.stack(parts).mean(0), atol=1e-3)
+    assert np.array_equal(probs.argmax(0).numpy(), ids)
+    without = VideoSegmenter(aott, scales=(1.0, 1.3), flip=True)
+    without.step(frames[0], mask=given)
+    assert np.array_equal(without.step(frames[1]), ids)
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+@pytest.mark.parametrize("name", ["aott", "deaott", "swinb_deaotl"])
+def test_half_precision_agrees_with_float32(name: str, amp: str, frames) -> None:
+    torch.manual_seed(0)
+    model = build_model(name, device="cpu")
+    full, half = VideoSegmenter(model, long_term_gap=1), VideoSegmenter(model, long_term_gap=1, amp=amp)
+    for frame, mask in zip(frames[:3], [squares(1, 2), None, None], strict=True):
+        p, q = (s.step(frame, mask, return_probs=True)[1] for s in (full, half))
+    assert q.dtype == torch.float32
+    assert (p - q).abs().max() < 0.1
+
+
+def test_same_input_gives_the_same_output(aott, frames) -> None:
+    runs = []
+    for _ in range(2):
+        segmenter = VideoSegmenter(aott)
+        runs.append([segmenter.step(f, squares(1, 2) if t == 0 else None) for t, f in enumerate(frames[:4])])
+    assert all(np.array_equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 200), (480, 40), (33, 17)])
+def test_any_frame_size(aott, height: int, width: int) -> None:
+    segmenter = VideoSegmenter(aott)
+    frame = np.full((height, width, 3), 90, np.uint8)
+    mask = np.zeros((height, width), bool)
+    mask[: max(1, height // 2)] = True
+    segmenter.step(frame, mask=mask)
+    assert segmenter.step(frame).shape == (height, width)
+
+
+def test_sizes_are_limited_as_asked(aott) -> None:
+    seen = []
+    original = aott.encode_image
+    aott.encode_image = lambda x: seen.append(tuple(x.shape[2:])) or original(x)
+    try:
+        frame, mask = np.zeros((240, 426, 3), np.uint8), np.ones((240, 426), np.uint8)
+        for options in ({"max_long_edge": 200}, {"max_short_edge": 96}, {"short_edge": 128}, {"short_edge": -1}):
+            VideoSegmenter(aott, **options).step(frame, mask=mask)
+    finally:
+        del aott.encode_image
+    assert seen == [(113, 193), (97, 177), (129, 225), (241, 433)]
+
+
+BAD_STEPS = [
+    ("float frame", lambda f: (f.astype(np.float32), None), "H x W x 3 uint8 RGB array, got float32"),
+    ("grey frame", lambda f: (f[..., 0], None), r"got uint8 of shape \(65, 97\)"),
+    ("RGBA frame", lambda f: (np.concatenate([f, f[..., :1]], 2), None), r"got uint8 of shape \(65, 97, 4\)"),
+    ("channels first", lambda f: (f.transpose(2, 0, 1), None), r"got uint8 of shape \(3, 65, 97\)"),
+    ("no array", lambda f: (f.tolist(), None), "got list"),
+    ("empty frame", lambda f: (f[:0], None), "65x97|empty"),
+    ("other frame size", lambda f: (f[:-1], None), "the frame has size 64x97, the video began with 65x97"),
+    ("other mask size", lambda f: (f, squares(1)[:-1]), "the mask has size 64x97, the frame 65x97"),
+    ("RGB mask", lambda f: (f, f), "colours have to be made into ids first"),
+    ("float mask", lambda f: (f, squares(1).astype(np.float32)), "integer object ids, got float32"),
+    ("negative id", lambda f: (f, -squares(1)), "the mask holds -1 to 0"),
+    ("id too large", lambda f: (f, squares(65536)), "the mask holds 0 to 65536"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), [b[1:] for b in BAD_STEPS], ids=[b[0] for b in BAD_STEPS])
+def test_bad_input_is_refused_and_loses_nothing(aott, frames, make, message: str) -> None:
+    segmenter, undisturbed = VideoSegmenter(aott), VideoSegmenter(aott)
+    for s in (segmenter, undisturbed):
+        s.step(frames[0], mask=squares(1, 2))
+    with pytest.raises(ValueError, match=message) as error:
+        segmenter.step(*make(frames[1]))
+    assert "\n" not in str(error.value)
+    assert np.array_equal(segmenter.step(frames[1]), undisturbed.step(frames[1]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_longedge": 3}, "no option 'max_longedge': did you mean max_long_edge"),
+        ({"encoder": "resnet50"}, "no option 'encoder'"),
+        ({"amp": "fp32"}, "amp is 'fp16', 'bf16' or None"),
+        ({"scales": ()}, "one or more positive numbers"),
+        ({"scales": (1.0, -1.0)}, "one or more positive numbers"),
+        ({"long_term_gap": 0}, "'long_term_gap' of AOTT must be at least 1"),
+        ({"max_memory_frames": 2.5}, "'max_memory_frames' of AOTT is"),
+    ],
+)
+def test_bad_options_are_refused(aott, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        VideoSegmenter(aott, **options)

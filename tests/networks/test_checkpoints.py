@@ -1,0 +1,214 @@
+"""Checkpoints: both layouts, strictness, and files that are none."""
+
+from __future__ import annotations
+
+import collections
+import json
+import logging
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from configs import list_models
+from networks import build_model, build_network, save_weights
+from networks.checkpoints import load_weights, models_that_fit, read_checkpoint
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build_model("aott", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def published(network, tmp_path_factory) -> Path:
+    """A file laid out like the authors' ones, optimiser and scaler included."""
+    path = tmp_path_factory.mktemp("published") / "AOTT_PRE_YTB_DAV.pth"
+    optimiser = {"param_groups": [{"lr": np.float64(2e-4), "step": np.int64(3)}], "state": {}}
+    torch.save({"state_dict": network.state_dict(), "optimizer": optimiser, "scaler": {"scale": 2.0}}, path)
+    return path
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_tensor_names_and_shapes_are_the_published_ones(aot_goldens: Path, name: str) -> None:
+    from configs import get_model_config
+
+    keys = json.loads((aot_goldens / "keys" / f"{name}.json").read_text())
+    with torch.device("meta"):
+        network = build_network(get_model_config(name))
+    assert {k: list(v.shape) for k, v in network.state_dict().items()} == {e[0]: e[1] for e in keys["entries"]}
+    assert sum(p.numel() for p in network.parameters()) == keys["num_parameters"]
+    frozen = {k for k, p in network.named_parameters() if not p.requires_grad}
+    assert frozen - {"LSTT.mask_token"} == set(keys["frozen_parameters"])
+
+
+def test_published_file_loads_whole(network, published: Path) -> None:
+    assert same_weights(build_model("aott", checkpoint=published, device="cpu"), network)
+
+
+@pytest.mark.parametrize("layout", ["bare", "module.", "model"])
+def test_other_layouts_of_torch_files(network, tmp_path: Path, layout: str) -> None:
+    state = network.state_dict()
+    content = {
+        "bare": state,
+        "module.": {"state_dict": {f"module.{k}": v for k, v in state.items()}},
+        "model": {"model": collections.OrderedDict(state)},
+    }[layout]
+    torch.save(content, tmp_path / "weights.pth")
+    assert same_weights(build_model("aott", checkpoint=tmp_path / "weights.pth", device="cpu"), network)
+
+
+def test_old_torch_files_load(network, tmp_path: Path) -> None:
+    torch.save(network.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert same_weights(build_model("aott", checkpoint=tmp_path / "old.pth", device="cpu"), network)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_own_file_round_trip(name: str, tmp_path: Path) -> None:
+    model = build_model(name, device="cpu", long_term_gap=7)
+    save_weights(model, tmp_path / "own.safetensors")
+    again = build_model(name, checkpoint=tmp_path / "own.safetensors", device="cpu")
+    assert same_weights(model, again)
+    metadata = read_checkpoint(tmp_path / "own.safetensors").metadata
+    assert metadata["model"] == name
+    assert json.loads(metadata["config"])["long_term_gap"] == 7
+    assert [p.name for p in tmp_path.iterdir()] == ["own.safetensors"]
+
+
+def test_half_precision_file_is_converted_and_said_so(network, tmp_path: Path, caplog) -> None:
+    save_weights(network, tmp_path / "half.safetensors", torch.float16)
+    with caplog.at_level(logging.INFO):
+        model = build_model("aott", checkpoint=tmp_path / "half.safetensors", device="cpu")
+    assert model.LSTT.layers[0].linear_Q.weight.dtype == torch.float32
+    assert "converted (float16 to float32" in caplog.text
+
+
+def test_report_names_what_was_ignored_and_why(network, tmp_path: Path) -> None:
+    state = network.state_dict() | {"encoder.features.0.1.num_batches_tracked": torch.tensor(5)}
+    torch.save(state, tmp_path / "counted.pth")
+    report = load_weights(build_model("aott", device="cpu"), read_checkpoint(tmp_path / "counted.pth"))
+    assert len(report.matched) == len(network.state_dict())
+    assert "1 ignored (counters of batch norms" in str(report)
+
+
+def test_random_weights_are_said_so(caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        build_model("aott", device="cpu")
+    assert "aott: no checkpoint was given, all weights are random" in caplog.text
+
+
+def test_the_models_that_a_file_fits_are_found(network) -> None:
+    assert models_that_fit(network.state_dict()) == ["aott"]
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+def damaged(kind: str, network, published: Path, folder: Path) -> Path:
+    """Make a file that is no checkpoint of aott."""
+    path = folder / f"{kind}.pth"
+    state = dict(network.state_dict())
+    whole = published.read_bytes()
+    if kind == "html":
+        path.write_text("<!DOCTYPE html><html><title>Quota exceeded</title></html>")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif kind == "lfs":
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    elif kind == "noise":
+        path.write_bytes(b"\x12\x34" * 500)
+    elif kind == "code":
+        path.write_bytes(pickle.dumps({"state_dict": Evil()}, protocol=2))
+    elif kind == "code in zip":
+        torch.save({"state_dict": state, "extra": Evil()}, path)
+    elif kind == "no weights":
+        torch.save({"epoch": 3}, path)
+    elif kind == "missing":
+        del state["decoder.conv_out.bias"]
+        torch.save({"state_dict": state}, path)
+    elif kind == "unknown":
+        torch.save({"state_dict": state | {"decoder.extra.weight": torch.ones(2)}}, path)
+    elif kind == "shape":
+        torch.save({"state_dict": state | {"decoder.conv_out.bias": torch.ones(12)}}, path)
+    elif kind == "nan":
+        torch.save({"state_dict": state | {"decoder.conv_out.bias": torch.full((11,), torch.nan)}}, path)
+    elif kind == "truncated safetensors":
+        path = path.with_suffix(".safetensors")
+        save_file({k: v.contiguous() for k, v in state.items()}, path)
+        path.write_bytes(path.read_bytes()[:100_000])
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("html", "is a web page, not weights"),
+        ("empty", "is empty: download it again"),
+        ("truncated", "is truncated or no PyTorch file"),
+        ("lfs", "is a git-lfs pointer"),
+        ("noise", "no PyTorch"),
+        ("code", "can run code and are not read"),
+        ("code in zip", "can run code and are not read"),
+        ("no weights", "holds no weights where they are looked for"),
+        ("missing", r"is not one of aott: 1 tensors are missing \(decoder.conv_out.bias\)"),
+        ("unknown", r"1 tensors are unknown \(decoder.extra.weight\)"),
+        ("shape", r"1 tensors are of another shape \(decoder.conv_out.bias \[12\] for \[11\]\)"),
+        ("nan", "is damaged: decoder.conv_out.bias holds values that are not finite"),
+        ("truncated safetensors", "is no complete safetensors file"),
+        ("folder", "is a folder, not a file"),
+        ("absent", "does not exist"),
+    ],
+)
+def test_files_that_are_no_checkpoint(kind: str, message: str, network, published, tmp_path, capsys) -> None:
+    path = damaged(kind, network, published, tmp_path)
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
+        build_model("aott", checkpoint=path, device="cpu")
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "this must not run" not in capsys.readouterr().out
+
+
+def test_another_models_checkpoint_is_named(published: Path) -> None:
+    with pytest.raises(ValueError, match=r"is not one of deaott: .*; it fits aott"):
+        build_model("deaott", checkpoint=published, device="cpu")
+
+
+def test_deeper_models_checkpoint_is_not_cut_silently(tmp_path: Path) -> None:
+    torch.save(build_model("deaotb", device="cpu").state_dict(), tmp_path / "deep.pth")
+    with pytest.raises(ValueError, match=r"tensors are unknown .*; it fits deaotb or deaotl"):
+        build_model("deaott", checkpoint=tmp_path / "deep.pth", device="cpu")
+
+
+def test_own_file_says_what_it_is(tmp_path: Path) -> None:
+    save_weights(build_model("deaott", device="cpu"), tmp_path / "own.safetensors")
+    with pytest.raises(ValueError, match=r"is not one of aott: .*; it says that it is deaott"):
+        build_model("aott", checkpoint=tmp_path / "own.safetensors", device="cpu")
+
+
+def test_unusable_device_is_said_so() -> None:
+    with pytest.raises(ValueError, match="device 'tpu9' can't be used here"):
+        build_model("aott", device="tpu9")
+
+
+def test_saving_where_nothing_can_be_written(network, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"missing/own.safetensors could not be written"):
+        save_weights(network, tmp_path / "missing" / "own.safetensors")
+
+
+def test_weights_on_disk_are_plain_safetensors(network, tmp_path: Path) -> None:
+    save_weights(network, tmp_path / "own.safetensors")
+    assert set(load_file(tmp_path / "own.safetensors")) == set(network.state_dict())

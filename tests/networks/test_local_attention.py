@@ -1,0 +1,111 @@
+"""The local attention op against its definition, written as plain loops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from networks.ops import available_backends, local_attention
+
+CASES = [  # height, width, window, dilation, heads, key channels, value channels, relative values
+    (5, 7, 15, 1, 2, 4, 6, True),
+    (11, 19, 5, 1, 1, 8, 8, False),
+    (1, 3, 5, 1, 1, 4, 4, True),
+    (11, 9, 3, 2, 2, 4, 4, True),
+    (10, 17, 7, 3, 1, 4, 5, False),
+]
+
+
+def by_definition(q: Tensor, k: Tensor, v: Tensor, rel_k: Tensor, bias: Tensor, rel_v: Tensor | None, w: int, d: int):
+    batch, height, width, heads, channels = q.shape
+    rows = []
+    for y in range(height):
+        for x in range(width):
+            scores, values = [], []
+            for i in range(w * w):
+                yy, xx = y + (i // w - w // 2) * d, x + (i % w - w // 2) * d
+                if not (0 <= yy < height and 0 <= xx < width):
+                    continue
+                own = q[:, y, x]
+                scores.append((own * k[:, yy, xx]).sum(-1) / channels**0.5 + (own * rel_k[:, i]).sum(-1) + bias[:, i])
+                values.append(v[:, yy, xx] + (0 if rel_v is None else rel_v[:, i]))
+            weights = torch.stack(scores, -1).softmax(-1)
+            rows.append((weights[..., None] * torch.stack(values, 2)).sum(2))
+    return torch.stack(rows, 1).view(batch, height, width, heads, -1)
+
+
+def random_input(case: tuple, dtype: torch.dtype = torch.float32) -> list[Tensor | None]:
+    height, width, window, _, heads, channels, values, relative = case
+    g = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=g, dtype=dtype)
+
+    return [
+        normal(2, height, width, heads, channels),
+        normal(2, height, width, heads, channels),
+        normal(2, height, width, heads, values),
+        normal(heads, window**2, channels),
+        normal(heads, window**2),
+        normal(heads, window**2, values) if relative else None,
+    ]
+
+
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("case", CASES)
+def test_equals_the_definition(case: tuple, backend: str) -> None:
+    inputs = random_input(case)
+    got = local_attention(*inputs, window=case[2], dilation=case[3], backend=backend)
+    assert (got - by_definition(*inputs, case[2], case[3])).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[3]])
+def test_gradients_equal_those_of_the_definition(case: tuple) -> None:
+    grads = []
+    for run in (
+        lambda x: local_attention(*x, window=case[2], dilation=case[3], backend="blocked"),
+        lambda x: by_definition(*x, case[2], case[3]),
+    ):
+        inputs = [x.requires_grad_() for x in random_input(case, torch.float64)]
+        run(inputs).square().sum().backward()
+        grads.append([x.grad for x in inputs])
+    for got, want in zip(*grads, strict=True):
+        assert torch.allclose(got, want, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_near_float32(dtype: torch.dtype) -> None:
+    case = (9, 13, 15, 1, 2, 16, 16, True)
+    inputs = random_input(case)
+    want = local_attention(*inputs, window=15)
+    got = local_attention(*(x.to(dtype) for x in inputs), window=15)
+    assert got.dtype == dtype
+    assert (got.float() - want).abs().max() < 0.1
+
+
+def test_scores_equal_the_published_correlation(aot_goldens: Path) -> None:
+    """With one-hot relative values the output is the softmax itself, whose logarithm gives scores up to a constant."""
+    with np.load(aot_goldens / "components" / "correlation.npz") as f:
+        q, k, want, inside = (torch.from_numpy(f[n]) for n in ("q", "k", "out", "inside"))
+    q, k = (x.permute(0, 2, 3, 1).unsqueeze(3) for x in (q, k))
+    zeros = torch.zeros(1, 225, q.shape[-1])
+    values = torch.zeros(*q.shape[:4], 225)
+    own = local_attention(q, k, values, zeros, torch.zeros(1, 225), torch.eye(225)[None], window=15)
+    weights = own[:, :, :, 0].permute(0, 3, 1, 2)
+    expected = (want / q.shape[-1] ** 0.5).masked_fill(~inside.bool(), -torch.inf).softmax(1)
+    assert (weights - expected).abs().max() < 1e-5
+
+
+def test_errors_say_what_exists() -> None:
+    inputs = random_input(CASES[0])
+    with pytest.raises(ValueError, match="unknown back end 'cuda' of local attention: known: blocked, correlation"):
+        local_attention(*inputs, backend="cuda")
+    if "correlation" not in available_backends():
+        with pytest.raises(ValueError, match="spatial-correlation-sampler is not installed"):
+            local_attention(*inputs, backend="correlation")
+    with pytest.raises(ValueError, match="odd side, got 4"):
+        local_attention(*inputs, window=4)
