@@ -26,7 +26,9 @@ _LOSSLESS = ("PNG", "BMP", "TIFF")
 _EXTENSIONS = (".bmp", ".png", ".tif", ".tiff")
 
 
-def read_mask(path: str | os.PathLike[str], *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask(
+    path: str | os.PathLike[str], *, size: tuple[int, int] | None = None, ignore: int | None = None
+) -> np.ndarray:
     """The object ids of one mask.
 
     - A palette PNG: the index is the id. Id 255 beside others ("void" in VOC and DAVIS) is kept, and logged.
@@ -40,6 +42,8 @@ def read_mask(path: str | os.PathLike[str], *, size: tuple[int, int] | None = No
     Args:
         path: file or folder.
         size: (height, width) that the mask must have.
+        ignore: a value (255: "void") that is no object where it stands beside others; these pixels become background,
+            and neither this nor 0/255 for one object is worth a line in the log.
 
     Returns:
         H x W uint8, or uint16 where an id is above 255; 0 is background. It may hold no object at all.
@@ -57,7 +61,7 @@ def read_mask(path: str | os.PathLike[str], *, size: tuple[int, int] | None = No
     elif path.suffix.lower() == ".json":
         mask = read_coco_masks(path, size=size)
     else:
-        mask = _read_mask_image(path)
+        mask = _read_mask_image(path, ignore)
     check_mask_size(path, mask, size)
     return mask
 
@@ -111,19 +115,23 @@ def _mask_to_image(path: Path, ids: np.ndarray, palette: bytes) -> Image.Image:
     return image
 
 
-def _read_mask_image(path: Path) -> np.ndarray:
+def _read_mask_image(path: Path, ignore: int | None) -> np.ndarray:
     image = load_image(path)
     ids = _stored_values(path, image)
     present = np.unique(ids)
     objects = present[present != 0]
     if image.mode == "L" and objects.tolist() == [_VOID]:
-        logger.warning("%s: its values are 0 and 255 only: read as one object with id 1", path)
+        level = logging.WARNING if ignore is None else logging.DEBUG
+        logger.log(level, "%s: its values are 0 and 255 only: read as one object with id 1", path)
         return (ids > 0).astype(np.uint8)
+    if ignore is not None and ignore in objects and len(objects) > 1:
+        ids = np.where(ids == ignore, 0, ids)
+        objects = objects[objects != ignore]
     if _VOID in objects and len(objects) > 1 and image.mode in ("L", "P"):
         logger.warning("%s: id 255 beside other ids, the void label of VOC and DAVIS: kept as an object", path)
     if image.mode == "L" and len(objects) > _MANY_IDS:
         logger.warning("%s: %d different values: is this a mask of object ids, not a photo?", path, len(objects))
-    return ids.astype(np.uint8) if present[-1] <= 255 else ids.astype(np.uint16)
+    return ids.astype(np.uint8) if max(objects, default=0) <= 255 else ids.astype(np.uint16)
 
 
 def _stored_values(path: Path, image: Image.Image) -> np.ndarray:

@@ -8,8 +8,8 @@ channels, K = max_objects + 1 identities (0 is the background), H W the network'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -171,11 +171,9 @@ class AOT(nn.Module):
         return AOTEngine(self, config or self.config)
 
     @property
-    def layers(self) -> nn.ModuleList:
+    def layers(self) -> Iterable[Any]:
         """The transformer's layers."""
-        layers = self.LSTT.layers
-        assert isinstance(layers, nn.ModuleList)
-        return layers
+        return self.LSTT.get_submodule("layers").children()
 
     def encode_image(self, image_13HW: Tensor) -> Features:
         """Normalised RGB -> maps of the encoder and the projected feature."""
