@@ -84,6 +84,23 @@ def check_mask_size(path: Path, mask: np.ndarray, size: tuple[int, int] | None) 
     )
 
 
+def decode_run_lengths(where: str, counts: Any, size: tuple[int, int]) -> np.ndarray:
+    """Decode one run-length encoding, compressed or not.
+
+    Args:
+        where: start of error messages.
+        counts: COCO's compressed string, or a list of run lengths.
+        size: (height, width).
+
+    Returns:
+        H x W bool.
+
+    Raises:
+        ValueError: the encoding is damaged or of another size.
+    """
+    return _decode(where, {"size": list(size), "counts": counts}, None)
+
+
 def _load(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())

@@ -38,7 +38,7 @@ class FrameMasks:
         """The mask of this frame, H x W uint8 or uint16, or None where none is given.
 
         Raises:
-            ValueError: the mask can't be read or has another size than the frame.
+            ValueError: the mask can't be read or has another size than the frame, or the only one is empty.
         """
         size = frame.image.shape[:2]
         if self._waiting is None:
@@ -47,8 +47,11 @@ class FrameMasks:
             path = self._waiting.pop(frame.name, None)
         if path is None:
             return None
+        mask = read_mask(path, size=size)
+        if self._waiting is None and not mask.any():
+            raise ValueError(f"{path}: there is no object in the mask of the first frame, all of it is background")
         self.given += 1
-        return read_mask(path, size=size)
+        return mask
 
     def check_all_used(self) -> None:
         """Raise a ValueError if masks were left over, which then are called like no frame."""

@@ -189,8 +189,8 @@ def segment_clip(
                     report.peak_memory = max(memory, report.peak_memory or 0)
                     bar.set_postfix_str(f"{report.objects} objects, {memory / 2**30:.2f} GiB", refresh=False)
                 bar.update()
-            if not masks.given:
-                raise ValueError(f"{masks.path}: none of the masks belongs to a frame of {source.name}")
+            if not report.objects:
+                raise ValueError(f"{masks.path}: no frame of {source.name} was given a mask with an object in it")
             if max_frames is None:
                 masks.check_all_used()
         report.complete = True

@@ -1,0 +1,70 @@
+"""Resident memory and time a frame over a long video.
+
+    python benchmarks/memory.py --model deaotl --frames 1000 --height 240 --width 432 --max_memory_frames 10
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from common import grid_mask, moving_frames, save
+
+import torch
+import tyro
+
+from evaluators import VideoSegmenter
+from evaluators.resources import memory_in_use
+from networks import build_model
+
+
+@dataclass(frozen=True)
+class Args:
+    """Resident memory and time a frame over a long video."""
+
+    model: str = "aott"
+    frames: int = 1000
+    height: int = 240
+    width: int = 432
+    objects: int = 3
+    max_memory_frames: int | Literal["unbounded"] = 10
+    device: str = "cpu"
+    output: Path | None = None
+
+
+def main() -> None:
+    args = tyro.cli(Args)
+    torch.manual_seed(0)
+    bound = None if args.max_memory_frames == "unbounded" else args.max_memory_frames
+    segmenter = VideoSegmenter(build_model(args.model, device=args.device), max_memory_frames=bound)
+    device = torch.device(args.device)
+    mask = grid_mask(args.objects, args.height, args.width)
+    rows: list[tuple[int, float, float, int]] = []
+    begin = time.perf_counter()
+    every = max(1, args.frames // 20)
+    print(f"{args.model}, {args.height}x{args.width}, {args.objects} objects, memory frames: {args.max_memory_frames}")
+    print(f"{'frame':>6} {'MiB in use':>11} {'ms a frame':>11} {'memory frames':>14}")
+    for t, frame in enumerate(moving_frames(args.frames, args.height, args.width)):
+        segmenter.step(frame, mask=mask if t == 0 else None)
+        if (t + 1) % every == 0:
+            now = time.perf_counter()
+            used = (memory_in_use(device) or 0) / 2**20
+            rows.append((t + 1, round(used, 1), round((now - begin) / every * 1000, 1), segmenter.memory_frames))
+            print("{:6d} {:11.1f} {:11.1f} {:14d}".format(*rows[-1]), flush=True)
+            begin = time.perf_counter()
+    steady = [used for t, used, _, _ in rows if t > 50]
+    growth = max(steady) - steady[0]
+    print(f"after frame 50: {min(steady):.1f} to {max(steady):.1f} MiB, {growth:+.1f} MiB over {len(steady)} readings")
+    figures = {
+        "settings": {k: str(v) for k, v in vars(args).items()},
+        "columns": ["frame", "MiB in use", "ms a frame", "memory frames"],
+        "rows": rows,
+        "growth_after_50_MiB": round(growth, 1),
+    }
+    save(f"memory_{args.model}", figures, args.output)
+
+
+if __name__ == "__main__":
+    main()

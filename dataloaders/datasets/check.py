@@ -1,0 +1,278 @@
+"""Looking a dataset over: every missing, damaged or mismatched file, found without decoding more than is needed.
+
+Of each image the header is read, and the end of the file, which tells truncated copies. Given masks are decoded. With
+``full`` everything else is decoded too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from configs.datasets import DatasetConfig
+from dataloaders.datasets.dataset import open_dataset
+from dataloaders.datasets.extras import extra_folders
+from dataloaders.datasets.problems import Problem
+from dataloaders.datasets.video import Video
+from dataloaders.images import load_image
+
+_ENDS = {"PNG": (b"IEND\xaeB`\x82", 64), "JPEG": (b"\xff\xd9", 4096)}  # what a file ends with, and how much may follow
+_MASK_MODES = ("1", "L", "P", "I", "I;16")
+
+
+@dataclass
+class CheckReport:
+    """What was found.
+
+    Attributes:
+        problems: all that is wrong, in the order of the videos.
+        videos, frames, masks, objects: how many were looked at; masks are the given and the true ones.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    videos: int = 0
+    frames: int = 0
+    masks: int = 0
+    objects: int = 0
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        found = f"{len(self.problems)} problem(s)" if self.problems else "nothing wrong"
+        return f"{self.videos} videos, {self.frames} frames, {self.masks} masks, {self.objects} objects: {found}"
+
+
+def check_dataset(
+    source: str | os.PathLike[str] | DatasetConfig,
+    data_root: str | os.PathLike[str] | None = None,
+    *,
+    split: str | None = None,
+    full: bool = False,
+    workers: int | None = None,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] | None = None,
+    **options: Any,
+) -> CheckReport:
+    """Look a dataset over.
+
+    Args:
+        source, data_root, split, options: as for ``open_dataset``.
+        full: decode every frame and mask.
+        workers: threads; None: four for each processor, as most of the time is waiting for the disk.
+        progress: wraps the iteration over the results, such as a progress bar; gets it and the number of videos.
+
+    Returns:
+        The report; its ``problems`` are empty where all is well.
+
+    Raises:
+        FileNotFoundError: nothing of the dataset is there.
+        ValueError: unknown dataset, split or option, or a list that can't be read at all.
+    """
+    report = CheckReport()
+    dataset = open_dataset(source, data_root, split=split, report=report.problems.append, **options)
+    report.problems += extra_folders(dataset)
+    threads = workers or min(32, 4 * (os.cpu_count() or 1))
+    with ThreadPoolExecutor(threads) as pool:
+        results: Iterable[tuple[list[Problem], int, int, int]] = pool.map(
+            lambda video: _check_video(video, full), dataset.videos
+        )
+        for problems, frames, masks, objects in results if progress is None else progress(results, len(dataset)):
+            report.problems += problems
+            report.videos += 1
+            report.frames += frames
+            report.masks += masks
+            report.objects += objects
+    return report
+
+
+@dataclass(frozen=True)
+class _Header:
+    size: tuple[int, int]  # height, width as shown
+    mode: str
+
+
+def _check_video(video: Video, full: bool) -> tuple[list[Problem], int, int, int]:
+    problems: list[Problem] = []
+    report = problems.append
+    size = _check_frames(video, full, report)
+    truth = {}
+    if video.ground_truth is not None and video.ground_truth.is_dir():
+        truth = {name: video.ground_truth / f"{name}.png" for name in video.truth_frames}
+    _check_truth_names(video, truth, report)
+    ids = _check_given(video, size, report)
+    given_files = {path for path in video.given.values() if path.suffix != ".json"}
+    for path in (p for p in truth.values() if p not in given_files):
+        header = _check_image(path, full, report)
+        if header is not None:
+            _check_mask_header(video, path, header, None if video.config.full_resolution else size, report)
+            if full:
+                _check_true_ids(video, path, ids, report)
+    frames = len(video.frame_names) if video.video_file is None or not problems else 0
+    return problems, frames, len({*given_files, *truth.values()}), len(ids)
+
+
+def _check_frames(video: Video, full: bool, report: Callable[[Problem], None]) -> tuple[int, int] | None:
+    """The size of the frames; None where it isn't known."""
+    if video.video_file is not None:
+        return _check_video_file(video, full, report)
+    sizes: Counter[tuple[int, int]] = Counter()
+    headers = {}
+    for path in video.files.values():
+        header = _check_image(path, full, report)
+        if header is not None:
+            headers[path] = header
+            sizes[header.size] += 1
+    if not sizes:
+        return None
+    usual = sizes.most_common(1)[0][0]
+    for path, header in headers.items():
+        if header.size != usual:
+            report(Problem(path, f"the frame is {_show(header.size)}, most frames of the video are {_show(usual)}"))
+    if video.meta is not None and video.meta.size is not None and video.meta.size != usual:
+        folder = next(iter(video.files.values())).parent
+        report(Problem(folder, f"the frames are {_show(usual)}, the meta file says {_show(video.meta.size)}"))
+    _check_gaps(video, report)
+    return usual
+
+
+def _check_gaps(video: Video, report: Callable[[Problem], None]) -> None:
+    step = video.config.frame_step
+    names = list(video.files)
+    if step is None or not all(name.isdigit() for name in names):
+        return
+    folder = next(iter(video.files.values())).parent
+    for before, after in pairwise(names):
+        if int(after) - int(before) > step:
+            missing = f"{int(before) + step:0{len(before)}d}"
+            gone = (int(after) - int(before)) // step - 1
+            text = f"frame {missing}" if gone == 1 else f"frame {missing} and {gone - 1} after it"
+            report(Problem(folder, f"{text} missing: {before} is followed by {after}", missing=True))
+
+
+def _check_video_file(video: Video, full: bool, report: Callable[[Problem], None]) -> tuple[int, int] | None:
+    assert video.video_file is not None
+    try:
+        with video.source() as source:
+            if full:
+                for _ in source:
+                    pass
+        unknown = [name for name in video.given if name not in video.frame_names]
+    except (ValueError, OSError) as error:
+        report(Problem(video.video_file, str(error).removeprefix(f"{video.video_file}: ")))
+        return None
+    for name in unknown:
+        count = len(video.frame_names)
+        report(Problem(video.given[name], f"no frame is called like this mask: the video has 00000 to {count - 1:05d}"))
+    return source.size
+
+
+def _check_truth_names(video: Video, truth: dict[str, Path], report: Callable[[Problem], None]) -> None:
+    known = set(video.frame_names) if video.video_file is None else None
+    given = set(video.given)
+    if known is None or video.config.fed == "listed":
+        return
+    for name, path in truth.items():
+        if name not in known and name not in given and video.config.wanted != "annotated":
+            report(Problem(path, "a true mask without a frame of that name"))
+    if truth and video.config.wanted == "all" and video.config.frame_step == 1:
+        for name in video.frame_names:
+            if name not in truth:
+                folder = next(iter(truth.values())).parent
+                report(
+                    Problem(folder / f"{name}.png", "no true mask of this frame, though others have one", missing=True)
+                )
+
+
+def _check_given(video: Video, size: tuple[int, int] | None, report: Callable[[Problem], None]) -> set[int]:
+    """The ids of the given masks."""
+    ids: set[int] = set()
+    for name, path in video.given.items():
+        header = None if path.suffix == ".json" else _check_image(path, False, report)
+        if header is not None and not _check_mask_header(video, path, header, size, report):
+            continue
+        if header is None and path.suffix != ".json":
+            continue
+        try:
+            mask = video.mask(name)
+        except (ValueError, OSError) as error:
+            report(Problem(path, str(error).removeprefix(f"{path}: ")))
+            continue
+        assert mask is not None
+        found = set(np.unique(mask).tolist()) - {0}
+        if not found:
+            report(Problem(path, "the given mask shows no object"))
+        known = None if video.meta is None else video.meta.object_ids
+        if known is not None and (beyond := sorted(found - set(known))):
+            report(Problem(path, f"id {beyond[0]} is not among the objects of the meta file ({_ids(known)})"))
+        for missing in sorted(set(video.new_ids.get(name, ())) - found):
+            report(Problem(path, f"object {missing} should begin at this frame, but the mask doesn't show it"))
+        ids |= found
+    return ids
+
+
+def _check_true_ids(video: Video, path: Path, ids: set[int], report: Callable[[Problem], None]) -> None:
+    if video.config.binary or video.config.meta_format == "panoptic" or not ids:
+        return
+    with Image.open(path) as image:
+        found = set(np.unique(np.asarray(image)).tolist()) - {0, video.config.ignore_id}
+    known = ids if video.meta is None or video.meta.object_ids is None else set(video.meta.object_ids)
+    if beyond := sorted(found - known):
+        report(Problem(path, f"id {beyond[0]} is not among the objects of the video ({_ids(known)})"))
+
+
+def _check_mask_header(
+    video: Video, path: Path, header: _Header, size: tuple[int, int] | None, report: Callable[[Problem], None]
+) -> bool:
+    if video.config.meta_format == "panoptic":
+        if header.mode != "RGB":
+            report(Problem(path, f"a panoptic mask is an RGB image, this one has mode {header.mode}"))
+            return False
+    elif header.mode not in _MASK_MODES:
+        report(Problem(path, f"a mask must be a palette or greyscale image of ids, this one has mode {header.mode}"))
+        return False
+    if size is not None and header.size != size:
+        report(Problem(path, f"the mask is {_show(header.size)}, the frames are {_show(size)}"))
+        return False
+    return True
+
+
+def _check_image(path: Path, full: bool, report: Callable[[Problem], None]) -> _Header | None:
+    """Header and end of a file; ``full`` decodes it. None where it can't be read, which is reported."""
+    try:
+        if full:
+            load_image(path)
+        with path.open("rb") as file:
+            with Image.open(file) as image:
+                height, width, mode, kind = image.height, image.width, image.mode, image.format
+                turned = kind != "PNG" and image.getexif().get(0x0112) in (5, 6, 7, 8)
+            ending, slack = _ENDS.get(kind or "", (b"", 0))
+            if ending and not file.closed:
+                length = file.seek(0, os.SEEK_END)
+                file.seek(max(0, length - slack - len(ending)))
+                if ending not in file.read():
+                    report(Problem(path, "the file is cut short: copy it again"))
+                    return None
+    except FileNotFoundError:
+        report(Problem(path, "no such file", missing=True))
+        return None
+    except Exception as error:  # Pillow's readers raise nearly anything when a file is damaged
+        reason = "the file is empty" if path.stat().st_size == 0 else " ".join(str(error).split())
+        report(Problem(path, f"can't be read: {reason.removeprefix(f'{path}: ')}"))
+        return None
+    return _Header((width, height) if turned else (height, width), mode)
+
+
+def _show(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _ids(ids: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(ids)))

@@ -1,0 +1,91 @@
+"""How the given masks of a dataset are stored: PNGs of ids, run-length encodings in BURST's JSON, RGB panoptic PNGs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from dataloaders.coco_masks import decode_run_lengths
+from dataloaders.datasets.meta import Segment
+from dataloaders.images import load_image
+from dataloaders.masks import read_mask
+
+
+class MaskFiles(Protocol):
+    """Reads the mask of one frame."""
+
+    def read(self, path: Path, frame: str) -> np.ndarray:
+        """H x W uint8 or uint16 ids, 0 = background. Raises ValueError for what can't be read."""
+
+
+class IdImages:
+    """Palette or greyscale PNGs.
+
+    Args:
+        binary: any value but 0 is the one object.
+        ignore_id: a value that is no object, unless it is the only one (a mask of 0 and 255).
+    """
+
+    def __init__(self, *, binary: bool = False, ignore_id: int | None = None) -> None:
+        self.binary = binary
+        self.ignore_id = ignore_id
+
+    def read(self, path: Path, frame: str) -> np.ndarray:
+        ids = read_mask(path, ignore=self.ignore_id)
+        if self.binary:
+            return (ids > 0).astype(np.uint8)
+        if self.ignore_id is not None and ids.max(initial=0) == self.ignore_id:
+            ids = (ids == self.ignore_id).astype(np.uint8)  # alone it is the object: beside others it is gone already
+        return ids
+
+
+class BurstMasks:
+    """Masks in the ``segmentations`` of a sequence of BURST, which ``path`` only names.
+
+    Where two tracks overlap the higher id wins; BURST's own masks don't.
+    """
+
+    def __init__(self, sequence: Mapping[str, Any]) -> None:
+        self.size = (int(sequence["height"]), int(sequence["width"]))
+        frames = [Path(p).stem for p in sequence["annotated_image_paths"]]
+        self._tracks = dict(zip(frames, sequence["segmentations"], strict=True))
+
+    def read(self, path: Path, frame: str) -> np.ndarray:
+        mask = np.zeros(self.size, np.uint16)
+        for track, segmentation in sorted(self._tracks[frame].items(), key=lambda item: int(item[0])):
+            where = f"{path}: frame {frame}, track {track}"
+            mask[decode_run_lengths(where, segmentation["rle"], self.size)] = int(track)
+        return mask.astype(np.uint8) if mask.max(initial=0) <= 255 else mask
+
+
+class PanopticImages:
+    """RGB PNGs, id = R + 256 G + 65536 B, turned into object ids.
+
+    Args:
+        segments: the segments of the video by object id.
+    """
+
+    def __init__(self, segments: Mapping[int, Segment]) -> None:
+        self._segments = segments
+
+    def read(self, path: Path, frame: str) -> np.ndarray:
+        known = np.array([0, *(s.id for s in self._segments.values())])
+        numbers = np.array([0, *self._segments])
+        ids = read_panoptic_ids(path)
+        place = np.minimum(np.searchsorted(known, ids), len(known) - 1)  # object ids follow the rising segment ids
+        if not np.array_equal(known[place], ids):
+            unknown = int(ids[known[place] != ids][0])
+            raise ValueError(f"{path}: segment {unknown} is not in the JSON file of the dataset")
+        mask = numbers[place].astype(np.uint16)
+        return mask.astype(np.uint8) if mask.max(initial=0) <= 255 else mask
+
+
+def read_panoptic_ids(path: Path) -> np.ndarray:
+    """H x W int64 ids of an RGB panoptic PNG. Raises ValueError for another kind of file."""
+    image = load_image(path)
+    if image.mode != "RGB":
+        raise ValueError(f"{path}: a panoptic mask is an RGB PNG, this one has mode {image.mode}")
+    return np.asarray(image).astype(np.int64) @ np.array([1, 256, 65536])

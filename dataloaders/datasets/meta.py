@@ -1,0 +1,172 @@
+"""JSON files that describe the videos of a dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dataloaders.datasets.problems import Problem, Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One segment of a panoptic video: its id in the files, its category, and whether that is a thing."""
+
+    id: int
+    category_id: int
+    isthing: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoMeta:
+    """What a meta file says of one video.
+
+    Attributes:
+        names: what the placeholders of path templates stand for.
+        frames: names of the frames that it lists, in order; None where it lists none.
+        starts: the frame at which each object begins, by object id; empty where it doesn't say.
+        object_ids: ids of the objects; None where it doesn't say.
+        size: (height, width) of the frames; None where it doesn't say.
+        expressions: phrases by expression id (referring datasets).
+        segments: segments by object id (panoptic datasets).
+        sequence: the whole entry (BURST).
+    """
+
+    names: Mapping[str, str]
+    frames: tuple[str, ...] | None = None
+    starts: Mapping[int, str] = field(default_factory=dict)
+    object_ids: tuple[int, ...] | None = None
+    size: tuple[int, int] | None = None
+    expressions: Mapping[str, str] = field(default_factory=dict)
+    segments: Mapping[int, Segment] = field(default_factory=dict)
+    sequence: Mapping[str, Any] | None = None
+
+
+def load_json(path: Path) -> Any:
+    """The content of a JSON file. Raises a one-line FileNotFoundError or ValueError."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a JSON file ({error})") from None
+
+
+def read_meta(path: Path, kind: str, report: Report) -> dict[str, VideoMeta]:
+    """Read a meta file of one of the kinds of ``DatasetConfig.meta_format``; videos by name, in the file's order.
+
+    An entry that can't be understood is reported and left out.
+
+    Raises:
+        ValueError: no JSON, or of quite another structure.
+    """
+    data = load_json(path)
+    key = "sequences" if kind == "burst" else "videos"
+    videos = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(videos, list if kind in ("burst", "panoptic") else dict) or not videos:
+        raise ValueError(f"{path}: expected a JSON object with {key!r}: is it the file of this dataset?")
+    if kind == "burst":
+        entries = [(f"{v.get('dataset')}_-_{v.get('seq_name')}", v) for v in videos]
+    elif kind == "panoptic":
+        entries = _panoptic_entries(data)
+    else:
+        entries = list(data["videos"].items())
+    read = {"burst": _burst, "panoptic": _panoptic, "objects": _objects, "expressions": _expressions}[kind]
+    result: dict[str, VideoMeta] = {}
+    for name, entry in entries:
+        if name in result:
+            report(Problem(path, f"video {name} is described twice"))
+            continue
+        try:
+            result[name] = read(name, entry)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            report(Problem(path, f"video {name}: its entry can't be understood ({type(error).__name__}: {error})"))
+    return result
+
+
+def _objects(name: str, entry: Mapping[str, Any]) -> VideoMeta:
+    """YouTube-VOS (frames of each object), LVOS (first and last frame of each object), MOSE v2 (length and size)."""
+    objects = entry["objects"]
+    listed = [str(frame) for o in objects.values() for frame in o.get("frames", ())]
+    starts: dict[int, str] = {}
+    for object_id, values in objects.items():
+        if values.get("frames"):
+            starts[int(object_id)] = str(min(values["frames"]))
+        elif "frame_range" in values:
+            start = values["frame_range"]["start"]
+            starts[int(object_id)] = f"{start:08d}" if isinstance(start, int) else start  # LVOS names have 8 digits
+    size = (int(entry["height"]), int(entry["width"])) if "height" in entry and "width" in entry else None
+    return VideoMeta(
+        names={"video": name},
+        frames=tuple(sorted(set(listed))) or None,
+        starts=starts,
+        object_ids=tuple(sorted(map(int, objects))),
+        size=size,
+    )
+
+
+def _expressions(name: str, entry: Mapping[str, Any]) -> VideoMeta:
+    """Ref-YouTube-VOS, MeViS, Ref-DAVIS17. Object ids are only in the last one's file, as texts."""
+    expressions = entry["expressions"]
+    ids = {e.get("obj_id") for e in expressions.values()}
+    known = all(isinstance(i, (str, int)) and str(i).isdigit() for i in ids)
+    return VideoMeta(
+        names={"video": name},
+        frames=tuple(map(str, entry["frames"])),
+        expressions={str(key): str(e["exp"]) for key, e in expressions.items()},
+        object_ids=tuple(sorted({int(i) for i in ids})) if known else None,
+    )
+
+
+def _burst(name: str, entry: Mapping[str, Any]) -> VideoMeta:
+    annotated = [Path(p).stem for p in entry["annotated_image_paths"]]
+    if len(entry["segmentations"]) != len(annotated):
+        raise ValueError(f"{len(entry['segmentations'])} segmentations for {len(annotated)} annotated_image_paths")
+    starts: dict[int, str] = {}
+    for frame, tracks in zip(annotated, entry["segmentations"], strict=True):
+        for track in tracks:
+            starts.setdefault(int(track), frame)
+    return VideoMeta(
+        names={"video": name, "dataset": str(entry["dataset"]), "sequence": str(entry["seq_name"])},
+        frames=tuple(annotated),
+        starts=starts,
+        object_ids=tuple(sorted(map(int, entry["track_category_ids"]))),
+        size=(int(entry["height"]), int(entry["width"])),
+        sequence=entry,
+    )
+
+
+def _panoptic_entries(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    things = {c["id"]: bool(c["isthing"]) for c in data.get("categories", ())}
+    annotations = {a["video_id"]: a["annotations"] for a in data.get("annotations", ())}
+    return [
+        (str(v["video_id"]), {**v, "annotations": annotations.get(v["video_id"], ()), "things": things})
+        for v in data["videos"]
+    ]
+
+
+def _panoptic(name: str, entry: Mapping[str, Any]) -> VideoMeta:
+    """VIPSeg: the segments of all frames, numbered from 1 by rising id."""
+    images = entry["images"]
+    starts: dict[int, str] = {}
+    categories: dict[int, int] = {}
+    for image, annotation in zip(images, entry["annotations"], strict=False):
+        for segment in annotation["segments_info"]:
+            starts.setdefault(segment["id"], Path(image["file_name"]).stem)
+            categories.setdefault(segment["id"], segment["category_id"])
+    numbers = {segment_id: number for number, segment_id in enumerate(sorted(categories), start=1)}
+    things = entry["things"]
+    return VideoMeta(
+        names={"video": name},
+        frames=tuple(Path(image["file_name"]).stem for image in images),
+        starts={numbers[i]: frame for i, frame in starts.items()},
+        object_ids=tuple(numbers.values()),
+        size=(int(images[0]["height"]), int(images[0]["width"])),
+        segments={
+            number: Segment(id=i, category_id=categories[i], isthing=things.get(categories[i], False))
+            for i, number in numbers.items()
+        },
+    )

@@ -1,0 +1,247 @@
+"""tools/demo.py as a person calls it, on small clips with random weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dataloaders.masks import read_mask, write_mask
+from evaluators import VideoSegmenter
+from networks import build_model, save_weights
+from tools import demo
+
+ROOT = Path(__file__).resolve().parents[2]
+H, W, T = 48, 64, 7
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "aott.safetensors"
+    save_weights(build_model("aott", device="cpu"), path)
+    return path
+
+
+@pytest.fixture
+def frames() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    base = np.kron(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+    return [np.ascontiguousarray(base[t : t + H, 2 * t : 2 * t + W]) for t in range(T)]
+
+
+@pytest.fixture
+def mask() -> np.ndarray:
+    mask = np.zeros((H, W), np.uint8)
+    mask[5:20, 5:30] = 1
+    mask[25:45, 30:60] = 7
+    return mask
+
+
+def write_video(path: Path, frames: list[np.ndarray]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = W, H, "yuv444p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_folder(folder: Path, frames: list[np.ndarray]) -> Path:
+    folder.mkdir(parents=True)
+    for t, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{t:03d}.png")
+    return folder
+
+
+def call(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["demo.py", *map(str, arguments)])
+    return demo.main()
+
+
+def test_a_persons_own_mp4(tmp_path, frames, mask, checkpoint, monkeypatch) -> None:
+    video = write_video(tmp_path / "my video.mp4", frames)
+    write_mask(tmp_path / "first.png", mask)
+    out = tmp_path / "out"
+    code = call(
+        monkeypatch, "--data_path", video, "--mask", tmp_path / "first.png", "--ckpt-path", checkpoint,
+        "--output_path", out, "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0
+    folder = out / "my video"
+    assert sorted(p.name for p in (folder / "masks").iterdir()) == [f"{t:05d}.png" for t in range(T)]
+    segmenter = VideoSegmenter(build_model("aott", checkpoint=checkpoint, device="cpu"))
+    with av.open(str(video)) as container:
+        decoded = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    for t, frame in enumerate(decoded):
+        want = segmenter.step(frame, mask if t == 0 else None)
+        assert np.array_equal(read_mask(folder / "masks" / f"{t:05d}.png"), want)
+    with av.open(str(folder / "overlay.mp4")) as container:
+        shown = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+        assert float(container.streams.video[0].average_rate) == 10
+    assert [s.shape for s in shown] == [(H, W, 3)] * T
+    with Image.open(folder / "contact_sheet.png") as sheet:
+        assert sheet.width > W
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["frames"], report["objects"], report["complete"]) == (T, 2, True)
+
+
+def test_scenes_and_masks_of_later_frames(tmp_path, frames, mask, checkpoint, monkeypatch) -> None:
+    for scene in ("a", "b"):
+        write_folder(tmp_path / "images" / scene, frames)
+        (tmp_path / "masks" / scene).mkdir(parents=True)
+        write_mask(tmp_path / "masks" / scene / "000.png", mask)
+    later = np.zeros((H, W), np.uint8)
+    later[:5, 40:60] = 9
+    write_mask(tmp_path / "masks" / "b" / "003.png", later)
+    code = call(monkeypatch, "--data_path", tmp_path, "--ckpt_path", checkpoint, "--output_path", tmp_path / "out")
+    assert code == 0
+    assert np.array_equal(read_mask(tmp_path / "out" / "b" / "masks" / "003.png")[:5, 40:60], later[:5, 40:60])
+    assert json.loads((tmp_path / "out" / "b" / "report.json").read_text())["objects"] == 3
+
+
+def test_one_bad_scene_is_reported_and_the_others_run(tmp_path, frames, mask, checkpoint, monkeypatch, caplog) -> None:
+    for scene in ("a", "b"):
+        write_folder(tmp_path / "images" / scene, frames)
+        (tmp_path / "masks" / scene).mkdir(parents=True)
+        write_mask(tmp_path / "masks" / scene / "000.png", mask[:-1] if scene == "a" else mask)
+    code = call(monkeypatch, "--data_path", tmp_path, "--ckpt_path", checkpoint, "--output_path", tmp_path / "out")
+    assert code == 1
+    assert "scene a: " in caplog.text
+    assert "1 of 2 scenes failed" in caplog.text
+    assert len(list((tmp_path / "out" / "b" / "masks").iterdir())) == T
+
+
+def test_a_corrupt_frame_loses_nothing_that_was_done(tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:
+    folder = write_folder(tmp_path / "clip", frames)
+    whole = (folder / "004.png").read_bytes()
+    (folder / "004.png").write_bytes(whole[: len(whole) // 2])
+    write_mask(tmp_path / "first.png", mask)
+    arguments = ("--data_path", folder, "--mask", tmp_path / "first.png", "--ckpt_path", checkpoint)
+    assert call(monkeypatch, *arguments, "--output_path", tmp_path / "out") == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "004.png" in error
+    out = tmp_path / "out" / "clip"
+    assert sorted(p.stem for p in (out / "masks").iterdir()) == ["000", "001", "002", "003"]
+    with av.open(str(out / "overlay.incomplete.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 4
+    assert not (out / "overlay.mp4").exists()
+    assert not json.loads((out / "report.json").read_text())["complete"]
+    (folder / "004.png").write_bytes(whole)
+    assert call(monkeypatch, *arguments, "--output_path", tmp_path / "out") == 0
+    assert (out / "overlay.mp4").exists()
+    assert not (out / "overlay.incomplete.mp4").exists()
+
+
+def test_results_of_a_longer_run_do_not_stay(tmp_path, frames, mask, checkpoint, monkeypatch) -> None:
+    write_mask(tmp_path / "first.png", mask)
+    folder = write_folder(tmp_path / "clip", frames)
+    arguments = ("--data_path", folder, "--mask", tmp_path / "first.png", "--ckpt_path", checkpoint)
+    assert call(monkeypatch, *arguments, "--output_path", tmp_path / "out") == 0
+    assert call(monkeypatch, *arguments, "--output_path", tmp_path / "out", "--max_frames", 3) == 0
+    assert len(list((tmp_path / "out" / "clip" / "masks").iterdir())) == 3
+
+
+def test_options_reach_the_segmenter(tmp_path, frames, mask, checkpoint, monkeypatch, caplog) -> None:
+    write_mask(tmp_path / "first.png", mask)
+    folder = write_folder(tmp_path / "clip", frames[:3])
+    caplog.set_level("INFO")
+    code = call(
+        monkeypatch, "--data_path", folder, "--mask", tmp_path / "first.png", "--ckpt_path", checkpoint,
+        "--output_path", tmp_path / "out", "--max_resolution", 60, "--amp", "--flip", "--ms", 1.0, 1.3,
+        "--long_term_mem_gap", 2, "--max_memory_frames", "unbounded", "--set", "short_term_skip=2",
+    )  # fmt: skip
+    assert code == 0
+    for text in ("max_long_edge=100", "long_term_gap=2", "max_memory_frames=None", "short_term_skip=2"):
+        assert text in caplog.text
+
+
+def bad(name: str, folder: Path, frames, mask) -> tuple[list[object], str]:
+    """Arguments that can't work, and what the error has to say."""
+    clip, first = folder / "clip", folder / "first.png"
+    base = ["--data_path", clip, "--mask", first]
+    if name == "no data":
+        return ["--data_path", folder / "nothing.mp4", "--mask", first], "nothing.mp4"
+    if name == "no mask":
+        return ["--data_path", clip], "--mask is needed"
+    if name == "absent mask":
+        return ["--data_path", clip, "--mask", folder / "none.png"], "none.png"
+    if name == "RGB mask":
+        Image.fromarray(frames[0]).save(folder / "rgb.png")
+        return ["--data_path", clip, "--mask", folder / "rgb.png"], "rgb.png"
+    if name == "mask of another size":
+        write_mask(folder / "small.png", mask[:20])
+        return ["--data_path", clip, "--mask", folder / "small.png"], "small.png"
+    if name == "empty mask":
+        write_mask(folder / "empty.png", mask * 0)
+        return ["--data_path", clip, "--mask", folder / "empty.png"], "empty.png"
+    if name == "text for a video":
+        (folder / "notes.mp4").write_text("not a video")
+        return ["--data_path", folder / "notes.mp4", "--mask", first], "notes.mp4"
+    if name == "masks of frames that aren't there":
+        (folder / "masks").mkdir()
+        write_mask(folder / "masks" / "000.png", mask)
+        write_mask(folder / "masks" / "999.png", mask)
+        return ["--data_path", clip, "--mask", folder / "masks"], "999.png"
+    if name == "somebody's folder":
+        (folder / "out" / "clip" / "masks").mkdir(parents=True)
+        write_mask(folder / "out" / "clip" / "masks" / "mine.png", mask)
+        return base, "give another folder"
+    if name == "a file for the output":
+        (folder / "out").write_text("")
+        return base, "out"
+    return {
+        "unknown model": ([*base, "--model", "aotx"], "unknown model 'aotx'"),
+        "another model": ([*base, "--model", "deaott"], "is not one of deaott"),
+        "absent checkpoint": ([*base, "--ckpt_path", folder / "none.pth"], "none.pth does not exist"),
+        "unknown field": ([*base, "--set", "encodr=x"], "no field 'encodr'"),
+        "field without value": ([*base, "--set", "encoder"], "not of the form name=value"),
+        "wrong memory bound": ([*base, "--max_memory_frames", "0"], "at least 1"),
+        "wrong scale": ([*base, "--ms", "0"], "positive numbers"),
+        "absent device": ([*base, "--device", "tpu"], "device 'tpu'"),
+    }[name]
+
+
+BAD = (
+    "no data", "no mask", "absent mask", "RGB mask", "mask of another size", "empty mask", "text for a video",
+    "masks of frames that aren't there", "somebody's folder", "a file for the output", "unknown model",
+    "another model", "absent checkpoint", "unknown field", "field without value", "wrong memory bound", "wrong scale",
+    "absent device",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_a_code(name, tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:
+    write_folder(tmp_path / "clip", frames)
+    write_mask(tmp_path / "first.png", mask)
+    arguments, message = bad(name, tmp_path, frames, mask)
+    code = call(monkeypatch, "--ckpt_path", checkpoint, "--output_path", tmp_path / "out", *arguments)
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert code == 1
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert not list(tmp_path.rglob(".*tmp*"))
+
+
+def test_without_weights_it_says_so_in_one_line() -> None:
+    done = subprocess.run([sys.executable, "tools/demo.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: --ckpt_path is needed")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_unknown_flags_list_near_ones() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/demo.py", "--ckpt_pth", "x"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "--ckpt-path" in done.stderr
