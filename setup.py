@@ -16,12 +16,13 @@ setup(
         "torchvision",
         "timm>=1.0",  # ResNeSt encoders
         "numpy",
-        "pillow",  # palette PNGs
+        "pillow>=10.1",  # palette PNGs; its own TrueType font for labels
         "opencv-python-headless",  # the bicubic interpolation that published results were made with
+        "scipy",  # one-to-one matching of proposals and objects
         "scikit-image",  # regions and contours
         "tensorboard",
         "safetensors",
-        "av>=13",  # reading and writing video
+        "av>=15",  # reading and writing video
         "tqdm",
         "tyro",  # command lines from dataclasses
         "pycocotools",  # run-length encoded masks

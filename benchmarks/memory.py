@@ -1,6 +1,6 @@
 """Resident memory and time a frame over a long video.
 
-    python benchmarks/memory.py --model deaotl --frames 1000 --height 240 --width 432 --max_memory_frames 10
+python benchmarks/memory.py --model deaotl --frames 1000 --height 240 --width 432 --max_memory_frames 10
 """
 
 from __future__ import annotations

@@ -27,7 +27,6 @@ class FrameMasks:
 
     def __init__(self, path: str | os.PathLike[str], *, by_name: bool = False) -> None:
         self.path = Path(path)
-        self.given = 0
         if not self.path.exists():
             raise FileNotFoundError(f"{self.path}: no such mask")
         self._waiting = {p.stem: p for p in list_images(self.path, (".png",))} if by_name else None
@@ -50,7 +49,6 @@ class FrameMasks:
         mask = read_mask(path, size=size)
         if self._waiting is None and not mask.any():
             raise ValueError(f"{path}: there is no object in the mask of the first frame, all of it is background")
-        self.given += 1
         return mask
 
     def check_all_used(self) -> None:

@@ -106,7 +106,7 @@ class DatasetConfig(Config):
     """Whether there is (or was) a server for the first split; else the archive is only for keeping."""
 
     scoring: str = "folder"
-    """Name of the scoring protocol."""
+    """Name of the scoring protocol: an entry of ``evaluators.metrics.SCORERS``."""
 
     def __post_init__(self) -> None:
         where = f"dataset {self.name or type(self).__name__!r}"

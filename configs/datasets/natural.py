@@ -20,7 +20,7 @@ class MOSEv1(DatasetConfig):
     index_required = False
     frame_step = 1
     server = True
-    scoring = "davis2017"
+    scoring = "mosev1"
 
 
 @register_dataset("mosev2")
@@ -65,6 +65,7 @@ class LVOSv2(LVOS):
     folder = "LVOSv2"
     roots = ("", "LVOSv2", "LVOS_V2")
     server = False
+    scoring = "lvosv2"
 
 
 @register_dataset("vost")

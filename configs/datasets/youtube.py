@@ -25,7 +25,6 @@ class YouTubeVOS(DatasetConfig):
     fed = "listed"
     archive_prefix = "Annotations"
     server = True
-    scoring = "youtubevos"
 
 
 @register_dataset("youtubevos2018")
@@ -33,6 +32,7 @@ class YouTubeVOS2018(YouTubeVOS):
     title = "YouTube-VOS 2018"
     folder = "YTB/2018"
     roots = ("", "2018", "YTB/2018", "YouTube2018", "YouTubeVOS-2018")
+    scoring = "youtubevos2018"
 
 
 @register_dataset("youtubevos2019")
@@ -40,6 +40,7 @@ class YouTubeVOS2019(YouTubeVOS):
     title = "YouTube-VOS 2019"
     folder = "YTB/2019"
     roots = ("", "2019", "YTB/2019", "YouTube", "YouTubeVOS-2019")
+    scoring = "youtubevos2019"
 
 
 @register_dataset("refytvos")
@@ -78,3 +79,4 @@ class MeViS(RefYouTubeVOS):
     meta = ("{split}/meta_expressions.json", "meta_expressions/{split}/meta_expressions.json")
     excluded_meta = ()
     archive_prefix = ""
+    scoring = "mevis"

@@ -26,6 +26,8 @@ class IdentityModel(ModelConfig):
     attention_heads: int = 8
     window: int = 15
     """Side of the local window of short-term attention, in positions at stride 16."""
+    local_attention: str | None = None
+    """Back end of short-term attention; None takes the first of ``networks.ops.available_backends()``."""
     drop_path: float = 0.1
     encoder_drop_path: float = 0.3
     """Largest drop-path rate of encoders that have it (Swin)."""

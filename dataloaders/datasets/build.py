@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from configs.datasets import DatasetConfig
@@ -14,8 +15,12 @@ from dataloaders.datasets.video import Video
 _MASK_EXTENSIONS = (".png",)
 
 
-def build_video(layout: Layout, entry: Entry, *, require_frames: bool, report: Report) -> Video | None:
+def build_video(layout: Layout, entry: Entry, *, require_frames: bool, report_any: Report) -> Video | None:
     """The record of one video; None where it has no frames at all, which was reported."""
+
+    def report(problem: Problem) -> None:
+        report_any(replace(problem, video=entry.name))
+
     config = layout.config
     video_file = _video_file(layout, entry)
     truth_path, truth = _ground_truth(layout, entry)
@@ -178,8 +183,10 @@ def _given(
         report(Problem(where, f"no mask is given for the video {entry.name}", missing=True))
         return {}, {}
     known = set(names)
+    if config.given == "first":
+        files = dict(list(files.items())[:1])
     for name in [] if video_file is not None else [n for n in files if n not in known]:
-        if config.fed == "folder" and config.wanted != "annotated":  # there, frames that are asked for were reported
+        if config.fed == "folder":
             report(Problem(files[name], "no frame is called like this mask"))
     files = {name: path for name, path in files.items() if video_file is not None or name in known}
     if config.given == "appearing" and not complete and starts:
@@ -190,8 +197,6 @@ def _given(
                 )
         given = {frame: files[frame] for frame in sorted(starts) if frame in files}
         return given, {frame: tuple(sorted(starts[frame])) for frame in given}
-    if config.given == "first":
-        return dict(list(files.items())[:1]), {}
     return files, {}
 
 

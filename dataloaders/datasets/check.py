@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,10 @@ class _Header:
 
 def _check_video(video: Video, full: bool) -> tuple[list[Problem], int, int, int]:
     problems: list[Problem] = []
-    report = problems.append
+
+    def report(problem: Problem) -> None:
+        problems.append(replace(problem, video=video.name))
+
     size = _check_frames(video, full, report)
     truth = {}
     if video.ground_truth is not None and video.ground_truth.is_dir():

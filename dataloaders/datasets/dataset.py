@@ -135,7 +135,7 @@ def open_dataset(
     videos = []
     entries = read_index(layout, require_frames=require_frames, report=report)
     for entry in entries:
-        video = build_video(layout, entry, require_frames=require_frames, report=report)
+        video = build_video(layout, entry, require_frames=require_frames, report_any=report)
         if video is not None:
             videos.append(video)
     return Dataset(config, split, layout.root, tuple(videos), layout.file(layout.meta), tuple(e.name for e in entries))

@@ -15,11 +15,13 @@ class Problem:
         path: the file or folder.
         text: what is wrong with it, in one line.
         missing: it does not exist.
+        video: name of the video that it belongs to; empty where it concerns the whole dataset.
     """
 
     path: Path
     text: str
     missing: bool = False
+    video: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}"

@@ -64,9 +64,9 @@ class MemoryAttention(nn.Module):
 class _LocalReader(nn.Module):
     """The window attention that both families share, with a learned relative bias of the scores."""
 
-    def __init__(self, key_dim: int, heads: int, window: int) -> None:
+    def __init__(self, key_dim: int, heads: int, window: int, backend: str | None) -> None:
         super().__init__()
-        self.heads, self.window = heads, window
+        self.heads, self.window, self.backend = heads, window, backend
         self.relative_emb_k = nn.Conv2d(key_dim, heads * window**2, 1, groups=heads)
 
     def read(
@@ -80,14 +80,15 @@ class _LocalReader(nn.Module):
         rel_k = self.relative_emb_k.weight.view(self.heads, self.window**2, -1)
         assert self.relative_emb_k.bias is not None
         bias = self.relative_emb_k.bias.view(self.heads, -1)
-        return local_attention(q, k, v, rel_k, bias, relative_v, window=self.window).flatten(1, 2).flatten(2)
+        read = local_attention(q, k, v, rel_k, bias, relative_v, window=self.window, backend=self.backend)
+        return read.flatten(1, 2).flatten(2)
 
 
 class LocalAttention(_LocalReader):
     """AOT's short-term attention: to a window of the previous frame, with relative terms for scores and values."""
 
-    def __init__(self, dim: int, heads: int, window: int) -> None:
-        super().__init__(dim, heads, window)
+    def __init__(self, dim: int, heads: int, window: int, backend: str | None = None) -> None:
+        super().__init__(dim, heads, window, backend)
         self.relative_emb_v = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
         self.projection = nn.Linear(dim, dim)
 
@@ -113,8 +114,10 @@ class GatedMemoryAttention(nn.Module):
 class GatedLocalAttention(_LocalReader):
     """DeAOT's short-term propagation: the same with window attention to the previous frame."""
 
-    def __init__(self, key_dim: int, value_dim: int, out_dim: int, heads: int, window: int) -> None:
-        super().__init__(key_dim, heads, window)
+    def __init__(
+        self, key_dim: int, value_dim: int, out_dim: int, heads: int, window: int, backend: str | None = None
+    ) -> None:
+        super().__init__(key_dim, heads, window, backend)
         self.dw_conv = Depthwise(value_dim)
         self.projection = nn.Linear(value_dim, out_dim)
 

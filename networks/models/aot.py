@@ -58,7 +58,7 @@ class LSTTLayer(nn.Module):
         self.linear_Q = nn.Linear(dim, dim)
         self.linear_V = nn.Linear(dim, dim)
         self.long_term_attn = MemoryAttention(dim, config.attention_heads)
-        self.short_term_attn = LocalAttention(dim, config.attention_heads, config.window)
+        self.short_term_attn = LocalAttention(dim, config.attention_heads, config.window, config.local_attention)
         self.norm2 = nn.LayerNorm(dim)
         self.self_attn = SelfAttention(dim, config.self_heads)
         self.norm3 = nn.LayerNorm(dim)

@@ -40,7 +40,7 @@ class GatedPropagationModule(nn.Module):
         self.linear_ID_U = None if first else nn.Linear(dim, self.value_dim)
         self.long_term_attn = GatedMemoryAttention(2 * self.value_dim, 2 * dim, config.attention_heads)
         self.short_term_attn = GatedLocalAttention(
-            self.key_dim, 2 * self.value_dim, 2 * dim, config.attention_heads, config.window
+            self.key_dim, 2 * self.value_dim, 2 * dim, config.attention_heads, config.window, config.local_attention
         )
         self.norm2 = nn.LayerNorm(dim)
         self.id_norm2 = nn.LayerNorm(dim)

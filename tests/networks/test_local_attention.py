@@ -109,3 +109,12 @@ def test_errors_say_what_exists() -> None:
             local_attention(*inputs, backend="correlation")
     with pytest.raises(ValueError, match="odd side, got 4"):
         local_attention(*inputs, window=4)
+
+
+def test_a_model_takes_the_back_end_of_its_config() -> None:
+    from networks import build_model
+
+    model = build_model("aott", device="cpu", local_attention="cuda")
+    features = model.encode_image(torch.zeros(1, 3, 33, 33))
+    with pytest.raises(ValueError, match="unknown back end 'cuda'"):
+        model.refer(features, model.encode_ids(torch.zeros(1, 33, 33)))

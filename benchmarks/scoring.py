@@ -1,0 +1,176 @@
+"""How long scoring takes: 6 sequences of 60 frames, 480 x 854, 3 objects, with 1 and 2 processes.
+
+    python benchmarks/scoring.py [--output benchmarks/results/scoring.json]
+
+Beside it, on the same frames and in the same run, a boundary measure written plainly: for each object the whole frame
+is dilated with a disc by OpenCV. Both must give the same figures. Absolute times vary with the machine's other work,
+ratios less.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import cv2
+import numpy as np
+import tyro
+from PIL import Image
+
+from dataloaders.masks import davis_palette
+from evaluators.metrics import score
+from evaluators.metrics.jobs import run_jobs
+
+ROOT = Path(__file__).resolve().parents[1]
+SEQUENCES, FRAMES, HEIGHT, WIDTH, OBJECTS = 6, 60, 480, 854, 3
+REFERENCE = {"official DAVIS tool": 16.4, "fastest public scorer": 9.6, "fastest public scorer, 2 processes": 5.6}
+
+
+@dataclass(frozen=True)
+class Args:
+    """How long scoring takes."""
+
+    output: Path = ROOT / "benchmarks" / "results" / "scoring.json"
+    """Where the figures go."""
+    repeats: int = 3
+    """The best of so many runs is taken; the plain measure runs once."""
+
+
+def make_data(root: Path) -> None:
+    """A DAVIS folder with blobs that move and change their shape, and results that miss their outline a little."""
+    names = [f"blobs-{number}" for number in range(SEQUENCES)]
+    (root / "ImageSets" / "2017").mkdir(parents=True)
+    (root / "ImageSets" / "2017" / "val.txt").write_text("\n".join(names) + "\n")
+    for number, name in enumerate(names):
+        rng = np.random.default_rng(number)
+        shapes = [_Blob(rng) for _ in range(OBJECTS)]
+        for folder, wobble in (("Annotations/480p", 0.0), ("results", 0.06)):
+            (root / folder / name).mkdir(parents=True)
+            for frame in range(FRAMES):
+                mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+                for object_id, blob in enumerate(shapes, start=1):
+                    cv2.fillPoly(mask, [blob.outline(frame, wobble)], object_id)
+                image = Image.fromarray(mask)
+                image.putpalette(davis_palette())
+                image.save(root / folder / name / f"{frame:05d}.png")
+
+
+class _Blob:
+    """A closed curve whose radius is a sum of a few waves, on a straight path."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._centre = rng.uniform([150, 120], [WIDTH - 150, HEIGHT - 120])
+        self._speed = rng.uniform(-2, 2, 2)
+        self._radius = rng.uniform(60, 130)
+        self._waves = [
+            (k, rng.uniform(0.02, 0.2 / k), rng.uniform(0, 6.3), rng.uniform(-0.1, 0.1)) for k in range(2, 9)
+        ]
+
+    def outline(self, frame: int, wobble: float) -> np.ndarray:
+        """The curve's points, 400 x 2 int32; ``wobble`` adds an error of that share of the radius."""
+        angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+        waves = [size * np.sin(k * angle + phase + turn * frame) for k, size, phase, turn in self._waves]
+        radius = 1 + np.sum(waves, axis=0) + wobble * np.sin(5 * angle + 0.3 * frame)
+        points = self._centre + self._speed * frame
+        circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return np.round(points + (self._radius * radius)[:, None] * circle).astype(np.int32)
+
+
+def plain_sequence(truth: str, prediction: str) -> list[list[float]]:
+    """(J + F) / 2 of each object in each counted frame, straight from the definitions."""
+    radius = int(np.ceil(0.008 * np.hypot(HEIGHT, WIDTH)))
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    disc = (x * x + y * y <= radius * radius).astype(np.uint8)
+    values = []
+    for path in sorted(Path(truth).iterdir())[1:-1]:
+        true = np.asarray(Image.open(path))
+        predicted = np.asarray(Image.open(Path(prediction) / path.name))
+        values.append([_plain(predicted == k, true == k, disc) for k in range(1, OBJECTS + 1)])
+    return values
+
+
+def _plain(predicted: np.ndarray, true: np.ndarray, disc: np.ndarray) -> float:
+    either = int(np.count_nonzero(predicted | true))
+    region = int(np.count_nonzero(predicted & true)) / either if either else 1.0
+    p, t = _plain_boundary(predicted), _plain_boundary(true)
+    precision = np.count_nonzero(p & cv2.dilate(t, disc)) / max(1, int(p.sum()))
+    recall = np.count_nonzero(t & cv2.dilate(p, disc)) / max(1, int(t.sum()))
+    return float(region + 2 * precision * recall / max(1e-12, precision + recall)) / 2
+
+
+def _plain_boundary(mask: np.ndarray) -> np.ndarray:
+    right, below, diagonal = (np.zeros_like(mask) for _ in range(3))
+    right[:, :-1], below[:-1], diagonal[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
+    edges = (mask ^ right) | (mask ^ below) | (mask ^ diagonal)
+    edges[-1], edges[:, -1] = mask[-1] ^ right[-1], mask[:, -1] ^ below[:, -1]
+    edges[-1, -1] = False
+    return edges.astype(np.uint8)
+
+
+def timed(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """The shortest wall time, and the result."""
+    best, result = float("inf"), None
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = call()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def measure(root: Path, repeats: int) -> tuple[dict[str, dict[str, float]], float]:
+    """Seconds by scorer and number of processes, and the largest difference of a sequence's J&F between the two."""
+    folders = sorted((root / "results").iterdir())
+    jobs = [(str(root / "Annotations" / "480p" / folder.name), str(folder)) for folder in folders]
+    command = [sys.executable, str(ROOT / "tools" / "score.py"), "--dataset", "davis2017", "--data_root", str(root)]
+    command += ["--results", str(root / "results"), "--output", str(root / "out" / "scores.json")]
+    times: dict[str, dict[str, float]] = {"ours": {}, "tools/score.py": {}, "plain": {}}
+    for n in (1, 2):
+        ours = partial(score, "davis2017", root, root / "results", num_workers=n)
+        line = partial(subprocess.run, [*command, "--num_workers", str(n)], check=True, capture_output=True)
+        times["ours"][str(n)], scores = timed(ours, repeats)
+        times["tools/score.py"][str(n)], _ = timed(line, 1)
+        times["plain"][str(n)], plain = timed(partial(run_jobs, plain_sequence, jobs, num_workers=n), 1)
+    theirs = [float(np.mean(values)) for values in plain]
+    means = [scores.tables["per_sequence"][folder.name]["J&F-Mean"] for folder in folders]
+    return times, float(np.abs(np.array(theirs) - np.array(means)).max())
+
+
+def main() -> int:
+    """Measure, print and write."""
+    args = tyro.cli(Args, description=__doc__)
+    with tempfile.TemporaryDirectory() as folder:
+        make_data(Path(folder))
+        times, difference = measure(Path(folder), args.repeats)
+    assert difference < 1e-9, f"the two measures differ by {difference}"
+    print(f"{SEQUENCES} sequences x {FRAMES} frames, {HEIGHT}x{WIDTH}, {OBJECTS} objects: seconds (times plain)")
+    for name, row in times.items():
+        cells = [f"{n} process(es) {t:6.2f} ({times['plain'][n] / t:4.1f}x)" for n, t in row.items()]
+        print(f"{name:16}  {'   '.join(cells)}")
+    load = os.getloadavg() if hasattr(os, "getloadavg") else None
+    report = {
+        "seconds": times,
+        "speed-up over plain": {n: times["plain"][n] / times["ours"][n] for n in times["plain"]},
+        "largest difference of J&F": difference,
+        "published, on other but similar cores": REFERENCE,
+        "machine": {"cores": os.cpu_count(), "kind": platform.machine(), "load": load},
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__},
+    }
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What every scorer has: a name, options with listed choices, and scores as its result."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from configs.registry import Registry
+from evaluators.metrics.frames import FramePair, Rules
+from evaluators.metrics.jobs import Progress, default_workers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A named choice that a benchmark offers.
+
+    Args:
+        default: the value where none is given.
+        choices: all values; None where the data says which there are (lists of sequences).
+        meaning: one line for errors and help.
+    """
+
+    default: str
+    choices: tuple[str, ...] | None
+    meaning: str
+
+
+@dataclass(frozen=True)
+class ScoredFrame:
+    """A frame with the value by which the best and the worst are found, and what to draw.
+
+    Args:
+        value: 0 to 1, mean over objects.
+        image: the frame's picture, or where it would be.
+    """
+
+    sequence: str
+    pair: FramePair
+    rules: Rules
+    value: float
+    image: Path | None = None
+
+
+@dataclass
+class Scores:
+    """The figures of one evaluation.
+
+    Args:
+        dataset: the scorer's name.
+        options: the options in force, defaults included.
+        tables: ``global``, ``per_sequence``, ``per_object``, ...: dictionaries as the benchmarks name their figures,
+            NaN where there is none.
+        headline: the keys of ``global`` that a paper would report, in order; empty means all.
+        frames: for the page of the worst and best frames; empty where frames have no value of their own.
+    """
+
+    dataset: str
+    options: dict[str, str]
+    tables: Mapping[str, Any]
+    headline: tuple[str, ...] = ()
+    frames: list[ScoredFrame] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to score. ``options`` has every option of the scorer."""
+
+    data_root: Path
+    results: Path
+    options: Mapping[str, str]
+    num_workers: int = 1
+    progress: Progress | None = None
+
+
+class Scorer(ABC):
+    """The official measure of one benchmark.
+
+    Scorers know where truth and results of their benchmark lie and how its figures are made; masks are compared by
+    ``frames``, in several processes.
+    """
+
+    options: ClassVar[dict[str, Option]] = {}
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def run(self, request: Request) -> Scores:
+        """Score. Raises FileNotFoundError or ValueError naming the file that is missing or unfit."""
+
+    def complete_options(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Defaults with ``given`` laid over.
+
+        Raises:
+            ValueError: an option or value that isn't offered; the message lists what is.
+        """
+        for name, value in given.items():
+            if name not in self.options:
+                known = ", ".join(f"--{key}" for key in self.options) or "none"
+                raise ValueError(f"--{name}: {self.name} has no such option; it has: {known}")
+            choices = self.options[name].choices
+            if choices is not None and value not in choices:
+                raise ValueError(
+                    f"--{name} {value}: {self.name} offers {', '.join(choices)} ({self.options[name].meaning})"
+                )
+        return {name: given.get(name, option.default) for name, option in self.options.items()}
+
+
+SCORERS: Registry[Scorer] = Registry("dataset to score")
+
+
+def score(
+    dataset: str,
+    data_root: str | Path,
+    results: str | Path,
+    *,
+    num_workers: int | None = None,
+    progress: Progress | None = None,
+    **options: str,
+) -> Scores:
+    """Score results with the rules of a benchmark.
+
+    Args:
+        dataset: a name of ``list_scorers()``.
+        data_root: folder (for A2D and JHMDB: JSON file) of the ground truth, laid out as the benchmark publishes it.
+        results: folder or JSON file of the predictions, laid out as for the benchmark's server or tool.
+        num_workers: processes; None takes all cores.
+        progress: called with the frames done since the last call and all frames.
+        **options: what the benchmark offers, e.g. ``split``, ``reading``, ``task``.
+
+    Raises:
+        ValueError: unknown dataset, option or value (the message lists the choices), or a file that is unfit.
+        FileNotFoundError: a file that is needed is missing; the message names it.
+    """
+    scorer = SCORERS.get(dataset)
+    completed = scorer.complete_options(options)
+    for path in (Path(data_root), Path(results)):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder")
+    workers = default_workers() if num_workers is None else num_workers
+    return scorer.run(Request(Path(data_root), Path(results), completed, workers, progress))

@@ -1,0 +1,267 @@
+"""BURST: HOTA by class for the exemplar-guided and class-guided tasks, OWTA for the open world.
+
+Athar et al., "BURST: A Benchmark for Unifying Object Recognition, Segmentation and Tracking in Video", WACV 2023. The
+published program compares the masks' bounding boxes, not the masks, for HOTA and its parts; average precision is of
+masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+from scipy.optimize import linear_sum_assignment
+
+from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
+from evaluators.metrics.burst_classes import COMMON, DISTRACTORS, MERGED_INTO
+from evaluators.metrics.hota import HotaCounts, class_average, hota_counts, hota_figures
+from evaluators.metrics.jobs import run_jobs
+from evaluators.metrics.lvis_names import LVIS_NAMES
+from evaluators.metrics.sequences import read_json
+from evaluators.metrics.statistics import mean
+from evaluators.metrics.track_ap import TrackMatches, average_precision, match_tracks
+
+_ANY_CLASS = 0
+_GUIDED = ("HOTA", "DetA", "AssA")
+_OPEN = ("OWTA", "DetRe", "AssA")
+_EPSILON = float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's tracks in a sequence: for each frame the masks by track, and the class and score of each track."""
+
+    frames: tuple[Mapping[int, Mapping[str, Any]], ...]
+    classes: Mapping[int, int]
+    scores: Mapping[int, float]
+
+    def of_class(self, class_id: int) -> list[dict[int, Mapping[str, Any]]]:
+        """For each frame the masks of the tracks of one class."""
+        return [{k: m for k, m in frame.items() if self.classes[k] == class_id} for frame in self.frames]
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Both sides in the frames that are annotated, and what is known about the labelling."""
+
+    truth: Side
+    prediction: Side
+    negative: frozenset[int]
+    not_exhaustive: frozenset[int]
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """What a class has in a sequence."""
+
+    hota: HotaCounts
+    tracks: TrackMatches
+
+
+class Burst(Scorer):
+    """Truth is ``<split>/all_classes.json`` (open world: ``common_classes.json``, ``uncommon_classes.json`` too)."""
+
+    options = {
+        "split": Option("val", ("val", "test"), "a folder of truth"),
+        "task": Option(
+            "exemplar_guided", ("exemplar_guided", "class_guided", "open_world"), "what the method was given"
+        ),
+    }
+
+    def run(self, request: Request) -> Scores:
+        """Score a file of tracks."""
+        predictions = _by_name(read_json(request.results, "sequences"))
+        folder = request.data_root / request.options["split"]
+        if request.options["task"] == "open_world":
+            return self._open_world(request, folder, predictions)
+        results = self._measure(request, folder / "all_classes.json", predictions)
+        names = _class_names(read_json(folder / "all_classes.json", "categories"))
+        # classes of the truth only: a predicted class that the truth doesn't have costs nothing
+        classes = sorted({c for each in results.values() for c, result in each.items() if result.tracks.truths})
+        totals = {c: _total(results, c) for c in classes}
+        per_class: dict[str, dict[str, Any]] = {
+            names[c]: {"category_id": c, **hota_figures(hota), **ap} for c, (hota, ap) in totals.items()
+        }
+        groups = {
+            "all": classes,
+            "common": [c for c in classes if c in COMMON],
+            "uncommon": [c for c in classes if c not in COMMON],
+        }
+        figures = {
+            key: {group: 100 * mean([per_class[names[c]][key] for c in members]) for group, members in groups.items()}
+            for key in (*_GUIDED, "AP")
+        }
+        combined_ap = _mean_ap([ap for _, ap in totals.values()])
+        hotas = [hota for hota, _ in totals.values()]
+        per_class["cls_comb_cls_av"] = {"category_id": None, **class_average(hotas), **combined_ap}
+        per_class["cls_comb_det_av"] = {
+            "category_id": None,
+            **hota_figures(sum(hotas, HotaCounts())),
+            **combined_ap,
+        }
+        per_sequence = {
+            name: {names[c]: hota_figures(result.hota) for c, result in each.items() if c in totals}
+            for name, each in results.items()
+        }
+        tables = {"global": figures, "per_sequence": per_sequence, "per_class": per_class}
+        return Scores(self.name, dict(request.options), tables)
+
+    def _open_world(self, request: Request, folder: Path, predictions: dict[str, dict[str, Any]]) -> Scores:
+        figures: dict[str, dict[str, float]] = {key: {} for key in _OPEN}
+        per_sequence: dict[str, dict[str, Any]] = {}
+        for group in ("all", "common", "uncommon"):
+            results = self._measure(request, folder / f"{group}_classes.json", predictions)
+            total = hota_figures(_total(results, _ANY_CLASS)[0])
+            for key in _OPEN:
+                figures[key][group] = 100 * total[key]
+            if group == "all":
+                per_sequence = {name: hota_figures(each[_ANY_CLASS].hota) for name, each in results.items()}
+        tables = {"global": figures, "per_sequence": per_sequence}
+        return Scores(self.name, dict(request.options), tables)
+
+    def _measure(
+        self, request: Request, truth_file: Path, predictions: dict[str, dict[str, Any]]
+    ) -> dict[str, dict[int, ClassResult]]:
+        truth = _by_name(read_json(truth_file, "sequences"))
+        task = request.options["task"]
+        jobs, sizes = [], []
+        for name, entry in truth.items():
+            if name not in predictions:
+                raise ValueError(f"{request.results}: sequence {name} of {truth_file} is missing")
+            sequence = _sequence(entry, predictions[name], request.results, name, one_class=task == "open_world")
+            jobs.append((sequence, task))
+            sizes.append(max(1, len(sequence.truth.frames)))
+        done = run_jobs(measure_sequence, jobs, num_workers=request.num_workers, sizes=sizes, progress=request.progress)
+        return dict(sorted(zip(truth, done, strict=True)))
+
+
+def measure_sequence(sequence: Sequence, task: str) -> dict[int, ClassResult]:
+    """The counts of every class that either side has."""
+    classes = set(sequence.truth.classes.values()) | set(sequence.prediction.classes.values())
+    if task == "open_world":
+        classes |= {_ANY_CLASS}
+    return {c: _measure_class(sequence, c, clean=task == "class_guided") for c in sorted(classes)}
+
+
+def box_iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of boxes (left, top, width, height), N x 4 and M x 4: N x M. Empty boxes have 0 with any other."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum((first[:, :2] + first[:, 2:])[:, None], (second[:, :2] + second[:, 2:])[None])
+    both = np.clip(high - low, 0, None).prod(axis=2)
+    either = first[:, 2:].prod(axis=1)[:, None] + second[:, 2:].prod(axis=1)[None] - both
+    return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+
+
+def _measure_class(sequence: Sequence, class_id: int, *, clean: bool) -> ClassResult:
+    truth, prediction = sequence.truth.of_class(class_id), sequence.prediction.of_class(class_id)
+    tracks = _match(sequence, truth, prediction, class_id)
+    t_ids, p_ids, similarity = [], [], []
+    for any_truth, t_frame, p_frame in zip(sequence.truth.frames, truth, prediction, strict=True):
+        if not any_truth:  # HOTA takes no notice of such a frame, average precision does
+            continue
+        s = box_iou(_boxes(t_frame.values()), _boxes(p_frame.values()))
+        kept = np.ones(len(p_frame), bool)
+        if clean and (class_id in sequence.not_exhaustive or not (len(t_frame) or class_id in sequence.negative)):
+            kept = _matched(s)
+        t_ids.append(list(t_frame))
+        p_ids.append([k for k, keep in zip(p_frame, kept, strict=True) if keep])
+        similarity.append(s[:, kept])
+    return ClassResult(hota_counts(t_ids, p_ids, similarity), tracks)
+
+
+def _matched(similarity: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The columns that a one-to-one matching gives a row of similarity 0.5 at least."""
+    worth = np.where(similarity >= 0.5 - _EPSILON, similarity, 0.0)
+    rows, columns = linear_sum_assignment(-worth)
+    found = np.zeros(similarity.shape[1], bool)
+    found[columns[worth[rows, columns] > 0]] = True
+    return found
+
+
+def _match(
+    sequence: Sequence, truth: list[dict[int, Any]], prediction: list[dict[int, Any]], class_id: int
+) -> TrackMatches:
+    """Tracks for AP. Where nothing is known of the class, or not all of it is labelled, a wrong track costs nothing."""
+    sides = [_tracks(side) for side in (truth, prediction)]
+    scores = [sequence.prediction.scores[k] for k in sides[1]]
+    known = any(truth) or class_id in sequence.negative
+    free = not known or class_id in sequence.not_exhaustive
+    return match_tracks(list(sides[0].values()), list(sides[1].values()), scores, ignore_unmatched=free)
+
+
+def _tracks(frames: list[dict[int, Any]]) -> dict[int, dict[int, Any]]:
+    tracks: dict[int, dict[int, Any]] = {}
+    for t, frame in enumerate(frames):
+        for k, mask in frame.items():
+            tracks.setdefault(k, {})[t] = mask
+    return dict(sorted(tracks.items()))
+
+
+def _boxes(masks: Iterable[Mapping[str, Any]]) -> NDArray[np.float64]:
+    return np.asarray([coco.toBbox(dict(mask)) for mask in masks], np.float64).reshape(-1, 4)
+
+
+def _total(results: dict[str, dict[int, ClassResult]], class_id: int) -> tuple[HotaCounts, dict[str, Any]]:
+    there = [each[class_id] for each in results.values() if class_id in each]
+    by_threshold = average_precision([result.tracks for result in there])
+    return sum((r.hota for r in there), HotaCounts()), {
+        "AP": float(np.mean(by_threshold)),
+        "AP_thresholds": by_threshold,
+    }
+
+
+def _mean_ap(classes: list[dict[str, Any]]) -> dict[str, Any]:
+    by_threshold = np.mean([each["AP_thresholds"] for each in classes], axis=0)
+    return {"AP": float(by_threshold.mean()), "AP_thresholds": by_threshold.tolist()}
+
+
+def _class_names(truth: dict[str, Any]) -> dict[int, str]:
+    """Names by id: LVIS v0.5's, as the tool has them, else the file's."""
+    listed = {entry["id"]: entry["name"] for entry in truth["categories"]}
+    return listed | dict(enumerate(LVIS_NAMES, start=1))
+
+
+def _by_name(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Sequences by ``<split>-<dataset>-<name>``."""
+    split = data.get("split", "val")
+    return {f"{split}-{entry['dataset']}-{entry['seq_name']}": entry for entry in data["sequences"]}
+
+
+def _sequence(
+    truth: dict[str, Any], prediction: dict[str, Any], source: Path, name: str, *, one_class: bool
+) -> Sequence:
+    if len(prediction["segmentations"]) != len(prediction["annotated_image_paths"]):
+        raise ValueError(f"{source}: {name}: 'segmentations' and 'annotated_image_paths' differ in length")
+    distractors = {int(k) for k, c in truth["track_category_ids"].items() if c in DISTRACTORS}
+    size = [truth["height"], truth["width"]]
+    predicted = dict(zip(prediction["annotated_image_paths"], prediction["segmentations"], strict=True))
+    t_frames, p_frames = [], []
+    for path, listed in zip(truth["annotated_image_paths"], truth["segmentations"], strict=True):
+        if path not in predicted:
+            raise ValueError(f"{source}: {name}: frame {path} is missing")
+        t_frames.append({int(k): entry for k, entry in listed.items() if int(k) not in distractors})
+        p_frames.append({int(k): entry for k, entry in predicted[path].items()})
+    return Sequence(
+        _side(t_frames, truth["track_category_ids"], size, one_class),
+        _side(p_frames, prediction["track_category_ids"], size, one_class),
+        frozenset(truth["neg_category_ids"]),
+        frozenset(truth["not_exhaustive_category_ids"]),
+    )
+
+
+def _side(
+    frames: list[dict[int, dict[str, Any]]], categories: dict[str, int], size: list[int], one_class: bool
+) -> Side:
+    masks = tuple({k: {"size": size, "counts": entry["rle"]} for k, entry in frame.items()} for frame in frames)
+    present = sorted({k for frame in frames for k in frame})
+    classes = {k: _ANY_CLASS if one_class else MERGED_INTO.get(c := categories[str(k)], c) for k in present}
+    scores = {k: mean([frame[k].get("score", 1.0) for frame in frames if k in frame]) for k in present}
+    return Side(masks, classes, scores)
+
+
+SCORERS.register("burst")(Burst("burst"))

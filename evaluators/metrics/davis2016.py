@@ -1,0 +1,55 @@
+"""DAVIS 2016: one object, whatever isn't 0 (Perazzi et al., CVPR 2016). Its third measure, T, is not computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from evaluators.metrics import statistics
+from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
+from evaluators.metrics.frames import Rules, measure
+from evaluators.metrics.jobs import run_frames
+from evaluators.metrics.semi_supervised import J_AND_F, object_row, scored_frames, with_j_and_f
+from evaluators.metrics.sequences import frame_pairs, mask_names, read_list
+
+
+class Davis2016(Scorer):
+    """First and last frame don't count; global figures are means over sequences."""
+
+    options = {
+        "split": Option("val", None, "a list of ImageSets/2016, or ImageSets/480p in the 2016 package"),
+        "resolution": Option("480p", ("480p", "1080p", "Full-Resolution"), "the folder of masks"),
+    }
+
+    def run(self, request: Request) -> Scores:
+        """Score all sequences of the split."""
+        size = request.options["resolution"]
+        rules = Rules(binary=True)
+        work = {}
+        for sequence in read_list(_list_file(request.data_root, request.options["split"], size)):
+            truth = request.data_root / "Annotations" / size / sequence
+            work[sequence] = (rules, frame_pairs(truth, request.results / sequence, mask_names(truth)[1:-1]))
+        values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
+        rows, frames = {}, []
+        for sequence, (_, pairs) in work.items():
+            measured = values[sequence]
+            row = object_row(
+                np.array([value.region[0] for value in measured]), np.array([value.boundary[0] for value in measured])
+            )
+            for key in ("J_frames", "F_frames"):  # an entry a frame of the sequence, as the tool has it
+                row[key] = [float("nan"), *row[key], float("nan")]
+            rows[sequence] = row
+            frames += scored_frames(
+                sequence, rules, pairs, measured, request.data_root / "JPEGImages" / size / sequence
+            )
+        totals = statistics.mean_of(with_j_and_f(rows.values()), J_AND_F)
+        return Scores(self.name, dict(request.options), {"global": totals, "per_sequence": rows}, J_AND_F, frames)
+
+
+def _list_file(root: Path, split: str, resolution: str) -> Path:
+    by_package = [root / "ImageSets" / folder / f"{split}.txt" for folder in ("2016", resolution, "480p")]
+    return next((path for path in by_package if path.is_file()), by_package[0])
+
+
+SCORERS.register("davis2016")(Davis2016("davis2016"))

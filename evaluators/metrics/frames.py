@@ -1,0 +1,161 @@
+"""Measuring the frames of videos: what is compared with what, and the per-frame values that scorers sum up.
+
+The functions that take (rules, pairs) are what ``jobs.run_frames`` sends to its processes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.metrics.label_maps import Encoded, IdMap, read_label_map, read_same_size
+from evaluators.metrics.planes import BoundaryKind, bounding_box, pack_ids, tolerance
+from evaluators.metrics.similarity import all_pairs, boundary_of_planes, region_of_planes
+
+VOID = 255
+MAX_PROPOSALS = 20
+
+
+@dataclass(frozen=True)
+class FramePair:
+    """A frame: its name, its ground truth, and the prediction for it."""
+
+    name: str
+    truth: Path | Encoded
+    prediction: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How masks are read and compared.
+
+    Args:
+        objects: the ids to measure, in this order; None measures every id that a frame has, 255 included.
+        boundary: how boundaries are drawn; None leaves F out.
+        void: truth of 255 is left out of both masks.
+        binary: whatever isn't 0 is object 1, in both masks.
+        highest: a prediction with a higher id is an error; None accepts all.
+        void_is_one: 255 in a prediction is read as id 1.
+    """
+
+    objects: tuple[int, ...] | None = None
+    boundary: BoundaryKind | None = "plain"
+    void: bool = False
+    binary: bool = False
+    highest: int | None = None
+    void_is_one: bool = False
+
+
+@dataclass(frozen=True)
+class FrameValues:
+    """What was measured in one frame: ids, and their J and F (NaN without F), N values each."""
+
+    ids: tuple[int, ...]
+    region: NDArray[np.float64]
+    boundary: NDArray[np.float64]
+    in_truth: frozenset[int] = frozenset()
+
+    @property
+    def mean(self) -> float:
+        """Mean over objects of J and F, or of J alone; NaN without objects."""
+        values = self.region if np.isnan(self.boundary).all() else (self.region + self.boundary) / 2
+        return float(values.mean()) if values.size else float("nan")
+
+
+@dataclass(frozen=True)
+class PairValues:
+    """A frame's highest proposal id, and J and F of every proposal with every object, 20 x O each."""
+
+    highest: int
+    region: NDArray[np.float64]
+    boundary: NDArray[np.float64]
+
+
+def frame_radius(shape: Sequence[int]) -> int:
+    """The boundary's tolerance in pixels for a picture of (height, width)."""
+    return math.ceil(tolerance(*shape))
+
+
+def read_pair(rules: Rules, pair: FramePair) -> tuple[IdMap, IdMap]:
+    """Prediction and truth, H x W each, after the reading rules.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``label_maps.read_same_size``, and for ids above ``rules.highest``.
+    """
+    return _apply(rules, pair, *read_same_size(pair.prediction, pair.truth))
+
+
+def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tuple[IdMap, IdMap]:
+    if rules.binary:
+        return (predicted != 0).view(np.uint8), (true != 0).view(np.uint8)
+    if rules.void_is_one:
+        predicted = np.where(predicted == VOID, predicted.dtype.type(1), predicted)
+    if rules.highest is not None and (top := int(predicted.max(initial=0))) > rules.highest:
+        raise ValueError(
+            f"{pair.prediction}: id {top} is above the highest that is allowed here, {rules.highest}: "
+            "use the ids of the given masks, 0 for background"
+        )
+    if rules.void:
+        predicted = np.where(true == VOID, predicted.dtype.type(0), predicted)
+        true = np.where(true == VOID, true.dtype.type(0), true)
+    return predicted, true
+
+
+def measure(rules: Rules, pairs: Sequence[FramePair]) -> list[FrameValues]:
+    """J and F of each object with the prediction of the same id, frame by frame."""
+    return [_measure_frame(rules, pair) for pair in pairs]
+
+
+def measure_all_pairs(rules: Rules, pairs: Sequence[FramePair]) -> list[PairValues]:
+    """Every proposal against every object, frame by frame."""
+    assert rules.objects is not None
+    proposals = range(1, MAX_PROPOSALS + 1)
+    results = []
+    for pair in pairs:
+        stored, true = read_same_size(pair.prediction, pair.truth)
+        highest = int(stored.max(initial=0))
+        predicted, true = (ids.astype(np.uint8, copy=False) for ids in _apply(rules, pair, stored, true))
+        values = all_pairs(
+            predicted, true, proposals, rules.objects, frame_radius(true.shape), rules.boundary or "plain"
+        )
+        results.append(PairValues(highest, *values))
+    return results
+
+
+def highest_id(mask: Path | Encoded) -> int:
+    """The highest id of a ground truth mask, 255 taken for background."""
+    ids = read_label_map(mask)
+    return int(ids[ids != VOID].max(initial=0))
+
+
+def require_files(paths: Iterable[Path], what: str = "frame of the results") -> None:
+    """Raise FileNotFoundError naming the first that is missing, and how many more are."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        more = f" ({len(missing) - 1} more are missing)" if len(missing) > 1 else ""
+        raise FileNotFoundError(f"{missing[0]}: this {what} is missing{more}")
+
+
+def _measure_frame(rules: Rules, pair: FramePair) -> FrameValues:
+    predicted, true = read_pair(rules, pair)
+    in_truth: frozenset[int] = frozenset()
+    objects = (1,) if rules.binary else rules.objects
+    if objects is None:
+        in_truth = _ids_of(true)
+        objects = tuple(sorted(in_truth | _ids_of(predicted)))
+    radius = frame_radius(true.shape)
+    box = bounding_box(((predicted | true) != 0).view(np.uint8))
+    predicted_planes, true_planes = pack_ids(predicted[box], objects), pack_ids(true[box], objects)
+    boundary = np.full(len(objects), np.nan)
+    if rules.boundary is not None:
+        boundary = boundary_of_planes(predicted_planes, true_planes, radius, rules.boundary)[: len(objects)]
+    return FrameValues(objects, region_of_planes(predicted_planes, true_planes)[: len(objects)], boundary, in_truth)
+
+
+def _ids_of(ids: IdMap) -> frozenset[int]:
+    return frozenset(np.flatnonzero(np.bincount(ids.ravel())).tolist()) - {0}

@@ -1,0 +1,126 @@
+"""Reading masks for scoring: stored values of PNG files exactly as they are, and run-length encodings."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from dataloaders.images import load_image
+
+IdMap = NDArray[np.integer]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _PALETTE = 0, 3
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The union of run-length encoded masks as a mask of one object, 0 and 1.
+
+    Args:
+        masks: COCO compressed encodings, ``{"size": [height, width], "counts": ...}``; a frame without the object has
+            None in its place.
+        where: what errors call it.
+    """
+
+    masks: tuple[Mapping[str, Any] | None, ...]
+    where: str
+
+
+def read_label_map(source: Path | Encoded) -> IdMap:
+    """The ids stored in a mask.
+
+    Args:
+        source: a palette or greyscale PNG, or encoded masks.
+
+    Returns:
+        H x W uint8 (uint16 from a 16-bit file).
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged or holds colours.
+    """
+    if isinstance(source, Encoded):
+        return _decode(source)
+    try:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{source}: no such mask") from None
+    ids = _read_plain_png(data)
+    return _read_any_image(source) if ids is None else ids
+
+
+def read_same_size(prediction: Path | Encoded, truth: Path | Encoded) -> tuple[IdMap, IdMap]:
+    """Both masks of a frame. Raises as ``read_label_map`` does, and ValueError where the sizes differ."""
+    predicted, true = read_label_map(prediction), read_label_map(truth)
+    if predicted.shape != true.shape:
+        raise ValueError(
+            f"{prediction}: the mask is {predicted.shape[0]}x{predicted.shape[1]} (height x width), the ground truth "
+            f"{true.shape[0]}x{true.shape[1]} ({truth}): write results at the size of the original frames"
+        )
+    return predicted, true
+
+
+def _read_plain_png(data: bytes) -> IdMap | None:
+    """The values of an 8-bit palette or grey PNG without row filters, as nearly all masks are; None for others.
+
+    Saves a third of the time of a general reader. Anything unusual, damage included, is left to that one.
+    """
+    if data[:8] != _SIGNATURE:
+        return None
+    position, header, packed = 8, b"", []
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind, body = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        checksum = int.from_bytes(data[position + 8 + length : position + 12 + length], "big")
+        if zlib.crc32(body, zlib.crc32(kind)) != checksum:
+            return None
+        if kind == b"IHDR":
+            header = body
+        elif kind == b"IDAT":
+            packed.append(body)
+        position += 12 + length
+    if len(header) != 13 or header[8] != 8 or header[9] not in (_GREY, _PALETTE) or any(header[10:]):
+        return None
+    width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
+    try:
+        rows = np.frombuffer(zlib.decompress(b"".join(packed), bufsize=height * (width + 1)), np.uint8)
+    except zlib.error:
+        return None
+    if rows.size != height * (width + 1):
+        return None
+    rows = rows.reshape(height, width + 1)
+    return None if rows[:, 0].any() else np.ascontiguousarray(rows[:, 1:])
+
+
+def _read_any_image(path: Path) -> IdMap:
+    image = load_image(path)
+    if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+        raise ValueError(
+            f"{path}: a mask must hold object ids (palette or greyscale PNG), this file is {image.mode}: write the ids"
+        )
+    values = np.array(image)
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    if values.dtype == bool:
+        return values.astype(np.uint8)
+    if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+        raise ValueError(f"{path}: object ids must be between 0 and 65535, not {values.min()} to {values.max()}")
+    return values.astype(np.uint16)
+
+
+def _decode(source: Encoded) -> IdMap:
+    masks = [dict(mask) for mask in source.masks if mask is not None]
+    if not masks:
+        raise ValueError(f"{source.where}: no encoded mask, so its size is unknown")
+    try:
+        return np.bitwise_or.reduce([coco.decode(mask) for mask in masks]).astype(np.uint8, copy=False)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"{source.where}: not a COCO run-length encoding ({error})") from error

@@ -1,0 +1,143 @@
+"""MOSEv2: J&F with a tolerance that shrinks with the object, after disappearance and after reappearance too.
+
+Ding et al., "MOSEv2: A More Challenging Dataset for Video Object Segmentation in Complex Scenes", arXiv:2508.05630.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.metrics import statistics
+from evaluators.metrics.base import SCORERS, Request, ScoredFrame, Scorer, Scores
+from evaluators.metrics.frames import FramePair, Rules, read_pair
+from evaluators.metrics.jobs import run_frames
+from evaluators.metrics.planes import pack_ids, tolerance
+from evaluators.metrics.sequences import frame_pairs, image_of, mask_names, read_json
+from evaluators.metrics.similarity import boundary_of_planes
+
+_HEADLINE = ("J&F_new", "J", "F_new", "disappear_J&F_new", "reappear_J&F_new", "F", "J&F")
+
+
+@dataclass(frozen=True)
+class MoseValues:
+    """A frame's J, F_new and F, N values each, and where the truth has no pixel."""
+
+    region: NDArray[np.float64]
+    boundary_new: NDArray[np.float64]
+    boundary: NDArray[np.float64]
+    empty: NDArray[np.bool_]
+
+
+def measure_mose(rules: Rules, pairs: Sequence[FramePair]) -> list[MoseValues]:
+    """The values of each frame."""
+    return [_measure_frame(rules, pair) for pair in pairs]
+
+
+def region_with_one_added(both: int, either: int) -> float:
+    """(both + 1) / (either + 1), at most 1; 1 where either is 0."""
+    return min(1.0, (both + 1) / (either + 1)) if either else 1.0
+
+
+def tolerances(shape: tuple[int, int], area: int) -> tuple[float, float]:
+    """The radii of F and of F_new for an object of ``area`` pixels in the truth.
+
+    Where the object is large or absent both are 0.008 of the diagonal, unrounded; else F's is that rounded up, and
+    F_new's a tenth of the root of the area rounded up.
+    """
+    full = tolerance(*shape)
+    narrow = math.ceil(0.1 * math.sqrt(area)) if area else full
+    return (math.ceil(full), narrow) if narrow < full else (full, full)
+
+
+def segments(empty: Sequence[bool]) -> tuple[list[range], list[range]]:
+    """The stretches of frames after each disappearance and after each reappearance of an object.
+
+    A disappearance at frame 0 keeps its number but is no stretch of its own.
+    """
+    n = len(empty)
+    gone = [t for t in range(n) if empty[t] and (t == 0 or not empty[t - 1])]
+    back = [t for t in range(1, n) if not empty[t] and empty[t - 1]]
+    ends = [*back, *[n] * len(gone)]
+    absent = [range(start, ends[i]) for i, start in enumerate(gone) if start > 0]
+    ends = [*gone[1:], *[n] * (len(back) + 1)]
+    present = [range(start, ends[i]) for i, start in enumerate(back)]
+    return absent, present
+
+
+class MoseV2(Scorer):
+    """Objects and videos of ``meta.json``; the second frame to the last but one count."""
+
+    def run(self, request: Request) -> Scores:
+        """Score all videos. Results must have a mask for every frame of the truth, the first too."""
+        videos = read_json(request.data_root / "meta.json", "videos")["videos"]
+        work: dict[str, tuple[Rules, list[FramePair]]] = {}
+        for video, entry in sorted(videos.items()):
+            truth = request.data_root / "Annotations" / video
+            names = sorted(mask_names(truth), key=int)
+            pairs = frame_pairs(truth, request.results / video, names)
+            work[video] = (Rules(objects=tuple(int(k) for k in entry["objects"])), pairs[1:-1])
+        values = run_frames(measure_mose, work, num_workers=request.num_workers, progress=request.progress)
+        per_object: dict[str, dict[str, Any]] = {}
+        frames: list[ScoredFrame] = []
+        for video, (rules, pairs) in work.items():
+            assert rules.objects is not None
+            per_object |= {f"{video}_{k}": _row(values[video], i) for i, k in enumerate(rules.objects)}
+            folder = request.data_root / "JPEGImages" / video
+            frames += [
+                ScoredFrame(
+                    video, pair, rules, float((v.region + v.boundary_new).mean() / 2), image_of(folder, pair.name)
+                )
+                for pair, v in zip(pairs, values[video], strict=True)
+            ]
+        tables = {"global": _totals(per_object), "per_object": per_object}
+        return Scores(self.name, dict(request.options), tables, _HEADLINE, frames)
+
+
+def _measure_frame(rules: Rules, pair: FramePair) -> MoseValues:
+    assert rules.objects is not None
+    predicted, true = read_pair(rules, pair)
+    rows = []
+    for k in rules.objects:
+        p, t = predicted == k, true == k
+        area = int(np.count_nonzero(t))
+        both, either = int(np.count_nonzero(p & t)), int(np.count_nonzero(p | t))
+        planes = pack_ids(predicted, [k]), pack_ids(true, [k])
+        wide, narrow = tolerances((true.shape[0], true.shape[1]), area)
+        boundary = float(boundary_of_planes(*planes, wide)[0])
+        new = boundary if narrow == wide else float(boundary_of_planes(*planes, narrow)[0])
+        rows.append((region_with_one_added(both, either), new, boundary, area == 0))
+    table = np.array(rows, np.float64).reshape(-1, 4)
+    return MoseValues(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
+
+
+def _row(values: Sequence[MoseValues], i: int) -> dict[str, Any]:
+    j = np.array([value.region[i] for value in values])
+    new = np.array([value.boundary_new[i] for value in values])
+    f = np.array([value.boundary[i] for value in values])
+    empty = [bool(value.empty[i]) for value in values]
+    row: dict[str, Any] = {"J": statistics.mean(j), "F_new": statistics.mean(new), "F": statistics.mean(f)}
+    for name, stretches in zip(("disappear", "reappear"), segments(empty), strict=True):
+        for key, series in (("J", j), ("F_new", new)):
+            row[f"{key}_{name}"] = statistics.mean([series[s.start : s.stop].mean() for s in stretches])
+    return {**row, "J_frames": j.tolist(), "F_new_frames": new.tolist(), "F_frames": f.tolist(), "empty_truth": empty}
+
+
+def _totals(per_object: dict[str, dict[str, Any]]) -> dict[str, float]:
+    def over_objects(key: str) -> float:
+        return statistics.mean([row[key] for row in per_object.values()])
+
+    j, new, f = over_objects("J"), over_objects("F_new"), over_objects("F")
+    again = {
+        f"{name}_J&F_new": (over_objects(f"J_{name}") + over_objects(f"F_new_{name}")) / 2
+        for name in ("disappear", "reappear")
+    }
+    return {"J&F_new": (j + new) / 2, "J": j, "F_new": new, **again, "F": f, "J&F": (j + f) / 2}
+
+
+SCORERS.register("mosev2")(MoseV2("mosev2"))

@@ -1,0 +1,157 @@
+"""Bit planes: up to eight binary masks in one uint8 picture, so that one pass of bit operations serves all of them.
+
+Shape letters: H, W rows and columns; G groups of eight masks; N = 8 * G masks. Bit k of group g is mask 8 * g + k.
+Masks beyond those asked for are empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Planes = NDArray[np.uint8]
+BoundaryKind = Literal["plain", "compiled"]
+
+_BITS = ((np.arange(256)[:, None] >> np.arange(8)) & 1).astype(np.float64)  # 256 x 8: which masks a byte holds
+_EXACT_IN_FLOAT32 = 1 << 24
+
+
+def pack_ids(ids: NDArray[np.integer], objects: Sequence[int]) -> Planes:
+    """The planes of some objects of a label map.
+
+    Args:
+        ids: H x W, uint8 or uint16.
+        objects: the ids to take, in the order of the masks; an id may occur once.
+
+    Returns:
+        G x H x W uint8, at least one group.
+    """
+    planes = np.empty((max(1, -(-len(objects) // 8)), *ids.shape), np.uint8)
+    for group, plane in enumerate(planes):
+        table = np.zeros(256 if ids.dtype == np.uint8 else 65536, np.uint8)
+        table[list(objects[8 * group : 8 * group + 8])] = 1 << np.arange(len(objects[8 * group : 8 * group + 8]))
+        if ids.dtype == np.uint8:
+            cv2.LUT(np.ascontiguousarray(ids), table, dst=plane)
+        else:
+            plane[:] = table[ids]
+    return planes
+
+
+def bounding_box(plane: Planes) -> tuple[slice, slice]:
+    """Rows and columns of everything that is not 0 in an H x W plane, with a margin of one pixel inside the picture.
+
+    A boundary map drawn inside this box equals the same part of one drawn on the whole picture, and holds all of it.
+    """
+    left, top, width, height = cv2.boundingRect(plane)
+    return slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
+
+
+def boundaries(plane: Planes, kind: BoundaryKind = "plain") -> Planes:
+    """Boundary maps of the eight masks of a plane.
+
+    ``plain``: a pixel whose mask differs from the pixel to the right, below or below right; on the last row only the
+    right one is asked, on the last column only the one below, in the corner none (DAVIS; Perazzi et al., CVPR 2016,
+    after Martin et al., PAMI 2004). ``compiled``: mask XOR (right OR below OR below right), as the optional compiled
+    routine of the LVOS tool draws it.
+
+    Args:
+        plane: H x W uint8, one group.
+
+    Returns:
+        H x W uint8.
+    """
+    right, below = plane[:, 1:], plane[1:]
+    result = np.zeros_like(plane)
+    if kind == "plain":
+        np.bitwise_xor(plane[:, :-1], right, out=result[:, :-1])
+        result[:-1] |= plane[:-1] ^ below
+        result[:-1, :-1] |= plane[:-1, :-1] ^ plane[1:, 1:]
+        return result
+    result[:, :-1] |= right
+    result[:-1] |= below
+    result[:-1, :-1] |= plane[1:, 1:]
+    result ^= plane
+    result[-1, -1] = 0
+    return result
+
+
+def tolerance(height: int, width: int) -> float:
+    """0.008 of the picture's diagonal, in pixels, unrounded. DAVIS rounds it up."""
+    return 0.008 * math.sqrt(height * height + width * width)
+
+
+@lru_cache(maxsize=256)
+def disc(radius: float) -> NDArray[np.bool_]:
+    """The dilation's element: samples -radius, -radius + 1, ... in both directions, kept where x² + y² <= radius².
+
+    With a radius that is no whole number the samples are no whole numbers either and the disc is lopsided (MOSEv2).
+    """
+    samples = np.arange(-radius, radius + 1)
+    return np.asarray(samples[:, None] ** 2 + samples[None] ** 2 <= radius**2)
+
+
+@lru_cache(maxsize=256)
+def _spans(radius: float) -> tuple[tuple[int, int, int], ...]:
+    """The disc's rows as (row offset, first and last column offset) from its anchor, the shortest row first."""
+    element = disc(radius)
+    anchor = len(element) // 2
+    spans = []
+    for row in range(len(element)):
+        columns = np.flatnonzero(element[row])
+        if len(columns):
+            spans.append((row - anchor, int(columns[0]) - anchor, int(columns[-1]) - anchor))
+    return tuple(sorted(spans, key=lambda span: span[2] - span[1]))
+
+
+def dilate(plane: Planes, radius: float) -> Planes:
+    """Dilate the eight masks of a plane with ``disc(radius)``. Outside of the picture there is nothing.
+
+    Rows of a disc are nested: a running OR of shifted pictures grows to each row's length in turn, and is then put at
+    the row's offset. That takes about four ORs for each pixel of the radius, whatever the number of masks.
+
+    Args:
+        plane: H x W uint8, one group. An anchor (y, x) of the result is set where some element (i, j) of the disc
+            meets a set pixel at (y + i - n // 2, x + j - n // 2), with n the element's side.
+
+    Returns:
+        H x W uint8.
+    """
+    height, width = plane.shape
+    spans = _spans(radius)
+    if not spans:
+        return np.zeros_like(plane)
+    reach = max(max(abs(low), abs(high), abs(row)) for row, low, high in spans)
+    padded = np.zeros((height, width + 2 * reach), np.uint8)
+    padded[:, reach : reach + width] = plane
+    low, high = spans[0][1], spans[0][1] - 1
+    grown = np.zeros((height, width), np.uint8)
+    result = np.zeros((height, width), np.uint8)
+    for row, first, last in spans:
+        for offset in (*range(first, low), *range(high + 1, last + 1)):
+            grown |= padded[:, reach + offset : reach + offset + width]
+        low, high = first, last
+        if row >= 0:
+            result[: max(0, height - row)] |= grown[row:]
+        else:
+            result[-row:] |= grown[: max(0, height + row)]
+    return result
+
+
+def count(plane: Planes) -> NDArray[np.float64]:
+    """Pixels of each of the eight masks of an H x W plane: 8 float64 whole numbers."""
+    if plane.size < _EXACT_IN_FLOAT32:
+        histogram = cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel().astype(np.float64)
+    else:
+        histogram = np.bincount(plane.ravel(), minlength=256).astype(np.float64)
+    return histogram @ _BITS
+
+
+def unpack(values: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Bytes, M x G, to their masks, M x 8G, of 0.0 and 1.0."""
+    return np.asarray(_BITS.astype(np.float32)[values]).reshape(len(values), 8 * values.shape[1])

@@ -1,0 +1,123 @@
+"""Ref-YouTube-VOS and MeViS: one mask a frame for each expression, and the mean over expressions.
+
+Seo et al., "URVOS", ECCV 2020; Ding et al., "MeViS", ICCV 2023. The server of Ref-YouTube-VOS has a program that is not
+public; this is the measure of the MeViS authors, for the same layout: every listed frame counts.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evaluators.metrics import statistics
+from evaluators.metrics.base import SCORERS, Option, Request, ScoredFrame, Scorer, Scores
+from evaluators.metrics.frames import FramePair, Rules, measure, require_files
+from evaluators.metrics.jobs import run_frames
+from evaluators.metrics.label_maps import Encoded
+from evaluators.metrics.semi_supervised import scored_frames
+from evaluators.metrics.sequences import read_json
+
+logger = logging.getLogger(__name__)
+
+_KEYS = ("J&F", "J", "F")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Files and folders below the data's root: expressions with ``anno_id``, encoded masks by that id, images."""
+
+    expressions: str
+    masks: str
+    images: str
+
+
+class Referring(Scorer):
+    """Scores by expression. An expression of a video without a result folder counts as 0."""
+
+    layouts: dict[str, Layout]
+
+    def run(self, request: Request) -> Scores:
+        """Score every expression of the truth."""
+        layout = self.layouts[request.options["split"]]
+        videos = read_json(request.data_root / layout.expressions, "videos")["videos"]
+        masks = read_json(request.data_root / layout.masks)
+        rules = Rules(binary=True)
+        work: dict[str, tuple[Rules, list[FramePair]]] = {}
+        for video, entry in videos.items():
+            if not (request.results / video).is_dir():
+                logger.warning("%s: no such folder: the video's expressions count as 0", request.results / video)
+            for expression, said in entry["expressions"].items():
+                name = f"{video}/{expression}"
+                work[name] = (rules, self._pairs(request, layout, masks, name, said["anno_id"], entry["frames"]))
+        values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
+        rows: dict[str, dict[str, Any]] = {}
+        frames: list[ScoredFrame] = []
+        for name, (_, pairs) in work.items():
+            count = len(videos[name.rpartition("/")[0]]["frames"])
+            region = np.array([v.region[0] for v in values[name]]) if pairs else np.zeros(count)
+            boundary = np.array([v.boundary[0] for v in values[name]]) if pairs else np.zeros(count)
+            rows[name] = {
+                "J": statistics.mean(region),
+                "F": statistics.mean(boundary),
+                "J_frames": region.tolist(),
+                "F_frames": boundary.tolist(),
+            }
+            folder = request.data_root / layout.images / name.rpartition("/")[0]
+            frames += scored_frames(name, rules, pairs, values[name], folder)
+        j, f = (statistics.mean([row[key] for row in rows.values()]) for key in ("J", "F"))
+        tables = {"global": {"J&F": (j + f) / 2, "J": j, "F": f}, "per_expression": rows}
+        return Scores(self.name, dict(request.options), tables, _KEYS, frames)
+
+    def _pairs(
+        self, request: Request, layout: Layout, masks: dict[str, Any], name: str, ids: list[Any], frames: list[str]
+    ) -> list[FramePair]:
+        """The frames of an expression; none where the video has no results at all."""
+        video = name.rpartition("/")[0]
+        if not (request.results / video).is_dir():
+            return []
+        try:
+            tracks = [masks[str(k)] for k in ids]
+        except KeyError as error:
+            raise ValueError(f"{request.data_root / layout.masks}: no mask {error}, which {name} refers to") from None
+        size = next((mask["size"] for track in tracks for mask in track if mask is not None), None)
+        if size is None:
+            raise ValueError(f"{request.data_root / layout.masks}: {name} has no mask in any frame")
+        blank = {"size": size, "counts": [size[0] * size[1]]}
+        pairs = []
+        for t, frame in enumerate(frames):
+            present = tuple(track[t] for track in tracks if track[t] is not None)
+            where = f"{request.data_root / layout.masks}: {name}, frame {frame}"
+            truth = Encoded(present or (_compressed(blank),), where)
+            pairs.append(FramePair(frame, truth, request.results / name / f"{frame}.png"))
+        require_files(pair.prediction for pair in pairs)
+        return pairs
+
+
+def _compressed(encoding: dict[str, Any]) -> dict[str, Any]:
+    from pycocotools import mask as coco
+
+    return dict(coco.frPyObjects(encoding, *encoding["size"]))
+
+
+class RefYouTubeVos(Referring):
+    """Truth in ``reference/expressions.json`` and ``reference/mask_dict.json``."""
+
+    options = {"split": Option("val", ("val",), "the only one with truth")}
+    layouts = {"val": Layout("reference/expressions.json", "reference/mask_dict.json", "valid/JPEGImages")}
+
+
+class MeViS(Referring):
+    """Truth in ``<split>/meta_expressions.json`` and ``<split>/mask_dict.json``."""
+
+    options = {"split": Option("valid_u", ("valid_u", "train"), "a folder with mask_dict.json")}
+    layouts = {
+        name: Layout(f"{name}/meta_expressions.json", f"{name}/mask_dict.json", f"{name}/JPEGImages")
+        for name in ("valid_u", "train")
+    }
+
+
+for _scorer in (RefYouTubeVos("refytvos"), MeViS("mevis")):
+    SCORERS.register(_scorer.name)(_scorer)

@@ -1,0 +1,127 @@
+"""Scores as files and as text: JSON with everything, a CSV for each table, and a summary to print."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluators.metrics.base import Scores
+
+_PRINTED_ROWS = 40
+_PRINTED_COLUMNS = 8
+
+Row = dict[str, Any]
+
+
+def write_scores(scores: Scores, output: str | os.PathLike[str]) -> list[Path]:
+    """Write ``output`` and, beside it, ``<stem>_<table>.csv`` for each table.
+
+    The JSON file holds ``dataset``, ``options`` and the tables, numbers at full precision and NaN as null. The CSV
+    files leave out what has a value a frame. Each file appears complete or not at all.
+
+    Args:
+        output: a path that ends in ``.json``; missing folders are made.
+
+    Returns:
+        The files written, JSON first.
+
+    Raises:
+        ValueError: another ending.
+        OSError: a file cannot be written.
+    """
+    output = Path(output)
+    if output.suffix.lower() != ".json":
+        raise ValueError(f"{output}: scores are written as JSON: give a name that ends in .json")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    content = {"dataset": scores.dataset, "options": scores.options, **scores.tables}
+    written = [_write(output, json.dumps(without_nan(content), indent=1, allow_nan=False) + "\n")]
+    for name, table in scores.tables.items():
+        if rows := dict(table_rows(table)):
+            written.append(_write(output.with_name(f"{output.stem}_{name}.csv"), _as_csv(rows)))
+    return written
+
+
+def without_nan(value: Any) -> Any:
+    """The same tree with None for every float that JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {str(key): without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table_rows(table: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Row]]:
+    """The rows of a nested table: wherever a dictionary holds single values, with its path as the row's name."""
+    row = {key: value for key, value in table.items() if not isinstance(value, Mapping | list | tuple)}
+    if row:
+        yield name or "all", row
+        return
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from table_rows(value, f"{name}/{key}" if name else str(key))
+
+
+def summary_text(scores: Scores) -> str:
+    """The global figures and, where there are any, those of each sequence, as aligned text."""
+    chosen = dict(table_rows(scores.tables["global"]))
+    if scores.headline:
+        chosen = {name: {key: row[key] for key in scores.headline if key in row} for name, row in chosen.items()}
+    options = "".join(f", {name} {value}" for name, value in scores.options.items())
+    parts = [f"{scores.dataset}{options}", _aligned(chosen)]
+    for name in ("per_sequence", "per_class", "per_annotator"):
+        rows = dict(table_rows(scores.tables.get(name, {})))
+        if rows:
+            shown = dict(list(rows.items())[:_PRINTED_ROWS])
+            parts.append(f"{name}\n{_aligned(shown)}")
+            if len(rows) > len(shown):
+                parts[-1] += f"\n... and {len(rows) - len(shown)} more"
+    return "\n\n".join(parts)
+
+
+def _columns(rows: Mapping[str, Row]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows.values() for key in row))
+
+
+def _as_csv(rows: Mapping[str, Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = _columns(rows)
+    writer.writerow(["name", *columns])
+    for name, row in rows.items():
+        cells = without_nan([row.get(column) for column in columns])
+        writer.writerow([name, *("" if cell is None else cell for cell in cells)])
+    return text.getvalue()
+
+
+def _aligned(rows: Mapping[str, Row]) -> str:
+    columns = _columns(rows)[:_PRINTED_COLUMNS]
+    lines = [["", *columns], *([name, *(_cell(row.get(column)) for column in columns)] for name, row in rows.items())]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(columns) + 1)]
+    return "\n".join(_line(line, widths) for line in lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join([cells[0].ljust(len(first)), *others]).rstrip()
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _write(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,83 @@
+"""Lists of sequences and frames as the PNG benchmarks keep them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from evaluators.metrics.frames import FramePair, require_files
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def read_list(path: Path) -> list[str]:
+    """The sequences of a list file: a name a line, or, in DAVIS 2016, a pair of files of which the folder is the name.
+
+    Raises:
+        FileNotFoundError: no such list; the message names the lists that are there.
+        ValueError: the list is empty.
+    """
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
+        raise FileNotFoundError(f"{path}: no such list of sequences; lists there: {there}")
+    names: dict[str, None] = {}
+    for line in path.read_text().splitlines():
+        if line.strip():
+            first = line.split()[0]
+            names[Path(first).parent.name if first.lower().endswith(IMAGE_SUFFIXES) else first] = None
+    if not names:
+        raise ValueError(f"{path}: the list of sequences is empty")
+    return list(names)
+
+
+def mask_names(folder: Path) -> list[str]:
+    """Names of the PNG files of a folder without extension, sorted as text.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: it holds no PNG.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of ground truth masks")
+    names = sorted(file.stem for file in folder.iterdir() if file.suffix == ".png" and not file.name.startswith("."))
+    if not names:
+        raise ValueError(f"{folder}: no PNG in this folder of ground truth masks")
+    return names
+
+
+def frame_pairs(truth: Path, prediction: Path, names: list[str]) -> list[FramePair]:
+    """The pairs of ``<name>.png`` in two folders.
+
+    Raises:
+        FileNotFoundError: a folder or a file is missing on either side.
+    """
+    if names and not prediction.is_dir():
+        raise FileNotFoundError(f"{prediction}: this folder of the results is missing")
+    pairs = [FramePair(name, truth / f"{name}.png", prediction / f"{name}.png") for name in names]
+    require_files((truth / f"{name}.png" for name in names), "ground truth mask")
+    require_files(pair.prediction for pair in pairs)
+    return pairs
+
+
+def image_of(folder: Path, name: str) -> Path | None:
+    """The picture of a frame, if it is there."""
+    return next((path for suffix in IMAGE_SUFFIXES if (path := folder / f"{name}{suffix}").is_file()), None)
+
+
+def read_json(path: Path, *keys: str) -> Any:
+    """The content of a JSON file, an object with ``keys`` where there are any.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is no JSON, or lacks a key.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a JSON file ({error})") from error
+    if keys and (not isinstance(content, dict) or not set(keys) <= set(content)):
+        raise ValueError(f"{path}: must be a JSON object with {', '.join(keys)}")
+    return content

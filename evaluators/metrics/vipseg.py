@@ -1,0 +1,159 @@
+"""VIPSeg, panoptic video: VPQ and STQ of one set of results. Masks are RGB: id = R + 256 G + 65536 B, 0 is void.
+
+Miao et al., "Large-scale Video Panoptic Segmentation in the Wild: A Benchmark", CVPR 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataloaders.images import load_image
+from evaluators.metrics.base import SCORERS, Request, Scorer, Scores
+from evaluators.metrics.jobs import run_jobs
+from evaluators.metrics.sequences import read_json
+from evaluators.metrics.stq import StqCounts, segmentation_tracking_quality, stq_counts
+from evaluators.metrics.vpq import WINDOWS, VpqCounts, panoptic_quality, vpq_counts
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A listed segment of a frame: category, and area where the file gives one."""
+
+    category: int
+    area: int
+
+
+@dataclass(frozen=True)
+class PanopticFrame:
+    """The masks of a frame, and the segments listed for it by id, in file order."""
+
+    truth: Path
+    prediction: Path
+    truth_segments: dict[int, Segment]
+    predicted_segments: dict[int, Segment]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Ids of all categories, and of those that are things."""
+
+    count: int
+    things: frozenset[int]
+
+
+class VipSeg(Scorer):
+    """``panoptic_gt_VIPSeg_val.json`` and ``panomasksRGB`` against ``pred.json`` and ``pan_pred``."""
+
+    def run(self, request: Request) -> Scores:
+        """Score all videos of the truth."""
+        truth = read_json(request.data_root / "panoptic_gt_VIPSeg_val.json", "categories", "videos", "annotations")
+        categories = Categories(
+            len(truth["categories"]), frozenset(c["id"] for c in truth["categories"] if c["isthing"])
+        )
+        videos = _frames(truth, read_json(request.results / "pred.json", "annotations"), request)
+        jobs = [(frames, categories) for frames in videos.values()]
+        sizes = [len(frames) for frames in videos.values()]
+        counts = run_jobs(measure_video, jobs, num_workers=request.num_workers, sizes=sizes, progress=request.progress)
+        windows = {k: panoptic_quality([vpq[k] for vpq, _ in counts], categories.things) for k in WINDOWS}
+        vpq = {
+            group: 100 * float(np.mean([window[group]["pq"] for window in windows.values()]))
+            for group in ("All", "Things", "Stuff")
+        }
+        stq: dict[str, Any] = segmentation_tracking_quality([each for _, each in counts])
+        per_video = {
+            video: {**segmentation_tracking_quality([each]), "frames": len(videos[video])}
+            for video, (_, each) in zip(videos, counts, strict=True)
+        }
+        tables = {
+            "global": {"VPQ": vpq, "STQ": {**stq, "per_video": per_video}},
+            "per_sequence": per_video,
+            "windows": {str(k): window for k, window in windows.items()},
+        }
+        return Scores(self.name, dict(request.options), tables)
+
+
+def measure_video(frames: list[PanopticFrame], categories: Categories) -> tuple[dict[int, VpqCounts], StqCounts]:
+    """What both measures need of one video.
+
+    Raises:
+        FileNotFoundError, ValueError: a mask is missing, damaged, of another size, or its ids aren't those listed.
+    """
+    predicted, true = [], []
+    for frame in frames:
+        truth = read_panoptic(frame.truth)
+        prediction = read_panoptic(frame.prediction)
+        if truth.shape != prediction.shape:
+            raise ValueError(
+                f"{frame.prediction}: the mask is {prediction.shape[0]}x{prediction.shape[1]} (height x width), the "
+                f"ground truth {truth.shape[0]}x{truth.shape[1]}"
+            )
+        _check_ids(frame.truth, truth, frame.truth_segments)
+        _check_ids(frame.prediction, prediction, frame.predicted_segments)
+        predicted.append(prediction)
+        true.append(truth)
+    listed_p = [{k: s.category for k, s in frame.predicted_segments.items()} for frame in frames]
+    listed_t = [{k: s.category for k, s in frame.truth_segments.items()} for frame in frames]
+    areas = [{k: s.area for k, s in frame.truth_segments.items()} for frame in frames]
+    return (
+        vpq_counts(predicted, true, listed_p, listed_t, areas),
+        stq_counts(predicted, true, listed_p, listed_t, categories.count, categories.things),
+    )
+
+
+def read_panoptic(path: Path) -> NDArray[np.uint32]:
+    """H x W ids of a panoptic RGB mask. Raises FileNotFoundError, or ValueError where it isn't RGB or is damaged."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: this panoptic mask is missing")
+    image = load_image(path)
+    if image.mode not in ("RGB", "RGBA"):
+        raise ValueError(f"{path}: a panoptic mask must be RGB (id = R + 256 G + 65536 B), this file is {image.mode}")
+    channels = np.asarray(image, np.uint32)
+    return np.asarray(channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16)
+
+
+def _frames(truth: dict[str, Any], predictions: dict[str, Any], request: Request) -> dict[str, list[PanopticFrame]]:
+    predicted = {video["video_id"]: video["annotations"] for video in predictions["annotations"]}
+    images = {video["video_id"]: video["images"] for video in truth["videos"]}
+    videos = {}
+    for video in truth["annotations"]:
+        name = video["video_id"]
+        source = request.results / "pred.json"
+        if name not in predicted:
+            raise ValueError(f"{source}: video {name} is missing")
+        if len(predicted[name]) != len(video["annotations"]):
+            raise ValueError(
+                f"{source}: video {name} has {len(predicted[name])} frames, the ground truth "
+                f"{len(video['annotations'])} (they are paired in order)"
+            )
+        files = [Path(image["file_name"]).with_suffix(".png").name for image in images[name]]
+        videos[name] = [
+            PanopticFrame(
+                request.data_root / "panomasksRGB" / name / file,
+                request.results / "pan_pred" / name / file,
+                _segments(true["segments_info"]),
+                _segments(guess["segments_info"]),
+            )
+            for file, true, guess in zip(files, video["annotations"], predicted[name], strict=True)
+        ]
+    return videos
+
+
+def _segments(listed: Iterable[dict[str, Any]]) -> dict[int, Segment]:
+    return {entry["id"]: Segment(entry["category_id"], entry.get("area", 0)) for entry in listed}
+
+
+def _check_ids(path: Path, ids: NDArray[np.uint32], listed: dict[int, Segment]) -> None:
+    found = set(np.unique(ids).tolist()) - {0}
+    if unlisted := found - set(listed):
+        raise ValueError(f"{path}: id {min(unlisted)} is not listed in the JSON file for this frame")
+    if absent := set(listed) - found:
+        raise ValueError(f"{path}: id {min(absent)} is listed in the JSON file but has no pixel in this frame")
+
+
+SCORERS.register("vipseg")(VipSeg("vipseg"))

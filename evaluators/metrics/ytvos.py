@@ -1,0 +1,113 @@
+"""YouTube-VOS 2018 and 2019: J and F of objects of seen and of unseen categories (Xu et al., arXiv:1809.03327).
+
+The server's program was never published. Known is that J and F are averaged over objects, apart for seen and unseen
+categories, and that the overall figure is the mean of the four. Which frames count is not; two readings are offered.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluators.metrics import statistics
+from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
+from evaluators.metrics.frames import FramePair, Rules, measure
+from evaluators.metrics.jobs import run_frames
+from evaluators.metrics.semi_supervised import scored_frames
+from evaluators.metrics.sequences import frame_pairs, read_json
+
+_KEYS = ("Overall", "J-seen", "J-unseen", "F-seen", "F-unseen")
+
+
+class YouTubeVos(Scorer):
+    """Needs the truth that the organisers hold back, as ``reference/Annotations/<video>/<frame>.png`` in the root."""
+
+    options = {
+        "split": Option("val", ("val", "test"), "the folder valid or test with meta.json"),
+        "reading": Option(
+            "after_first_without_last",
+            ("after_first_without_last", "after_first"),
+            "frames of an object's list after its first, without the video's last (as pytracking counts) or with it",
+        ),
+    }
+
+    def run(self, request: Request) -> Scores:
+        """Score all videos of ``meta.json``."""
+        folder = {"val": "valid", "test": "test"}[request.options["split"]]
+        videos = read_json(request.data_root / folder / "meta.json", "videos")["videos"]
+        categories = _Categories(request.data_root)
+        truth = request.data_root / "reference" / "Annotations"
+        work: dict[str, tuple[Rules, list[FramePair]]] = {}
+        for video, entry in videos.items():
+            objects = {int(k): v["frames"] for k, v in entry["objects"].items()}
+            listed = sorted(set().union(*objects.values()))
+            first = min(min(frames) for frames in objects.values())
+            counted = [frame for frame in listed if frame > first]
+            rules = Rules(objects=tuple(sorted(objects)))
+            work[video] = (rules, frame_pairs(truth / video, request.results / video, counted))
+        values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
+
+        per_object: dict[str, dict[str, Any]] = {}
+        frames = []
+        with_last = request.options["reading"] == "after_first"
+        for video, (rules, pairs) in work.items():
+            frames += scored_frames(
+                video, rules, pairs, values[video], request.data_root / folder / "JPEGImages" / video
+            )
+            at = {pair.name: value for pair, value in zip(pairs, values[video], strict=True)}
+            last = max(max(entry["frames"]) for entry in videos[video]["objects"].values())
+            for object_id, entry in videos[video]["objects"].items():
+                counted = [f for f in sorted(entry["frames"])[1:] if with_last or f != last]
+                place = (rules.objects or ()).index(int(object_id))
+                region = [float(at[frame].region[place]) for frame in counted]
+                boundary = [float(at[frame].boundary[place]) for frame in counted]
+                per_object[f"{video}/{object_id}"] = {
+                    "seen": categories.seen(video, object_id, entry),
+                    "J": statistics.mean(region),
+                    "F": statistics.mean(boundary),
+                    "J_frames": region,
+                    "F_frames": boundary,
+                }
+        tables = {"global": _totals(per_object), "per_object": per_object}
+        return Scores(self.name, dict(request.options), tables, _KEYS, frames)
+
+
+def _totals(per_object: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """The means; an object without a counted frame (NaN) is put aside."""
+    totals = {
+        f"{measure}-{group}": statistics.mean([row[measure] for row in per_object.values() if row["seen"] == seen])
+        for measure in ("J", "F")
+        for group, seen in (("seen", True), ("unseen", False))
+    }
+    return {"Overall": float(np.mean(list(totals.values()))), **totals}
+
+
+class _Categories:
+    """Which objects are of a category seen in training.
+
+    An object's category is in ``meta.json``, or in ``categories.json`` of the root; the seen ones are listed there, or
+    are those of ``train/meta.json``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._file = root / "categories.json"
+        self._listed: dict[str, Any] = read_json(self._file) if self._file.is_file() else {}
+        if "seen" in self._listed:
+            self._seen = set(self._listed["seen"])
+        elif (root / "train" / "meta.json").is_file():
+            videos = read_json(root / "train" / "meta.json", "videos")["videos"].values()
+            self._seen = {entry["category"] for video in videos for entry in video["objects"].values()}
+        else:
+            raise FileNotFoundError(f"{self._file}: no such file, and no train/meta.json, to tell the seen categories")
+
+    def seen(self, video: str, object_id: str, entry: dict[str, Any]) -> bool:
+        category = entry.get("category") or self._listed.get("objects", {}).get(video, {}).get(object_id)
+        if category is None:
+            raise ValueError(f"{self._file}: no category of object {object_id} of video {video}, nor in meta.json")
+        return category in self._seen
+
+
+for _name in ("youtubevos2018", "youtubevos2019"):
+    SCORERS.register(_name)(YouTubeVos(_name))

@@ -1,0 +1,447 @@
+"""Every registered dataset, opened on a small tree of its real layout."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import dataset_trees as trees
+from configs.datasets import DatasetConfig, get_dataset_config, list_datasets, register_dataset
+from dataloaders.datasets import Problem, open_dataset
+
+
+def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture(scope="module")
+def metrics(request: pytest.FixtureRequest) -> Path:
+    """Miniature benchmarks."""
+    folder = request.getfixturevalue("aot_goldens").parent / "metrics"
+    if not folder.is_dir():
+        pytest.skip(f"miniature benchmarks are not at {folder}")
+    return folder
+
+
+@pytest.mark.parametrize("name", list_datasets())
+def test_config_survives_json(name: str) -> None:
+    config = get_dataset_config(name)
+    assert config.name == name and config.title
+    assert type(config).from_json(config.to_json()) == config
+
+
+def test_config_errors() -> None:
+    with pytest.raises(ValueError, match="unknown dataset 'davis17': did you mean davis201"):
+        get_dataset_config("davis17")
+    with pytest.raises(ValueError, match=r"no field 'full_rez'"):
+        get_dataset_config("davis2017", full_rez=True)
+    with pytest.raises(ValueError, match=r"unknown placeholder \{vid\}"):
+        get_dataset_config("custom", frames=("a/{vid}",))
+    with pytest.raises(ValueError, match=r"must contain \{video\}"):
+        get_dataset_config("custom", frames=("a",))
+    with pytest.raises(ValueError, match="split_folders must have one entry"):
+        get_dataset_config("custom", split_folders=("a", "b"))
+    with pytest.raises(ValueError, match="registered twice"):
+        register_dataset("vost")(DatasetConfig)
+
+
+@pytest.mark.parametrize("name", list_datasets())
+def test_every_dataset_opens(name: str, tmp_path: Path) -> None:
+    dataset = open_dataset(name, trees.TREES[name](tmp_path))
+    assert len(dataset) > 0 and dataset.split == dataset.config.splits[0] and dataset.name == name
+    for video in dataset:
+        assert video.object_ids or video.expressions
+        assert video.frame_size == trees.SIZE
+        assert set(video.submitted) <= set(video.wanted) <= set(video.frame_names)
+        assert set(video.given) <= set(video.frame_names)
+        assert dataset.video(video.name) is video
+        with video.source() as source:
+            assert [frame.name for frame in source] == list(video.frame_names)
+            assert source.name == video.name
+        for frame in video.given:
+            ids = video.mask(frame)
+            assert ids is not None and ids.shape == trees.SIZE and ids.dtype in (np.uint8, np.uint16)
+            assert set(np.unique(ids)) - {0} <= set(video.object_ids)
+        assert all(video.mask(frame) is None for frame in video.frame_names if frame not in video.given)
+    with pytest.raises(ValueError, match="no video 'zebra'"):
+        dataset.video("zebra")
+
+
+def test_opening_decodes_no_image(tmp_path: Path) -> None:
+    root = trees.davis2017(tmp_path)
+    for path in [*root.rglob("*.jpg"), *root.rglob("*.png")]:
+        path.write_bytes(b"no image")
+    assert [len(v.frame_names) for v in open_dataset("davis2017", root)] == [3, 3]
+
+
+class TestDavis:
+    def test_2017(self, tmp_path: Path) -> None:
+        dataset = open_dataset("davis2017", trees.davis2017(tmp_path))
+        video = dataset.videos[0]
+        assert [v.name for v in dataset] == ["bear", "dog"]
+        assert list(video.given) == ["00000"] and video.object_ids == (1, 2)
+        assert video.output_size() == (480, 640)
+        assert video.output_size((480, 910)) == (480, 910)
+        assert video.output_size((1080, 1920)) == (480, 854)
+        assert dataset.has_ground_truth and video.ground_truth == tmp_path / "Annotations/480p/bear"
+        assert dataset.config.published_folder == "Annotations/480p"
+
+    def test_full_resolution_is_scored_at_480p(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        for path in root.glob("JPEGImages/Full-Resolution/*/*"):
+            trees.image(path, (54, 96))
+        dataset = open_dataset("davis2017", root, full_resolution=True)
+        video = dataset.videos[0]
+        assert video.frame_paths[0] == root / "JPEGImages/Full-Resolution/bear/00000.jpg"
+        assert video.given["00000"] == root / "Annotations/Full-Resolution/bear/00000.png"
+        assert video.ground_truth == root / "Annotations/480p/bear"
+        assert video.output_size() == (480, 854)
+        assert dataset.config.published_folder == "Annotations/Full-Resolution"
+
+    @pytest.mark.parametrize("split", ["test-dev", "test"])
+    def test_test_dev_has_first_masks_only(self, tmp_path: Path, split: str) -> None:
+        dataset = open_dataset("davis2017", trees.davis2017(tmp_path, "test-dev", truth=["00000"]), split=split)
+        assert len(dataset) == 2 and not dataset.has_ground_truth and dataset.videos[0].ground_truth is None
+
+    @pytest.mark.parametrize("root", ["DAVIS", "2017/trainval", "DAVIS/2017/trainval"])
+    def test_root_may_lie_deeper(self, tmp_path: Path, root: str) -> None:
+        trees.davis2017(tmp_path / root)
+        assert open_dataset("davis2017", tmp_path).root == tmp_path / root
+
+    def test_2016_in_the_2017_package(self, tmp_path: Path) -> None:
+        video = open_dataset("davis2016", trees.davis2017(tmp_path, year="2016")).videos[0]
+        mask = video.mask("00000")
+        assert mask is not None and set(np.unique(mask)) == {0, 1} and video.object_ids == (1,)
+        assert (mask > 0).sum() == (trees.ids_mask((1, 2)) > 0).sum()
+
+    @pytest.mark.parametrize("full_resolution", [False, True])
+    def test_2016_package_of_file_pairs(self, tmp_path: Path, full_resolution: bool) -> None:
+        dataset = open_dataset("davis2016", trees.davis2016_package(tmp_path), full_resolution=full_resolution)
+        video = dataset.videos[1]
+        folder = "1080p" if full_resolution else "480p"
+        assert [v.name for v in dataset] == ["bear", "dog"]
+        assert video.frame_paths[0] == tmp_path / f"JPEGImages/{folder}/dog/00000.jpg"
+        assert list(video.given.values()) == [tmp_path / f"Annotations/{folder}/dog/00000.png"]
+        mask = video.mask("00000")
+        assert mask is not None and set(np.unique(mask)) == {0, 1}
+        assert dataset.has_ground_truth
+
+    def test_unsupervised_lists_of_2019_come_first(self, tmp_path: Path) -> None:
+        root = trees.davis_unsupervised(tmp_path)
+        trees.text(root / "ImageSets/2017/test-dev.txt", "other\n")
+        trees.text(root / "ImageSets/2019/test-dev.txt", "bear\n")
+        video = open_dataset("davis2017_unsupervised", root, split="test-dev").videos[0]
+        assert video.name == "bear" and not video.given and video.object_ids == tuple(range(1, 21))
+
+    @pytest.mark.parametrize("davis", [True, False])
+    def test_referring(self, tmp_path: Path, davis: bool) -> None:
+        video = open_dataset("refdavis17", trees.ref_davis(tmp_path, davis)).videos[0]
+        assert len(video.expressions) == 8 and video.object_ids == (1, 2) and video.ground_truth is not None
+
+
+class TestYouTube:
+    def test_val(self, tmp_path: Path) -> None:
+        video = open_dataset("youtubevos2019", trees.youtube(tmp_path)).videos[0]
+        assert video.frame_names == video.wanted == video.submitted == ("00000", "00002", "00004")
+        assert list(video.given) == ["00000", "00002"] and video.object_ids == (1, 4)
+        assert video.output_size() == trees.SIZE
+
+    @pytest.mark.parametrize("layout", ["", "all_frames"])
+    def test_all_frames(self, tmp_path: Path, layout: str) -> None:
+        root = trees.youtube(tmp_path)
+        if layout:
+            (root / layout).mkdir()
+            shutil.move(root / "valid_all_frames", root / layout)
+        video = open_dataset("youtubevos2018", root, split="val_all_frames").videos[0]
+        assert video.wanted == tuple(f"{i:05d}" for i in range(5))  # the last scored frame ends it
+        assert video.submitted == ("00000", "00002", "00004")
+
+    def test_listed_frame_is_missing(self, tmp_path: Path) -> None:
+        root = trees.youtube(tmp_path)
+        (root / "valid/JPEGImages/vid1/00004.jpg").unlink()
+        with pytest.raises(FileNotFoundError, match=r"vid1: frame 00004 is listed in meta\.json, but not there"):
+            open_dataset("youtubevos2019", root)
+
+
+class TestReferring:
+    def test_test_videos_are_left_out(self, tmp_path: Path) -> None:
+        dataset = open_dataset("refytvos", trees.ref_youtube(tmp_path))
+        assert [v.name for v in dataset] == ["vid1"]
+        assert dict(dataset.videos[0].expressions) == {"0": "phrase 0", "1": "phrase 1"}
+
+    def test_test_split(self, tmp_path: Path) -> None:
+        root = trees.ref_youtube(tmp_path)
+        shutil.copytree(root / "valid/JPEGImages/vid1", root / "test/JPEGImages/vid2")
+        assert [v.name for v in open_dataset("refytvos", root, split="test")] == ["vid2"]
+
+
+class TestLvos:
+    def test_objects_are_cut_out_where_they_begin(self, tmp_path: Path) -> None:
+        dataset = open_dataset("lvos", trees.lvos(tmp_path))
+        video = dataset.videos[0]
+        assert dict(video.new_ids) == {"00000001": (1,), "00000011": (3,)}
+        later = video.mask("00000011")
+        assert later is not None and set(np.unique(later)) == {0, 3}
+        assert dataset.has_ground_truth and video.object_ids == (1, 3)
+
+    def test_test_set_has_beginnings_only(self, tmp_path: Path) -> None:
+        dataset = open_dataset("lvos", trees.lvos(tmp_path, "test", complete=False), split="test")
+        assert list(dataset.videos[0].given) == ["00000001", "00000011"] and not dataset.has_ground_truth
+
+    def test_folder_of_first_masks_is_taken_whole(self, tmp_path: Path) -> None:
+        root = trees.lvos(tmp_path)
+        trees.mask(root / "valid/Annotations_first_only/aaaa/00000006.png", (1,))
+        video = open_dataset("lvos", root).videos[0]
+        assert list(video.given) == ["00000006"] and not video.new_ids
+
+    def test_start_as_number(self, tmp_path: Path) -> None:
+        root = trees.lvos(tmp_path)
+        path = root / "valid/valid_meta.json"
+        path.write_text(path.read_text().replace('"00000011"', "11"))
+        assert list(open_dataset("lvos", root).videos[0].given) == ["00000001", "00000011"]
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_burst(tmp_path: Path, official: bool) -> None:
+    video = open_dataset("burst", trees.burst(tmp_path, official)).videos[0]
+    assert video.name == "HACS_-_clip_a" and len(video.frame_names) == 6
+    assert video.wanted == ("frame0000", "frame0020", "frame0040")
+    assert list(video.given) == ["frame0000", "frame0020"]
+    mask = video.mask("frame0020")
+    assert np.array_equal(mask, np.where(trees.ids_mask((1, 2)) == 2, 2, 0))
+
+
+def test_longvideo_asks_for_annotated_frames(tmp_path: Path) -> None:
+    root = trees.longvideo(tmp_path)
+    for split, folder in (("1x", "long_video"), ("3x", "long_video_x3")):
+        video = open_dataset("longvideo", root, split=split).videos[0]
+        assert folder in str(video.frame_paths[0]) and len(video.frame_names) == 6
+        assert video.wanted == ("00000", "00003") and list(video.given) == ["00000"]
+
+
+def test_vost_void_is_no_object(tmp_path: Path) -> None:
+    video = open_dataset("vost", trees.vost(tmp_path)).videos[0]
+    assert video.object_ids == (1,)
+
+
+def test_visor_leaves_the_given_frame_out(tmp_path: Path) -> None:
+    dataset = open_dataset("visor", trees.visor(tmp_path))
+    video = dataset.videos[0]
+    assert video.submitted == video.wanted[1:] and len(video.wanted) == 3
+    assert dataset.object_names[video.name] == {1: "left hand", 2: "onion"}
+
+
+def test_vipseg_segments_are_numbered(tmp_path: Path) -> None:
+    video = open_dataset("vipseg", trees.vipseg(tmp_path)).videos[0]
+    assert np.array_equal(video.mask("00000"), trees.ids_mask((1, 2, 3)))
+    assert video.meta is not None and [s.id for s in video.meta.segments.values()] == list(trees.SEGMENTS)
+    assert video.meta.segments[3].isthing and not video.meta.segments[1].isthing
+
+
+class TestErrors:
+    def test_wrong_root(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError) as error:
+            open_dataset("davis2017", tmp_path)
+        expected = f"ImageSets/2017/val.txt not found under {tmp_path}: is data_root the folder that holds JPEGImages?"
+        assert one_line(error) == expected
+        with pytest.raises(FileNotFoundError, match="no such folder: data_root is where davis2017 lies"):
+            open_dataset("davis2017", tmp_path / "none")
+        with pytest.raises(ValueError, match="data_root is needed"):
+            open_dataset("davis2017")
+
+    def test_wrong_names(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        with pytest.raises(ValueError, match="no split 'vall': known: val, test-dev"):
+            open_dataset("davis2017", root, split="vall")
+        with pytest.raises(ValueError, match="no field 'resolution'"):
+            open_dataset("davis2017", root, resolution="480p")
+
+    def test_missing_video(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        shutil.rmtree(root / "JPEGImages/480p/dog")
+        with pytest.raises(
+            FileNotFoundError, match=r"480p/dog: no such folder of frames, though val\.txt lists"
+        ) as error:
+            open_dataset("davis2017", root)
+        one_line(error)
+
+    def test_missing_mask(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        shutil.rmtree(root / "Annotations/480p/dog")
+        with pytest.raises(FileNotFoundError, match=r"Annotations/480p/dog: no mask is given for the video dog"):
+            open_dataset("davis2017", root)
+
+    def test_problems_can_be_collected(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        shutil.rmtree(root / "JPEGImages/480p/dog")
+        problems: list[Problem] = []
+        dataset = open_dataset("davis2017", root, report=problems.append)
+        assert [v.name for v in dataset] == ["bear"] and dataset.listed == ("bear", "dog")
+        assert [p.video for p in problems] == ["dog"]
+
+    def test_broken_files(self, tmp_path: Path) -> None:
+        root = trees.youtube(tmp_path)
+        meta = root / "valid/meta.json"
+        for content, message in (("{", "not a JSON file"), ("{}", "expected a JSON object with 'videos'")):
+            meta.write_text(content)
+            with pytest.raises(ValueError, match=rf"meta\.json: {message}") as error:
+                open_dataset("youtubevos2019", root)
+            one_line(error)
+        meta.write_text('{"videos": {"vid1": {"objects": [1]}}}')
+        with pytest.raises(ValueError, match=r"video vid1: its entry can't be understood"):
+            open_dataset("youtubevos2019", root)
+
+    def test_list_entries(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        for content, message in (("bear\nbear\n", "line 2: bear is listed twice"), ("\n", "the list is empty")):
+            (root / "ImageSets/2017/val.txt").write_text(content)
+            with pytest.raises(ValueError, match=rf"val\.txt: {message}"):
+                open_dataset("davis2017", root)
+
+    def test_frame_twice(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        trees.image(root / "JPEGImages/480p/bear/00001.png")
+        with pytest.raises(ValueError, match="frame 00001 is there with several endings"):
+            open_dataset("davis2017", root)
+
+    def test_frames_may_be_absent_for_scoring(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        shutil.rmtree(root / "JPEGImages")
+        dataset = open_dataset("davis2017", root, require_frames=False)
+        video = dataset.videos[0]
+        assert video.frame_names == trees.FRAMES and not video.frame_paths and video.frame_size == trees.SIZE
+        with pytest.raises(FileNotFoundError, match="frames are not there"):
+            video.source()
+
+
+class TestCustom:
+    def describe(self, root: Path, **fields: object) -> Path:
+        return trees.write_json(root / "dances.json", fields)
+
+    def test_frame_folders(self, tmp_path: Path) -> None:
+        trees.custom(tmp_path)
+        dataset = open_dataset(self.describe(tmp_path, title="my dances"))
+        video = dataset.videos[0]
+        assert dataset.name == "dances" and list(video.given) == ["00000", "00002"]
+        assert video.object_ids == (1, 200) and video.wanted == trees.FRAMES
+
+    def test_list_and_other_folders(self, tmp_path: Path) -> None:
+        for name in ("a", "b"):
+            trees.video(tmp_path, "clips/{}", "ids/{}", name, trees.FRAMES)
+        trees.text(tmp_path / "lists/train.txt", "b\n")
+        description = self.describe(
+            tmp_path / "elsewhere",
+            name="x",
+            frames="clips/{video}",
+            masks="ids/{video}",
+            given="first",
+            splits=["train"],
+            video_list="lists/{split}.txt",
+        )
+        dataset = open_dataset(description, tmp_path)
+        assert [v.name for v in dataset] == ["b"] and list(dataset.videos[0].given) == ["00000"]
+
+    def test_videos(self, tmp_path: Path) -> None:
+        path = tmp_path / "frames/walk.avi"
+        path.parent.mkdir()
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, trees.SIZE[::-1])
+        for level in range(5):
+            writer.write(np.full((*trees.SIZE, 3), 40 * level, np.uint8))
+        writer.release()
+        trees.mask(tmp_path / "masks/walk/00000.png", (7,))
+        trees.mask(tmp_path / "masks/walk/00003.png", (9,))
+        video = open_dataset(self.describe(tmp_path)).videos[0]
+        assert video.video_file == path and video.frame_size == trees.SIZE and video.object_ids == (7, 9)
+        assert video.frame_names == video.wanted == tuple(f"{i:05d}" for i in range(5))
+        with video.source() as source:
+            assert sum(1 for _ in source) == 5
+
+    def test_one_mask_called_like_the_video(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "", "a", ())
+        trees.mask(tmp_path / "masks/a.png", (3,))
+        assert list(open_dataset(self.describe(tmp_path)).videos[0].given) == ["00000"]
+
+    def test_base_dataset(self, tmp_path: Path) -> None:
+        trees.mose(tmp_path)
+        assert len(open_dataset(self.describe(tmp_path, base="mosev1", name="more"))) == 2
+
+    def test_errors(self, tmp_path: Path) -> None:
+        trees.custom(tmp_path)
+        for fields, message in (
+            ({"frmes": "x"}, "no field 'frmes': did you mean frames"),
+            ({"base": "mose"}, "unknown dataset 'mose'"),
+            ({"given": "some"}, "field 'given'"),
+        ):
+            with pytest.raises(ValueError, match=rf"dances\.json: .*{message}") as error:
+                open_dataset(self.describe(tmp_path, **fields))
+            one_line(error)
+        with pytest.raises(FileNotFoundError, match=r"none\.json: no such file"):
+            open_dataset(tmp_path / "none.json")
+        trees.mask(tmp_path / "masks/dance/00009.png")
+        with pytest.raises(ValueError, match=r"00009\.png: no frame is called like this mask"):
+            open_dataset(self.describe(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "videos", "frames"),
+    [
+        ("davis2016", "davis2016", 3, True),
+        ("davis2017", "davis2017", 4, True),
+        ("davis2017_unsupervised", "davis2017", 4, True),
+        ("youtubevos2018", "ytvos", 3, True),
+        ("refytvos", "refytvos", 2, True),
+        ("visor", "visor", 3, True),
+        ("refdavis17", "refdavis17", 2, True),
+        ("mosev2", "mosev2", 2, False),
+        ("lvos", "lvos", 3, False),
+        ("vost", "vost", 3, False),
+        ("burst", "burst", 3, False),
+        ("longvideo", "longtime", 2, False),
+        ("vipseg", "vipseg", 2, False),
+    ],
+)
+def test_miniature_benchmarks(metrics: Path, name: str, folder: str, videos: int, frames: bool) -> None:
+    dataset = open_dataset(name, metrics / folder, require_frames=frames)
+    assert len(dataset) == videos and dataset.has_ground_truth
+    for video in dataset:
+        for frame in video.given:
+            ids = video.mask(frame)
+            assert ids is not None and set(np.unique(ids)) - {0} <= set(video.object_ids)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "split", "frames"),
+    [
+        ("davis2017", "xmem/evaluator/data/DAVIS", "val", {"market": 6, "street": 5}),
+        ("youtubevos2019", "xmem/evaluator/data/YouTube", "val_all_frames", {"aa01": 7, "bb02": 7}),
+        ("youtubevos2019", "jointformer/evaluator/data", "val_all_frames", {"aa01": 7, "bb02": 7}),
+        ("mosev1", "jointformer/evaluator/data", "val", {"0a1b": 5, "2c3d": 4}),
+    ],
+)
+def test_layouts_of_other_evaluators(metrics: Path, name: str, folder: str, split: str, frames: dict) -> None:
+    dataset = open_dataset(name, metrics.parent / folder, split=split)
+    assert {v.name: len(v.frame_names) for v in dataset} == frames
+
+
+def test_real_sequences(real_data: Path) -> None:
+    dataset = open_dataset("davis2017", real_data / "vos_eval_open")
+    assert sum(len(v.frame_names) for v in dataset) == 329 and dataset.has_ground_truth
+    assert all(v.output_size() == v.frame_size == (480, 854) for v in dataset)
+
+
+def test_turned_frames(tmp_path: Path) -> None:
+    trees.custom(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for path in (tmp_path / "frames/dance").iterdir():
+        Image.new("RGB", trees.SIZE).save(path, exif=exif)
+    video = open_dataset("custom", tmp_path).videos[0]
+    with video.source() as source:
+        assert video.frame_size == source.size == (trees.SIZE[1], trees.SIZE[0])[::-1]

@@ -1,0 +1,115 @@
+"""Score results with the rules of a benchmark.
+
+    python tools/score.py --dataset davis2017 --data_root datasets/DAVIS --results out/Annotations
+    python tools/score.py --dataset folder --data_root masks --results out/masks --output scores.json
+
+Prints a table and writes, side by side, scores.json, a CSV for each table, and a page of the worst and best frames.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from evaluators.metrics import list_scorers, score
+from evaluators.metrics.page import frames_page
+from evaluators.metrics.report import summary_text, write_scores
+
+logger = logging.getLogger("score")
+
+
+@dataclass(frozen=True)
+class Args:
+    """Score results with the rules of a benchmark."""
+
+    dataset: str
+    """The benchmark; an unknown name lists them."""
+    data_root: Path
+    """Its ground truth, laid out as it is published (A2D, JHMDB: a JSON file)."""
+    results: Path
+    """The predictions: folder or JSON file."""
+    output: Path | None = None
+    """A name that ends in .json. Default: scores.json beside the results."""
+    split: str | None = None
+    """The list of sequences, where the benchmark has several."""
+    reading: str | None = None
+    """Which reading of the rules, where there are two (YouTube-VOS, Long-Time Video, LVOS)."""
+    task: str | None = None
+    """BURST: exemplar_guided, class_guided or open_world. LVOS: semi_supervised or unsupervised_multiple."""
+    frames: str | None = None
+    """dataset folder: inner (without first and last) or all."""
+    resolution: str | None = None
+    """DAVIS: the folder of masks, 480p or Full-Resolution."""
+    num_workers: int | None = None
+    """Processes. Default: all cores."""
+    page: bool = True
+    """Draw the page of worst and best frames."""
+
+
+class Bar:
+    """A progress bar that takes (done, total) and grows where there is more to do than was known."""
+
+    def __init__(self) -> None:
+        tqdm.monitor_interval = 0  # no thread of its own: processes can then be forked
+        self._bar = tqdm(total=0, unit="frame", disable=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._bar.n >= (self._bar.total or 0):
+            self._bar.total = self._bar.n + total
+        self._bar.update(done)
+
+    def close(self) -> None:
+        """Leave the line."""
+        self._bar.close()
+
+
+def run(args: Args) -> list[Path]:
+    """Score, print and write; returns the files written."""
+    names = ("split", "reading", "task", "frames", "resolution")
+    options = {name: value for name in names if (value := getattr(args, name)) is not None}
+    output = args.results.parent / "scores.json" if args.output is None else args.output
+    if output.suffix.lower() != ".json":
+        raise ValueError(f"--output {output}: give a name that ends in .json")
+    bar = Bar()
+    try:
+        scores = score(
+            args.dataset, args.data_root, args.results, num_workers=args.num_workers, progress=bar, **options
+        )
+    finally:
+        bar.close()
+    written = write_scores(scores, output)
+    if args.page and scores.frames:
+        path = output.with_name(f"{output.stem}_frames.png")
+        Image.fromarray(frames_page(scores.frames)).save(path)
+        written.append(path)
+    print(summary_text(scores))
+    print("\nwritten: " + ", ".join(str(path) for path in written))
+    return written
+
+
+def main() -> int:
+    """Parse, run, and make errors one line."""
+    args = tyro.cli(Args, description=f"{__doc__}\nBenchmarks: {', '.join(list_scorers())}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        run(args)
+    except (ValueError, OSError, BrokenProcessPool) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
