@@ -17,14 +17,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import moving_frames, save
-
 import cv2
 import numpy as np
 import torch
 import tyro
 from skimage.segmentation import slic
 
+from common import moving_frames, save
 from dataloaders.frames import open_frames
 from evaluators import VideoSegmenter
 from networks import build_model

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from common import grid_mask, moving_frames, save
-
 import torch
 import tyro
 
+from common import grid_mask, moving_frames, save
 from evaluators import VideoSegmenter
 from evaluators.resources import memory_in_use
 from networks import build_model

@@ -200,10 +200,7 @@ def _rank_ids(ids: NDArray[np.integer], size: tuple[int, ...]) -> tuple[NDArray[
 def _blend(image: UInt8Array, ranks_HW: NDArray, colors_N3: UInt8Array, alpha: float) -> UInt8Array:
     table = np.zeros((max(256, len(colors_N3) + 1), 3), np.uint8)
     table[1 : len(colors_N3) + 1] = colors_N3
-    if ranks_HW.dtype == np.uint8:
-        paint = cv2.applyColorMap(ranks_HW, table[:, None])
-    else:
-        paint = table[ranks_HW]
+    paint = cv2.applyColorMap(ranks_HW, table[:, None]) if ranks_HW.dtype == np.uint8 else table[ranks_HW]
     blended = cv2.addWeighted(np.ascontiguousarray(image), 1.0 - alpha, paint, alpha, 0.0)
     background_HW = (ranks_HW == 0).view(np.uint8)
     return np.asarray(cv2.copyTo(np.ascontiguousarray(image), background_HW, blended), np.uint8)
