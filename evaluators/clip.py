@@ -22,7 +22,7 @@ from dataloaders.prefetch import prefetch
 from evaluators.overlay import ContactSheet, draw_overlay
 from evaluators.resources import memory_in_use
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import BackgroundWriter, MaskWriter, VideoWriter
+from evaluators.writers import BackgroundWriter, MaskWriter, VideoWriter, replace_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,9 +51,8 @@ class ClipReport:
 
     def save(self, folder: Path) -> None:
         """Write ``report.json``."""
-        temporary = folder / f".{REPORT}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps({**dataclasses.asdict(self), "fps": round(self.fps, 3)}, indent=2) + "\n")
-        temporary.replace(folder / REPORT)
+        values = {**dataclasses.asdict(self), "fps": round(self.fps, 3)}
+        replace_text(folder / REPORT, json.dumps(values, indent=2) + "\n")
 
 
 class ClipWriter:

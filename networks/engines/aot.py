@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from networks.engines.base import Step
-from networks.engines.objects import ObjectSlots
+from networks.engines.objects import ObjectSlots, resize_labels
 from networks.engines.prediction import Prediction
 from networks.memory import EveryNthFrame, FrameBank, MemoryPart
 
@@ -70,21 +69,24 @@ class AOTEngine:
         if not given and not self._objects:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         features = self.network.encode_image(image_13HW)
+        input_size = (image_13HW.shape[2], image_13HW.shape[3])
         prediction = None
         if self._objects:
             propagated = self.network.propagate(features, self._read_banks(), self._short_term[0])
             logits = self.network.decode(propagated, features).float()
             prediction = Prediction(logits, self.slots, size, self.network.config.align_corners)
             slots_HW = prediction.argmax()
-        else:
-            slots_HW = torch.zeros(size, dtype=torch.int32, device=image_13HW.device)
+            if not given:
+                self._remember(propagated.states, slots_HW, input_size)
         if given:
             assert mask_HW is not None
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
-            slots_HW = torch.where(mask_HW > 0, self._objects.to_slots(mask_HW), slots_HW)
-            self._take_reference(features, slots_HW, image_13HW.shape[-2:])
-        else:
-            self._remember(propagated.states, slots_HW, image_13HW.shape[-2:])
+            own_HW = self._objects.to_slots(mask_HW)
+            if prediction is not None:
+                own_HW = resize_labels(own_HW, size)
+                own_HW = torch.where(own_HW > 0, own_HW, slots_HW)
+            self._take_reference(features, own_HW, input_size)
+            slots_HW = resize_labels(own_HW, size)
         self._frame += 1
         return Step(prediction, slots_HW)
 
@@ -101,7 +103,7 @@ class AOTEngine:
         elif len(stay) < before:
             self._keep_groups(stay)
 
-    def _take_reference(self, features: Features, slots_HW: Tensor, input_size: torch.Size) -> None:
+    def _take_reference(self, features: Features, slots_HW: Tensor, input_size: tuple[int, int]) -> None:
         """Make a frame whose mask was given a further reference of all groups, and the first one of new groups."""
         ids = self._encode_ids(slots_HW, input_size)
         memory = self.network.remember(self.network.refer(features, ids).states, ids)
@@ -112,7 +114,7 @@ class AOTEngine:
         self._short_term.clear()
         self._short_term.append(memory)
 
-    def _remember(self, states: Sequence[LayerState], slots_HW: Tensor, input_size: torch.Size) -> None:
+    def _remember(self, states: Sequence[LayerState], slots_HW: Tensor, input_size: tuple[int, int]) -> None:
         """Make a predicted frame the newest short-term memory, and a long-term one where its time has come."""
         memory = self.network.remember(states, self._encode_ids(slots_HW, input_size))
         self._write(memory, [bank for bank in self._banks if bank.due(self._frame)], reference=False)
@@ -133,11 +135,9 @@ class AOTEngine:
         """The banks' parts for each layer."""
         return [list(parts) for parts in zip(*(bank.read() for bank in self._banks), strict=True)]
 
-    def _encode_ids(self, slots_HW: Tensor, input_size: torch.Size) -> Tensor:
-        """Slots at the output size -> identity embedding of each group."""
-        if slots_HW.shape != input_size:
-            slots_HW = F.interpolate(slots_HW[None, None].float(), input_size, mode="nearest")[0, 0].int()
-        return self.network.encode_ids(self._objects.split_groups(slots_HW))
+    def _encode_ids(self, slots_HW: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """Slots of any size -> identity embedding of each group."""
+        return self.network.encode_ids(self._objects.split_groups(resize_labels(slots_HW, input_size)))
 
     def _keep_groups(self, stay: Sequence[int]) -> None:
         """Drop the memory of all groups but these."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+
+def resize_labels(labels_HW: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring ids or slots (int32, up to 65535) to another size by nearest-neighbour interpolation."""
+    if labels_HW.shape == size:
+        return labels_HW
+    return F.interpolate(labels_HW[None, None].float(), size, mode="nearest")[0, 0].int()
 
 
 class ObjectSlots:
