@@ -13,8 +13,8 @@ from torch.distributed.rendezvous import rendezvous
 class WorkQueue:
     """Gives each item to one of the processes that take part.
 
-    Processes are found through the environment that ``torchrun`` sets (``RANK``, ``WORLD_SIZE``, ...); without it there is
-    just this one.
+    Processes are found through the environment that ``torchrun`` sets (``RANK``, ``WORLD_SIZE``, ...); without it there
+    is just this one.
     """
 
     def __init__(self) -> None:
