@@ -115,11 +115,10 @@ class Evaluation:
         start = time.perf_counter()
         segmenter.reset()
         with video.source() as source, MaskWriter(partial) as writer:
-            size = video.output_size(source.size)
             for frame in prefetch(source):
                 mask = video.mask(frame.name)
                 with stopwatch.running(count=mask is None and bool(segmenter.object_ids)):
-                    ids = segmenter.step(frame.image, mask, size=size)
+                    ids = segmenter.step(frame.image, mask)
                 if frame.name in wanted:
                     writer.write(frame.name, ids)
                 timing.frames += 1

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from configs import INFERENCE_FIELDS, ModelConfig, suggest
 from dataloaders.transforms import input_size, prepare_image
-from networks.engines import Engine, average, resize_labels
+from networks.engines import Engine, average
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 MAX_ID = 65535
@@ -110,31 +110,16 @@ class VideoSegmenter:
 
     @overload
     def step(
-        self,
-        frame: np.ndarray,
-        mask: np.ndarray | None = None,
-        *,
-        return_probs: Literal[False] = False,
-        size: tuple[int, int] | None = None,
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: Literal[False] = False
     ) -> np.ndarray: ...
     @overload
     def step(
-        self,
-        frame: np.ndarray,
-        mask: np.ndarray | None = None,
-        *,
-        return_probs: Literal[True],
-        size: tuple[int, int] | None = None,
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: Literal[True]
     ) -> tuple[np.ndarray, Tensor]: ...
 
     @torch.inference_mode()
     def step(
-        self,
-        frame: np.ndarray,
-        mask: np.ndarray | None = None,
-        *,
-        return_probs: bool = False,
-        size: tuple[int, int] | None = None,
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: bool = False
     ) -> np.ndarray | tuple[np.ndarray, Tensor]:
         """Segment the next frame.
 
@@ -143,7 +128,6 @@ class VideoSegmenter:
             mask: H x W integers, the ids of objects where the user gives them (1 to 65535). Pixels that aren't 0 win
                 over the prediction, and new ids are objects from here on.
             return_probs: give probabilities, too.
-            size: height and width of the result; None: the frame's.
 
         Returns:
             ids, H x W uint8, or uint16 where an id is above 255; 0 is the background. With ``return_probs`` also
@@ -156,7 +140,6 @@ class VideoSegmenter:
         self._check_frame(frame)
         given = None if mask is None else self._check_mask(mask, frame)
         self._size = (frame.shape[0], frame.shape[1])
-        size = self._size if size is None else size
         device = next(self.model.parameters()).device
         given = None if given is None else given.to(device)
         views = self._views(frame, device)
@@ -164,8 +147,7 @@ class VideoSegmenter:
         with self._precision(device):
             for engine, view, image in zip(self._engines, self.augmentations, views, strict=True):
                 own = given.flip(1) if given is not None and view.flip else given
-                steps.append(engine.step(image, size, own))
-        given = None if given is None else resize_labels(given, size)
+                steps.append(engine.step(image, self._size, own))
         predictions = [s.prediction for s in steps if s.prediction is not None]
         flipped = [view.flip for view in self.augmentations]
         slots_HW = steps[0].slots_HW

@@ -2,7 +2,7 @@
 
 from networks.engines.aot import AOTEngine
 from networks.engines.base import Engine, Step
-from networks.engines.objects import ObjectSlots, resize_labels
+from networks.engines.objects import ObjectSlots
 from networks.engines.prediction import Prediction, average
 
-__all__ = ["AOTEngine", "Engine", "ObjectSlots", "Prediction", "Step", "average", "resize_labels"]
+__all__ = ["AOTEngine", "Engine", "ObjectSlots", "Prediction", "Step", "average"]

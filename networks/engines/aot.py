@@ -82,11 +82,8 @@ class AOTEngine:
             assert mask_HW is not None
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
             own_HW = self._objects.to_slots(mask_HW)
-            if prediction is not None:
-                own_HW = resize_labels(own_HW, size)
-                own_HW = torch.where(own_HW > 0, own_HW, slots_HW)
-            self._take_reference(features, own_HW, input_size)
-            slots_HW = resize_labels(own_HW, size)
+            slots_HW = own_HW if prediction is None else torch.where(own_HW > 0, own_HW, slots_HW)
+            self._take_reference(features, slots_HW, input_size)
         self._frame += 1
         return Step(prediction, slots_HW)
 
@@ -136,7 +133,7 @@ class AOTEngine:
         return [list(parts) for parts in zip(*(bank.read() for bank in self._banks), strict=True)]
 
     def _encode_ids(self, slots_HW: Tensor, input_size: tuple[int, int]) -> Tensor:
-        """Slots of any size -> identity embedding of each group."""
+        """Slots at the output size -> identity embedding of each group."""
         return self.network.encode_ids(self._objects.split_groups(resize_labels(slots_HW, input_size)))
 
     def _keep_groups(self, stay: Sequence[int]) -> None:

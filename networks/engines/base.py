@@ -50,8 +50,8 @@ class Engine(Protocol):
         Args:
             image_13HW: normalised RGB at the network's input size.
             size: height and width of the output.
-            mask_HW: users' object ids where the user gives them, of any size; 0 leaves the prediction as it is. Ids that
-                are new are objects from here on.
+            mask_HW: users' object ids at the output size where the user gives them; 0 leaves the prediction as it is.
+                Ids that are new are objects from here on.
         """
         ...
 

@@ -1,0 +1,192 @@
+"""tools/eval.py on a small dataset of real files with random weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dataloaders.masks import read_mask, write_mask
+from evaluators import VideoSegmenter
+from networks import build_model, save_weights
+from tools import eval as program
+
+ROOT = Path(__file__).resolve().parents[2]
+H, W = 48, 64
+LENGTHS = {"bear": 4, "cat": 7, "dog": 5, "eel": 6}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "aott.safetensors"
+    save_weights(build_model("aott", device="cpu"), path)
+    return path
+
+
+@pytest.fixture
+def davis(tmp_path) -> Path:
+    """DAVIS 2017's layout with four short videos."""
+    root = tmp_path / "DAVIS"
+    rng = np.random.default_rng(0)
+    for name, length in LENGTHS.items():
+        frames, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
+        frames.mkdir(parents=True)
+        masks.mkdir(parents=True)
+        base = np.kron(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+        for t in range(length):
+            Image.fromarray(base[t : t + H, 2 * t : 2 * t + W]).save(frames / f"{t:05d}.jpg")
+            mask = np.zeros((H, W), np.uint8)
+            mask[5:20, 5 + t : 25 + t] = 1
+            mask[25:45, 30 - t : 50 - t] = 2
+            write_mask(masks / f"{t:05d}.png", mask)
+    (root / "ImageSets" / "2017").mkdir(parents=True)
+    (root / "ImageSets" / "2017" / "val.txt").write_text("".join(f"{name}\n" for name in LENGTHS))
+    return root
+
+
+def arguments(davis: Path, checkpoint: Path, output: Path, *more: object) -> list[str]:
+    base = ["--dataset", "davis2017", "--data_root", davis, "--ckpt_path", checkpoint, "--output_path", output]
+    return [str(a) for a in (*base, "--device", "cpu", *more)]
+
+
+def call(monkeypatch, arguments: list[str]) -> int:
+    monkeypatch.setattr(sys, "argv", ["eval.py", *arguments])
+    return program.main()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Masks and archive of an evaluation."""
+    kept = [p for p in folder.rglob("*") if p.is_file() and p.suffix in (".png", ".zip") and "frames" not in p.name]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in kept}
+
+
+def test_masks_scores_timing_and_archive(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
+    out = tmp_path / "out"
+    assert call(monkeypatch, arguments(davis, checkpoint, out)) == 0
+    segmenter = VideoSegmenter(build_model("aott", checkpoint=checkpoint, device="cpu"))
+    for name, length in LENGTHS.items():
+        assert len(list((out / "Annotations" / name).iterdir())) == length
+        segmenter.reset()
+        for t in range(length):
+            frame = np.array(Image.open(davis / "JPEGImages" / "480p" / name / f"{t:05d}.jpg"))
+            mask = read_mask(davis / "Annotations" / "480p" / name / "00000.png") if t == 0 else None
+            result = out / "Annotations" / name / f"{t:05d}.png"
+            assert np.array_equal(read_mask(result), segmenter.step(frame, mask))
+            assert Image.open(result).mode == "P"
+    scores = json.loads((out / "scores.json").read_text())
+    assert 0 <= scores["global"]["J&F-Mean"] <= 1
+    timing = json.loads((out / "timing.json").read_text())
+    assert timing["frames"] == sum(LENGTHS.values())
+    assert [v["predicted_frames"] for v in timing["videos"]] == [n - 1 for n in LENGTHS.values()]
+    assert timing["model_fps"] > timing["end_to_end_fps"] / 2
+    assert len(list(out.glob("davis2017_val_default_AOTT_PRE_YTB_DAV_ckpt_unknown.zip"))) == 1
+    assert "J&F-Mean" in capsys.readouterr().out
+
+
+def test_two_processes_give_the_same_files_as_one(davis, checkpoint, tmp_path) -> None:
+    for number in (1, 2):
+        command = [sys.executable, "tools/eval.py", *arguments(davis, checkpoint, tmp_path / f"out{number}")]
+        done = subprocess.run([*command, "--gpu_num", str(number)], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "out1") == files(tmp_path / "out2")
+    assert len(files(tmp_path / "out1")) == sum(LENGTHS.values()) + 1
+
+
+def test_killed_at_any_moment_and_resumed_equals_an_undisturbed_run(davis, checkpoint, tmp_path, monkeypatch) -> None:
+    assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "whole")) == 0
+    chance = random.Random(0)
+    command = [sys.executable, "tools/eval.py", *arguments(davis, checkpoint, tmp_path / "killed")]
+    for _ in range(4):
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+            begin = time.monotonic()  # the first second of work is what matters, not the imports before it
+            while not (tmp_path / "killed" / "settings.json").exists() and time.monotonic() < begin + 60:
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 6))
+            os.kill(process.pid, signal.SIGKILL)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed" / "Annotations").glob("*/*.png")}
+    assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "killed")) == 0
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert all(p.stat().st_mtime_ns == t for p, t in before.items())
+    assert not list((tmp_path / "killed").glob(".*.tmp*"))
+
+
+def test_a_corrupt_frame_is_reported_and_the_others_run(davis, checkpoint, tmp_path, monkeypatch, caplog) -> None:
+    bad = davis / "JPEGImages" / "480p" / "cat" / "00003.jpg"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    out = tmp_path / "out"
+    assert call(monkeypatch, arguments(davis, checkpoint, out)) == 1
+    assert "video cat: " in caplog.text
+    assert "00003.jpg" in caplog.text
+    assert sorted(p.name for p in (out / "Annotations").iterdir()) == ["bear", "dog", "eel"]
+    assert not list(out.glob("*.zip"))
+    assert not (out / "scores.json").exists()
+    bad.write_bytes(whole)
+    assert call(monkeypatch, arguments(davis, checkpoint, out)) == 0
+    assert len(list((out / "Annotations" / "cat").iterdir())) == LENGTHS["cat"]
+
+
+def test_settings_are_not_mixed_in_one_folder(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
+    out = tmp_path / "out"
+    assert call(monkeypatch, arguments(davis, checkpoint, out)) == 0
+    for more, what in (
+        (["--flip"], "flip: False there, True now"),
+        (["--ms", "1.0", "1.3"], "scales"),
+        (["--max_memory_frames", "5"], "config"),
+    ):
+        assert call(monkeypatch, arguments(davis, checkpoint, out, *more)) == 1
+        assert what in capsys.readouterr().err
+    other = tmp_path / "other.safetensors"
+    save_weights(build_model("aott", device="cpu"), other)
+    assert call(monkeypatch, arguments(davis, other, out)) == 1
+    assert "checkpoint: " in capsys.readouterr().err
+
+
+def test_somebody_elses_results_are_left_alone(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "out" / "Annotations" / "cat").mkdir(parents=True)
+    assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out")) == 1
+    assert "is not from an evaluation of ours" in capsys.readouterr().err
+
+
+def test_without_ground_truth_there_are_no_scores(davis, checkpoint, tmp_path, monkeypatch) -> None:
+    for mask in (davis / "Annotations").rglob("*.png"):
+        if mask.stem != "00000":
+            mask.unlink()
+    assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out")) == 0
+    assert not (tmp_path / "out" / "scores.json").exists()
+    assert len(list((tmp_path / "out").glob("*.zip"))) == 1
+
+
+def test_a_missing_annotation_is_named(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
+    for mask in (davis / "Annotations" / "480p" / "dog").iterdir():
+        mask.unlink()
+    assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out")) == 1
+    assert "dog" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (["--dataset", "davis2071"], "unknown dataset 'davis2071': did you mean davis2017"),
+        (["--split", "vall"], "no split 'vall'"),
+        (["--data_root", "nowhere"], "nowhere"),
+        (["--model", "deaott"], "is not one of deaott"),
+        (["--dataset", "davis2017_unsupervised"], "davis2017_unsupervised"),
+    ],
+)
+def test_bad_arguments_are_one_line(davis, checkpoint, tmp_path, monkeypatch, capsys, more, what) -> None:
+    assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out", *more)) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert what in error
