@@ -173,6 +173,8 @@ class Evaluation:
             return None
         scorer = SCORERS.get(self.dataset.config.scoring)
         options: dict[str, Any] = {"split": self.dataset.split} if "split" in scorer.options else {}
+        if "resolution" in scorer.options:  # the folder that holds the videos' true masks
+            options["resolution"] = next(v.ground_truth.parent.name for v in self.dataset if v.ground_truth)
         scores = score(scorer.name, self.dataset.root, self.results, num_workers=num_workers, **options)
         write_scores(scores, self.output / "scores.json")
         return scores

@@ -116,7 +116,7 @@ class _Expected:
     """What the masks of a video must be like; ``given_*`` adds what the copy of its given mask may be."""
 
     kind: MaskKind
-    sizes: tuple[tuple[int, int], ...]
+    size: tuple[int, int]
     ids: frozenset[int]
     binary: bool
     palettes: tuple[bytes, ...]
@@ -126,9 +126,6 @@ class _Expected:
     @classmethod
     def of(cls, folder: ResultFolder) -> _Expected:
         video = folder.video
-        sizes = [video.output_size()]
-        if not video.config.full_resolution:
-            sizes.append(video.frame_size)  # the size of the true masks, which is what servers compare with
         palettes = [davis_palette(), _voc_palette()]
         given_sizes, given_ids = [], set()
         for path in video.given.values() if folder.kind == "ids" and video.config.copy_given_mask else ():
@@ -140,7 +137,7 @@ class _Expected:
                 palettes += [bytes(image.getpalette() or b"")] if image.mode == "P" else []
         return cls(
             kind=folder.kind,
-            sizes=tuple(dict.fromkeys(sizes)),
+            size=video.frame_size,
             ids=folder.ids | {0},
             binary=video.config.binary,
             palettes=tuple(dict.fromkeys(palettes)),
@@ -152,8 +149,8 @@ class _Expected:
         """What is wrong with a mask, in words."""
         problems = []
         size = (image.height, image.width)
-        if size not in self.sizes and not (given and size in self.given_sizes):
-            problems.append(f"is {_show(size)} (height x width), it must be {_show(self.sizes[0])}")
+        if size != self.size and not (given and size in self.given_sizes):
+            problems.append(f"is {_show(size)} (height x width), it must be {_show(self.size)}")
         if image.format != "PNG":
             problems.append(f"is a {image.format} file, it must be a PNG")
         if self.kind == "rgb":

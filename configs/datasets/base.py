@@ -85,8 +85,6 @@ class DatasetConfig(Config):
     max_proposals: int | None = None
     """Ids 1 to this are known where no mask is given."""
 
-    output_size: Literal["frame", "davis"] = "frame"
-    """Size of results: the frame's, or 480 rows and ceil(width * 480 / height) columns (AOT's evaluator)."""
     copy_given_mask: bool = True
     """The file of the first given mask is the result of its frame (binarised if ``binary``)."""
     result_folder: str = ""

@@ -17,9 +17,8 @@ class DAVIS(DatasetConfig):
     full_resolutions = ("Full-Resolution", "1080p")
     frames = ("JPEGImages/{resolution}/{video}",)
     masks = ("Annotations/{resolution}/{video}",)
-    ground_truth = ("Annotations/480p/{video}",)
+    ground_truth = ("Annotations/{resolution}/{video}",)
     frame_step = 1
-    output_size = "davis"
     result_folder = "480p"
     full_resolution_result_folder = "Full-Resolution"
 
@@ -86,7 +85,6 @@ class RefDAVIS17(DAVIS):
     fed = "listed"
     wanted = "listed"
     frame_step = None
-    output_size = "frame"
     result_folder = ""
     full_resolution_result_folder = ""
     archive = "annotators"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -131,13 +130,6 @@ class Video:
         if self.given:
             return image_size(next(iter(self.given.values())))
         raise ValueError(f"video {self.name}: its frames are not there, and nothing else tells their size")
-
-    def output_size(self, frame_size: tuple[int, int] | None = None) -> tuple[int, int]:
-        """(height, width) of the masks to be written, for frames of (height, width); None: those of this video."""
-        height, width = self.frame_size if frame_size is None else frame_size
-        if self.config.output_size == "davis":
-            return 480, math.ceil(width * 480 / height)
-        return height, width
 
     def source(self) -> FrameSource:
         """Open the frames. Raises ValueError or FileNotFoundError as ``dataloaders.frames.open_frames`` does."""

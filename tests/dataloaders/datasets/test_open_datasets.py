@@ -87,13 +87,11 @@ class TestDavis:
         video = dataset.videos[0]
         assert [v.name for v in dataset] == ["bear", "dog"]
         assert list(video.given) == ["00000"] and video.object_ids == (1, 2)
-        assert video.output_size() == (480, 640)
-        assert video.output_size((480, 910)) == (480, 910)
-        assert video.output_size((1080, 1920)) == (480, 854)
+        assert video.frame_size == (24, 32)
         assert dataset.has_ground_truth and video.ground_truth == tmp_path / "Annotations/480p/bear"
         assert dataset.config.published_folder == "Annotations/480p"
 
-    def test_full_resolution_is_scored_at_480p(self, tmp_path: Path) -> None:
+    def test_full_resolution(self, tmp_path: Path) -> None:
         root = trees.davis2017(tmp_path)
         for path in root.glob("JPEGImages/Full-Resolution/*/*"):
             trees.image(path, (54, 96))
@@ -101,8 +99,8 @@ class TestDavis:
         video = dataset.videos[0]
         assert video.frame_paths[0] == root / "JPEGImages/Full-Resolution/bear/00000.jpg"
         assert video.given["00000"] == root / "Annotations/Full-Resolution/bear/00000.png"
-        assert video.ground_truth == root / "Annotations/480p/bear"
-        assert video.output_size() == (480, 854)
+        assert video.ground_truth == root / "Annotations/Full-Resolution/bear"
+        assert video.frame_size == (54, 96)
         assert dataset.config.published_folder == "Annotations/Full-Resolution"
 
     @pytest.mark.parametrize("split", ["test-dev", "test"])
@@ -151,7 +149,7 @@ class TestYouTube:
         video = open_dataset("youtubevos2019", trees.youtube(tmp_path)).videos[0]
         assert video.frame_names == video.wanted == video.submitted == ("00000", "00002", "00004")
         assert list(video.given) == ["00000", "00002"] and video.object_ids == (1, 4)
-        assert video.output_size() == trees.SIZE
+        assert video.frame_size == trees.SIZE
 
     @pytest.mark.parametrize("layout", ["", "all_frames"])
     def test_all_frames(self, tmp_path: Path, layout: str) -> None:
@@ -433,7 +431,7 @@ def test_layouts_of_other_evaluators(metrics: Path, name: str, folder: str, spli
 def test_real_sequences(real_data: Path) -> None:
     dataset = open_dataset("davis2017", real_data / "vos_eval_open")
     assert sum(len(v.frame_names) for v in dataset) == 329 and dataset.has_ground_truth
-    assert all(v.output_size() == v.frame_size == (480, 854) for v in dataset)
+    assert all(v.frame_size == (480, 854) for v in dataset)
 
 
 def test_turned_frames(tmp_path: Path) -> None:
