@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from tqdm import tqdm
 from dataloaders.datasets import Dataset, Video
 from dataloaders.prefetch import prefetch
 from evaluators.metrics import SCORERS, Scores, score
+from evaluators.metrics.page import write_page
 from evaluators.metrics.report import write_scores
 from evaluators.segmenter import VideoSegmenter
 from evaluators.submission import pack
@@ -165,7 +167,13 @@ class Evaluation:
             left_by_killed.unlink()
         timings = [VideoTiming.load(self._timing_path(v)) for v in self.dataset if self._timing_path(v).exists()]
         keys = ("model", "device", "amp", "scales", "flip")
-        environment = {"torch": torch.__version__, **{k: self.settings.get(k) for k in keys}}
+        environment = {
+            "torch": torch.__version__,
+            "processor": platform.processor() or platform.machine(),
+            "accelerator": torch.cuda.get_device_name() if self.settings.get("device") == "cuda" else None,
+            "dtype": {"fp16": "float16", "bf16": "bfloat16"}.get(self.settings.get("amp") or "", "float32"),
+            **{k: self.settings.get(k) for k in keys},
+        }
         replace_text(self.output / "timing.json", json.dumps(summarise(timings, environment), indent=2) + "\n")
         pack(self.dataset, self.results, self.output / f"{archive}{self.dataset.config.archive_suffix}")
         if not self.dataset.has_ground_truth or self.dataset.config.scoring not in SCORERS.names():
@@ -177,6 +185,8 @@ class Evaluation:
             options["resolution"] = next(v.ground_truth.parent.name for v in self.dataset if v.ground_truth)
         scores = score(scorer.name, self.dataset.root, self.results, num_workers=num_workers, **options)
         write_scores(scores, self.output / "scores.json")
+        if scores.frames:
+            write_page(scores.frames, self.output / "scores_frames.png")
         return scores
 
     def _timing_path(self, video: Video) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -83,8 +82,6 @@ def check_folder(folder: ResultFolder) -> list[Problem]:
         expected = _Expected.of(folder)
     except (ValueError, OSError) as error:
         return [*problems, Problem(folder.path, f"can't be checked: {error}", video=video.name)]
-    sizes: Counter[tuple[int, int]] = Counter()
-    seen: dict[Path, tuple[int, int]] = {}
     for name in folder.frames:
         path = folder.path / f"{name}.png"
         if not path.is_file():
@@ -96,18 +93,7 @@ def check_folder(folder: ResultFolder) -> list[Problem]:
         except (ValueError, OSError) as error:
             problems.append(Problem(path, str(error).removeprefix(f"{path}: ")))
             continue
-        size = (image.height, image.width)
         problems += [Problem(path, text) for text in expected.wrong(image, given)]
-        if not given:
-            seen[path] = size
-            sizes[size] += 1
-    if len(sizes) > 1:
-        usual = sizes.most_common(1)[0][0]
-        problems += [
-            Problem(path, f"is {_show(size)}, most masks of the video are {_show(usual)}")
-            for path, size in seen.items()
-            if size != usual and size in expected.sizes
-        ]
     return [replace(problem, video=video.name) for problem in problems]
 
 

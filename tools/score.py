@@ -17,11 +17,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
-from PIL import Image
 from tqdm import tqdm
 
 from evaluators.metrics import list_scorers, score
-from evaluators.metrics.page import frames_page
+from evaluators.metrics.page import write_page
 from evaluators.metrics.report import summary_text, write_scores
 
 logger = logging.getLogger("score")
@@ -88,9 +87,7 @@ def run(args: Args) -> list[Path]:
         bar.close()
     written = write_scores(scores, output)
     if args.page and scores.frames:
-        path = output.with_name(f"{output.stem}_frames.png")
-        Image.fromarray(frames_page(scores.frames)).save(path)
-        written.append(path)
+        written.append(write_page(scores.frames, output.with_name(f"{output.stem}_frames.png")))
     print(summary_text(scores))
     print("\nwritten: " + ", ".join(str(path) for path in written))
     return written

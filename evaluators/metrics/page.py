@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,6 +24,17 @@ _PAPER = 24
 _NO_IMAGE = 96  # grey, where a frame's picture isn't at hand
 
 Picture = NDArray[np.uint8]
+
+
+def write_page(frames: Sequence[ScoredFrame], path: Path) -> Path:
+    """Draw :func:`frames_page` into a PNG, complete or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.png")
+    try:
+        Image.fromarray(frames_page(frames)).save(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
 
 
 def frames_page(frames: Sequence[ScoredFrame], *, rows: int = 4) -> Picture:

@@ -29,27 +29,6 @@ def no_thread_is_left() -> Iterator[None]:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("background-writer")]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """A function that mounts a real file system of some KiB; skips where that isn't permitted."""
-    mounted: list[Path] = []
-
-    def mount(size_kib: int, options: str = "") -> Path:
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size_kib}k{options}", "tmpfs", str(folder)]
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"a small file system can't be mounted here: {error}")
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def picture(index: int, height: int = 96, width: int = 128) -> np.ndarray:
     """A smooth moving picture, whose red, green and blue differ."""
     row, column = np.mgrid[:height, :width]

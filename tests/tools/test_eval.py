@@ -84,6 +84,7 @@ def test_masks_scores_timing_and_archive(davis, checkpoint, tmp_path, monkeypatc
             result = out / "Annotations" / name / f"{t:05d}.png"
             assert np.array_equal(read_mask(result), segmenter.step(frame, mask))
             assert Image.open(result).mode == "P"
+    assert Image.open(out / "scores_frames.png").width > W
     scores = json.loads((out / "scores.json").read_text())
     assert 0 <= scores["global"]["J&F-Mean"] <= 1
     timing = json.loads((out / "timing.json").read_text())
@@ -135,6 +136,20 @@ def test_a_corrupt_frame_is_reported_and_the_others_run(davis, checkpoint, tmp_p
     bad.write_bytes(whole)
     assert call(monkeypatch, arguments(davis, checkpoint, out)) == 0
     assert len(list((out / "Annotations" / "cat").iterdir())) == LENGTHS["cat"]
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(davis, checkpoint, small_disk, monkeypatch, capsys) -> None:
+    out = small_disk(56) / "out"
+    assert call(monkeypatch, arguments(davis, checkpoint, out)) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "No space left" in error
+    assert str(out) in error
+    for video in (out / "Annotations").iterdir():
+        assert len([read_mask(p) for p in video.iterdir()]) == LENGTHS[video.name]
+    subprocess.run(["mount", "-o", "remount,size=4m", str(out.parent)], check=True)
+    assert call(monkeypatch, arguments(davis, checkpoint, out)) == 0
+    assert (out / "scores.json").exists()
 
 
 def test_settings_are_not_mixed_in_one_folder(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
