@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from configs import suggest
 from networks.encoders.base import Encoder
 from networks.encoders.mobilenet_v2 import MobileNetV2
 from networks.encoders.mobilenet_v3 import MobileNetV3
+from networks.encoders.norms import FrozenBatchNorm
 from networks.encoders.resnet import ResNeSt50, ResNeSt101, ResNet50, ResNet101
 from networks.encoders.swin import swin_base
 
@@ -40,7 +40,7 @@ def build_encoder(name: str, *, freeze_bn: bool = True, freeze_at: int = 0, drop
     """
     if name not in ENCODERS:
         raise ValueError(f"unknown encoder {name!r}: {suggest(name, ENCODERS)}")
-    encoder = ENCODERS[name](FrozenBatchNorm2d if freeze_bn else nn.BatchNorm2d, drop_path)
+    encoder = ENCODERS[name](FrozenBatchNorm if freeze_bn else nn.BatchNorm2d, drop_path)
     encoder.freeze(freeze_at)
     return encoder
 
