@@ -26,6 +26,7 @@ from dataloaders.datasets.video import Video
 from dataloaders.images import load_image
 
 _ENDS = {"PNG": (b"IEND\xaeB`\x82", 64), "JPEG": (b"\xff\xd9", 4096)}  # what a file ends with, and how much may follow
+_CUT_SHORT = "the file is cut short: copy it again"
 _MASK_MODES = ("1", "L", "P", "I", "I;16")
 
 
@@ -115,7 +116,7 @@ def _check_video(video: Video, full: bool) -> tuple[list[Problem], int, int, int
     for path in (p for p in truth.values() if p not in given_files):
         header = _check_image(path, full, report)
         if header is not None:
-            _check_mask_header(video, path, header, None if video.config.full_resolution else size, report)
+            _check_mask_header(video, path, header, size, report)
             if full:
                 _check_true_ids(video, path, ids, report)
     frames = len(video.frame_names) if video.video_file is None or not problems else 0
@@ -261,14 +262,16 @@ def _check_image(path: Path, full: bool, report: Callable[[Problem], None]) -> _
                 length = file.seek(0, os.SEEK_END)
                 file.seek(max(0, length - slack - len(ending)))
                 if ending not in file.read():
-                    report(Problem(path, "the file is cut short: copy it again"))
+                    report(Problem(path, _CUT_SHORT))
                     return None
     except FileNotFoundError:
         report(Problem(path, "no such file", missing=True))
         return None
     except Exception as error:  # Pillow's readers raise nearly anything when a file is damaged
         reason = "the file is empty" if path.stat().st_size == 0 else " ".join(str(error).split())
-        report(Problem(path, f"can't be read: {reason.removeprefix(f'{path}: ')}"))
+        cut = reason.lower().startswith("truncated")
+        text = _CUT_SHORT if cut else f"can't be read: {reason.removeprefix(f'{path}: ')}"
+        report(Problem(path, text))
         return None
     return _Header((width, height) if turned else (height, width), mode)
 

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import dataset_trees as trees
 import pytest
 from PIL import Image
 
+import dataset_trees as trees
 from configs.datasets import list_datasets
 from dataloaders.datasets.check import check_dataset
 
