@@ -23,6 +23,7 @@ from tqdm import tqdm
 from configs.datasets import get_dataset_config
 from dataloaders.datasets import read_dataset_config
 from dataloaders.datasets.check import check_dataset
+from tools.command import run_command
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,9 @@ def run(args: Args) -> int:
 
 
 def main() -> int:
-    """Parse, run, and make errors one line."""
+    """Parse and run."""
     args = tyro.cli(Args, description=__doc__)
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")
-    try:
-        return run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return run_command(lambda: run(args), level=logging.ERROR)
 
 
 if __name__ == "__main__":

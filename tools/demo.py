@@ -13,26 +13,25 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
-from tqdm.contrib.logging import logging_redirect_tqdm
 
-from configs import get_model_config
 from dataloaders.frame_masks import FrameMasks, masks_for
 from dataloaders.frames import open_frames
 from evaluators import VideoSegmenter
 from evaluators.clip import segment_clip
-from networks import build_model
+from tools.command import run_command
+from tools.model_args import ModelArgs
 
 logger = logging.getLogger("demo")
 DEMO_SCENES = Path(__file__).resolve().parents[1] / "datasets" / "Demo"
 
 
-@dataclass(frozen=True)
-class Args:
+@dataclass(frozen=True, kw_only=True)
+class Args(ModelArgs):
     """Segment a video, given the mask of its objects in the first frame."""
 
     data_path: str = str(DEMO_SCENES)
@@ -40,34 +39,14 @@ class Args:
     mask: Path | None = None
     """Mask of the first frame: a palette or greyscale PNG of ids, a folder with a PNG for each object, COCO JSON; or a
     folder of masks that are called like their frames. Scenes bring their own."""
-    model: str = "aott"
-    """A model of the zoo."""
-    ckpt_path: Path | None = None
-    """Its checkpoint: the authors' or one of ours."""
     output_path: Path = Path("out")
     """Folder of the results."""
-    max_resolution: float | None = None
-    """The long edge is scaled down to 800/480 times this; 624 is 1.3 x 480p. Default: the model's."""
-    amp: bool = False
-    """Run the network in half precision (fp16 on CUDA, bf16 elsewhere)."""
-    device: str | None = None
-    """cuda, cuda:1, mps, cpu, ...; default: the best there is."""
-    flip: bool = False
-    """Average over horizontally flipped copies."""
-    ms: tuple[float, ...] = (1.0,)
-    """Test scales to average over."""
-    long_term_mem_gap: int | None = None
-    """Frames between two that enter the long-term memory. Default: the model's."""
-    short_term_mem_skip: int | None = None
-    """Which earlier frame is the short-term memory. Default: the model's, which is the previous one."""
     max_memory_frames: int | Literal["unbounded"] = 10
     """Most frames in the long-term memory: the first and the latest are kept."""
     max_frames: int | None = None
     """Stop after so many frames (cameras never end)."""
     fps: float | None = None
     """Rate of the overlay video. Default: the source's, 25 for images."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    """Fields of the model's config to change."""
 
 
 @dataclass(frozen=True)
@@ -112,26 +91,8 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
 
 def run(args: Args) -> int:
     """Segment all clips; the exit code says whether all were done."""
-    if args.ckpt_path is None:
-        raise ValueError(
-            f"--ckpt_path is needed: no weights are bundled yet; give a checkpoint of {args.model} "
-            "(MODEL_ZOO.md says where the authors' are)"
-        )
     clips = list(find_clips(args))
-    config = get_model_config(args.model).override_from_text(*args.set)
-    changed = {k: v for k, v in config.to_dict().items() if v != getattr(get_model_config(args.model), k)}
-    model = build_model(args.model, checkpoint=args.ckpt_path, device=args.device, **changed)
-    device = next(model.parameters()).device
-    segmenter = VideoSegmenter(
-        model,
-        scales=args.ms,
-        flip=args.flip,
-        amp=("fp16" if device.type == "cuda" else "bf16") if args.amp else None,
-        max_long_edge=None if args.max_resolution is None else round(args.max_resolution * 800 / 480),
-        long_term_gap=args.long_term_mem_gap,
-        short_term_skip=args.short_term_mem_skip,
-        max_memory_frames=None if args.max_memory_frames == "unbounded" else args.max_memory_frames,
-    )
+    segmenter, device = args.build_segmenter()
     logger.info("%s on %s: %s", args.model, device, segmenter.config)
     failed = 0
     for clip in clips:
@@ -148,18 +109,9 @@ def run(args: Args) -> int:
 
 
 def main() -> int:
-    """Parse, run, and make errors one line."""
+    """Parse and run."""
     args = tyro.cli(Args, description=__doc__)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        with logging_redirect_tqdm():
-            return run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; what was done is saved", file=sys.stderr)
-        return 130
+    return run_command(lambda: run(args), interrupted="interrupted; what was done is saved")
 
 
 if __name__ == "__main__":

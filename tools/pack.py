@@ -21,6 +21,7 @@ import tyro
 from configs.datasets import get_dataset_config
 from dataloaders.datasets import open_dataset, read_dataset_config
 from evaluators.submission import ArchiveLayout, pack
+from tools.command import run_command
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,9 @@ def run(args: Args) -> int:
 
 
 def main() -> int:
-    """Parse, run, and make errors readable."""
+    """Parse and run."""
     args = tyro.cli(Args, description=__doc__)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
-        return run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return run_command(lambda: run(args), level=logging.WARNING, interrupted="interrupted; nothing was written")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ Prints a table and writes, side by side, scores.json, a CSV for each table, and 
 
 from __future__ import annotations
 
-import logging
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +20,7 @@ from tqdm import tqdm
 from evaluators.metrics import list_scorers, score
 from evaluators.metrics.page import write_page
 from evaluators.metrics.report import summary_text, write_scores
-
-logger = logging.getLogger("score")
+from tools.command import run_command
 
 
 @dataclass(frozen=True)
@@ -71,8 +68,8 @@ class Bar:
         self._bar.close()
 
 
-def run(args: Args) -> list[Path]:
-    """Score, print and write; returns the files written."""
+def run(args: Args) -> int:
+    """Score, print and write."""
     names = ("split", "reading", "task", "frames", "resolution")
     options = {name: value for name in names if (value := getattr(args, name)) is not None}
     output = args.results.parent / "scores.json" if args.output is None else args.output
@@ -90,22 +87,13 @@ def run(args: Args) -> list[Path]:
         written.append(write_page(scores.frames, output.with_name(f"{output.stem}_frames.png")))
     print(summary_text(scores))
     print("\nwritten: " + ", ".join(str(path) for path in written))
-    return written
+    return 0
 
 
 def main() -> int:
-    """Parse, run, and make errors one line."""
+    """Parse and run."""
     args = tyro.cli(Args, description=f"{__doc__}\nBenchmarks: {', '.join(list_scorers())}")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        run(args)
-    except (ValueError, OSError, BrokenProcessPool) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,163 @@
+"""One's own dataset by its JSON file, and what is said when a dataset is not as described."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import dataset_trees as trees
+from dataloaders.datasets import Problem, open_dataset
+
+
+def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+class TestCustom:
+    def describe(self, root: Path, **fields: object) -> Path:
+        return trees.write_json(root / "dances.json", fields)
+
+    def test_frame_folders(self, tmp_path: Path) -> None:
+        trees.custom(tmp_path)
+        dataset = open_dataset(self.describe(tmp_path, title="my dances"))
+        video = dataset.videos[0]
+        assert dataset.name == "dances" and list(video.given) == ["00000", "00002"]
+        assert video.object_ids == (1, 200) and video.wanted == trees.FRAMES
+
+    def test_list_and_other_folders(self, tmp_path: Path) -> None:
+        for name in ("a", "b"):
+            trees.video(tmp_path, "clips/{}", "ids/{}", name, trees.FRAMES)
+        trees.text(tmp_path / "lists/train.txt", "b\n")
+        description = self.describe(
+            tmp_path / "elsewhere",
+            name="x",
+            frames="clips/{video}",
+            masks="ids/{video}",
+            given="first",
+            splits=["train"],
+            video_list="lists/{split}.txt",
+        )
+        dataset = open_dataset(description, tmp_path)
+        assert [v.name for v in dataset] == ["b"] and list(dataset.videos[0].given) == ["00000"]
+
+    def test_videos(self, tmp_path: Path) -> None:
+        path = tmp_path / "frames/walk.avi"
+        path.parent.mkdir()
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, trees.SIZE[::-1])
+        for level in range(5):
+            writer.write(np.full((*trees.SIZE, 3), 40 * level, np.uint8))
+        writer.release()
+        trees.mask(tmp_path / "masks/walk/00000.png", (7,))
+        trees.mask(tmp_path / "masks/walk/00003.png", (9,))
+        video = open_dataset(self.describe(tmp_path)).videos[0]
+        assert video.video_file == path and video.frame_size == trees.SIZE and video.object_ids == (7, 9)
+        assert video.frame_names == video.wanted == tuple(f"{i:05d}" for i in range(5))
+        with video.source() as source:
+            assert sum(1 for _ in source) == 5
+
+    def test_one_mask_called_like_the_video(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "", "a", ())
+        trees.mask(tmp_path / "masks/a.png", (3,))
+        assert list(open_dataset(self.describe(tmp_path)).videos[0].given) == ["00000"]
+
+    def test_base_dataset(self, tmp_path: Path) -> None:
+        trees.mose(tmp_path)
+        assert len(open_dataset(self.describe(tmp_path, base="mosev1", name="more"))) == 2
+
+    def test_errors(self, tmp_path: Path) -> None:
+        trees.custom(tmp_path)
+        for fields, message in (
+            ({"frmes": "x"}, "no field 'frmes': did you mean frames"),
+            ({"base": "mose"}, "unknown dataset 'mose'"),
+            ({"given": "some"}, "field 'given'"),
+        ):
+            with pytest.raises(ValueError, match=rf"dances\.json: .*{message}") as error:
+                open_dataset(self.describe(tmp_path, **fields))
+            one_line(error)
+        with pytest.raises(FileNotFoundError, match=r"none\.json: no such file"):
+            open_dataset(tmp_path / "none.json")
+        trees.mask(tmp_path / "masks/dance/00009.png")
+        with pytest.raises(ValueError, match=r"00009\.png: no frame is called like this mask"):
+            open_dataset(self.describe(tmp_path))
+
+
+class TestErrors:
+    def test_wrong_root(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError) as error:
+            open_dataset("davis2017", tmp_path)
+        expected = f"ImageSets/2017/val.txt not found under {tmp_path}: is data_root the folder that holds JPEGImages?"
+        assert one_line(error) == expected
+        with pytest.raises(FileNotFoundError, match="no such folder: data_root is where davis2017 lies"):
+            open_dataset("davis2017", tmp_path / "none")
+        with pytest.raises(ValueError, match="data_root is needed"):
+            open_dataset("davis2017")
+
+    def test_wrong_names(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        with pytest.raises(ValueError, match="no split 'vall': known: val, test-dev"):
+            open_dataset("davis2017", root, split="vall")
+        with pytest.raises(ValueError, match="no field 'resolution'"):
+            open_dataset("davis2017", root, resolution="480p")
+
+    def test_missing_video(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        shutil.rmtree(root / "JPEGImages/480p/dog")
+        with pytest.raises(
+            FileNotFoundError, match=r"480p/dog: no such folder of frames, though val\.txt lists"
+        ) as error:
+            open_dataset("davis2017", root)
+        one_line(error)
+
+    def test_missing_mask(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        shutil.rmtree(root / "Annotations/480p/dog")
+        with pytest.raises(FileNotFoundError, match=r"Annotations/480p/dog: no mask is given for the video dog"):
+            open_dataset("davis2017", root)
+
+    def test_problems_can_be_collected(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        shutil.rmtree(root / "JPEGImages/480p/dog")
+        problems: list[Problem] = []
+        dataset = open_dataset("davis2017", root, report=problems.append)
+        assert [v.name for v in dataset] == ["bear"] and dataset.listed == ("bear", "dog")
+        assert [p.video for p in problems] == ["dog"]
+
+    def test_broken_files(self, tmp_path: Path) -> None:
+        root = trees.youtube(tmp_path)
+        meta = root / "valid/meta.json"
+        for content, message in (("{", "not a JSON file"), ("{}", "expected a JSON object with 'videos'")):
+            meta.write_text(content)
+            with pytest.raises(ValueError, match=rf"meta\.json: {message}") as error:
+                open_dataset("youtubevos2019", root)
+            one_line(error)
+        meta.write_text('{"videos": {"vid1": {"objects": [1]}}}')
+        with pytest.raises(ValueError, match=r"video vid1: its entry can't be understood"):
+            open_dataset("youtubevos2019", root)
+
+    def test_list_entries(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        for content, message in (("bear\nbear\n", "line 2: bear is listed twice"), ("\n", "the list is empty")):
+            (root / "ImageSets/2017/val.txt").write_text(content)
+            with pytest.raises(ValueError, match=rf"val\.txt: {message}"):
+                open_dataset("davis2017", root)
+
+    def test_frame_twice(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        trees.image(root / "JPEGImages/480p/bear/00001.png")
+        with pytest.raises(ValueError, match="frame 00001 is there with several endings"):
+            open_dataset("davis2017", root)
+
+    def test_frames_may_be_absent_for_scoring(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path)
+        shutil.rmtree(root / "JPEGImages")
+        dataset = open_dataset("davis2017", root, require_frames=False)
+        video = dataset.videos[0]
+        assert video.frame_names == trees.FRAMES and not video.frame_paths and video.frame_size == trees.SIZE
+        with pytest.raises(FileNotFoundError, match="frames are not there"):
+            video.source()

@@ -1,0 +1,1 @@
+"""Thin command lines: they parse, call and print."""

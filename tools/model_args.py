@@ -1,0 +1,70 @@
+"""Flags that say which model runs how, and the segmenter that they describe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+
+from configs import get_model_config
+from evaluators import VideoSegmenter
+from networks import build_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelArgs:
+    """A model, its checkpoint and its inference settings."""
+
+    model: str = "aott"
+    """A model of the zoo."""
+    ckpt_path: Path | None = None
+    """Its checkpoint: the authors' or one of ours."""
+    device: str | None = None
+    """cuda, cuda:1, mps, cpu, ...; default: the best there is."""
+    amp: bool = False
+    """Run the network in half precision (fp16 on CUDA, bf16 elsewhere)."""
+    flip: bool = False
+    """Average over horizontally flipped copies."""
+    ms: tuple[float, ...] = (1.0,)
+    """Test scales to average over."""
+    max_resolution: float | None = None
+    """The long edge is scaled down to 800/480 times this; 624 is 1.3 x 480p. Default: the model's."""
+    long_term_mem_gap: int | None = None
+    """Frames between two that enter the long-term memory. Default: the model's."""
+    short_term_mem_skip: int | None = None
+    """Which earlier frame is the short-term memory. Default: the model's, which is the previous one."""
+    max_memory_frames: int | Literal["unbounded"] = "unbounded"
+    """Most frames in the long-term memory: the first and the latest are kept."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """Fields of the model's config to change."""
+
+    def build_segmenter(self, device: str | None = None) -> tuple[VideoSegmenter, torch.device]:
+        """Build the model and its segmenter, on ``device`` or the one of the flags.
+
+        Raises:
+            ValueError: a flag that can't be met; the message names it.
+        """
+        if self.ckpt_path is None:
+            raise ValueError(
+                f"--ckpt_path is needed: no weights are bundled yet; give a checkpoint of {self.model} "
+                "(MODEL_ZOO.md says where the authors' are)"
+            )
+        default = get_model_config(self.model)
+        config = default.override_from_text(*self.set)
+        changed = {k: v for k, v in config.to_dict().items() if v != getattr(default, k)}
+        model = build_model(self.model, checkpoint=self.ckpt_path, device=device or self.device, **changed)
+        place = next(model.parameters()).device
+        segmenter = VideoSegmenter(
+            model,
+            scales=self.ms,
+            flip=self.flip,
+            amp=("fp16" if place.type == "cuda" else "bf16") if self.amp else None,
+            max_long_edge=None if self.max_resolution is None else round(self.max_resolution * 800 / 480),
+            long_term_gap=self.long_term_mem_gap,
+            short_term_skip=self.short_term_mem_skip,
+            max_memory_frames=None if self.max_memory_frames == "unbounded" else self.max_memory_frames,
+        )
+        return segmenter, place
