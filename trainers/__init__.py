@@ -1,1 +1,1 @@
-"""Training: losses, schedules and the staged trainer. Networks are only run so far, this room is still empty."""
+"""Training: so far its building blocks (losses, rates, averaged weights, parameter groups), not yet the trainer."""

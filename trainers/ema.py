@@ -1,0 +1,54 @@
+"""Averaged weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class AveragedWeights:
+    """Exponential moving average of a network's parameters; its buffers are copied.
+
+    The decay rises with the number of updates, (1 + n) / (10 + n), to 1 - 1 / (ratio * total_steps).
+
+    Args:
+        network: the average starts at its values.
+        total_steps: of the stage.
+        ratio: the average's memory as a share of the stage.
+    """
+
+    def __init__(self, network: nn.Module, total_steps: int, ratio: float = 0.1) -> None:
+        self.final_decay = 1.0 - 1.0 / (ratio * total_steps)
+        self.updates = 0
+        self.weights = {name: x.detach().clone() for name, x in network.state_dict().items()}
+
+    def decay(self, update: int) -> float:
+        """Decay of an update, counted from 1."""
+        return min(self.final_decay, (1 + update) / (10 + update))
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take in the network's present values."""
+        self.updates += 1
+        decay = self.decay(self.updates)
+        parameters = dict(network.named_parameters())
+        for name, x in network.state_dict().items():
+            if name in parameters and x.is_floating_point():
+                self.weights[name].lerp_(x, 1.0 - decay)
+            else:
+                self.weights[name].copy_(x)
+
+    def state_dict(self) -> dict[str, object]:
+        """Everything that resuming needs."""
+        return {"updates": self.updates, "weights": self.weights}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        updates, weights = state["updates"], state["weights"]
+        assert isinstance(updates, int) and isinstance(weights, Mapping)
+        self.updates = updates
+        for name, x in weights.items():
+            assert isinstance(x, Tensor)
+            self.weights[name].copy_(x)
