@@ -29,9 +29,10 @@ COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
 """Counters of batch norms, which fixed ones don't have."""
 
 # what optimiser states of published files hold besides tensors; none of it runs code of the file's choice
+_SCALAR = np.float64(0).__reduce__()[0]  # its home moved between versions of numpy, so it may go by either name
 _NUMPY_SCALARS: list[Any] = [
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
     np.dtype,
     *(type(np.dtype(t)) for t in ("float64", "float32", "int64", "int32", "bool")),
 ]
