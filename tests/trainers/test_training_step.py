@@ -1,0 +1,75 @@
+"""One step of training against the original's loss and gradients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from networks import build_model
+from networks.engines.clips import propagate_clips
+from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight
+
+CASES = (
+    "teacher_forcing_step0",
+    "teacher_forcing_step30000",
+    "own_predictions_step60000",
+    "id_shuffle_step0",
+    "memory_gap2_step0",
+)
+
+
+def normalise(frames: np.ndarray) -> torch.Tensor:
+    x = (frames.astype(np.float32) / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, -3))).float()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_loss_and_gradients_are_the_originals(aot_goldens: Path, tmp_path: Path, name: str) -> None:
+    import fill
+
+    with np.load(aot_goldens / "training" / "aott_step.npz") as f:
+        golden = {k: f[k] for k in f.files}
+    case = {k.removeprefix(f"{name}."): v for k, v in golden.items() if k.startswith(f"{name}.")}
+    fill.write_checkpoint(aot_goldens / "keys" / "aott.json", tmp_path / "filled.pth")
+    network = build_model("aott", checkpoint=tmp_path / "filled.pth", device="cpu", drop_path=0)
+    network.train()
+    step, total = int(case["step"]), int(golden["total_steps"])
+    counts = golden["object_numbers"].tolist()
+    labels = torch.from_numpy(golden["masks"])
+    own = bool(case["use_own_predictions"])
+    logits = propagate_clips(
+        network,
+        normalise(golden["frames"]),
+        labels,
+        counts,
+        own_predictions=own,
+        permutation_BO=torch.from_numpy(case["id_permutation"]) if "id_permutation" in case else None,
+        long_term_gap=int(case["long_term_mem_gap"]),
+    )
+    fraction = kept_fraction(step, 0.5 * total)
+    losses = torch.stack(
+        [
+            torch.stack([frame_loss(x[b, : n + 1], labels[t, b], fraction) for b, n in enumerate(counts)])
+            for t, x in enumerate(logits)
+        ]
+    )
+    loss = clip_loss(losses, reference_weight(step, total))
+    loss.backward()
+    tolerance = 1e-3 if own else 1e-5
+    assert loss.item() == pytest.approx(float(case["loss"]), rel=tolerance)
+    assert losses.detach().numpy() == pytest.approx(case["frame_losses"], rel=10 * tolerance)
+    agreement = np.mean(torch.stack([x.argmax(1) for x in logits]).numpy() == case["pred_masks"])
+    assert agreement >= 0.999
+    parameters = dict(network.named_parameters())
+    scale = float(case["total_grad_norm"])
+    for parameter, want in zip(golden["grad_names"].tolist(), case["grad_norms"].tolist(), strict=True):
+        grad = parameters[parameter].grad
+        if want == -1 or parameter == "LSTT.mask_token":
+            assert grad is None or parameter == "LSTT.mask_token", parameter
+            continue
+        assert grad is not None, parameter
+        limit = (1e-2 if own else 1e-3) * want + 1e-6 * scale
+        assert abs(grad.norm().item() - want) <= limit, (parameter, grad.norm().item(), want)
