@@ -1,0 +1,13 @@
+"""Training stages by name. One's own is a class of five lines::
+
+@register_stage("mine")
+class Mine(MainStage):
+    datasets = ("my_videos.json",)
+    total_steps = 20_000
+    previous = "pre"
+"""
+
+from configs.stages.base import StageConfig, get_stage_config, list_stages, register_stage
+from configs.stages.published import MainStage
+
+__all__ = ["MainStage", "StageConfig", "get_stage_config", "list_stages", "register_stage"]

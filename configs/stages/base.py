@@ -1,0 +1,108 @@
+"""What a training stage says: data, sampling, losses, optimiser and schedule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from configs.base import Config
+from configs.registry import Registry
+
+STAGES: Registry[type[StageConfig]] = Registry("stage")
+
+
+class StageConfig(Config):
+    """Fields of all stages; the defaults are those of static pre-training (AOT, section 5)."""
+
+    previous: str | None = None
+    """Stage whose averaged weights this one starts from; None: from the encoder's ImageNet weights."""
+    datasets: tuple[str, ...] = ("static",)
+    """What is trained on: ``static``, ``youtubevos``, ``davis2017``, or the JSON file of one's own dataset."""
+
+    crop: int = 465
+    """Side of the square training frames; models without ``align_corners`` take one pixel less."""
+    clip_length: int = 5
+    short_edge: int = 480
+    """Videos are scaled to this short edge before they are cropped."""
+    scale_range: tuple[float, float] = (0.7, 1.3)
+    flip: float = 0.5
+    """Probability of a horizontal flip of the whole clip."""
+    crop_tries: int = 10
+    """Most attempts to find a crop that shows objects."""
+    reverse: bool = True
+    """Clips are also taken backwards, half of the time."""
+    davis_repeat: int = 5
+    """How many times DAVIS counts beside YouTube-VOS."""
+    davis_gap: int = 12
+    """Largest distance between two frames of a clip of DAVIS."""
+    ytb_gap: int = 3
+    """The same for YouTube-VOS."""
+    merge: float = 1.0
+    """Probability that objects of another clip are laid over a clip."""
+
+    total_steps: int = 100_000
+    batch_size: int = 16
+    """Clips a step, over all processes."""
+    workers: int = 8
+    """Loader processes of each training process."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9
+    """Of SGD."""
+    rate: float = 4e-4
+    least_rate: float = 2e-5
+    least_rate_large: float | None = None
+    """Stands for ``least_rate`` with encoders larger than MobileNet."""
+    encoder_rate_ratio: float = 0.1
+    warm_up_ratio: float = 0.05
+    power: float = 0.9
+    cosine: bool = False
+    cycles: int = 1
+    weight_decay: float = 0.03
+    clip_norm: float = 5.0
+    ema_ratio: float = 0.1
+
+    hardest_pixels: float = 0.15
+    """Share of pixels that count once hard mining is in full force."""
+    mining_ratio: float = 0.5
+    """Share of the stage over which hard mining sets in."""
+    reference_weight: float = 1.0
+    """Weight of the reference frame's loss at the start."""
+    reference_ratio: float = 0.1
+    """Share of the stage over which that weight falls to 0."""
+    sequential_start: float = 1.0
+    """From this share of the stage on, predicted masks feed the memory."""
+    frozen_in_sequential: tuple[str, ...] = ("patch_wise_id_bank",)
+    """Parts of names of parameters that stand still from then on."""
+
+    save_every: int = 5000
+    keep: int = 8
+    """Checkpoints that are kept."""
+    log_every: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("crop", "clip_length", "total_steps", "batch_size", "save_every", "keep", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1")
+        if self.clip_length < 2:
+            raise ValueError("a training clip has at least 2 frames: clip_length")
+        low, high = self.scale_range
+        if not 0 < low <= high:
+            raise ValueError(f"scale_range goes from a smaller to a larger positive number, got {self.scale_range}")
+
+
+def register_stage(name: str):
+    """Class decorator that files a stage under ``name``."""
+    return STAGES.register(name)
+
+
+def list_stages() -> list[str]:
+    """Names of all stages."""
+    return STAGES.names()
+
+
+def get_stage_config(name: str, **changes: object) -> StageConfig:
+    """Return the config of a stage, with some fields changed.
+
+    Raises:
+        ValueError: unknown stage or field, or a value of the wrong type; near names are listed.
+    """
+    return STAGES.get(name)().override(**changes)

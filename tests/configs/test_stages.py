@@ -1,0 +1,89 @@
+"""Stages: the published values, and one's own in five lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from configs.stages import MainStage, get_stage_config, list_stages
+
+PUBLISHED = {
+    "DATASETS": "datasets",
+    "DATA_SEQ_LEN": "clip_length",
+    "DATA_SHORT_EDGE_LEN": "short_edge",
+    "DATA_RANDOMFLIP": "flip",
+    "DATA_MAX_CROP_STEPS": "crop_tries",
+    "DATA_RANDOM_REVERSE_SEQ": "reverse",
+    "DATA_DAVIS_REPEAT": "davis_repeat",
+    "DATA_RANDOM_GAP_DAVIS": "davis_gap",
+    "DATA_RANDOM_GAP_YTB": "ytb_gap",
+    "DATA_DYNAMIC_MERGE_PROB": "merge",
+    "DATA_WORKERS": "workers",
+    "TRAIN_TOTAL_STEPS": "total_steps",
+    "TRAIN_BATCH_SIZE": "batch_size",
+    "TRAIN_OPT": "optimiser",
+    "TRAIN_SGD_MOMENTUM": "momentum",
+    "TRAIN_LR": "rate",
+    "TRAIN_LR_ENCODER_RATIO": "encoder_rate_ratio",
+    "TRAIN_LR_WARM_UP_RATIO": "warm_up_ratio",
+    "TRAIN_LR_POWER": "power",
+    "TRAIN_LR_COSINE_DECAY": "cosine",
+    "TRAIN_LR_RESTART": "cycles",
+    "TRAIN_WEIGHT_DECAY": "weight_decay",
+    "TRAIN_CLIP_GRAD_NORM": "clip_norm",
+    "TRAIN_EMA_RATIO": "ema_ratio",
+    "TRAIN_TOP_K_PERCENT_PIXELS": "hardest_pixels",
+    "TRAIN_HARD_MINING_RATIO": "mining_ratio",
+    "TRAIN_AUX_LOSS_WEIGHT": "reference_weight",
+    "TRAIN_AUX_LOSS_RATIO": "reference_ratio",
+    "TRAIN_SEQ_TRAINING_START_RATIO": "sequential_start",
+    "TRAIN_SEQ_TRAINING_FREEZE_PARAMS": "frozen_in_sequential",
+    "TRAIN_SAVE_STEP": "save_every",
+    "TRAIN_MAX_KEEP_CKPT": "keep",
+    "TRAIN_LOG_STEP": "log_every",
+}
+
+
+def test_values_are_the_published_ones(aot_goldens: Path) -> None:
+    stages = json.loads((aot_goldens / "models.json").read_text())["stages"]
+    assert set(stages) <= set(list_stages())
+    for name, stage in stages.items():
+        config = get_stage_config(name)
+        for theirs, ours in PUBLISHED.items():
+            want = stage["common"][theirs]
+            assert getattr(config, ours) == (tuple(want) if isinstance(want, list) else want), (name, ours)
+        scales = (stage["common"]["DATA_MIN_SCALE_FACTOR"], stage["common"]["DATA_MAX_SCALE_FACTOR"])
+        assert config.scale_range == scales
+        least = stage["common"].get("TRAIN_LR_MIN")
+        for model, values in stage["model_dependent"].items():
+            large = config.least_rate if config.least_rate_large is None else config.least_rate_large
+            own = config.least_rate if model in ("aott", "aotl", "deaott") else large
+            assert own == values.get("TRAIN_LR_MIN", least), (name, model)
+            assert values["DATA_RANDOMCROP"] == [config.crop - model.startswith("swinb")] * 2
+
+
+@pytest.mark.parametrize("name", list_stages())
+def test_json_round_trip(name: str) -> None:
+    config = get_stage_config(name, total_steps=7)
+    assert type(config).from_json(config.to_json()) == config
+
+
+def test_ones_own_stage() -> None:
+    class Mine(MainStage):
+        datasets = ("my_videos.json",)
+        total_steps = 20_000
+        previous = "pre"
+
+    assert Mine().sequential_start == 0.5
+    assert Mine().datasets == ("my_videos.json",)
+
+
+def test_errors_say_what_exists() -> None:
+    with pytest.raises(ValueError, match="unknown stage 'pre_ytb_davis': did you mean pre_ytb_dav"):
+        get_stage_config("pre_ytb_davis")
+    with pytest.raises(ValueError, match="no field 'total_step': did you mean total_steps"):
+        get_stage_config("pre", total_step=3)
+    with pytest.raises(ValueError, match="at least 2 frames"):
+        get_stage_config("pre", clip_length=1)
