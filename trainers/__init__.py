@@ -1,1 +1,1 @@
-"""Training: so far its building blocks (losses, rates, averaged weights, parameter groups), not yet the trainer."""
+"""Training: losses, schedule, averaged weights, and the trainer that takes a model through a stage."""

@@ -1,0 +1,29 @@
+"""Training clips: pseudo-videos made of still images, clips of videos, and the data of a training stage.
+
+A loader takes ``collate``; ``set_epoch`` comes before each pass::
+
+    data = build_training_data(get_stage_config("pre_ytb_dav"), "datasets", crop=465)
+    loader = DataLoader(data, batch_size=4, shuffle=True, num_workers=8, collate_fn=collate)
+"""
+
+from dataloaders.training.build import TrainingData, build_training_data
+from dataloaders.training.clip import TrainClip, collate
+from dataloaders.training.clip_dataset import Augmentation, ClipDataset
+from dataloaders.training.records import VideoRecord, folder_records, video_records
+from dataloaders.training.static import StaticClips
+from dataloaders.training.video import VideoClips, draw_frame_numbers
+
+__all__ = [
+    "Augmentation",
+    "ClipDataset",
+    "StaticClips",
+    "TrainClip",
+    "TrainingData",
+    "VideoClips",
+    "VideoRecord",
+    "build_training_data",
+    "collate",
+    "draw_frame_numbers",
+    "folder_records",
+    "video_records",
+]

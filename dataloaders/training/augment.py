@@ -1,0 +1,105 @@
+"""Random views, colours and blur. A view is one affine map from the stored image to the training frame."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from dataloaders.transforms import IMAGENET_MEAN
+
+_FILL = tuple(float(round(255 * value)) for value in IMAGENET_MEAN)  # colour outside of the image
+_LUMA = np.array((0.299, 0.587, 0.114))
+_TO_YIQ = np.array((_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
+_LEAST_BILINEAR = 0.5  # below this scale, bilinear interpolation skips pixels
+
+
+def crop_view(
+    size: tuple[int, int], *, short_edge: float, crop: int, flip: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """3 x 3 map (x, y, 1) of an image scaled to ``short_edge``, perhaps flipped, cropped at a random place.
+
+    Where the scaled image is smaller than the crop, it lies somewhere in it.
+
+    Args:
+        size: (height, width) of the stored image.
+    """
+    height, width = size
+    scale = short_edge / min(height, width)
+    left, top = (rng.uniform(min(0, room), max(0, room)) for room in (width * scale - crop, height * scale - crop))
+    view = np.array(((scale, 0, scale / 2 - 0.5 - left), (0, scale, scale / 2 - 0.5 - top), (0, 0, 1)))
+    return np.array(((-1, 0, crop - 1), (0, 1, 0), (0, 0, 1))) @ view if flip else view
+
+
+def random_affine(
+    crop: int,
+    rng: np.random.Generator,
+    *,
+    degrees: float = 20,
+    scale: float = 0.15,
+    shear: float = 10,
+    shift: float = 0.1,
+) -> np.ndarray:
+    """3 x 3 map of a training frame onto itself: rotation, scale, shear and translation about its centre.
+
+    Args:
+        degrees: largest rotation.
+        scale: largest change of scale; 0.15 gives factors from 0.85 to 1.15.
+        shear: largest angle of shear along x, in degrees.
+        shift: largest translation as a share of the frame.
+    """
+    angle, slant = math.radians(rng.uniform(-degrees, degrees)), math.tan(math.radians(rng.uniform(-shear, shear)))
+    factor, centre = 1 + rng.uniform(-scale, scale), (crop - 1) / 2
+    turn = np.array(((math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))))
+    linear = factor * turn @ np.array(((1, slant), (0, 1)))
+    move = rng.uniform(-shift, shift, size=2) * crop + centre - linear @ (centre, centre)
+    return np.vstack((np.column_stack((linear, move)), (0, 0, 1)))
+
+
+def warp_image(image_HW3: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray:
+    """crop x crop x 3 uint8 of an image, bilinear; ImageNet's mean colour outside. Strong reductions are by area."""
+    scale = math.sqrt(abs(np.linalg.det(view[:2, :2])))
+    if scale < _LEAST_BILINEAR:
+        height, width = image_HW3.shape[:2]
+        small = max(1, round(width * scale)), max(1, round(height * scale))
+        image_HW3 = cv2.resize(image_HW3, small, interpolation=cv2.INTER_AREA)
+        x, y = width / small[0], height / small[1]
+        view = view @ np.array(((x, 0, x / 2 - 0.5), (0, y, y / 2 - 0.5), (0, 0, 1)))
+    return cv2.warpAffine(image_HW3, view[:2], (crop, crop), flags=cv2.INTER_LINEAR, borderValue=_FILL)
+
+
+def warp_mask(mask_HW: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray:
+    """crop x crop uint16 of a uint16 mask, nearest neighbour; background outside."""
+    return cv2.warpAffine(mask_HW, view[:2], (crop, crop), flags=cv2.INTER_NEAREST, borderValue=0)
+
+
+def recolour(
+    image_HW3: np.ndarray, *, brightness: float = 1, contrast: float = 1, saturation: float = 1, hue: float = 0
+) -> np.ndarray:
+    """The uint8 image with changed colours, in one linear map.
+
+    Args:
+        image_HW3: uint8 RGB.
+        brightness: factor of all values.
+        contrast: factor of distances from the image's mean luma.
+        saturation: factor of distances from each pixel's luma; 0 is greyscale.
+        hue: turn of the chroma plane, in full turns.
+    """
+    turn, angle = np.eye(3), 2 * math.pi * hue
+    turn[1:, 1:] = saturation * np.array(((math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))))
+    matrix = brightness * contrast * np.linalg.inv(_TO_YIQ) @ turn @ _TO_YIQ
+    offset = brightness * (1 - contrast) * float(_LUMA @ cv2.mean(image_HW3)[:3])
+    return cv2.transform(image_HW3, np.column_stack((matrix, (offset,) * 3)))
+
+
+def draw_colour(rng: np.random.Generator, amount: float, hue: float) -> dict[str, float]:
+    """Arguments of ``recolour``: factors within 1 +- ``amount``, and a turn within +- ``hue``."""
+    factors = 1 + rng.uniform(-amount, amount, size=3)
+    names = ("brightness", "contrast", "saturation")
+    return {**dict(zip(names, factors.tolist(), strict=True)), "hue": float(rng.uniform(-hue, hue))}
+
+
+def blur(image_HW3: np.ndarray, sigma: float) -> np.ndarray:
+    """The image under a Gaussian of ``sigma`` pixels."""
+    return cv2.GaussianBlur(image_HW3, (0, 0), sigma)

@@ -1,0 +1,113 @@
+"""The training data of a stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import ConcatDataset
+
+from configs.registry import suggest
+from configs.stages import StageConfig
+from dataloaders.datasets import open_dataset
+from dataloaders.training.clip import TrainClip
+from dataloaders.training.clip_dataset import Augmentation, ClipDataset
+from dataloaders.training.records import folder_records
+from dataloaders.training.static import StaticClips
+from dataloaders.training.video import VideoClips
+
+_STATIC = ("Static", "static", "")
+_YOUTUBE = ("YouTubeVOS", "YTB/2019", "YTB/2018", "YTB", "YouTube-VOS", "2019", "2018", "")
+_YOUTUBE_VIDEOS = ("train", "")
+
+DataRoot = str | os.PathLike[str]
+
+
+class TrainingData(ConcatDataset[TrainClip]):
+    """Datasets of clips one after the other."""
+
+    def __init__(self, parts: Sequence[ClipDataset]) -> None:
+        super().__init__(parts)
+        self.parts = tuple(parts)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose items are given, see ``ClipDataset``."""
+        for part in self.parts:
+            part.set_epoch(epoch)
+
+
+def build_training_data(
+    stage: StageConfig,
+    data_root: DataRoot | Mapping[str, DataRoot],
+    *,
+    crop: int | None = None,
+    max_objects: int = 10,
+    augmentation: Augmentation = "v1",
+    seed: int = 0,
+) -> TrainingData:
+    """All datasets of a stage, in its order.
+
+    - ``static``: ``JPEGImages/<set>`` and ``Annotations/<set>`` in ``data_root/Static`` or in ``data_root``.
+    - ``youtubevos``: ``train/JPEGImages`` and ``train/Annotations`` in ``data_root/YouTubeVOS`` (``YTB/2019``, ...).
+    - ``davis2017``: the videos of ``ImageSets/2017/train.txt`` in ``data_root/DAVIS`` or ``data_root``, each
+      ``davis_repeat`` times.
+    - a JSON file as ``dataloaders.datasets.open_dataset`` reads it, as it is named or below ``data_root``: all masks
+      are truth, and ``davis_gap`` holds for it.
+
+    Args:
+        stage: the stage.
+        data_root: the folder of all datasets, or one for each dataset of the stage by its name (JSON files are found
+            without).
+        crop: side of the frames; None: the stage's.
+        max_objects: most objects of a clip.
+        augmentation: "v1" or "v2", see ``ClipDataset``.
+        seed: of all randomness.
+
+    Raises:
+        FileNotFoundError: a dataset is not there.
+        ValueError: an unknown dataset, or one that can't be trained on.
+    """
+    options = {"crop": stage.crop if crop is None else crop, "max_objects": max_objects, "augmentation": augmentation}
+    if not stage.datasets:
+        raise ValueError("the stage has no datasets")
+    parts = []
+    for place, name in enumerate(stage.datasets):
+        parts.append(_build_part(name, stage, _root(data_root, name), seed=(seed, place), **options))
+    return TrainingData(parts)
+
+
+def _root(data_root: DataRoot | Mapping[str, DataRoot], name: str) -> Path:
+    if not isinstance(data_root, Mapping):
+        return Path(data_root)
+    if name not in data_root and not name.lower().endswith(".json"):
+        raise ValueError(f"data_root has no folder for the dataset {name!r}: it has {', '.join(data_root) or 'none'}")
+    return Path(data_root.get(name, ""))
+
+
+def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> ClipDataset:
+    if name == "static":
+        return StaticClips(_first_folder(root, _STATIC, name), stage, **options)
+    if name == "youtubevos":
+        folder = _first_folder(root, [f"{a}/{b}" for a in _YOUTUBE for b in _YOUTUBE_VIDEOS], name)
+        records = folder_records(folder / "JPEGImages", folder / "Annotations")
+        return VideoClips(records, stage, gap=stage.ytb_gap, **options)
+    if name == "davis2017":
+        davis = open_dataset(name, root, split="train")
+        return VideoClips(davis, stage, gap=stage.davis_gap, repeat=stage.davis_repeat, **options)
+    if name.lower().endswith(".json"):
+        path = Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name
+        return VideoClips(open_dataset(path), stage, gap=stage.davis_gap, **options)
+    known = ("static", "youtubevos", "davis2017")
+    raise ValueError(f"no training dataset {name!r} (nor is it a .json file): {suggest(name, known)}")
+
+
+def _first_folder(root: Path, folders: Sequence[str], name: str) -> Path:
+    """The first of some folders below the root that holds folders of images and masks."""
+    for folder in folders:
+        path = root / folder.strip("/")
+        if all((path / part).is_dir() for part in ("JPEGImages", "Annotations")):
+            return path
+    looked = ", ".join(dict.fromkeys(folder.strip("/") or "." for folder in folders))
+    raise FileNotFoundError(f"{root}: no JPEGImages and Annotations of {name} in it (looked in {looked})")

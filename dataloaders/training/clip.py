@@ -1,0 +1,77 @@
+"""A training clip: as it is put together (8-bit pixels, the dataset's ids), and as a network gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
+
+IGNORE = 255
+"""Value of labels that no loss counts."""
+VOID = 65535
+"""The same while a clip is put together, where 255 may be an object."""
+
+_NORMALISED = ((np.arange(256)[:, None] / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
+
+
+@dataclass
+class TrainClip:
+    """One item of a training dataset. T frames of S x S pixels.
+
+    Attributes:
+        frames: [T, 3, S, S] float32, RGB normalised by ImageNet's mean and deviation.
+        labels: [T, S, S] uint8: 0 background, 1 to ``num_objects``, 255 ignored.
+        num_objects: objects in frame 0, at least 1. What isn't in frame 0 is background.
+        name: where the clip comes from, for messages.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    num_objects: int
+    name: str
+
+
+@dataclass
+class RawClip:
+    """A clip that is being put together: each frame S x S x 3 uint8 RGB, each mask S x S uint16 ids (and ``VOID``)."""
+
+    frames: list[np.ndarray]
+    masks: list[np.ndarray]
+    name: str
+
+
+def object_ids(mask: np.ndarray) -> np.ndarray:
+    """Rising ids of the objects in a uint16 mask, without background and ``VOID``."""
+    ids = np.flatnonzero(np.bincount(mask.ravel()))
+    return ids[(ids != 0) & (ids != VOID)]
+
+
+def finish(clip: RawClip, ids: np.ndarray) -> TrainClip:
+    """Normalise the frames and number the objects 1 to n in the order of ``ids``; other objects become background."""
+    size = clip.masks[0].shape
+    table = np.zeros(VOID + 1, np.uint8)
+    table[ids] = np.arange(1, len(ids) + 1)
+    table[VOID] = IGNORE
+    frames = np.empty((len(clip.frames), 3, *size), np.float32)
+    for frame, planes in zip(clip.frames, frames, strict=True):
+        for channel, plane in enumerate(cv2.split(frame)):
+            planes[channel] = cv2.LUT(plane, _NORMALISED[:, channel])
+    labels = table[np.stack(clip.masks)]
+    return TrainClip(torch.from_numpy(frames), torch.from_numpy(labels), len(ids), clip.name)
+
+
+def collate(clips: Sequence[TrainClip]) -> tuple[Tensor, Tensor, list[int], list[str]]:
+    """Put clips of one size together, time first.
+
+    Returns:
+        Frames [T, B, 3, S, S] float32, labels [T, B, S, S] uint8, the number of objects and the name of each clip.
+    """
+    frames = torch.stack([clip.frames for clip in clips], dim=1)
+    labels = torch.stack([clip.labels for clip in clips], dim=1)
+    return frames, labels, [clip.num_objects for clip in clips], [clip.name for clip in clips]

@@ -1,0 +1,158 @@
+"""What the datasets of clips share: reproducible randomness, merging, choosing objects, further tries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset, get_worker_info
+
+from configs.stages import StageConfig
+from dataloaders.training import augment
+from dataloaders.training.clip import RawClip, TrainClip, finish, object_ids
+from dataloaders.training.merge import merge
+
+Augmentation = Literal["v1", "v2"]
+
+_SOURCES = 20  # images or videos that are tried for one item
+_PARTNERS = 3  # that are tried for merging
+_JITTER = 0.8
+_GREY = 0.1
+_BLUR = 0.3
+
+
+class ClipDataset(Dataset[TrainClip]):
+    """A dataset of clips. Item ``index`` depends on the seed, the epoch and the index, on nothing else.
+
+    Args:
+        stage: sampling of a training stage.
+        crop: side of the frames in pixels.
+        max_objects: most objects of a clip, 1 to 254; random ones are kept where there are more.
+        augmentation: "v1"; "v2" adds colour jitter, greyscale and blur that are the same in all frames of a clip.
+        seed: one integer (or several) from 0 on.
+
+    Raises:
+        ValueError: a number out of range, or an unknown augmentation.
+    """
+
+    def __init__(
+        self,
+        stage: StageConfig,
+        *,
+        crop: int,
+        max_objects: int = 10,
+        augmentation: Augmentation = "v1",
+        seed: int | Sequence[int] = 0,
+    ) -> None:
+        if crop < 1:
+            raise ValueError(f"crop must be at least 1 pixel, got {crop}")
+        if not 1 <= max_objects <= 254:
+            raise ValueError(f"max_objects goes from 1 to 254 (255 is the ignored label), got {max_objects}")
+        if augmentation not in ("v1", "v2"):
+            raise ValueError(f"augmentation is 'v1' or 'v2', got {augmentation!r}")
+        self.stage = stage
+        self.crop = crop
+        self.max_objects = max_objects
+        self.augmentation = augmentation
+        self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0 on, whose items are given from now on, in running workers too."""
+        self._epoch.fill_(epoch)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose items are given."""
+        return int(self._epoch)
+
+    def _num_sources(self) -> int:
+        """Images or videos."""
+        raise NotImplementedError
+
+    def _source_name(self, source: int) -> str:
+        raise NotImplementedError
+
+    def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
+        """A random clip of one image or video; None where no object was found in its frame 0."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return self._num_sources()
+
+    def __getitem__(self, index: int) -> TrainClip:
+        """One clip.
+
+        Raises:
+            IndexError: there is no such item.
+            ValueError: an image or mask can't be read (the file is named), or no clip with an object was found.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        if get_worker_info() is not None:
+            cv2.setNumThreads(0)
+        rng = np.random.default_rng((*self.seed, self.epoch, index))
+        source = index % self._num_sources()
+        for _ in range(_SOURCES):
+            clip = self._draw(source, rng)
+            if clip is not None:
+                return self._complete(clip, source, rng)
+            source = int(rng.integers(self._num_sources()))
+        raise ValueError(
+            f"no clip with an object in its first frame among {_SOURCES} random ones, the first of them from "
+            f"{self._source_name(index % self._num_sources())}: are the masks empty?"
+        )
+
+    def _complete(self, clip: RawClip, source: int, rng: np.random.Generator) -> TrainClip:
+        if rng.random() < self.stage.merge:
+            clip = self._merged(clip, source, rng)
+        if self.augmentation == "v2":
+            _same_for_all(clip, rng)
+        ids = object_ids(clip.masks[0])
+        if len(ids) > self.max_objects:
+            ids = np.sort(rng.choice(ids, self.max_objects, replace=False))
+        return finish(clip, ids)
+
+    def _merged(self, clip: RawClip, source: int, rng: np.random.Generator) -> RawClip:
+        others = self._num_sources() - 1
+        for _ in range(_PARTNERS if others else 0):
+            partner = (source + 1 + int(rng.integers(others))) % self._num_sources()
+            other = self._draw(partner, rng)
+            if other is not None:
+                return merge(clip, other, self.max_objects, rng)
+        return clip
+
+    def _find_view(
+        self, mask: np.ndarray, rng: np.random.Generator, *, affine: bool
+    ) -> tuple[np.ndarray, list[np.ndarray]] | None:
+        """A crop and, for still images, an affine map of each frame, such that frame 0 shows an object.
+
+        Returns:
+            The map of each frame, as [T, 3, 3], and the mask of frame 0 in a list; None after ``crop_tries``.
+        """
+        flip = bool(rng.random() < self.stage.flip)
+        for _ in range(max(1, self.stage.crop_tries)):
+            edge = self.stage.short_edge * rng.uniform(*self.stage.scale_range)
+            view = augment.crop_view(mask.shape, short_edge=edge, crop=self.crop, flip=flip, rng=rng)
+            views = np.repeat(view[None], self.stage.clip_length, axis=0)
+            if affine:
+                moves = [augment.random_affine(self.crop, rng) for _ in range(self.stage.clip_length)]
+                views = np.stack(moves) @ views
+            first = augment.warp_mask(mask, views[0], self.crop)
+            if len(object_ids(first)):
+                return views, [first]
+        return None
+
+
+def _same_for_all(clip: RawClip, rng: np.random.Generator) -> None:
+    """The clip's frames get other colours and blur, all the same."""
+    colour = augment.draw_colour(rng, amount=0.2, hue=0.05) if rng.random() < _JITTER else {}
+    if rng.random() < _GREY:
+        colour["saturation"] = 0.0
+    sigma = rng.uniform(0.1, 2.0) if rng.random() < _BLUR else 0.0
+    for place, frame in enumerate(clip.frames):
+        coloured = augment.recolour(frame, **colour) if colour else frame
+        clip.frames[place] = augment.blur(coloured, sigma) if sigma else coloured

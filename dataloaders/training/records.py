@@ -1,0 +1,115 @@
+"""Videos for training as pairs of files, and reading these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dataloaders.datasets import Dataset, Video
+from dataloaders.datasets.layout import scan_images, subfolders
+from dataloaders.datasets.mask_files import IdImages, MaskFiles
+from dataloaders.images import image_to_rgb, load_image
+from dataloaders.training.clip import VOID
+
+_MASK_EXTENSIONS = (".png",)
+PALETTE_MASKS = IdImages(ignore_id=255)
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """The annotated frames of one video, in order.
+
+    Attributes:
+        name: of the video.
+        frames: image files.
+        masks: the mask of each frame.
+        reader: reads the masks.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    reader: MaskFiles = PALETTE_MASKS
+
+    def __post_init__(self) -> None:
+        if not self.frames or len(self.frames) != len(self.masks):
+            raise ValueError(f"video {self.name}: {len(self.frames)} frames and {len(self.masks)} masks: give as many")
+
+
+def folder_records(frames: Path, masks: Path, names: Iterable[str] | None = None) -> list[VideoRecord]:
+    """Records of videos that have a folder of images in ``frames`` and one of masks, called like them, in ``masks``.
+
+    Args:
+        frames: folder with a folder for each video.
+        masks: the same for masks; frames without a mask are left out.
+        names: the videos; None: all.
+
+    Raises:
+        FileNotFoundError: a folder is not there.
+        ValueError: a video has no frame with a mask.
+    """
+    for folder in (frames, masks):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of videos")
+    names = subfolders(frames) if names is None else names
+    return [_pair(n, scan_images(frames / n).files, scan_images(masks / n, _MASK_EXTENSIONS).files) for n in names]
+
+
+def video_records(dataset: Dataset) -> list[VideoRecord]:
+    """Records of an open dataset: frames with a true mask, or with a given one where there are no true ones.
+
+    Raises:
+        ValueError: frames are a video file, masks no images, or a video has no frame with a mask.
+    """
+    return [_record(video) for video in dataset]
+
+
+def _record(video: Video) -> VideoRecord:
+    if video.video_file is not None:
+        raise ValueError(f"{video.video_file}: training reads frames in any order: extract this video into images")
+    truth = video.ground_truth
+    if truth is not None and not truth.is_dir():
+        raise ValueError(f"{truth}: training needs masks as images, one for each frame")
+    masks = dict(video.given) if truth is None else {name: truth / f"{name}.png" for name in video.truth_frames}
+    return _pair(video.name, dict(video.files), masks, video.masks)
+
+
+def _pair(name: str, frames: dict[str, Path], masks: dict[str, Path], reader: MaskFiles = PALETTE_MASKS) -> VideoRecord:
+    both = [stem for stem in frames if stem in masks]
+    if not both:
+        example = next(iter(frames.values()), None)
+        raise ValueError(f"video {name}: no frame has a mask of its name (frames: {len(frames)}, first: {example})")
+    return VideoRecord(name, tuple(frames[s] for s in both), tuple(masks[s] for s in both), reader)
+
+
+def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """H x W x 3 uint8 RGB.
+
+    Raises:
+        ValueError: the file is damaged, or not of ``size`` (height, width), that of its mask.
+    """
+    image = image_to_rgb(load_image(path), path)
+    if image.shape[:2] != size:
+        found = f"{image.shape[0]}x{image.shape[1]}"
+        raise ValueError(f"{path}: the image is {found} (height x width), its mask {size[0]}x{size[1]}")
+    return image
+
+
+def read_labels(path: Path, reader: MaskFiles = PALETTE_MASKS) -> np.ndarray:
+    """H x W uint16 ids; the ignored value of a palette PNG, where it stands beside others, is ``VOID``.
+
+    Raises:
+        ValueError: the mask can't be read.
+    """
+    if isinstance(reader, IdImages) and not reader.binary and reader.ignore_id is not None:
+        image = load_image(path)
+        if image.mode == "P":
+            ids = np.array(image).astype(np.uint16)
+            void = ids == reader.ignore_id
+            if void.any():
+                ids[void] = VOID if (ids[~void] != 0).any() else 1
+            return ids
+    return reader.read(path, path.stem).astype(np.uint16)

@@ -1,0 +1,183 @@
+"""The trainer on a tiny set: resuming, accumulation, several processes, errors."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from configs.stages import get_stage_config
+from dataloaders.training import TrainClip
+from networks import build_model
+from trainers.processes import Processes, join_processes
+from trainers.sampling import StepBatches, identity_permutations
+from trainers.state import find_states
+from trainers.trainer import Trainer, TrainerOptions
+
+SMALL = {"num_layers": 1, "embed_dim": 32, "ffn_dim": 64, "self_heads": 2, "attention_heads": 2, "window": 5}
+
+
+class Squares:
+    """Clips of a bright square that moves over noise; a function of epoch and index."""
+
+    def __init__(self, length: int = 12, poison: int | None = None) -> None:
+        self.length, self.poison, self.epoch = length, poison, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> TrainClip:
+        rng = np.random.default_rng((self.epoch, index))
+        frames = rng.normal(0, 0.3, (3, 3, 49, 49)).astype(np.float32)
+        labels = np.zeros((3, 49, 49), np.uint8)
+        y, x = rng.integers(0, 20, 2)
+        for t in range(3):
+            labels[t, y + t : y + t + 20, x + t : x + t + 20] = 1
+        frames += 2.0 * (labels == 1)[:, None]
+        if index == self.poison:
+            frames[:] = np.nan
+        return TrainClip(torch.from_numpy(frames), torch.from_numpy(labels), 1, f"clip {index}")
+
+
+def small_stage(**changes: object):
+    fields = {
+        "crop": 49, "clip_length": 3, "total_steps": 8, "batch_size": 4, "workers": 0, "save_every": 3, "keep": 2,
+        "log_every": 2, "rate": 1e-3,
+    }  # fmt: skip
+    return get_stage_config("pre", **{**fields, **changes})
+
+
+def make(output: Path, data: Squares | None = None, drop_path: float = 0.1, options=None, processes=None, **changes):
+    torch.manual_seed(0)
+    network = build_model("aott", device="cpu", **SMALL, drop_path=drop_path)
+    options = options or TrainerOptions(progress=False)
+    return Trainer(network, small_stage(**changes), data or Squares(), output, options=options, processes=processes)
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    own = {f"own {k}": v for k, v in trainer.network.state_dict().items()}
+    return own | {f"average {k}": v for k, v in trainer.average.weights.items()}
+
+
+def test_interrupted_and_resumed_is_the_same_run(tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole")
+    whole.train()
+    first = make(tmp_path / "parts")
+    first.train(until=6)
+    torch.manual_seed(123)  # whatever happened in between
+    second = make(tmp_path / "parts")
+    assert second.step == 6
+    second.train()
+    for name, x in weights(whole).items():
+        assert torch.equal(x, weights(second)[name]), name
+    assert [p.name for p in find_states(tmp_path / "parts" / "checkpoints")] == ["step_00000006.pt", "step_00000008.pt"]
+    model = build_model("aott", checkpoint=tmp_path / "parts" / "ema.safetensors", device="cpu", **SMALL)
+    assert torch.equal(model.decoder.conv_out.weight, second.average.weights["decoder.conv_out.weight"])
+
+
+# AdamW divides by the gradient's size, which makes rounding errors of vanishing gradients as large as a step: so, SGD
+def test_accumulation_equals_the_large_batch(tmp_path: Path) -> None:
+    large = make(tmp_path / "large", drop_path=0, optimiser="sgd")
+    parts = make(tmp_path / "parts", drop_path=0, optimiser="sgd", options=TrainerOptions(accumulate=2, progress=False))
+    for trainer in (large, parts):
+        trainer.train(until=3)
+    for name, x in weights(large).items():
+        assert torch.allclose(x, weights(parts)[name], atol=1e-5), name
+
+
+def _train_in_process(rank: int, port: int, output: str) -> None:
+    torch.set_num_threads(1)
+    os.environ.update(
+        RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    processes = join_processes(torch.device("cpu"))
+    trainer = make(Path(output), drop_path=0, processes=processes, optimiser="sgd", sequential_start=0.2)
+    trainer.train(until=3)
+    if rank == 0:
+        torch.save(weights(trainer), Path(output) / "result.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    one = make(tmp_path / "one", drop_path=0, optimiser="sgd", sequential_start=0.2)
+    one.train(until=3)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(_train_in_process, args=(port, str(tmp_path / "two")), nprocs=2)
+    two = torch.load(tmp_path / "two" / "result.pt")
+    for name, x in weights(one).items():
+        assert torch.allclose(x, two[name], atol=1e-5), name
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    trainer = make(tmp_path, total_steps=60, save_every=60, batch_size=2, drop_path=0)
+    losses = []
+    step = trainer._train_step
+    trainer._train_step = lambda *a: losses.append(step(*a)) or losses[-1]  # type: ignore[method-assign]
+    trainer.train()
+    values = [loss for loss, _ in losses]
+    assert np.mean(values[-10:]) < 0.7 * np.mean(values[:10])
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path: Path) -> None:
+    trainer = make(tmp_path, Squares(4, poison=2))
+    before = {k: v.clone() for k, v in weights(trainer).items()}
+    with pytest.raises(FloatingPointError, match=r"loss of step 0 is not finite; clips: .*clip 2"):
+        trainer.train()
+    assert all(torch.equal(x, before[k]) for k, x in weights(trainer).items())
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    make(tmp_path).train(until=3)
+    with pytest.raises(ValueError, match="is from a run of other settings"):
+        make(tmp_path, rate=2e-3)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    make(tmp_path).train(until=3)
+    path = find_states(tmp_path / "checkpoints")[-1]
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"step_00000003\.pt is damaged"):
+        make(tmp_path)
+
+
+def test_the_best_weights_are_kept(tmp_path: Path) -> None:
+    scores = iter([0.2, 0.9, 0.5])
+    trainer = make(tmp_path, total_steps=9)
+    trainer.validate = lambda network: next(scores) if not network.training else pytest.fail("training mode")
+    trainer.train()
+    assert trainer.best == 0.9
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def test_batches_do_not_depend_on_the_number_of_processes() -> None:
+    def steps(rank: int, count: int, start: int = 0) -> list:
+        return list(StepBatches(10, 4, rank, count, start, 8, seed=3))
+
+    halves = [a + b for a, b in zip(steps(0, 2), steps(1, 2), strict=True)]
+    assert halves == steps(0, 1)
+    assert steps(0, 1, 5) == steps(0, 1)[5:]
+    flat = [key for batch in steps(0, 1) for key in batch]
+    assert sorted(i for e, i in flat if e == 0) == list(range(10))
+    with pytest.raises(ValueError, match="can't be shared by 3"):
+        steps(0, 3)
+
+
+def test_permutations_belong_to_the_place_of_a_clip() -> None:
+    both = identity_permutations(0, range(4), 10)
+    assert np.array_equal(both[2:], identity_permutations(0, range(2, 4), 10))
+    assert all(sorted(row) == list(range(10)) for row in both.tolist())
+
+
+def test_one_process_needs_no_environment() -> None:
+    assert join_processes(torch.device("cpu")) == Processes()

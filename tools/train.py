@@ -1,0 +1,160 @@
+"""Train a model through a stage.
+
+    python tools/train.py --model aott --stage pre --amp --exp_name default --data_path datasets
+    python tools/train.py ... --gpu_num 4
+    torchrun --nnodes 2 --nproc_per_node 8 ... tools/train.py ...
+
+Run it again to go on after it was stopped. Results are in <output_path>/<exp_name>_<Model>/<STAGE>.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+import tyro
+
+from configs import get_model_config
+from configs.stages import StageConfig, get_stage_config
+from dataloaders.training import build_training_data
+from evaluators.work_queue import serve_queue
+from networks import build_model
+from tools.command import run_command
+from trainers.processes import join_processes
+from trainers.trainer import Trainer, TrainerOptions
+
+logger = logging.getLogger("train")
+CHILD = "VOS_TRAIN_CHILD"
+PRETRAINED = Path(__file__).resolve().parents[1] / "pretrain_models"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Train a model through a stage."""
+
+    model: str = "aott"
+    """A model of the zoo."""
+    stage: str = "pre"
+    """A training stage."""
+    exp_name: str = "default"
+    """Names the folder of the run."""
+    data_path: Annotated[Path, tyro.conf.arg(aliases=["--data-root"])] = Path("datasets")
+    """The folder that holds the training data."""
+    output_path: Path = Path("results")
+    """Folder of all runs."""
+    ckpt_path: Path | None = None
+    """Weights to start from. Default: those of the stage before in the same experiment, else the encoder's."""
+    encoder_ckpt: Path | None = None
+    """ImageNet weights of the encoder. Default: the config's file in pretrain_models/, if it is there."""
+    gpu_num: int = 1
+    """Processes on this machine: one a GPU, or so many on the CPU."""
+    device: str | None = None
+    """cuda, mps, cpu; default: the best there is."""
+    amp: bool = False
+    """Half precision: fp16 with loss scaling on CUDA, bf16 elsewhere."""
+    accumulate: int = 1
+    """Parts in which each process works off its share of a batch."""
+    seed: int = 0
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """Fields of the stage's config to change, such as batch_size=4."""
+    set_model: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """Fields of the model's config to change."""
+
+
+def start_weights(args: Args, stage: StageConfig) -> dict[str, Path]:
+    """What ``build_model`` starts from."""
+    if args.ckpt_path is not None:
+        return {"checkpoint": args.ckpt_path}
+    if stage.previous is not None:
+        path = run_folder(args, stage.previous) / "ema.safetensors"
+        if path.exists():
+            return {"checkpoint": path}
+        raise ValueError(
+            f"stage {args.stage} starts from stage {stage.previous}, whose {path} is not there: train it, or give "
+            "--ckpt_path"
+        )
+    encoder = args.encoder_ckpt or PRETRAINED / get_model_config(args.model).to_dict()["encoder_weights"]
+    if args.encoder_ckpt is None and not encoder.exists():
+        logger.warning("%s is not there: the encoder starts from random weights", encoder)
+        return {}
+    return {"encoder_checkpoint": encoder}
+
+
+def run_folder(args: Args, stage: str) -> Path:
+    """Folder of a stage of the experiment."""
+    return args.output_path / f"{args.exp_name}_{type(get_model_config(args.model)).__name__}" / stage.upper()
+
+
+def run_processes(count: int) -> int:
+    """Run this program so many times side by side; when one fails the others are ended."""
+    store, environments = serve_queue(count)
+    children = [
+        subprocess.Popen([sys.executable, __file__, *sys.argv[1:]], env={**os.environ, **e, CHILD: "1"})
+        for e in environments
+    ]
+    try:
+        codes = [child.wait() for child in children]
+    except BaseException:
+        for child in children:
+            child.terminate()
+        raise
+    del store
+    return max(abs(code) for code in codes)
+
+
+def run(args: Args) -> int:
+    """Train; the exit code says whether the stage was finished."""
+    if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
+        return run_processes(args.gpu_num)
+    stage = get_stage_config(args.stage).override_from_text(*args.set)
+    default = get_model_config(args.model)
+    config = default.override_from_text(*args.set_model)
+    changed = {k: v for k, v in config.to_dict().items() if v != getattr(default, k)}
+    device = args.device
+    if device in (None, "cuda") and torch.cuda.is_available():
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+        torch.cuda.set_device(device)
+    network = build_model(args.model, device=device, **start_weights(args, stage), **changed)  # type: ignore[arg-type]
+    place = next(network.parameters()).device
+    processes = join_processes(place)
+    fields = network.config.to_dict()  # type: ignore[union-attr,operator]
+    data = build_training_data(
+        stage,
+        args.data_path,
+        crop=stage.crop if fields["align_corners"] else stage.crop - 1,
+        max_objects=fields["max_objects"],
+        augmentation=fields["train_augmentation"],
+        seed=args.seed,
+    )
+    output = run_folder(args, args.stage)
+    if processes.is_first:
+        logger.info("%s on %s: %s", args.model, place, config)
+        logger.info("%s: %d clips, %s", output, len(data), stage)
+    options = TrainerOptions(
+        amp=("fp16" if place.type == "cuda" else "bf16") if args.amp else None,
+        accumulate=args.accumulate,
+        seed=args.seed,
+    )
+    Trainer(network, stage, data, output, processes=processes, options=options).train()
+    if processes.is_first:
+        print(f"results: {output / 'ema.safetensors'}")
+    return 0
+
+
+def main() -> int:
+    """Parse and run."""
+    args = tyro.cli(Args, description=__doc__)
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
+    return run_command(lambda: run(args), interrupted="interrupted; run it again to go on", level=level)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

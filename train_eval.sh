@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Trains both stages of a model, evaluates it, scores it and packs the submissions. Run again, it goes on where it stopped.
+#
+#   MODEL=r50_deaotl GPUS=4 ./train_eval.sh
+#
+# TRAIN, EVAL: further flags, such as TRAIN="--set batch_size=8". DATASETS: name:split:folder, separated by spaces.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+MODEL=${MODEL:-aott}
+EXP=${EXP:-default}
+GPUS=${GPUS:-1}
+DATA=${DATA:-datasets}
+OUT=${OUT:-results}
+STAGES=${STAGES:-"pre pre_ytb_dav"}
+DATASETS=${DATASETS:-"youtubevos2019:val:$DATA/YouTubeVOS davis2017:val:$DATA/DAVIS"}
+PYTHON=${PYTHON:-python}
+
+for stage in $STAGES; do
+    $PYTHON tools/train.py --model "$MODEL" --stage "$stage" --exp_name "$EXP" --gpu_num "$GPUS" \
+        --data_path "$DATA" --output_path "$OUT" ${TRAIN:-}
+    last=$stage
+done
+
+weights=$(ls "$OUT/${EXP}"_*/"${last^^}"/ema.safetensors | head -n 1)
+for entry in $DATASETS; do
+    IFS=: read -r dataset split folder <<<"$entry"
+    $PYTHON tools/eval.py --model "$MODEL" --ckpt_path "$weights" --exp_name "$EXP" --stage "${last^^}" \
+        --dataset "$dataset" --split "$split" --data_root "$folder" --gpu_num "$GPUS" \
+        --output_path "$(dirname "$weights")/eval_${dataset}_${split}" ${EVAL:-}
+done

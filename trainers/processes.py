@@ -1,0 +1,47 @@
+"""The processes that train together: one, or those that ``torchrun`` started on one or several machines."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that take part."""
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes files and talks."""
+        return self.rank == 0
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, in order of rank."""
+        if self.count == 1:
+            return [value]
+        out: list[Any] = [None] * self.count
+        dist.all_gather_object(out, value)
+        return out
+
+    def barrier(self) -> None:
+        """Wait for all."""
+        if self.count > 1:
+            dist.barrier()
+
+
+def join_processes(device: torch.device) -> Processes:
+    """Join the processes that the environment names (``RANK``, ``WORLD_SIZE``, ...): NCCL on CUDA, else gloo."""
+    count = int(os.environ.get("WORLD_SIZE", 1))
+    if count == 1:
+        return Processes()
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Processes(dist.get_rank(), count, int(os.environ.get("LOCAL_RANK", 0)))

@@ -1,0 +1,55 @@
+"""Checkpoints of training: everything that resuming needs, written complete or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+_NAME = re.compile(r"step_(\d+)\.pt")
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write ``step_<step>.pt`` under a temporary name, rename it, and remove all but the latest ``keep``.
+
+    Raises:
+        OSError: it can't be written; earlier checkpoints stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step_{step:08d}.pt"
+    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        torch.save(state, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as either
+        raise OSError(f"checkpoint {path} could not be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    for old in find_states(folder)[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def find_states(folder: Path) -> list[Path]:
+    """Checkpoints of a folder, the oldest first."""
+    found = [p for p in folder.glob("step_*.pt") if _NAME.fullmatch(p.name)]
+    return sorted(found, key=lambda p: int(_NAME.fullmatch(p.name)[1]))  # type: ignore[index]
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running code of the file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise ValueError(f"checkpoint {path} is damaged ({reason}): remove it to go on from the one before") from error

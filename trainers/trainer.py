@@ -1,0 +1,330 @@
+"""The trainer: one stage of one model, on one or many devices, resumable at every checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from configs.stages import StageConfig
+from dataloaders.training import collate
+from networks import save_weights
+from networks.engines.clips import propagate_clips
+from trainers.ema import AveragedWeights
+from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight
+from trainers.parameter_groups import parameter_groups, set_rates
+from trainers.processes import Processes
+from trainers.sampling import ByEpoch, StepBatches, identity_permutations
+from trainers.schedule import Schedule
+from trainers.state import find_states, load_state, save_state
+
+logger = logging.getLogger(__name__)
+
+AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainerOptions:
+    """How a stage is run; unlike the stage's fields none of these changes what is computed but for rounding."""
+
+    amp: str | None = None
+    """fp16 (with loss scaling) or bf16."""
+    accumulate: int = 1
+    """Parts in which a process works off its share of a batch."""
+    seed: int = 0
+    progress: bool = True
+
+
+class ClipLoss(nn.Module):
+    """Loss of a batch of clips, as a module so that gradients can be shared by processes."""
+
+    def __init__(self, network: Any, stage: StageConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.stage = stage
+
+    def forward(
+        self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], permutation_BO: Tensor, step: int
+    ) -> Tensor:
+        """Mean over the clips; see :mod:`trainers.losses`."""
+        stage, total = self.stage, self.stage.total_steps
+        logits = propagate_clips(
+            self.network,
+            frames_TB3HW,
+            labels_TBHW,
+            counts,
+            own_predictions=step >= stage.sequential_start * total,
+            permutation_BO=permutation_BO,
+        )
+        fraction = kept_fraction(step, stage.mining_ratio * total, stage.hardest_pixels)
+        losses = [
+            torch.stack([frame_loss(x[b, : n + 1], labels_TBHW[t, b], fraction) for b, n in enumerate(counts)])
+            for t, x in enumerate(logits)
+        ]
+        weight = stage.reference_weight * reference_weight(step, total, stage.reference_ratio)
+        return clip_loss(torch.stack(losses), weight)
+
+
+class Trainer:
+    """Trains a network through a stage.
+
+    ``<output>/checkpoints/step_*.pt`` hold everything to go on from, ``<output>/weights.safetensors`` and
+    ``ema.safetensors`` are the result, ``<output>/log`` is for TensorBoard. A run goes on from the last checkpoint in
+    its folder, and is then the same run: interrupted and resumed gives what an undisturbed one gives.
+
+    Args:
+        network: an AOT or DeAOT on its device.
+        stage: what is trained how.
+        dataset: gives :class:`~dataloaders.training.TrainClip`, has ``set_epoch``.
+        output: folder of the run.
+        processes: the processes that train together.
+        validate: gives a score of the averaged weights, at each checkpoint; the best are kept in ``best.safetensors``.
+
+    Raises:
+        ValueError: the batch can't be shared, or a checkpoint in the folder is of another stage or damaged.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        stage: StageConfig,
+        dataset: Any,
+        output: Path,
+        *,
+        processes: Processes | None = None,
+        options: TrainerOptions | None = None,
+        validate: Callable[[nn.Module], float] | None = None,
+    ) -> None:
+        self.network, self.stage, self.dataset, self.output = network, stage, dataset, output
+        self.processes = processes or Processes()
+        self.options = options or TrainerOptions()
+        self.validate = validate
+        self.device = next(network.parameters()).device
+        share = stage.batch_size // self.processes.count
+        if share % self.options.accumulate:
+            raise ValueError(f"{share} clips a process can't be worked off in {self.options.accumulate} equal parts")
+        torch.manual_seed(self.options.seed * 1000 + self.processes.rank)
+        network.train()
+        large = stage.least_rate_large is not None and not network.config.encoder.startswith("mobilenet")
+        self.schedule = Schedule(
+            base=stage.rate,
+            least=stage.least_rate_large if large and stage.least_rate_large is not None else stage.least_rate,
+            total_steps=stage.total_steps,
+            warm_up_ratio=stage.warm_up_ratio,
+            power=stage.power,
+            cosine=stage.cosine,
+            cycles=stage.cycles,
+        )
+        self.loss: nn.Module = ClipLoss(network, stage)
+        if self.processes.count > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            # once predicted masks feed the memory, the identity bank has no gradient
+            self.loss = DistributedDataParallel(
+                self.loss, devices, broadcast_buffers=False, find_unused_parameters=stage.sequential_start < 1
+            )
+        groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio)
+        fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" else {}
+        self.optimiser: torch.optim.Optimizer
+        if stage.optimiser == "adamw":
+            self.optimiser = torch.optim.AdamW(groups, lr=stage.rate, **fused)
+        else:
+            self.optimiser = torch.optim.SGD(groups, lr=stage.rate, momentum=stage.momentum)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.options.amp == "fp16")
+        self.average = AveragedWeights(network, stage.total_steps, stage.ema_ratio)
+        self.step = 0
+        self.best = -math.inf
+        self._resume()
+
+    def train(self, until: int | None = None) -> None:
+        """Train to the end of the stage, or to a step.
+
+        Raises:
+            FloatingPointError: the loss is not finite, on whichever process; nothing was changed by that step.
+        """
+        stop = self.stage.total_steps if until is None else min(until, self.stage.total_steps)
+        first = self.processes.is_first
+        log = SummaryWriter(str(self.output / "log")) if first else None
+        bar = tqdm(
+            total=self.stage.total_steps, initial=self.step, disable=not (first and self.options.progress), unit="step"
+        )
+        waited, begin = 0.0, time.perf_counter()
+        batches = self._batches(stop)
+        while self.step < stop:
+            start = time.perf_counter()
+            batch = next(batches)
+            waited += time.perf_counter() - start
+            loss, norm = self._train_step(*batch)
+            self.step += 1
+            bar.update()
+            if self.step % self.stage.log_every == 0 and log is not None:
+                passed = time.perf_counter() - begin
+                rate = self.schedule.rate(self.step - 1)
+                bar.set_postfix_str(f"loss {loss:.3f}, waiting {waited / passed:.0%}", refresh=False)
+                memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else 0.0
+                for name, value in (
+                    ("loss", loss),
+                    ("gradient_norm", norm),
+                    ("rate", rate),
+                    ("waiting", waited / passed),
+                    ("memory_GiB", memory),
+                ):
+                    log.add_scalar(name, value, self.step)
+                waited, begin = 0.0, time.perf_counter()
+            if self.step % self.stage.save_every == 0 or self.step == stop:
+                self._save()
+        bar.close()
+        if log is not None:
+            log.close()
+        if self.step == self.stage.total_steps and first:
+            self._save_weights()
+        self.processes.barrier()
+
+    def _batches(self, stop: int) -> Iterator[tuple[Tensor, Tensor, list[int], list[str]]]:
+        workers = self.stage.workers
+        sampler = StepBatches(
+            len(self.dataset),
+            self.stage.batch_size,
+            self.processes.rank,
+            self.processes.count,
+            self.step,
+            stop,
+            self.options.seed,
+        )
+        self._sampler = sampler
+        return iter(
+            DataLoader(
+                ByEpoch(self.dataset),
+                batch_sampler=sampler,
+                num_workers=workers,
+                collate_fn=collate,
+                pin_memory=self.device.type == "cuda",
+                generator=torch.Generator(),  # else it would draw from the generator whose state is resumed
+            )
+        )
+
+    def _train_step(
+        self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], names: list[str]
+    ) -> tuple[float, float]:
+        """One optimiser step -> loss of this process and norm of the gradient before clipping."""
+        stage, parts = self.stage, self.options.accumulate
+        frozen = stage.frozen_in_sequential if self.step >= stage.sequential_start * stage.total_steps else ()
+        set_rates(self.optimiser.param_groups, self.schedule, self.step, frozen)
+        identities = self.network.config.max_objects
+        order = torch.from_numpy(
+            identity_permutations(self.options.seed, self._sampler.places(self.step), identities)
+        ).to(self.device)
+        frames = frames_TB3HW.to(self.device, non_blocking=True)
+        labels = labels_TBHW.to(self.device, non_blocking=True)
+        size = frames.shape[1] // parts
+        total = 0.0
+        self.optimiser.zero_grad(set_to_none=True)
+        for part in range(parts):
+            own = slice(part * size, (part + 1) * size)
+            shared = self.processes.count > 1 and part < parts - 1
+            assert not shared or isinstance(self.loss, DistributedDataParallel)
+            with self.loss.no_sync() if shared else contextlib.nullcontext():  # type: ignore[operator]
+                with self._precision():
+                    loss = self.loss(frames[:, own], labels[:, own], counts[own], order[own], self.step) / parts
+                self.scaler.scale(loss).backward()
+            total += loss.item()
+        if not all(math.isfinite(x) for x in self.processes.gather(total)):
+            raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(names)}")
+        self.scaler.unscale_(self.optimiser)
+        trained = itertools.chain.from_iterable(g["params"] for g in self.optimiser.param_groups)
+        norm = nn.utils.clip_grad_norm_(list(trained), stage.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.average.update(self.network)
+        return total, float(norm)
+
+    def _precision(self) -> contextlib.AbstractContextManager:
+        if self.options.amp is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, AMP_TYPES[self.options.amp])
+
+    def _save(self) -> None:
+        """Write a checkpoint, and the best weights where they are the best so far."""
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        randoms = self.processes.gather(random)
+        if not self.processes.is_first:
+            return
+        if self.validate is not None:
+            score = self._score()
+            logger.info("step %d: validation %.4f (best %.4f)", self.step, score, max(self.best, score))
+            if score > self.best:
+                self.best = score
+                self._save_average(self.output / "best.safetensors")
+        state = {
+            "step": self.step,
+            "stage": self.stage.to_dict(),
+            "model": self.network.config.to_dict(),
+            "weights": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": randoms,
+            "best": self.best,
+        }
+        save_state(self.output / "checkpoints", self.step, state, self.stage.keep)
+
+    def _resume(self) -> None:
+        found = find_states(self.output / "checkpoints")
+        if not found:
+            return
+        state = load_state(found[-1])
+        before, now = ({k: v for k, v in x.items() if k != "workers"} for x in (state["stage"], self.stage.to_dict()))
+        if before != now or state["model"] != self.network.config.to_dict():
+            raise ValueError(f"{found[-1]} is from a run of other settings: give another folder")
+        self.step, self.best = state["step"], state["best"]
+        self.network.load_state_dict(state["weights"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        if len(state["random"]) == self.processes.count:
+            random = state["random"][self.processes.rank]
+            torch.set_rng_state(random["cpu"])
+            if "cuda" in random and self.device.type == "cuda":
+                torch.cuda.set_rng_state(random["cuda"], self.device)
+        else:
+            logger.warning("%s: another number of processes than before, random states begin anew", found[-1])
+        logger.info("going on from %s", found[-1])
+
+    def _score(self) -> float:
+        """Score the averaged weights, and leave the network as it was."""
+        assert self.validate is not None
+        own = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average.weights)
+        self.network.eval()
+        try:
+            return self.validate(self.network)
+        finally:
+            self.network.load_state_dict(own)
+            self.network.train()
+
+    def _save_average(self, path: Path) -> None:
+        own = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average.weights)
+        try:
+            save_weights(self.network, path)
+        finally:
+            self.network.load_state_dict(own)
+
+    def _save_weights(self) -> None:
+        """The stage's results: the last and the averaged weights."""
+        save_weights(self.network, self.output / "weights.safetensors")
+        self._save_average(self.output / "ema.safetensors")
