@@ -1,0 +1,103 @@
+"""tools/train.py and train_eval.sh on a few small images."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataloaders.masks import write_mask
+from networks import build_model
+from tools import train
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    "--set",
+    "total_steps=2",
+    "batch_size=2",
+    "crop=49",
+    "clip_length=3",
+    "workers=0",
+    "save_every=1",
+    "log_every=1",
+)
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """Static images and a DAVIS train list of two videos."""
+    rng = np.random.default_rng(0)
+    static, davis = tmp_path / "data" / "Static", tmp_path / "data" / "DAVIS"
+    folders = [(static / "JPEGImages" / "set", static / "Annotations" / "set", 4)]
+    for video in ("a", "b"):
+        folders.append((davis / "JPEGImages" / "480p" / video, davis / "Annotations" / "480p" / video, 5))
+    for images, masks, count in folders:
+        images.mkdir(parents=True)
+        masks.mkdir(parents=True)
+        for t in range(count):
+            mask = np.zeros((80, 100), np.uint8)
+            mask[20:60, 20 + t : 70 + t] = 1
+            Image.fromarray(rng.integers(0, 255, (80, 100, 3), dtype=np.uint8)).save(images / f"{t:05d}.jpg")
+            write_mask(masks / f"{t:05d}.png", mask)
+    (davis / "ImageSets" / "2017").mkdir(parents=True)
+    for split in ("train", "val"):
+        (davis / "ImageSets" / "2017" / f"{split}.txt").write_text("a\nb\n")
+    return tmp_path / "data"
+
+
+def call(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["train.py", "--device", "cpu", *map(str, arguments)])
+    return train.main()
+
+
+def test_a_stage_and_the_next_one(data, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "out"
+    common = ("--data_path", data, "--output_path", out, *SMALL)
+    assert call(monkeypatch, "--stage", "pre", *common) == 0
+    assert call(monkeypatch, "--stage", "pre_dav", *common) == 0
+    weights = out / "default_AOTT" / "PRE_DAV" / "ema.safetensors"
+    build_model("aott", checkpoint=weights, device="cpu")
+    before = weights.stat().st_mtime_ns
+    assert call(monkeypatch, "--stage", "pre_dav", *common) == 0  # there is nothing left to do
+    assert weights.stat().st_mtime_ns >= before
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (("--stage", "pre_dav"), "starts from stage pre, whose"),
+        (("--stage", "prey"), "unknown stage 'prey'"),
+        (("--set", "total_step=3"), "no field 'total_step'"),
+        (("--data_path", "nowhere"), "nowhere"),
+        (("--ckpt_path", "none.pth"), "none.pth does not exist"),
+        (("--accumulate", "2", "--set", "batch_size=3"), "can't be worked off in 2 equal parts"),
+    ],
+)
+def test_bad_arguments_are_one_line(data, tmp_path, monkeypatch, capsys, more, what) -> None:
+    assert call(monkeypatch, "--data_path", data, "--output_path", tmp_path / "out", *more) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert what in errors[0]
+
+
+def test_train_eval_sh_trains_evaluates_scores_and_packs(data, tmp_path) -> None:
+    environment = {
+        **os.environ,
+        "PYTHON": sys.executable,
+        "DATA": str(data),
+        "OUT": str(tmp_path / "out"),
+        "STAGES": "pre pre_dav",
+        "DATASETS": f"davis2017:val:{data}/DAVIS",
+        "TRAIN": " ".join(["--device", "cpu", *SMALL]),
+        "EVAL": "--device cpu",
+    }
+    done = subprocess.run(["bash", str(ROOT / "train_eval.sh")], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out" / "default_AOTT" / "PRE_DAV" / "eval_davis2017_val"
+    assert (folder / "scores.json").exists()
+    assert len(list(folder.glob("*.zip"))) == 1
