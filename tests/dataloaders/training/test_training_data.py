@@ -1,0 +1,296 @@
+"""Training clips: what items are, that they are reproducible, and that labels stay on their pixels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from configs.stages import StageConfig, get_stage_config
+from dataloaders.masks import write_mask
+from dataloaders.training import (
+    StaticClips,
+    TrainClip,
+    VideoClips,
+    VideoRecord,
+    augment,
+    build_training_data,
+    collate,
+    draw_frame_numbers,
+    folder_records,
+)
+from dataloaders.training.clip import VOID, RawClip
+from dataloaders.training.merge import merge
+from dataloaders.training.records import read_labels
+from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
+
+CROP = 65
+COLOURS = ((40, 40, 40), (250, 10, 10), (10, 10, 250), (10, 250, 10))
+
+
+def scene(ids: tuple[int, ...], shift: int = 0, size: tuple[int, int] = (80, 100)) -> tuple[np.ndarray, np.ndarray]:
+    """An image and a mask with a block for each id, of a colour that nothing else has."""
+    mask = np.zeros(size, np.uint8)
+    image = np.full((*size, 3), COLOURS[0], np.uint8)
+    for place, object_id in enumerate(ids):
+        block = np.s_[15:65, 8 + 30 * place + shift : 32 + 30 * place + shift]
+        mask[block], image[block] = object_id, COLOURS[1 + place]
+    return image, mask
+
+
+def save(image: np.ndarray, mask: np.ndarray, image_path: Path, mask_path: Path) -> None:
+    for path in (image_path, mask_path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(image_path)
+    write_mask(mask_path, mask)
+
+
+def static_tree(root: Path, ids: tuple[int, ...] = (3, 7)) -> Path:
+    for folder in ("A", "B"):
+        for name in ("one", "two"):
+            save(*scene(ids), root / f"JPEGImages/{folder}/{name}.png", root / f"Annotations/{folder}/{name}.png")
+    return root
+
+
+def video_tree(root: Path, count: int = 8, empty: tuple[int, ...] = ()) -> Path:
+    for name in ("bear", "dog"):
+        for frame in range(count):
+            image, mask = scene(() if frame in empty else (2, 5), shift=frame)
+            frame_path = root / f"JPEGImages/480p/{name}/{frame:05d}.png"
+            save(image, mask, frame_path, root / f"Annotations/480p/{name}/{frame:05d}.png")
+    (root / "ImageSets/2017").mkdir(parents=True)
+    (root / "ImageSets/2017/train.txt").write_text("bear\ndog\n")
+    return root
+
+
+def stage(**changes: Any) -> StageConfig:
+    return get_stage_config("pre", **{"short_edge": 70, "merge": 0.0, **changes})
+
+
+def videos(root: Path, **changes: Any) -> VideoClips:
+    records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
+    return VideoClips(records, stage(**changes), gap=2, crop=CROP)
+
+
+def pixels(clip: TrainClip) -> np.ndarray:
+    """[T, S, S, 3] RGB from 0 to 255."""
+    return (clip.frames.permute(0, 2, 3, 1).numpy() * IMAGENET_STD + IMAGENET_MEAN) * 255
+
+
+def check(clip: TrainClip, crop: int = CROP, max_objects: int = 10) -> None:
+    length = len(clip.frames)
+    assert clip.frames.shape == (length, 3, crop, crop)
+    assert clip.frames.dtype == torch.float32
+    assert clip.labels.shape == (length, crop, crop)
+    assert clip.labels.dtype == torch.uint8
+    assert -0.5 <= pixels(clip).min() <= pixels(clip).max() <= 255.5
+    ids = [i for i in clip.labels[0].unique().tolist() if i not in (0, 255)]
+    assert ids == list(range(1, clip.num_objects + 1))
+    assert 1 <= clip.num_objects <= max_objects
+    assert set(clip.labels.unique().tolist()) <= {0, 255, *ids}
+    assert clip.name
+
+
+def same(one: TrainClip, other: TrainClip) -> bool:
+    return torch.equal(one.frames, other.frames) and torch.equal(one.labels, other.labels)
+
+
+@pytest.fixture(params=["static", "video"])
+def clips(request: pytest.FixtureRequest, tmp_path: Path) -> StaticClips | VideoClips:
+    if request.param == "static":
+        return StaticClips(static_tree(tmp_path), stage(merge=0.5), crop=CROP)
+    return videos(video_tree(tmp_path), merge=0.5)
+
+
+def test_items_are_as_documented(clips: StaticClips | VideoClips) -> None:
+    for epoch in range(10):
+        clips.set_epoch(epoch)
+        for clip in [clips[index] for index in range(len(clips))]:
+            check(clip)
+            assert not torch.equal(clip.frames[0], clip.frames[1])
+
+
+def test_items_depend_on_seed_epoch_and_index_only(clips: StaticClips | VideoClips) -> None:
+    first = [clips[index] for index in range(len(clips))]
+    assert all(same(first[index], clips[index]) for index in reversed(range(len(clips))))
+    clips.set_epoch(1)
+    assert not any(same(first[index], clips[index]) for index in range(len(clips)))
+    clips.set_epoch(0)
+    clips.seed = (1,)
+    assert not same(first[0], clips[0])
+    with pytest.raises(IndexError):
+        clips[len(clips)]
+
+
+def test_workers_give_the_same_items_and_see_the_epoch(clips: StaticClips | VideoClips) -> None:
+    loader = DataLoader(clips, batch_size=2, num_workers=2, collate_fn=collate, persistent_workers=True)
+    for epoch in range(2):
+        clips.set_epoch(epoch)
+        frames, labels, counts, names = next(iter(loader))
+        assert frames.shape == (5, 2, 3, CROP, CROP)
+        assert labels.shape == (5, 2, CROP, CROP)
+        for place in range(2):
+            assert same(TrainClip(frames[:, place], labels[:, place], counts[place], names[place]), clips[place])
+
+
+@pytest.mark.parametrize("kind", ["static", "video"])
+def test_labels_stay_on_their_pixels(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augment, "recolour", lambda image, **_: image)
+    monkeypatch.setattr(augment, "blur", lambda image, _: image)
+    if kind == "static":
+        data: StaticClips | VideoClips = StaticClips(static_tree(tmp_path), stage(merge=1.0), crop=CROP)
+    else:
+        data = videos(video_tree(tmp_path), merge=1.0)
+    for epoch in range(5):
+        data.set_epoch(epoch)
+        clip = data[epoch % len(data)]
+        for frame, labels in zip(pixels(clip), clip.labels.numpy(), strict=True):
+            objects = np.stack([np.abs(frame - colour).max(2) < 30 for colour in COLOURS[1:3]])
+            outside = cv2.dilate((labels > 0).astype(np.uint8), np.ones((3, 3))) == 0
+            assert not objects.any(0)[outside].any()
+            for label in range(1, clip.num_objects + 1):
+                core = cv2.erode((labels == label).astype(np.uint8), np.ones((5, 5)), borderValue=1) > 0
+                assert not core.any() or max(one[core].mean() for one in objects) > 0.95
+
+
+def test_merging_adds_objects_that_hide_others() -> None:
+    def raw(mask: np.ndarray, value: int) -> RawClip:
+        return RawClip([np.full((4, 4, 3), value, np.uint8)] * 2, [mask.astype(np.uint16), np.full((4, 4), 1)], "n")
+
+    below, above = np.zeros((4, 4)), np.zeros((4, 4))
+    below[:, :3], above[:2], above[2, 0] = 1, 1, VOID
+    merged = merge(raw(below, 10), raw(above, 20), 10, np.random.default_rng(0))
+    assert merged.masks[0].tolist() == [[2, 2, 2, 2], [2, 2, 2, 2], [1, 1, 1, 0], [1, 1, 1, 0]]
+    assert merged.frames[0][..., 0].tolist() == [[20] * 4, [20] * 4, [10] * 4, [10] * 4]
+    hidden = merge(raw(below, 10), raw(np.ones((4, 4)), 20), 10, np.random.default_rng(0))
+    assert hidden.masks[0].tolist() == below.tolist()
+
+
+def test_merged_items_have_more_objects(tmp_path: Path) -> None:
+    static_tree(tmp_path, ids=(4,))
+    alone = [StaticClips(tmp_path, stage(), crop=CROP)[i].num_objects for i in range(4)]
+    merged = [StaticClips(tmp_path, stage(merge=1.0), crop=CROP)[i].num_objects for i in range(4)]
+    assert alone == [1] * 4
+    assert max(merged) == 2
+
+
+def test_no_more_objects_than_asked_for(tmp_path: Path) -> None:
+    data = StaticClips(static_tree(tmp_path, ids=(1, 2, 9)), stage(merge=1.0), crop=CROP, max_objects=2)
+    for index in range(len(data)):
+        check(data[index], max_objects=2)
+
+
+def test_gaps_and_order() -> None:
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(200):
+        numbers = draw_frame_numbers(30, 5, 3, False, rng)
+        steps = np.diff(numbers)
+        seen |= set(steps.tolist())
+        assert steps.min() >= 1
+        assert steps.max() <= 3
+        assert 0 <= numbers[0] <= numbers[-1] < 30
+        backwards = np.diff(draw_frame_numbers(30, 5, 3, True, rng))
+        assert -3 <= backwards.min() <= backwards.max() <= -1
+    assert seen == {1, 2, 3}
+    assert draw_frame_numbers(5, 5, 12, False, rng) == [0, 1, 2, 3, 4]
+    assert draw_frame_numbers(2, 4, 12, False, rng) == [0, 1, 1, 1]
+
+
+def test_clips_are_reversed_only_if_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def spy(count: int, length: int, gap: int, backwards: bool, rng: np.random.Generator) -> list[int]:
+        seen.append(backwards)
+        return draw_frame_numbers(count, length, gap, backwards, rng)
+
+    monkeypatch.setattr("dataloaders.training.video.draw_frame_numbers", spy)
+    for reverse, expected in ((True, {True, False}), (False, {False})):
+        data = videos(video_tree(tmp_path / str(reverse)), reverse=reverse)
+        seen.clear()
+        for epoch in range(10):
+            data.set_epoch(epoch)
+            _ = data[0]
+        assert set(seen) == expected
+
+
+def test_clips_begin_with_an_object(tmp_path: Path) -> None:
+    data = videos(video_tree(tmp_path, empty=(0, 1, 2, 3)))
+    for epoch in range(10):
+        data.set_epoch(epoch)
+        check(data[0])
+
+
+def test_v2_changes_all_frames_of_a_clip_alike(tmp_path: Path) -> None:
+    root = video_tree(tmp_path, count=1)
+    records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
+    plain, strong = (
+        VideoClips(records, stage(), gap=1, crop=CROP, augmentation=augmentation)[0] for augmentation in ("v1", "v2")
+    )
+    assert not torch.equal(plain.frames, strong.frames)
+    assert torch.equal(plain.labels, strong.labels)
+    assert all(torch.equal(frame, strong.frames[0]) for frame in strong.frames)  # a video of one frame
+
+
+def test_void_is_ignored_and_a_lone_255_is_an_object(tmp_path: Path) -> None:
+    write_mask(tmp_path / "void.png", np.array([[0, 1, 255]]))
+    write_mask(tmp_path / "object.png", np.array([[0, 0, 255]]))
+    assert read_labels(tmp_path / "void.png").tolist() == [[0, 1, VOID]]
+    assert read_labels(tmp_path / "object.png").tolist() == [[0, 0, 1]]
+
+
+def test_damaged_and_useless_files_are_named(tmp_path: Path) -> None:
+    data = StaticClips(static_tree(tmp_path), stage(), crop=CROP)
+    path = data.pairs[0][0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=f"{path}.*damaged"):
+        _ = data[0]
+    Image.new("RGB", (5, 6)).save(path)
+    with pytest.raises(ValueError, match=f"{path}: the image is 6x5"):
+        _ = data[0]
+    empty = StaticClips(static_tree(tmp_path / "empty", ids=()), stage(), crop=CROP)
+    with pytest.raises(ValueError, match=r"no clip with an object .*one\.png"):
+        _ = empty[0]
+    with pytest.raises(ValueError, match="give as many"):
+        VideoRecord("bear", (path,), ())
+
+
+def test_a_stage_has_all_its_datasets(tmp_path: Path) -> None:
+    static_tree(tmp_path / "Static")
+    davis = video_tree(tmp_path / "DAVIS")
+    (tmp_path / "YouTubeVOS/train").mkdir(parents=True)
+    for folder in ("JPEGImages", "Annotations"):
+        (tmp_path / "YouTubeVOS/train" / folder).symlink_to(davis / folder / "480p")
+    own = {"frames": "DAVIS/JPEGImages/480p/{video}", "masks": "DAVIS/Annotations/480p/{video}"}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    names = ("static", "youtubevos", "davis2017", "own.json")
+    data = build_training_data(stage(datasets=names, davis_repeat=3), tmp_path, crop=CROP)
+    assert [len(part) for part in data.parts] == [4, 2, 6, 2]
+    data.set_epoch(4)
+    for clip in [data[index] for index in range(len(data))]:
+        check(clip)
+    assert not same(data[6], data[8])  # repeats differ
+    only = build_training_data(stage(datasets=("davis2017",)), {"davis2017": davis}, crop=CROP)
+    assert len(only) == 10
+    with pytest.raises(ValueError, match=r"no training dataset 'davis17'.*davis2017"):
+        build_training_data(stage(datasets=("davis17",)), tmp_path)
+    with pytest.raises(ValueError, match="no folder for the dataset 'static'"):
+        build_training_data(stage(), {"davis2017": davis})
+    with pytest.raises(FileNotFoundError, match="no JPEGImages and Annotations of youtubevos"):
+        build_training_data(stage(datasets=("youtubevos",)), tmp_path / "Static" / "JPEGImages")
+
+
+@pytest.mark.parametrize("augmentation", ["v1", "v2"])
+def test_real_data(real_data: Path, augmentation: Any) -> None:
+    roots = {"static": real_data / "static_open", "davis2017": real_data / "vos_train_open"}
+    both = get_stage_config("pre", datasets=("static", "davis2017"), short_edge=200)
+    data = build_training_data(both, roots, crop=193, augmentation=augmentation)
+    for index in range(0, len(data), len(data) // 20):
+        check(data[index], crop=193)
