@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,10 @@ from dataloaders.datasets import Dataset, open_dataset
 from evaluators.benchmark import Evaluation, settings_of
 from evaluators.metrics.report import summary_text
 from evaluators.submission import result_name
-from evaluators.work_queue import WorkQueue, serve_queue
+from evaluators.work_queue import WorkQueue
 from tools.command import run_command
 from tools.model_args import ModelArgs
+from tools.processes import run_side_by_side
 
 logger = logging.getLogger("eval")
 CHILD = "VOS_EVAL_CHILD"
@@ -70,25 +70,6 @@ def device_of(args: Args, local_rank: int) -> str | None:
     return args.device
 
 
-def run_processes(count: int) -> None:
-    """Run this program so many times side by side; failures of single processes show in the results."""
-    store, environments = serve_queue(count)
-    children = [
-        subprocess.Popen([sys.executable, __file__, *sys.argv[1:]], env={**os.environ, **e, CHILD: "1"})
-        for e in environments
-    ]
-    try:
-        codes = [child.wait() for child in children]
-    except BaseException:
-        for child in children:
-            child.terminate()
-        raise
-    del store
-    for rank, code in enumerate(codes):
-        if code:
-            logger.error("process %d ended with code %d", rank, code)
-
-
 def run(args: Args) -> int:
     """Evaluate; the exit code says whether everything was done."""
     dataset = open_it(args)
@@ -101,7 +82,9 @@ def run(args: Args) -> int:
     if queue is None:
         logger.info("%s on %s: %s", args.model, device, segmenter.config)
         del segmenter
-        run_processes(args.gpu_num)
+        for rank, code in enumerate(run_side_by_side(__file__, args.gpu_num, CHILD, together=False)):
+            if code:
+                logger.error("process %d ended with code %d", rank, code)
     else:
         if queue.rank == 0 and not child:
             logger.info("%s on %s: %s", args.model, device, segmenter.config)

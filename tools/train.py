@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,9 @@ import tyro
 from configs import get_model_config
 from configs.stages import StageConfig, get_stage_config
 from dataloaders.training import build_training_data
-from evaluators.work_queue import serve_queue
 from networks import build_model
 from tools.command import run_command
+from tools.processes import run_side_by_side
 from trainers.processes import join_processes
 from trainers.trainer import Trainer, TrainerOptions
 
@@ -93,27 +92,10 @@ def run_folder(args: Args, stage: str) -> Path:
     return args.output_path / f"{args.exp_name}_{type(get_model_config(args.model)).__name__}" / stage.upper()
 
 
-def run_processes(count: int) -> int:
-    """Run this program so many times side by side; when one fails the others are ended."""
-    store, environments = serve_queue(count)
-    children = [
-        subprocess.Popen([sys.executable, __file__, *sys.argv[1:]], env={**os.environ, **e, CHILD: "1"})
-        for e in environments
-    ]
-    try:
-        codes = [child.wait() for child in children]
-    except BaseException:
-        for child in children:
-            child.terminate()
-        raise
-    del store
-    return max(abs(code) for code in codes)
-
-
 def run(args: Args) -> int:
     """Train; the exit code says whether the stage was finished."""
     if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
-        return run_processes(args.gpu_num)
+        return int(any(run_side_by_side(__file__, args.gpu_num, CHILD, together=True)))
     stage = get_stage_config(args.stage).override_from_text(*args.set)
     default = get_model_config(args.model)
     config = default.override_from_text(*args.set_model)
