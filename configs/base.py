@@ -67,19 +67,21 @@ class Config:
     def override_from_text(self, *assignments: str) -> Self:
         """Apply ``name=value`` texts as a command line gives them; values are JSON, or plain text where that fails.
 
+        A tuple's values may also stand side by side with commas: ``datasets=static,davis2017``.
+
         Raises:
             ValueError: no ``=``, an unknown field, or a value of the wrong type.
         """
-        changes = {}
+        changes, types_ = {}, self.field_types()
         for text in assignments:
             name, sign, value = text.partition("=")
             if not sign:
                 raise ValueError(f"{text!r} is not of the form name=value")
-            try:
-                parsed = _PYTHON[value] if value in _PYTHON else json.loads(value)
-            except json.JSONDecodeError:
-                parsed = value
-            changes[name.strip().replace("-", "_")] = parsed
+            name = name.strip().replace("-", "_")
+            parsed = _parsed(value)
+            if typing.get_origin(types_.get(name)) is tuple and not isinstance(parsed, list):
+                parsed = [_parsed(each) for each in value.split(",")]
+            changes[name] = parsed
         return self.override(**changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +104,13 @@ class Config:
 
 
 _PYTHON = {"None": None, "True": True, "False": False}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return _PYTHON[text] if text in _PYTHON else json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def _own_fields(cls: type) -> tuple[dataclasses.Field, ...]:

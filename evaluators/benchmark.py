@@ -29,7 +29,7 @@ from evaluators.metrics.report import write_scores
 from evaluators.segmenter import VideoSegmenter
 from evaluators.submission import pack
 from evaluators.timing import Stopwatch, VideoTiming, summarise
-from evaluators.work_queue import WorkQueue
+from evaluators.work_queue import Items
 from evaluators.writers import MaskWriter, replace_text
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Evaluation:
         """Whether all results of a video are there."""
         return (self.results / video.name).is_dir()
 
-    def run(self, segmenter: VideoSegmenter, queue: WorkQueue, progress: bool = True) -> None:
+    def run(self, segmenter: VideoSegmenter, queue: Items, progress: bool = True) -> None:
         """Segment the videos that this process gets, longest first; a bad one is logged and the others go on.
 
         Raises:

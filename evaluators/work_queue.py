@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Protocol
 
 from torch.distributed import TCPStore
 from torch.distributed.rendezvous import rendezvous
+
+
+class Items(Protocol):
+    """Says which items this process works off."""
+
+    def items(self, count: int) -> Iterator[int]:
+        """Numbers from 0 to ``count - 1``."""
 
 
 class WorkQueue:

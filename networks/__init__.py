@@ -62,6 +62,15 @@ def build_model(
     return network.to(place).eval()
 
 
+def compile_network(network: nn.Module, backend: str = "inductor") -> None:
+    """Let ``torch.compile`` fuse the parts of a network, in place; names of tensors stay.
+
+    The parts are compiled when they are first called, and again when the memory's size first changes.
+    """
+    for part in network.children():
+        part.compile(backend=backend)
+
+
 def _usable_device(device: str | torch.device | None) -> torch.device:
     """The device that is meant, after trying that it is there."""
     try:
@@ -72,4 +81,12 @@ def _usable_device(device: str | torch.device | None) -> torch.device:
     return place
 
 
-__all__ = ["build_model", "build_network", "default_device", "load_encoder", "load_weights", "save_weights"]
+__all__ = [
+    "build_model",
+    "build_network",
+    "compile_network",
+    "default_device",
+    "load_encoder",
+    "load_weights",
+    "save_weights",
+]

@@ -23,8 +23,10 @@ import tyro
 
 from configs import get_model_config
 from configs.stages import StageConfig, get_stage_config
+from dataloaders.datasets import open_dataset
 from dataloaders.training import build_training_data
-from networks import build_model
+from evaluators.validation import Share, Validation
+from networks import build_model, compile_network
 from tools.command import run_command
 from tools.processes import run_side_by_side
 from trainers.processes import join_processes
@@ -61,7 +63,15 @@ class Args:
     """Half precision: fp16 with loss scaling on CUDA, bf16 elsewhere."""
     accumulate: int = 1
     """Parts in which each process works off its share of a batch."""
+    compile: bool = False
+    """Fuse operations with torch.compile; the first steps take minutes."""
     seed: int = 0
+    val_dataset: str | None = None
+    """Score the averaged weights on this dataset at each checkpoint and keep the best: a name, or a JSON file."""
+    val_split: str | None = None
+    """Its split. Default: the dataset's first."""
+    val_root: Path | None = None
+    """The folder that holds it."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the stage's config to change, such as batch_size=4."""
     set_model: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
@@ -120,12 +130,19 @@ def run(args: Args) -> int:
     if processes.is_first:
         logger.info("%s on %s: %s", args.model, place, config)
         logger.info("%s: %d clips, %s", output, len(data), stage)
+    validate = None
+    if args.val_dataset is not None:
+        dataset = open_dataset(args.val_dataset, args.val_root, split=args.val_split)
+        share = Share(processes.rank, processes.count)
+        validate = Validation(dataset, output / "validation", share, processes.barrier)
+    if args.compile:
+        compile_network(network)
     options = TrainerOptions(
         amp=("fp16" if place.type == "cuda" else "bf16") if args.amp else None,
         accumulate=args.accumulate,
         seed=args.seed,
     )
-    Trainer(network, stage, data, output, processes=processes, options=options).train()
+    Trainer(network, stage, data, output, processes=processes, options=options, validate=validate).train()
     if processes.is_first:
         print(f"results: {output / 'ema.safetensors'}")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -43,5 +44,6 @@ def join_processes(device: torch.device) -> Processes:
     if count == 1:
         return Processes()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # validation takes long, and not on all processes equally
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=4))
     return Processes(dist.get_rank(), count, int(os.environ.get("LOCAL_RANK", 0)))

@@ -7,8 +7,10 @@ import dataclasses
 import itertools
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,9 @@ from networks import save_weights
 from networks.engines.clips import propagate_clips
 from trainers.ema import AveragedWeights
 from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight
+from trainers.memory import peak_memory
 from trainers.parameter_groups import parameter_groups, set_rates
+from trainers.pictures import clip_picture
 from trainers.processes import Processes
 from trainers.sampling import ByEpoch, StepBatches, identity_permutations
 from trainers.schedule import Schedule
@@ -33,6 +37,7 @@ from trainers.state import find_states, load_state, save_state
 
 logger = logging.getLogger(__name__)
 
+_FREE = ("workers", "save_every", "keep", "log_every")  # fields that may change when a run goes on
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -55,6 +60,8 @@ class ClipLoss(nn.Module):
         super().__init__()
         self.network = network
         self.stage = stage
+        self.shown_THW: Tensor | None = None
+        """The labels that were last predicted for the first clip of a batch."""
 
     def forward(
         self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], permutation_BO: Tensor, step: int
@@ -69,6 +76,7 @@ class ClipLoss(nn.Module):
             own_predictions=step >= stage.sequential_start * total,
             permutation_BO=permutation_BO,
         )
+        self.shown_THW = torch.stack([x[0].detach().argmax(0) for x in logits])
         fraction = kept_fraction(step, stage.mining_ratio * total, stage.hardest_pixels)
         losses = [
             torch.stack([frame_loss(x[b, : n + 1], labels_TBHW[t, b], fraction) for b, n in enumerate(counts)])
@@ -82,8 +90,10 @@ class Trainer:
     """Trains a network through a stage.
 
     ``<output>/checkpoints/step_*.pt`` hold everything to go on from, ``<output>/weights.safetensors`` and
-    ``ema.safetensors`` are the result, ``<output>/log`` is for TensorBoard. A run goes on from the last checkpoint in
-    its folder, and is then the same run: interrupted and resumed gives what an undisturbed one gives.
+    ``ema.safetensors`` are the result, ``<output>/log`` is for TensorBoard: figures, and at each checkpoint a clip with
+    true and predicted masks. Where there is no terminal for a progress bar, its line goes to the log. A run goes on
+    from the last checkpoint in its folder, and is then the same run: interrupted and resumed gives what an undisturbed
+    one gives.
 
     Args:
         network: an AOT or DeAOT on its device.
@@ -91,7 +101,8 @@ class Trainer:
         dataset: gives :class:`~dataloaders.training.TrainClip`, has ``set_epoch``.
         output: folder of the run.
         processes: the processes that train together.
-        validate: gives a score of the averaged weights, at each checkpoint; the best are kept in ``best.safetensors``.
+        validate: gives a score of the averaged weights at each checkpoint; the best are kept in ``best.safetensors``.
+            It is called on all processes, and the first one's score counts.
 
     Raises:
         ValueError: the batch can't be shared, or a checkpoint in the folder is of another stage or damaged.
@@ -128,7 +139,8 @@ class Trainer:
             cosine=stage.cosine,
             cycles=stage.cycles,
         )
-        self.loss: nn.Module = ClipLoss(network, stage)
+        self.clip_loss = ClipLoss(network, stage)
+        self.loss: nn.Module = self.clip_loss
         if self.processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
             # once predicted masks feed the memory, the identity bank has no gradient
@@ -157,10 +169,9 @@ class Trainer:
         stop = self.stage.total_steps if until is None else min(until, self.stage.total_steps)
         first = self.processes.is_first
         log = SummaryWriter(str(self.output / "log")) if first else None
-        bar = tqdm(
-            total=self.stage.total_steps, initial=self.step, disable=not (first and self.options.progress), unit="step"
-        )
-        waited, begin = 0.0, time.perf_counter()
+        has_bar = first and self.options.progress and sys.stderr.isatty()
+        bar = tqdm(total=self.stage.total_steps, initial=self.step, disable=not has_bar, unit="step")
+        waited, begin, last = 0.0, time.perf_counter(), self.step
         batches = self._batches(stop)
         while self.step < stop:
             start = time.perf_counter()
@@ -171,26 +182,38 @@ class Trainer:
             bar.update()
             if self.step % self.stage.log_every == 0 and log is not None:
                 passed = time.perf_counter() - begin
-                rate = self.schedule.rate(self.step - 1)
-                bar.set_postfix_str(f"loss {loss:.3f}, waiting {waited / passed:.0%}", refresh=False)
-                memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else 0.0
-                for name, value in (
-                    ("loss", loss),
-                    ("gradient_norm", norm),
-                    ("rate", rate),
-                    ("waiting", waited / passed),
-                    ("memory_GiB", memory),
-                ):
+                figures = self._figures(loss, norm, passed / (self.step - last), waited / passed)
+                for name, value in figures.items():
                     log.add_scalar(name, value, self.step)
-                waited, begin = 0.0, time.perf_counter()
+                bar.set_postfix_str(_as_line(figures), refresh=False)
+                if not has_bar and self.options.progress:
+                    left = timedelta(seconds=round((self.stage.total_steps - self.step) * figures["seconds_a_step"]))
+                    total = self.stage.total_steps
+                    logger.info("step %d of %d: %s, %s left", self.step, total, _as_line(figures), left)
+                waited, begin, last = 0.0, time.perf_counter(), self.step
             if self.step % self.stage.save_every == 0 or self.step == stop:
-                self._save()
+                self._save(log)
+                if log is not None and self.clip_loss.shown_THW is not None:
+                    picture = clip_picture(batch[0][:, 0], batch[1][:, 0], self.clip_loss.shown_THW)
+                    log.add_image("clip", picture, self.step, dataformats="HWC")
+                waited, begin, last = 0.0, time.perf_counter(), self.step
         bar.close()
         if log is not None:
             log.close()
         if self.step == self.stage.total_steps and first:
             self._save_weights()
         self.processes.barrier()
+
+    def _figures(self, loss: float, norm: float, seconds: float, waiting: float) -> dict[str, float]:
+        """What is logged of the last steps: seconds a step, and the share of them spent waiting for data."""
+        return {
+            "loss": loss,
+            "gradient_norm": norm,
+            "rate": self.schedule.rate(self.step - 1),
+            "seconds_a_step": seconds,
+            "waiting": waiting,
+            "memory_GiB": peak_memory(self.device) / 2**30,
+        }
 
     def _batches(self, stop: int) -> Iterator[tuple[Tensor, Tensor, list[int], list[str]]]:
         workers = self.stage.workers
@@ -244,28 +267,33 @@ class Trainer:
             raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(names)}")
         self.scaler.unscale_(self.optimiser)
         trained = itertools.chain.from_iterable(g["params"] for g in self.optimiser.param_groups)
-        norm = nn.utils.clip_grad_norm_(list(trained), stage.clip_norm)
+        norm = float(nn.utils.clip_grad_norm_(list(trained), stage.clip_norm))
+        # loss scaling skips such a step by itself, and all processes have the same gradient
+        if not (math.isfinite(norm) or self.scaler.is_enabled()):
+            raise FloatingPointError(f"a gradient of step {self.step} is not finite; clips: {', '.join(names)}")
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.average.update(self.network)
-        return total, float(norm)
+        return total, norm
 
     def _precision(self) -> contextlib.AbstractContextManager:
         if self.options.amp is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, AMP_TYPES[self.options.amp])
 
-    def _save(self) -> None:
+    def _save(self, log: SummaryWriter | None) -> None:
         """Write a checkpoint, and the best weights where they are the best so far."""
         random = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
         randoms = self.processes.gather(random)
+        score = self._score() if self.validate is not None else None
         if not self.processes.is_first:
             return
-        if self.validate is not None:
-            score = self._score()
+        if score is not None:
             logger.info("step %d: validation %.4f (best %.4f)", self.step, score, max(self.best, score))
+            if log is not None:
+                log.add_scalar("validation", score, self.step)
             if score > self.best:
                 self.best = score
                 self._save_average(self.output / "best.safetensors")
@@ -287,7 +315,8 @@ class Trainer:
         if not found:
             return
         state = load_state(found[-1])
-        before, now = ({k: v for k, v in x.items() if k != "workers"} for x in (state["stage"], self.stage.to_dict()))
+        stages = (type(self.stage).from_dict(state["stage"]), self.stage)  # an older file lacks fields that came later
+        before, now = ({k: v for k, v in x.to_dict().items() if k not in _FREE} for x in stages)
         if before != now or state["model"] != self.network.config.to_dict():
             raise ValueError(f"{found[-1]} is from a run of other settings: give another folder")
         self.step, self.best = state["step"], state["best"]
@@ -328,3 +357,10 @@ class Trainer:
         """The stage's results: the last and the averaged weights."""
         save_weights(self.network, self.output / "weights.safetensors")
         self._save_average(self.output / "ema.safetensors")
+
+
+def _as_line(figures: dict[str, float]) -> str:
+    return (
+        f"loss {figures['loss']:.3f}, {figures['seconds_a_step']:.2f} s a step ({figures['waiting']:.0%} waiting for "
+        f"data), {figures['memory_GiB']:.1f} GiB"
+    )

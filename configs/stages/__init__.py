@@ -8,6 +8,7 @@ class Mine(MainStage):
 """
 
 from configs.stages.base import StageConfig, get_stage_config, list_stages, register_stage
+from configs.stages.open_data import OpenLarge, OpenSmall
 from configs.stages.published import MainStage
 
-__all__ = ["MainStage", "StageConfig", "get_stage_config", "list_stages", "register_stage"]
+__all__ = ["MainStage", "OpenLarge", "OpenSmall", "StageConfig", "get_stage_config", "list_stages", "register_stage"]

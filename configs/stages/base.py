@@ -21,13 +21,16 @@ class StageConfig(Config):
     crop: int = 465
     """Side of the square training frames; models without ``align_corners`` take one pixel less."""
     clip_length: int = 5
-    short_edge: int = 480
-    """Videos are scaled to this short edge before they are cropped."""
+    short_edge: int | None = None
+    """Images and videos are scaled to this short edge before they are cropped; None: 480 for a crop of 465, and in
+    proportion for others."""
     scale_range: tuple[float, float] = (0.7, 1.3)
     flip: float = 0.5
     """Probability of a horizontal flip of the whole clip."""
     crop_tries: int = 10
     """Most attempts to find a crop that shows objects."""
+    least_shown: float = 0.005
+    """Share of a crop that objects have to cover; where no attempt gives that, the crop with most of them is taken."""
     reverse: bool = True
     """Clips are also taken backwards, half of the time."""
     davis_repeat: int = 5
@@ -77,6 +80,11 @@ class StageConfig(Config):
     keep: int = 8
     """Checkpoints that are kept."""
     log_every: int = 20
+
+    @property
+    def scaled_edge(self) -> int:
+        """``short_edge``, or what stands for it."""
+        return round(self.crop * 480 / 465) if self.short_edge is None else self.short_edge
 
     def __post_init__(self) -> None:
         for name in ("crop", "clip_length", "total_steps", "batch_size", "save_every", "keep", "log_every"):

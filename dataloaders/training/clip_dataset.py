@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from configs.stages import StageConfig
 from dataloaders.training import augment
-from dataloaders.training.clip import RawClip, TrainClip, finish, object_ids
+from dataloaders.training.clip import VOID, RawClip, TrainClip, finish, object_ids
 from dataloaders.training.merge import merge
 
 Augmentation = Literal["v1", "v2"]
@@ -128,23 +128,27 @@ class ClipDataset(Dataset[TrainClip]):
     def _find_view(
         self, mask: np.ndarray, rng: np.random.Generator, *, affine: bool
     ) -> tuple[np.ndarray, list[np.ndarray]] | None:
-        """A crop and, for still images, an affine map of each frame, such that frame 0 shows an object.
+        """A crop and, for still images, an affine map of each frame, such that frame 0 shows objects well.
 
         Returns:
-            The map of each frame, as [T, 3, 3], and the mask of frame 0 in a list; None after ``crop_tries``.
+            The map of each frame, as [T, 3, 3], and the mask of frame 0 in a list; None where no attempt shows any.
         """
         flip = bool(rng.random() < self.stage.flip)
+        best, most = None, 0
         for _ in range(max(1, self.stage.crop_tries)):
-            edge = self.stage.short_edge * rng.uniform(*self.stage.scale_range)
+            edge = self.stage.scaled_edge * rng.uniform(*self.stage.scale_range)
             view = augment.crop_view(mask.shape, short_edge=edge, crop=self.crop, flip=flip, rng=rng)
             views = np.repeat(view[None], self.stage.clip_length, axis=0)
             if affine:
                 moves = [augment.random_affine(self.crop, rng) for _ in range(self.stage.clip_length)]
                 views = np.stack(moves) @ views
             first = augment.warp_mask(mask, views[0], self.crop)
-            if len(object_ids(first)):
-                return views, [first]
-        return None
+            shown = int(((first != 0) & (first != VOID)).sum())
+            if shown > most:
+                best, most = (views, [first]), shown
+            if most >= max(1, self.stage.least_shown * first.size):
+                break
+        return best
 
 
 def _same_for_all(clip: RawClip, rng: np.random.Generator) -> None:

@@ -69,9 +69,7 @@ def table_rows(table: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, 
 
 def summary_text(scores: Scores) -> str:
     """The global figures and, where there are any, those of each sequence, as aligned text."""
-    chosen = dict(table_rows(scores.tables["global"]))
-    if scores.headline:
-        chosen = {name: {key: row[key] for key in scores.headline if key in row} for name, row in chosen.items()}
+    chosen = _chosen(scores)
     options = "".join(f", {name} {value}" for name, value in scores.options.items())
     parts = [f"{scores.dataset}{options}", _aligned(chosen)]
     for name in ("per_sequence", "per_class", "per_annotator"):
@@ -82,6 +80,20 @@ def summary_text(scores: Scores) -> str:
             if len(rows) > len(shown):
                 parts[-1] += f"\n... and {len(rows) - len(shown)} more"
     return "\n\n".join(parts)
+
+
+def headline(scores: Scores) -> tuple[str, float]:
+    """Name and value of the first of the figures that a paper would report."""
+    row = next(iter(_chosen(scores).values()))
+    return next(iter(row.items()))
+
+
+def _chosen(scores: Scores) -> dict[str, Row]:
+    """The global figures that a paper would report."""
+    rows = dict(table_rows(scores.tables["global"]))
+    if not scores.headline:
+        return rows
+    return {name: {key: row[key] for key in scores.headline if key in row} for name, row in rows.items()}
 
 
 def _columns(rows: Mapping[str, Row]) -> list[str]:

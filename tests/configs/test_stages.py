@@ -12,7 +12,7 @@ from configs.stages import MainStage, get_stage_config, list_stages
 PUBLISHED = {
     "DATASETS": "datasets",
     "DATA_SEQ_LEN": "clip_length",
-    "DATA_SHORT_EDGE_LEN": "short_edge",
+    "DATA_SHORT_EDGE_LEN": "scaled_edge",
     "DATA_RANDOMFLIP": "flip",
     "DATA_MAX_CROP_STEPS": "crop_tries",
     "DATA_RANDOM_REVERSE_SEQ": "reverse",
@@ -87,3 +87,15 @@ def test_errors_say_what_exists() -> None:
         get_stage_config("pre", total_step=3)
     with pytest.raises(ValueError, match="at least 2 frames"):
         get_stage_config("pre", clip_length=1)
+
+
+def test_a_smaller_crop_shows_as_much_of_a_video() -> None:
+    assert get_stage_config("pre", crop=193).scaled_edge == 199
+    assert get_stage_config("pre", crop=193, short_edge=300).scaled_edge == 300
+
+
+def test_tuples_may_be_given_with_commas() -> None:
+    stage = get_stage_config("pre").override_from_text("datasets=static,davis2017", "scale_range=0.5,1.5")
+    assert stage.datasets == ("static", "davis2017")
+    assert stage.scale_range == (0.5, 1.5)
+    assert get_stage_config("pre").override_from_text("datasets=mine.json").datasets == ("mine.json",)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import math
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from dataloaders.datasets import open_dataset
 from dataloaders.masks import write_mask
+from evaluators.validation import Share, Validation
 from networks import build_model
 from tools import train
 
@@ -83,6 +91,29 @@ def test_bad_arguments_are_one_line(data, tmp_path, monkeypatch, capsys, more, w
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert what in errors[0]
+
+
+def test_validation_keeps_the_best(data, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "out"
+    validation = ("--val_dataset", "davis2017", "--val_root", data / "DAVIS", "--val_split", "val")
+    assert call(monkeypatch, "--data_path", data, "--output_path", out, *SMALL, *validation) == 0
+    run = out / "default_AOTT" / "PRE"
+    build_model("aott", checkpoint=run / "best.safetensors", device="cpu")
+    scores = json.loads((run / "validation" / "scores.json").read_text())["global"]
+    state = torch.load(run / "checkpoints" / "step_00000002.pt", weights_only=True)
+    assert 0 <= scores["J&F-Mean"] <= state["best"] <= 1
+
+
+def test_validation_by_two_processes_equals_that_of_one(data, tmp_path) -> None:
+    network = build_model("aott", device="cpu")
+    dataset = open_dataset("davis2017", data / "DAVIS", split="val")
+    one = Validation(dataset, tmp_path / "one")(network)
+    barrier = threading.Barrier(2)
+    halves = [Validation(dataset, tmp_path / "two", Share(rank, 2), barrier.wait) for rank in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        two = list(pool.map(lambda half: half(copy.deepcopy(network)), halves))
+    assert two[0] == one
+    assert math.isnan(two[1])
 
 
 def test_train_eval_sh_trains_evaluates_scores_and_packs(data, tmp_path) -> None:

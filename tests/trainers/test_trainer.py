@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from configs.stages import get_stage_config
 from dataloaders.training import TrainClip
@@ -135,6 +137,27 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path: Path) -> None
     with pytest.raises(FloatingPointError, match=r"loss of step 0 is not finite; clips: .*clip 2"):
         trainer.train()
     assert all(torch.equal(x, before[k]) for k, x in weights(trainer).items())
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path: Path) -> None:
+    trainer = make(tmp_path)
+    trainer.network.decoder.conv_out.bias.register_hook(lambda gradient: gradient * float("inf"))
+    before = {k: v.clone() for k, v in weights(trainer).items()}
+    with pytest.raises(FloatingPointError, match="a gradient of step 0 is not finite; clips: clip"):
+        trainer.train()
+    assert all(torch.equal(x, before[k]) for k, x in weights(trainer).items())
+
+
+def test_figures_and_pictures_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    make(tmp_path, options=TrainerOptions()).train(until=4)
+    events = EventAccumulator(str(tmp_path / "log")).Reload()
+    assert {"loss", "gradient_norm", "rate", "seconds_a_step", "waiting", "memory_GiB"} <= set(events.Tags()["scalars"])
+    assert [e.step for e in events.Images("clip")] == [3, 4]
+    assert (events.Images("clip")[0].height, events.Images("clip")[0].width) == (2 * 49, 3 * 49)
+    lines = [m for m in caplog.messages if m.startswith("step ")]
+    pattern = r"step 2 of 8: loss \d\.\d+, [\d.]+ s a step \(\d+% waiting for data\), [\d.]+ GiB, \d+:\d\d:\d\d left"
+    assert re.fullmatch(pattern, lines[0])
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:

@@ -227,6 +227,26 @@ def test_clips_begin_with_an_object(tmp_path: Path) -> None:
         check(data[0])
 
 
+def test_a_crop_shows_more_than_a_corner_of_an_object(tmp_path: Path) -> None:
+    image, mask = scene((3,), size=(400, 400))
+    mask[:] = 0
+    mask[180:220, 180:220] = 3  # a crop of 48 of 400 pixels rarely meets it
+    save(image, mask, tmp_path / "JPEGImages" / "set" / "a.jpg", tmp_path / "Annotations" / "set" / "a.png")
+
+    def shown(**changes: Any) -> list[float]:
+        many = stage(short_edge=400, crop_tries=200, scale_range=(1.0, 1.0), **changes)
+        data = StaticClips(tmp_path, many, crop=48)
+        out = []
+        for epoch in range(20):
+            data.set_epoch(epoch)
+            out.append(float((data[0].labels[0] > 0).float().mean()))
+        return out
+
+    assert min(shown(least_shown=0.2)) >= 0.2
+    assert min(shown(least_shown=0.0)) < 0.1
+    assert min(shown(least_shown=0.99)) > 0.3  # there is no such crop: the best one is taken
+
+
 def test_v2_changes_all_frames_of_a_clip_alike(tmp_path: Path) -> None:
     root = video_tree(tmp_path, count=1)
     records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")

@@ -1,0 +1,51 @@
+"""How the small model in ``pretrain_models`` was trained: freely licensed data, and hours of two CPU cores.
+
+Two hundred times fewer steps of a quarter of the clips than published, so images and videos come together and
+everything happens earlier: frames are small first, and the encoder stands still until the last stage.
+"""
+
+from __future__ import annotations
+
+from configs.stages.base import StageConfig, register_stage
+
+
+@register_stage("open_small")
+class OpenSmall(StageConfig):
+    """Small frames. Scales vary much, since the network will see frames of 480 rows."""
+
+    datasets: tuple[str, ...] = ("static", "davis2017")
+    davis_repeat: int = 15
+    davis_gap: int = 4
+    crop: int = 193
+    short_edge: int | None = 240
+    scale_range: tuple[float, float] = (0.7, 1.8)
+    least_shown: float = 0.02
+    clip_length: int = 4
+    merge: float = 0.7
+    batch_size: int = 4
+    workers: int = 1
+    total_steps: int = 3500
+    mining_ratio: float = 0.7
+    reference_ratio: float = 0.5
+    sequential_start: float = 0.5
+    save_every: int = 250
+    keep: int = 2
+
+
+@register_stage("open_large")
+class OpenLarge(OpenSmall):
+    """Larger frames from larger videos, with masks that the network predicted itself."""
+
+    previous: str | None = "open_small"
+    crop: int = 321
+    short_edge: int | None = 400
+    scale_range: tuple[float, float] = (0.8, 1.3)
+    davis_repeat: int = 30
+    merge: float = 0.5
+    rate: float = 1e-4
+    least_rate: float = 1e-5
+    mining_ratio: float = 0.0
+    reference_weight: float = 0.0
+    sequential_start: float = 0.0
+    total_steps: int = 600
+    save_every: int = 50

@@ -1,0 +1,72 @@
+"""Scoring a network while it is trained."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from dataloaders.datasets import Dataset
+from evaluators.benchmark import Evaluation
+from evaluators.metrics import SCORERS
+from evaluators.metrics.report import headline
+from evaluators.segmenter import VideoSegmenter
+
+
+@dataclass(frozen=True)
+class Share:
+    """Every ``count``-th item, beginning with number ``rank``: what one of several processes works off."""
+
+    rank: int = 0
+    count: int = 1
+
+    def items(self, count: int) -> Iterator[int]:
+        """Its numbers from 0 to ``count - 1``."""
+        yield from range(self.rank, count, self.count)
+
+
+class Validation:
+    """Segments a dataset and scores the results: called with a network, gives the benchmark's main figure.
+
+    Args:
+        dataset: an opened dataset with its ground truth.
+        output: folder for the results of the last call.
+        share: the videos of this process.
+        wait: returns when all processes have called it.
+
+    Raises:
+        ValueError: the dataset's ground truth is not there.
+    """
+
+    def __init__(
+        self, dataset: Dataset, output: Path, share: Share | None = None, wait: Callable[[], None] = lambda: None
+    ) -> None:
+        if not dataset.has_ground_truth or dataset.config.scoring not in SCORERS.names():
+            raise ValueError(f"{dataset.name} {dataset.split} can't be scored here: its ground truth is not there")
+        self.dataset, self.output, self.share, self.wait = dataset, output, share or Share(), wait
+
+    def __call__(self, network: nn.Module) -> float:
+        """The main figure of the benchmark, such as J&F; NaN on all processes but the first.
+
+        Raises:
+            ValueError: a video can't be read or scored.
+        """
+        is_first = self.share.rank == 0
+        if is_first:
+            shutil.rmtree(self.output, ignore_errors=True)
+            self.output.mkdir(parents=True)
+        self.wait()
+        evaluation = Evaluation(self.dataset, self.output, {})
+        evaluation.run(VideoSegmenter(network), self.share, progress=False)
+        self.wait()
+        if not is_first:
+            return math.nan
+        if failures := evaluation.failures():
+            raise ValueError("; ".join(f"video {name}: {reason}" for name, reason in failures.items()))
+        scores = evaluation.finish("validation")
+        assert scores is not None
+        return headline(scores)[1]
