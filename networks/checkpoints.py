@@ -250,12 +250,18 @@ def save_weights(network: nn.Module, path: str | os.PathLike[str], dtype: torch.
         network: a network with a config.
         path: file to write, ``*.safetensors``.
         dtype: type of floating point tensors in the file; None: as they are.
+
+    Raises:
+        ValueError: a value doesn't fit into ``dtype``.
+        OSError: the file can't be written.
     """
     path = Path(path)
     config: ModelConfig = network.config  # type: ignore[assignment]
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if dtype is not None:
         state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
+        if too_large := [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]:
+            raise ValueError(f"{path}: {too_large[0]} holds values that don't fit into {dtype}")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(state, temporary, {"model": model_name(config), "config": json.dumps(config.to_dict())})

@@ -76,8 +76,7 @@ def run(args: Args) -> int:
     child, under_torchrun = CHILD in os.environ, "RANK" in os.environ and CHILD not in os.environ
     queue = WorkQueue() if child or under_torchrun or args.gpu_num == 1 else None
     segmenter, device = args.build_segmenter(device_of(args, queue.local_rank if queue else 0))
-    assert args.ckpt_path is not None
-    settings = settings_of(segmenter, dataset, args.model, args.ckpt_path, device)
+    settings = settings_of(segmenter, dataset, args.model, args.checkpoint(), device)
     evaluation = Evaluation(dataset, args.output_path, settings)
     if queue is None:
         logger.info("%s on %s: %s", args.model, device, segmenter.config)

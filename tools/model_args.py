@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,15 +14,20 @@ from configs import get_model_config
 from evaluators import VideoSegmenter
 from networks import build_model
 
+logger = logging.getLogger(__name__)
+
+BUNDLED_MODEL = "deaott"
+BUNDLED_WEIGHTS = Path(__file__).resolve().parents[1] / "pretrain_models" / "deaott_open.safetensors"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelArgs:
     """A model, its checkpoint and its inference settings."""
 
-    model: str = "aott"
+    model: str = BUNDLED_MODEL
     """A model of the zoo."""
     ckpt_path: Path | None = None
-    """Its checkpoint: the authors' or one of ours."""
+    """Its checkpoint: the authors' or one of ours. Default: the bundled small model's."""
     device: str | None = None
     """cuda, cuda:1, mps, cpu, ...; default: the best there is."""
     amp: bool = False
@@ -41,21 +47,34 @@ class ModelArgs:
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 
+    def checkpoint(self) -> Path:
+        """The file that ``ckpt_path`` names, or the bundled one.
+
+        Raises:
+            ValueError: no file was named, and none is bundled for this model.
+        """
+        if self.ckpt_path is not None:
+            return self.ckpt_path
+        if self.model != BUNDLED_MODEL:
+            raise ValueError(
+                f"--ckpt_path is needed: weights are bundled for {BUNDLED_MODEL} only, not for {self.model} "
+                "(MODEL_ZOO.md says where the authors' are)"
+            )
+        return BUNDLED_WEIGHTS
+
     def build_segmenter(self, device: str | None = None) -> tuple[VideoSegmenter, torch.device]:
         """Build the model and its segmenter, on ``device`` or the one of the flags.
 
         Raises:
             ValueError: a flag that can't be met; the message names it.
         """
+        checkpoint = self.checkpoint()
         if self.ckpt_path is None:
-            raise ValueError(
-                f"--ckpt_path is needed: no weights are bundled yet; give a checkpoint of {self.model} "
-                "(MODEL_ZOO.md says where the authors' are)"
-            )
+            logger.info("%s: the bundled weights, trained on little data; the authors' do better", checkpoint)
         default = get_model_config(self.model)
         config = default.override_from_text(*self.set)
         changed = {k: v for k, v in config.to_dict().items() if v != getattr(default, k)}
-        model = build_model(self.model, checkpoint=self.ckpt_path, device=device or self.device, **changed)
+        model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changed)
         place = next(model.parameters()).device
         segmenter = VideoSegmenter(
             model,

@@ -1,0 +1,151 @@
+"""Seconds a training step, its memory, and how fast clips are made.
+
+    python benchmarks/training.py --models aott deaott --crop 193 --batch_size 4 --clip_length 4 --amp none bf16
+    python benchmarks/training.py --device cuda --models r50_aotl --amp none fp16          (465 pixels, 16 x 5 frames)
+
+Steps run on clips that lie in memory. Clips a second of one loader process are measured for themselves; ``workers`` says
+how many of them keep the step fed. Ratios are against the first row.
+"""
+
+from __future__ import annotations
+
+from common import grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
+
+import math
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from PIL import Image
+
+from configs.stages import StageConfig, get_stage_config
+from dataloaders.masks import write_mask
+from dataloaders.training import TrainingData, build_training_data
+from networks import build_model, compile_network
+from trainers.memory import peak_memory
+from trainers.trainer import Trainer, TrainerOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Seconds a training step, its memory, and how fast clips are made."""
+
+    models: tuple[str, ...] = ("aott",)
+    crop: int = 465
+    batch_size: int = 16
+    clip_length: int = 5
+    amp: tuple[str, ...] = ("none",)
+    """none, fp16, bf16"""
+    compile: bool = False
+    """Also with torch.compile."""
+    freeze_backbone: bool = False
+    data_path: Path | None = None
+    """Training data with static images. Default: images of noise, which take as long to decode and warp."""
+    device: str | None = None
+    warm_up: int = 2
+    steps: int = 6
+    results: Path | None = None
+    """The JSON file. Default: benchmarks/results/training.json."""
+
+
+def noise_images(root: Path, count: int = 8) -> None:
+    """A training set of JPEGs of 480 x 640 pixels with twelve objects each."""
+    for folder in ("JPEGImages", "Annotations"):
+        (root / folder / "noise").mkdir(parents=True)
+    mask = grid_mask(12, 480, 640)
+    for i, frame in enumerate(moving_frames(count, 480, 640)):
+        Image.fromarray(frame).save(root / "JPEGImages" / "noise" / f"{i}.jpg", quality=90)
+        write_mask(root / "Annotations" / "noise" / f"{i}.png", mask)
+
+
+def clips_a_second(data: TrainingData, seconds: float = 5.0) -> float:
+    """Clips that one loader process makes in a second."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    data[0]
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        data[count % len(data)]
+        count += 1
+    torch.set_num_threads(threads)
+    return count / (time.perf_counter() - start)
+
+
+class Repeated:
+    """A few clips that lie in memory, over and over: steps are measured without the loader."""
+
+    def __init__(self, data: TrainingData, count: int) -> None:
+        self.clips = [data[i % len(data)] for i in range(count)]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.clips[index]
+
+    def set_epoch(self, epoch: int) -> None:
+        """They are the same in each."""
+
+
+def measure(name: str, stage: StageConfig, data: Repeated, amp: str, compiled: bool, args: Args) -> dict[str, Any]:
+    """Median seconds of a step, and memory."""
+    network = build_model(name, device=args.device, freeze_backbone=args.freeze_backbone)
+    device = next(network.parameters()).device
+    if compiled:
+        compile_network(network)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with tempfile.TemporaryDirectory() as folder:
+        options = TrainerOptions(amp=None if amp == "none" else amp, progress=False)
+        trainer = Trainer(network, stage, data, Path(folder), options=options)
+        times: list[float] = []
+        for _ in range(args.warm_up + args.steps):
+            start = time.perf_counter()
+            batch = next(trainer._batches(trainer.step + 1))
+            trainer._train_step(*batch)  # reads the loss back, so the device has finished
+            trainer.step += 1
+            times.append(time.perf_counter() - start)
+    figures = {
+        "model": name, "amp": amp, "compiled": compiled, "seconds": statistics.median(times[args.warm_up :]),
+        "memory_GiB": peak_memory(device) / 2**30, "device": str(device),
+    }  # fmt: skip
+    if device.type == "cuda":
+        figures["device"] = torch.cuda.get_device_name(device)
+    return figures
+
+
+def main(args: Args) -> None:
+    """Measure all settings."""
+    with tempfile.TemporaryDirectory() as folder:
+        if args.data_path is None:
+            noise_images(Path(folder))
+        stage = get_stage_config(
+            "pre", crop=args.crop, batch_size=args.batch_size, clip_length=args.clip_length, workers=0
+        )
+        data = build_training_data(stage, args.data_path or folder)
+        rate = clips_a_second(data)
+        print(f"one loader process: {rate:.1f} clips/s of {args.clip_length} frames of {args.crop} pixels")
+        clips = Repeated(data, 2 * args.batch_size)
+    settings = [(m, a, c) for m in args.models for a in args.amp for c in ((False, True) if args.compile else (False,))]
+    rows = []
+    print(f"{'model':14s}{'amp':>6s}{'compiled':>10s}{'s/step':>9s}{'ratio':>7s}{'GiB':>7s}{'workers':>9s}")
+    for name, amp, compiled in settings:
+        row = measure(name, stage, clips, amp, compiled, args)
+        row["workers"] = math.ceil(args.batch_size / row["seconds"] / rate)
+        rows.append(row)
+        ratio = rows[0]["seconds"] / row["seconds"]
+        print(
+            f"{name:14s}{amp:>6s}{compiled!s:>10s}{row['seconds']:9.3f}{ratio:7.2f}{row['memory_GiB']:7.2f}"
+            f"{row['workers']:9d}"
+        )
+    stage_fields = {"crop": args.crop, "batch_size": args.batch_size, "clip_length": args.clip_length}
+    save("training", {**stage_fields, "clips_a_second_of_a_loader": rate, "rows": rows}, args.results)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, description=__doc__))

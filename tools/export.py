@@ -1,0 +1,59 @@
+"""Write a checkpoint as one small safetensors file.
+
+    python tools/export.py --model deaott --ckpt_path results/mine_DeAOTT/PRE/ema.safetensors --output_path mine.safetensors
+
+The file holds the weights, in half precision unless told otherwise, and the model's config. ``build_model`` and every
+tool's ``--ckpt_path`` take it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+import tyro
+
+from networks import build_model, save_weights
+from tools.command import run_command
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Write a checkpoint as one small safetensors file."""
+
+    model: str
+    """A model of the zoo."""
+    ckpt_path: Path
+    """Its checkpoint: the authors' or one of ours."""
+    output_path: Path
+    """The file to write, *.safetensors."""
+    dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
+    """Type of the numbers in the file."""
+
+
+def run(args: Args) -> int:
+    """Convert; the exit code says whether it was done."""
+    if args.output_path.suffix != ".safetensors":
+        raise ValueError(f"--output_path {args.output_path}: the file is called *.safetensors")
+    network = build_model(args.model, checkpoint=args.ckpt_path, device="cpu")
+    args.output_path.parent.mkdir(parents=True, exist_ok=True)
+    save_weights(network, args.output_path, DTYPES[args.dtype])
+    print(f"{args.output_path}: {args.output_path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def main() -> int:
+    """Parse and run."""
+    args = tyro.cli(Args, description=__doc__)
+    return run_command(lambda: run(args), interrupted="interrupted")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
