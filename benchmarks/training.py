@@ -3,8 +3,8 @@
     python benchmarks/training.py --models aott deaott --crop 193 --batch_size 4 --clip_length 4 --amp none bf16
     python benchmarks/training.py --device cuda --models r50_aotl --amp none fp16          (465 pixels, 16 x 5 frames)
 
-Steps run on clips that lie in memory. Clips a second of one loader process are measured for themselves; ``workers`` says
-how many of them keep the step fed. Ratios are against the first row.
+Steps run on clips that lie in memory. Clips a second of one loader process are measured for themselves; ``workers``
+says how many of them keep the step fed. Ratios are against the first row.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from configs import INFERENCE_FIELDS, ModelConfig, suggest
 from dataloaders.transforms import input_size, prepare_image
 from networks.engines import Engine, average
+from networks.folding import folded
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 MAX_ID = 65535
@@ -38,7 +39,7 @@ class VideoSegmenter:
             ids = segmenter.step(frame)
 
     Args:
-        model: what ``networks.build_model`` gives.
+        model: what ``networks.build_model`` gives. Its weights are taken as they are now.
         scales: test scales; probabilities are averaged over them.
         flip: average over horizontally flipped copies, too.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
@@ -74,7 +75,8 @@ class VideoSegmenter:
         self.config = config
         self.amp = amp
         self.augmentations = [Augmentation(s, f) for s in scales for f in ((False, True) if flip else (False,))]
-        self._engines: list[Engine] = [model.new_engine(config) for _ in self.augmentations]  # type: ignore[operator]
+        network: Any = folded(model)
+        self._engines: list[Engine] = [network.new_engine(config) for _ in self.augmentations]
         self._size: tuple[int, int] | None = None
 
     @property

@@ -1,6 +1,6 @@
 """Write a checkpoint as one small safetensors file.
 
-    python tools/export.py --model deaott --ckpt_path results/mine_DeAOTT/PRE/ema.safetensors --output_path mine.safetensors
+    python tools/export.py --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
 
 The file holds the weights, in half precision unless told otherwise, and the model's config. ``build_model`` and every
 tool's ``--ckpt_path`` take it.

@@ -1,0 +1,55 @@
+"""Networks for inference: batch norms become part of the convolutions before them, whose maps lie channels last."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from networks.encoders.norms import FrozenBatchNorm
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """A copy in which every convolution has taken in the batch norm that follows it among its siblings.
+
+    Results are the same up to rounding (1e-5 of a map's largest value). Tensors that don't change are shared with the
+    original; folded ones are copies, which later changes of the original don't reach. Norms in training mode stay.
+
+    Args:
+        module: any network in which a batch norm that is registered after a convolution is applied to its output.
+    """
+    out = copy.copy(module)
+    out._modules = {}
+    before: tuple[str, nn.Module] | None = None
+    for name, child in module._modules.items():
+        if child is None:
+            out._modules[name] = None
+            continue
+        fixed = isinstance(child, FrozenBatchNorm) or (isinstance(child, nn.BatchNorm2d) and not child.training)
+        if fixed and before is not None and type(before[1]) is nn.Conv2d:
+            out._modules[before[0]] = _fold(before[1], child)
+            out._modules[name] = nn.Identity()
+        else:
+            out._modules[name] = folded(child)
+        before = (name, child)
+    return out
+
+
+@torch.no_grad()
+def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+    assert isinstance(norm, FrozenBatchNorm | nn.BatchNorm2d)
+    assert norm.running_mean is not None and norm.running_var is not None
+    out = copy.copy(conv)
+    factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    bias = norm.bias - norm.running_mean * factor
+    if conv.bias is not None:
+        bias = bias + conv.bias * factor
+    weight = conv.weight * factor[:, None, None, None]
+    # MPS has no kernels for maps of that layout
+    layout = torch.contiguous_format if weight.device.type == "mps" else torch.channels_last
+    out._parameters = {
+        "weight": nn.Parameter(weight.contiguous(memory_format=layout), requires_grad=False),
+        "bias": nn.Parameter(bias, requires_grad=False),
+    }
+    return out

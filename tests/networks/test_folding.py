@@ -1,0 +1,39 @@
+"""Batch norms as part of convolutions: the same maps, and the original is left alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from configs import list_models
+from networks import build_model
+from networks.encoders.norms import FrozenBatchNorm
+from networks.folding import folded
+
+
+@pytest.mark.parametrize("name", [n for n in list_models() if not n.startswith("swin")])
+def test_a_folded_network_gives_the_same_maps(name: str) -> None:
+    torch.manual_seed(0)
+    network = build_model(name, device="cpu")
+    norms = [m for m in network.modules() if isinstance(m, FrozenBatchNorm | torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.running_mean.normal_(0, 0.1)
+        norm.running_var.uniform_(0.5, 2)
+        norm.weight.data.uniform_(0.5, 1.5)
+        norm.bias.data.normal_(0, 0.1)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    image = torch.randn(1, 3, 65, 81)
+    copy = folded(network)
+    with torch.inference_mode():
+        for own, same in zip(network.encode_image(image).maps, copy.encode_image(image).maps, strict=True):
+            assert torch.allclose(own, same, atol=1e-4 * float(own.abs().max()))
+    assert norms
+    left = [m for m in copy.modules() if isinstance(m, FrozenBatchNorm | torch.nn.BatchNorm2d)]
+    assert len(left) == name.startswith("rs")  # ResNeSt's first norm follows a stem of several convolutions
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
+def test_a_batch_norm_in_training_stays() -> None:
+    pair = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).train()
+    assert isinstance(folded(pair)[1], torch.nn.BatchNorm2d)
+    assert isinstance(folded(pair.eval())[1], torch.nn.Identity)
