@@ -24,11 +24,11 @@ class OpenSmall(StageConfig):
     merge: float = 0.7
     batch_size: int = 4
     workers: int = 1
-    total_steps: int = 3500
+    total_steps: int = 2000
     mining_ratio: float = 0.7
     reference_ratio: float = 0.5
     sequential_start: float = 0.5
-    save_every: int = 250
+    save_every: int = 100
     keep: int = 2
 
 
