@@ -11,7 +11,7 @@ from torch import Tensor
 
 from networks.engines.base import Step
 from networks.engines.objects import ObjectSlots, resize_labels
-from networks.engines.prediction import Prediction
+from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
 from networks.memory import EveryNthFrame, FrameBank, MemoryPart
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ class AOTEngine:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         features = self.network.encode_image(image_13HW)
         input_size = (image_13HW.shape[2], image_13HW.shape[3])
-        prediction = None
+        prediction: FrameProbabilities | None = None
         if self._objects:
             propagated = self.network.propagate(features, self._read_banks(), self._short_term[0])
             logits = self.network.decode(propagated, features).float()
-            prediction = Prediction(logits, self.slots, size, self.network.config.align_corners)
-            slots_HW = prediction.argmax()
+            predicted = Prediction(logits, self.slots, size, self.network.config.align_corners)
+            prediction, slots_HW = predicted, predicted.argmax()
             if not given:
                 self._remember(propagated.states, slots_HW, input_size)
         if given:
@@ -84,6 +84,7 @@ class AOTEngine:
             own_HW = self._objects.to_slots(mask_HW)
             slots_HW = own_HW if prediction is None else torch.where(own_HW > 0, own_HW, slots_HW)
             self._take_reference(features, slots_HW, input_size)
+            prediction = GivenOver(prediction, own_HW, self.slots)
         self._frame += 1
         return Step(prediction, slots_HW)
 
