@@ -9,5 +9,6 @@ class Mine(MainStage):
 
 from configs.stages.base import StageConfig, get_stage_config, list_stages, register_stage
 from configs.stages.published import MainStage
+from configs.stages.xmem import XMemStage
 
-__all__ = ["MainStage", "StageConfig", "get_stage_config", "list_stages", "register_stage"]
+__all__ = ["MainStage", "StageConfig", "XMemStage", "get_stage_config", "list_stages", "register_stage"]

@@ -8,7 +8,7 @@ multiple of 16), h w = H / 16 W / 16.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
 from configs.models.xmem import XMemFamily
+from configs.stages import StageConfig, XMemStage
 from networks.decoders import RecurrentDecoder
 from networks.encoders import Encoder
 from networks.encoders.base import rename
 from networks.encoders.resnet import ResNet
 from networks.engines.xmem import XMemEngine
+from networks.engines.xmem_clips import draw_deep_updates, draw_references, propagate_xmem_clips
 from networks.layers.fusion import FeatureFusion, GatedUpdate
 from networks.layers.maps import share
 
@@ -135,6 +137,31 @@ class XMem(nn.Module):
     def new_engine(self, config: XMemFamily | None = None) -> XMemEngine:
         """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""
         return XMemEngine(self, config or self.config)
+
+    def propagate_clips(
+        self,
+        frames_TB3HW: Tensor,
+        labels_TBHW: Tensor,
+        object_counts: Sequence[int],
+        *,
+        stage: StageConfig,
+        step: int,
+        permutation_BO: Tensor,
+    ) -> list[Tensor]:
+        """A training batch -> logits of frames 1 to T - 1, [B, O + 1, H, W]; objects have no identities to permute."""
+        if not isinstance(stage, XMemStage):
+            raise ValueError(f"XMem is trained by stages that derive from XMemStage, not by {type(stage).__name__}")
+        length, batch = frames_TB3HW.shape[:2]
+        return propagate_xmem_clips(
+            self,
+            frames_TB3HW,
+            labels_TBHW,
+            object_counts,
+            objects=stage.max_objects or self.config.max_objects,
+            reference_frames=stage.reference_frames,
+            deep_update=draw_deep_updates(length, stage.deep_update_prob),
+            references=draw_references(length, batch, stage.reference_frames),
+        )
 
     @property
     def pretrained_encoders(self) -> dict[str, Encoder]:
