@@ -1,6 +1,7 @@
 """XMem's clips in training: several short videos side by side, with gradients, from their own predicted masks.
 
-Shapes: T frames, B clips, O objects of a clip, K = B * O, H W the input size, Q = H / 16 * W / 16 positions, M elements.
+Shapes: T frames, B clips, O objects of a clip, K = B * O, H W the input size, Q = H / 16 * W / 16 positions, D channels
+of values.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from networks.memory.bank import FrameBank, MemoryPart
 from networks.memory.matching import AnisotropicMatching, DotProductMatching, Matching
 from networks.memory.policies import EveryNthFrame, MemoryPolicy, StoredFrame
+from networks.memory.prototype_bank import PrototypeBank
 from networks.memory.prototypes import PrototypeMemory, PrototypePolicy
 from networks.memory.sensory import SensoryMemory
 from networks.memory.table import Table
@@ -15,6 +16,7 @@ __all__ = [
     "Matching",
     "MemoryPart",
     "MemoryPolicy",
+    "PrototypeBank",
     "PrototypeMemory",
     "PrototypePolicy",
     "SensoryMemory",

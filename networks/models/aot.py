@@ -19,7 +19,7 @@ from configs.models.aot import AOT as AOTConfig
 from configs.models.aot import IdentityModel
 from configs.stages import StageConfig
 from networks.decoders import FPNDecoder
-from networks.encoders import build_encoder
+from networks.encoders import Encoder, build_encoder
 from networks.engines.aot import AOTEngine
 from networks.engines.clips import propagate_clips
 from networks.layers.attention import LocalAttention, MemoryAttention, SelfAttention
@@ -191,6 +191,11 @@ class AOT(nn.Module):
             own_predictions=step >= stage.sequential_start * stage.total_steps,
             permutation_BO=permutation_BO,
         )
+
+    @property
+    def pretrained_encoders(self) -> dict[str, Encoder]:
+        """Encoders that start from ImageNet, by the name of the config's field that says from which file."""
+        return {"encoder_weights": self.encoder}
 
     @property
     def layers(self) -> Iterable[Any]:
