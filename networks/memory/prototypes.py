@@ -200,9 +200,9 @@ class PrototypeMemory:
             if not self._table[name].shape[0] == 1 < len(self.begins):
                 self._table.keep_batch(name, kept)
         self.begins = [self.begins[i] for i in objects]
-        oldest = min(self.begins)
+        oldest, pivot = min(self.begins), self.prototypes
         self.frames = [f for f in self.frames if f.frame >= oldest]
-        self._table.keep(self._table["frame"][0, :, 0] >= oldest)
+        self._table.keep(self._table["frame"][0, :, 0] >= oldest, pivot)
 
     def _groups(self) -> list[slice]:
         """Objects that began at the same frame; they stand side by side."""
@@ -226,7 +226,7 @@ class PrototypeMemory:
         for place in places:
             first = self.prototypes + place * self._length
             wanted[first : first + self._length] = False
-        self._table.keep(wanted)
+        self._table.keep(wanted, self.prototypes)
         self.frames = [f for place, f in enumerate(self.frames) if place not in places]
 
     def _consolidate(self) -> None:
@@ -243,8 +243,9 @@ class PrototypeMemory:
         candidates = {name: self._table[name][:, rows] for name in self._table.columns}
         made = self._prototypes(candidates, policy.chosen(usage[rows]))
         wanted[rows] = False
+        pivot = self.prototypes
         self.frames = [f for place, f in enumerate(self.frames) if place not in places]
-        self._table.keep(wanted)
+        self._table.keep(wanted, pivot)
         self._table.prepend(made)
 
     def _prototypes(self, candidates: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:

@@ -58,16 +58,22 @@ class Table:
         for name, x in rows.items():
             self._storage[name][:, self._start : self._start + count] = x
 
-    def keep(self, wanted_M: Tensor) -> None:
-        """Remove the rows for which a bool tensor is False; the order of the others stays."""
+    def keep(self, wanted_M: Tensor, pivot: int = 0) -> None:
+        """Remove the rows for which a bool tensor is False; the order of the others stays.
+
+        Rows close up towards row ``pivot``. What is added in front and what is added at the end thus has its own side,
+        on which removing makes room for it: the rows don't wander through the allocation.
+        """
         if bool(wanted_M.all()):
             return
-        rows = wanted_M.nonzero().flatten()
-        first = int((~wanted_M).nonzero()[0])  # rows before it stay where they are
+        before, after = wanted_M[:pivot].nonzero().flatten(), pivot + wanted_M[pivot:].nonzero().flatten()
         for name in self._storage:
             column = self[name]
-            column[:, first : len(rows)] = column[:, rows[first:]]
-        self._stop = self._start + len(rows)
+            if len(before) < pivot:
+                column[:, pivot - len(before) : pivot] = column[:, before]
+            column[:, pivot : pivot + len(after)] = column[:, after]
+        self._stop = self._start + pivot + len(after)
+        self._start += pivot - len(before)
 
     def keep_batch(self, name: str, kept: Tensor) -> None:
         """Keep some entries of a column's first axis."""
