@@ -111,16 +111,31 @@ class VideoSegmenter:
 
     @overload
     def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: Literal[False] = False
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        return_probs: Literal[False] = False,
+        output_size: tuple[int, int] | None = None,
     ) -> np.ndarray: ...
     @overload
     def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: Literal[True]
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        return_probs: Literal[True],
+        output_size: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, Tensor]: ...
 
     @torch.inference_mode()
     def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: bool = False
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        return_probs: bool = False,
+        output_size: tuple[int, int] | None = None,
     ) -> np.ndarray | tuple[np.ndarray, Tensor]:
         """Segment the next frame.
 
@@ -129,6 +144,7 @@ class VideoSegmenter:
             mask: H x W integers, the ids of objects where the user gives them (1 to 65535). Pixels that aren't 0 win
                 over the prediction, and new ids are objects from here on.
             return_probs: give probabilities, too.
+            output_size: height and width of the results; None: the frame's.
 
         Returns:
             ids, H x W uint8, or uint16 where an id is above 255; 0 is the background. With ``return_probs`` also
@@ -148,7 +164,7 @@ class VideoSegmenter:
         with self._precision(device):
             for engine, view, image in zip(self._engines, self.augmentations, views, strict=True):
                 own = given.flip(1) if given is not None and view.flip else given
-                steps.append(engine.step(image, self._size, own))
+                steps.append(engine.step(image, output_size or self._size, own))
         predictions = [s.prediction for s in steps if s.prediction is not None]
         flipped = [view.flip for view in self.augmentations]
         probs = average(predictions, flipped) if predictions and return_probs else None
@@ -162,7 +178,7 @@ class VideoSegmenter:
         ids = self._to_ids(slots_HW)
         if not return_probs:
             return ids
-        return ids, torch.ones(1, *self._size, device=device) if probs is None else probs
+        return ids, torch.ones(1, *slots_HW.shape, device=device) if probs is None else probs
 
     def _views(self, frame: np.ndarray, device: torch.device) -> list[Tensor]:
         """The network's inputs, [1, 3, h, w] for each augmentation."""

@@ -81,7 +81,7 @@ class AOTEngine:
         if given:
             assert mask_HW is not None
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
-            own_HW = self._objects.to_slots(mask_HW)
+            own_HW = resize_labels(self._objects.to_slots(mask_HW), size)
             slots_HW = own_HW if prediction is None else torch.where(own_HW > 0, own_HW, slots_HW)
             self._take_reference(features, slots_HW, input_size)
             prediction = GivenOver(prediction, own_HW, self.slots)

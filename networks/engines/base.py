@@ -50,7 +50,7 @@ class Engine(Protocol):
         Args:
             image_13HW: normalised RGB at the network's input size.
             size: height and width of the output.
-            mask_HW: users' object ids at the output size where the user gives them; 0 leaves the prediction as it is.
+            mask_HW: users' object ids, of any size, where the user gives them; 0 leaves the prediction as it is.
                 Ids that are new are objects from here on. Pixels that aren't 0 win over the prediction.
         """
         ...
