@@ -45,7 +45,7 @@ def compared(results: Path, expected: Path) -> list[float]:
 def test_label_maps_of_a_benchmark(model, folder: Path, tmp_path, name: str, dataset: str, size: int, mem_every: int):
     root = folder / "data" / {"d17": "DAVIS", "y19": "YouTube", "g": "generic"}[name]
     own = {"frames": ("JPEGImages/{video}",), "masks": ("Annotations/{video}",), "given": "first"}
-    options = {"custom": own, "davis2017": DAVIS}.get(dataset, {})
+    options = {"custom": own, "davis2017": DAVIS, "youtubevos2019": {"split": "val_all_frames"}}[dataset]
     opened = open_dataset(dataset, root, copy_given_mask=False, **options)
     segmenter = VideoSegmenter(model, short_edge=size, long_term_gap=mem_every)
     evaluation = Evaluation(opened, tmp_path, {})
