@@ -85,8 +85,8 @@ def start_weights(args: Args, stage: StageConfig) -> dict[str, Any]:
     if args.encoder_ckpt is not None:
         files["encoder_weights"] = args.encoder_ckpt
     found = {name: path for name, path in files.items() if path.exists() or path == args.encoder_ckpt}
-    for path in files.keys() - found.keys():
-        logger.warning("%s is not there: this encoder starts from random weights", files[path])
+    for name in files.keys() - found.keys():
+        logger.warning("%s is not there: this encoder starts from random weights", files[name])
     return {"encoder_checkpoint": found} if found else {}
 
 
