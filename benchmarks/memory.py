@@ -1,6 +1,7 @@
 """Resident memory and time a frame over a long video.
 
 python benchmarks/memory.py --model deaotl --frames 1000 --height 240 --width 432 --max_memory_frames 10
+python benchmarks/memory.py --model xmem --frames 10000 --height 64 --width 96 --max_memory_frames unbounded --native
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import tyro
 
 from common import grid_mask, moving_frames, save
+from configs import get_model_config
 from evaluators import VideoSegmenter
 from evaluators.resources import memory_in_use
 from networks import build_model
@@ -29,6 +31,10 @@ class Args:
     width: int = 432
     objects: int = 3
     max_memory_frames: int | Literal["unbounded"] = 10
+    native: bool = False
+    """Don't resize frames to the model's short edge."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """Fields of the model's config to change."""
     device: str = "cpu"
     output: Path | None = None
 
@@ -37,7 +43,11 @@ def main() -> None:
     args = tyro.cli(Args)
     torch.manual_seed(0)
     bound = None if args.max_memory_frames == "unbounded" else args.max_memory_frames
-    segmenter = VideoSegmenter(build_model(args.model, device=args.device), max_memory_frames=bound)
+    default = get_model_config(args.model)
+    config = default.override_from_text(*args.set).to_dict()
+    changed = {k: v for k, v in config.items() if v != getattr(default, k)}
+    model = build_model(args.model, device=args.device, **changed)
+    segmenter = VideoSegmenter(model, max_memory_frames=bound, short_edge=-1 if args.native else None)
     device = torch.device(args.device)
     mask = grid_mask(args.objects, args.height, args.width)
     rows: list[tuple[int, float, float, int]] = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 IMAGENET_MEAN = np.array((0.485, 0.456, 0.406))
@@ -21,12 +24,16 @@ def input_size(
     max_short_edge: float | None = None,
     max_long_edge: float | None = None,
     align_corners: bool = True,
+    exact: bool = False,
 ) -> tuple[int, int]:
     """Size at which a network sees a frame.
 
     The frame is brought to ``short_edge`` (None or -1: as it is), then down to each limit in turn, then multiplied by
     ``scale`` and truncated; each side is rounded to the nearest 16 k + 1 (``align_corners``) or 16 k, halves to even k.
+    With ``exact`` there is no such rounding, see :func:`_exact_size`: such networks pad.
     """
+    if exact:
+        return _exact_size(height, width, scale, short_edge, max_short_edge, max_long_edge)
     sides = np.array((height, width), dtype=np.float64)
     if short_edge is not None and short_edge > 0:
         sides *= short_edge / sides.min()
@@ -39,12 +46,40 @@ def input_size(
     return int(rounded[0]), int(rounded[1])
 
 
-def prepare_image(image_HW3: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """uint8 RGB -> normalised float32 [3, *size], by OpenCV's bicubic interpolation without antialiasing."""
+def _exact_size(
+    height: int,
+    width: int,
+    scale: float,
+    short_edge: int | None,
+    max_short_edge: float | None,
+    max_long_edge: float | None,
+) -> tuple[int, int]:
+    """The short edge is a whole number, the long one is truncated to the same ratio, as XMem does it."""
+    short, long = min(height, width), max(height, width)
+    edge: float = short_edge if short_edge is not None and short_edge > 0 else short
+    if max_short_edge is not None:
+        edge = min(edge, max_short_edge)
+    if max_long_edge is not None:
+        edge = min(edge, max_long_edge * short / long)
+    whole = max(1, round(edge * scale))
+    other = max(1, whole * long // short)
+    return (whole, other) if height <= width else (other, whole)
+
+
+def prepare_image(
+    image_HW3: np.ndarray, size: tuple[int, int], interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+) -> Tensor:
+    """uint8 RGB -> normalised float32 [3, *size], without antialiasing.
+
+    ``bicubic``: OpenCV's, of 8-bit values, as AOT does it. ``bilinear``: PyTorch's, of normalised ones, as XMem does.
+    """
     x: np.ndarray = image_HW3.astype(np.float32)
-    if x.shape[:2] != size:
+    if x.shape[:2] != size and interpolation == "bicubic":
         x = cv2.resize(x, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
     x /= np.float32(255)
     x -= IMAGENET_MEAN.astype(np.float32)
     x /= IMAGENET_STD.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))
+    planes = torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))
+    if planes.shape[1:] != size:
+        planes = F.interpolate(planes[None], size, mode="bilinear", align_corners=False)[0]
+    return planes

@@ -26,6 +26,7 @@ from dataloaders.prefetch import prefetch
 from evaluators.metrics import SCORERS, Scores, score
 from evaluators.metrics.page import write_page
 from evaluators.metrics.report import write_scores
+from evaluators.score_maps import ScoreMaps
 from evaluators.segmenter import VideoSegmenter
 from evaluators.submission import pack
 from evaluators.timing import Stopwatch, VideoTiming, summarise
@@ -82,8 +83,10 @@ class Evaluation:
         """Whether all results of a video are there."""
         return (self.results / video.name).is_dir()
 
-    def run(self, segmenter: VideoSegmenter, queue: Items, progress: bool = True) -> None:
+    def run(self, segmenter: VideoSegmenter, queue: Items, progress: bool = True, save_scores: bool = False) -> None:
         """Segment the videos that this process gets, longest first; a bad one is logged and the others go on.
+
+        With ``save_scores`` probabilities of all frames are kept, too, see :mod:`evaluators.score_maps`.
 
         Raises:
             OSError: the disk is full.
@@ -100,7 +103,7 @@ class Evaluation:
                 bar.set_description(video.name, refresh=False)
                 before = bar.n
                 try:
-                    self._run_video(segmenter, video, bar.update)
+                    self._run_video(segmenter, video, bar.update, ScoreMaps() if save_scores else None)
                 except (ValueError, OSError) as error:
                     if isinstance(error, OSError) and error.errno in _FULL:
                         raise
@@ -108,7 +111,9 @@ class Evaluation:
                     self._note_failure(video, error)
                     bar.update(len(video.frame_names) - (bar.n - before))
 
-    def _run_video(self, segmenter: VideoSegmenter, video: Video, done: Callable[[int], object]) -> None:
+    def _run_video(
+        self, segmenter: VideoSegmenter, video: Video, done: Callable[[int], object], scores: ScoreMaps | None
+    ) -> None:
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
         wanted = set(video.wanted)
@@ -116,11 +121,17 @@ class Evaluation:
         timing, stopwatch = VideoTiming(video.name), Stopwatch(device)
         start = time.perf_counter()
         segmenter.reset()
+        size = self.dataset.result_size(video)
         with video.source() as source, MaskWriter(partial) as writer:
             for frame in prefetch(source):
                 mask = video.mask(frame.name)
                 with stopwatch.running(count=mask is None and bool(segmenter.object_ids)):
-                    ids = segmenter.step(frame.image, mask)
+                    if scores is None:
+                        ids = segmenter.step(frame.image, mask, output_size=size)
+                    else:
+                        ids, probs = segmenter.step(frame.image, mask, return_probs=True, output_size=size)
+                if scores is not None:
+                    scores.add(frame.name, probs)
                 if frame.name in wanted:
                     writer.write(frame.name, ids)
                 timing.frames += 1
@@ -135,6 +146,8 @@ class Evaluation:
         timing.model_seconds = round(stopwatch.seconds, 6)
         timing.seconds = round(time.perf_counter() - start, 6)
         timing.save(self._timing_path(video))
+        if scores is not None:
+            scores.save(self.output / "Scores" / f"{video.name}.npz", segmenter.object_ids)
         final = self.results / video.name
         final.parent.mkdir(parents=True, exist_ok=True)
         partial.rename(final)

@@ -74,7 +74,8 @@ class VideoSegmenter:
         self.model = model
         self.config = config
         self.amp = amp
-        self.augmentations = [Augmentation(s, f) for s in scales for f in ((False, True) if flip else (False,))]
+        flips = {"both": (False, True), "mirrored": (True,)}[config.flip_views] if flip else (False,)
+        self.augmentations = [Augmentation(s, f) for s in scales for f in flips]
         network: Any = folded(model)
         self._engines: list[Engine] = [network.new_engine(config) for _ in self.augmentations]
         self._size: tuple[int, int] | None = None
@@ -112,16 +113,31 @@ class VideoSegmenter:
 
     @overload
     def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: Literal[False] = False
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        return_probs: Literal[False] = False,
+        output_size: tuple[int, int] | None = None,
     ) -> np.ndarray: ...
     @overload
     def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: Literal[True]
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        return_probs: Literal[True],
+        output_size: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, Tensor]: ...
 
     @torch.inference_mode()
     def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, return_probs: bool = False
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        return_probs: bool = False,
+        output_size: tuple[int, int] | None = None,
     ) -> np.ndarray | tuple[np.ndarray, Tensor]:
         """Segment the next frame.
 
@@ -130,11 +146,12 @@ class VideoSegmenter:
             mask: H x W integers, the ids of objects where the user gives them (1 to 65535). Pixels that aren't 0 win
                 over the prediction, and new ids are objects from here on.
             return_probs: give probabilities, too.
+            output_size: height and width of the results; None: the frame's.
 
         Returns:
             ids, H x W uint8, or uint16 where an id is above 255; 0 is the background. With ``return_probs`` also
-            probabilities, (objects + 1) x H x W float32, row 0 the background, then ``object_ids``; 0 and 1 where the
-            mask was given.
+            probabilities, (objects + 1) x H x W float32, row 0 the background, then ``object_ids``; 0 and 1 (or nearly
+            so, where the family lets given masks compete) where the mask was given.
 
         Raises:
             ValueError: frame or mask of a wrong shape, type or size, or ids out of range; nothing is remembered then.
@@ -149,39 +166,32 @@ class VideoSegmenter:
         with self._precision(device):
             for engine, view, image in zip(self._engines, self.augmentations, views, strict=True):
                 own = given.flip(1) if given is not None and view.flip else given
-                steps.append(engine.step(image, self._size, own))
+                steps.append(engine.step(image, output_size or self._size, own))
         predictions = [s.prediction for s in steps if s.prediction is not None]
         flipped = [view.flip for view in self.augmentations]
-        slots_HW = steps[0].slots_HW
         probs = average(predictions, flipped) if predictions and return_probs else None
-        if len(predictions) > 1:
+        slots_HW = steps[0].slots_HW
+        if predictions and (len(predictions) > 1 or flipped[0]):
             if probs is not None:
                 best = probs.argmax(0)
             else:
                 best = torch.cat([average(predictions, flipped, r).argmax(0) for r in predictions[0].bands()])
-            best = torch.tensor([0, *predictions[0].slots], dtype=torch.int32, device=device)[best]
-            slots_HW = best if given is None else torch.where(given > 0, slots_HW, best)
+            slots_HW = torch.tensor([0, *predictions[0].slots], dtype=torch.int32, device=device)[best]
         ids = self._to_ids(slots_HW)
         if not return_probs:
             return ids
-        return ids, self._with_given(probs, slots_HW, given)
+        return ids, torch.ones(1, *slots_HW.shape, device=device) if probs is None else probs
 
     def _views(self, frame: np.ndarray, device: torch.device) -> list[Tensor]:
         """The network's inputs, [1, 3, h, w] for each augmentation."""
         views: list[Tensor] = []
-        for view in self.augmentations:
-            if view.flip:  # its unflipped twin stands before it
-                views.append(views[-1].flip(3))
+        for i, view in enumerate(self.augmentations):
+            if view.flip and i and self.augmentations[i - 1] == Augmentation(view.scale, False):
+                views.append(views[-1].flip(3))  # of its unflipped twin
                 continue
-            size = input_size(
-                *frame.shape[:2],
-                scale=view.scale,
-                short_edge=self.config.short_edge,
-                max_short_edge=self.config.max_short_edge,
-                max_long_edge=self.config.max_long_edge,
-                align_corners=self.config.align_corners,  # type: ignore[attr-defined]
-            )
-            views.append(prepare_image(frame, size)[None].to(device))
+            size = input_size(*frame.shape[:2], scale=view.scale, **self.config.input_rule())
+            image = prepare_image(frame, size, self.config.interpolation)[None].to(device)
+            views.append(image.flip(3) if view.flip else image)
         return views
 
     def _precision(self, device: torch.device) -> AbstractContextManager:
@@ -193,18 +203,6 @@ class VideoSegmenter:
         table = np.zeros(max(slots, default=0) + 1, dtype=np.uint8 if max(ids, default=0) < 256 else np.uint16)
         table[slots] = ids
         return table[slots_HW.cpu().numpy()]
-
-    def _with_given(self, probs: Tensor | None, slots_HW: Tensor, given: Tensor | None) -> Tensor:
-        """Probabilities of all objects, certain where the mask was given or where there was nothing to predict."""
-        rows = torch.tensor([0, *self._engines[0].slots], dtype=torch.int32, device=slots_HW.device)
-        if probs is not None and given is None:
-            return probs
-        certain = (slots_HW == rows[:, None, None]).float()
-        if probs is None or given is None:
-            return certain
-        certain[: len(probs)] = torch.where(given > 0, certain[: len(probs)], probs)
-        certain[len(probs) :] *= given > 0
-        return certain
 
     def _check_frame(self, frame: np.ndarray) -> None:
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from configs import get_model_config
+from configs import get_model_config, suggest
 from networks.checkpoints import load_encoder, load_weights, read_checkpoint, save_weights
+from networks.encoders import Encoder
 from networks.models import build_network
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ def build_model(
     checkpoint: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
     *,
-    encoder_checkpoint: str | os.PathLike[str] | None = None,
+    encoder_checkpoint: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
     **fields: object,
 ) -> nn.Module:
     """Build a network of the model zoo in evaluation mode.
@@ -41,7 +43,8 @@ def build_model(
         checkpoint: a file that the authors published, or one of the project's own ``.safetensors``. None: the weights
             are random, which is logged as a warning.
         device: where the network goes; None takes CUDA, else MPS, else the CPU.
-        encoder_checkpoint: ImageNet weights for the encoder, where there is no checkpoint.
+        encoder_checkpoint: ImageNet weights for the encoder, where there is no checkpoint; for a network with several
+            encoders a file for each, by the config's field that names it (``encoder_weights``, ...).
         **fields: fields of the model's config to change.
 
     Raises:
@@ -56,7 +59,7 @@ def build_model(
         logger.info("%s", load_weights(network, source))
     elif encoder_checkpoint is not None:
         logger.warning("%s: all weights but the encoder's are random", name)
-        logger.info("%s", load_encoder(network.encoder, encoder_checkpoint))  # type: ignore[arg-type]
+        _load_encoders(network, encoder_checkpoint)
     else:
         logger.warning("%s: no checkpoint was given, all weights are random", name)
     return network.to(place).eval()
@@ -69,6 +72,17 @@ def compile_network(network: nn.Module, backend: str = "inductor") -> None:
     """
     for part in network.children():
         part.compile(backend=backend)
+
+
+def _load_encoders(network: nn.Module, files: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]) -> None:
+    """Load the ImageNet weights of a network's encoders."""
+    encoders: Mapping[str, Encoder] = network.pretrained_encoders  # type: ignore[assignment]
+    if not isinstance(files, Mapping):
+        files = {"encoder_weights": files}
+    for name, path in files.items():
+        if name not in encoders:
+            raise ValueError(f"the network has no encoder {name!r}: {suggest(name, encoders)}")
+        logger.info("%s", load_encoder(encoders[name], path))
 
 
 def _usable_device(device: str | torch.device | None) -> torch.device:

@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,11 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint) -> LoadReport:
     state = dict(checkpoint.state)
     if checkpoint.prefix:
         report.converted = dict.fromkeys(state, f"without the prefix {checkpoint.prefix!r}")
+    adapt: Callable[[Mapping[str, Tensor]], dict[str, tuple[Tensor, str]]] | None
+    if (adapt := getattr(network, "adapt_checkpoint", None)) is not None:  # families that know several layouts
+        for name, (adapted, what) in adapt(state).items():
+            state[name] = adapted
+            report.converted[name] = what
     for name in [n for n in state if COUNTERS.search(n) and n not in own]:
         del state[name]
         report.ignored[name] = "counters of batch norms, whose statistics are fixed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 AOT = SHARED / "conformance" / "aot"
+XMEM = SHARED / "conformance" / "xmem"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -29,6 +32,34 @@ def aot_goldens() -> Path:
     if str(AOT) not in sys.path:
         sys.path.insert(0, str(AOT))
     return AOT
+
+
+@pytest.fixture(scope="session")
+def xmem_goldens() -> Path:
+    """Folder of the numbers recorded from the original XMem."""
+    if not XMEM.is_dir():
+        pytest.skip(f"conformance numbers are not at {XMEM}")
+    return XMEM
+
+
+@pytest.fixture(scope="session")
+def xmem_weights(xmem_goldens: Path, tmp_path_factory) -> Callable[[str], Path]:
+    """Gives the file of the made-up weights of a variant: default, no_sensory, single_object."""
+    spec = importlib.util.spec_from_file_location("xmem_fill", xmem_goldens / "fill.py")
+    assert spec is not None and spec.loader is not None
+    fill = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fill)
+    folder = tmp_path_factory.mktemp("xmem")
+
+    def write(variant: str) -> Path:
+        path = folder / f"{variant}.pth"
+        if not path.exists():
+            entries = json.loads((xmem_goldens / "keys" / f"{variant}.json").read_text())["entries"]
+            tune = json.loads((xmem_goldens / "fill_tune.json").read_text())
+            torch.save({k: torch.from_numpy(v) for k, v in fill.fill_state(entries, tune).items()}, path)
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -22,3 +22,7 @@ def test_all_end_to_end_cases_of_aot_and_deaot(aot_goldens: Path) -> None:
 def test_masks_on_real_video_equal_the_originals(aot_goldens: Path, real_data: Path) -> None:
     """Twelve frames of each sequence; all 329 frames take some minutes, run check_trained.py by hand for these."""
     assert "6/6 sequences as the original" in run(aot_goldens / "check_trained.py", "--frames", "12")
+
+
+def test_all_end_to_end_cases_of_xmem(xmem_goldens: Path) -> None:
+    assert "9/9 XMem clips" in run(xmem_goldens / "check_video.py")

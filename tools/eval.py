@@ -53,6 +53,10 @@ class Args(ModelArgs):
     """For the archive's name."""
     full_resolution: bool = False
     """DAVIS: read the frames at full resolution."""
+    results_at: str = ""
+    """With --full_resolution: the resolution that results have, such as 480p. Default: that of the frames."""
+    save_scores: bool = False
+    """Keep the probabilities of all frames, for tools/merge.py."""
     gpu_num: int = 1
     """Processes on this machine: one a GPU, or so many on the CPU."""
 
@@ -60,6 +64,8 @@ class Args(ModelArgs):
 def open_it(args: Args) -> Dataset:
     """The dataset that is meant."""
     options: dict[str, Any] = {"full_resolution": True} if args.full_resolution else {}
+    if args.results_at:
+        options["results_at"] = args.results_at
     return open_dataset(args.dataset, args.data_root, split=args.split, **options)
 
 
@@ -87,7 +93,7 @@ def run(args: Args) -> int:
     else:
         if queue.rank == 0 and not child:
             logger.info("%s on %s: %s", args.model, device, segmenter.config)
-        evaluation.run(segmenter, queue, progress=queue.rank == 0)
+        evaluation.run(segmenter, queue, progress=queue.rank == 0, save_scores=args.save_scores)
         if child:
             return 0
         queue.wait_for_all()

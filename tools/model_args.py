@@ -38,6 +38,8 @@ class ModelArgs:
     """Test scales to average over."""
     max_resolution: float | None = None
     """The long edge is scaled down to 800/480 times this; 624 is 1.3 x 480p. Default: the model's."""
+    short_edge: int | None = None
+    """Frames are resized to this short edge; -1: as they are. Default: the model's."""
     long_term_mem_gap: int | None = None
     """Frames between two that enter the long-term memory. Default: the model's."""
     short_term_mem_skip: int | None = None
@@ -82,6 +84,7 @@ class ModelArgs:
             flip=self.flip,
             amp=("fp16" if place.type == "cuda" else "bf16") if self.amp else None,
             max_long_edge=None if self.max_resolution is None else round(self.max_resolution * 800 / 480),
+            short_edge=self.short_edge,
             long_term_gap=self.long_term_mem_gap,
             short_term_skip=self.short_term_mem_skip,
             max_memory_frames=None if self.max_memory_frames == "unbounded" else self.max_memory_frames,

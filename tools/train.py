@@ -14,7 +14,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -54,7 +54,7 @@ class Args:
     ckpt_path: Path | None = None
     """Weights to start from. Default: those of the stage before in the same experiment, else the encoder's."""
     encoder_ckpt: Path | None = None
-    """ImageNet weights of the encoder. Default: the config's file in pretrain_models/, if it is there."""
+    """ImageNet weights of the (image) encoder. Default: the config's files in pretrain_models/, if they are there."""
     gpu_num: int = 1
     """Processes on this machine: one a GPU, or so many on the CPU."""
     device: str | None = None
@@ -78,7 +78,7 @@ class Args:
     """Fields of the model's config to change."""
 
 
-def start_weights(args: Args, stage: StageConfig) -> dict[str, Path]:
+def start_weights(args: Args, stage: StageConfig) -> dict[str, Any]:
     """What ``build_model`` starts from."""
     if args.ckpt_path is not None:
         return {"checkpoint": args.ckpt_path}
@@ -90,11 +90,14 @@ def start_weights(args: Args, stage: StageConfig) -> dict[str, Path]:
             f"stage {args.stage} starts from stage {stage.previous}, whose {path} is not there: train it, or give "
             "--ckpt_path"
         )
-    encoder = args.encoder_ckpt or PRETRAINED / get_model_config(args.model).to_dict()["encoder_weights"]
-    if args.encoder_ckpt is None and not encoder.exists():
-        logger.warning("%s is not there: the encoder starts from random weights", encoder)
-        return {}
-    return {"encoder_checkpoint": encoder}
+    fields = get_model_config(args.model).to_dict()
+    files = {name: PRETRAINED / value for name, value in fields.items() if name.endswith("encoder_weights")}
+    if args.encoder_ckpt is not None:
+        files["encoder_weights"] = args.encoder_ckpt
+    found = {name: path for name, path in files.items() if path.exists() or path == args.encoder_ckpt}
+    for name in files.keys() - found.keys():
+        logger.warning("%s is not there: this encoder starts from random weights", files[name])
+    return {"encoder_checkpoint": found} if found else {}
 
 
 def run_folder(args: Args, stage: str) -> Path:
@@ -108,21 +111,21 @@ def run(args: Args) -> int:
         return int(any(run_side_by_side(__file__, args.gpu_num, CHILD, together=True)))
     stage = get_stage_config(args.stage).override_from_text(*args.set)
     default = get_model_config(args.model)
-    config = default.override_from_text(*args.set_model)
+    config = default.override_from_text(*stage.model, *args.set_model)
     changed = {k: v for k, v in config.to_dict().items() if v != getattr(default, k)}
     device = args.device
     if device in (None, "cuda") and torch.cuda.is_available():
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
         torch.cuda.set_device(device)
-    network = build_model(args.model, device=device, **start_weights(args, stage), **changed)  # type: ignore[arg-type]
+    network = build_model(args.model, device=device, **start_weights(args, stage), **changed)
     place = next(network.parameters()).device
     processes = join_processes(place)
     fields = network.config.to_dict()  # type: ignore[union-attr,operator]
     data = build_training_data(
         stage,
         args.data_path,
-        crop=stage.crop if fields["align_corners"] else stage.crop - 1,
-        max_objects=fields["max_objects"],
+        crop=config.training_crop(stage.crop),
+        max_objects=stage.max_objects or fields["max_objects"],
         augmentation=fields["train_augmentation"],
         seed=args.seed,
     )

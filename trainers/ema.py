@@ -16,11 +16,11 @@ class AveragedWeights:
     Args:
         network: the average starts at its values.
         total_steps: of the stage.
-        ratio: the average's memory as a share of the stage.
+        ratio: the average's memory as a share of the stage; 0: it has none, and is the network's last state.
     """
 
     def __init__(self, network: nn.Module, total_steps: int, ratio: float = 0.1) -> None:
-        self.final_decay = 1.0 - 1.0 / (ratio * total_steps)
+        self.final_decay = 1.0 - 1.0 / (ratio * total_steps) if ratio else 0.0
         self.updates = 0
         self.weights = {name: x.detach().clone() for name, x in network.state_dict().items()}
 

@@ -1,13 +1,17 @@
-"""Losses of AOT's training (NeurIPS 2021, section 5): bootstrapped cross entropy and soft Jaccard.
+"""Losses of clips, of which a stage names one: those of AOT (NeurIPS 2021, section 5) and of XMem (ECCV 2022, 3.5).
 
-Shapes: K classes (0 is the background), H W map.
+Shapes: T frames, B clips, K classes (0 is the background), O = K - 1 objects, H W map.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from configs.stages import StageConfig
 
 IGNORE = 255
 """Label of pixels that take no part."""
@@ -53,3 +57,57 @@ def reference_weight(step: int, total_steps: int, ratio: float = 1.0) -> float:
 def clip_loss(frame_losses_TB: Tensor, reference: float) -> Tensor:
     """Loss of a clip: weighted mean of the reference frame (row 0), plus the mean of all later frames."""
     return reference * frame_losses_TB[0].mean() + torch.mean(frame_losses_TB[1:])
+
+
+def bootstrapped_jaccard(
+    logits_TBKHW: Sequence[Tensor], labels_TBHW: Tensor, counts: Sequence[int], stage: StageConfig, step: int
+) -> Tensor:
+    """AOT's loss of a batch, the mean over its clips; logits are those of all frames, the reference included."""
+    total = stage.total_steps
+    fraction = kept_fraction(step, stage.mining_ratio * total, stage.hardest_pixels)
+    losses = [
+        torch.stack([frame_loss(x[b, : n + 1], labels_TBHW[t, b], fraction) for b, n in enumerate(counts)])
+        for t, x in enumerate(logits_TBKHW)
+    ]
+    weight = stage.reference_weight * reference_weight(step, total, stage.reference_ratio)
+    return clip_loss(torch.stack(losses), weight)
+
+
+def kept_fraction_between(step: int, start: int, end: int, least: float = 0.15) -> float:
+    """Share of the hardest pixels that count: 1 until ``start``, from there linearly to ``least`` at ``end``."""
+    if step < start:
+        return 1.0
+    return least + (1.0 - least) * max(0.0, (end - step) / (end - start))
+
+
+def dice(masks_BOHW: Tensor, labels_BHW: Tensor) -> Tensor:
+    """1 - smoothed dice coefficient, the mean over all clips and objects; absent objects are empty in both."""
+    objects = torch.arange(1, masks_BOHW.shape[1] + 1, device=labels_BHW.device)
+    truth = (labels_BHW[:, None] == objects[:, None, None]).to(masks_BOHW).flatten(2)
+    masks = (masks_BOHW * (labels_BHW != IGNORE)[:, None]).flatten(2)
+    return (1 - (2 * (masks * truth).sum(2) + 1) / (masks.sum(2) + truth.sum(2) + 1)).mean()
+
+
+def bootstrapped_dice(
+    logits_TBKHW: Sequence[Tensor], labels_TBHW: Tensor, counts: Sequence[int], stage: StageConfig, step: int
+) -> Tensor:
+    """XMem's loss of a batch: cross entropy of the hardest pixels and dice, summed over frames 1 to T - 1.
+
+    Args:
+        logits_TBKHW: of these frames, [B, K, H, W] each; those of absent objects stand last.
+    """
+    start, end = stage.mining_steps or (0, round(stage.mining_ratio * stage.total_steps))
+    fraction = kept_fraction_between(step, start, end, stage.hardest_pixels)
+    total = logits_TBKHW[0].new_zeros(())
+    for logits, labels in zip(logits_TBKHW, labels_TBHW[1:], strict=True):
+        own = [bootstrapped_cross_entropy(logits[b, : n + 1], labels[b], fraction) for b, n in enumerate(counts)]
+        total = total + torch.stack(own).mean() + dice(logits.softmax(1)[:, 1:], labels)
+    return total
+
+
+ClipLossFunction = Callable[[Sequence[Tensor], Tensor, Sequence[int], StageConfig, int], Tensor]
+CLIP_LOSSES: dict[str, ClipLossFunction] = {
+    "bootstrapped_jaccard": bootstrapped_jaccard,
+    "bootstrapped_dice": bootstrapped_dice,
+}
+"""Losses of a batch, by what a stage calls them."""

@@ -12,13 +12,15 @@ NO_DECAY = ("absolute_pos_embed", "relative_position_bias_table", "relative_emb_
 """Parts of names of parameters that have no weight decay, besides all that have one dimension."""
 
 
-def parameter_groups(network: nn.Module, weight_decay: float, encoder_ratio: float = 0.1) -> list[dict[str, Any]]:
+def parameter_groups(
+    network: nn.Module, weight_decay: float, encoder_ratio: float = 0.1, decay_all: bool = False
+) -> list[dict[str, Any]]:
     """Groups for ``torch.optim``: ``name``, ``params``, ``weight_decay`` and ``scale`` (of the learning rate)."""
     groups = []
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        exempt = parameter.ndim == 1 or any(part in name for part in NO_DECAY)
+        exempt = not decay_all and (parameter.ndim == 1 or any(part in name for part in NO_DECAY))
         groups.append(
             {
                 "name": name,

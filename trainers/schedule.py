@@ -21,9 +21,14 @@ class Schedule:
     cosine: bool = False
     cycles: int = 1
     """Repeat the whole curve so many times, each over its share of the steps."""
+    milestones: tuple[int, ...] | None = None
+    """In place of all that: the base rate, which falls to ``gamma`` times what it was at these steps."""
+    gamma: float = 0.1
 
     def rate(self, step: int, scale: float = 1.0) -> float:
         """Rate of a step; ``scale`` reduces the rise above the least rate (0.1 for encoders)."""
+        if self.milestones is not None:
+            return self.base * scale * self.gamma ** sum(step >= m for m in self.milestones)
         length = self.total_steps / self.cycles
         position = step % length if self.cycles > 1 else step
         warm_up = self.warm_up_ratio * length

@@ -24,9 +24,8 @@ from tqdm import tqdm
 from configs.stages import StageConfig
 from dataloaders.training import collate
 from networks import save_weights
-from networks.engines.clips import propagate_clips
 from trainers.ema import AveragedWeights
-from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight
+from trainers.losses import CLIP_LOSSES
 from trainers.memory import peak_memory
 from trainers.parameter_groups import parameter_groups, set_rates
 from trainers.pictures import clip_picture
@@ -67,23 +66,11 @@ class ClipLoss(nn.Module):
         self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], permutation_BO: Tensor, step: int
     ) -> Tensor:
         """Mean over the clips; see :mod:`trainers.losses`."""
-        stage, total = self.stage, self.stage.total_steps
-        logits = propagate_clips(
-            self.network,
-            frames_TB3HW,
-            labels_TBHW,
-            counts,
-            own_predictions=step >= stage.sequential_start * total,
-            permutation_BO=permutation_BO,
+        logits = self.network.propagate_clips(
+            frames_TB3HW, labels_TBHW, counts, stage=self.stage, step=step, permutation_BO=permutation_BO
         )
         self.shown_THW = torch.stack([x[0].detach().argmax(0) for x in logits])
-        fraction = kept_fraction(step, stage.mining_ratio * total, stage.hardest_pixels)
-        losses = [
-            torch.stack([frame_loss(x[b, : n + 1], labels_TBHW[t, b], fraction) for b, n in enumerate(counts)])
-            for t, x in enumerate(logits)
-        ]
-        weight = stage.reference_weight * reference_weight(step, total, stage.reference_ratio)
-        return clip_loss(torch.stack(losses), weight)
+        return CLIP_LOSSES[self.stage.loss](logits, labels_TBHW, counts, self.stage, step)
 
 
 class Trainer:
@@ -96,7 +83,7 @@ class Trainer:
     one gives.
 
     Args:
-        network: an AOT or DeAOT on its device.
+        network: on its device; its ``propagate_clips`` makes a batch into logits, of which the stage's loss is taken.
         stage: what is trained how.
         dataset: gives :class:`~dataloaders.training.TrainClip`, has ``set_epoch``.
         output: folder of the run.
@@ -138,6 +125,8 @@ class Trainer:
             power=stage.power,
             cosine=stage.cosine,
             cycles=stage.cycles,
+            milestones=stage.milestones,
+            gamma=stage.gamma,
         )
         self.clip_loss = ClipLoss(network, stage)
         self.loss: nn.Module = self.clip_loss
@@ -147,7 +136,7 @@ class Trainer:
             self.loss = DistributedDataParallel(
                 self.loss, devices, broadcast_buffers=False, find_unused_parameters=stage.sequential_start < 1
             )
-        groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio)
+        groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all)
         fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" else {}
         self.optimiser: torch.optim.Optimizer
         if stage.optimiser == "adamw":
@@ -193,8 +182,10 @@ class Trainer:
                 waited, begin, last = 0.0, time.perf_counter(), self.step
             if self.step % self.stage.save_every == 0 or self.step == stop:
                 self._save(log)
-                if log is not None and self.clip_loss.shown_THW is not None:
-                    picture = clip_picture(batch[0][:, 0], batch[1][:, 0], self.clip_loss.shown_THW)
+                shown = self.clip_loss.shown_THW
+                if log is not None and shown is not None:
+                    tail = slice(-len(shown), None)  # some networks predict no first frame
+                    picture = clip_picture(batch[0][tail, 0], batch[1][tail, 0], shown)
                     log.add_image("clip", picture, self.step, dataformats="HWC")
                 waited, begin, last = 0.0, time.perf_counter(), self.step
         bar.close()
@@ -267,7 +258,7 @@ class Trainer:
             raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(names)}")
         self.scaler.unscale_(self.optimiser)
         trained = itertools.chain.from_iterable(g["params"] for g in self.optimiser.param_groups)
-        norm = float(nn.utils.clip_grad_norm_(list(trained), stage.clip_norm))
+        norm = float(nn.utils.clip_grad_norm_(list(trained), stage.clip_norm or math.inf))
         # loss scaling skips such a step by itself, and all processes have the same gradient
         if not (math.isfinite(norm) or self.scaler.is_enabled()):
             raise FloatingPointError(f"a gradient of step {self.step} is not finite; clips: {', '.join(names)}")

@@ -67,6 +67,9 @@ class DatasetConfig(Config):
     full_resolutions: tuple[str, ...] = ()
     full_resolution: bool = False
     """Read frames and given masks at their full resolution."""
+    results_at: str = ""
+    """One of ``resolutions``: with ``full_resolution`` results have the size of frames there, and the truth is there;
+    empty: of the frames that are read."""
 
     given: Literal["none", "first", "all", "appearing"] = "first"
     """Masks that a method is given: the first one, all in the folder, or the objects that begin at a frame, cut out of
@@ -112,6 +115,8 @@ class DatasetConfig(Config):
             raise ValueError(f"{where}: splits must name at least one split")
         if self.split_folders and len(self.split_folders) != len(self.splits):
             raise ValueError(f"{where}: split_folders must have one entry for each of the {len(self.splits)} splits")
+        if self.results_at and self.results_at not in self.resolutions:
+            raise ValueError(f"{where}: results_at {self.results_at!r} is none of {', '.join(self.resolutions)}")
         for field, value in self.to_dict().items():
             for template in value if isinstance(value, tuple) else ():
                 _check_template(where, field, template)
@@ -129,7 +134,8 @@ class DatasetConfig(Config):
     @property
     def published_folder(self) -> str:
         """Folder of the videos in results as AOT's evaluator names it, such as ``Annotations/480p``."""
-        folder = self.full_resolution_result_folder if self.full_resolution else self.result_folder
+        full = self.full_resolution and not self.results_at
+        folder = self.full_resolution_result_folder if full else self.result_folder
         return f"Annotations/{folder}".rstrip("/")
 
 
@@ -167,9 +173,14 @@ def get_dataset_config(name: str, **changes: object) -> DatasetConfig:
     return config.override(**{"name": config.name or name, **changes})
 
 
-def expand(templates: Iterable[str], config: DatasetConfig, split: str) -> list[str]:
-    """Templates with ``{split}`` and ``{resolution}`` filled in; ``{video}``, ``{dataset}``, ``{sequence}`` stay."""
+def expand(templates: Iterable[str], config: DatasetConfig, split: str, *, results: bool = False) -> list[str]:
+    """Templates with ``{split}`` and ``{resolution}`` filled in; ``{video}``, ``{dataset}``, ``{sequence}`` stay.
+
+    With ``results`` the resolution is the one at which results are.
+    """
     resolutions = (config.full_resolutions if config.full_resolution else config.resolutions) or ("",)
+    if results and config.results_at:
+        resolutions = (config.results_at,)
     keep = {"video": "{video}", "dataset": "{dataset}", "sequence": "{sequence}"}
     folder = config.split_folder(split)
     return list(dict.fromkeys(t.format(split=folder, resolution=r, **keep) for t in templates for r in resolutions))

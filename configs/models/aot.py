@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from configs.models.base import ModelConfig, register_model
+from typing import Any, ClassVar
+
+from configs.models.base import PrototypeFields, register_model
 
 
-class IdentityModel(ModelConfig):
+class IdentityModel(PrototypeFields):
     """Fields that AOT and the families after it share; the defaults are those of the Tiny models."""
 
     encoder: str = "mobilenetv2"
@@ -39,6 +41,14 @@ class IdentityModel(ModelConfig):
     max_short_edge_multi_scale: int | None = 624
     max_long_edge: int | None = 1040
     long_term_gap: int = 9999
+
+    least_values: ClassVar[dict[str, int]] = {"short_edge": -1, "drop_path": 0, "freeze_at": 0}
+
+    def input_rule(self) -> dict[str, Any]:
+        return {**super().input_rule(), "align_corners": self.align_corners}
+
+    def training_crop(self, crop: int) -> int:
+        return crop if self.align_corners else crop - 1
 
 
 class AOT(IdentityModel):

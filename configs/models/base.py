@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar, Literal
+
 from configs.base import Config
 from configs.registry import Registry
 
@@ -28,12 +30,60 @@ class ModelConfig(Config):
     """Which earlier frame is the short-term memory: 1 is the previous frame."""
     max_memory_frames: int | None = None
     """Bound of the long-term memory in frames; None: it grows with the video."""
+    flip_views: Literal["both", "mirrored"] = "both"
+    """What flipping at test time means: the mean of a frame and its mirror image, or the mirror image alone."""
+
+    interpolation: ClassVar[Literal["bicubic", "bilinear"]] = "bicubic"
+    """How frames are resized: 8-bit values by OpenCV, or normalised ones by PyTorch. Neither antialiases."""
+    least_values: ClassVar[dict[str, int]] = {"short_edge": -1}
+    """Least values of numbers for which that isn't 1, by the ends of their names."""
 
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
-            least = -1 if name == "short_edge" else 0 if name.endswith(("drop_path", "freeze_at")) else 1
+            least = next((low for end, low in self.least_values.items() if name.endswith(end)), 1)
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value < least:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
+
+    def input_rule(self) -> dict[str, Any]:
+        """Arguments of ``dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
+        names = ("short_edge", "max_short_edge", "max_long_edge")
+        return {name: getattr(self, name) for name in names}
+
+    def training_crop(self, crop: int) -> int:
+        """Side of the frames in training, given the stage's."""
+        return crop
+
+
+class PrototypeFields(ModelConfig):
+    """A long-term memory of prototypes (XMem, section 3.3), for families that can have one."""
+
+    enable_long_term: bool = False
+    """Old frames of the memory become a few prototypes, so that memory is bounded; else frames are kept as they are."""
+    max_mid_term_frames: int = 10
+    """The working memory is consolidated when it holds so many frames."""
+    min_mid_term_frames: int = 5
+    """Frames that then stay: the first one and the latest."""
+    max_long_term_elements: int = 10_000
+    """Bound of the long-term memory in prototypes: those that are used least make room."""
+    num_prototypes: int = 128
+    """Prototypes that a consolidation makes."""
+    enable_long_term_count_usage: bool = True
+    """Uses of prototypes are counted. Else the oldest ones make room, and not those that are used least."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.enable_long_term:
+            return
+        if self.min_mid_term_frames >= self.max_mid_term_frames:
+            raise ValueError(
+                f"min_mid_term_frames ({self.min_mid_term_frames}) must be smaller than max_mid_term_frames "
+                f"({self.max_mid_term_frames}): a consolidation would have no frames to work on"
+            )
+        if self.num_prototypes > self.max_long_term_elements:
+            raise ValueError(
+                f"num_prototypes ({self.num_prototypes}) must not be larger than max_long_term_elements "
+                f"({self.max_long_term_elements}): the long-term memory couldn't hold one consolidation"
+            )
 
 
 INFERENCE_FIELDS = tuple(ModelConfig.field_types())

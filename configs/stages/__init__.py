@@ -10,5 +10,15 @@ class Mine(MainStage):
 from configs.stages.base import StageConfig, get_stage_config, list_stages, register_stage
 from configs.stages.open_data import OpenLarge, OpenSmall
 from configs.stages.published import MainStage
+from configs.stages.xmem import XMemStage
 
-__all__ = ["MainStage", "OpenLarge", "OpenSmall", "StageConfig", "get_stage_config", "list_stages", "register_stage"]
+__all__ = [
+    "MainStage",
+    "OpenLarge",
+    "OpenSmall",
+    "StageConfig",
+    "XMemStage",
+    "get_stage_config",
+    "list_stages",
+    "register_stage",
+]

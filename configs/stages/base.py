@@ -13,6 +13,8 @@ STAGES: Registry[type[StageConfig]] = Registry("stage")
 class StageConfig(Config):
     """Fields of all stages; the defaults are those of static pre-training (AOT, section 5)."""
 
+    model: tuple[str, ...] = ()
+    """Fields of the model's config that the stage sets, as NAME=VALUE."""
     previous: str | None = None
     """Stage whose averaged weights this one starts from; None: from the encoder's ImageNet weights."""
     datasets: tuple[str, ...] = ("static",)
@@ -42,6 +44,11 @@ class StageConfig(Config):
     merge: float = 1.0
     """Probability that objects of another clip are laid over a clip."""
 
+    max_objects: int | None = None
+    """Most objects of a clip; None: the model's."""
+    sampling: Literal["gaps", "skips"] = "gaps"
+    """How clips are drawn and augmented: as AOT does it, or as XMem does it (its stages have more fields for that)."""
+
     total_steps: int = 100_000
     batch_size: int = 16
     """Clips a step, over all processes."""
@@ -59,9 +66,21 @@ class StageConfig(Config):
     power: float = 0.9
     cosine: bool = False
     cycles: int = 1
+    milestones: tuple[int, ...] | None = None
+    """Steps at which the rate falls to ``gamma`` times what it was; None: it falls by the power or the cosine."""
+    gamma: float = 0.1
     weight_decay: float = 0.03
-    clip_norm: float = 5.0
+    decay_all: bool = False
+    """Weight decay also of biases and norms."""
+    clip_norm: float | None = 5.0
+    """Largest norm of the gradient; None: any."""
     ema_ratio: float = 0.1
+    """The averaged weights' memory as a share of the stage; 0: they are the last weights."""
+
+    loss: Literal["bootstrapped_jaccard", "bootstrapped_dice"] = "bootstrapped_jaccard"
+    """A loss of ``trainers.losses.CLIP_LOSSES``."""
+    mining_steps: tuple[int, int] | None = None
+    """Steps between which hard mining sets in; None: see ``mining_ratio``."""
 
     hardest_pixels: float = 0.15
     """Share of pixels that count once hard mining is in full force."""

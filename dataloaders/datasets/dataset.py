@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from configs.datasets import DatasetConfig, get_dataset_config
+from configs.datasets import DatasetConfig, expand, get_dataset_config
 from dataloaders.datasets.build import build_video
 from dataloaders.datasets.index import read_index
-from dataloaders.datasets.layout import Layout
+from dataloaders.datasets.layout import Layout, scan_images
 from dataloaders.datasets.meta import load_json
 from dataloaders.datasets.problems import Report, raise_problem
-from dataloaders.datasets.video import Video
+from dataloaders.datasets.video import Video, image_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,22 @@ class Dataset:
     def has_ground_truth(self) -> bool:
         """Whether the true masks of all videos are there."""
         return bool(self.videos) and all(video.ground_truth is not None for video in self.videos)
+
+    def result_size(self, video: Video) -> tuple[int, int] | None:
+        """(height, width) of a video's results where they are not of the size of its frames, else None.
+
+        Raises:
+            FileNotFoundError: there are no frames of that size.
+        """
+        if not (self.config.full_resolution and self.config.results_at):
+            return None
+        templates = expand(self.config.frames, self.config, self.split, results=True)
+        for folder in (self.root / t.format(video=video.name) for t in templates):
+            if folder.is_dir():
+                return image_size(next(iter(scan_images(folder).files.values())))
+        raise FileNotFoundError(
+            f"video {video.name}: no frames at {self.config.results_at}, which is the results' size"
+        )
 
     @cached_property
     def _by_name(self) -> dict[str, Video]:

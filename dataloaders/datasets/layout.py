@@ -33,7 +33,7 @@ class Layout:
         self.frames = expand(frames, config, split)
         self.masks = expand(config.masks, config, split)
         self.given_masks = expand(config.given_masks, config, split)
-        self.ground_truth = expand(config.ground_truth, config, split)
+        self.ground_truth = expand(config.ground_truth, config, split, results=True)
         self.lists = expand(config.video_list, config, split)
         self.meta = expand(config.meta, config, split)
         self.root = self._find_root(data_root)

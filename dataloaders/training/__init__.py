@@ -10,12 +10,15 @@ from dataloaders.training.build import TrainingData, build_training_data
 from dataloaders.training.clip import TrainClip, collate
 from dataloaders.training.clip_dataset import Augmentation, ClipDataset
 from dataloaders.training.records import VideoRecord, folder_records, video_records
+from dataloaders.training.skips import SkipStaticClips, SkipVideoClips
 from dataloaders.training.static import StaticClips
 from dataloaders.training.video import VideoClips, draw_frame_numbers
 
 __all__ = [
     "Augmentation",
     "ClipDataset",
+    "SkipStaticClips",
+    "SkipVideoClips",
     "StaticClips",
     "TrainClip",
     "TrainingData",

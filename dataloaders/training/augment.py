@@ -9,7 +9,7 @@ import numpy as np
 
 from dataloaders.transforms import IMAGENET_MEAN
 
-_FILL = tuple(float(round(255 * value)) for value in IMAGENET_MEAN)  # colour outside of the image
+FILL = tuple(float(round(255 * value)) for value in IMAGENET_MEAN)  # colour outside of the image
 _LUMA = np.array((0.299, 0.587, 0.114))
 _TO_YIQ = np.array((_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
 _LEAST_BILINEAR = 0.5  # below this scale, bilinear interpolation skips pixels
@@ -66,7 +66,7 @@ def warp_image(image_HW3: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray
         image_HW3 = cv2.resize(image_HW3, small, interpolation=cv2.INTER_AREA)
         x, y = width / small[0], height / small[1]
         view = view @ np.array(((x, 0, x / 2 - 0.5), (0, y, y / 2 - 0.5), (0, 0, 1)))
-    return cv2.warpAffine(image_HW3, view[:2], (crop, crop), flags=cv2.INTER_LINEAR, borderValue=_FILL)
+    return cv2.warpAffine(image_HW3, view[:2], (crop, crop), flags=cv2.INTER_LINEAR, borderValue=FILL)
 
 
 def warp_mask(mask_HW: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray:

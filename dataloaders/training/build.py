@@ -10,17 +10,24 @@ from typing import Any
 from torch.utils.data import ConcatDataset
 
 from configs.registry import suggest
-from configs.stages import StageConfig
+from configs.stages import StageConfig, XMemStage
 from dataloaders.datasets import open_dataset
 from dataloaders.training.clip import TrainClip
 from dataloaders.training.clip_dataset import Augmentation, ClipDataset
 from dataloaders.training.records import folder_records
+from dataloaders.training.skips import SkipStaticClips, SkipVideoClips
 from dataloaders.training.static import StaticClips
 from dataloaders.training.video import VideoClips
 
 _STATIC = ("Static", "static", "")
 _YOUTUBE = ("YouTubeVOS", "YTB/2019", "YTB/2018", "YTB", "YouTube-VOS", "2019", "2018", "")
 _YOUTUBE_VIDEOS = ("train", "")
+
+_BL30K = ("BL30K", "bl30k", "")
+_SAMPLINGS: dict[str, tuple[type[StaticClips], type[VideoClips]]] = {
+    "gaps": (StaticClips, VideoClips),
+    "skips": (SkipStaticClips, SkipVideoClips),
+}
 
 DataRoot = str | os.PathLike[str]
 
@@ -31,6 +38,8 @@ class TrainingData(ConcatDataset[TrainClip]):
     def __init__(self, parts: Sequence[ClipDataset]) -> None:
         super().__init__(parts)
         self.parts = tuple(parts)
+        for part in self.parts:
+            part.epoch_clips = len(self)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose items are given, see ``ClipDataset``."""
@@ -51,6 +60,7 @@ def build_training_data(
 
     - ``static``: ``JPEGImages/<set>`` and ``Annotations/<set>`` in ``data_root/Static`` or in ``data_root``.
     - ``youtubevos``: ``train/JPEGImages`` and ``train/Annotations`` in ``data_root/YouTubeVOS`` (``YTB/2019``, ...).
+    - ``bl30k``: ``JPEGImages`` and ``Annotations`` in ``data_root/BL30K`` or in ``data_root``, with a folder a video.
     - ``davis2017``: the videos of ``ImageSets/2017/train.txt`` in ``data_root/DAVIS`` or ``data_root``, each
       ``davis_repeat`` times.
     - a JSON file as ``dataloaders.datasets.open_dataset`` reads it, as it is named or below ``data_root``: all masks
@@ -87,19 +97,25 @@ def _root(data_root: DataRoot | Mapping[str, DataRoot], name: str) -> Path:
 
 
 def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> ClipDataset:
+    static, video = _SAMPLINGS[stage.sampling]
     if name == "static":
-        return StaticClips(_first_folder(root, _STATIC, name), stage, **options)
+        return static(_first_folder(root, _STATIC, name), stage, **options)
     if name == "youtubevos":
         folder = _first_folder(root, [f"{a}/{b}" for a in _YOUTUBE for b in _YOUTUBE_VIDEOS], name)
         records = folder_records(folder / "JPEGImages", folder / "Annotations")
-        return VideoClips(records, stage, gap=stage.ytb_gap, **options)
+        if isinstance(stage, XMemStage):
+            options["divisor"] = stage.ytb_skip_divisor
+        return video(records, stage, gap=stage.ytb_gap, **options)
+    if name == "bl30k":
+        folder = _first_folder(root, _BL30K, name)
+        return video(folder_records(folder / "JPEGImages", folder / "Annotations"), stage, gap=1, **options)
     if name == "davis2017":
         davis = open_dataset(name, root, split="train")
-        return VideoClips(davis, stage, gap=stage.davis_gap, repeat=stage.davis_repeat, **options)
+        return video(davis, stage, gap=stage.davis_gap, repeat=stage.davis_repeat, **options)
     if name.lower().endswith(".json"):
         path = Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name
-        return VideoClips(open_dataset(path), stage, gap=stage.davis_gap, **options)
-    known = ("static", "youtubevos", "davis2017")
+        return video(open_dataset(path), stage, gap=stage.davis_gap, **options)
+    known = ("static", "youtubevos", "bl30k", "davis2017")
     raise ValueError(f"no training dataset {name!r} (nor is it a .json file): {suggest(name, known)}")
 
 

@@ -58,6 +58,8 @@ class ClipDataset(Dataset[TrainClip]):
         self.max_objects = max_objects
         self.augmentation = augmentation
         self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
+        self.epoch_clips: int | None = None
+        """Clips of an epoch of all the training data, of which this may be a part; None: there is no more than this."""
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
 
     def set_epoch(self, epoch: int) -> None:
@@ -68,6 +70,12 @@ class ClipDataset(Dataset[TrainClip]):
     def epoch(self) -> int:
         """The epoch whose items are given."""
         return int(self._epoch)
+
+    @property
+    def progress(self) -> float:
+        """Share of the stage that was over when the epoch began."""
+        clips = self.epoch_clips or len(self)
+        return min(1.0, self.epoch * clips / (self.stage.batch_size * self.stage.total_steps))
 
     def _num_sources(self) -> int:
         """Images or videos."""

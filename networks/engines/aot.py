@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from networks.engines.base import Step
 from networks.engines.objects import ObjectSlots, resize_labels
-from networks.engines.prediction import Prediction
-from networks.memory import EveryNthFrame, FrameBank, MemoryPart
+from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
+from networks.memory import EveryNthFrame, FrameBank, MemoryPart, PrototypeBank, PrototypePolicy
 
 if TYPE_CHECKING:
     from configs.models.aot import IdentityModel
@@ -39,7 +39,7 @@ class AOTEngine:
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a new video."""
         self._objects = ObjectSlots(self.network.config.max_objects)
-        self._banks: list[FrameBank] = []
+        self._banks: list[FrameBank | PrototypeBank] = []
         self._short_term: deque[list[MemoryPart]] = deque(maxlen=self.config.short_term_skip)
         self._frame = 0
 
@@ -70,20 +70,21 @@ class AOTEngine:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         features = self.network.encode_image(image_13HW)
         input_size = (image_13HW.shape[2], image_13HW.shape[3])
-        prediction = None
+        prediction: FrameProbabilities | None = None
         if self._objects:
             propagated = self.network.propagate(features, self._read_banks(), self._short_term[0])
             logits = self.network.decode(propagated, features).float()
-            prediction = Prediction(logits, self.slots, size, self.network.config.align_corners)
-            slots_HW = prediction.argmax()
+            predicted = Prediction(logits, self.slots, size, self.network.config.align_corners)
+            prediction, slots_HW = predicted, predicted.argmax()
             if not given:
                 self._remember(propagated.states, slots_HW, input_size)
         if given:
             assert mask_HW is not None
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
-            own_HW = self._objects.to_slots(mask_HW)
+            own_HW = resize_labels(self._objects.to_slots(mask_HW), size)
             slots_HW = own_HW if prediction is None else torch.where(own_HW > 0, own_HW, slots_HW)
             self._take_reference(features, slots_HW, input_size)
+            prediction = GivenOver(prediction, own_HW, self.slots)
         self._frame += 1
         return Step(prediction, slots_HW)
 
@@ -106,7 +107,7 @@ class AOTEngine:
         memory = self.network.remember(self.network.refer(features, ids).states, ids)
         known = sum(bank.groups for bank in self._banks)
         if known < self._objects.groups:
-            self._banks.append(FrameBank(self._policy))
+            self._banks.append(self._new_bank())
         self._write(memory, self._banks, reference=True)
         self._short_term.clear()
         self._short_term.append(memory)
@@ -114,19 +115,32 @@ class AOTEngine:
     def _remember(self, states: Sequence[LayerState], slots_HW: Tensor, input_size: tuple[int, int]) -> None:
         """Make a predicted frame the newest short-term memory, and a long-term one where its time has come."""
         memory = self.network.remember(states, self._encode_ids(slots_HW, input_size))
+        for bank, own in self._shares(memory):
+            bank.note_read([part.key for part in own])  # keys are the queries that the frame has just read with
         self._write(memory, [bank for bank in self._banks if bank.due(self._frame)], reference=False)
         self._short_term.append(memory)
 
-    def _write(self, memory: Sequence[MemoryPart], banks: Sequence[FrameBank], reference: bool) -> None:
-        """Write each of these banks' share of the groups; a bank that is still empty takes the groups that are left."""
+    def _write(self, memory: Sequence[MemoryPart], banks: Sequence[FrameBank | PrototypeBank], reference: bool) -> None:
+        """Write each of these banks' share of the groups."""
+        for bank, own in self._shares(memory):
+            if bank in banks:
+                bank.write(own, self._frame, reference)
+
+    def _shares(self, memory: Sequence[MemoryPart]) -> Iterator[tuple[FrameBank | PrototypeBank, list[MemoryPart]]]:
+        """Each bank's share of the groups; a bank that is still empty takes the groups that are left."""
         total = self._objects.groups
         first = 0
         for bank in self._banks:
             last = first + bank.groups if len(bank) else total
-            if bank in banks:
-                own = [MemoryPart(*(_rows(x, first, last, total) for x in part)) for part in memory]
-                bank.write(own, self._frame, reference)
+            yield bank, [MemoryPart(*(_rows(x, first, last, total) for x in part)) for part in memory]
             first = last
+
+    def _new_bank(self) -> FrameBank | PrototypeBank:
+        """A bank of frames, and of prototypes where the config wants them."""
+        prototypes = PrototypePolicy.of(self.config)
+        if prototypes is None:
+            return FrameBank(self._policy)
+        return PrototypeBank(self._policy, prototypes, self.network.config.attention_heads)
 
     def _read_banks(self) -> list[list[MemoryPart]]:
         """The banks' parts for each layer."""

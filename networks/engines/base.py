@@ -8,17 +8,17 @@ from typing import Protocol
 
 from torch import Tensor
 
-from networks.engines.prediction import Prediction
+from networks.engines.prediction import FrameProbabilities
 
 
 @dataclass(frozen=True)
 class Step:
     """What an engine gives for a frame."""
 
-    prediction: Prediction | None
-    """Probabilities as propagated, before a given mask was laid over them; None while there are no objects."""
+    prediction: FrameProbabilities | None
+    """Probabilities, in which a given mask has its part; None while there are no objects."""
     slots_HW: Tensor
-    """Slot of each pixel at the output size (int32, 0 is the background), with the given mask on top."""
+    """Slot of each pixel at the output size (int32, 0 is the background): the likeliest one."""
 
 
 class Engine(Protocol):
@@ -50,8 +50,8 @@ class Engine(Protocol):
         Args:
             image_13HW: normalised RGB at the network's input size.
             size: height and width of the output.
-            mask_HW: users' object ids at the output size where the user gives them; 0 leaves the prediction as it is.
-                Ids that are new are objects from here on.
+            mask_HW: users' object ids, of any size, where the user gives them; 0 leaves the prediction as it is.
+                Ids that are new are objects from here on. Pixels that aren't 0 win over the prediction.
         """
         ...
 

@@ -6,12 +6,30 @@ only their argmax is wanted. So they are made band by band.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 BAND_ELEMENTS = 2**23
 """Most probabilities that a band has."""
+
+
+class FrameProbabilities(Protocol):
+    """What can be asked of a frame's class probabilities, however a family comes by them."""
+
+    size: tuple[int, int]
+    slots: list[int]
+
+    def bands(self) -> list[slice]:
+        """Rows of the output, cut so that no band's probabilities are too large."""
+        ...
+
+    def probabilities(self, rows: slice | None = None) -> Tensor:
+        """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
+        ...
 
 
 class Prediction:
@@ -43,10 +61,8 @@ class Prediction:
 
     def bands(self) -> list[slice]:
         """Rows of the output, cut so that no band's probabilities are too large."""
-        height, width = self.size
         groups, channels = self._logits.shape[:2]
-        rows = max(1, BAND_ELEMENTS // (groups * channels * width))
-        return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+        return _bands(self.size, groups * channels)
 
     def probabilities(self, rows: slice | None = None) -> Tensor:
         """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
@@ -77,22 +93,95 @@ class Prediction:
 
     def _resized(self, rows: slice | None) -> Tensor:
         """Logits at the output size, or some rows of them."""
-        height, width = self.size
-        if rows is None or rows == slice(0, height):
-            return F.interpolate(self._logits, self.size, mode="bilinear", align_corners=self.align_corners)
-        source = self._logits.shape[2]
-        y = torch.arange(rows.start, rows.stop, dtype=torch.float32, device=self._logits.device)
-        if self.align_corners:
-            y = y * ((source - 1) / max(height - 1, 1))
-        else:
-            y = ((y + 0.5) * (source / height) - 0.5).clamp_(min=0)
-        upper = y.floor().long().clamp_(max=source - 1)
-        lower = (upper + 1).clamp_(max=source - 1)
-        band = torch.lerp(self._logits[:, :, upper], self._logits[:, :, lower], (y - upper)[:, None])
-        return F.interpolate(band, (len(y), width), mode="bilinear", align_corners=self.align_corners)
+        return resize_rows(self._logits, self.size, self.align_corners, rows)
 
 
-def average(predictions: list[Prediction], flipped: list[bool], rows: slice | None = None) -> Tensor:
+class ResizedProbabilities:
+    """Probabilities that are known at the network's size and resized to the output's, bilinearly.
+
+    Args:
+        probabilities_CHW: background, then objects in the order of ``slots``.
+        slots: slots of the objects, ascending.
+        size: height and width of the output.
+    """
+
+    def __init__(self, probabilities_CHW: Tensor, slots: list[int], size: tuple[int, int]) -> None:
+        self.size = size
+        self.slots = slots
+        self._maps = probabilities_CHW.float()
+
+    def bands(self) -> list[slice]:
+        """Rows of the output, cut so that no band's probabilities are too large."""
+        return _bands(self.size, len(self._maps))
+
+    def probabilities(self, rows: slice | None = None) -> Tensor:
+        """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
+        if self._maps.shape[1:] == self.size:
+            return self._maps[:, rows or slice(None)].clone()
+        return resize_rows(self._maps[None], self.size, False, rows)[0]
+
+    def argmax(self) -> Tensor:
+        """The likeliest slot of each pixel, [H, W] int32; 0 is the background."""
+        table = torch.tensor([0, *self.slots], dtype=torch.int32, device=self._maps.device)
+        return torch.cat([table[self.probabilities(rows).argmax(0)] for rows in self.bands()])
+
+
+class GivenOver:
+    """Probabilities of a frame with a given mask laid over them: certain where the mask is not 0.
+
+    Args:
+        predicted: probabilities of the objects that were there before; None: there were none.
+        given_HW: slots where the mask says so, 0 elsewhere.
+        slots: slots of all objects, ascending; those that are new come last.
+    """
+
+    def __init__(self, predicted: FrameProbabilities | None, given_HW: Tensor, slots: list[int]) -> None:
+        self.size = (given_HW.shape[0], given_HW.shape[1])
+        self.slots = slots
+        self._predicted = predicted
+        self._given = given_HW
+
+    def bands(self) -> list[slice]:
+        """Rows of the output, cut so that no band's probabilities are too large."""
+        return _bands(self.size, len(self.slots) + 1)
+
+    def probabilities(self, rows: slice | None = None) -> Tensor:
+        """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
+        given = self._given if rows is None else self._given[rows]
+        classes = torch.tensor([0, *self.slots], dtype=torch.int32, device=given.device)
+        certain = (given == classes[:, None, None]).float()
+        if self._predicted is None:
+            return certain
+        predicted = self._predicted.probabilities(rows)
+        before = len(predicted)
+        certain[:before] = torch.where(given > 0, certain[:before], predicted)
+        return certain
+
+
+def resize_rows(x_BCHW: Tensor, size: tuple[int, int], align_corners: bool, rows: slice | None = None) -> Tensor:
+    """Maps at another size, bilinearly, or some rows of the result."""
+    height, width = size
+    if rows is None or rows == slice(0, height):
+        return F.interpolate(x_BCHW, size, mode="bilinear", align_corners=align_corners)
+    source = x_BCHW.shape[2]
+    y = torch.arange(rows.start, rows.stop, dtype=torch.float32, device=x_BCHW.device)
+    if align_corners:
+        y = y * ((source - 1) / max(height - 1, 1))
+    else:
+        y = ((y + 0.5) * (source / height) - 0.5).clamp_(min=0)
+    upper = y.floor().long().clamp_(max=source - 1)
+    lower = (upper + 1).clamp_(max=source - 1)
+    band = torch.lerp(x_BCHW[:, :, upper], x_BCHW[:, :, lower], (y - upper)[:, None])
+    return F.interpolate(band, (len(y), width), mode="bilinear", align_corners=align_corners)
+
+
+def _bands(size: tuple[int, int], channels: int) -> list[slice]:
+    height, width = size
+    rows = max(1, BAND_ELEMENTS // (channels * width))
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def average(predictions: Sequence[FrameProbabilities], flipped: list[bool], rows: slice | None = None) -> Tensor:
     """Mean of the probabilities of several augmentations of a frame; flipped ones are flipped back."""
     total: Tensor | None = None
     for prediction, flip in zip(predictions, flipped, strict=True):

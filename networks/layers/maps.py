@@ -23,3 +23,8 @@ def split_heads(x_BLC: Tensor, heads: int) -> Tensor:
 def merge_heads(x_BNLC: Tensor) -> Tensor:
     """[B, heads, L, C] -> [B, L, heads * C]."""
     return x_BNLC.transpose(1, 2).flatten(2)
+
+
+def share(x_BCHW: Tensor, rows: int) -> Tensor:
+    """Maps of B images for the objects of each, which stand side by side on the batch axis -> [rows, C, H, W]."""
+    return x_BCHW.expand(rows, -1, -1, -1) if len(x_BCHW) == 1 else x_BCHW.repeat_interleave(rows // len(x_BCHW), 0)

@@ -1,6 +1,25 @@
 """Memory banks and the policies that decide what they keep."""
 
 from networks.memory.bank import FrameBank, MemoryPart
+from networks.memory.matching import AnisotropicMatching, DotProductMatching, Matching
 from networks.memory.policies import EveryNthFrame, MemoryPolicy, StoredFrame
+from networks.memory.prototype_bank import PrototypeBank
+from networks.memory.prototypes import PrototypeMemory, PrototypePolicy
+from networks.memory.sensory import SensoryMemory
+from networks.memory.table import Table
 
-__all__ = ["EveryNthFrame", "FrameBank", "MemoryPart", "MemoryPolicy", "StoredFrame"]
+__all__ = [
+    "AnisotropicMatching",
+    "DotProductMatching",
+    "EveryNthFrame",
+    "FrameBank",
+    "Matching",
+    "MemoryPart",
+    "MemoryPolicy",
+    "PrototypeBank",
+    "PrototypeMemory",
+    "PrototypePolicy",
+    "SensoryMemory",
+    "StoredFrame",
+    "Table",
+]

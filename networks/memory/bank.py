@@ -80,6 +80,9 @@ class FrameBank:
         filled = [x[:, : len(self.frames) * self._length] for x in self._storage]
         return [MemoryPart(k, v) for k, v in zip(filled[::2], filled[1::2], strict=True)]
 
+    def note_read(self, queries_BLC: Sequence[Tensor]) -> None:
+        """Frames stay whatever use they are: nothing is counted, see :class:`~networks.memory.PrototypeBank`."""
+
     def keep_groups(self, groups: Sequence[int]) -> None:
         """Forget all id groups but these."""
         rows = torch.as_tensor(groups, device=self._storage[0].device)

@@ -17,9 +17,11 @@ from torchvision.ops import StochasticDepth
 
 from configs.models.aot import AOT as AOTConfig
 from configs.models.aot import IdentityModel
+from configs.stages import StageConfig
 from networks.decoders import FPNDecoder
-from networks.encoders import build_encoder
+from networks.encoders import Encoder, build_encoder
 from networks.engines.aot import AOTEngine
+from networks.engines.clips import propagate_clips
 from networks.layers.attention import LocalAttention, MemoryAttention, SelfAttention
 from networks.layers.maps import to_map, to_sequence
 from networks.layers.norms import GroupNormGELUDepthwise
@@ -169,6 +171,31 @@ class AOT(nn.Module):
     def new_engine(self, config: IdentityModel | None = None) -> AOTEngine:
         """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""
         return AOTEngine(self, config or self.config)
+
+    def propagate_clips(
+        self,
+        frames_TB3HW: Tensor,
+        labels_TBHW: Tensor,
+        object_counts: Sequence[int],
+        *,
+        stage: StageConfig,
+        step: int,
+        permutation_BO: Tensor,
+    ) -> list[Tensor]:
+        """A training batch -> logits [B, K, H, W] of all frames, the reference included."""
+        return propagate_clips(
+            self,
+            frames_TB3HW,
+            labels_TBHW,
+            object_counts,
+            own_predictions=step >= stage.sequential_start * stage.total_steps,
+            permutation_BO=permutation_BO,
+        )
+
+    @property
+    def pretrained_encoders(self) -> dict[str, Encoder]:
+        """Encoders that start from ImageNet, by the name of the config's field that says from which file."""
+        return {"encoder_weights": self.encoder}
 
     @property
     def layers(self) -> Iterable[Any]:

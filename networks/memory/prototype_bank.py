@@ -1,0 +1,84 @@
+"""A memory bank of frames whose old ones become prototypes, for families that read memory by attention in layers.
+
+Shapes: B id groups, L positions of a frame, M elements, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from networks.memory.bank import MemoryPart
+from networks.memory.matching import DotProductMatching
+from networks.memory.policies import MemoryPolicy, StoredFrame
+from networks.memory.prototypes import PrototypeMemory, PrototypePolicy
+
+
+class PrototypeBank:
+    """What :class:`~networks.memory.FrameBank` is, with the long-term memory of XMem in each layer.
+
+    Each layer counts what its own attention uses, all heads alike, and picks its own prototypes.
+
+    Args:
+        policy: decides which frames are stored.
+        prototypes: decides when frames become prototypes.
+        heads: of the attention.
+        block: frames by which the allocation grows, at least.
+    """
+
+    def __init__(self, policy: MemoryPolicy, prototypes: PrototypePolicy, heads: int, block: int = 4) -> None:
+        self.policy = policy
+        self.prototypes = prototypes
+        self.heads = heads
+        self.block = block
+        self._layers: list[PrototypeMemory] = []
+
+    def __len__(self) -> int:
+        """Number of stored frames."""
+        return len(self.frames)
+
+    @property
+    def frames(self) -> list[StoredFrame]:
+        """The frames that are stored as they are."""
+        return self._layers[0].frames if self._layers else []
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are allocated."""
+        return sum(layer.nbytes for layer in self._layers)
+
+    @property
+    def groups(self) -> int:
+        """Number of id groups that are served."""
+        return len(self._layers[0].begins) if self._layers else 0
+
+    def due(self, frame: int) -> bool:
+        """Whether the policy wants this predicted frame."""
+        return self.policy.due(frame, max(f.frame for f in self.frames))
+
+    def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
+        """Store a frame; see :meth:`networks.memory.FrameBank.write`."""
+        if not self._layers:
+            matching = DotProductMatching(self.heads)
+            self._layers = [PrototypeMemory(matching, self.policy, self.prototypes, self.block) for _ in layers]
+        for memory, part in zip(self._layers, layers, strict=True):
+            memory.write({"key": part.key, "value": part.value}, frame, reference)
+
+    def read(self) -> list[MemoryPart]:
+        """Views of keys [B or 1, M, C] and values [B, M, C'] of each layer, prototypes first."""
+        return [MemoryPart(layer["key"], layer["value"]) for layer in self._layers]
+
+    def note_read(self, queries_BLC: Sequence[Tensor]) -> None:
+        """Count what a frame's attention used, given the queries of each layer."""
+        for memory, query in zip(self._layers, queries_BLC, strict=True):
+            memory.count_use({"key": query})
+
+    def keep_groups(self, groups: Sequence[int]) -> None:
+        """Forget all id groups but these."""
+        for memory in self._layers:
+            memory.keep_objects(groups)
+
+    def clear(self) -> None:
+        """Forget everything and give the memory back."""
+        self._layers = []

@@ -1,0 +1,267 @@
+"""Working and long-term memory: frames as they are, and prototypes that stand for older ones (XMem, section 3.3).
+
+Any family can be given it: what is compared how is the business of its ``Matching``.
+
+Shapes: K objects or groups, L positions of a frame, M elements (prototypes, then the positions of frames), C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from configs.models.base import PrototypeFields
+from networks.memory.matching import Columns, Matching
+from networks.memory.policies import MemoryPolicy, StoredFrame
+from networks.memory.table import Table
+from networks.ops.affinity import add_up_weights, read_sparse, top_k_weights
+
+_CHUNK = 2**24  # most similarities that are worked out at a time
+_NO_LIFE = 1e-7  # life of an element that has not been read yet: its usage is 0, and not 0 / 0
+
+
+@dataclass(frozen=True)
+class PrototypePolicy:
+    """When frames become prototypes, which ones, and what makes room for them."""
+
+    max_frames: int
+    """Consolidation comes when there are so many frames."""
+    min_frames: int
+    """Frames that stay then: the first and the latest."""
+    max_prototypes: int
+    new_prototypes: int
+    count_usage: bool = True
+    """Prototypes that are used least make room; else the oldest ones."""
+
+    @classmethod
+    def of(cls, config: PrototypeFields) -> PrototypePolicy | None:
+        """The policy that a config describes; None where it has no long-term memory.
+
+        ``max_memory_frames`` lowers the number of frames that are left after each frame.
+        """
+        if not config.enable_long_term:
+            return None
+        most, least = config.max_mid_term_frames, config.min_mid_term_frames
+        if config.max_memory_frames is not None:
+            most = min(most, config.max_memory_frames + 1)
+            least = min(least, most - 1)
+        elements, new, count = (
+            config.max_long_term_elements,
+            config.num_prototypes,
+            config.enable_long_term_count_usage,
+        )
+        return cls(most, least, elements, new, count)
+
+    def candidates(self, frames: Sequence[StoredFrame], begins: Iterable[int]) -> list[int]:
+        """Places of the frames that become prototypes now; none where it isn't time.
+
+        The first frame, the latest ones and the frames at which objects begin (their given masks) stay.
+        """
+        if len(frames) < self.max_frames:
+            return []
+        begun = set(begins)
+        middle = range(1, len(frames) - (self.min_frames - 1))
+        return [place for place in middle if frames[place].frame not in begun]
+
+    def staying(self, usage_M: Tensor) -> Tensor:
+        """Which prototypes stay when new ones are to come, as bools; the newest come first in ``usage_M``.
+
+        As published, all that are used as little as the last one that has to go, go with it.
+        """
+        surplus = len(usage_M) - (self.max_prototypes - self.new_prototypes)
+        if surplus <= 0:
+            return torch.ones_like(usage_M, dtype=torch.bool)
+        if not self.count_usage:
+            return torch.arange(len(usage_M), device=usage_M.device) < len(usage_M) - surplus
+        return usage_M > usage_M.kthvalue(surplus).values
+
+    def chosen(self, usage_N: Tensor) -> Tensor:
+        """Numbers of the candidates that become prototypes: those that are used most."""
+        return usage_N.topk(min(self.new_prototypes, len(usage_N))).indices
+
+
+class PrototypeMemory:
+    """Working memory of frames, and long-term memory of prototypes where there is a policy for it.
+
+    Objects may come and go at any time. An element is of a frame (a prototype: of the frame it was picked from), and an
+    object knows the elements of frames since it began. Usage is counted as published: what the objects that began first
+    read. When all of these are deleted, the next ones are the first, counts go on, and elements that none is left to
+    know are forgotten.
+
+    Args:
+        matching: how the family compares.
+        frames: which frame makes room for a new one, where there are no prototypes.
+        prototypes: when frames become prototypes; None: never.
+        block: frames by which the allocation grows, at least.
+    """
+
+    def __init__(
+        self, matching: Matching, frames: MemoryPolicy, prototypes: PrototypePolicy | None = None, block: int = 4
+    ) -> None:
+        self.matching = matching
+        self.policy = frames
+        self.prototype_policy = prototypes
+        self.block = block
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything and give the memory back."""
+        self.frames: list[StoredFrame] = []
+        self.begins: list[int] = []
+        self._table = Table(self.block)
+        self._length = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are allocated."""
+        return self._table.nbytes
+
+    @property
+    def prototypes(self) -> int:
+        """Number of prototypes."""
+        return len(self._table) - len(self.frames) * self._length
+
+    def __getitem__(self, name: str) -> Tensor:
+        """View of a column [K or 1, M, C], prototypes first."""
+        return self._table[name]
+
+    def write(self, columns: Columns, frame: int, reference: bool = False) -> None:
+        """Store a frame, and make old frames into prototypes where it is time.
+
+        Args:
+            columns: what the family's matching compares and reads, [K or 1, L, C]. The read column may have more rows
+                than before: objects that begin at this frame.
+            frame: its number in the video.
+            reference: its mask was given by the user.
+        """
+        read = self.matching.averaged[0]
+        objects = columns[read].shape[0]
+        if not self.frames:
+            self._length = columns[read].shape[1]
+            self._table.block = self.block * self._length
+        elif objects > len(self.begins):
+            self._table.widen_batch(read, objects - len(self.begins))
+        new = StoredFrame(frame, reference)
+        place = len(self.frames) if self.prototype_policy else self.policy.place(self.frames, new)
+        self.begins += [frame] * (objects - len(self.begins))
+        if place is None:
+            return
+        if place < len(self.frames):
+            self._drop_frames([place])
+        like = columns[read].new_zeros((1, self._length, 1), dtype=torch.float32)
+        book = {"frame": torch.full_like(like, frame), "use": like, "life": torch.full_like(like, _NO_LIFE)}
+        self._table.append({**columns, **book})
+        self.frames.append(new)
+        self._consolidate()
+
+    def read(self, query: Columns, top_k: int) -> Tensor:
+        """What each position reads of its ``top_k`` nearest elements -> [K, L, C]; it counts as a use of these.
+
+        Similarities are shared by all objects; each softmax is over the elements that its objects know.
+        """
+        value = self._table[self.matching.averaged[0]]
+        frame_M = self._table["frame"][0, :, 0]
+        positions = query["key"].shape[1]
+        memory = {name: self._table[name] for name in self._table.columns}
+        out = value.new_empty(len(value), positions, value.shape[2])
+        used = torch.zeros(len(self._table), device=value.device)
+        rows = max(1, _CHUNK // len(self._table))
+        for first in range(0, positions, rows):
+            part = slice(first, first + rows)
+            similarity = self.matching.similarity({n: x[:, part] for n, x in query.items()}, memory)[:, 0]
+            for own in self._groups():
+                known = similarity
+                if own.start > 0:
+                    known = similarity.masked_fill(frame_M < self.begins[own.start], -torch.inf)
+                weights, indices = (x[0] for x in top_k_weights(known, top_k))
+                out[own, part] = read_sparse(weights, indices, value[own])
+                if own.start == 0:
+                    used += add_up_weights(weights, indices, len(used))
+        self._count(used)
+        return out
+
+    def count_use(self, query: Columns) -> None:
+        """Count a read of all elements that was done elsewhere: the mean of all heads of the first object or group."""
+        rows = max(1, _CHUNK // len(self._table))
+        memory = {name: self._table[name][:1] for name in self._table.columns}
+        used = torch.zeros(len(self._table), device=memory["use"].device)
+        for first in range(0, query["key"].shape[1], rows):
+            part = {n: x[:1, first : first + rows] for n, x in query.items()}
+            used += self.matching.similarity(part, memory)[0].softmax(2).mean(0).sum(0)
+        self._count(used)
+
+    def keep_objects(self, objects: Sequence[int]) -> None:
+        """Forget all objects (or groups) but these, at least one, and the elements that none of these knows."""
+        kept = torch.as_tensor(objects, device=self._table["frame"].device)
+        for name in self._table.columns:
+            if not self._table[name].shape[0] == 1 < len(self.begins):
+                self._table.keep_batch(name, kept)
+        self.begins = [self.begins[i] for i in objects]
+        oldest, pivot = min(self.begins), self.prototypes
+        self.frames = [f for f in self.frames if f.frame >= oldest]
+        self._table.keep(self._table["frame"][0, :, 0] >= oldest, pivot)
+
+    def _groups(self) -> list[slice]:
+        """Objects that began at the same frame; they stand side by side."""
+        starts = [i for i, begin in enumerate(self.begins) if i == 0 or begin != self.begins[i - 1]]
+        return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(self.begins)], strict=True)]
+
+    def _count(self, used_M: Tensor) -> None:
+        """Add a read to the elements' counts."""
+        if self.prototype_policy is None:
+            return
+        first = 0 if self.prototype_policy.count_usage else self.prototypes
+        self._table["use"][0, first:, 0] += used_M[first:]
+        self._table["life"][0, first:, 0] += 1
+
+    def usage(self) -> Tensor:
+        """Uses of each element per read since it is there, [M]."""
+        return (self._table["use"] / self._table["life"])[0, :, 0]
+
+    def _drop_frames(self, places: Sequence[int]) -> None:
+        wanted = torch.ones(len(self._table), dtype=torch.bool, device=self._table["frame"].device)
+        for place in places:
+            first = self.prototypes + place * self._length
+            wanted[first : first + self._length] = False
+        self._table.keep(wanted, self.prototypes)
+        self.frames = [f for place, f in enumerate(self.frames) if place not in places]
+
+    def _consolidate(self) -> None:
+        """Make the frames between the first and the latest into prototypes, where it is time."""
+        policy = self.prototype_policy
+        places = policy.candidates(self.frames, self.begins) if policy else []
+        if policy is None or not places:
+            return
+        usage = self.usage()
+        wanted = torch.ones_like(usage, dtype=torch.bool)
+        wanted[: self.prototypes] = policy.staying(usage[: self.prototypes])
+        starts = torch.tensor(places, device=usage.device) * self._length + self.prototypes
+        rows = (starts[:, None] + torch.arange(self._length, device=usage.device)).flatten()
+        candidates = {name: self._table[name][:, rows] for name in self._table.columns}
+        made = self._prototypes(candidates, policy.chosen(usage[rows]))
+        wanted[rows] = False
+        pivot = self.prototypes
+        self.frames = [f for place, f in enumerate(self.frames) if place not in places]
+        self._table.keep(wanted, pivot)
+        self._table.prepend(made)
+
+    def _prototypes(self, candidates: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
+        """Columns of new prototypes: what is compared is copied, what is read is a weighted mean of the candidates."""
+        out = {name: x[:, chosen] for name, x in candidates.items()}
+        similarity = self.matching.similarity(out, candidates)
+        frame = candidates["frame"][0, :, 0]
+        for name in self.matching.averaged:
+            x = candidates[name]
+            parts = []
+            for own in self._groups() if x.shape[0] > 1 else [slice(0, 1)]:
+                # nothing is read for prototypes of frames before its objects began: they don't know them
+                known = similarity.masked_fill(frame < self.begins[own.start], -torch.inf)
+                weights = known[own if len(known) > 1 else slice(None)].softmax(3).nan_to_num(0)
+                heads = x[own].unflatten(2, (weights.shape[1], -1)).transpose(1, 2).float()
+                parts.append((weights @ heads).transpose(1, 2).flatten(2))
+            out[name] = torch.cat(parts).to(x.dtype)
+        out["use"], out["life"] = torch.zeros_like(out["use"]), torch.full_like(out["life"], _NO_LIFE)
+        return out

@@ -1,0 +1,110 @@
+"""Rows of named columns in one allocation each, which grows at both ends by blocks.
+
+Shapes: B groups or objects, M rows, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class Table:
+    """Columns [B, M, C] that share their rows. B and C are each column's own.
+
+    Rows are written in place and read as views. What is added in front and at the end finds room that was allocated
+    before; only when that is used up, everything moves once, and room for a block more, or half as much again, is made.
+
+    Args:
+        block: rows by which the allocation grows, at least.
+    """
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self._storage: dict[str, Tensor] = {}
+        self._start = self._stop = 0
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self._stop - self._start
+
+    def __getitem__(self, name: str) -> Tensor:
+        """View of a column, [B, M, C]."""
+        return self._storage[name][:, self._start : self._stop]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._storage)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are allocated."""
+        return sum(x.numel() * x.element_size() for x in self._storage.values())
+
+    def append(self, rows: Mapping[str, Tensor]) -> None:
+        """Write rows at the end; the first ones decide which columns there are."""
+        count = self._make_room(rows, front=False)
+        self._stop += count
+        for name, x in rows.items():
+            self._storage[name][:, self._stop - count : self._stop] = x
+
+    def prepend(self, rows: Mapping[str, Tensor]) -> None:
+        """Write rows in front of all others."""
+        count = self._make_room(rows, front=True)
+        self._start -= count
+        for name, x in rows.items():
+            self._storage[name][:, self._start : self._start + count] = x
+
+    def keep(self, wanted_M: Tensor, pivot: int = 0) -> None:
+        """Remove the rows for which a bool tensor is False; the order of the others stays.
+
+        Rows close up towards row ``pivot``. What is added in front and what is added at the end thus has its own side,
+        on which removing makes room for it: the rows don't wander through the allocation.
+        """
+        if bool(wanted_M.all()):
+            return
+        before, after = wanted_M[:pivot].nonzero().flatten(), pivot + wanted_M[pivot:].nonzero().flatten()
+        for name in self._storage:
+            column = self[name]
+            if len(before) < pivot:
+                column[:, pivot - len(before) : pivot] = column[:, before]
+            column[:, pivot : pivot + len(after)] = column[:, after]
+        self._stop = self._start + pivot + len(after)
+        self._start += pivot - len(before)
+
+    def keep_batch(self, name: str, kept: Tensor) -> None:
+        """Keep some entries of a column's first axis."""
+        self._storage[name] = self._storage[name][kept]
+
+    def widen_batch(self, name: str, count: int) -> None:
+        """Add entries to a column's first axis; their rows so far are 0."""
+        x = self._storage[name]
+        self._storage[name] = torch.cat([x, x.new_zeros(count, *x.shape[1:])])
+
+    def clear(self) -> None:
+        """Forget all rows and give the memory back."""
+        self._storage = {}
+        self._start = self._stop = 0
+
+    def _make_room(self, rows: Mapping[str, Tensor], front: bool) -> int:
+        """Have room for these rows at one end -> their number."""
+        count = next(iter(rows.values())).shape[1]
+        capacity = next(iter(self._storage.values())).shape[1] if self._storage else 0
+        if count <= (self._start if front else capacity - self._stop):
+            return count
+        extra = max(count, self.block, len(self) // 2)
+        before, after = (extra, capacity - self._stop) if front else (self._start, extra)
+        start, stop = before, before + len(self)
+        for name, x in rows.items():
+            old = self._storage.get(name)
+            # zeros, and not what was in the memory: an element's weight of 0 must not meet a value that isn't finite
+            like = x if old is None else old
+            grown = like.new_zeros(like.shape[0], stop + after, like.shape[2])
+            if old is not None:
+                grown[:, start:stop] = old[:, self._start : self._stop]
+            self._storage[name] = grown
+        self._start, self._stop = start, stop
+        return count
