@@ -5,9 +5,13 @@ Shapes: K classes (0 is the background), H W map.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from networks.models.aot import Supervised
 
 IGNORE = 255
 """Label of pixels that take no part."""
@@ -42,6 +46,18 @@ def soft_jaccard(logits_KHW: Tensor, labels_HW: Tensor) -> Tensor:
 def frame_loss(logits_KHW: Tensor, labels_HW: Tensor, fraction: float) -> Tensor:
     """Half of each, for one sample and frame."""
     return 0.5 * (bootstrapped_cross_entropy(logits_KHW, labels_HW, fraction) + soft_jaccard(logits_KHW, labels_HW))
+
+
+def supervised_losses(
+    supervised: Sequence[Supervised], labels_BHW: Tensor, object_counts: Sequence[int], fraction: float
+) -> Tensor:
+    """Loss of each sample of a frame -> [B]: the weighted mean of what is supervised of it."""
+    losses = [
+        s.weight
+        * torch.stack([frame_loss(s.logits[b, : n + 1], labels_BHW[b], fraction) for b, n in enumerate(object_counts)])
+        for s in supervised
+    ]
+    return torch.stack(losses).sum(0)
 
 
 def reference_weight(step: int, total_steps: int, ratio: float = 1.0) -> float:

@@ -22,9 +22,8 @@ from tqdm import tqdm
 from configs.stages import StageConfig
 from dataloaders.training import collate
 from networks import save_weights
-from networks.engines.clips import propagate_clips
 from trainers.ema import AveragedWeights
-from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight
+from trainers.losses import clip_loss, kept_fraction, reference_weight, supervised_losses
 from trainers.parameter_groups import parameter_groups, set_rates
 from trainers.processes import Processes
 from trainers.sampling import ByEpoch, StepBatches, identity_permutations
@@ -61,8 +60,7 @@ class ClipLoss(nn.Module):
     ) -> Tensor:
         """Mean over the clips; see :mod:`trainers.losses`."""
         stage, total = self.stage, self.stage.total_steps
-        logits = propagate_clips(
-            self.network,
+        supervised = self.network.clip_logits(
             frames_TB3HW,
             labels_TBHW,
             counts,
@@ -71,8 +69,8 @@ class ClipLoss(nn.Module):
         )
         fraction = kept_fraction(step, stage.mining_ratio * total, stage.hardest_pixels)
         losses = [
-            torch.stack([frame_loss(x[b, : n + 1], labels_TBHW[t, b], fraction) for b, n in enumerate(counts)])
-            for t, x in enumerate(logits)
+            supervised_losses(frame, labels_BHW, counts, fraction)
+            for frame, labels_BHW in zip(supervised, labels_TBHW, strict=True)
         ]
         weight = stage.reference_weight * reference_weight(step, total, stage.reference_ratio)
         return clip_loss(torch.stack(losses), weight)

@@ -29,6 +29,11 @@ class ModelConfig(Config):
     max_memory_frames: int | None = None
     """Bound of the long-term memory in frames; None: it grows with the video."""
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Depths at which the network can be run, ascending, to be chosen while a video runs; empty: it has but one."""
+        return ()
+
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
             least = -1 if name == "short_edge" else 0 if name.endswith(("drop_path", "freeze_at")) else 1

@@ -1,5 +1,5 @@
 """Decoders: from propagated features to logits."""
 
-from networks.decoders.fpn import FPNDecoder
+from networks.decoders.fpn import FPNDecoder, ScalableFPNDecoder
 
-__all__ = ["FPNDecoder"]
+__all__ = ["FPNDecoder", "ScalableFPNDecoder"]

@@ -12,11 +12,11 @@ from torch import Tensor
 from networks.engines.base import Step
 from networks.engines.objects import ObjectSlots, resize_labels
 from networks.engines.prediction import Prediction
-from networks.memory import EveryNthFrame, FrameBank, MemoryPart
+from networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart
 
 if TYPE_CHECKING:
     from configs.models.aot import IdentityModel
-    from networks.models.aot import AOT, Features, LayerState
+    from networks.models.aot import AOT, Features, Propagated
 
 
 class AOTEngine:
@@ -39,7 +39,7 @@ class AOTEngine:
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a new video."""
         self._objects = ObjectSlots(self.network.config.max_objects)
-        self._banks: list[FrameBank] = []
+        self._banks: list[FrameBank | LayeredBank] = []
         self._short_term: deque[list[MemoryPart]] = deque(maxlen=self.config.short_term_skip)
         self._frame = 0
 
@@ -72,12 +72,12 @@ class AOTEngine:
         input_size = (image_13HW.shape[2], image_13HW.shape[3])
         prediction = None
         if self._objects:
-            propagated = self.network.propagate(features, self._read_banks(), self._short_term[0])
+            propagated = self._propagate(features)
             logits = self.network.decode(propagated, features).float()
             prediction = Prediction(logits, self.slots, size, self.network.config.align_corners)
             slots_HW = prediction.argmax()
             if not given:
-                self._remember(propagated.states, slots_HW, input_size)
+                self._remember(propagated, self._encode_ids(slots_HW, input_size))
         if given:
             assert mask_HW is not None
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
@@ -100,24 +100,31 @@ class AOTEngine:
         elif len(stay) < before:
             self._keep_groups(stay)
 
+    def _new_bank(self) -> FrameBank | LayeredBank:
+        return FrameBank(self._policy)
+
+    def _propagate(self, features: Features) -> Propagated:
+        """Carry identities from the memories to a frame."""
+        return self.network.propagate(features, self._read_banks(), self._short_term[0])
+
     def _take_reference(self, features: Features, slots_HW: Tensor, input_size: tuple[int, int]) -> None:
         """Make a frame whose mask was given a further reference of all groups, and the first one of new groups."""
         ids = self._encode_ids(slots_HW, input_size)
         memory = self.network.remember(self.network.refer(features, ids).states, ids)
         known = sum(bank.groups for bank in self._banks)
         if known < self._objects.groups:
-            self._banks.append(FrameBank(self._policy))
+            self._banks.append(self._new_bank())
         self._write(memory, self._banks, reference=True)
         self._short_term.clear()
         self._short_term.append(memory)
 
-    def _remember(self, states: Sequence[LayerState], slots_HW: Tensor, input_size: tuple[int, int]) -> None:
+    def _remember(self, propagated: Propagated, ids_GLC: Tensor) -> None:
         """Make a predicted frame the newest short-term memory, and a long-term one where its time has come."""
-        memory = self.network.remember(states, self._encode_ids(slots_HW, input_size))
+        memory = self.network.remember(propagated.states, ids_GLC)
         self._write(memory, [bank for bank in self._banks if bank.due(self._frame)], reference=False)
         self._short_term.append(memory)
 
-    def _write(self, memory: Sequence[MemoryPart], banks: Sequence[FrameBank], reference: bool) -> None:
+    def _write(self, memory: Sequence[MemoryPart], banks: Sequence[FrameBank | LayeredBank], reference: bool) -> None:
         """Write each of these banks' share of the groups; a bank that is still empty takes the groups that are left."""
         total = self._objects.groups
         first = 0
@@ -149,7 +156,12 @@ class AOTEngine:
             first = last
         self._banks = kept
         for memory in self._short_term:
-            memory[:] = [MemoryPart(*(x if len(x) == 1 < total else x[list(stay)] for x in part)) for part in memory]
+            memory[:] = [MemoryPart(*(keep_rows(x, stay, total) for x in part)) for part in memory]
+
+
+def keep_rows(x_GLC: Tensor, groups: Sequence[int], total: int) -> Tensor:
+    """Only these groups' rows of a tensor that has a row for each group or one for all."""
+    return x_GLC if len(x_GLC) == 1 < total else x_GLC[list(groups)]
 
 
 def _rows(x_GLC: Tensor, first: int, last: int, total: int) -> Tensor:
