@@ -15,10 +15,12 @@ NO_DECAY = ("absolute_pos_embed", "relative_position_bias_table", "relative_emb_
 def parameter_groups(network: nn.Module, weight_decay: float, encoder_ratio: float = 0.1) -> list[dict[str, Any]]:
     """Groups for ``torch.optim``: ``name``, ``params``, ``weight_decay`` and ``scale`` (of the learning rate)."""
     groups = []
+    decay_norms = getattr(network.config, "decay_encoder_norms", False)
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        exempt = parameter.ndim == 1 or any(part in name for part in NO_DECAY)
+        decayed_norm = decay_norms and name.startswith("encoder.") and name.endswith(".weight")
+        exempt = (parameter.ndim == 1 and not decayed_norm) or any(part in name for part in NO_DECAY)
         groups.append(
             {
                 "name": name,

@@ -7,7 +7,16 @@ from configs.models.base import (
     get_model_config,
     list_models,
     model_name,
+    models_with_depths,
     register_model,
 )
 
-__all__ = ["INFERENCE_FIELDS", "ModelConfig", "get_model_config", "list_models", "model_name", "register_model"]
+__all__ = [
+    "INFERENCE_FIELDS",
+    "ModelConfig",
+    "get_model_config",
+    "list_models",
+    "model_name",
+    "models_with_depths",
+    "register_model",
+]

@@ -16,6 +16,8 @@ class AOST(AOTL):
     depth: int | None = None
     """How many of ``num_layers`` layers the network has, from the first on; None: all. A checkpoint of all layers
     serves every depth. While a video runs, ``VideoSegmenter.set_depth`` chooses among those that the network has."""
+    decay_encoder_norms: bool = True
+    """Weight decay also acts on the scales of the encoder's norms (Swin; those of other encoders are fixed)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

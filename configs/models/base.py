@@ -63,6 +63,11 @@ def get_model_config(name: str, **changes: object) -> ModelConfig:
     return MODELS.get(name)().override(**changes)
 
 
+def models_with_depths() -> list[str]:
+    """Names of the models whose depth can be chosen at run time."""
+    return [name for name in MODELS.names() if get_model_config(name).depths]
+
+
 def model_name(config: ModelConfig) -> str:
     """The name under which a config's class is registered."""
     for name in MODELS.names():

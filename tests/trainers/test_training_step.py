@@ -68,7 +68,7 @@ def test_loss_and_gradients_are_the_originals(goldens_of, aot_goldens: Path, tmp
     assert losses.detach().numpy() == pytest.approx(case["frame_losses"], rel=10 * tolerance)
     if "frame_depth_losses" in case:
         each = [
-            [[float(frame_loss(x[b, : n + 1], labels[t, b], fraction)) for _, x in s] for b, n in enumerate(counts)]
+            [[frame_loss(x[b, : n + 1], labels[t, b], fraction).item() for _, x in s] for b, n in enumerate(counts)]
             for t, s in enumerate(frames)
         ]
         assert np.array(each) == pytest.approx(case["frame_depth_losses"], rel=10 * tolerance)
