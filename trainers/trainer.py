@@ -84,7 +84,7 @@ class Trainer:
     its folder, and is then the same run: interrupted and resumed gives what an undisturbed one gives.
 
     Args:
-        network: an AOT or DeAOT on its device.
+        network: one of :mod:`networks.models` on its device; ``clip_logits`` says what it makes of a batch of clips.
         stage: what is trained how.
         dataset: gives :class:`~dataloaders.training.TrainClip`, has ``set_epoch``.
         output: folder of the run.

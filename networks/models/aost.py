@@ -110,10 +110,9 @@ class AOST(AOT):
         """
         position = sine_position(*size, hidden_GLC.shape[2], hidden_GLC.device)
         memories = []
-        for i in layers:
-            layer = self.LSTT.get_submodule(f"layers.{i}")
+        for layer in list(self.layers)[layers.start : layers.stop]:
             hidden_GLC, state = layer(hidden_GLC, position, size, (), None, ids_GLC)
-            memories.append(layer.remember(state, ids_GLC))  # type: ignore[operator]
+            memories.append(layer.remember(state, ids_GLC))
         return memories, hidden_GLC
 
     def supervise(self, propagated: Propagated, features: Features) -> list[Supervised]:

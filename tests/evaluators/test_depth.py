@@ -128,6 +128,25 @@ def test_the_next_layers_memory_is_made_up_exactly(aost, frames) -> None:
     assert torch.allclose(got[0].value, want.value, atol=1e-6)
 
 
+def test_more_objects_than_a_bank_holds_equal_groups_by_themselves(aost, frames) -> None:
+    """Each group is a network of its own that takes the other groups' objects for background, at every depth."""
+    mask = squares(*range(1, 14))
+    both, first, second = (VideoSegmenter(aost) for _ in range(3))
+    logits = []
+    decode = aost.decode
+    for depth in (1, 2, 3):
+        for s, given in ((both, mask), (first, np.where(mask <= 10, mask, 0)), (second, np.where(mask > 10, mask, 0))):
+            s.reset()
+            s.set_depth(depth)
+            s.step(frames[0], given)
+        aost.decode = lambda *a: logits.append(decode(*a)) or logits[-1]
+        both.step(frames[1])
+        del aost.decode
+        resized = torch.nn.functional.interpolate(logits[-1], (H, W), mode="bilinear", align_corners=True)
+        assert torch.allclose(resized[0].softmax(0), probabilities(first, frames[1]), atol=1e-4)
+        assert torch.allclose(resized[1, :4].softmax(0), probabilities(second, frames[1]), atol=1e-4)
+
+
 def test_objects_that_appear_at_a_lower_depth_are_known_to_deeper_layers(aost, frames) -> None:
     segmenter = VideoSegmenter(aost, long_term_gap=1)
     segmenter.set_depth(1)

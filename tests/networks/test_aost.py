@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from configs import get_model_config
+from configs import get_model_config, models_with_depths
 from dataloaders.transforms import prepare_image
 from networks import build_model, build_network, save_weights
 from networks.checkpoints import load_weights, read_checkpoint
@@ -195,6 +195,23 @@ def test_two_frames_step_by_step(load, whole: Path, aost_goldens: Path) -> None:
         for k, s in enumerate(supervised, 1):
             want = case[f"f{t}.logits_depth{k}"]
             close(s.logits[:, : want.shape[-3]], want.view(1, *want.shape[-3:]), 2e-4)
+
+
+def test_values_of_the_configs_are_the_published_ones(aost_goldens: Path) -> None:
+    models = json.loads((aost_goldens / "models.json").read_text())["models"]
+    assert sorted(models) == sorted(models_with_depths())
+    for name, model in models.items():
+        config, published, derived = get_model_config(name), model["config"], model["derived"]
+        assert config.depths[-1] == config.num_layers == published["MODEL_LSTT_NUM"] == derived["max_depth"]
+        assert config.encoder == published["MODEL_ENCODER"]
+        assert config.align_corners == published["MODEL_ALIGN_CORNERS"]
+        assert config.train_long_term_gap == published["TRAIN_LONG_TERM_MEM_GAP"]
+        assert config.long_term_gap == published["TEST_LONG_TERM_MEM_GAP"]
+        assert config.max_objects == published["MODEL_MAX_OBJ_NUM"]
+        assert (config.self_heads, config.attention_heads) == (derived["self_heads"], derived["att_heads"])
+        assert (config.ffn_dim, config.window) == (derived["ffn_dim"], derived["local_window"])
+        # the original starts all three from MobileNet's weights; the right file is that of the AOT of the same encoder
+        assert config.encoder_weights == get_model_config(model["same_encoder_and_sizes_as"].split()[0]).encoder_weights
 
 
 # ---- one checkpoint, every depth

@@ -1,0 +1,141 @@
+"""J&F and frames a second of a model at each depth, as a table, JSON and a plot (matplotlib).
+
+python benchmarks/depth.py --model aost --ckpt_path F --data_root DAVIS --videos dog libby --plot docs/images/depth.png
+
+Each frame goes through all depths in turn, so that a load of the machine meets them alike.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+from common import save
+from configs import get_model_config
+from dataloaders.datasets import Video, open_dataset
+from evaluators import VideoSegmenter
+from evaluators.metrics import score
+from evaluators.writers import MaskWriter
+from networks import build_model
+
+
+@dataclass(frozen=True)
+class Args:
+    """J&F and frames a second of a model at each depth."""
+
+    ckpt_path: Path
+    data_root: Path
+    """A folder in DAVIS 2017's layout."""
+    videos: tuple[str, ...] = ()
+    """Default: all of the split."""
+    model: str = "aost"
+    split: str = "val"
+    device: str = "cpu"
+    threads: int = 2
+    title: str = ""
+    """Of the plot: say which weights these are."""
+    plot: Path | None = None
+    output: Path | None = None
+
+
+def run_video(video: Video, segmenters: dict[int, VideoSegmenter], folder: Path) -> dict[int, list[float]]:
+    """Segment a video at all depths, write the masks, and give the seconds of each predicted frame."""
+    seconds: dict[int, list[float]] = defaultdict(list)
+    writers = {depth: MaskWriter(folder / str(depth) / video.name) for depth in segmenters}
+    with video.source() as source:
+        for frame in source:
+            mask = video.mask(frame.name)
+            for depth, segmenter in segmenters.items():
+                begin = time.perf_counter()
+                ids = segmenter.step(frame.image, mask)
+                if mask is None:
+                    seconds[depth].append(time.perf_counter() - begin)
+                writers[depth].write(frame.name, ids)
+    for depth, segmenter in segmenters.items():
+        writers[depth].close()
+        segmenter.reset()
+    return seconds
+
+
+def measure(args: Args) -> list[dict[str, Any]]:
+    """A row for each depth."""
+    dataset = open_dataset("davis2017", args.data_root, split=args.split)
+    videos = [v for v in dataset if not args.videos or v.name in args.videos]
+    if unknown := set(args.videos) - {v.name for v in videos}:
+        raise ValueError(f"--videos: {', '.join(sorted(unknown))} not in {args.data_root}")
+    depths = get_model_config(args.model).depths
+    models = {d: build_model(args.model, checkpoint=args.ckpt_path, device=args.device, depth=d) for d in depths}
+    segmenters = {d: VideoSegmenter(model) for d, model in models.items()}
+    seconds: dict[int, list[float]] = defaultdict(list)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        truth = only_these(args.data_root, args.split, [v.name for v in videos], Path(folder) / "truth")
+        for video in videos:
+            for depth, times in run_video(video, segmenters, Path(folder) / "results").items():
+                seconds[depth] += times
+        for depth, model in models.items():
+            scores = score("davis2017", truth, Path(folder) / "results" / str(depth), split=args.split)
+            rows.append(
+                {
+                    "depth": depth,
+                    "parameters_M": round(sum(p.numel() for p in model.parameters()) / 1e6, 3),
+                    "J&F": round(scores.tables["global"]["J&F-Mean"], 4),
+                    "seconds": round(statistics.median(seconds[depth]), 4),
+                    "frames": len(seconds[depth]),
+                }
+            )
+    return rows
+
+
+def only_these(root: Path, split: str, videos: list[str], folder: Path) -> Path:
+    """A folder in the same layout that has these videos only."""
+    (folder / "ImageSets" / "2017").mkdir(parents=True)
+    (folder / "ImageSets" / "2017" / f"{split}.txt").write_text("".join(f"{v}\n" for v in videos))
+    for kind in ("Annotations", "JPEGImages"):
+        (folder / kind).symlink_to((root / kind).resolve())
+    return folder
+
+
+def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
+    """J&F and frames a second against depth, side by side."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
+    depths = [row["depth"] for row in rows]
+    panels = (("J&F", [row["J&F"] for row in rows]), ("frames a second", [1 / row["seconds"] for row in rows]))
+    for axis, (name, values) in zip(axes, panels, strict=True):
+        axis.plot(depths, values, "o-", color="#1f5fa8")
+        for depth, value in zip(depths, values, strict=True):
+            axis.annotate(f"{value:.3g}", (depth, value), xytext=(0, 7), textcoords="offset points", ha="center")
+        axis.set(xlabel="depth", ylabel=name, xticks=depths, ylim=(0, 1.2 * max(values)))
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=140)
+
+
+def main() -> None:
+    args = tyro.cli(Args)
+    torch.set_num_threads(args.threads)
+    rows = measure(args)
+    print(f"{'depth':>6} {'M parameters':>13} {'J&F':>8} {'s a frame':>10}")
+    for row in rows:
+        print(f"{row['depth']:6d} {row['parameters_M']:13.3f} {row['J&F']:8.4f} {row['seconds']:10.3f}")
+    save(f"depth_{args.model}", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
+    if args.plot is not None:
+        draw(rows, args.title or f"{args.model}, {args.ckpt_path.name}", args.plot)
+
+
+if __name__ == "__main__":
+    main()
