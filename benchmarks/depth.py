@@ -38,6 +38,8 @@ class Args:
     """Default: all of the split."""
     model: str = "aost"
     split: str = "val"
+    max_long_edge: int | None = None
+    """Frames are scaled down to this long edge. Default: the model's."""
     device: str = "cpu"
     threads: int = 2
     title: str = ""
@@ -73,7 +75,7 @@ def measure(args: Args) -> list[dict[str, Any]]:
         raise ValueError(f"--videos: {', '.join(sorted(unknown))} not in {args.data_root}")
     depths = get_model_config(args.model).depths
     models = {d: build_model(args.model, checkpoint=args.ckpt_path, device=args.device, depth=d) for d in depths}
-    segmenters = {d: VideoSegmenter(model) for d, model in models.items()}
+    segmenters = {d: VideoSegmenter(model, max_long_edge=args.max_long_edge) for d, model in models.items()}
     seconds: dict[int, list[float]] = defaultdict(list)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
