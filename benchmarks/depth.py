@@ -1,6 +1,6 @@
-"""J&F and frames a second of a model at each depth, as a table, JSON and a plot (matplotlib).
+"""J&F and frames a second of a model at each depth, as a table, JSON and a plot.
 
-python benchmarks/depth.py --model aost --ckpt_path F --data_root DAVIS --videos dog libby --plot docs/images/depth.png
+python benchmarks/depth.py --model aost --ckpt_path F --data_root DAVIS --videos dog libby --plot docs/images/depth.svg
 
 Each frame goes through all depths in turn, so that a load of the machine meets them alike.
 """
@@ -107,24 +107,37 @@ def only_these(root: Path, split: str, videos: list[str], folder: Path) -> Path:
 
 
 def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """J&F and frames a second against depth, side by side."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
-    depths = [row["depth"] for row in rows]
-    panels = (("J&F", [row["J&F"] for row in rows]), ("frames a second", [1 / row["seconds"] for row in rows]))
-    for axis, (name, values) in zip(axes, panels, strict=True):
-        axis.plot(depths, values, "o-", color="#1f5fa8")
-        for depth, value in zip(depths, values, strict=True):
-            axis.annotate(f"{value:.3g}", (depth, value), xytext=(0, 7), textcoords="offset points", ha="center")
-        axis.set(xlabel="depth", ylabel=name, xticks=depths, ylim=(0, 1.2 * max(values)))
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=9)
+    """J&F and frames a second against depth, side by side, as SVG."""
+    panels = (("J&amp;F", [row["J&F"] for row in rows]), ("frames a second", [1 / row["seconds"] for row in rows]))
+    parts = [panel(name, [row["depth"] for row in rows], values, 360 * i) for i, (name, values) in enumerate(panels)]
+    text = f'<text x="360" y="20" text-anchor="middle">{title.replace("&", "&amp;")}</text>'
+    style = 'font-family="sans-serif" font-size="12" fill="#222"'
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=140)
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 300" {style}>'
+        f'<rect width="720" height="300" fill="#fff"/>{text}{"".join(parts)}</svg>\n'
+    )
+
+
+def panel(name: str, depths: list[int], values: list[float], left: int) -> str:
+    """One curve with its axes; the vertical one starts at 0."""
+    bottom, top, width = 250, 50, 240
+    xs = [left + 70 + width * (i + 0.5) / len(depths) for i in range(len(depths))]
+    ys = [bottom - (bottom - top) * value / (1.15 * max(values)) for value in values]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
+    marks = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#1f5fa8"/>'
+        f'<text x="{x:.1f}" y="{y - 10:.1f}" text-anchor="middle">{value:.3g}</text>'
+        f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{depth}</text>'
+        for x, y, value, depth in zip(xs, ys, values, depths, strict=True)
+    )
+    middle = (bottom + top) / 2
+    return (
+        f'<path d="M{left + 70} {top}V{bottom}H{left + 70 + width}" fill="none" stroke="#222"/>'
+        f'<polyline points="{points}" fill="none" stroke="#1f5fa8" stroke-width="2"/>{marks}'
+        f'<text x="{left + 70 + width / 2}" y="{bottom + 38}" text-anchor="middle">depth</text>'
+        f'<text transform="translate({left + 50} {middle}) rotate(-90)" text-anchor="middle">{name}</text>'
+    )
 
 
 def main() -> None:
