@@ -7,6 +7,7 @@ from configs.models import (
     get_model_config,
     list_models,
     model_name,
+    models_with_depths,
     register_model,
 )
 from configs.registry import Registry, suggest
@@ -19,6 +20,7 @@ __all__ = [
     "get_model_config",
     "list_models",
     "model_name",
+    "models_with_depths",
     "register_model",
     "suggest",
 ]

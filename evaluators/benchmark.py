@@ -102,8 +102,14 @@ class Evaluation:
                     continue
                 bar.set_description(video.name, refresh=False)
                 before = bar.n
+
+                def done(frames: int) -> None:
+                    if segmenter.depth is not None:
+                        bar.set_postfix_str(f"depth {segmenter.depth}", refresh=False)
+                    bar.update(frames)
+
                 try:
-                    self._run_video(segmenter, video, bar.update, ScoreMaps() if save_scores else None)
+                    self._run_video(segmenter, video, done, ScoreMaps() if save_scores else None)
                 except (ValueError, OSError) as error:
                     if isinstance(error, OSError) and error.errno in _FULL:
                         raise
@@ -248,6 +254,7 @@ def settings_of(
         "scales": list(scales),
         "flip": any(a.flip for a in segmenter.augmentations),
         "amp": segmenter.amp,
+        "target_fps": segmenter.target_fps,
         "device": device.type,
         "dataset": dataset.config.to_dict(),
         "split": dataset.split,

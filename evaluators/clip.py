@@ -40,6 +40,8 @@ class ClipReport:
     frames: int = 0
     objects: int = 0
     seconds: float = 0.0
+    depths: dict[int, int] = dataclasses.field(default_factory=dict)
+    """Frames at each depth of the network, where that can be chosen."""
     peak_memory: int | None = None
     """Most bytes in use after a frame, see :func:`~evaluators.resources.memory_in_use`."""
     complete: bool = False
@@ -179,14 +181,20 @@ def segment_clip(
             for frame in frames:
                 if max_frames is not None and frame.index >= max_frames:
                     break
+                depth = segmenter.depth
                 ids = segmenter.step(frame.image, masks(frame))
                 writer.write(frame, ids)
                 report.frames += 1
                 report.objects = max(report.objects, len(segmenter.object_ids))
+                shown = [f"{report.objects} objects"]
+                if depth is not None:
+                    report.depths[depth] = report.depths.get(depth, 0) + 1
+                    shown.append(f"depth {depth}")
                 memory = memory_in_use(device)
                 if memory is not None:
                     report.peak_memory = max(memory, report.peak_memory or 0)
-                    bar.set_postfix_str(f"{report.objects} objects, {memory / 2**30:.2f} GiB", refresh=False)
+                    shown.append(f"{memory / 2**30:.2f} GiB")
+                bar.set_postfix_str(", ".join(shown), refresh=False)
                 bar.update()
             if not report.objects:
                 raise ValueError(f"{masks.path}: no frame of {source.name} was given a mask with an object in it")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from configs import INFERENCE_FIELDS, ModelConfig, suggest
+from configs import INFERENCE_FIELDS, ModelConfig, models_with_depths, suggest
 from dataloaders.transforms import input_size, prepare_image
-from networks.engines import Engine, average
+from evaluators.frame_rate import FrameRateKeeper
+from networks.engines import DepthChoice, Engine, average
 from networks.folding import folded
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -43,6 +44,10 @@ class VideoSegmenter:
         scales: test scales; probabilities are averaged over them.
         flip: average over horizontally flipped copies, too.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
+        target_fps: choose the depth of the network so that ``step`` holds this many predicted frames a second, see
+            :class:`~evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed. None: the depth
+            is left alone.
+        clock: gives the time in seconds where ``target_fps`` is asked for; None: ``time.perf_counter``.
         **options: fields of ``ModelConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``, ``long_term_gap``,
             ``short_term_skip``, ``max_memory_frames``, ...); None or absent: what the model's config says.
 
@@ -57,11 +62,13 @@ class VideoSegmenter:
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         amp: Literal["fp16", "bf16"] | None = None,
+        target_fps: float | None = None,
+        clock: Callable[[], float] | None = None,
         **options: object,
     ) -> None:
         for name in options:
             if name not in INFERENCE_FIELDS:
-                known = [*INFERENCE_FIELDS, "scales", "flip", "amp"]
+                known = [*INFERENCE_FIELDS, "scales", "flip", "amp", "target_fps", "clock"]
                 raise ValueError(f"VideoSegmenter has no option {name!r}: {suggest(name, known)}")
         if amp is not None and amp not in AMP_TYPES:
             raise ValueError(f"amp is 'fp16', 'bf16' or None, got {amp!r}")
@@ -79,6 +86,43 @@ class VideoSegmenter:
         network: Any = folded(model)
         self._engines: list[Engine] = [network.new_engine(config) for _ in self.augmentations]
         self._size: tuple[int, int] | None = None
+        self._rate: FrameRateKeeper | None = None
+        if target_fps is not None:
+            self._check_depth_can_be_chosen("target_fps")
+            self._rate = FrameRateKeeper(target_fps, self.config.depths, clock)
+
+    @property
+    def target_fps(self) -> float | None:
+        """The frame rate that is held by choosing the depth; None: the depth is left alone."""
+        return self._rate.target_fps if self._rate else None
+
+    @property
+    def depth(self) -> int | None:
+        """Layers of the network that are run, where that can be chosen; else None."""
+        return self._depth_choices[0].depth if self.config.depths else None
+
+    def set_depth(self, depth: int) -> None:
+        """Run this many layers of the network from the next frame on, at any time of a video; ``reset`` leaves it so.
+
+        Fewer layers are faster. What deeper layers need to come back is kept, so that the depth can be raised again.
+
+        Raises:
+            ValueError: the model has but one depth, or this one isn't among ``config.depths``; nothing is changed then.
+        """
+        self._check_depth_can_be_chosen("set_depth")
+        for engine in self._depth_choices:
+            engine.set_depth(depth)
+
+    @property
+    def _depth_choices(self) -> list[DepthChoice]:
+        return cast("list[DepthChoice]", self._engines)
+
+    def _check_depth_can_be_chosen(self, what: str) -> None:
+        if not self.config.depths:
+            raise ValueError(
+                f"{what}: {type(self.config).__name__} has one depth only; models whose depth can be chosen: "
+                f"{', '.join(models_with_depths())}"
+            )
 
     @property
     def object_ids(self) -> list[int]:
@@ -100,6 +144,8 @@ class VideoSegmenter:
         for engine in self._engines:
             engine.reset()
         self._size = None
+        if self._rate is not None:
+            self._rate.begin_video()
 
     def delete_objects(self, ids: Iterable[int]) -> None:
         """Forget objects: their pixels go to others or to the background from the next frame on.
@@ -159,6 +205,21 @@ class VideoSegmenter:
         self._check_frame(frame)
         given = None if mask is None else self._check_mask(mask, frame)
         self._size = (frame.shape[0], frame.shape[1])
+        size = output_size or self._size
+        if self._rate is None:
+            return self._segment(frame, given, return_probs, size)
+        begin = self._rate.clock()
+        result = self._segment(frame, given, return_probs, size)
+        seconds = self._rate.clock() - begin
+        if given is None and self.object_ids:
+            assert self.depth is not None
+            self.set_depth(self._rate.after_frame(self.depth, seconds))
+        return result
+
+    def _segment(
+        self, frame: np.ndarray, given: Tensor | None, return_probs: bool, size: tuple[int, int]
+    ) -> np.ndarray | tuple[np.ndarray, Tensor]:
+        """What ``step`` does with a frame and a mask that were checked; results are of ``size``."""
         device = next(self.model.parameters()).device
         given = None if given is None else given.to(device)
         views = self._views(frame, device)
@@ -166,7 +227,7 @@ class VideoSegmenter:
         with self._precision(device):
             for engine, view, image in zip(self._engines, self.augmentations, views, strict=True):
                 own = given.flip(1) if given is not None and view.flip else given
-                steps.append(engine.step(image, output_size or self._size, own))
+                steps.append(engine.step(image, size, own))
         predictions = [s.prediction for s in steps if s.prediction is not None]
         flipped = [view.flip for view in self.augmentations]
         probs = average(predictions, flipped) if predictions and return_probs else None

@@ -162,6 +162,9 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint) -> LoadReport:
     for name in [n for n in own if COMPUTED.search(n) and n not in state]:
         state[name] = own[name]
         report.absent[name] = "follows from the window's size"
+    if unneeded := getattr(network, "unneeded_tensors", None):  # networks that are built as a part of what is published
+        report.ignored |= unneeded(state)
+        state = {name: x for name, x in state.items() if name not in report.ignored}
     _check(network, own, state, checkpoint)
     _copy(network, state, report)
     return report
@@ -186,10 +189,18 @@ def _check(network: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor],
         hint = f"it fits {' or '.join(fits)}" if fits else f"{len(own)} tensors are expected, it has {len(state)}"
         said = checkpoint.metadata.get("model")
         hint = f"it says that it is {said}" if said and said != asked else hint
+        if said == asked and isinstance(config, ModelConfig) and (other := _other_fields(checkpoint, config)):
+            hint = f"it was written with {other}"
         raise ValueError(f"checkpoint {checkpoint.path} is not one of {asked}: {'; '.join(wrong)}; {hint}")
     for name, x in state.items():
         if x.is_floating_point() and not x.isfinite().all():
             raise ValueError(f"checkpoint {checkpoint.path} is damaged: {name} holds values that are not finite")
+
+
+def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:
+    """Fields of the config that stands in a file of ours where they differ from a network's, as text."""
+    written = json.loads(checkpoint.metadata.get("config", "{}"))
+    return ", ".join(f"{k}={v}" for k, v in written.items() if config.to_dict().get(k, v) != v)
 
 
 def _copy(network: nn.Module, state: dict[str, Tensor], report: LoadReport) -> None:

@@ -63,6 +63,24 @@ def xmem_weights(xmem_goldens: Path, tmp_path_factory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
+def goldens_of(aot_goldens: Path) -> Callable[[str], Path]:
+    """A function that gives the folder of the numbers of a model's family; skips where there is none."""
+
+    def find(model: str) -> Path:
+        for keys in sorted(aot_goldens.parent.glob(f"*/keys/{model}.json")):
+            return keys.parents[1]
+        pytest.skip(f"there are no conformance numbers of {model} in {aot_goldens.parent}")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def aost_goldens(goldens_of: Callable[[str], Path]) -> Path:
+    """Folder of the numbers of AOST."""
+    return goldens_of("aost")
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real sequences and weights."""
     if not (SHARED / "data").is_dir():

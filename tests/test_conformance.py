@@ -19,6 +19,10 @@ def test_all_end_to_end_cases_of_aot_and_deaot(aot_goldens: Path) -> None:
     assert "20/20 AOT/DeAOT cases" in run(aot_goldens / "check_video.py")
 
 
+def test_all_end_to_end_cases_of_aost(aost_goldens: Path) -> None:
+    assert "9/9 AOST cases" in run(aost_goldens / "check_video.py")
+
+
 def test_masks_on_real_video_equal_the_originals(aot_goldens: Path, real_data: Path) -> None:
     """Twelve frames of each sequence; all 329 frames take some minutes, run check_trained.py by hand for these."""
     assert "6/6 sequences as the original" in run(aot_goldens / "check_trained.py", "--frames", "12")

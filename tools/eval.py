@@ -23,6 +23,7 @@ import tyro
 
 from configs import get_model_config
 from dataloaders.datasets import Dataset, open_dataset
+from evaluators import VideoSegmenter
 from evaluators.benchmark import Evaluation, settings_of
 from evaluators.metrics.report import summary_text
 from evaluators.submission import result_name
@@ -76,12 +77,21 @@ def device_of(args: Args, local_rank: int) -> str | None:
     return args.device
 
 
+def experiment_name(args: Args, segmenter: VideoSegmenter) -> str:
+    """What the archive's name says of the model: ``default_AOTT``; where the depth can be chosen, that as ``_L2``."""
+    name = f"{args.exp_name}_{type(get_model_config(args.model)).__name__}"
+    if segmenter.target_fps is not None:
+        return f"{name}_{segmenter.target_fps:g}fps"
+    return name if segmenter.depth is None else f"{name}_L{segmenter.depth}"
+
+
 def run(args: Args) -> int:
     """Evaluate; the exit code says whether everything was done."""
     dataset = open_it(args)
     child, under_torchrun = CHILD in os.environ, "RANK" in os.environ and CHILD not in os.environ
     queue = WorkQueue() if child or under_torchrun or args.gpu_num == 1 else None
     segmenter, device = args.build_segmenter(device_of(args, queue.local_rank if queue else 0))
+    experiment = experiment_name(args, segmenter)
     settings = settings_of(segmenter, dataset, args.model, args.checkpoint(), device)
     evaluation = Evaluation(dataset, args.output_path, settings)
     if queue is None:
@@ -104,7 +114,6 @@ def run(args: Args) -> int:
             logger.error("video %s: %s", name, reason)
         logger.error("%d of %d videos failed: no archive, no scores", len(failures), len(dataset))
         return 1
-    experiment = f"{args.exp_name}_{type(get_model_config(args.model)).__name__}"
     name = result_name(dataset.name, dataset.split, experiment, args.stage, None, flip=args.flip, scales=args.ms)
     scores = evaluation.finish(name)
     if scores is not None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from configs import get_model_config
+from configs import get_model_config, models_with_depths
 from evaluators import VideoSegmenter
 from networks import build_model
 
@@ -30,6 +30,10 @@ class ModelArgs:
     """Its checkpoint: the authors' or one of ours. Default: the bundled small model's."""
     device: str | None = None
     """cuda, cuda:1, mps, cpu, ...; default: the best there is."""
+    depth: int | None = None
+    """Run only so many layers, where the model lets one choose; fewer are faster. Default: all."""
+    target_fps: float | None = None
+    """Hold this many frames a second by choosing the depth while the video runs."""
     amp: bool = False
     """Run the network in half precision (fp16 on CUDA, bf16 elsewhere)."""
     flip: bool = False
@@ -75,6 +79,13 @@ class ModelArgs:
             logger.info("%s: the bundled weights, trained on little data; the authors' do better", checkpoint)
         default = get_model_config(self.model)
         config = default.override_from_text(*self.set)
+        if self.depth is not None:
+            if not default.depths:
+                raise ValueError(
+                    f"--depth: {self.model} has one depth only; models whose depth can be chosen: "
+                    f"{', '.join(models_with_depths())}"
+                )
+            config = config.override(depth=self.depth)
         changed = {k: v for k, v in config.to_dict().items() if v != getattr(default, k)}
         model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changed)
         place = next(model.parameters()).device
@@ -82,6 +93,7 @@ class ModelArgs:
             model,
             scales=self.ms,
             flip=self.flip,
+            target_fps=self.target_fps,
             amp=("fp16" if place.type == "cuda" else "bf16") if self.amp else None,
             max_long_edge=None if self.max_resolution is None else round(self.max_resolution * 800 / 480),
             short_edge=self.short_edge,

@@ -12,7 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from configs.stages import StageConfig
+from networks.supervised import Supervised
 
+Clips = Sequence[Sequence[Supervised]]
+"""What is supervised of each frame of a batch of clips."""
 IGNORE = 255
 """Label of pixels that take no part."""
 
@@ -48,6 +51,18 @@ def frame_loss(logits_KHW: Tensor, labels_HW: Tensor, fraction: float) -> Tensor
     return 0.5 * (bootstrapped_cross_entropy(logits_KHW, labels_HW, fraction) + soft_jaccard(logits_KHW, labels_HW))
 
 
+def supervised_losses(
+    supervised: Sequence[Supervised], labels_BHW: Tensor, object_counts: Sequence[int], fraction: float
+) -> Tensor:
+    """Loss of each sample of a frame -> [B]: the weighted mean of what is supervised of it."""
+    losses = [
+        s.weight
+        * torch.stack([frame_loss(s.logits[b, : n + 1], labels_BHW[b], fraction) for b, n in enumerate(object_counts)])
+        for s in supervised
+    ]
+    return torch.stack(losses).sum(0)
+
+
 def reference_weight(step: int, total_steps: int, ratio: float = 1.0) -> float:
     """Weight of the reference frame's auxiliary loss: 1 at step 0, falling linearly to 0 at ``ratio * total_steps``."""
     end = ratio * total_steps + 1e-5
@@ -60,15 +75,12 @@ def clip_loss(frame_losses_TB: Tensor, reference: float) -> Tensor:
 
 
 def bootstrapped_jaccard(
-    logits_TBKHW: Sequence[Tensor], labels_TBHW: Tensor, counts: Sequence[int], stage: StageConfig, step: int
+    clips: Clips, labels_TBHW: Tensor, counts: Sequence[int], stage: StageConfig, step: int
 ) -> Tensor:
-    """AOT's loss of a batch, the mean over its clips; logits are those of all frames, the reference included."""
+    """AOT's loss of a batch, the mean over its clips, of all frames, the reference included."""
     total = stage.total_steps
     fraction = kept_fraction(step, stage.mining_ratio * total, stage.hardest_pixels)
-    losses = [
-        torch.stack([frame_loss(x[b, : n + 1], labels_TBHW[t, b], fraction) for b, n in enumerate(counts)])
-        for t, x in enumerate(logits_TBKHW)
-    ]
+    losses = [supervised_losses(x, labels, counts, fraction) for x, labels in zip(clips, labels_TBHW, strict=True)]
     weight = stage.reference_weight * reference_weight(step, total, stage.reference_ratio)
     return clip_loss(torch.stack(losses), weight)
 
@@ -89,23 +101,23 @@ def dice(masks_BOHW: Tensor, labels_BHW: Tensor) -> Tensor:
 
 
 def bootstrapped_dice(
-    logits_TBKHW: Sequence[Tensor], labels_TBHW: Tensor, counts: Sequence[int], stage: StageConfig, step: int
+    clips: Clips, labels_TBHW: Tensor, counts: Sequence[int], stage: StageConfig, step: int
 ) -> Tensor:
     """XMem's loss of a batch: cross entropy of the hardest pixels and dice, summed over frames 1 to T - 1.
 
     Args:
-        logits_TBKHW: of these frames, [B, K, H, W] each; those of absent objects stand last.
+        clips: one [B, K, H, W] of each of these frames; logits of absent objects stand last.
     """
     start, end = stage.mining_steps or (0, round(stage.mining_ratio * stage.total_steps))
     fraction = kept_fraction_between(step, start, end, stage.hardest_pixels)
-    total = logits_TBKHW[0].new_zeros(())
-    for logits, labels in zip(logits_TBKHW, labels_TBHW[1:], strict=True):
+    total = clips[0][0].logits.new_zeros(())
+    for ((_, logits),), labels in zip(clips, labels_TBHW[1:], strict=True):
         own = [bootstrapped_cross_entropy(logits[b, : n + 1], labels[b], fraction) for b, n in enumerate(counts)]
         total = total + torch.stack(own).mean() + dice(logits.softmax(1)[:, 1:], labels)
     return total
 
 
-ClipLossFunction = Callable[[Sequence[Tensor], Tensor, Sequence[int], StageConfig, int], Tensor]
+ClipLossFunction = Callable[[Clips, Tensor, Sequence[int], StageConfig, int], Tensor]
 CLIP_LOSSES: dict[str, ClipLossFunction] = {
     "bootstrapped_jaccard": bootstrapped_jaccard,
     "bootstrapped_dice": bootstrapped_dice,

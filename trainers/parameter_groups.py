@@ -17,10 +17,12 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Groups for ``torch.optim``: ``name``, ``params``, ``weight_decay`` and ``scale`` (of the learning rate)."""
     groups = []
+    decay_norms = getattr(network.config, "decay_encoder_norms", False)
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        exempt = not decay_all and (parameter.ndim == 1 or any(part in name for part in NO_DECAY))
+        decayed = decay_all or (decay_norms and name.startswith("encoder.") and name.endswith(".weight"))
+        exempt = (parameter.ndim == 1 and not decayed) or (not decay_all and any(part in name for part in NO_DECAY))
         groups.append(
             {
                 "name": name,

@@ -66,11 +66,11 @@ class ClipLoss(nn.Module):
         self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], permutation_BO: Tensor, step: int
     ) -> Tensor:
         """Mean over the clips; see :mod:`trainers.losses`."""
-        logits = self.network.propagate_clips(
+        supervised = self.network.propagate_clips(
             frames_TB3HW, labels_TBHW, counts, stage=self.stage, step=step, permutation_BO=permutation_BO
         )
-        self.shown_THW = torch.stack([x[0].detach().argmax(0) for x in logits])
-        return CLIP_LOSSES[self.stage.loss](logits, labels_TBHW, counts, self.stage, step)
+        self.shown_THW = torch.stack([frame[-1].logits[0].detach().argmax(0) for frame in supervised])
+        return CLIP_LOSSES[self.stage.loss](supervised, labels_TBHW, counts, self.stage, step)
 
 
 class Trainer:
@@ -83,7 +83,7 @@ class Trainer:
     one gives.
 
     Args:
-        network: on its device; its ``propagate_clips`` makes a batch into logits, of which the stage's loss is taken.
+        network: on its device; its ``propagate_clips`` says what is supervised of a batch, of which the loss is taken.
         stage: what is trained how.
         dataset: gives :class:`~dataloaders.training.TrainClip`, has ``set_epoch``.
         output: folder of the run.

@@ -1,13 +1,22 @@
 """Configs of all models. Importing this package registers them."""
 
-from configs.models import aot, deaot, xmem  # noqa: F401 - registration
+from configs.models import aost, aot, deaot, xmem  # noqa: F401 - registration
 from configs.models.base import (
     INFERENCE_FIELDS,
     ModelConfig,
     get_model_config,
     list_models,
     model_name,
+    models_with_depths,
     register_model,
 )
 
-__all__ = ["INFERENCE_FIELDS", "ModelConfig", "get_model_config", "list_models", "model_name", "register_model"]
+__all__ = [
+    "INFERENCE_FIELDS",
+    "ModelConfig",
+    "get_model_config",
+    "list_models",
+    "model_name",
+    "models_with_depths",
+    "register_model",
+]

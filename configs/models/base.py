@@ -38,6 +38,11 @@ class ModelConfig(Config):
     least_values: ClassVar[dict[str, int]] = {"short_edge": -1}
     """Least values of numbers for which that isn't 1, by the ends of their names."""
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Depths at which the network can be run, ascending, to be chosen while a video runs; empty: it has but one."""
+        return ()
+
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
             least = next((low for end, low in self.least_values.items() if name.endswith(end)), 1)
@@ -106,6 +111,11 @@ def get_model_config(name: str, **changes: object) -> ModelConfig:
         ValueError: unknown model, unknown field, or a value of the wrong type; near names are listed.
     """
     return MODELS.get(name)().override(**changes)
+
+
+def models_with_depths() -> list[str]:
+    """Names of the models whose depth can be chosen at run time."""
+    return [name for name in MODELS.names() if get_model_config(name).depths]
 
 
 def model_name(config: ModelConfig) -> str:

@@ -1,6 +1,6 @@
 """Decoders: from propagated features to logits."""
 
-from networks.decoders.fpn import FPNDecoder
+from networks.decoders.fpn import FPNDecoder, ScalableFPNDecoder
 from networks.decoders.recurrent import RecurrentDecoder
 
-__all__ = ["FPNDecoder", "RecurrentDecoder"]
+__all__ = ["FPNDecoder", "RecurrentDecoder", "ScalableFPNDecoder"]

@@ -36,7 +36,7 @@ class FPNDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.align_corners = align_corners
-        self.conv_in = ConvNorm(channels, hidden, 1)
+        self.conv_in: nn.Module = ConvNorm(channels, hidden, 1)
         self.conv_16x = ConvNorm(hidden, hidden, 3)
         self.conv_8x = ConvNorm(hidden, hidden // 2, 3)
         self.conv_4x = ConvNorm(hidden // 2, hidden // 2, 3)
@@ -48,11 +48,33 @@ class FPNDecoder(nn.Module):
     def forward(self, x_BCHW: Tensor, shortcuts: Sequence[Tensor]) -> Tensor:
         """``shortcuts`` are the encoder's maps at strides 4, 8, 16; their batch may be 1, which stands for all."""
         x4, x8, x16 = shortcuts[:3]
-        x = F.relu(self.conv_in(x_BCHW))
+        x = F.relu(self._enter(x_BCHW))
         x = F.relu(self.conv_16x(self.adapter_16x(x16) + x))
         x = F.relu(self.conv_8x(self.adapter_8x(x8) + self._resize(x, x8)))
         x = F.relu(self.conv_4x(self.adapter_4x(x4) + self._resize(x, x4)))
         return self.conv_out(x)
 
+    def _enter(self, x_BCHW: Tensor) -> Tensor:
+        return self.conv_in(x_BCHW)
+
     def _resize(self, x_BCHW: Tensor, like: Tensor) -> Tensor:
         return F.interpolate(x_BCHW, like.shape[-2:], mode="bilinear", align_corners=self.align_corners)
+
+
+class ScalableFPNDecoder(FPNDecoder):
+    """An FPN decoder with an input convolution for each depth; everything behind it is shared (AOST).
+
+    The input at depth k is the projected feature and the outputs of k layers, ``(k + 1) * hidden`` channels; its width
+    says which convolution it goes through.
+    """
+
+    def __init__(
+        self, depth: int, out: int, shortcuts: Sequence[int], hidden: int = 256, align_corners: bool = True
+    ) -> None:
+        super().__init__((depth + 1) * hidden, out, shortcuts, hidden, align_corners)
+        self.hidden = hidden
+        self.conv_in = nn.ModuleList(ConvNorm((k + 1) * hidden, hidden, 1) for k in range(1, depth + 1))
+
+    def _enter(self, x_BCHW: Tensor) -> Tensor:
+        depth = x_BCHW.shape[1] // self.hidden - 1
+        return self.get_submodule(f"conv_in.{depth - 1}")(x_BCHW)

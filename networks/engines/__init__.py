@@ -1,19 +1,22 @@
 """Engines: the state of one video while it is propagated."""
 
 from networks.engines.aot import AOTEngine
-from networks.engines.base import Engine, Step
+from networks.engines.base import DepthChoice, Engine, Step
 from networks.engines.objects import ObjectSlots
 from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction, ResizedProbabilities, average
+from networks.engines.scalable import ScalableEngine
 from networks.engines.xmem import XMemEngine
 
 __all__ = [
     "AOTEngine",
+    "DepthChoice",
     "Engine",
     "FrameProbabilities",
     "GivenOver",
     "ObjectSlots",
     "Prediction",
     "ResizedProbabilities",
+    "ScalableEngine",
     "Step",
     "XMemEngine",
     "average",

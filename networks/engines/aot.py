@@ -12,11 +12,13 @@ from torch import Tensor
 from networks.engines.base import Step
 from networks.engines.objects import ObjectSlots, resize_labels
 from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
-from networks.memory import EveryNthFrame, FrameBank, MemoryPart, PrototypeBank, PrototypePolicy
+from networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart, PrototypeBank, PrototypePolicy
 
 if TYPE_CHECKING:
     from configs.models.aot import IdentityModel
-    from networks.models.aot import AOT, Features, LayerState
+    from networks.models.aot import AOT, Features, Propagated
+
+Bank = FrameBank | LayeredBank | PrototypeBank
 
 
 class AOTEngine:
@@ -39,7 +41,7 @@ class AOTEngine:
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a new video."""
         self._objects = ObjectSlots(self.network.config.max_objects)
-        self._banks: list[FrameBank | PrototypeBank] = []
+        self._banks: list[Bank] = []
         self._short_term: deque[list[MemoryPart]] = deque(maxlen=self.config.short_term_skip)
         self._frame = 0
 
@@ -72,12 +74,12 @@ class AOTEngine:
         input_size = (image_13HW.shape[2], image_13HW.shape[3])
         prediction: FrameProbabilities | None = None
         if self._objects:
-            propagated = self.network.propagate(features, self._read_banks(), self._short_term[0])
+            propagated = self._propagate(features)
             logits = self.network.decode(propagated, features).float()
             predicted = Prediction(logits, self.slots, size, self.network.config.align_corners)
             prediction, slots_HW = predicted, predicted.argmax()
             if not given:
-                self._remember(propagated.states, slots_HW, input_size)
+                self._remember(propagated, self._encode_ids(slots_HW, input_size))
         if given:
             assert mask_HW is not None
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
@@ -101,6 +103,10 @@ class AOTEngine:
         elif len(stay) < before:
             self._keep_groups(stay)
 
+    def _propagate(self, features: Features) -> Propagated:
+        """Carry identities from the memories to a frame."""
+        return self.network.propagate(features, self._read_banks(), self._short_term[0])
+
     def _take_reference(self, features: Features, slots_HW: Tensor, input_size: tuple[int, int]) -> None:
         """Make a frame whose mask was given a further reference of all groups, and the first one of new groups."""
         ids = self._encode_ids(slots_HW, input_size)
@@ -112,21 +118,21 @@ class AOTEngine:
         self._short_term.clear()
         self._short_term.append(memory)
 
-    def _remember(self, states: Sequence[LayerState], slots_HW: Tensor, input_size: tuple[int, int]) -> None:
+    def _remember(self, propagated: Propagated, ids_GLC: Tensor) -> None:
         """Make a predicted frame the newest short-term memory, and a long-term one where its time has come."""
-        memory = self.network.remember(states, self._encode_ids(slots_HW, input_size))
+        memory = self.network.remember(propagated.states, ids_GLC)
         for bank, own in self._shares(memory):
             bank.note_read([part.key for part in own])  # keys are the queries that the frame has just read with
         self._write(memory, [bank for bank in self._banks if bank.due(self._frame)], reference=False)
         self._short_term.append(memory)
 
-    def _write(self, memory: Sequence[MemoryPart], banks: Sequence[FrameBank | PrototypeBank], reference: bool) -> None:
+    def _write(self, memory: Sequence[MemoryPart], banks: Sequence[Bank], reference: bool) -> None:
         """Write each of these banks' share of the groups."""
         for bank, own in self._shares(memory):
             if bank in banks:
                 bank.write(own, self._frame, reference)
 
-    def _shares(self, memory: Sequence[MemoryPart]) -> Iterator[tuple[FrameBank | PrototypeBank, list[MemoryPart]]]:
+    def _shares(self, memory: Sequence[MemoryPart]) -> Iterator[tuple[Bank, list[MemoryPart]]]:
         """Each bank's share of the groups; a bank that is still empty takes the groups that are left."""
         total = self._objects.groups
         first = 0
@@ -135,7 +141,11 @@ class AOTEngine:
             yield bank, [MemoryPart(*(_rows(x, first, last, total) for x in part)) for part in memory]
             first = last
 
-    def _new_bank(self) -> FrameBank | PrototypeBank:
+    def _new_bank(self) -> Bank:
+        """A bank for all layers of groups that begin together."""
+        return self._new_plain_bank()
+
+    def _new_plain_bank(self) -> FrameBank | PrototypeBank:
         """A bank of frames, and of prototypes where the config wants them."""
         prototypes = PrototypePolicy.of(self.config)
         if prototypes is None:
@@ -163,7 +173,12 @@ class AOTEngine:
             first = last
         self._banks = kept
         for memory in self._short_term:
-            memory[:] = [MemoryPart(*(x if len(x) == 1 < total else x[list(stay)] for x in part)) for part in memory]
+            memory[:] = [MemoryPart(*(keep_rows(x, stay, total) for x in part)) for part in memory]
+
+
+def keep_rows(x_GLC: Tensor, groups: Sequence[int], total: int) -> Tensor:
+    """Only these groups' rows of a tensor that has a row for each group or one for all."""
+    return x_GLC if len(x_GLC) == 1 < total else x_GLC[list(groups)]
 
 
 def _rows(x_GLC: Tensor, first: int, last: int, total: int) -> Tensor:

@@ -62,3 +62,20 @@ class Engine(Protocol):
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a new video."""
         ...
+
+
+class DepthChoice(Protocol):
+    """What the engine of a model whose config has ``depths`` offers besides."""
+
+    @property
+    def depth(self) -> int:
+        """Layers that are run."""
+        ...
+
+    def set_depth(self, depth: int) -> None:
+        """Run another number of layers from the next frame on, at any time of a video; it stays over ``reset``.
+
+        Raises:
+            ValueError: the network isn't built so deep.
+        """
+        ...

@@ -16,6 +16,7 @@ from networks.memory import MemoryPart
 
 if TYPE_CHECKING:
     from networks.models.aot import AOT, Features, Propagated
+    from networks.supervised import Supervised
 
 
 def propagate_clips(
@@ -27,13 +28,14 @@ def propagate_clips(
     own_predictions: bool = False,
     permutation_BO: Tensor | None = None,
     long_term_gap: int | None = None,
-) -> list[Tensor]:
-    """Propagate the first frame's mask through each clip (AOT, section 5) -> logits [B, K, H, W] of each frame.
+) -> list[list[Supervised]]:
+    """Propagate the first frame's mask through each clip (AOT, section 5) -> what is supervised of each frame.
 
-    The first frame's logits are those of the reference frame, which has seen its own mask.
+    That are one or more logits [B, K, H, W]; predicted masks are those of the last of them. The first frame's are those
+    of the reference frame, which has seen its own mask.
 
     Args:
-        network: an AOT or DeAOT in training mode.
+        network: an AOT or a network that is built like it, in training mode.
         frames_TB3HW: normalised RGB.
         labels_TBHW: integer identities, 0 the background; values that are no identity (255) are nothing at all.
         object_counts: identities that each clip uses; logits of others are -1e10.
@@ -61,8 +63,10 @@ def propagate_clips(
         embedded = network.encode_ids(shuffled)
         return embedded.detach() if own_predictions else embedded
 
-    def decode(propagated: Propagated, features: Features) -> Tensor:
-        logits = network.decode(propagated, features).float()
+    def decode(propagated: Propagated, features: Features) -> list[Supervised]:
+        return [s._replace(logits=full_size(s.logits.float())) for s in network.supervise(propagated, features)]
+
+    def full_size(logits: Tensor) -> Tensor:
         logits = F.interpolate(logits, size, mode="bilinear", align_corners=network.config.align_corners)
         logits = logits.gather(1, table_BK[:, :, None, None].expand(-1, -1, *size))
         return logits.masked_fill(~used_BK[:, :, None, None], -1e10)
@@ -80,7 +84,7 @@ def propagate_clips(
         logits.append(decode(propagated, features[t]))
         if t == length - 1:
             break
-        labels = logits[t].argmax(1) if own_predictions else labels_TBHW[t]
+        labels = logits[t][-1].logits.argmax(1) if own_predictions else labels_TBHW[t]
         short_term = network.remember(propagated.states, encode_ids(labels))
         if t - stored >= gap:
             long_term.append(short_term)

@@ -1,6 +1,7 @@
 """Memory banks and the policies that decide what they keep."""
 
 from networks.memory.bank import FrameBank, MemoryPart
+from networks.memory.layered import LayeredBank
 from networks.memory.matching import AnisotropicMatching, DotProductMatching, Matching
 from networks.memory.policies import EveryNthFrame, MemoryPolicy, StoredFrame
 from networks.memory.prototype_bank import PrototypeBank
@@ -13,6 +14,7 @@ __all__ = [
     "DotProductMatching",
     "EveryNthFrame",
     "FrameBank",
+    "LayeredBank",
     "Matching",
     "MemoryPart",
     "MemoryPolicy",

@@ -5,14 +5,21 @@ from __future__ import annotations
 from torch import nn
 
 from configs import ModelConfig
+from configs.models.aost import AOST as AOSTConfig
 from configs.models.aot import AOT as AOTConfig
 from configs.models.deaot import DeAOT as DeAOTConfig
 from configs.models.xmem import XMemFamily
+from networks.models.aost import AOST
 from networks.models.aot import AOT
 from networks.models.deaot import DeAOT
 from networks.models.xmem import XMem
 
-FAMILIES: dict[type[ModelConfig], type[nn.Module]] = {AOTConfig: AOT, DeAOTConfig: DeAOT, XMemFamily: XMem}
+FAMILIES: dict[type[ModelConfig], type[nn.Module]] = {
+    AOTConfig: AOT,
+    DeAOTConfig: DeAOT,
+    AOSTConfig: AOST,
+    XMemFamily: XMem,
+}
 
 
 def build_network(config: ModelConfig) -> nn.Module:

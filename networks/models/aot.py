@@ -27,6 +27,7 @@ from networks.layers.maps import to_map, to_sequence
 from networks.layers.norms import GroupNormGELUDepthwise
 from networks.layers.position import sine_position
 from networks.memory import MemoryPart
+from networks.supervised import Supervised
 
 LayerState = tuple[Tensor, ...]
 """What a layer knows of a frame before the frame's mask is known; ``remember`` turns it into a memory."""
@@ -48,6 +49,8 @@ class Propagated(NamedTuple):
     """Normed outputs that the decoder takes, [G, L, C'] each."""
     states: list[LayerState]
     """State of each layer."""
+    hidden: Tensor | None = None
+    """Output of the last layer before its norm, from which deeper layers could go on; None: it isn't kept."""
 
 
 class LSTTLayer(nn.Module):
@@ -57,8 +60,7 @@ class LSTTLayer(nn.Module):
         super().__init__()
         dim = config.embed_dim
         self.norm1 = nn.LayerNorm(dim)
-        self.linear_Q = nn.Linear(dim, dim)
-        self.linear_V = nn.Linear(dim, dim)
+        self._build_projections(config)
         self.long_term_attn = MemoryAttention(dim, config.attention_heads)
         self.short_term_attn = LocalAttention(dim, config.attention_heads, config.window, config.local_attention)
         self.norm2 = nn.LayerNorm(dim)
@@ -68,6 +70,11 @@ class LSTTLayer(nn.Module):
         self.activation = GroupNormGELUDepthwise(config.ffn_dim)
         self.linear2 = nn.Linear(config.ffn_dim, dim)
         self.drop_path = StochasticDepth(config.drop_path, "row")
+
+    def _build_projections(self, config: AOTConfig) -> None:
+        """What ``project`` and ``remember`` need."""
+        self.linear_Q = nn.Linear(config.embed_dim, config.embed_dim)
+        self.linear_V = nn.Linear(config.embed_dim, config.embed_dim)
 
     def forward(
         self,
@@ -82,7 +89,7 @@ class LSTTLayer(nn.Module):
         y = self.norm1(x_GLC)
         x = x_GLC + self.drop_path(self.self_attn(y + position_1LC, y + position_1LC, y))
         y = self.norm2(x)
-        state = (self.linear_Q(y), y)
+        state = self.project(y)
         if ids_GLC is not None:
             short_term = self.remember(state, ids_GLC)
             long_term = [short_term]
@@ -91,22 +98,23 @@ class LSTTLayer(nn.Module):
         x = x + self.drop_path(self.linear2(self.activation(self.linear1(self.norm3(x)), size)))
         return x, state
 
+    def project(self, y_GLC: Tensor) -> LayerState:
+        """The query, and what a value is made from once identities are known."""
+        return self.linear_Q(y_GLC), y_GLC
+
     def remember(self, state: LayerState, ids_GLC: Tensor) -> MemoryPart:
         """Keys are the queries; values take in the identities."""
         query, y = state
         return MemoryPart(query, self.linear_V(y + ids_GLC))
 
 
-class LSTT(nn.Module):
-    """The long short-term transformer."""
+class LayerStack(nn.Module):
+    """Layers one after the other, each with a norm of its output for the decoder."""
 
-    def __init__(self, config: AOTConfig) -> None:
+    def __init__(self, layers: Sequence[LSTTLayer], dim: int) -> None:
         super().__init__()
-        dim = config.embed_dim
-        # in every published file, used by none of its computations
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim), requires_grad=False)
-        self.layers = nn.ModuleList(LSTTLayer(config) for _ in range(config.num_layers))
-        self.decoder_norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.num_layers))
+        self.layers = nn.ModuleList(layers)
+        self.decoder_norms = nn.ModuleList(nn.LayerNorm(dim) for _ in layers)
 
     def forward(
         self,
@@ -115,17 +123,27 @@ class LSTT(nn.Module):
         short_term: Sequence[MemoryPart],
         ids_GLC: Tensor | None = None,
     ) -> Propagated:
-        """Run all layers on a projected feature; memories have an entry for each layer."""
+        """Run layers on a projected feature: those that the memories have an entry for; all of them on a reference."""
         size = (x_BCHW.shape[2], x_BCHW.shape[3])
+        depth = len(self.layers) if ids_GLC is not None else len(short_term)
         position = sine_position(*size, x_BCHW.shape[1], x_BCHW.device)
         x = to_sequence(x_BCHW)
         outputs, states = [], []
-        for i, (layer, norm) in enumerate(zip(self.layers, self.decoder_norms, strict=True)):
+        for i, (layer, norm) in enumerate(zip(self.layers[:depth], self.decoder_norms[:depth], strict=True)):
             long, short = ([], None) if ids_GLC is not None else (long_term[i], short_term[i])
             x, state = layer(x, position, size, long, short, ids_GLC)
             outputs.append(norm(x))
             states.append(state)
-        return Propagated(outputs, states)
+        return Propagated(outputs, states, x)
+
+
+class LSTT(LayerStack):
+    """The long short-term transformer."""
+
+    def __init__(self, config: AOTConfig) -> None:
+        super().__init__([LSTTLayer(config) for _ in range(config.num_layers)], config.embed_dim)
+        # in every published file, used by none of its computations
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim), requires_grad=False)
 
 
 class AOT(nn.Module):
@@ -155,8 +173,12 @@ class AOT(nn.Module):
         # patches overlap by a pixel where the input is a multiple of 16 plus 1
         kernel, padding = (17, 8) if config.align_corners else (16, 0)
         self.patch_wise_id_bank = nn.Conv2d(identities, dim, kernel, 16, padding)
-        self.decoder = FPNDecoder(
-            decoder_channels, identities, self.encoder.channels[:3], dim, align_corners=config.align_corners
+        self.decoder = self._build_decoder(decoder_channels, identities)
+
+    def _build_decoder(self, channels: int, identities: int) -> FPNDecoder:
+        config = self.config
+        return FPNDecoder(
+            channels, identities, self.encoder.channels[:3], config.embed_dim, align_corners=config.align_corners
         )
 
     def _initialise(self) -> None:
@@ -181,8 +203,8 @@ class AOT(nn.Module):
         stage: StageConfig,
         step: int,
         permutation_BO: Tensor,
-    ) -> list[Tensor]:
-        """A training batch -> logits [B, K, H, W] of all frames, the reference included."""
+    ) -> list[list[Supervised]]:
+        """A training batch -> what is supervised of each frame, the reference included."""
         return propagate_clips(
             self,
             frames_TB3HW,
@@ -224,8 +246,8 @@ class AOT(nn.Module):
         return self.LSTT(features.projected, (), (), ids_GLC)
 
     def remember(self, states: Sequence[LayerState], ids_GLC: Tensor) -> list[MemoryPart]:
-        """Make a frame's states into memories, one a layer, now that its identities are known."""
-        return [layer.remember(state, ids_GLC) for layer, state in zip(self.layers, states, strict=True)]
+        """Make a frame's states into memories, one a layer that was run, now that its identities are known."""
+        return [layer.remember(state, ids_GLC) for layer, state in zip(self.layers, states, strict=False)]
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
         """Logits at stride 4 -> [G, K, H / 4, W / 4]."""
@@ -236,3 +258,7 @@ class AOT(nn.Module):
         else:
             outputs = outputs[-1:]
         return self.decoder(torch.cat(outputs, 1), features.maps)
+
+    def supervise(self, propagated: Propagated, features: Features) -> list[Supervised]:
+        """What training supervises of a frame: logits at stride 4, the ones that are used in the end last."""
+        return [Supervised(1.0, self.decode(propagated, features))]

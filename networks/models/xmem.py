@@ -26,6 +26,7 @@ from networks.engines.xmem import XMemEngine
 from networks.engines.xmem_clips import draw_deep_updates, draw_references, propagate_xmem_clips
 from networks.layers.fusion import FeatureFusion, GatedUpdate
 from networks.layers.maps import share
+from networks.supervised import Supervised
 
 
 class ImageFeatures(NamedTuple):
@@ -147,12 +148,12 @@ class XMem(nn.Module):
         stage: StageConfig,
         step: int,
         permutation_BO: Tensor,
-    ) -> list[Tensor]:
+    ) -> list[list[Supervised]]:
         """A training batch -> logits of frames 1 to T - 1, [B, O + 1, H, W]; objects have no identities to permute."""
         if not isinstance(stage, XMemStage):
             raise ValueError(f"XMem is trained by stages that derive from XMemStage, not by {type(stage).__name__}")
         length, batch = frames_TB3HW.shape[:2]
-        return propagate_xmem_clips(
+        logits = propagate_xmem_clips(
             self,
             frames_TB3HW,
             labels_TBHW,
@@ -162,6 +163,7 @@ class XMem(nn.Module):
             deep_update=draw_deep_updates(length, stage.deep_update_prob),
             references=draw_references(length, batch, stage.reference_frames),
         )
+        return [[Supervised(1.0, x)] for x in logits]
 
     @property
     def pretrained_encoders(self) -> dict[str, Encoder]:

@@ -37,11 +37,11 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("name", [n for n in list_models() if "aot" in n])
-def test_tensor_names_and_shapes_are_the_published_ones(aot_goldens: Path, name: str) -> None:
+@pytest.mark.parametrize("name", list_models())
+def test_tensor_names_and_shapes_are_the_published_ones(goldens_of, name: str) -> None:
     from configs import get_model_config
 
-    keys = json.loads((aot_goldens / "keys" / f"{name}.json").read_text())
+    keys = json.loads((goldens_of(name) / "keys" / f"{name}.json").read_text())
     with torch.device("meta"):
         network = build_network(get_model_config(name))
     assert {k: list(v.shape) for k, v in network.state_dict().items()} == {e[0]: e[1] for e in keys["entries"]}

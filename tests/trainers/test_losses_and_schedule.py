@@ -104,8 +104,11 @@ def test_averaged_weights(aot_goldens: Path) -> None:
     assert again.updates == average.updates
 
 
-def test_parameter_groups(aot_goldens: Path) -> None:
-    for model, rows in json.loads((aot_goldens / "training" / "param_groups.json").read_text())["groups"].items():
+@pytest.mark.parametrize("family", ("aott", "aost"))
+def test_parameter_groups(goldens_of, family: str) -> None:
+    for model, rows in json.loads((goldens_of(family) / "training" / "param_groups.json").read_text())[
+        "groups"
+    ].items():
         groups = parameter_groups(build_network(get_model_config(model)), 0.07)
         got = {g["name"]: (g["weight_decay"], g["scale"] < 1) for g in groups}
         want = {name: (decay, reduced) for name, decay, reduced in rows if name != "LSTT.mask_token"}

@@ -10,15 +10,22 @@ import torch
 
 from networks import build_model
 from networks.engines.clips import propagate_clips
-from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight
+from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight, supervised_losses
 
-CASES = (
-    "teacher_forcing_step0",
-    "teacher_forcing_step30000",
-    "own_predictions_step60000",
-    "id_shuffle_step0",
-    "memory_gap2_step0",
-)
+CASES = [
+    (model, f"{name}_step{step}")
+    for model, rows in {
+        "aott": ("memory_gap2",),
+        "aost": ("memory_gap9999",),
+    }.items()
+    for name, step in (
+        ("teacher_forcing", 0),
+        ("teacher_forcing", 30000),
+        ("own_predictions", 60000),
+        ("id_shuffle", 0),
+        *((row, 0) for row in rows),
+    )
+]
 
 
 def normalise(frames: np.ndarray) -> torch.Tensor:
@@ -26,21 +33,24 @@ def normalise(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, -3))).float()
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_loss_and_gradients_are_the_originals(aot_goldens: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("model", "name"), CASES)
+def test_loss_and_gradients_are_the_originals(goldens_of, aot_goldens: Path, tmp_path: Path, model, name) -> None:
     import fill
 
+    folder = goldens_of(model)
     with np.load(aot_goldens / "training" / "aott_step.npz") as f:
         golden = {k: f[k] for k in f.files}
+    with np.load(folder / "training" / f"{model}_step.npz") as f:  # frames and masks are the same for all models
+        golden |= {k: f[k] for k in f.files}
     case = {k.removeprefix(f"{name}."): v for k, v in golden.items() if k.startswith(f"{name}.")}
-    fill.write_checkpoint(aot_goldens / "keys" / "aott.json", tmp_path / "filled.pth")
-    network = build_model("aott", checkpoint=tmp_path / "filled.pth", device="cpu", drop_path=0)
+    fill.write_checkpoint(folder / "keys" / f"{model}.json", tmp_path / "filled.pth")
+    network = build_model(model, checkpoint=tmp_path / "filled.pth", device="cpu", drop_path=0)
     network.train()
     step, total = int(case["step"]), int(golden["total_steps"])
     counts = golden["object_numbers"].tolist()
     labels = torch.from_numpy(golden["masks"])
     own = bool(case["use_own_predictions"])
-    logits = propagate_clips(
+    frames = propagate_clips(
         network,
         normalise(golden["frames"]),
         labels,
@@ -50,22 +60,27 @@ def test_loss_and_gradients_are_the_originals(aot_goldens: Path, tmp_path: Path,
         long_term_gap=int(case["long_term_mem_gap"]),
     )
     fraction = kept_fraction(step, 0.5 * total)
-    losses = torch.stack(
-        [
-            torch.stack([frame_loss(x[b, : n + 1], labels[t, b], fraction) for b, n in enumerate(counts)])
-            for t, x in enumerate(logits)
-        ]
-    )
+    losses = torch.stack([supervised_losses(s, labels[t], counts, fraction) for t, s in enumerate(frames)])
     loss = clip_loss(losses, reference_weight(step, total))
     loss.backward()
     tolerance = 1e-3 if own else 1e-5
     assert loss.item() == pytest.approx(float(case["loss"]), rel=tolerance)
     assert losses.detach().numpy() == pytest.approx(case["frame_losses"], rel=10 * tolerance)
-    agreement = np.mean(torch.stack([x.argmax(1) for x in logits]).numpy() == case["pred_masks"])
+    if "frame_depth_losses" in case:
+        each = [
+            [[frame_loss(x[b, : n + 1], labels[t, b], fraction).item() for _, x in s] for b, n in enumerate(counts)]
+            for t, s in enumerate(frames)
+        ]
+        assert np.array(each) == pytest.approx(case["frame_depth_losses"], rel=10 * tolerance)
+    agreement = np.mean(torch.stack([s[-1].logits.argmax(1) for s in frames]).numpy() == case["pred_masks"])
     assert agreement >= 0.999
+    check_gradients(network, golden["grad_names"].tolist(), case, own)
+
+
+def check_gradients(network: torch.nn.Module, names: list[str], case: dict, own: bool) -> None:
     parameters = dict(network.named_parameters())
     scale = float(case["total_grad_norm"])
-    for parameter, want in zip(golden["grad_names"].tolist(), case["grad_norms"].tolist(), strict=True):
+    for parameter, want in zip(names, case["grad_norms"].tolist(), strict=True):
         grad = parameters[parameter].grad
         if want == -1 or parameter == "LSTT.mask_token":
             assert grad is None or parameter == "LSTT.mask_token", parameter
