@@ -147,6 +147,7 @@ class VideoSegmenter:
         if self._rate is not None:
             self._rate.begin_video()
 
+    @torch.inference_mode()
     def delete_objects(self, ids: Iterable[int]) -> None:
         """Forget objects: their pixels go to others or to the background from the next frame on.
 

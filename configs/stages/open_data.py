@@ -24,7 +24,7 @@ class OpenSmall(StageConfig):
     merge: float = 0.7
     batch_size: int = 4
     workers: int = 1
-    total_steps: int = 2000
+    total_steps: int = 1700
     mining_ratio: float = 0.7
     reference_ratio: float = 0.5
     sequential_start: float = 0.5

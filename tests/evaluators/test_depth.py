@@ -76,13 +76,10 @@ def test_lowered_at_a_frame_it_sees_what_the_first_layers_remember(aost, frames)
     segmenter.set_depth(1)
     engine = segmenter._engines[0]
     seen = []
-    propagate = aost.propagate
-    aost.propagate = lambda f, long, short: seen.append((len(long), len(short))) or propagate(f, long, short)
-    try:
-        segmenter.step(frames[2])
-        segmenter.step(frames[3])
-    finally:
-        del aost.propagate
+    propagate = engine.network.propagate
+    engine.network.propagate = lambda f, long, short: seen.append((len(long), len(short))) or propagate(f, long, short)
+    segmenter.step(frames[2])
+    segmenter.step(frames[3])
     assert seen == [(1, 1), (1, 1)]
     assert engine._banks[0].frames == [[0, 1, 2, 3], [0, 1], [0, 1]]
     assert segmenter.memory_frames == 4
@@ -133,15 +130,16 @@ def test_more_objects_than_a_bank_holds_equal_groups_by_themselves(aost, frames)
     mask = squares(*range(1, 14))
     both, first, second = (VideoSegmenter(aost) for _ in range(3))
     logits = []
-    decode = aost.decode
+    network = both._engines[0].network
+    decode = network.decode
     for depth in (1, 2, 3):
         for s, given in ((both, mask), (first, np.where(mask <= 10, mask, 0)), (second, np.where(mask > 10, mask, 0))):
             s.reset()
             s.set_depth(depth)
             s.step(frames[0], given)
-        aost.decode = lambda *a: logits.append(decode(*a)) or logits[-1]
+        network.decode = lambda *a: logits.append(decode(*a)) or logits[-1]
         both.step(frames[1])
-        del aost.decode
+        del network.decode
         resized = torch.nn.functional.interpolate(logits[-1], (H, W), mode="bilinear", align_corners=True)
         assert torch.allclose(resized[0].softmax(0), probabilities(first, frames[1]), atol=1e-4)
         assert torch.allclose(resized[1, :4].softmax(0), probabilities(second, frames[1]), atol=1e-4)

@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader
 from configs.stages import StageConfig, get_stage_config
 from dataloaders.masks import write_mask
 from dataloaders.training import (
+    SkipStaticClips,
+    SkipVideoClips,
     StaticClips,
     TrainClip,
     VideoClips,
@@ -29,6 +31,7 @@ from dataloaders.training import (
 from dataloaders.training.clip import VOID, RawClip
 from dataloaders.training.merge import merge
 from dataloaders.training.records import read_labels
+from dataloaders.training.skips import draw_within_skip, thin_plate_warp
 from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 CROP = 65
@@ -314,3 +317,70 @@ def test_real_data(real_data: Path, augmentation: Any) -> None:
     data = build_training_data(both, roots, crop=193, augmentation=augmentation)
     for index in range(0, len(data), len(data) // 20):
         check(data[index], crop=193)
+
+
+def skip_stage(**changes: Any) -> StageConfig:
+    return get_stage_config("s3", **{"batch_size": 2, "total_steps": 40, "clip_length": 4, "fine_tuning": 8, **changes})
+
+
+def test_frames_lie_within_a_skip_of_each_other_and_none_comes_twice() -> None:
+    rng = np.random.default_rng(0)
+    for skip in (1, 3, 10):
+        for _ in range(50):
+            numbers = draw_within_skip(30, 6, skip, rng)
+            assert numbers == sorted(set(numbers))
+            assert max(np.diff(numbers)) <= skip
+    assert draw_within_skip(3, 5, 5, rng) == [0, 1, 2, 2, 2]
+
+
+def test_the_skip_follows_the_progress_of_the_stage(tmp_path: Path) -> None:
+    """As a part of larger data, epochs are counted by all of it; YouTube-VOS divides its skip."""
+    stage = skip_stage()
+    assert [stage.skip_at(x) for x in (0, 0.1, 0.29, 0.3, 0.9, 1)] == [5, 10, 10, 15, 5, 5]
+    root = video_tree(tmp_path / "DAVIS")
+    data = build_training_data(stage, {"davis2017": root, "youtubevos": _youtube(tmp_path, root)}, crop=CROP)
+    data.set_epoch(2)
+    assert [part.divisor for part in data.parts] == [5, 1]
+    clips = len(data)
+    assert [part.progress for part in data.parts] == [min(1.0, 2 * clips / 80)] * 2
+    for clip in (data[0], data[clips - 1]):
+        check(clip)
+
+
+def _youtube(folder: Path, davis: Path) -> Path:
+    for kind in ("JPEGImages", "Annotations"):
+        (folder / "YTB/train").mkdir(parents=True, exist_ok=True)
+        (folder / "YTB/train" / kind).symlink_to(davis / kind / "480p")
+    return folder / "YTB"
+
+
+def test_clips_of_xmems_kind_are_reproducible_and_show_objects(tmp_path: Path) -> None:
+    root = video_tree(tmp_path / "videos")
+    records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
+    sources = [
+        SkipVideoClips(records, skip_stage(), crop=CROP, max_objects=3),
+        SkipStaticClips(static_tree(tmp_path / "images"), skip_stage(clip_length=3), crop=CROP, max_objects=1),
+    ]
+    for data, objects in zip(sources, (3, 1), strict=True):
+        for epoch in (0, 30):  # the second one is in the phase of fine-tuning
+            data.set_epoch(epoch)
+            check(data[0], max_objects=objects)
+            assert same(data[0], data[0])
+        assert not same(sources[0][0], sources[0][1])
+
+
+def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
+    ramp = np.repeat(np.arange(96, dtype=np.uint8)[None, :, None] * 2, 96, 0).repeat(3, 2)
+    mask = (ramp[..., 0] > 95).astype(np.uint16)
+    image, warped = thin_plate_warp(ramp, mask, np.random.default_rng(1), scale=0.05)
+    assert (image != ramp).any()
+    inside = (image[..., 0] > 20) & (image[..., 0] < 170)
+    agree = (image[..., 0] > 95) == (warped > 0)
+    assert agree[inside].mean() > 0.98
+
+
+def test_skips_need_a_stage_of_their_kind(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="derives from XMemStage"):
+        SkipStaticClips(static_tree(tmp_path), stage(), crop=CROP)
+    with pytest.raises(ValueError, match="need as many skip_from"):
+        skip_stage(skips=[5])
