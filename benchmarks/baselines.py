@@ -51,10 +51,13 @@ class Args:
 class CopyMask:
     """The mask that was given stays."""
 
+    depth = None
+    model = torch.nn.Linear(1, 1)  # its device is where the evaluation thinks that it runs
+
     def __init__(self) -> None:
         self.ids = np.zeros((0, 0), np.uint16)
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None, **_: Any) -> np.ndarray:
         """Like ``VideoSegmenter.step``."""
         if mask is not None:
             same = self.ids.shape == mask.shape
@@ -79,7 +82,7 @@ class WarpMask(CopyMask):
         self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self.before: np.ndarray | None = None
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None, **_: Any) -> np.ndarray:
         """Each pixel takes the id of the place that the flow to the frame before points at."""
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if self.before is not None and self.ids.size:

@@ -1,6 +1,6 @@
 """Segment a video, given the mask of its objects in the first frame.
 
-    python tools/demo.py --ckpt_path AOTT_PRE_YTB_DAV.pth
+    python tools/demo.py
     python tools/demo.py --model r50_deaotl --ckpt_path F --data_path my_video.mp4 --mask first.png --output_path out
 
 Writes for each clip <output_path>/<clip>/masks/*.png, overlay.mp4, contact_sheet.png and report.json.

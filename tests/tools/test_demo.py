@@ -63,7 +63,7 @@ def write_folder(folder: Path, frames: list[np.ndarray]) -> Path:
 
 
 def call(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["demo.py", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--model", "aott", *map(str, arguments)])
     return demo.main()
 
 
@@ -233,10 +233,19 @@ def test_bad_input_is_one_line_and_a_code(name, tmp_path, frames, mask, checkpoi
 
 
 def test_without_weights_it_says_so_in_one_line() -> None:
-    done = subprocess.run([sys.executable, "tools/demo.py"], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "tools/demo.py", "--model", "aott"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: --ckpt_path is needed")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_bundled_weights_are_the_default(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["demo.py", "--max_frames", "2", "--device", "cpu", "--output_path", str(tmp_path)]
+    )
+    assert demo.main() == 0
+    assert len(list((tmp_path / "cabinet" / "masks").glob("*.png"))) == 2
 
 
 def test_unknown_flags_list_near_ones() -> None:

@@ -56,7 +56,18 @@ def davis(tmp_path) -> Path:
 
 
 def arguments(davis: Path, checkpoint: Path, output: Path, *more: object) -> list[str]:
-    base = ["--dataset", "davis2017", "--data_root", davis, "--ckpt_path", checkpoint, "--output_path", output]
+    base = [
+        "--model",
+        "aott",
+        "--dataset",
+        "davis2017",
+        "--data_root",
+        davis,
+        "--ckpt_path",
+        checkpoint,
+        "--output_path",
+        output,
+    ]
     return [str(a) for a in (*base, "--device", "cpu", *more)]
 
 
