@@ -64,7 +64,7 @@ def test_score_maps_given_as_files_merge_to_the_originals_label_maps(folder: Pat
 
 
 def test_runs_that_save_scores_merge_to_the_same(model, folder: Path, tmp_path, monkeypatch) -> None:
-    """Each run's maps are the original's; files merged by the tool, and views merged as they run, too."""
+    """Each run's maps are the original's, and so are label maps that the tool merges of them."""
     dataset = open_dataset("davis2017", folder / "data" / "DAVIS", **DAVIS)
     for name, size in SCORES.items():
         evaluation = Evaluation(dataset, tmp_path / name, {})
@@ -79,15 +79,30 @@ def test_runs_that_save_scores_merge_to_the_same(model, folder: Path, tmp_path, 
     monkeypatch.setattr(sys, "argv", arguments)
     assert merge.main() == 0
     assert min(compared(tmp_path / "m" / "Annotations", folder / "expected" / "d17_merged")) >= 0.995
-    evaluation = Evaluation(dataset, tmp_path / "v", {})
+
+
+def test_views_that_are_merged_as_they_run_are_the_mean_of_single_runs(model, folder: Path) -> None:
+    """Where the original's label maps differ, its 8-bit sums are equal or nearly so."""
+    dataset = open_dataset("davis2017", folder / "data" / "DAVIS", **DAVIS)
+    video = next(v for v in dataset if v.name == "market")
+    maps = [np.load(folder / "scores" / f"{name}.npz") for name in SCORES]
+    segmenters = [VideoSegmenter(model, short_edge=size, long_term_gap=2) for size in SCORES.values()]
     views = VideoSegmenter(model, short_edge=96, scales=(1.0, 112 / 96), long_term_gap=2)
-    evaluation.run(views, WorkQueue(), progress=False)
-    assert min(compared(evaluation.results, folder / "expected" / "d17_merged")) >= 0.99
+    with video.source() as source:
+        for frame in source:
+            mask, size = video.mask(frame.name), dataset.result_size(video)
+            ids, probs = views.step(frame.image, mask, return_probs=True, output_size=size)
+            singles = [s.step(frame.image, mask, return_probs=True, output_size=size)[1] for s in segmenters]
+            assert (probs - sum(singles) / 2).abs().max() < 1e-5
+            total = sum(m[f"market/{frame.name}"].astype(int) for m in maps)
+            want = total.argmax(0)
+            lead = total.max(0) - np.take_along_axis(total, ids[None].astype(int), 0)[0]
+            assert lead[ids != want].max(initial=0) <= 3
 
 
 def test_flipping_means_the_mirror_image_alone_or_the_mean_of_both(model, folder: Path) -> None:
     """As the authors' flag has it; ``flip_views`` asks for the mean in one run."""
-    video = open_dataset("davis2017", folder / "data" / "DAVIS")["market"]
+    video = next(v for v in open_dataset("davis2017", folder / "data" / "DAVIS") if v.name == "market")
     with video.source() as source:
         frames = [(frame.image, video.mask(frame.name)) for frame in source][:3]
 
