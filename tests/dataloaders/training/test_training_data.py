@@ -374,7 +374,8 @@ def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
     mask = (ramp[..., 0] > 95).astype(np.uint16)
     image, warped = thin_plate_warp(ramp, mask, np.random.default_rng(1), scale=0.05)
     assert (image != ramp).any()
-    inside = (image[..., 0] > 20) & (image[..., 0] < 170)
+    grey = image[..., 0] == image[..., 2]  # what comes from outside of the image is not
+    inside = grey & (image[..., 0] > 20) & (image[..., 0] < 170)
     agree = (image[..., 0] > 95) == (warped > 0)
     assert agree[inside].mean() > 0.98
 
