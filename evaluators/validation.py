@@ -58,7 +58,7 @@ class Validation:
         is_first = self.share.rank == 0
         if is_first:
             shutil.rmtree(self.output, ignore_errors=True)
-            self.output.mkdir(parents=True)
+            Evaluation(self.dataset, self.output, {})  # writes the settings that all processes look for
         self.wait()
         evaluation = Evaluation(self.dataset, self.output, {})
         evaluation.run(VideoSegmenter(network), self.share, progress=False)

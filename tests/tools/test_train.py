@@ -108,7 +108,7 @@ def test_validation_by_two_processes_equals_that_of_one(data, tmp_path) -> None:
     network = build_model("aott", device="cpu")
     dataset = open_dataset("davis2017", data / "DAVIS", split="val")
     one = Validation(dataset, tmp_path / "one")(network)
-    barrier = threading.Barrier(2)
+    barrier = threading.Barrier(2, timeout=300)
     halves = [Validation(dataset, tmp_path / "two", Share(rank, 2), barrier.wait) for rank in (0, 1)]
     with ThreadPoolExecutor(2) as pool:
         two = list(pool.map(lambda half: half(copy.deepcopy(network)), halves))
