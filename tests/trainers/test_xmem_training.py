@@ -12,6 +12,7 @@ import torch
 from configs.stages import get_stage_config
 from networks import build_model
 from networks.engines.xmem_clips import propagate_xmem_clips
+from networks.supervised import Supervised
 from trainers.losses import CLIP_LOSSES, bootstrapped_cross_entropy, dice, kept_fraction_between
 from trainers.parameter_groups import parameter_groups
 from trainers.schedule import Schedule
@@ -57,7 +58,8 @@ def test_a_training_step_is_the_originals(xmem_goldens: Path, xmem_weights) -> N
     )
     for t, x in enumerate(logits, 1):
         assert np.abs(x.detach().numpy() - case[f"logits_{t}"]).max() < 1e-3
-    loss = CLIP_LOSSES[stage.loss](logits, labels, golden["num_objects"], stage, step)
+    clips = [[Supervised(1.0, x)] for x in logits]
+    loss = CLIP_LOSSES[stage.loss](clips, labels, golden["num_objects"], stage, step)
     assert loss.item() == pytest.approx(golden["losses"]["total_loss"], rel=1e-5)
     loss.backward()
     groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all)
