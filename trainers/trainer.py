@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import itertools
 import logging
 import math
@@ -218,6 +219,8 @@ class Trainer:
             self.options.seed,
         )
         self._sampler = sampler
+        # what readers of videos left behind has threads, and can't be cleared away in a forked loader process
+        gc.collect()
         return iter(
             DataLoader(
                 ByEpoch(self.dataset),

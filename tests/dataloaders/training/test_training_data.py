@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,7 @@ def test_items_depend_on_seed_epoch_and_index_only(clips: StaticClips | VideoCli
 
 
 def test_workers_give_the_same_items_and_see_the_epoch(clips: StaticClips | VideoClips) -> None:
+    gc.collect()  # readers of videos in other tests leave behind what can't be cleared away in a forked process
     loader = DataLoader(clips, batch_size=2, num_workers=2, collate_fn=collate, persistent_workers=True)
     for epoch in range(2):
         clips.set_epoch(epoch)
