@@ -24,10 +24,11 @@ class OpenSmall(StageConfig):
     merge: float = 0.7
     batch_size: int = 4
     workers: int = 1
-    total_steps: int = 1700
+    total_steps: int = 2000
     mining_ratio: float = 0.7
     reference_ratio: float = 0.5
     sequential_start: float = 0.5
+    frozen_in_sequential: tuple[str, ...] = ()  # after so few steps the identities aren't learned yet
     save_every: int = 100
     keep: int = 2
 

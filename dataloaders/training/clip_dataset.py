@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -24,7 +25,7 @@ _GREY = 0.1
 _BLUR = 0.3
 
 
-class ClipDataset(Dataset[TrainClip]):
+class ClipDataset(Dataset[TrainClip], ABC):
     """A dataset of clips. Item ``index`` depends on the seed, the epoch and the index, on nothing else.
 
     Args:
@@ -77,16 +78,17 @@ class ClipDataset(Dataset[TrainClip]):
         clips = self.epoch_clips or len(self)
         return min(1.0, self.epoch * clips / (self.stage.batch_size * self.stage.total_steps))
 
+    @abstractmethod
     def _num_sources(self) -> int:
         """Images or videos."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _source_name(self, source: int) -> str:
-        raise NotImplementedError
+        """What errors call an image or video."""
 
+    @abstractmethod
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
         """A random clip of one image or video; None where no object was found in its frame 0."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return self._num_sources()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from torch import Tensor, nn
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """An image encoder: four maps at strides 4, 8, 16 and 16.
 
     Names of its tensors are those of the published checkpoints.
@@ -17,13 +18,13 @@ class Encoder(nn.Module):
     channels: tuple[int, int, int, int]
     """Widths of the four maps."""
 
+    @abstractmethod
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         """Normalised RGB of any size -> the four maps."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stages(self) -> list[list[nn.Module]]:
         """Parts in the order in which training freezes them; the first is the stem."""
-        raise NotImplementedError
 
     def freeze(self, count: int) -> None:
         """Make the first ``count`` stages fixed: their parameters get no gradient."""

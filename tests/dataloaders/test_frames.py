@@ -1,108 +1,31 @@
-"""Reading frames: real videos, image folders, images, URLs and cameras, and all that can be wrong with them."""
+"""Reading videos, and all that can be wrong with them."""
 
 from __future__ import annotations
 
-import functools
-import http.server
 import struct
-import threading
 import weakref
-from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from media_files import (
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    cut,
+    damage,
+    four_colors,
+    level,
+    one_line,
+    quarters,
+    save_images,
+    write_video,
+)
 
 from dataloaders.display_matrix import apply_display_matrix
 from dataloaders.frames import open_frames
-
-RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 230, 20), (20, 20, 230), (120, 120, 120)
-
-
-def level(index: int) -> int:
-    """Grey level that tells frame ``index`` from its neighbours."""
-    return 16 + (index * 13) % 220
-
-
-def write_video(
-    path: Path,
-    codec: str,
-    count: int = 12,
-    *,
-    size: tuple[int, int] = (32, 48),
-    pixels: str = "yuv420p",
-    noise: bool = False,
-    times: list[int] | None = None,
-    picture: np.ndarray | None = None,
-    container_options: dict[str, str] | None = None,
-) -> Path:
-    """Grey frames of ``level(index)`` (or ``picture``) at 10 fps, or at ``times`` in tenths of a second."""
-    random = np.random.default_rng(0)
-    with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width = size
-        stream.pix_fmt = pixels
-        stream.codec_context.time_base = Fraction(1, 10)
-        for index in range(count):
-            image = np.full((*size, 3), level(index), np.uint8) if picture is None else picture
-            if noise:
-                image[: size[0] // 2] = random.integers(0, 256, (size[0] // 2, size[1], 3))
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = (times[index] if times else index), Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-def cut(path: Path, keep: float) -> Path:
-    data = path.read_bytes()
-    short = path.with_name(f"cut_{path.name}")
-    short.write_bytes(data[: int(len(data) * keep)])
-    return short
-
-
-def damage(path: Path, length: int = 600) -> Path:
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + length] = b"\xff" * length
-    bad = path.with_name(f"bad_{path.name}")
-    bad.write_bytes(data)
-    return bad
-
-
-def quarters(image: np.ndarray) -> list[tuple[int, int, int]]:
-    """Which of the four test colours is in the middle of each quarter, row by row."""
-    height, width = image.shape[:2]
-    points = [image[y * height // 4, x * width // 4].astype(int) for y in (1, 3) for x in (1, 3)]
-    return [min((RED, GREEN, BLUE, GREY), key=lambda color: np.abs(point - color).sum()) for point in points]
-
-
-def four_colors(size: tuple[int, int] = (32, 48)) -> np.ndarray:
-    image = np.zeros((*size, 3), np.uint8)
-    half = size[0] // 2, size[1] // 2
-    image[: half[0], : half[1]], image[: half[0], half[1] :] = RED, GREEN
-    image[half[0] :, : half[1]], image[half[0] :, half[1] :] = BLUE, GREY
-    return image
-
-
-def save_images(folder: Path, *names: str, size: tuple[int, int] = (20, 30)) -> Path:
-    folder.mkdir(exist_ok=True)
-    for index, name in enumerate(names):
-        Image.fromarray(np.full((*size, 3), level(index), np.uint8)).save(folder / name)
-    return folder
-
-
-def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
-    message = str(error.value)
-    assert "\n" not in message
-    return message
-
-
-# ------------------------------------------------------------------------------------------------------------- videos
 
 
 @pytest.mark.parametrize(
@@ -388,229 +311,3 @@ def test_closed_sources_refuse_to_go_on(tmp_path: Path) -> None:
             next(frames)
         with pytest.raises(ValueError, match="closed"):
             next(iter(source))
-
-
-# ------------------------------------------------------------------------------------------------------------- images
-
-
-def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
-    folder = save_images(tmp_path / "walk", "frame2.png", "frame10.JPG", "frame1.bmp", "Frame3.webp", "frame4.tiff")
-    save_images(folder / "nested", "frame0.png")
-    (folder / ".frame0.png").write_bytes(b"hidden")
-    (folder / "notes.txt").write_text("no image")
-    with open_frames(folder) as source:
-        assert (source.name, source.size, source.fps, source.num_frames) == ("walk", (20, 30), None, 5)
-        assert [frame.name for frame in source] == ["frame1", "frame2", "Frame3", "frame4", "frame10"]
-        assert [frame.index for frame in source] == [0, 1, 2, 3, 4]
-
-
-def test_single_image_is_one_frame(tmp_path: Path) -> None:
-    Image.fromarray(four_colors()).save(tmp_path / "photo.png")
-    with open_frames(str(tmp_path / "photo.png")) as source:
-        assert (source.name, source.num_frames) == ("photo", 1)
-        (frame,) = source
-    assert np.array_equal(frame.image, four_colors())
-    assert frame.name == "photo"
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(four_colors()).save(tmp_path / "phone.jpg", exif=exif, quality=95)
-    expected = {
-        1: [RED, GREEN, BLUE, GREY],
-        2: [GREEN, RED, GREY, BLUE],
-        3: [GREY, BLUE, GREEN, RED],
-        4: [BLUE, GREY, RED, GREEN],
-        5: [RED, BLUE, GREEN, GREY],
-        6: [BLUE, RED, GREY, GREEN],
-        7: [GREY, GREEN, BLUE, RED],
-        8: [GREEN, GREY, RED, BLUE],
-    }
-    with open_frames(tmp_path / "phone.jpg") as source:
-        assert source.size == ((32, 48) if orientation < 5 else (48, 32))
-        assert quarters(next(iter(source)).image) == expected[orientation]
-
-
-def test_all_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
-    image = Image.fromarray(four_colors())
-    grey = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
-    palette = image.convert("P", palette=Image.Palette.ADAPTIVE)
-    cases = {
-        "rgba.png": image.convert("RGBA"),
-        "palette.png": palette,
-        "cmyk.jpg": image.convert("CMYK"),
-        "grey.png": image.convert("L"),
-        "alpha.png": image.convert("LA"),
-        "bits.png": image.convert("1"),
-        "deep.png": Image.fromarray(grey),
-        "deep.tif": Image.fromarray(grey),
-    }
-    for name, picture in cases.items():
-        options: dict[str, Any] = {"transparency": bytes([0, 128, 255, 255])} if name == "palette.png" else {}
-        picture.save(tmp_path / name, **options)
-        with open_frames(tmp_path / name) as source:
-            (frame,) = source
-        assert frame.image.dtype == np.uint8
-        assert frame.image.flags.writeable
-        if name in ("rgba.png", "palette.png", "cmyk.jpg"):
-            assert quarters(frame.image) == [RED, GREEN, BLUE, GREY]
-        elif name.startswith("deep"):
-            assert np.array_equal(frame.image, np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2))
-        else:
-            assert np.array_equal(frame.image[..., 0], np.asarray(picture.convert("L")))
-
-
-def test_pixels_of_no_known_range(tmp_path: Path) -> None:
-    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
-    with pytest.raises(ValueError, match=r"float\.tif: floating-point"):
-        open_frames(tmp_path / "float.tif")
-    Image.fromarray(np.full((4, 4), 1 << 20, np.int32)).save(tmp_path / "wide.tif")
-    with pytest.raises(ValueError, match=r"wide\.tif: 32-bit"):
-        open_frames(tmp_path / "wide.tif")
-
-
-@pytest.mark.parametrize("name", ["2.jpg", "2.png", "2.webp", "2.tif", "2.bmp"])
-def test_truncated_image_is_named(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = save_images(tmp_path / "images", "1.png", "3.png", size=(64, 64))
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(folder / name)
-    (folder / name).write_bytes((folder / name).read_bytes()[:-900])
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # another library's doing
-    names: list[str] = []
-    with open_frames(folder) as source, pytest.raises(ValueError, match=name) as error:
-        names.extend(frame.name for frame in source)
-    assert names == ["1"]
-    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
-    one_line(error)
-
-
-def test_png_with_a_flipped_bit(tmp_path: Path) -> None:
-    folder = save_images(tmp_path / "images", "1.png", size=(64, 64))
-    data = bytearray((folder / "1.png").read_bytes())
-    data[data.index(b"IDAT") + 12] ^= 4
-    (folder / "1.png").write_bytes(data)
-    with pytest.raises(ValueError, match=r"1\.png: the image is truncated or damaged"):
-        open_frames(folder)
-
-
-def test_file_that_is_no_image(tmp_path: Path) -> None:
-    (tmp_path / "page.png").write_text("<html>404</html>")
-    with pytest.raises(ValueError, match=r"page\.png: not an image"):
-        open_frames(tmp_path / "page.png")
-    (tmp_path / "empty.png").touch()
-    with pytest.raises(ValueError, match=r"empty\.png: the file is empty"):
-        open_frames(tmp_path / "empty.png")
-
-
-def test_size_that_changes_within_a_folder(tmp_path: Path) -> None:
-    folder = save_images(tmp_path / "images", "1.png", "2.png")
-    save_images(folder, "3.png", size=(30, 20))
-    read = 0
-    with open_frames(folder) as source, pytest.raises(ValueError, match=r"3\.png: .*30x20.*20x30"):
-        for _ in source:
-            read += 1
-    assert read == 2
-
-
-def test_same_stem_twice(tmp_path: Path) -> None:
-    folder = save_images(tmp_path / "images", "00001.jpg", "00001.png")
-    with pytest.raises(ValueError, match=r"00001\.jpg and 00001\.png are the same frame"):
-        open_frames(folder)
-
-
-def test_folder_without_images(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no image in this folder \(looked for \.bmp, \.jpeg, \.jpg"):
-        open_frames(tmp_path)
-    (tmp_path / "clip.mp4").touch()
-    with pytest.raises(ValueError, match=r"it holds 1 other file\(s\), e\.g\. clip\.mp4"):
-        open_frames(tmp_path)
-
-
-def test_missing_path(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"gone\.mp4: no such file or folder") as error:
-        open_frames(tmp_path / "gone.mp4")
-    one_line(error)
-    with pytest.raises(FileNotFoundError, match="empty string"):
-        open_frames("")
-
-
-# ----------------------------------------------------------------------------------------------------- streams, cameras
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    """Address of a web server that gives out ``tmp_path``."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_http_url_is_read_once(tmp_path: Path, served: str) -> None:
-    write_video(tmp_path / "clip.mkv", "ffv1")
-    with open_frames(f"http://me:secret@{served}/clip.mkv?token=secret") as source:
-        assert (source.name, source.size) == ("clip", (32, 48))
-        assert len(list(source)) == 12
-        with pytest.raises(ValueError, match="only once") as error:
-            list(source)
-    assert "secret" not in one_line(error)
-
-
-def test_live_stream_skips_damage(tmp_path: Path, served: str, caplog: pytest.LogCaptureFixture) -> None:
-    path = write_video(
-        tmp_path / "clip.mkv", "mjpeg", 30, noise=True, pixels="yuvj420p", container_options={"live": "1"}
-    )
-    damage(path)
-    with open_frames(f"http://{served}/bad_clip.mkv") as source:
-        assert source.num_frames is None
-        read = len(list(source))
-    assert 20 < read < 30
-    assert "damaged data around frame" in caplog.text
-
-
-def test_cut_off_download_is_an_error(tmp_path: Path, served: str) -> None:
-    cut(write_video(tmp_path / "clip.mkv", "ffv1", 30, noise=True), 0.5)
-    with open_frames(f"http://{served}/cut_clip.mkv") as source, pytest.raises(ValueError, match="cut short"):
-        list(source)
-
-
-def test_file_url(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "clip.mp4", "libx264")
-    with open_frames(path.as_uri()) as source:
-        assert (source.name, source.num_frames) == ("clip", 12)
-        assert len(list(source)) == len(list(source)) == 12
-
-
-def test_url_that_cannot_be_opened_keeps_its_password(served: str) -> None:
-    for url in (
-        f"http://me:secret@{served}/gone.mp4?token=secret",
-        "rtsp://me:secret@127.0.0.1:9/live",
-        "nonsense://me:secret@host/x",
-    ):
-        with pytest.raises(ValueError, match="cannot be opened") as error:
-            open_frames(url)
-        assert "secret" not in one_line(error)
-
-
-@pytest.mark.skipif(Path("/dev/video97").exists(), reason="there is a camera 97")
-def test_camera_that_is_missing() -> None:
-    with pytest.raises(ValueError, match="camera 97") as error:
-        open_frames("97")
-    one_line(error)
-
-
-def test_existing_file_named_like_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_images(tmp_path / "0", "1.png")
-    monkeypatch.chdir(tmp_path)
-    with open_frames("0") as source:
-        assert source.name == "0"
-        assert source.num_frames == 1

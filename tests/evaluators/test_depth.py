@@ -8,22 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from moving_clip import H, W, moving_frames, squares
+from small_aost import SMALL, save_small_aost
 
 from configs import models_with_depths
 from evaluators import VideoSegmenter
 from evaluators.frame_rate import FrameRateKeeper
-from networks import build_model, save_weights
-
-H, W = 65, 97
-SMALL = {"embed_dim": 32, "self_heads": 2, "attention_heads": 2, "ffn_dim": 64, "window": 5}
+from networks import build_model
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "aost.safetensors"
-    save_weights(build_model("aost", device="cpu", **SMALL), path)
-    return path
+    return save_small_aost(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +29,7 @@ def aost(checkpoint: Path):
 
 @pytest.fixture(scope="module")
 def frames() -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    base = rng.integers(0, 255, (H + 40, W + 40, 3), dtype=np.uint8)
-    return [base[t : t + H, t : t + W].copy() for t in range(40)]
-
-
-def squares(*ids: int) -> np.ndarray:
-    mask = np.zeros((H, W), np.int64)
-    for i, object_id in enumerate(ids):
-        y, x = divmod(i, W // 10)
-        mask[y * 10 : y * 10 + 9, x * 10 : x * 10 + 9] = object_id
-    return mask
+    return moving_frames(40)
 
 
 def probabilities(segmenter: VideoSegmenter, frame: np.ndarray, mask: np.ndarray | None = None) -> torch.Tensor:

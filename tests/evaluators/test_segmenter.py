@@ -7,12 +7,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from moving_clip import H, W, moving_frames, squares
 
 from configs import list_models
 from evaluators import VideoSegmenter
 from networks import build_model
-
-H, W = 65, 97
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +22,7 @@ def aott():
 
 @pytest.fixture(scope="module")
 def frames() -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    base = rng.integers(0, 255, (H + 20, W + 20, 3), dtype=np.uint8)
-    return [base[t : t + H, t : t + W].copy() for t in range(12)]
-
-
-def squares(*ids: int) -> np.ndarray:
-    """A mask with a 9 x 9 square for each id."""
-    mask = np.zeros((H, W), np.int64)
-    for i, object_id in enumerate(ids):
-        y, x = divmod(i, W // 10)
-        mask[y * 10 : y * 10 + 9, x * 10 : x * 10 + 9] = object_id
-    return mask
+    return moving_frames(12)
 
 
 @pytest.mark.parametrize("name", list_models())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from small_aost import SMALL, save_small_aost
 
 from dataloaders.masks import read_mask, write_mask
 from evaluators import VideoSegmenter
@@ -18,16 +18,12 @@ from tools import demo
 from tools import eval as evaluation
 
 H, W, T = 48, 64, 6
-SMALL = {"embed_dim": 32, "self_heads": 2, "attention_heads": 2, "ffn_dim": 64, "window": 5}
 SET = ("--set", *(f"{k}={v}" for k, v in SMALL.items()))
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "aost.safetensors"
-    save_weights(build_model("aost", device="cpu", **SMALL), path)
-    return path
+    return save_small_aost(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture

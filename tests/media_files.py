@@ -1,0 +1,92 @@
+"""Small videos and image folders for tests, and ways to break them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 230, 20), (20, 20, 230), (120, 120, 120)
+
+
+def level(index: int) -> int:
+    """Grey level that tells frame ``index`` from its neighbours."""
+    return 16 + (index * 13) % 220
+
+
+def write_video(
+    path: Path,
+    codec: str,
+    count: int = 12,
+    *,
+    size: tuple[int, int] = (32, 48),
+    pixels: str = "yuv420p",
+    noise: bool = False,
+    times: list[int] | None = None,
+    picture: np.ndarray | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """Grey frames of ``level(index)`` (or ``picture``) at 10 fps, or at ``times`` in tenths of a second."""
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width = size
+        stream.pix_fmt = pixels
+        stream.codec_context.time_base = Fraction(1, 10)
+        for index in range(count):
+            image = np.full((*size, 3), level(index), np.uint8) if picture is None else picture
+            if noise:
+                image[: size[0] // 2] = random.integers(0, 256, (size[0] // 2, size[1], 3))
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = (times[index] if times else index), Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def cut(path: Path, keep: float) -> Path:
+    data = path.read_bytes()
+    short = path.with_name(f"cut_{path.name}")
+    short.write_bytes(data[: int(len(data) * keep)])
+    return short
+
+
+def damage(path: Path, length: int = 600) -> Path:
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + length] = b"\xff" * length
+    bad = path.with_name(f"bad_{path.name}")
+    bad.write_bytes(data)
+    return bad
+
+
+def quarters(image: np.ndarray) -> list[tuple[int, int, int]]:
+    """Which of the four test colours is in the middle of each quarter, row by row."""
+    height, width = image.shape[:2]
+    points = [image[y * height // 4, x * width // 4].astype(int) for y in (1, 3) for x in (1, 3)]
+    return [min((RED, GREEN, BLUE, GREY), key=lambda color: np.abs(point - color).sum()) for point in points]
+
+
+def four_colors(size: tuple[int, int] = (32, 48)) -> np.ndarray:
+    image = np.zeros((*size, 3), np.uint8)
+    half = size[0] // 2, size[1] // 2
+    image[: half[0], : half[1]], image[: half[0], half[1] :] = RED, GREEN
+    image[half[0] :, : half[1]], image[half[0] :, half[1] :] = BLUE, GREY
+    return image
+
+
+def save_images(folder: Path, *names: str, size: tuple[int, int] = (20, 30)) -> Path:
+    folder.mkdir(exist_ok=True)
+    for index, name in enumerate(names):
+        Image.fromarray(np.full((*size, 3), level(index), np.uint8)).save(folder / name)
+    return folder
+
+
+def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
