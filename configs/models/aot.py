@@ -29,7 +29,7 @@ class IdentityModel(PrototypeFields):
     window: int = 15
     """Side of the local window of short-term attention, in positions at stride 16."""
     local_attention: str | None = None
-    """Back end of short-term attention; None takes the first of ``networks.ops.available_backends()``."""
+    """Back end of short-term attention, of ``networks.ops.available_backends()``; None: what suits the device."""
     drop_path: float = 0.1
     encoder_drop_path: float = 0.3
     """Largest drop-path rate of encoders that have it (Swin)."""

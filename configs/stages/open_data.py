@@ -1,7 +1,7 @@
 """How the small model in ``pretrain_models`` was trained: freely licensed data, and hours of two CPU cores.
 
 Two hundred times fewer steps of a quarter of the clips than published, so images and videos come together and
-everything happens earlier: frames are small first, and the encoder stands still until the last stage.
+everything happens earlier: the encoder stands still at first, and frames are small until the last stage.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from configs.stages.base import StageConfig, register_stage
 class OpenSmall(StageConfig):
     """Small frames. Scales vary much, since the network will see frames of 480 rows."""
 
+    model: tuple[str, ...] = ("freeze_backbone=true",)
     datasets: tuple[str, ...] = ("static", "davis2017")
     davis_repeat: int = 15
     davis_gap: int = 4
@@ -33,11 +34,23 @@ class OpenSmall(StageConfig):
     keep: int = 2
 
 
+@register_stage("open_whole")
+class OpenWhole(OpenSmall):
+    """The encoder learns, too, and there are more objects."""
+
+    model: tuple[str, ...] = ()
+    previous: str | None = "open_small"
+    merge: float = 0.9
+    rate: float = 3e-4
+    sequential_start: float = 0.4
+    total_steps: int = 2000
+
+
 @register_stage("open_large")
-class OpenLarge(OpenSmall):
+class OpenLarge(OpenWhole):
     """Larger frames from larger videos, with masks that the network predicted itself."""
 
-    previous: str | None = "open_small"
+    previous: str | None = "open_whole"
     crop: int = 321
     short_edge: int | None = 400
     scale_range: tuple[float, float] = (0.8, 1.3)

@@ -14,6 +14,7 @@ Shapes: B batch, H W map, N heads, C channels a head of query and key, D of the 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 
 import torch
@@ -47,35 +48,36 @@ def local_attention(
         rel_v_NKD: relative term of the values; None: there is none.
         window: odd side of the window.
         dilation: distance between neighbouring offsets.
-        backend: a name out of :func:`available_backends`; None takes the first that suits the device.
+        backend: a name out of :func:`available_backends`; None: Triton on a GPU of CUDA, else blocked.
 
     Raises:
         ValueError: an even window, or a back end that is unknown or not available here.
     """
     if window % 2 == 0:
         raise ValueError(f"the window of local attention has an odd side, got {window}")
-    run = _BACKENDS[_choose(backend)]
+    run = _BACKENDS[_choose(backend, q_BHWNC)]
     return run(q_BHWNC, k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window, dilation)
 
 
 def available_backends() -> list[str]:
-    """Names of the back ends that can run here, the preferred one first."""
+    """Names of the back ends that can run here. ``TRITON_INTERPRET=1`` runs Triton's kernels, slowly, without a GPU."""
     found = ["blocked"]
+    on_gpu = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
+    if on_gpu and importlib.util.find_spec("triton"):
+        found.append("triton")
     if importlib.util.find_spec("spatial_correlation_sampler"):
         found.append("correlation")
     return found
 
 
-def _choose(backend: str | None) -> str:
+def _choose(backend: str | None, q: Tensor) -> str:
     usable = available_backends()
     if backend is None:
-        return usable[0]
+        return "triton" if q.is_cuda and "triton" in usable and q.dtype != torch.float64 else "blocked"
     if backend not in _BACKENDS:
         raise ValueError(f"unknown back end {backend!r} of local attention: known: {', '.join(_BACKENDS)}")
     if backend not in usable:
-        raise ValueError(
-            f"back end {backend!r} of local attention can't run here: spatial-correlation-sampler is not installed"
-        )
+        raise ValueError(f"back end {backend!r} of local attention can't run here: {_NEEDS[backend]}")
     return backend
 
 
@@ -222,4 +224,15 @@ def _correlation(
     return out
 
 
-_BACKENDS: dict[str, Backend] = {"blocked": _blocked, "correlation": _correlation}
+def _triton(*inputs: Tensor | int | None) -> Tensor:
+    """Fused kernels, which aren't compiled before they are needed."""
+    from networks.ops.local_attention_triton import attend
+
+    return attend(*inputs)  # type: ignore[arg-type]
+
+
+_BACKENDS: dict[str, Backend] = {"blocked": _blocked, "triton": _triton, "correlation": _correlation}
+_NEEDS = {
+    "triton": "it needs a GPU of CUDA and the triton package",
+    "correlation": "spatial-correlation-sampler is not installed",
+}

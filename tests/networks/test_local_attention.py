@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from torch import Tensor
 
 from networks.ops import available_backends, local_attention
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CASES = [  # height, width, window, dilation, heads, key channels, value channels, relative values
     (5, 7, 15, 1, 2, 4, 6, True),
     (11, 19, 5, 1, 1, 8, 8, False),
@@ -43,7 +47,7 @@ def random_input(case: tuple, dtype: torch.dtype = torch.float32) -> list[Tensor
     g = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=g, dtype=dtype)
+        return torch.randn(*shape, generator=g, dtype=dtype).to(DEVICE)
 
     return [
         normal(2, height, width, heads, channels),
@@ -63,6 +67,34 @@ def test_equals_the_definition(case: tuple, backend: str) -> None:
     assert (got - by_definition(*inputs, case[2], case[3])).abs().max() < 1e-5
 
 
+SMALL_CASES = [(2, 18, 3, 1, 2, 4, 20, True), (3, 5, 5, 2, 1, 4, 4, False)]
+
+
+@pytest.mark.parametrize("case", SMALL_CASES)
+def test_gradients_of_the_kernels_equal_those_of_the_definition(case: tuple) -> None:
+    """Two strips of queries with two heads; dilation without relative values."""
+    pytest.importorskip("triton")
+    grads = []
+    for backend in ("triton", "blocked"):
+        inputs = [None if x is None else x.requires_grad_() for x in random_input(case)]
+        out = local_attention(*inputs, window=case[2], dilation=case[3], backend=backend)
+        (out * torch.arange(out.shape[-1], device=DEVICE)).square().sum().backward()
+        grads.append([x.grad for x in inputs if x is not None])
+    for got, want in zip(*grads, strict=True):
+        assert (got - want).abs().max() < 1e-5 * want.abs().max()
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
+def test_kernels_compile_for_a_gpu_of_cuda(dtype: str) -> None:
+    """Needs no GPU, but a process in which Triton isn't interpreted."""
+    pytest.importorskip("triton")
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    program = Path(__file__).with_name("compile_kernels.py")
+    run = subprocess.run([sys.executable, program, dtype], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["_forward", "_query_gradient", "_key_gradient", "_relative_gradient"] * 2
+
+
 @pytest.mark.parametrize("case", [CASES[0], CASES[3]])
 def test_gradients_equal_those_of_the_definition(case: tuple) -> None:
     grads = []
@@ -77,12 +109,17 @@ def test_gradients_equal_those_of_the_definition(case: tuple) -> None:
         assert torch.allclose(got, want, atol=1e-9)
 
 
+@pytest.mark.parametrize("backend", ["blocked", "triton"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_stays_near_float32(dtype: torch.dtype) -> None:
-    case = (9, 13, 15, 1, 2, 16, 16, True)
+def test_half_precision_stays_near_float32(dtype: torch.dtype, backend: str) -> None:
+    if backend not in available_backends():
+        pytest.skip(f"{backend} can't run here")
+    if (backend, dtype, DEVICE) == ("triton", torch.bfloat16, "cpu"):
+        pytest.skip("Triton's interpreter has no products of bfloat16")
+    case = (3, 13, 7, 1, 2, 16, 16, True)
     inputs = random_input(case)
-    want = local_attention(*inputs, window=15)
-    got = local_attention(*(x.to(dtype) for x in inputs), window=15)
+    want = local_attention(*inputs, window=7)
+    got = local_attention(*(x.to(dtype) for x in inputs), window=7, backend=backend)
     assert got.dtype == dtype
     assert (got.float() - want).abs().max() < 0.1
 
@@ -102,11 +139,16 @@ def test_scores_equal_the_published_correlation(aot_goldens: Path) -> None:
 
 def test_errors_say_what_exists() -> None:
     inputs = random_input(CASES[0])
-    with pytest.raises(ValueError, match="unknown back end 'cuda' of local attention: known: blocked, correlation"):
+    with pytest.raises(
+        ValueError, match="unknown back end 'cuda' of local attention: known: blocked, triton, correlation"
+    ):
         local_attention(*inputs, backend="cuda")
     if "correlation" not in available_backends():
         with pytest.raises(ValueError, match="spatial-correlation-sampler is not installed"):
             local_attention(*inputs, backend="correlation")
+    if "triton" in available_backends():
+        with pytest.raises(ValueError, match=r"'triton' of local attention knows no torch\.float64"):
+            local_attention(*random_input(CASES[0], torch.float64), backend="triton")
     with pytest.raises(ValueError, match="odd side, got 4"):
         local_attention(*inputs, window=4)
 
