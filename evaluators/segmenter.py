@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from configs import INFERENCE_FIELDS, ModelConfig, models_with_depths, suggest
 from dataloaders.transforms import input_size, prepare_image
 from evaluators.frame_rate import FrameRateKeeper
-from networks.engines import DepthChoice, Engine, average
+from networks.engines import DepthChoice, Engine, average, likeliest
 from networks.folding import folded
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -235,9 +235,9 @@ class VideoSegmenter:
         slots_HW = steps[0].slots_HW
         if predictions and (len(predictions) > 1 or flipped[0]):
             if probs is not None:
-                best = probs.argmax(0)
+                best = likeliest(probs)
             else:
-                best = torch.cat([average(predictions, flipped, r).argmax(0) for r in predictions[0].bands()])
+                best = torch.cat([likeliest(average(predictions, flipped, r)) for r in predictions[0].bands()])
             slots_HW = torch.tensor([0, *predictions[0].slots], dtype=torch.int32, device=device)[best]
         ids = self._to_ids(slots_HW)
         if not return_probs:

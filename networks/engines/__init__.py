@@ -3,7 +3,14 @@
 from networks.engines.aot import AOTEngine
 from networks.engines.base import DepthChoice, Engine, Step
 from networks.engines.objects import ObjectSlots
-from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction, ResizedProbabilities, average
+from networks.engines.prediction import (
+    FrameProbabilities,
+    GivenOver,
+    Prediction,
+    ResizedProbabilities,
+    average,
+    likeliest,
+)
 from networks.engines.scalable import ScalableEngine
 from networks.engines.xmem import XMemEngine
 
@@ -20,4 +27,5 @@ __all__ = [
     "Step",
     "XMemEngine",
     "average",
+    "likeliest",
 ]

@@ -79,9 +79,9 @@ class Prediction:
             logits = self._resized(rows)
             if len(logits) == 1:
                 table = torch.tensor([0, *self.slots], dtype=torch.int32, device=logits.device)
-                out.append(table[logits[0].argmax(0)])
+                out.append(table[likeliest(logits[0])])
             else:
-                out.append(self._merged(logits).argmax(0).int())
+                out.append(likeliest(self._merged(logits)).int())
         return out[0] if len(out) == 1 else torch.cat(out)
 
     @staticmethod
@@ -123,7 +123,7 @@ class ResizedProbabilities:
     def argmax(self) -> Tensor:
         """The likeliest slot of each pixel, [H, W] int32; 0 is the background."""
         table = torch.tensor([0, *self.slots], dtype=torch.int32, device=self._maps.device)
-        return torch.cat([table[self.probabilities(rows).argmax(0)] for rows in self.bands()])
+        return torch.cat([table[likeliest(self.probabilities(rows))] for rows in self.bands()])
 
 
 class GivenOver:
@@ -190,3 +190,8 @@ def average(predictions: Sequence[FrameProbabilities], flipped: list[bool], rows
         total = p if total is None else total.add_(p)
     assert total is not None
     return total.div_(len(predictions))
+
+
+def likeliest(scores_KHW: Tensor) -> Tensor:
+    """The class with the highest score at each pixel, the first of equal ones: [H, W] int64."""
+    return scores_KHW.max(0).indices  # argmax takes ten times as long on a CPU

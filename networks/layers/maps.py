@@ -11,8 +11,8 @@ def to_sequence(x_BCHW: Tensor) -> Tensor:
 
 
 def to_map(x_BLC: Tensor, size: tuple[int, int]) -> Tensor:
-    """[B, H * W, C] -> [B, C, H, W]."""
-    return x_BLC.transpose(1, 2).unflatten(2, size)
+    """[B, H * W, C] -> [B, C, H, W], channels last."""
+    return x_BLC.unflatten(1, size).permute(0, 3, 1, 2)  # a transpose would leave a batch of 1 a stride that hides it
 
 
 def split_heads(x_BLC: Tensor, heads: int) -> Tensor:

@@ -27,6 +27,7 @@ from networks.layers.maps import to_map, to_sequence
 from networks.layers.norms import GroupNormGELUDepthwise
 from networks.layers.position import sine_position
 from networks.memory import MemoryPart
+from networks.ops import embed_identities
 from networks.supervised import Supervised
 
 LayerState = tuple[Tensor, ...]
@@ -231,9 +232,9 @@ class AOT(nn.Module):
 
     def encode_ids(self, ids_GHW: Tensor) -> Tensor:
         """Integer identities (0 background, 1 to max_objects; others are nothing at all) -> [G, L, C]."""
-        identities = torch.arange(self.config.max_objects + 1, device=ids_GHW.device)
-        one_hot = (ids_GHW[:, None] == identities[:, None, None]).to(self.patch_wise_id_bank.weight.dtype)
-        return to_sequence(self.patch_wise_id_bank(one_hot))
+        bank = self.patch_wise_id_bank
+        assert bank.bias is not None
+        return embed_identities(ids_GHW, bank.weight, bank.bias, stride=bank.stride[0], padding=int(bank.padding[0]))
 
     def propagate(
         self, features: Features, long_term: Sequence[Sequence[MemoryPart]], short_term: Sequence[MemoryPart]
