@@ -1,24 +1,38 @@
-"""Seconds a frame of each model: from a decoded frame to its mask, steady state.
+"""Seconds a frame of each model: from a decoded frame to its mask, steady state, beside a plain implementation.
 
-python benchmarks/inference.py --models aott r50_deaotl --height 480 --width 854 --objects 3
-python benchmarks/inference.py --models aost --depth 1 2 3
+    python benchmarks/inference.py --models aott r50_deaotl --sizes 480x854 --objects 3 --how plain fp32 bf16
+    python benchmarks/inference.py --device cuda --models aott r50_deaotl --objects 1 3 10 --how fp32 fp16 compiled-fp16
+    python benchmarks/inference.py --models aost --depth 1 2 3
+
+Each frame goes through all ways of running a model in turn, so that all of them have the same moments of the machine.
+``plain`` is ``benchmarks/plain.py`` (AOT and DeAOT). Weights are random, unless a checkpoint is given; agreement is the
+share of pixels that have the same id as in the first of the ways, and means little with random weights.
 """
 
 from __future__ import annotations
+
+from common import grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
 
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import torch
 import tyro
+from plain import PlainSegmenter
 
-from common import grid_mask, moving_frames, save
 from configs import get_model_config, list_models
+from configs.models.aot import IdentityModel
+from dataloaders.frames import open_frames
+from dataloaders.masks import read_mask
 from evaluators import VideoSegmenter
-from networks import build_model
+from networks import build_model, compile_network
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+WAYS = ("plain", *PRECISIONS, *(f"compiled-{p}" for p in PRECISIONS))
 
 
 @dataclass(frozen=True)
@@ -26,57 +40,107 @@ class Args:
     """Seconds a frame of each model."""
 
     models: tuple[str, ...] = tuple(list_models())
-    height: int = 480
-    width: int = 854
-    objects: int = 3
+    how: tuple[str, ...] = ("fp32",)
+    """plain, fp32, fp16, bf16, compiled-fp32, compiled-fp16, compiled-bf16; ratios are against the first of them."""
+    sizes: tuple[str, ...] = ("480x854",)
+    """Heights and widths of the video."""
+    objects: tuple[int, ...] = (3,)
     frames: int = 8
     warm_up: int = 3
+    long_term_gap: int | None = None
+    """Frames between two in the long-term memory. Default: the model's own."""
+    scale: float = 1.0
+    """Test scale of the network's input."""
+    frames_path: Path | None = None
+    """A folder of images or a video. Default: synthetic frames."""
+    mask: Path | None = None
+    """The mask of its first frame. Default: rectangles."""
+    ckpt_path: Path | None = None
+    """Weights, where there is one model. Default: random ones."""
     device: str = "cpu"
     threads: int = 2
-    amp: Literal["fp16", "bf16"] | None = None
     depth: tuple[int, ...] = ()
-    """Depths to time, of models that let one choose it; each frame goes through all of them in turn. Default: all
-    layers."""
+    """Depths to time, of models that let one choose it; they are further ways. Default: all layers."""
     output: Path | None = None
 
 
-def seconds_a_frame(args: Args, name: str) -> list[dict[str, Any]]:
-    """A row for each depth: median over the frames after warm-up, and millions of parameters; weights are random."""
-    chosen = [{"depth": d} for d in args.depth] if get_model_config(name).depths else []
-    fields: list[dict[str, int]] = chosen or [{}]
-    models = [build_model(name, device=args.device, **own) for own in fields]
-    segmenters = [VideoSegmenter(model, amp=args.amp) for model in models]
-    times: list[list[float]] = [[] for _ in models]
-    for t, frame in enumerate(moving_frames(1 + args.warm_up + args.frames, args.height, args.width)):
-        mask = grid_mask(args.objects, args.height, args.width) if t == 0 else None
-        for segmenter, own_times in zip(segmenters, times, strict=True):
+def frames_of(args: Args, height: int, width: int) -> list[np.ndarray]:
+    count = 1 + args.warm_up + args.frames
+    if args.frames_path is None:
+        return list(moving_frames(count, height, width))
+    with open_frames(str(args.frames_path)) as source:
+        return [frame.image for frame, _ in zip(source, range(count), strict=False)]
+
+
+def segmenter_of(args: Args, name: str, way: str, fields: dict[str, int]) -> VideoSegmenter:
+    if way not in WAYS:
+        raise SystemExit(f"--how has no {way!r}: it is any of {', '.join(WAYS)}")
+    torch.manual_seed(0)
+    model = build_model(name, checkpoint=args.ckpt_path, device=args.device, **fields)
+    options: dict[str, Any] = {"scales": (args.scale,), "long_term_gap": args.long_term_gap}
+    if way == "plain":
+        return PlainSegmenter(model, **options)
+    if way.startswith("compiled"):
+        compile_network(model)
+    precision = way.removeprefix("compiled-")
+    return VideoSegmenter(model, amp=None if precision == "fp32" else precision, **options)  # type: ignore[arg-type]
+
+
+def measure(args: Args, name: str, size: str, objects: int) -> list[dict[str, Any]]:
+    """A row for each way: median over the frames after warm-up."""
+    height, width = (int(x) for x in size.split("x"))
+    frames = frames_of(args, height, width)
+    mask = grid_mask(objects, *frames[0].shape[:2]) if args.mask is None else read_mask(args.mask)
+    config = get_model_config(name)
+    depths: list[dict[str, int]] = [{"depth": d} for d in args.depth] if config.depths else []
+    has_plain_form = isinstance(config, IdentityModel) and not config.depths
+    ways = [(way, fields) for fields in depths or [{}] for way in args.how if way != "plain" or has_plain_form]
+    segmenters = [segmenter_of(args, name, way, fields) for way, fields in ways]
+    times: list[list[float]] = [[] for _ in ways]
+    equal: list[list[float]] = [[] for _ in ways]
+    for t, frame in enumerate(frames):
+        reference = None
+        for segmenter, own_times, own_equal in zip(segmenters, times, equal, strict=True):
             begin = time.perf_counter()
-            segmenter.step(frame, mask=mask)
+            ids = segmenter.step(frame, mask=mask if t == 0 else None)
             own_times.append(time.perf_counter() - begin)
+            reference = ids if reference is None else reference
+            own_equal.append(float((ids == reference).mean()))
+    seconds = [statistics.median(x[1 + args.warm_up :]) for x in times]
+    parameters = [sum(p.numel() for p in segmenter.model.parameters()) / 1e6 for segmenter in segmenters]
     return [
         {
             "model": name,
-            **own,
-            "parameters_M": round(sum(p.numel() for p in model.parameters()) / 1e6, 2),
-            "seconds": round(statistics.median(own_times[1 + args.warm_up :]), 3),
+            **fields,
+            "size": size,
+            "objects": len(np.unique(mask[mask > 0])),
+            "how": way,
+            "parameters_M": round(count, 2),
+            "seconds": round(own, 4),
+            "ratio": round(seconds[0] / own, 2),
+            "agreement": round(statistics.mean(agreement), 5),
         }
-        for own, model, own_times in zip(fields, models, times, strict=True)
+        for (way, fields), count, own, agreement in zip(ways, parameters, seconds, equal, strict=True)
     ]
 
 
 def main() -> None:
     args = tyro.cli(Args)
     torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    print(f"{args.height}x{args.width}, {args.objects} objects, {args.device}, {args.amp or 'float32'}")
-    print(f"{'model':>18} {'depth':>6} {'M parameters':>13} {'s a frame':>10}")
+    print(f"{args.device}, scale {args.scale}")
+    columns = f"{'model':>18} {'depth':>5} {'size':>9} {'objects':>7} {'how':>14}"
+    print(f"{columns} {'s a frame':>10} {'ratio':>6} {'agreement':>9}")
     rows = []
     for name in args.models:
-        for row in seconds_a_frame(args, name):
-            rows.append(row)
-            print(
-                f"{name:>18} {row.get('depth', ''):>6} {row['parameters_M']:13.2f} {row['seconds']:10.2f}", flush=True
-            )
+        for size in args.sizes:
+            for objects in args.objects:
+                for row in measure(args, name, size, objects):
+                    rows.append(row)
+                    print(
+                        f"{name:>18} {row.get('depth', ''):>5} {size:>9} {row['objects']:7d} {row['how']:>14} "
+                        f"{row['seconds']:10.3f} {row['ratio']:6.2f} {row['agreement']:9.5f}",
+                        flush=True,
+                    )
     save("inference", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
 
 

@@ -142,22 +142,21 @@ def _blocked_inside(
     reach = TILE + window - 1  # side of the square of keys that one tile of queries sees
     bottom, right = -height % TILE, -width % TILE
     tiles = (width + right) // TILE
-    around = (0, 0, radius, radius + right, radius, radius + bottom)
 
     # an extra channel of the key, met by a 1 in the query, pushes scores of keys outside the map far down
     far = torch.finfo(q_BHWNC.dtype).min / 4
-    outside = F.pad((1 - inside_HW) * far, around[2:], value=far)[None, None, :, :, None]
+    outside = ((1 - inside_HW) * far)[None, None, :, :, None]
     q = F.pad(q_BHWNC.permute(0, 3, 1, 2, 4), (0, 0, 0, right, 0, bottom))
-    k = F.pad(k_BHWNC.permute(0, 3, 1, 2, 4), around)
-    v = F.pad(v_BHWND.permute(0, 3, 1, 2, 4), around)
-    k = torch.cat([k, outside.expand(*k.shape[:4], 1)], -1)
+    k, v = k_BHWNC.permute(0, 3, 1, 2, 4), v_BHWND.permute(0, 3, 1, 2, 4)
     rel_k = rel_k_NKC.transpose(1, 2)[None]
     rel_bias = rel_k_bias_NK[None, :, None]
 
-    def keys_of_row(x_BNHWC: Tensor, top: int) -> Tensor:
+    def keys_of_row(x_BNHWC: Tensor, top: int, beside: float = 0.0) -> Tensor:
         """[B, N, tiles, reach * reach, C]: what each tile of the row that starts at ``top`` sees."""
-        strip = x_BNHWC[:, :, top : top + reach].unfold(3, reach, TILE)  # B, N, reach, tiles, C, reach
-        return strip.permute(0, 1, 3, 2, 5, 4).reshape(batch, heads, tiles, reach * reach, -1)
+        first, last = max(0, top - radius), min(height, top + TILE + radius)
+        around = (0, 0, radius, radius + right, first - top + radius, top + TILE + radius - last)
+        strip = F.pad(x_BNHWC[:, :, first:last], around, value=beside).unfold(3, reach, TILE)
+        return strip.permute(0, 1, 3, 2, 5, 4).flatten(3, 4)  # from B, N, reach, tiles, C, reach
 
     rows = []
     for top in range(0, height, TILE):
@@ -168,7 +167,9 @@ def _blocked_inside(
         _windows(scores, window).copy_(bias)
         scores = scores.view(-1, TILE * TILE, reach * reach)
         q_row = F.pad(q_row * channels**-0.5, (0, 1), value=1.0).flatten(0, 2)
-        weights = torch.baddbmm(scores, q_row, keys_of_row(k, top).flatten(0, 2).transpose(1, 2)).softmax(-1)
+        k_row = keys_of_row(k, top)
+        k_row = torch.cat([k_row, keys_of_row(outside, top, far).expand(*k_row.shape[:-1], 1)], -1).flatten(0, 2)
+        weights = torch.baddbmm(scores, q_row, k_row.transpose(1, 2)).softmax(-1)
         out = weights @ keys_of_row(v, top).flatten(0, 2)
         out = out.view(batch, heads, tiles, TILE, TILE, -1)
         if rel_v_NKD is not None:

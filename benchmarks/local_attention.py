@@ -1,0 +1,150 @@
+"""Local attention alone: seconds and peak memory of each back end beside the dense form, at video sizes.
+
+    python benchmarks/local_attention.py --sizes 480x854 1080x1920 --forms aot deaot
+    python benchmarks/local_attention.py --device cuda --types fp32 fp16 --backward
+
+Each case runs in a process of its own, whose memory is looked at. Errors are against the dense form in float32.
+"""
+
+from __future__ import annotations
+
+from common import save  # isort: skip  (makes the project importable)
+
+import multiprocessing
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from plain import dense_local_attention
+
+from evaluators.resources import memory_in_use
+from networks.ops import available_backends, local_attention
+
+FORMS = {"aot": (8, 32, 32, True), "deaot": (1, 128, 1024, False)}
+"""Heads, channels a head of the key and of the value, and whether values have relative terms."""
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+STRIDE = 16
+
+
+@dataclass(frozen=True)
+class Args:
+    """Local attention alone."""
+
+    sizes: tuple[str, ...] = ("480x854", "1080x1920")
+    """Heights and widths of the video; maps are a sixteenth of that."""
+    forms: tuple[str, ...] = tuple(FORMS)
+    """aot, deaot"""
+    types: tuple[str, ...] = ("fp32",)
+    """fp32, fp16, bf16; the dense form is always float32."""
+    backward: bool = False
+    """Gradients, too."""
+    runs: int = 5
+    device: str = "cpu"
+    threads: int = 2
+    output: Path | None = None
+
+
+def measure(args: Args, form: str, size: str, backend: str, kind: str, results: Any) -> None:
+    """Put median seconds, MiB above what was there before, and the largest error into ``results``."""
+    torch.set_num_threads(args.threads)
+    height, width = (int(x) // STRIDE + 1 for x in size.split("x"))
+    heads, channels, values, has_rel_v = FORMS[form]
+    g = torch.Generator().manual_seed(0)
+    shapes = [(1, height, width, heads, c) for c in (channels, channels, values)]
+    shapes += [(heads, 225, channels), (heads, 225)] + [(heads, 225, values)] * has_rel_v
+    inputs = [torch.randn(*shape, generator=g) for shape in shapes]
+    inputs[3] *= channels**-0.5  # the relative bias of scores is of their size
+    inputs = [x.to(args.device, TYPES[kind]) for x in inputs]
+    device = torch.device(args.device)
+
+    def run() -> torch.Tensor:
+        own = [x.detach().requires_grad_(args.backward) for x in inputs]
+        out = dense_local_attention(*own) if backend == "dense" else local_attention(*own, backend=backend)
+        if args.backward:
+            out.sum().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return out.detach()
+
+    before = memory_in_use(device)
+    with Peak(device) as peak:
+        out = run()
+    times = []
+    for _ in range(args.runs):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    with torch.no_grad():
+        error = (out.float() - dense_local_attention(*(x.float() for x in inputs))).abs().max().item()
+    results.put({"seconds": statistics.median(times), "MiB": (peak.bytes - before) / 2**20, "error": error})
+
+
+class Peak:
+    """The most memory in use while it is entered, looked at every millisecond (CUDA keeps it itself)."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.bytes = device, 0
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Peak:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.device.type == "cuda":
+            self.bytes = torch.cuda.max_memory_allocated()
+        else:
+            self._ended.set()
+            self._watch.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.001):
+            self.bytes = max(self.bytes, memory_in_use(self.device))
+
+
+def main() -> None:
+    args = tyro.cli(Args)
+    context = multiprocessing.get_context("spawn")
+    print(f"{args.device}, {'forward and backward' if args.backward else 'forward'}")
+    print(
+        f"{'form':>6} {'size':>10} {'how':>12} {'type':>5} {'ms':>9} {'ratio':>6} {'MiB':>8} {'ratio':>6} {'error':>8}"
+    )
+    backends = [b for b in available_backends() if b != "triton" or args.device.startswith("cuda")]
+    cases = [("dense", "fp32"), *((b, t) for b in backends for t in args.types)]
+    rows = []
+    for form in args.forms:
+        for size in args.sizes:
+            first: dict[str, float] = {}
+            for backend, kind in cases:
+                results = context.Queue()
+                process = context.Process(target=measure, args=(args, form, size, backend, kind, results))
+                process.start()
+                while results.empty():
+                    process.join(0.1)
+                    if process.exitcode:
+                        raise SystemExit(f"{form} {size} {backend} {kind} failed, see above")
+                row: dict[str, Any] = {"form": form, "size": size, "how": backend, "type": kind, **results.get()}
+                process.join()
+                first = first or row
+                row["time_ratio"] = first["seconds"] / row["seconds"]
+                row["memory_ratio"] = first["MiB"] / max(row["MiB"], 0.1)
+                rows.append(row)
+                print(
+                    f"{form:>6} {size:>10} {backend:>12} {kind:>5} {row['seconds'] * 1000:9.2f} "
+                    f"{row['time_ratio']:6.1f} {row['MiB']:8.1f} {row['memory_ratio']:6.1f} {row['error']:8.1e}",
+                    flush=True,
+                )
+    save("local_attention", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
+
+
+if __name__ == "__main__":
+    main()
