@@ -29,7 +29,7 @@ from configs.models.aot import IdentityModel
 from dataloaders.frames import open_frames
 from dataloaders.masks import read_mask
 from evaluators import VideoSegmenter
-from networks import build_model, compile_network
+from networks import build_model
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 WAYS = ("plain", *PRECISIONS, *(f"compiled-{p}" for p in PRECISIONS))
@@ -80,10 +80,9 @@ def segmenter_of(args: Args, name: str, way: str, fields: dict[str, int]) -> Vid
     options: dict[str, Any] = {"scales": (args.scale,), "long_term_gap": args.long_term_gap}
     if way == "plain":
         return PlainSegmenter(model, **options)
-    if way.startswith("compiled"):
-        compile_network(model)
     precision = way.removeprefix("compiled-")
-    return VideoSegmenter(model, amp=None if precision == "fp32" else precision, **options)  # type: ignore[arg-type]
+    amp: Any = None if precision == "fp32" else precision
+    return VideoSegmenter(model, amp=amp, compile=precision != way, **options)
 
 
 def measure(args: Args, name: str, size: str, objects: int) -> list[dict[str, Any]]:

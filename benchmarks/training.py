@@ -26,7 +26,7 @@ from PIL import Image
 from configs.stages import StageConfig, get_stage_config
 from dataloaders.masks import write_mask
 from dataloaders.training import TrainingData, build_training_data
-from networks import build_model, compile_network
+from networks import build_model, checkpoint_activations, compile_network
 from trainers.memory import peak_memory
 from trainers.trainer import Trainer, TrainerOptions
 
@@ -41,8 +41,8 @@ class Args:
     clip_length: int = 5
     amp: tuple[str, ...] = ("none",)
     """none, fp16, bf16"""
-    compile: bool = False
-    """Also with torch.compile."""
+    how: tuple[str, ...] = ("plain",)
+    """plain, compiled (torch.compile), checkpointed (activations are computed again for the gradient)"""
     freeze_backbone: bool = False
     data_path: Path | None = None
     """Training data with static images. Default: images of noise, which take as long to decode and warp."""
@@ -92,12 +92,14 @@ class Repeated:
         """They are the same in each."""
 
 
-def measure(name: str, stage: StageConfig, data: Repeated, amp: str, compiled: bool, args: Args) -> dict[str, Any]:
+def measure(name: str, stage: StageConfig, data: Repeated, amp: str, how: str, args: Args) -> dict[str, Any]:
     """Median seconds of a step, and memory."""
     network = build_model(name, device=args.device, freeze_backbone=args.freeze_backbone)
     device = next(network.parameters()).device
-    if compiled:
+    if how == "compiled":
         compile_network(network)
+    elif how == "checkpointed":
+        checkpoint_activations(network)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +113,7 @@ def measure(name: str, stage: StageConfig, data: Repeated, amp: str, compiled: b
             trainer.step += 1
             times.append(time.perf_counter() - start)
     figures = {
-        "model": name, "amp": amp, "compiled": compiled, "seconds": statistics.median(times[args.warm_up :]),
+        "model": name, "amp": amp, "how": how, "seconds": statistics.median(times[args.warm_up :]),
         "memory_GiB": peak_memory(device) / 2**30, "device": str(device),
     }  # fmt: skip
     if device.type == "cuda":
@@ -131,17 +133,16 @@ def main(args: Args) -> None:
         rate = clips_a_second(data)
         print(f"one loader process: {rate:.1f} clips/s of {args.clip_length} frames of {args.crop} pixels")
         clips = Repeated(data, 2 * args.batch_size)
-    settings = [(m, a, c) for m in args.models for a in args.amp for c in ((False, True) if args.compile else (False,))]
+    settings = [(m, a, h) for m in args.models for a in args.amp for h in args.how]
     rows = []
-    print(f"{'model':14s}{'amp':>6s}{'compiled':>10s}{'s/step':>9s}{'ratio':>7s}{'GiB':>7s}{'workers':>9s}")
-    for name, amp, compiled in settings:
-        row = measure(name, stage, clips, amp, compiled, args)
+    print(f"{'model':14s}{'amp':>6s}{'how':>14s}{'s/step':>9s}{'ratio':>7s}{'GiB':>7s}{'workers':>9s}")
+    for name, amp, how in settings:
+        row = measure(name, stage, clips, amp, how, args)
         row["workers"] = math.ceil(args.batch_size / row["seconds"] / rate)
         rows.append(row)
         ratio = rows[0]["seconds"] / row["seconds"]
         print(
-            f"{name:14s}{amp:>6s}{compiled!s:>10s}{row['seconds']:9.3f}{ratio:7.2f}{row['memory_GiB']:7.2f}"
-            f"{row['workers']:9d}"
+            f"{name:14s}{amp:>6s}{how:>14s}{row['seconds']:9.3f}{ratio:7.2f}{row['memory_GiB']:7.2f}{row['workers']:9d}"
         )
     stage_fields = {"crop": args.crop, "batch_size": args.batch_size, "clip_length": args.clip_length}
     save("training", {**stage_fields, "clips_a_second_of_a_loader": rate, "rows": rows}, args.results)

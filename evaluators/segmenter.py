@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from configs import INFERENCE_FIELDS, ModelConfig, models_with_depths, suggest
 from dataloaders.transforms import input_size, prepare_image
 from evaluators.frame_rate import FrameRateKeeper
+from networks import compile_network
 from networks.engines import DepthChoice, Engine, average, likeliest
 from networks.folding import folded
 
@@ -44,6 +45,7 @@ class VideoSegmenter:
         scales: test scales; probabilities are averaged over them.
         flip: average over horizontally flipped copies, too.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
+        compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
         target_fps: choose the depth of the network so that ``step`` holds this many predicted frames a second, see
             :class:`~evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed. None: the depth
             is left alone.
@@ -62,13 +64,14 @@ class VideoSegmenter:
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         amp: Literal["fp16", "bf16"] | None = None,
+        compile: bool = False,
         target_fps: float | None = None,
         clock: Callable[[], float] | None = None,
         **options: object,
     ) -> None:
         for name in options:
             if name not in INFERENCE_FIELDS:
-                known = [*INFERENCE_FIELDS, "scales", "flip", "amp", "target_fps", "clock"]
+                known = [*INFERENCE_FIELDS, "scales", "flip", "amp", "compile", "target_fps", "clock"]
                 raise ValueError(f"VideoSegmenter has no option {name!r}: {suggest(name, known)}")
         if amp is not None and amp not in AMP_TYPES:
             raise ValueError(f"amp is 'fp16', 'bf16' or None, got {amp!r}")
@@ -84,6 +87,8 @@ class VideoSegmenter:
         flips = {"both": (False, True), "mirrored": (True,)}[config.flip_views] if flip else (False,)
         self.augmentations = [Augmentation(s, f) for s in scales for f in flips]
         network: Any = folded(model)
+        if compile:
+            compile_network(network)
         self._engines: list[Engine] = [network.new_engine(config) for _ in self.augmentations]
         self._size: tuple[int, int] | None = None
         self._rate: FrameRateKeeper | None = None

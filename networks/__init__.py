@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from configs import get_model_config, suggest
 from networks.checkpoints import load_encoder, load_weights, read_checkpoint, save_weights
@@ -74,6 +76,16 @@ def compile_network(network: nn.Module, backend: str = "inductor") -> None:
         part.compile(backend=backend)
 
 
+def checkpoint_activations(network: nn.Module) -> None:
+    """Let the parts of a network keep no activations for the gradient and compute them again there, in place.
+
+    Training takes about a third longer and much less memory; results are the same.
+    """
+    for part in network.children():
+        if not isinstance(part, nn.Conv2d):  # recomputing takes as much memory as it saves
+            part.forward = functools.partial(checkpoint, part.forward, use_reentrant=False)  # type: ignore[method-assign]
+
+
 def _load_encoders(network: nn.Module, files: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]) -> None:
     """Load the ImageNet weights of a network's encoders."""
     encoders: Mapping[str, Encoder] = network.pretrained_encoders  # type: ignore[assignment]
@@ -98,6 +110,7 @@ def _usable_device(device: str | torch.device | None) -> torch.device:
 __all__ = [
     "build_model",
     "build_network",
+    "checkpoint_activations",
     "compile_network",
     "default_device",
     "load_encoder",

@@ -36,6 +36,8 @@ class ModelArgs:
     """Hold this many frames a second by choosing the depth while the video runs."""
     amp: bool = False
     """Run the network in half precision (fp16 on CUDA, bf16 elsewhere)."""
+    compile: bool = False
+    """Fuse the network's operations with torch.compile; the first frames of each size take minutes."""
     flip: bool = False
     """Average over horizontally flipped copies."""
     ms: tuple[float, ...] = (1.0,)
@@ -95,6 +97,7 @@ class ModelArgs:
             flip=self.flip,
             target_fps=self.target_fps,
             amp=("fp16" if place.type == "cuda" else "bf16") if self.amp else None,
+            compile=self.compile,
             max_long_edge=None if self.max_resolution is None else round(self.max_resolution * 800 / 480),
             short_edge=self.short_edge,
             long_term_gap=self.long_term_mem_gap,

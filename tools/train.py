@@ -26,7 +26,7 @@ from configs.stages import StageConfig, get_stage_config
 from dataloaders.datasets import open_dataset
 from dataloaders.training import build_training_data
 from evaluators.validation import Share, Validation
-from networks import build_model, compile_network
+from networks import build_model, checkpoint_activations, compile_network
 from tools.command import run_command
 from tools.processes import run_side_by_side
 from trainers.processes import join_processes
@@ -65,6 +65,8 @@ class Args:
     """Parts in which each process works off its share of a batch."""
     compile: bool = False
     """Fuse operations with torch.compile; the first steps take minutes."""
+    checkpoint_activations: bool = False
+    """Compute activations again for the gradient instead of keeping them: less memory, more time."""
     seed: int = 0
     val_dataset: str | None = None
     """Score the averaged weights on this dataset at each checkpoint and keep the best: a name, or a JSON file."""
@@ -138,6 +140,8 @@ def run(args: Args) -> int:
         dataset = open_dataset(args.val_dataset, args.val_root, split=args.val_split)
         share = Share(processes.rank, processes.count)
         validate = Validation(dataset, output / "validation", share, processes.barrier)
+    if args.checkpoint_activations:
+        checkpoint_activations(network)
     if args.compile:
         compile_network(network)
     options = TrainerOptions(

@@ -309,9 +309,10 @@ class Trainer:
         if not found:
             return
         state = load_state(found[-1])
+        config = self.network.config
         stages = (type(self.stage).from_dict(state["stage"]), self.stage)  # an older file lacks fields that came later
         before, now = ({k: v for k, v in x.to_dict().items() if k not in _FREE} for x in stages)
-        if before != now or state["model"] != self.network.config.to_dict():
+        if before != now or type(config).from_dict(state["model"]) != config:
             raise ValueError(f"{found[-1]} is from a run of other settings: give another folder")
         self.step, self.best = state["step"], state["best"]
         self.network.load_state_dict(state["weights"])

@@ -30,6 +30,8 @@ class IdentityModel(PrototypeFields):
     """Side of the local window of short-term attention, in positions at stride 16."""
     local_attention: str | None = None
     """Back end of short-term attention, of ``networks.ops.available_backends()``; None: what suits the device."""
+    top_k: int | None = None
+    """Long-term attention reads the likeliest positions only, so many; None: all, as published."""
     drop_path: float = 0.1
     encoder_drop_path: float = 0.3
     """Largest drop-path rate of encoders that have it (Swin)."""

@@ -17,7 +17,7 @@ from networks.memory import MemoryPart
 from networks.ops import attention, local_attention
 
 
-def read_memory(q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int) -> Tensor:
+def read_memory(q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int, top_k: int | None) -> Tensor:
     """Attend to the parts of a memory, each of which serves some of the id groups -> [B, L, heads * D].
 
     A query of batch 1 is shared by all groups.
@@ -28,7 +28,7 @@ def read_memory(q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int) -> Tens
     for part in memory:
         groups = part.value.shape[0]
         own = q[first : first + groups] if len(q) > 1 else q.expand(groups, -1, -1, -1)
-        read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads)))
+        read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads), top_k))
         first += groups
     return merge_heads(read[0] if len(read) == 1 else torch.cat(read))
 
@@ -46,19 +46,20 @@ class SelfAttention(nn.Module):
 
     def forward(self, query_BLC: Tensor, key_BLC: Tensor, value_BLC: Tensor) -> Tensor:
         q, k, v = self.linear_Q(query_BLC), self.linear_K(key_BLC), self.linear_V(value_BLC)
-        return self.projection(merge_heads(attention(*(split_heads(x, self.heads) for x in (q, k, v)))))
+        q, k, v = (split_heads(x, self.heads) for x in (q, k, v))
+        return self.projection(merge_heads(attention(q, k, v)))
 
 
 class MemoryAttention(nn.Module):
     """Long-term attention: to all positions of all frames in memory."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, top_k: int | None = None) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.top_k = heads, top_k
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, query_BLC: Tensor, memory: Sequence[MemoryPart]) -> Tensor:
-        return self.projection(read_memory(query_BLC, memory, self.heads))
+        return self.projection(read_memory(query_BLC, memory, self.heads, self.top_k))
 
 
 class _LocalReader(nn.Module):
@@ -99,16 +100,16 @@ class LocalAttention(_LocalReader):
 class GatedMemoryAttention(nn.Module):
     """DeAOT's long-term propagation: attention, gate, depthwise convolution, projection (section 4.2)."""
 
-    def __init__(self, value_dim: int, out_dim: int, heads: int) -> None:
+    def __init__(self, value_dim: int, out_dim: int, heads: int, top_k: int | None = None) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.top_k = heads, top_k
         self.dw_conv = Depthwise(value_dim)
         self.projection = nn.Linear(value_dim, out_dim)
 
     def forward(
         self, query_BLC: Tensor, memory: Sequence[MemoryPart], gate_BLC: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        return self.projection(self.dw_conv(read_memory(query_BLC, memory, self.heads) * gate_BLC, size))
+        return self.projection(self.dw_conv(read_memory(query_BLC, memory, self.heads, self.top_k) * gate_BLC, size))
 
 
 class GatedLocalAttention(_LocalReader):

@@ -13,21 +13,31 @@ MAX_SCORES = 2**23
 """Most scores that exist at a time where no fused kernel applies."""
 
 
-def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor) -> Tensor:
+def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None) -> Tensor:
     """softmax(q k^T / sqrt(C)) v -> [B, N, L, D]; key and value may have batch 1, which stands for all.
 
     Equal widths of key and value go to PyTorch's fused kernels. They don't take unequal ones (DeAOT) on every device,
     there blocks of queries are worked off one after another.
+
+    Args:
+        top_k: each query attends to the keys of its highest scores only; None: to all.
     """
     batch, _, length, channels = q_BNLC.shape
     k_BNMC = k_BNMC.expand(batch, *k_BNMC.shape[1:])
     v_BNMD = v_BNMD.expand(batch, *v_BNMD.shape[1:])
-    if v_BNMD.shape[-1] == channels:
+    if top_k is not None and top_k >= k_BNMC.shape[2]:
+        top_k = None
+    if v_BNMD.shape[-1] == channels and top_k is None:
         return F.scaled_dot_product_attention(q_BNLC, k_BNMC, v_BNMD)
     scaled = q_BNLC * channels**-0.5
     rows = max(1, MAX_SCORES // (batch * q_BNLC.shape[1] * k_BNMC.shape[2]))
-    blocks = [
-        (scaled[:, :, i : i + rows] @ k_BNMC.transpose(2, 3)).softmax(-1, dtype=v_BNMD.dtype) @ v_BNMD
-        for i in range(0, length, rows)
-    ]
+
+    def of_block(q: Tensor) -> Tensor:
+        scores = q @ k_BNMC.transpose(2, 3)
+        if top_k is not None:
+            least = scores.topk(top_k, sorted=False).values.amin(-1, keepdim=True)
+            scores = scores.masked_fill(scores < least, -torch.inf)
+        return scores.softmax(-1, dtype=v_BNMD.dtype) @ v_BNMD
+
+    blocks = [of_block(scaled[:, :, i : i + rows]) for i in range(0, length, rows)]
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2)

@@ -15,15 +15,25 @@ def test_a_compiled_network_gives_the_same() -> None:
     mask = np.zeros((64, 80), np.uint8)
     mask[16:48, 16:48] = 1
     model = build_model("aott", device="cpu", embed_dim=32, ffn_dim=64, self_heads=2, attention_heads=2, window=5)
-    names = list(model.state_dict())
 
-    def run() -> torch.Tensor:
-        segmenter = VideoSegmenter(model)
+    def run(segmenter: VideoSegmenter) -> torch.Tensor:
         return torch.stack(
             [segmenter.step(f, mask if t == 0 else None, return_probs=True)[1] for t, f in enumerate(frames)]
         )
 
-    plain = run()
-    compile_network(model, "aot_eager")  # traces all, but needs no compiler, and seconds instead of a minute
-    assert torch.allclose(run(), plain, atol=1e-4)
-    assert list(model.state_dict()) == names
+    plain = run(VideoSegmenter(model))
+    segmenter = VideoSegmenter(model)
+    network = segmenter._engines[0].network
+    names = list(network.state_dict())
+    compile_network(network, "aot_eager")  # traces all, but needs no compiler, and seconds instead of a minute
+    counts = torch._dynamo.utils.counters
+    counts.clear()
+    assert torch.allclose(run(segmenter), plain, atol=1e-4)
+    assert counts["stats"]["unique_graphs"] >= 3  # encoder, transformer, decoder
+    assert list(network.state_dict()) == names
+
+
+def test_a_segmenter_compiles_its_own_network_on_request() -> None:
+    model = build_model("aott", device="cpu", embed_dim=32, ffn_dim=64, self_heads=2, attention_heads=2, window=5)
+    own = VideoSegmenter(model, compile=True)._engines[0].network
+    assert own.encoder._compiled_call_impl is not None and model.encoder._compiled_call_impl is None

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from configs.stages import get_stage_config
 from dataloaders.training import TrainClip
-from networks import build_model
+from networks import build_model, checkpoint_activations
 from trainers.processes import Processes, join_processes
 from trainers.sampling import StepBatches, identity_permutations
 from trainers.state import find_states
@@ -94,6 +94,16 @@ def test_accumulation_equals_the_large_batch(tmp_path: Path) -> None:
         trainer.train(until=3)
     for name, x in weights(large).items():
         assert torch.allclose(x, weights(parts)[name], atol=1e-5), name
+
+
+def test_activations_that_are_computed_again_change_nothing(tmp_path: Path) -> None:
+    kept, again = make(tmp_path / "kept"), make(tmp_path / "again")
+    checkpoint_activations(again.network)
+    for trainer in (kept, again):
+        torch.manual_seed(0)
+        trainer.train(until=2)
+    for name, x in weights(kept).items():
+        assert torch.allclose(x, weights(again)[name], atol=1e-6), name
 
 
 def _train_in_process(rank: int, port: int, output: str) -> None:

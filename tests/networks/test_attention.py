@@ -1,0 +1,46 @@
+"""Global attention against its definition, and of the likeliest keys only."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from moving_clip import moving_frames, squares
+from torch import Tensor
+
+from evaluators import VideoSegmenter
+from networks import build_model
+from networks.ops import attention
+
+
+def random_qkv(values: int) -> list[Tensor]:
+    g = torch.Generator().manual_seed(0)
+    return [torch.randn(2, 3, n, c, generator=g) for n, c in ((7, 4), (11, 4), (11, values))]
+
+
+@pytest.mark.parametrize("values", [4, 10])
+@pytest.mark.parametrize("top_k", [None, 1, 5, 11, 30])
+def test_equals_the_definition(values: int, top_k: int | None) -> None:
+    q, k, v = random_qkv(values)
+    scores = q @ k.transpose(2, 3) / 2
+    order = scores.argsort(-1, descending=True).argsort(-1)
+    weights = scores.masked_fill(order >= (top_k or 11), -torch.inf).softmax(-1)
+    assert torch.allclose(attention(q, k, v, top_k), weights @ v, atol=1e-5)
+
+
+def test_a_model_reads_the_likeliest_positions_on_request() -> None:
+    frames, mask = moving_frames(3), squares(1, 2)
+    for name in ("aott", "deaott"):
+        torch.manual_seed(0)
+        weights = build_model(name, device="cpu").state_dict()
+        probabilities = []
+        for top_k in (None, 10_000, 1):
+            model = build_model(name, device="cpu", top_k=top_k)
+            model.load_state_dict(weights)
+            segmenter = VideoSegmenter(model)
+            probabilities.append(
+                torch.stack(
+                    [segmenter.step(f, mask if t == 0 else None, return_probs=True)[1] for t, f in enumerate(frames)]
+                )
+            )
+        assert torch.allclose(probabilities[0], probabilities[1], atol=1e-4)
+        assert not torch.allclose(probabilities[0], probabilities[2], atol=1e-4)
