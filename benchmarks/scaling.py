@@ -1,0 +1,158 @@
+"""Time a frame and peak memory against the number of objects, the resolution and the frames in memory.
+
+    python benchmarks/scaling.py --model aott --objects 1 10 44 100 --how plain fp32 bf16 --plot scaling.svg
+    python benchmarks/scaling.py --device cuda --model r50_deaotl --how plain fp32 fp16
+
+Each case runs in a process of its own, so that its peak is its own; ``plain`` is ``benchmarks/plain.py``, whose figures
+the ratios compare with where it stands first. Networks see the video at its own resolution. Weights are random.
+``--plot`` needs matplotlib.
+"""
+
+from __future__ import annotations
+
+from common import grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
+
+import multiprocessing
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from plain import PlainSegmenter
+
+from evaluators import VideoSegmenter
+from networks import build_model
+from trainers.memory import peak_memory
+
+
+@dataclass(frozen=True)
+class Args:
+    """Time a frame and peak memory against objects, resolution and memory."""
+
+    model: str = "aott"
+    how: tuple[str, ...] = ("plain", "fp32")
+    """plain, fp32, fp16, bf16"""
+    objects: tuple[int, ...] = (1, 3, 10, 30, 100)
+    sizes: tuple[str, ...] = ("360x640", "480x854", "720x1280", "1080x1920")
+    memory_frames: tuple[int, ...] = (1, 5, 10, 20)
+    fixed_objects: int = 3
+    """Objects where something else varies."""
+    fixed_size: str = "480x854"
+    """Resolution where something else varies."""
+    scale: float = 1.0
+    """Test scale of the network's input."""
+    frames: int = 3
+    """Frames after two of warm-up, of which the median is taken."""
+    device: str = "cpu"
+    threads: int = 2
+    output: Path | None = None
+    plot: Path | None = None
+    """Draw the figures into this file."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement."""
+
+    varied: str
+    """objects, size or memory"""
+    how: str
+    objects: int
+    size: str
+    memory: int
+
+
+def cases_of(args: Args) -> list[Case]:
+    same = (args.fixed_objects, args.fixed_size, 1)
+    settings = [("objects", (n, *same[1:])) for n in args.objects]
+    settings += [("size", (same[0], size, 1)) for size in args.sizes]
+    settings += [("memory", (*same[:2], n)) for n in args.memory_frames]
+    return [Case(varied, how, *values) for varied, values in settings for how in args.how]
+
+
+def measure(args: Args, case: Case, results: Any) -> None:
+    """Put median seconds and peak MiB into ``results``."""
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    height, width = (int(x) for x in case.size.split("x"))
+    model = build_model(args.model, device=args.device)
+    gap = 1 if case.memory > 1 else 9999
+    options: dict[str, Any] = {"long_term_gap": gap, "max_long_edge": 100_000, "scales": (args.scale,)}
+    if case.how == "plain":
+        segmenter: VideoSegmenter = PlainSegmenter(model, **options)
+    else:
+        segmenter = VideoSegmenter(model, amp=None if case.how == "fp32" else case.how, **options)  # type: ignore[arg-type]
+    filling = max(1, case.memory - args.frames)
+    times = []
+    for t, frame in enumerate(moving_frames(filling + 2 + args.frames, height, width)):
+        begin = time.perf_counter()
+        segmenter.step(frame, mask=grid_mask(case.objects, height, width) if t == 0 else None)
+        times.append(time.perf_counter() - begin)
+    peak = peak_memory(torch.device(args.device)) / 2**20
+    results.put({"seconds": statistics.median(times[-args.frames :]), "peak_MiB": peak})
+
+
+def measure_in_process(args: Args, case: Case) -> dict[str, Any]:
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    process = context.Process(target=measure, args=(args, case, results))
+    process.start()
+    while results.empty():
+        process.join(0.1)
+        if process.exitcode:
+            raise SystemExit(f"{case} failed with exit code {process.exitcode}")
+    figures = results.get()
+    process.join()
+    return figures
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Time above, memory below, a column for each quantity that varies."""
+    import matplotlib.pyplot as plt
+
+    columns = {"objects": "objects", "size": "rows of pixels", "memory": "frames in memory"}
+    figure, axes = plt.subplots(2, 3, figsize=(11, 6), sharex="col")
+    for column, (varied, label) in enumerate(columns.items()):
+        for how in dict.fromkeys(row["how"] for row in rows):
+            own = [row for row in rows if row["varied"] == varied and row["how"] == how]
+            x = [int(row["size"].split("x")[0]) if varied == "size" else row[varied] for row in own]
+            axes[0, column].plot(x, [row["seconds"] for row in own], marker="o", label=how)
+            axes[1, column].plot(x, [row["peak_MiB"] / 1024 for row in own], marker="o", label=how)
+        axes[1, column].set_xlabel(label)
+        for axis in axes[:, column]:
+            axis.set_yscale("log")
+            axis.grid(alpha=0.3, which="both")
+    axes[0, 0].set_ylabel("seconds a frame")
+    axes[1, 0].set_ylabel("peak memory, GiB")
+    axes[0, 0].legend()
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def main() -> None:
+    args = tyro.cli(Args)
+    print(f"{args.model}, {args.device}, scale {args.scale}")
+    print(f"{'objects':>8} {'size':>10} {'memory':>7} {'how':>6} {'s a frame':>10} {'ratio':>6} {'peak MiB':>9}")
+    rows: list[dict[str, Any]] = []
+    first = {"seconds": 0.0}
+    for case in cases_of(args):
+        row = {**vars(case), **measure_in_process(args, case)}
+        first = row if case.how == args.how[0] else first
+        row["ratio"] = round(first["seconds"] / row["seconds"], 2)
+        rows.append(row)
+        print(
+            f"{case.objects:8d} {case.size:>10} {case.memory:7d} {case.how:>6} {row['seconds']:10.3f} "
+            f"{row['ratio']:6.2f} {row['peak_MiB']:9.0f}",
+            flush=True,
+        )
+    save("scaling", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
+    if args.plot is not None:
+        draw(rows, args.plot)
+
+
+if __name__ == "__main__":
+    main()
