@@ -41,11 +41,15 @@ def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     assert isinstance(norm, FrozenBatchNorm | nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None
     out = copy.copy(conv)
-    factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    bias = norm.bias - norm.running_mean * factor
+    # worked out on the CPU in double precision (MPS has none), so that each weight is rounded only once
+    own, mean, var, scale, shift = (
+        x.double().cpu() for x in (conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    )
+    factor = scale * (var + norm.eps).rsqrt()
+    bias = shift - mean * factor
     if conv.bias is not None:
-        bias = bias + conv.bias * factor
-    weight = conv.weight * factor[:, None, None, None]
+        bias = bias + conv.bias.double().cpu() * factor
+    weight, bias = (x.to(conv.weight) for x in (own * factor[:, None, None, None], bias))
     # MPS has no kernels for maps of that layout
     layout = torch.contiguous_format if weight.device.type == "mps" else torch.channels_last
     out._parameters = {

@@ -33,7 +33,7 @@ def embed_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, st
     windows = padded.unfold(1, side, stride).unfold(2, side, stride)
     patches = windows.reshape(-1, side * side)
     first = patches[:, 0]
-    sums = F.pad(weight_CKSS.sum((2, 3)).T, (0, 0, 0, 1)) + bias_C  # the last row is that of nothing
+    sums = F.pad(weight_CKSS.sum((2, 3), dtype=torch.float64).T, (0, 0, 0, 1)) + bias_C  # the last row: nothing
     out = sums[first.long().clamp(max=len(identities))]
     mixed = (patches != first[:, None]).any(1).nonzero()[:, 0]
     one_hot = (patches[mixed][:, None] == identities[:, None]).to(weight_CKSS.dtype)
