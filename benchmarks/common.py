@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,12 @@ def grid_mask(objects: int, height: int, width: int) -> np.ndarray:
     inside_y = (np.arange(height) * rows % height) > 0.2 * height
     inside_x = (np.arange(width) * columns % width) > 0.2 * width
     return np.where(inside_y[:, None] & inside_x, mask, 0).astype(np.uint16)
+
+
+def in_own_process(measure: Callable[..., dict[str, float]], *args: Any) -> dict[str, float]:
+    """What ``measure(*args)`` returns in a new process, whose peak memory is its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, *args).result()
 
 
 def environment() -> dict[str, Any]:

@@ -8,9 +8,8 @@ Each case runs in a process of its own, whose memory is looked at. Errors are ag
 
 from __future__ import annotations
 
-from common import save  # isort: skip  (makes the project importable)
+from common import in_own_process, save  # isort: skip  (makes the project importable)
 
-import multiprocessing
 import statistics
 import threading
 import time
@@ -49,8 +48,8 @@ class Args:
     output: Path | None = None
 
 
-def measure(args: Args, form: str, size: str, backend: str, kind: str, results: Any) -> None:
-    """Put median seconds, MiB above what was there before, and the largest error into ``results``."""
+def measure(args: Args, form: str, size: str, backend: str, kind: str) -> dict[str, float]:
+    """Median seconds, MiB above what was there before, and the largest error."""
     torch.set_num_threads(args.threads)
     height, width = (int(x) // STRIDE + 1 for x in size.split("x"))
     heads, channels, values, has_rel_v = FORMS[form]
@@ -81,7 +80,7 @@ def measure(args: Args, form: str, size: str, backend: str, kind: str, results: 
         times.append(time.perf_counter() - begin)
     with torch.no_grad():
         error = (out.float() - dense_local_attention(*(x.float() for x in inputs))).abs().max().item()
-    results.put({"seconds": statistics.median(times), "MiB": (peak.bytes - before) / 2**20, "error": error})
+    return {"seconds": statistics.median(times), "MiB": (peak.bytes - before) / 2**20, "error": error}
 
 
 class Peak:
@@ -113,7 +112,6 @@ class Peak:
 
 def main() -> None:
     args = tyro.cli(Args)
-    context = multiprocessing.get_context("spawn")
     print(f"{args.device}, {'forward and backward' if args.backward else 'forward'}")
     print(
         f"{'form':>6} {'size':>10} {'how':>12} {'type':>5} {'ms':>9} {'ratio':>6} {'MiB':>8} {'ratio':>6} {'error':>8}"
@@ -125,15 +123,8 @@ def main() -> None:
         for size in args.sizes:
             first: dict[str, float] = {}
             for backend, kind in cases:
-                results = context.Queue()
-                process = context.Process(target=measure, args=(args, form, size, backend, kind, results))
-                process.start()
-                while results.empty():
-                    process.join(0.1)
-                    if process.exitcode:
-                        raise SystemExit(f"{form} {size} {backend} {kind} failed, see above")
-                row: dict[str, Any] = {"form": form, "size": size, "how": backend, "type": kind, **results.get()}
-                process.join()
+                figures = in_own_process(measure, args, form, size, backend, kind)
+                row: dict[str, Any] = {"form": form, "size": size, "how": backend, "type": kind, **figures}
                 first = first or row
                 row["time_ratio"] = first["seconds"] / row["seconds"]
                 row["memory_ratio"] = first["MiB"] / max(row["MiB"], 0.1)

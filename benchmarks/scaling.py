@@ -10,9 +10,9 @@ the ratios compare with where it stands first. Networks see the video at its own
 
 from __future__ import annotations
 
-from common import grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
+from common import grid_mask, in_own_process, moving_frames, save  # isort: skip  (makes the project importable)
 
-import multiprocessing
+import importlib
 import statistics
 import time
 from dataclasses import dataclass
@@ -73,8 +73,8 @@ def cases_of(args: Args) -> list[Case]:
     return [Case(varied, how, *values) for varied, values in settings for how in args.how]
 
 
-def measure(args: Args, case: Case, results: Any) -> None:
-    """Put median seconds and peak MiB into ``results``."""
+def measure(args: Args, case: Case) -> dict[str, float]:
+    """Median seconds and peak MiB."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     height, width = (int(x) for x in case.size.split("x"))
@@ -92,26 +92,13 @@ def measure(args: Args, case: Case, results: Any) -> None:
         segmenter.step(frame, mask=grid_mask(case.objects, height, width) if t == 0 else None)
         times.append(time.perf_counter() - begin)
     peak = peak_memory(torch.device(args.device)) / 2**20
-    results.put({"seconds": statistics.median(times[-args.frames :]), "peak_MiB": peak})
-
-
-def measure_in_process(args: Args, case: Case) -> dict[str, Any]:
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    process = context.Process(target=measure, args=(args, case, results))
-    process.start()
-    while results.empty():
-        process.join(0.1)
-        if process.exitcode:
-            raise SystemExit(f"{case} failed with exit code {process.exitcode}")
-    figures = results.get()
-    process.join()
-    return figures
+    return {"seconds": statistics.median(times[-args.frames :]), "peak_MiB": peak}
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Time above, memory below, a column for each quantity that varies."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     columns = {"objects": "objects", "size": "rows of pixels", "memory": "frames in memory"}
     figure, axes = plt.subplots(2, 3, figsize=(11, 6), sharex="col")
@@ -124,6 +111,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes[1, column].set_xlabel(label)
         for axis in axes[:, column]:
             axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter(NullFormatter())
             axis.grid(alpha=0.3, which="both")
     axes[0, 0].set_ylabel("seconds a frame")
     axes[1, 0].set_ylabel("peak memory, GiB")
@@ -135,12 +125,14 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     args = tyro.cli(Args)
+    if args.plot is not None:
+        importlib.import_module("matplotlib")  # whose absence is better known before the measurements
     print(f"{args.model}, {args.device}, scale {args.scale}")
     print(f"{'objects':>8} {'size':>10} {'memory':>7} {'how':>6} {'s a frame':>10} {'ratio':>6} {'peak MiB':>9}")
     rows: list[dict[str, Any]] = []
     first = {"seconds": 0.0}
     for case in cases_of(args):
-        row = {**vars(case), **measure_in_process(args, case)}
+        row = {**vars(case), **in_own_process(measure, args, case)}
         first = row if case.how == args.how[0] else first
         row["ratio"] = round(first["seconds"] / row["seconds"], 2)
         rows.append(row)

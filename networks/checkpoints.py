@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from configs import ModelConfig, get_model_config, list_models, model_name
@@ -280,9 +280,10 @@ def save_weights(network: nn.Module, path: str | os.PathLike[str], dtype: torch.
             raise ValueError(f"{path}: {too_large[0]} holds values that don't fit into {dtype}")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(state, temporary, {"model": model_name(config), "config": json.dumps(config.to_dict())})
+        metadata = {"model": model_name(config), "config": json.dumps(config.to_dict())}
+        temporary.write_bytes(save(state, metadata))  # save_file() would let nobody else read it, whatever the umask
         temporary.replace(path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise OSError(f"checkpoint {path} could not be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -212,3 +212,9 @@ def test_saving_where_nothing_can_be_written(network, tmp_path: Path) -> None:
 def test_weights_on_disk_are_plain_safetensors(network, tmp_path: Path) -> None:
     save_weights(network, tmp_path / "own.safetensors")
     assert set(load_file(tmp_path / "own.safetensors")) == set(network.state_dict())
+
+
+def test_weights_on_disk_can_be_read_by_whom_other_files_can(network, tmp_path: Path) -> None:
+    save_weights(network, tmp_path / "own.safetensors")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "own.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
