@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class Processes:
         out: list[Any] = [None] * self.count
         dist.all_gather_object(out, value)
         return out
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes, not finite where one of them isn't."""
+        if self.count == 1:
+            return value
+        value = value.clone()
+        dist.all_reduce(value)
+        return value / self.count
 
     def barrier(self) -> None:
         """Wait for all."""

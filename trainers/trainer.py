@@ -8,8 +8,10 @@ import gc
 import itertools
 import logging
 import math
+import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -161,18 +163,20 @@ class Trainer:
         log = SummaryWriter(str(self.output / "log")) if first else None
         has_bar = first and self.options.progress and sys.stderr.isatty()
         bar = tqdm(total=self.stage.total_steps, initial=self.step, disable=not has_bar, unit="step")
-        waited, begin, last = 0.0, time.perf_counter(), self.step
+        waited, begin = 0.0, time.perf_counter()
+        losses: deque[float] = deque(maxlen=self.stage.log_every)
         batches = self._batches(stop)
         while self.step < stop:
             start = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - start
             loss, norm = self._train_step(*batch)
+            losses.append(loss)
             self.step += 1
             bar.update()
             if self.step % self.stage.log_every == 0 and log is not None:
                 passed = time.perf_counter() - begin
-                figures = self._figures(loss, norm, passed / (self.step - last), waited / passed)
+                figures = self._figures(statistics.mean(losses), norm, passed / len(losses), waited / passed)
                 for name, value in figures.items():
                     log.add_scalar(name, value, self.step)
                 bar.set_postfix_str(_as_line(figures), refresh=False)
@@ -180,15 +184,16 @@ class Trainer:
                     left = timedelta(seconds=round((self.stage.total_steps - self.step) * figures["seconds_a_step"]))
                     total = self.stage.total_steps
                     logger.info("step %d of %d: %s, %s left", self.step, total, _as_line(figures), left)
-                waited, begin, last = 0.0, time.perf_counter(), self.step
+                waited, begin = 0.0, time.perf_counter()
             if self.step % self.stage.save_every == 0 or self.step == stop:
+                paused = time.perf_counter()
                 self._save(log)
                 shown = self.clip_loss.shown_THW
                 if log is not None and shown is not None:
                     tail = slice(-len(shown), None)  # some networks predict no first frame
                     picture = clip_picture(batch[0][tail, 0], batch[1][tail, 0], shown)
                     log.add_image("clip", picture, self.step, dataformats="HWC")
-                waited, begin, last = 0.0, time.perf_counter(), self.step
+                begin += time.perf_counter() - paused
         bar.close()
         if log is not None:
             log.close()
@@ -197,7 +202,7 @@ class Trainer:
         self.processes.barrier()
 
     def _figures(self, loss: float, norm: float, seconds: float, waiting: float) -> dict[str, float]:
-        """What is logged of the last steps: seconds a step, and the share of them spent waiting for data."""
+        """What is logged of the steps since the last time; ``waiting`` is the share of time spent waiting for data."""
         return {
             "loss": loss,
             "gradient_norm": norm,
@@ -235,7 +240,7 @@ class Trainer:
     def _train_step(
         self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], names: list[str]
     ) -> tuple[float, float]:
-        """One optimiser step -> loss of this process and norm of the gradient before clipping."""
+        """One optimiser step -> loss of the whole batch and norm of the gradient before clipping."""
         stage, parts = self.stage, self.options.accumulate
         frozen = stage.frozen_in_sequential if self.step >= stage.sequential_start * stage.total_steps else ()
         set_rates(self.optimiser.param_groups, self.schedule, self.step, frozen)
@@ -246,7 +251,7 @@ class Trainer:
         frames = frames_TB3HW.to(self.device, non_blocking=True)
         labels = labels_TBHW.to(self.device, non_blocking=True)
         size = frames.shape[1] // parts
-        total = 0.0
+        total = torch.zeros((), device=self.device)
         self.optimiser.zero_grad(set_to_none=True)
         for part in range(parts):
             own = slice(part * size, (part + 1) * size)
@@ -256,8 +261,9 @@ class Trainer:
                 with self._precision():
                     loss = self.loss(frames[:, own], labels[:, own], counts[own], order[own], self.step) / parts
                 self.scaler.scale(loss).backward()
-            total += loss.item()
-        if not all(math.isfinite(x) for x in self.processes.gather(total)):
+            total += loss.detach()
+        mean = self.processes.mean(total).item()
+        if not math.isfinite(mean):
             raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(names)}")
         self.scaler.unscale_(self.optimiser)
         trained = itertools.chain.from_iterable(g["params"] for g in self.optimiser.param_groups)
@@ -268,7 +274,7 @@ class Trainer:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.average.update(self.network)
-        return total, norm
+        return mean, norm
 
     def _precision(self) -> contextlib.AbstractContextManager:
         if self.options.amp is None:
@@ -329,22 +335,26 @@ class Trainer:
         logger.info("going on from %s", found[-1])
 
     def _score(self) -> float:
-        """Score the averaged weights, and leave the network as it was."""
+        """Score the averaged weights."""
         assert self.validate is not None
-        own = {k: v.clone() for k, v in self.network.state_dict().items()}
-        self.network.load_state_dict(self.average.weights)
-        self.network.eval()
-        try:
-            return self.validate(self.network)
-        finally:
-            self.network.load_state_dict(own)
-            self.network.train()
+        with self._averaged():
+            self.network.eval()
+            try:
+                return self.validate(self.network)
+            finally:
+                self.network.train()
 
     def _save_average(self, path: Path) -> None:
+        with self._averaged():
+            save_weights(self.network, path)
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The network has the averaged weights while this is entered."""
         own = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.network.load_state_dict(self.average.weights)
         try:
-            save_weights(self.network, path)
+            yield
         finally:
             self.network.load_state_dict(own)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,12 +107,23 @@ def test_activations_that_are_computed_again_change_nothing(tmp_path: Path) -> N
         assert torch.allclose(x, weights(again)[name], atol=1e-6), name
 
 
-def _train_in_process(rank: int, port: int, output: str) -> None:
+def _join(rank: int, port: int) -> Processes:
     torch.set_num_threads(1)
     os.environ.update(
         RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
     )
-    processes = join_processes(torch.device("cpu"))
+    return join_processes(torch.device("cpu"))
+
+
+def _in_two_processes(work: Callable[[int, int, str], None], output: Path) -> None:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(work, args=(port, str(output)), nprocs=2)
+
+
+def _train_in_process(rank: int, port: int, output: str) -> None:
+    processes = _join(rank, port)
     trainer = make(Path(output), drop_path=0, processes=processes, optimiser="sgd", sequential_start=0.2)
     trainer.train(until=3)
     if rank == 0:
@@ -122,10 +134,7 @@ def _train_in_process(rank: int, port: int, output: str) -> None:
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     one = make(tmp_path / "one", drop_path=0, optimiser="sgd", sequential_start=0.2)
     one.train(until=3)
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    mp.spawn(_train_in_process, args=(port, str(tmp_path / "two")), nprocs=2)
+    _in_two_processes(_train_in_process, tmp_path / "two")
     two = torch.load(tmp_path / "two" / "result.pt")
     for name, x in weights(one).items():
         assert torch.allclose(x, two[name], atol=1e-5), name
@@ -149,6 +158,19 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path: Path) -> None
     assert all(torch.equal(x, before[k]) for k, x in weights(trainer).items())
 
 
+def _stop_in_process(rank: int, port: int, output: str) -> None:
+    trainer = make(Path(output), Squares(4, poison=2), processes=_join(rank, port))
+    before = {k: v.clone() for k, v in weights(trainer).items()}
+    with pytest.raises(FloatingPointError, match="loss of step 0 is not finite"):
+        trainer.train()
+    assert all(torch.equal(x, before[k]) for k, x in weights(trainer).items())
+    dist.destroy_process_group()
+
+
+def test_a_loss_that_is_not_finite_in_one_process_stops_both(tmp_path: Path) -> None:
+    _in_two_processes(_stop_in_process, tmp_path)
+
+
 def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path: Path) -> None:
     trainer = make(tmp_path)
     trainer.network.decoder.conv_out.bias.register_hook(lambda gradient: gradient * float("inf"))
@@ -160,9 +182,14 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path: Path) -> 
 
 def test_figures_and_pictures_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    make(tmp_path, options=TrainerOptions()).train(until=4)
+    trainer, losses = make(tmp_path, options=TrainerOptions()), []
+    step = trainer._train_step
+    trainer._train_step = lambda *a: losses.append(step(*a)) or losses[-1]  # type: ignore[method-assign]
+    trainer.train(until=4)
     events = EventAccumulator(str(tmp_path / "log")).Reload()
     assert {"loss", "gradient_norm", "rate", "seconds_a_step", "waiting", "memory_GiB"} <= set(events.Tags()["scalars"])
+    values = [loss for loss, _ in losses]
+    assert [e.value for e in events.Scalars("loss")] == pytest.approx([np.mean(values[:2]), np.mean(values[2:])])
     assert [e.step for e in events.Images("clip")] == [3, 4]
     assert (events.Images("clip")[0].height, events.Images("clip")[0].width) == (2 * 49, 3 * 49)
     lines = [m for m in caplog.messages if m.startswith("step ")]
