@@ -6,7 +6,9 @@
 
 Each frame goes through all ways of running a model in turn, so that all of them have the same moments of the machine.
 ``plain`` is ``benchmarks/plain.py`` (AOT and DeAOT). Weights are random, unless a checkpoint is given; agreement is the
-share of pixels that have the same id as in the first of the ways, and means little with random weights.
+share of pixels that have the same id as in the first of the ways, and means little with random weights. ``limit`` is
+what the convolutions and products of matrices of the last frame would take at the rate of large square matrices in that
+precision: no way of running them can be faster. Triton kernels aren't in it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import numpy as np
 import torch
 import tyro
 from plain import PlainSegmenter
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from configs import get_model_config, list_models
 from configs.models.aot import IdentityModel
@@ -31,8 +35,8 @@ from dataloaders.masks import read_mask
 from evaluators import VideoSegmenter
 from networks import build_model
 
-PRECISIONS = ("fp32", "fp16", "bf16")
-WAYS = ("plain", *PRECISIONS, *(f"compiled-{p}" for p in PRECISIONS))
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+WAYS = ("plain", *TYPES, *(f"compiled-{p}" for p in TYPES))
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,34 @@ def segmenter_of(args: Args, name: str, way: str, fields: dict[str, int]) -> Vid
     options: dict[str, Any] = {"scales": (args.scale,), "long_term_gap": args.long_term_gap}
     if way == "plain":
         return PlainSegmenter(model, **options)
-    precision = way.removeprefix("compiled-")
+    precision = precision_of(way)
     amp: Any = None if precision == "fp32" else precision
     return VideoSegmenter(model, amp=amp, compile=precision != way, **options)
 
 
-def measure(args: Args, name: str, size: str, objects: int) -> list[dict[str, Any]]:
+def precision_of(way: str) -> str:
+    return "fp32" if way == "plain" else way.removeprefix("compiled-")
+
+
+def product_rate(args: Args, precision: str, size: int = 2048) -> float:
+    """Operations a second of a product of square matrices, the best of ten."""
+    a, b = torch.randn(2, size, size, device=args.device, dtype=TYPES[precision])
+    times = []
+    for _ in range(10):
+        begin = time.perf_counter()
+        (a @ b)[0, 0].item()
+        times.append(time.perf_counter() - begin)
+    return 2 * size**3 / min(times)
+
+
+def operations(segmenter: VideoSegmenter, frame: np.ndarray) -> int:
+    """Operations of a frame's convolutions and products."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it doesn't know the CPU's fused one
+        segmenter.step(frame)
+    return counter.get_total_flops()
+
+
+def measure(args: Args, name: str, size: str, objects: int, rates: dict[str, float]) -> list[dict[str, Any]]:
     """A row for each way: median over the frames after warm-up."""
     height, width = (int(x) for x in size.split("x"))
     frames = frames_of(args, height, width)
@@ -106,6 +132,7 @@ def measure(args: Args, name: str, size: str, objects: int) -> list[dict[str, An
             reference = ids if reference is None else reference
             own_equal.append(float((ids == reference).mean()))
     seconds = [statistics.median(x[1 + args.warm_up :]) for x in times]
+    counts = [operations(segmenter, frames[-1]) for segmenter in segmenters]
     parameters = [sum(p.numel() for p in segmenter.model.parameters()) / 1e6 for segmenter in segmenters]
     return [
         {
@@ -117,30 +144,35 @@ def measure(args: Args, name: str, size: str, objects: int) -> list[dict[str, An
             "parameters_M": round(count, 2),
             "seconds": round(own, 4),
             "ratio": round(seconds[0] / own, 2),
+            "gigaoperations": round(done / 1e9, 1),
+            "limit": round(done / rates[precision_of(way)], 4),
             "agreement": round(statistics.mean(agreement), 5),
         }
-        for (way, fields), count, own, agreement in zip(ways, parameters, seconds, equal, strict=True)
+        for (way, fields), count, own, done, agreement in zip(ways, parameters, seconds, counts, equal, strict=True)
     ]
 
 
 def main() -> None:
     args = tyro.cli(Args)
     torch.set_num_threads(args.threads)
-    print(f"{args.device}, scale {args.scale}")
+    rates = {precision: product_rate(args, precision) for precision in dict.fromkeys(map(precision_of, args.how))}
+    shown = ", ".join(f"{rate / 1e9:.0f} gigaoperations a second in {p}" for p, rate in rates.items())
+    print(f"{args.device}, scale {args.scale}; products: {shown}")
     columns = f"{'model':>18} {'depth':>5} {'size':>9} {'objects':>7} {'how':>14}"
-    print(f"{columns} {'s a frame':>10} {'ratio':>6} {'agreement':>9}")
+    print(f"{columns} {'s a frame':>10} {'ratio':>6} {'limit':>6} {'agreement':>9}")
     rows = []
     for name in args.models:
         for size in args.sizes:
             for objects in args.objects:
-                for row in measure(args, name, size, objects):
+                for row in measure(args, name, size, objects, rates):
                     rows.append(row)
                     print(
                         f"{name:>18} {row.get('depth', ''):>5} {size:>9} {row['objects']:7d} {row['how']:>14} "
-                        f"{row['seconds']:10.3f} {row['ratio']:6.2f} {row['agreement']:9.5f}",
+                        f"{row['seconds']:10.3f} {row['ratio']:6.2f} {row['limit']:6.3f} {row['agreement']:9.5f}",
                         flush=True,
                     )
-    save("inference", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
+    settings = {k: str(v) for k, v in vars(args).items()}
+    save("inference", {"settings": settings, "operations_a_second": rates, "rows": rows}, args.output)
 
 
 if __name__ == "__main__":
