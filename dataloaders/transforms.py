@@ -67,19 +67,21 @@ def _exact_size(
 
 
 def prepare_image(
-    image_HW3: np.ndarray, size: tuple[int, int], interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    image_HW3: np.ndarray,
+    size: tuple[int, int],
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic",
+    device: torch.device | None = None,
 ) -> Tensor:
-    """uint8 RGB -> normalised float32 [3, *size], without antialiasing.
+    """uint8 RGB -> normalised float32 [3, *size] on ``device``, without antialiasing.
 
     ``bicubic``: OpenCV's, of 8-bit values, as AOT does it. ``bilinear``: PyTorch's, of normalised ones, as XMem does.
+    Colours stay together in memory (channels last) unless a bilinear resizing separates them.
     """
-    x: np.ndarray = image_HW3.astype(np.float32)
-    if x.shape[:2] != size and interpolation == "bicubic":
-        x = cv2.resize(x, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
-    x /= np.float32(255)
-    x -= IMAGENET_MEAN.astype(np.float32)
-    x /= IMAGENET_STD.astype(np.float32)
-    planes = torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))
+    values = image_HW3.astype(np.float32)
+    if values.shape[:2] != size and interpolation == "bicubic":
+        values = cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+    mean, std = (torch.tensor(x, dtype=torch.float32, device=device) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    planes = torch.from_numpy(values).to(device).div_(255).sub_(mean).div_(std).permute(2, 0, 1)
     if planes.shape[1:] != size:
-        planes = F.interpolate(planes[None], size, mode="bilinear", align_corners=False)[0]
+        planes = F.interpolate(planes[None].contiguous(), size, mode="bilinear", align_corners=False)[0]
     return planes

@@ -257,7 +257,7 @@ class VideoSegmenter:
                 views.append(views[-1].flip(3))  # of its unflipped twin
                 continue
             size = input_size(*frame.shape[:2], scale=view.scale, **self.config.input_rule())
-            image = prepare_image(frame, size, self.config.interpolation)[None].to(device)
+            image = prepare_image(frame, size, self.config.interpolation, device)[None]
             views.append(image.flip(3) if view.flip else image)
         return views
 

@@ -59,7 +59,7 @@ class Args(ModelArgs):
     save_scores: bool = False
     """Keep the probabilities of all frames, for tools/merge.py."""
     gpu_num: int = 1
-    """Processes on this machine: one a GPU, or so many on the CPU."""
+    """Processes on this machine: one a GPU (more of them share the GPUs), or so many on the CPU."""
 
 
 def open_it(args: Args) -> Dataset:
