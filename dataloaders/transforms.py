@@ -77,7 +77,7 @@ def prepare_image(
     ``bicubic``: OpenCV's, of 8-bit values, as AOT does it. ``bilinear``: PyTorch's, of normalised ones, as XMem does.
     Colours stay together in memory (channels last) unless a bilinear resizing separates them.
     """
-    values = image_HW3.astype(np.float32)
+    values: np.ndarray = image_HW3.astype(np.float32)
     if values.shape[:2] != size and interpolation == "bicubic":
         values = cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
     mean, std = (torch.tensor(x, dtype=torch.float32, device=device) for x in (IMAGENET_MEAN, IMAGENET_STD))

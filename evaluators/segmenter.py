@@ -15,7 +15,7 @@ from configs import INFERENCE_FIELDS, ModelConfig, models_with_depths, suggest
 from dataloaders.transforms import input_size, prepare_image
 from evaluators.frame_rate import FrameRateKeeper
 from networks import compile_network
-from networks.engines import DepthChoice, Engine, average, likeliest
+from networks.engines import DepthChoice, Engine, average, likeliest, look_up
 from networks.folding import folded
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -243,7 +243,7 @@ class VideoSegmenter:
                 best = likeliest(probs)
             else:
                 best = torch.cat([likeliest(average(predictions, flipped, r)) for r in predictions[0].bands()])
-            slots_HW = torch.tensor([0, *predictions[0].slots], dtype=torch.int32, device=device)[best]
+            slots_HW = look_up((0, *predictions[0].slots), best)
         ids = self._to_ids(slots_HW)
         if not return_probs:
             return ids
@@ -267,9 +267,13 @@ class VideoSegmenter:
     def _to_ids(self, slots_HW: Tensor) -> np.ndarray:
         """Slots -> the user's ids."""
         slots, ids = self._engines[0].slots, self.object_ids
-        table = np.zeros(max(slots, default=0) + 1, dtype=np.uint8 if max(ids, default=0) < 256 else np.uint16)
-        table[slots] = ids
-        return table[slots_HW.cpu().numpy()]
+        table = [0] * (max(slots, default=0) + 1)
+        for slot, own in zip(slots, ids, strict=True):
+            table[slot] = own
+        ids_HW = look_up(tuple(table), slots_HW)
+        if max(ids, default=0) < 256:
+            return ids_HW.to(torch.uint8).cpu().numpy()
+        return ids_HW.cpu().numpy().astype(np.uint16)
 
     def _check_frame(self, frame: np.ndarray) -> None:
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:

@@ -2,6 +2,7 @@
 
 from networks.engines.aot import AOTEngine
 from networks.engines.base import DepthChoice, Engine, Step
+from networks.engines.constants import look_up
 from networks.engines.objects import ObjectSlots
 from networks.engines.prediction import (
     FrameProbabilities,
@@ -28,4 +29,5 @@ __all__ = [
     "XMemEngine",
     "average",
     "likeliest",
+    "look_up",
 ]

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from networks.engines.constants import constant, look_up, unused_channels
+
 BAND_ELEMENTS = 2**23
 """Most probabilities that a band has."""
 
@@ -49,15 +51,12 @@ class Prediction:
         self.size = size
         self.slots = slots
         self.align_corners = align_corners
-        self._identities = logits_GKHW.shape[1] - 1
-        if len(logits_GKHW) == 1:  # unused identities have no part in one group's softmax
-            logits_GKHW = logits_GKHW[:, [0, *slots]]
+        groups, channels = logits_GKHW.shape[:2]
+        if groups == 1:  # unused identities have no part in one group's softmax
+            self._logits = logits_GKHW.index_select(1, constant((0, *slots), torch.int64, logits_GKHW.device))
         else:
-            unused = torch.ones(len(logits_GKHW) * self._identities, dtype=torch.bool, device=logits_GKHW.device)
-            unused[[s - 1 for s in slots]] = False
-            unused = F.pad(unused.view(len(logits_GKHW), -1), (1, 0), value=False)
-            logits_GKHW = logits_GKHW.masked_fill(unused[:, :, None, None], -1e10)
-        self._logits = logits_GKHW
+            unused = unused_channels(tuple(slots), groups, channels - 1, logits_GKHW.device)
+            self._logits = logits_GKHW.masked_fill(unused, -1e10)
 
     def bands(self) -> list[slice]:
         """Rows of the output, cut so that no band's probabilities are too large."""
@@ -70,7 +69,7 @@ class Prediction:
         if len(logits) == 1:
             return logits[0].softmax(0)
         merged = self._merged(logits).softmax(0)
-        return merged[[0, *self.slots]]
+        return merged.index_select(0, constant((0, *self.slots), torch.int64, merged.device))
 
     def argmax(self) -> Tensor:
         """The likeliest slot of each pixel, [H, W] int32; 0 is the background."""
@@ -78,8 +77,7 @@ class Prediction:
         for rows in self.bands():
             logits = self._resized(rows)
             if len(logits) == 1:
-                table = torch.tensor([0, *self.slots], dtype=torch.int32, device=logits.device)
-                out.append(table[likeliest(logits[0])])
+                out.append(look_up((0, *self.slots), likeliest(logits[0])))
             else:
                 out.append(likeliest(self._merged(logits)).int())
         return out[0] if len(out) == 1 else torch.cat(out)
@@ -122,8 +120,7 @@ class ResizedProbabilities:
 
     def argmax(self) -> Tensor:
         """The likeliest slot of each pixel, [H, W] int32; 0 is the background."""
-        table = torch.tensor([0, *self.slots], dtype=torch.int32, device=self._maps.device)
-        return torch.cat([table[likeliest(self.probabilities(rows))] for rows in self.bands()])
+        return torch.cat([look_up((0, *self.slots), likeliest(self.probabilities(rows))) for rows in self.bands()])
 
 
 class GivenOver:
@@ -148,7 +145,7 @@ class GivenOver:
     def probabilities(self, rows: slice | None = None) -> Tensor:
         """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
         given = self._given if rows is None else self._given[rows]
-        classes = torch.tensor([0, *self.slots], dtype=torch.int32, device=given.device)
+        classes = constant((0, *self.slots), torch.int32, given.device)
         certain = (given == classes[:, None, None]).float()
         if self._predicted is None:
             return certain

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from networks.engines.base import Step
+from networks.engines.constants import constant
 from networks.engines.objects import ObjectSlots, resize_labels
 from networks.engines.prediction import ResizedProbabilities
 from networks.layers.maps import to_map, to_sequence
@@ -120,7 +121,8 @@ class XMemEngine:
 
     def _take_given(self, slots_HW: Tensor, shown: list[int], predicted_KHW: Tensor | None) -> Tensor:
         """Masks of all objects: as given of those that the mask shows, else as predicted, but for given pixels."""
-        masks = (slots_HW == torch.tensor(self.slots, device=slots_HW.device)[:, None, None]).float()
+        slots = constant(tuple(self.slots), torch.int32, slots_HW.device)
+        masks = (slots_HW == slots[:, None, None]).float()
         if predicted_KHW is not None:
             others = [i for i in range(len(predicted_KHW)) if i not in shown]
             masks[others] = aggregate(predicted_KHW).softmax(0)[1:][others] * (slots_HW == 0)
