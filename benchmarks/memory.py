@@ -43,10 +43,8 @@ def main() -> None:
     args = tyro.cli(Args)
     torch.manual_seed(0)
     bound = None if args.max_memory_frames == "unbounded" else args.max_memory_frames
-    default = get_model_config(args.model)
-    config = default.override_from_text(*args.set).to_dict()
-    changed = {k: v for k, v in config.items() if v != getattr(default, k)}
-    model = build_model(args.model, device=args.device, **changed)
+    changes = get_model_config(args.model).changes_from_text(*args.set)
+    model = build_model(args.model, device=args.device, **changes)
     segmenter = VideoSegmenter(model, max_memory_frames=bound, short_edge=-1 if args.native else None)
     device = torch.device(args.device)
     mask = grid_mask(args.objects, args.height, args.width)

@@ -65,14 +65,19 @@ class Config:
         return dataclasses.replace(typing.cast(Any, self), **fixed)
 
     def override_from_text(self, *assignments: str) -> Self:
-        """Apply ``name=value`` texts as a command line gives them; values are JSON, or plain text where that fails.
+        """Apply ``name=value`` texts as a command line gives them, see :meth:`changes_from_text`."""
+        return self.override(**self.changes_from_text(*assignments))
+
+    @classmethod
+    def changes_from_text(cls, *assignments: str) -> dict[str, Any]:
+        """Read ``name=value`` texts; values are JSON, or plain text where that fails.
 
         A tuple's values may also stand side by side with commas: ``datasets=static,davis2017``.
 
         Raises:
-            ValueError: no ``=``, an unknown field, or a value of the wrong type.
+            ValueError: no ``=``; unknown fields and values of the wrong type are :meth:`override`'s to refuse.
         """
-        changes, types_ = {}, self.field_types()
+        changes, types_ = {}, cls.field_types()
         for text in assignments:
             name, sign, value = text.partition("=")
             if not sign:
@@ -82,7 +87,7 @@ class Config:
             if typing.get_origin(types_.get(name)) is tuple and not isinstance(parsed, list):
                 parsed = [_parsed(each) for each in value.split(",")]
             changes[name] = parsed
-        return self.override(**changes)
+        return changes
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain JSON types."""

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from configs import get_model_config, suggest
-from networks.checkpoints import load_encoder, load_weights, read_checkpoint, save_weights
+from networks.checkpoints import load_encoder, load_weights, own_inference_fields, read_checkpoint, save_weights
 from networks.encoders import Encoder
 from networks.models import build_network
 
@@ -42,8 +42,9 @@ def build_model(
 
     Args:
         name: a registered model, see ``configs.list_models()``.
-        checkpoint: a file that the authors published, or one of the project's own ``.safetensors``. None: the weights
-            are random, which is logged as a warning.
+        checkpoint: a file that the authors published, or one of the project's own ``.safetensors``, which also says
+            how it is run where ``fields`` don't (``configs.INFERENCE_FIELDS``). None: the weights are random, which is
+            logged as a warning.
         device: where the network goes; None takes CUDA, else MPS, else the CPU.
         encoder_checkpoint: ImageNet weights for the encoder, where there is no checkpoint; for a network with several
             encoders a file for each, by the config's field that names it (``encoder_weights``, ...).
@@ -56,6 +57,9 @@ def build_model(
     config = get_model_config(name, **fields)
     place = _usable_device(device)
     source = read_checkpoint(checkpoint) if checkpoint is not None else None
+    if source is not None and (own := own_inference_fields(source, name)):
+        config = get_model_config(name, **own).override(**fields)
+        logger.info("%s: run with %s unless told otherwise", source.path, ", ".join(f"{k}={v}" for k, v in own.items()))
     network = build_network(config)
     if source is not None:
         logger.info("%s", load_weights(network, source))

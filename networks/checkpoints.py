@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from configs import ModelConfig, get_model_config, list_models, model_name
+from configs import INFERENCE_FIELDS, ModelConfig, get_model_config, list_models, model_name
 from networks.encoders import Encoder
 
 logger = logging.getLogger(__name__)
@@ -195,6 +195,14 @@ def _check(network: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor],
     for name, x in state.items():
         if x.is_floating_point() and not x.isfinite().all():
             raise ValueError(f"checkpoint {checkpoint.path} is damaged: {name} holds values that are not finite")
+
+
+def own_inference_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+    """What a file of ours, written for this model, says otherwise than the model's config of how it is run."""
+    if checkpoint.metadata.get("model") != name:
+        return {}
+    written, default = json.loads(checkpoint.metadata.get("config", "{}")), get_model_config(name)
+    return {k: written[k] for k in INFERENCE_FIELDS if written.get(k, getattr(default, k)) != getattr(default, k)}
 
 
 def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:

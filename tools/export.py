@@ -3,7 +3,7 @@
     python tools/export.py --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
 
 The file holds the weights, in half precision unless told otherwise, and the model's config. ``build_model`` and every
-tool's ``--ckpt_path`` take it.
+tool's ``--ckpt_path`` take it, and run it as it was set here, with ``--set long_term_gap=5``, say.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 import tyro
 
+from configs import get_model_config
 from networks import build_model, save_weights
 from tools.command import run_command
 
@@ -36,13 +37,16 @@ class Args:
     """The file to write, *.safetensors."""
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
     """Type of the numbers in the file."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """Fields of the model's config to change."""
 
 
 def run(args: Args) -> int:
     """Convert; the exit code says whether it was done."""
     if args.output_path.suffix != ".safetensors":
         raise ValueError(f"--output_path {args.output_path}: the file is called *.safetensors")
-    network = build_model(args.model, checkpoint=args.ckpt_path, device="cpu")
+    changes = get_model_config(args.model).changes_from_text(*args.set)
+    network = build_model(args.model, checkpoint=args.ckpt_path, device="cpu", **changes)
     args.output_path.parent.mkdir(parents=True, exist_ok=True)
     save_weights(network, args.output_path, DTYPES[args.dtype])
     print(f"{args.output_path}: {args.output_path.stat().st_size / 1e6:.1f} MB")

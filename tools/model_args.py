@@ -79,17 +79,16 @@ class ModelArgs:
         checkpoint = self.checkpoint()
         if self.ckpt_path is None:
             logger.info("%s: the bundled weights, trained on little data; the authors' do better", checkpoint)
-        default = get_model_config(self.model)
-        config = default.override_from_text(*self.set)
+        config = get_model_config(self.model)
+        changes = config.changes_from_text(*self.set)
         if self.depth is not None:
-            if not default.depths:
+            if not config.depths:
                 raise ValueError(
                     f"--depth: {self.model} has one depth only; models whose depth can be chosen: "
                     f"{', '.join(models_with_depths())}"
                 )
-            config = config.override(depth=self.depth)
-        changed = {k: v for k, v in config.to_dict().items() if v != getattr(default, k)}
-        model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changed)
+            changes["depth"] = self.depth
+        model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes)
         place = next(model.parameters()).device
         segmenter = VideoSegmenter(
             model,

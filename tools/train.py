@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 import tyro
 
-from configs import get_model_config
+from configs import ModelConfig, get_model_config
 from configs.stages import StageConfig, get_stage_config
 from dataloaders.datasets import open_dataset
 from dataloaders.training import build_training_data
@@ -112,17 +112,16 @@ def run(args: Args) -> int:
     if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
         return int(any(run_side_by_side(__file__, args.gpu_num, CHILD, together=True)))
     stage = get_stage_config(args.stage).override_from_text(*args.set)
-    default = get_model_config(args.model)
-    config = default.override_from_text(*stage.model, *args.set_model)
-    changed = {k: v for k, v in config.to_dict().items() if v != getattr(default, k)}
+    changes = get_model_config(args.model).changes_from_text(*stage.model, *args.set_model)
     device = args.device
     if device in (None, "cuda") and torch.cuda.is_available():
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
         torch.cuda.set_device(device)
-    network = build_model(args.model, device=device, **start_weights(args, stage), **changed)
+    network = build_model(args.model, device=device, **start_weights(args, stage), **changes)
     place = next(network.parameters()).device
     processes = join_processes(place)
-    fields = network.config.to_dict()  # type: ignore[union-attr,operator]
+    config: ModelConfig = network.config  # type: ignore[assignment]
+    fields = config.to_dict()
     data = build_training_data(
         stage,
         args.data_path,

@@ -77,10 +77,21 @@ def test_own_file_round_trip(name: str, tmp_path: Path) -> None:
     save_weights(model, tmp_path / "own.safetensors")
     again = build_model(name, checkpoint=tmp_path / "own.safetensors", device="cpu")
     assert same_weights(model, again)
+    assert again.config == model.config
     metadata = read_checkpoint(tmp_path / "own.safetensors").metadata
     assert metadata["model"] == name
     assert json.loads(metadata["config"])["long_term_gap"] == 7
     assert [p.name for p in tmp_path.iterdir()] == ["own.safetensors"]
+
+
+def test_own_file_says_how_it_is_run_unless_told_otherwise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "own.safetensors"
+    save_weights(build_model("aott", device="cpu", long_term_gap=7, freeze_backbone=True), path)
+    with caplog.at_level(logging.INFO):
+        config = build_model("aott", checkpoint=path, device="cpu").config
+    assert (config.long_term_gap, config.freeze_backbone) == (7, False)
+    assert f"{path}: run with long_term_gap=7 unless told otherwise" in caplog.text
+    assert build_model("aott", checkpoint=path, device="cpu", long_term_gap=9999).config.long_term_gap == 9999
 
 
 def test_half_precision_file_is_converted_and_said_so(network, tmp_path: Path, caplog) -> None:
