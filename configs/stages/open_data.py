@@ -46,20 +46,33 @@ class OpenWhole(OpenSmall):
     total_steps: int = 2000
 
 
-@register_stage("open_large")
-class OpenLarge(OpenWhole):
+@register_stage("open_medium")
+class OpenMedium(OpenWhole):
     """Larger frames from larger videos, with masks that the network predicted itself."""
 
     previous: str | None = "open_whole"
-    crop: int = 321
-    short_edge: int | None = 400
-    scale_range: tuple[float, float] = (0.8, 1.3)
+    crop: int = 257
+    short_edge: int | None = 320
+    scale_range: tuple[float, float] = (0.75, 1.6)
     davis_repeat: int = 30
-    merge: float = 0.5
-    rate: float = 1e-4
+    merge: float = 0.7
+    rate: float = 2e-4
     least_rate: float = 1e-5
     mining_ratio: float = 0.0
     reference_weight: float = 0.0
     sequential_start: float = 0.0
+    total_steps: int = 1200
+
+
+@register_stage("open_large")
+class OpenLarge(OpenMedium):
+    """Still larger frames."""
+
+    previous: str | None = "open_medium"
+    crop: int = 321
+    short_edge: int | None = 400
+    scale_range: tuple[float, float] = (0.8, 1.3)
+    merge: float = 0.8
+    rate: float = 1e-4
     total_steps: int = 600
     save_every: int = 50
