@@ -84,7 +84,9 @@ class Config:
                 raise ValueError(f"{text!r} is not of the form name=value")
             name = name.strip().replace("-", "_")
             parsed = _parsed(value)
-            if typing.get_origin(types_.get(name)) is tuple and not isinstance(parsed, list):
+            hint = types_.get(name)
+            is_tuple = any(typing.get_origin(h) is tuple for h in (hint, *typing.get_args(hint)))
+            if is_tuple and parsed is not None and not isinstance(parsed, list):
                 parsed = [_parsed(each) for each in value.split(",")]
             changes[name] = parsed
         return changes

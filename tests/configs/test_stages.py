@@ -99,3 +99,5 @@ def test_tuples_may_be_given_with_commas() -> None:
     assert stage.datasets == ("static", "davis2017")
     assert stage.scale_range == (0.5, 1.5)
     assert get_stage_config("pre").override_from_text("datasets=mine.json").datasets == ("mine.json",)
+    assert get_stage_config("s0").override_from_text("mining_steps=1000,2000").mining_steps == (1000, 2000)
+    assert get_stage_config("s0").override_from_text("mining_steps=None").mining_steps is None

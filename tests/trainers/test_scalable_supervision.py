@@ -39,12 +39,12 @@ def losses_by_depth(trainer: Trainer) -> Tensor:
 
 
 def test_the_loss_of_every_depth_falls(tmp_path: Path) -> None:
-    trainer = make(tmp_path, total_steps=40, save_every=40, batch_size=2, rate=3e-3)
+    trainer = make(tmp_path, total_steps=200, save_every=200, batch_size=2, rate=1e-3)
     before = losses_by_depth(trainer)
     trainer.train()
     after = losses_by_depth(trainer)
     assert before.shape == (3,)
-    assert (after < 0.9 * before).all(), (before, after)
+    assert (after < 0.4 * before).all(), (before, after)
 
 
 def test_interrupted_and_resumed_with_predicted_masks_is_the_same_run(tmp_path: Path) -> None:
