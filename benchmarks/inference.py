@@ -8,7 +8,7 @@ Each frame goes through all ways of running a model in turn, so that all of them
 ``plain`` is ``benchmarks/plain.py`` (AOT and DeAOT). Weights are random, unless a checkpoint is given; agreement is the
 share of pixels that have the same id as in the first of the ways, and means little with random weights. ``limit`` is
 what the convolutions and products of matrices of the last frame would take at the rate of large square matrices in that
-precision: no way of running them can be faster. Triton kernels aren't in it.
+precision: hardly any way of running them can be faster. Triton kernels aren't in it.
 """
 
 from __future__ import annotations
