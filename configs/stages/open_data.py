@@ -64,11 +64,21 @@ class OpenMedium(OpenWhole):
     total_steps: int = 1200
 
 
-@register_stage("open_large")
-class OpenLarge(OpenMedium):
-    """Still larger frames."""
+@register_stage("open_collage")
+class OpenCollage(OpenMedium):
+    """Many more objects, between others like them that are background."""
 
     previous: str | None = "open_medium"
+    datasets: tuple[str, ...] = ("static", "davis2017", "collage")
+    davis_repeat: int = 45
+    total_steps: int = 1000
+
+
+@register_stage("open_large")
+class OpenLarge(OpenCollage):
+    """Still larger frames."""
+
+    previous: str | None = "open_collage"
     crop: int = 321
     short_edge: int | None = 400
     scale_range: tuple[float, float] = (0.8, 1.3)

@@ -14,6 +14,7 @@ from configs.stages import StageConfig, XMemStage
 from dataloaders.datasets import open_dataset
 from dataloaders.training.clip import TrainClip
 from dataloaders.training.clip_dataset import Augmentation, ClipDataset
+from dataloaders.training.collage import CollageClips
 from dataloaders.training.records import folder_records
 from dataloaders.training.skips import SkipStaticClips, SkipVideoClips
 from dataloaders.training.static import StaticClips
@@ -59,6 +60,7 @@ def build_training_data(
     """All datasets of a stage, in its order.
 
     - ``static``: ``JPEGImages/<set>`` and ``Annotations/<set>`` in ``data_root/Static`` or in ``data_root``.
+    - ``collage``: clips of many objects from the same images, see ``CollageClips``.
     - ``youtubevos``: ``train/JPEGImages`` and ``train/Annotations`` in ``data_root/YouTubeVOS`` (``YTB/2019``, ...).
     - ``bl30k``: ``JPEGImages`` and ``Annotations`` in ``data_root/BL30K`` or in ``data_root``, with a folder a video.
     - ``davis2017``: the videos of ``ImageSets/2017/train.txt`` in ``data_root/DAVIS`` or ``data_root``, each
@@ -100,6 +102,8 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
     static, video = _SAMPLINGS[stage.sampling]
     if name == "static":
         return static(_first_folder(root, _STATIC, name), stage, **options)
+    if name == "collage":
+        return CollageClips(_first_folder(root, _STATIC, name), stage, **options)
     if name == "youtubevos":
         folder = _first_folder(root, [f"{a}/{b}" for a in _YOUTUBE for b in _YOUTUBE_VIDEOS], name)
         records = folder_records(folder / "JPEGImages", folder / "Annotations")
@@ -115,7 +119,7 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
     if name.lower().endswith(".json"):
         path = Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name
         return video(open_dataset(path), stage, gap=stage.davis_gap, **options)
-    known = ("static", "youtubevos", "bl30k", "davis2017")
+    known = ("static", "collage", "youtubevos", "bl30k", "davis2017")
     raise ValueError(f"no training dataset {name!r} (nor is it a .json file): {suggest(name, known)}")
 
 

@@ -1,0 +1,132 @@
+"""Pseudo-videos of many objects that cover each other: cut-outs of still images move over another image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dataloaders.training import augment
+from dataloaders.training.clip import VOID, RawClip, object_ids
+from dataloaders.training.records import read_image, read_labels
+from dataloaders.training.static import StaticClips
+
+_LAYERS = (6, 20)  # fewest and most cut-outs of a clip
+_SIZES = (0.06, 0.6)  # square root of a cut-out's area, as a share of the clip's side
+_TWINS, _MOST_TWINS = 0.25, 4  # probability of several equal cut-outs, and how many there may be
+_SHAPES = 0.5  # probability of an outline that is no object's
+_LEAST_CUT = 200  # pixels of an object that is cut out
+_LEAST_SEEN = 0.001  # share of frame 0 below which a cut-out is background
+
+
+@dataclass
+class _CutOut:
+    """Part of an image: H x W x 3 uint8 RGB, and H x W float32 from 0 (outside) to 1."""
+
+    image: np.ndarray
+    alpha: np.ndarray
+
+
+class CollageClips(StaticClips):
+    """Clips as ``StaticClips`` gives them, under 6 to 20 cut-outs of its other images, large ones behind small ones.
+
+    A cut-out is an object of its image, or what a random polygon, ellipse or rectangle holds of it, which teaches
+    that anything may be an object. Some come as twins. Each moves by itself from frame to frame. All of them are
+    objects; where these are more than ``max_objects``, those that aren't chosen are background that looks like them.
+    """
+
+    def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
+        clip = super()._draw(source, rng)
+        if clip is None:
+            return None
+        frames = [frame.astype(np.float32) for frame in clip.frames]
+        masks = clip.masks
+        sizes = -np.sort(-np.exp(rng.uniform(*np.log(_SIZES), size=rng.integers(_LAYERS[0], _LAYERS[1] + 1))))
+        number = int(max(mask[mask != VOID].max(initial=0) for mask in masks))
+        place = 0
+        while place < len(sizes):
+            cut_out = self._cut_out(rng)
+            copies = int(rng.integers(2, _MOST_TWINS + 1)) if rng.random() < _TWINS else 1
+            for size in sizes[place : place + copies]:
+                number += 1
+                self._lay(cut_out, size, number, frames, masks, rng)
+            place += copies
+        clip.frames = [frame.round().astype(np.uint8) for frame in frames]
+        return clip if self._without_specks(masks) else None
+
+    def _cut_out(self, rng: np.random.Generator) -> _CutOut:
+        image_path, mask_path = self.pairs[int(rng.integers(len(self.pairs)))]
+        mask = read_labels(mask_path)
+        image = read_image(image_path, mask.shape)
+        counts = np.bincount(mask[mask != VOID], minlength=1)
+        counts[0] = 0
+        large = np.flatnonzero(counts >= _LEAST_CUT)
+        if len(large) and rng.random() >= _SHAPES:
+            inside = mask == rng.choice(large)
+        else:
+            inside = _random_shape(mask.shape, rng)
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        colour = augment.draw_colour(rng, amount=0.2, hue=0.1)
+        return _CutOut(augment.recolour(np.ascontiguousarray(image[box]), **colour), inside[box].astype(np.float32))
+
+    def _lay(
+        self,
+        cut_out: _CutOut,
+        size: float,
+        number: int,
+        frames: list[np.ndarray],
+        masks: list[np.ndarray],
+        rng: np.random.Generator,
+    ) -> None:
+        """Draw the cut-out as object ``number`` into all frames, its area about (``size`` times the side) squared."""
+        height, width = cut_out.alpha.shape
+        scale = size * self.crop / np.sqrt(cut_out.alpha.sum())
+        x, y = rng.uniform(0, self.crop, size=2)
+        mirror = rng.choice((-1, 1))
+        home = np.array(
+            ((scale * mirror, 0, -scale * mirror * (width - 1) / 2), (0, scale, -scale * (height - 1) / 2), (0, 0, 1))
+        )
+        still = np.array(((1, 0, x), (0, 1, y), (0, 0, 1)))
+        for frame, mask in zip(frames, masks, strict=True):
+            move = augment.random_affine(1, rng)  # about the origin; shifts are a share of the clip's side
+            move[:2, 2] *= self.crop
+            view = (still @ move @ home)[:2]
+            alpha = cv2.warpAffine(cut_out.alpha, view, mask.shape[::-1], flags=cv2.INTER_LINEAR)
+            drawn = cv2.warpAffine(
+                cut_out.image, view, mask.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            left, top, columns, rows = cv2.boundingRect((alpha > 0).view(np.uint8))
+            box = np.s_[top : top + rows, left : left + columns]
+            frame[box] += (drawn[box] - frame[box]) * alpha[box][..., None]
+            mask[alpha > 0.5] = number
+
+    def _without_specks(self, masks: list[np.ndarray]) -> bool:
+        """Turn objects of which frame 0 shows hardly anything into background; whether any are left."""
+        counts = np.bincount(masks[0].ravel(), minlength=VOID + 1)
+        specks = np.flatnonzero(counts < max(1, _LEAST_SEEN * masks[0].size))
+        table = np.arange(VOID + 1, dtype=np.uint16)
+        table[specks[specks != VOID]] = 0
+        masks[:] = [table[mask] for mask in masks]
+        return len(object_ids(masks[0])) > 0
+
+
+def _random_shape(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """H x W bool: a filled polygon, ellipse or rectangle somewhere in the frame, a quarter of its sides at least."""
+    height, width = size
+    h, w = (max(1, int(edge * rng.uniform(0.25, 0.9))) for edge in size)
+    top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+    shape = np.zeros(size, np.uint8)
+    kind = rng.choice(("polygon", "ellipse", "rectangle"))
+    if kind == "rectangle":
+        shape[top : top + h, left : left + w] = 1
+        return shape.astype(bool)
+    corners = int(rng.integers(3, 12)) if kind == "polygon" else 64
+    angles = np.sort(rng.uniform(0, 2 * np.pi, corners)) if kind == "polygon" else np.linspace(0, 2 * np.pi, corners)
+    radii = rng.uniform(0.4, 1, corners) if kind == "polygon" else np.ones(corners)
+    points = np.stack(
+        (left + w / 2 * (1 + radii * np.cos(angles)), top + h / 2 * (1 + radii * np.sin(angles))), axis=1
+    )
+    cv2.fillPoly(shape, [points.round().astype(np.int32)], 1)
+    return shape.astype(bool)
