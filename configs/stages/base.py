@@ -18,7 +18,8 @@ class StageConfig(Config):
     previous: str | None = None
     """Stage whose averaged weights this one starts from; None: from the encoder's ImageNet weights."""
     datasets: tuple[str, ...] = ("static",)
-    """What is trained on: ``static``, ``collage``, ``youtubevos``, ``davis2017``, ``bl30k``, or the JSON file of one's own dataset."""
+    """What is trained on: ``static``, ``collage``, ``youtubevos``, ``davis2017``, ``bl30k``, or the JSON file of one's
+    own dataset."""
 
     crop: int = 465
     """Side of the square training frames; models without ``align_corners`` take one pixel less."""

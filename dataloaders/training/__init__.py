@@ -9,6 +9,7 @@ A loader takes ``collate``; ``set_epoch`` comes before each pass::
 from dataloaders.training.build import TrainingData, build_training_data
 from dataloaders.training.clip import TrainClip, collate
 from dataloaders.training.clip_dataset import Augmentation, ClipDataset
+from dataloaders.training.collage import CollageClips
 from dataloaders.training.records import VideoRecord, folder_records, video_records
 from dataloaders.training.skips import SkipStaticClips, SkipVideoClips
 from dataloaders.training.static import StaticClips
@@ -17,6 +18,7 @@ from dataloaders.training.video import VideoClips, draw_frame_numbers
 __all__ = [
     "Augmentation",
     "ClipDataset",
+    "CollageClips",
     "SkipStaticClips",
     "SkipVideoClips",
     "StaticClips",

@@ -21,7 +21,7 @@ _LEAST_SEEN = 0.001  # share of frame 0 below which a cut-out is background
 
 
 @dataclass
-class _CutOut:
+class CutOut:
     """Part of an image: H x W x 3 uint8 RGB, and H x W float32 from 0 (outside) to 1."""
 
     image: np.ndarray
@@ -55,25 +55,23 @@ class CollageClips(StaticClips):
         clip.frames = [frame.round().astype(np.uint8) for frame in frames]
         return clip if self._without_specks(masks) else None
 
-    def _cut_out(self, rng: np.random.Generator) -> _CutOut:
+    def _cut_out(self, rng: np.random.Generator) -> CutOut:
         image_path, mask_path = self.pairs[int(rng.integers(len(self.pairs)))]
         mask = read_labels(mask_path)
         image = read_image(image_path, mask.shape)
         counts = np.bincount(mask[mask != VOID], minlength=1)
         counts[0] = 0
         large = np.flatnonzero(counts >= _LEAST_CUT)
-        if len(large) and rng.random() >= _SHAPES:
-            inside = mask == rng.choice(large)
-        else:
-            inside = _random_shape(mask.shape, rng)
+        of_object = len(large) > 0 and rng.random() >= _SHAPES
+        inside = mask == rng.choice(large) if of_object else _random_shape(mask.shape, rng)
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         colour = augment.draw_colour(rng, amount=0.2, hue=0.1)
-        return _CutOut(augment.recolour(np.ascontiguousarray(image[box]), **colour), inside[box].astype(np.float32))
+        return CutOut(augment.recolour(np.ascontiguousarray(image[box]), **colour), inside[box].astype(np.float32))
 
     def _lay(
         self,
-        cut_out: _CutOut,
+        cut_out: CutOut,
         size: float,
         number: int,
         frames: list[np.ndarray],
@@ -125,8 +123,6 @@ def _random_shape(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray
     corners = int(rng.integers(3, 12)) if kind == "polygon" else 64
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners)) if kind == "polygon" else np.linspace(0, 2 * np.pi, corners)
     radii = rng.uniform(0.4, 1, corners) if kind == "polygon" else np.ones(corners)
-    points = np.stack(
-        (left + w / 2 * (1 + radii * np.cos(angles)), top + h / 2 * (1 + radii * np.sin(angles))), axis=1
-    )
+    points = np.stack((left + w / 2 * (1 + radii * np.cos(angles)), top + h / 2 * (1 + radii * np.sin(angles))), axis=1)
     cv2.fillPoly(shape, [points.round().astype(np.int32)], 1)
     return shape.astype(bool)

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from configs.stages import StageConfig, get_stage_config
 from dataloaders.masks import write_mask
 from dataloaders.training import (
+    CollageClips,
     SkipStaticClips,
     SkipVideoClips,
     StaticClips,
@@ -30,6 +31,7 @@ from dataloaders.training import (
     folder_records,
 )
 from dataloaders.training.clip import VOID, RawClip
+from dataloaders.training.collage import CutOut
 from dataloaders.training.merge import merge
 from dataloaders.training.records import read_labels
 from dataloaders.training.skips import draw_within_skip, thin_plate_warp
@@ -106,10 +108,12 @@ def same(one: TrainClip, other: TrainClip) -> bool:
     return torch.equal(one.frames, other.frames) and torch.equal(one.labels, other.labels)
 
 
-@pytest.fixture(params=["static", "video"])
+@pytest.fixture(params=["static", "collage", "video"])
 def clips(request: pytest.FixtureRequest, tmp_path: Path) -> StaticClips | VideoClips:
     if request.param == "static":
         return StaticClips(static_tree(tmp_path), stage(merge=0.5), crop=CROP)
+    if request.param == "collage":
+        return CollageClips(static_tree(tmp_path), stage(merge=0.5), crop=CROP)
     return videos(video_tree(tmp_path), merge=0.5)
 
 
@@ -190,6 +194,52 @@ def test_no_more_objects_than_asked_for(tmp_path: Path) -> None:
     data = StaticClips(static_tree(tmp_path, ids=(1, 2, 9)), stage(merge=1.0), crop=CROP, max_objects=2)
     for index in range(len(data)):
         check(data[index], max_objects=2)
+
+
+def test_a_collage_has_many_objects_and_their_ids_move_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every cut-out is a disc of its own grey (or that of its twins): an id lies on one grey in all frames."""
+    greys = iter(range(0, 10_000, 7))
+
+    def disc(*_: Any) -> CutOut:
+        shade = 20 + next(greys) % 211
+        return CutOut(
+            np.full((41, 41, 3), shade, np.uint8), cv2.circle(np.zeros((41, 41), np.float32), (20, 20), 20, 1.0, -1)
+        )
+
+    monkeypatch.setattr(CollageClips, "_cut_out", disc)
+    monkeypatch.setattr(augment, "recolour", lambda image, **_: image)
+    monkeypatch.setattr(augment, "blur", lambda image, _: image)
+    data = CollageClips(static_tree(tmp_path, ids=(3,)), stage(), crop=CROP, max_objects=254)
+    counts = []
+    for index in range(len(data)):
+        clip = data[index]
+        counts.append(clip.num_objects)
+        followed = 0
+        for label in range(1, clip.num_objects + 1):
+            cores = [
+                cv2.erode((ids == label).astype(np.uint8), np.ones((3, 3)), borderValue=1) > 0
+                for ids in clip.labels.numpy()
+            ]
+            seen = np.concatenate([pixels(clip)[place][core] for place, core in enumerate(cores)])
+            followed += sum(core.any() for core in cores) > 1
+            # the soft rims of tiny discs over it are few pixels
+            assert not len(seen) or (np.abs(seen - np.median(seen, axis=0)).max(1) <= 2).mean() > 0.97
+        assert followed > clip.num_objects / 3
+    assert max(counts) > 10
+
+
+def test_cut_outs_are_objects_or_shapes_of_other_images(tmp_path: Path) -> None:
+    data = CollageClips(static_tree(tmp_path), stage(), crop=CROP)
+    rng = np.random.default_rng(0)
+    cut_outs = [data._cut_out(rng) for _ in range(40)]
+    objects = [cut for cut in cut_outs if cut.alpha.shape == (50, 24) and cut.alpha.all()]
+    assert 10 <= len(objects) <= 30
+    for cut in cut_outs:
+        assert cut.image.shape == (*cut.alpha.shape, 3)
+        assert cut.alpha.any(0).all()
+        assert cut.alpha.any(1).all()
 
 
 def test_gaps_and_order() -> None:
@@ -295,9 +345,9 @@ def test_a_stage_has_all_its_datasets(tmp_path: Path) -> None:
         (tmp_path / "YouTubeVOS/train" / folder).symlink_to(davis / folder / "480p")
     own = {"frames": "DAVIS/JPEGImages/480p/{video}", "masks": "DAVIS/Annotations/480p/{video}"}
     (tmp_path / "own.json").write_text(json.dumps(own))
-    names = ("static", "youtubevos", "davis2017", "own.json")
+    names = ("static", "youtubevos", "davis2017", "own.json", "collage")
     data = build_training_data(stage(datasets=names, davis_repeat=3), tmp_path, crop=CROP)
-    assert [len(part) for part in data.parts] == [4, 2, 6, 2]
+    assert [len(part) for part in data.parts] == [4, 2, 6, 2, 4]
     data.set_epoch(4)
     for clip in [data[index] for index in range(len(data))]:
         check(clip)
@@ -315,7 +365,8 @@ def test_a_stage_has_all_its_datasets(tmp_path: Path) -> None:
 @pytest.mark.parametrize("augmentation", ["v1", "v2"])
 def test_real_data(real_data: Path, augmentation: Any) -> None:
     roots = {"static": real_data / "static_open", "davis2017": real_data / "vos_train_open"}
-    both = get_stage_config("pre", datasets=("static", "davis2017"), short_edge=200)
+    roots["collage"] = roots["static"]
+    both = get_stage_config("pre", datasets=("static", "davis2017", "collage"), short_edge=200)
     data = build_training_data(both, roots, crop=193, augmentation=augmentation)
     for index in range(0, len(data), len(data) // 20):
         check(data[index], crop=193)
