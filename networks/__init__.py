@@ -43,8 +43,8 @@ def build_model(
     Args:
         name: a registered model, see ``configs.list_models()``.
         checkpoint: a file that the authors published, or one of the project's own ``.safetensors``, which also says
-            how it is run where ``fields`` don't (``configs.INFERENCE_FIELDS``). None: the weights are random, which is
-            logged as a warning.
+            how it is run where ``fields`` don't (``configs.INFERENCE_FIELDS``, and ``of_weights`` of its config).
+            None: the weights are random, which is logged as a warning.
         device: where the network goes; None takes CUDA, else MPS, else the CPU.
         encoder_checkpoint: ImageNet weights for the encoder, where there is no checkpoint; for a network with several
             encoders a file for each, by the config's field that names it (``encoder_weights``, ...).

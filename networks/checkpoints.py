@@ -202,7 +202,8 @@ def own_inference_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
     if checkpoint.metadata.get("model") != name:
         return {}
     written, default = json.loads(checkpoint.metadata.get("config", "{}")), get_model_config(name)
-    return {k: written[k] for k in INFERENCE_FIELDS if written.get(k, getattr(default, k)) != getattr(default, k)}
+    fields = (*INFERENCE_FIELDS, *default.of_weights)
+    return {k: written[k] for k in fields if written.get(k, getattr(default, k)) != getattr(default, k)}
 
 
 def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:

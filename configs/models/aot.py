@@ -32,6 +32,9 @@ class IdentityModel(PrototypeFields):
     """Back end of short-term attention, of ``networks.ops.available_backends()``; None: what suits the device."""
     top_k: int | None = None
     """Long-term attention reads the likeliest positions only, so many; None: all, as published."""
+    trained_positions: int | None = None
+    """Positions of a frame in training. Scores of long-term attention to more of them are multiplied by the ratio of
+    the logarithms, so that it is as sharp as it was then (``networks.ops.sharpness``); None: not, as published."""
     drop_path: float = 0.1
     encoder_drop_path: float = 0.3
     """Largest drop-path rate of encoders that have it (Swin)."""
@@ -44,7 +47,13 @@ class IdentityModel(PrototypeFields):
     max_long_edge: int | None = 1040
     long_term_gap: int = 9999
 
-    least_values: ClassVar[dict[str, int]] = {"short_edge": -1, "drop_path": 0, "freeze_at": 0}
+    least_values: ClassVar[dict[str, int]] = {
+        "short_edge": -1,
+        "drop_path": 0,
+        "freeze_at": 0,
+        "trained_positions": 2,
+    }
+    of_weights: ClassVar[tuple[str, ...]] = ("top_k", "trained_positions")
 
     def input_rule(self) -> dict[str, Any]:
         return {**super().input_rule(), "align_corners": self.align_corners}

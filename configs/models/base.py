@@ -33,6 +33,8 @@ class ModelConfig(Config):
     flip_views: Literal["both", "mirrored"] = "both"
     """What flipping at test time means: the mean of a frame and its mirror image, or the mirror image alone."""
 
+    of_weights: ClassVar[tuple[str, ...]] = ()
+    """Fields that a file of weights may set for the network built from it, beside ``INFERENCE_FIELDS``."""
     interpolation: ClassVar[Literal["bicubic", "bilinear"]] = "bicubic"
     """How frames are resized: 8-bit values by OpenCV, or normalised ones by PyTorch. Neither antialiases."""
     least_values: ClassVar[dict[str, int]] = {"short_edge": -1}

@@ -150,7 +150,8 @@ class AOTEngine:
         prototypes = PrototypePolicy.of(self.config)
         if prototypes is None:
             return FrameBank(self._policy)
-        return PrototypeBank(self._policy, prototypes, self.network.config.attention_heads)
+        network = self.network.config
+        return PrototypeBank(self._policy, prototypes, network.attention_heads, network.trained_positions)
 
     def _read_banks(self) -> list[list[MemoryPart]]:
         """The banks' parts for each layer."""

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from networks.layers.maps import merge_heads, split_heads
 from networks.layers.norms import Depthwise
 from networks.memory import MemoryPart
-from networks.ops import attention, local_attention
+from networks.ops import attention, local_attention, sharpness
 
 
-def read_memory(q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int, top_k: int | None) -> Tensor:
+def read_memory(
+    q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int, top_k: int | None, trained_positions: int | None
+) -> Tensor:
     """Attend to the parts of a memory, each of which serves some of the id groups -> [B, L, heads * D].
 
     A query of batch 1 is shared by all groups.
@@ -28,6 +30,8 @@ def read_memory(q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int, top_k: 
     for part in memory:
         groups = part.value.shape[0]
         own = q[first : first + groups] if len(q) > 1 else q.expand(groups, -1, -1, -1)
+        if (factor := sharpness(part.key.shape[1], trained_positions)) != 1:
+            own = own * factor
         read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads), top_k))
         first += groups
     return merge_heads(read[0] if len(read) == 1 else torch.cat(read))
@@ -53,13 +57,13 @@ class SelfAttention(nn.Module):
 class MemoryAttention(nn.Module):
     """Long-term attention: to all positions of all frames in memory."""
 
-    def __init__(self, dim: int, heads: int, top_k: int | None = None) -> None:
+    def __init__(self, dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None) -> None:
         super().__init__()
-        self.heads, self.top_k = heads, top_k
+        self.heads, self.top_k, self.trained_positions = heads, top_k, trained_positions
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, query_BLC: Tensor, memory: Sequence[MemoryPart]) -> Tensor:
-        return self.projection(read_memory(query_BLC, memory, self.heads, self.top_k))
+        return self.projection(read_memory(query_BLC, memory, self.heads, self.top_k, self.trained_positions))
 
 
 class _LocalReader(nn.Module):
@@ -100,16 +104,19 @@ class LocalAttention(_LocalReader):
 class GatedMemoryAttention(nn.Module):
     """DeAOT's long-term propagation: attention, gate, depthwise convolution, projection (section 4.2)."""
 
-    def __init__(self, value_dim: int, out_dim: int, heads: int, top_k: int | None = None) -> None:
+    def __init__(
+        self, value_dim: int, out_dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None
+    ) -> None:
         super().__init__()
-        self.heads, self.top_k = heads, top_k
+        self.heads, self.top_k, self.trained_positions = heads, top_k, trained_positions
         self.dw_conv = Depthwise(value_dim)
         self.projection = nn.Linear(value_dim, out_dim)
 
     def forward(
         self, query_BLC: Tensor, memory: Sequence[MemoryPart], gate_BLC: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        return self.projection(self.dw_conv(read_memory(query_BLC, memory, self.heads, self.top_k) * gate_BLC, size))
+        read = read_memory(query_BLC, memory, self.heads, self.top_k, self.trained_positions)
+        return self.projection(self.dw_conv(read * gate_BLC, size))
 
 
 class GatedLocalAttention(_LocalReader):

@@ -13,6 +13,7 @@ from networks.memory.bank import MemoryPart
 from networks.memory.matching import DotProductMatching
 from networks.memory.policies import MemoryPolicy, StoredFrame
 from networks.memory.prototypes import PrototypeMemory, PrototypePolicy
+from networks.ops import sharpness
 
 
 class PrototypeBank:
@@ -24,13 +25,22 @@ class PrototypeBank:
         policy: decides which frames are stored.
         prototypes: decides when frames become prototypes.
         heads: of the attention.
+        trained_positions: see ``networks.ops.sharpness``.
         block: frames by which the allocation grows, at least.
     """
 
-    def __init__(self, policy: MemoryPolicy, prototypes: PrototypePolicy, heads: int, block: int = 4) -> None:
+    def __init__(
+        self,
+        policy: MemoryPolicy,
+        prototypes: PrototypePolicy,
+        heads: int,
+        trained_positions: int | None = None,
+        block: int = 4,
+    ) -> None:
         self.policy = policy
         self.prototypes = prototypes
         self.heads = heads
+        self.trained_positions = trained_positions
         self.block = block
         self._layers: list[PrototypeMemory] = []
 
@@ -72,7 +82,7 @@ class PrototypeBank:
     def note_read(self, queries_BLC: Sequence[Tensor]) -> None:
         """Count what a frame's attention used, given the queries of each layer."""
         for memory, query in zip(self._layers, queries_BLC, strict=True):
-            memory.count_use({"key": query})
+            memory.count_use({"key": query * sharpness(memory["key"].shape[1], self.trained_positions)})
 
     def keep_groups(self, groups: Sequence[int]) -> None:
         """Forget all id groups but these."""

@@ -62,7 +62,7 @@ class LSTTLayer(nn.Module):
         dim = config.embed_dim
         self.norm1 = nn.LayerNorm(dim)
         self._build_projections(config)
-        self.long_term_attn = MemoryAttention(dim, config.attention_heads, config.top_k)
+        self.long_term_attn = MemoryAttention(dim, config.attention_heads, config.top_k, config.trained_positions)
         self.short_term_attn = LocalAttention(dim, config.attention_heads, config.window, config.local_attention)
         self.norm2 = nn.LayerNorm(dim)
         self.self_attn = SelfAttention(dim, config.self_heads)

@@ -5,12 +5,23 @@ Shapes: B batch, N heads, L query positions, M key positions, C channels a head 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 MAX_SCORES = 2**23
 """Most scores that exist at a time where no fused kernel applies."""
+
+
+def sharpness(positions: int, trained: int | None) -> float:
+    """Factor of the scores over so many positions that keeps softmax as sharp as it was over ``trained`` ones.
+
+    It is the ratio of their logarithms (Chiang and Cholak, ACL 2022), and 1 where there are no more than in training,
+    or ``trained`` is None.
+    """
+    return 1.0 if trained is None else max(1.0, math.log(max(1, positions)) / math.log(trained))
 
 
 def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None) -> Tensor:

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from evaluators import VideoSegmenter
 from networks import build_model
-from networks.ops import attention
+from networks.layers.attention import read_memory
+from networks.memory import MemoryPart
+from networks.ops import attention, sharpness
 
 
 def random_qkv(values: int) -> list[Tensor]:
@@ -25,6 +27,29 @@ def test_equals_the_definition(values: int, top_k: int | None) -> None:
     order = scores.argsort(-1, descending=True).argsort(-1)
     weights = scores.masked_fill(order >= (top_k or 11), -torch.inf).softmax(-1)
     assert torch.allclose(attention(q, k, v, top_k), weights @ v, atol=1e-5)
+
+
+def test_attention_over_more_positions_than_in_training_is_as_sharp_as_there() -> None:
+    assert [sharpness(n, 16) for n in (0, 1, 16, 256)] == [1, 1, 1, 2]
+    assert sharpness(256, None) == 1
+    q, k, v = (x.transpose(1, 2).flatten(2) for x in random_qkv(4))
+    sharp = read_memory(q, [MemoryPart(k, v)], 3, None, trained_positions=3)
+    factor = torch.tensor(11).log() / torch.tensor(3).log()
+    assert torch.allclose(sharp, read_memory(q * factor, [MemoryPart(k, v)], 3, None, None), atol=1e-5)
+    assert not torch.allclose(sharp, read_memory(q, [MemoryPart(k, v)], 3, None, None), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["aott", "deaott", "aost"])
+def test_a_model_attends_as_sharply_as_in_training_on_request(name: str) -> None:
+    frames, mask = moving_frames(3), squares(1, 2)
+    probabilities = []
+    for trained in (None, 10_000, 2):
+        torch.manual_seed(0)
+        segmenter = VideoSegmenter(build_model(name, device="cpu", trained_positions=trained))
+        segmenter.step(frames[0], mask)
+        probabilities.append(segmenter.step(frames[1], return_probs=True)[1])
+    assert torch.equal(probabilities[0], probabilities[1])
+    assert not torch.equal(probabilities[0], probabilities[2])
 
 
 def test_a_model_reads_the_likeliest_positions_on_request() -> None:

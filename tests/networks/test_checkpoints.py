@@ -86,11 +86,11 @@ def test_own_file_round_trip(name: str, tmp_path: Path) -> None:
 
 def test_own_file_says_how_it_is_run_unless_told_otherwise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "own.safetensors"
-    save_weights(build_model("aott", device="cpu", long_term_gap=7, freeze_backbone=True), path)
+    save_weights(build_model("aott", device="cpu", long_term_gap=7, trained_positions=9, freeze_backbone=True), path)
     with caplog.at_level(logging.INFO):
         config = build_model("aott", checkpoint=path, device="cpu").config
-    assert (config.long_term_gap, config.freeze_backbone) == (7, False)
-    assert f"{path}: run with long_term_gap=7 unless told otherwise" in caplog.text
+    assert (config.long_term_gap, config.trained_positions, config.freeze_backbone) == (7, 9, False)
+    assert f"{path}: run with long_term_gap=7, trained_positions=9 unless told otherwise" in caplog.text
     assert build_model("aott", checkpoint=path, device="cpu", long_term_gap=9999).config.long_term_gap == 9999
 
 
