@@ -42,7 +42,7 @@ class CollageClips(StaticClips):
             return None
         frames = [frame.astype(np.float32) for frame in clip.frames]
         masks = clip.masks
-        sizes = -np.sort(-np.exp(rng.uniform(*np.log(_SIZES), size=rng.integers(_LAYERS[0], _LAYERS[1] + 1))))
+        sizes = -np.sort(-np.exp(rng.uniform(*np.log(_SIZES), size=int(rng.integers(_LAYERS[0], _LAYERS[1] + 1)))))
         number = int(max(mask[mask != VOID].max(initial=0) for mask in masks))
         place = 0
         while place < len(sizes):
