@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -42,7 +43,9 @@ class CollageClips(StaticClips):
             return None
         frames = [frame.astype(np.float32) for frame in clip.frames]
         masks = clip.masks
-        sizes = -np.sort(-np.exp(rng.uniform(*np.log(_SIZES), size=int(rng.integers(_LAYERS[0], _LAYERS[1] + 1)))))
+        count = int(rng.integers(_LAYERS[0], _LAYERS[1] + 1))
+        sizes = np.exp(rng.uniform(math.log(_SIZES[0]), math.log(_SIZES[1]), size=count))
+        sizes = np.sort(sizes)[::-1]
         number = int(max(mask[mask != VOID].max(initial=0) for mask in masks))
         place = 0
         while place < len(sizes):
