@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evaluators import VideoSegmenter
-from networks.engines import Step
+from networks.engines import Step, Work
 from networks.layers import attention as attention_layers
 from networks.layers.maps import to_sequence
 from networks.memory import MemoryPart
@@ -105,7 +105,8 @@ class PlainEngine:
         self._short_term: list[list[MemoryPart]] = []
         self._frame = 0
 
-    def step(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Step:
+    def work(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Work[Step]:
+        yield from ()  # everything is done by itself
         with plain_operations():
             features = self.network.encode_image(image_13HW)
             input_size = (image_13HW.shape[2], image_13HW.shape[3])

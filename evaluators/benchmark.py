@@ -6,6 +6,7 @@ whole: what lies there is finished and is never computed again, what doesn't is 
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -14,11 +15,13 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from dataloaders.datasets import Dataset, Video
@@ -36,6 +39,36 @@ from evaluators.writers import MaskWriter, replace_text
 logger = logging.getLogger(__name__)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Wanted(NamedTuple):
+    """A frame that is to be segmented."""
+
+    frame: np.ndarray
+    mask: np.ndarray | None
+    size: tuple[int, int] | None
+    with_probabilities: bool
+
+
+class _Result(NamedTuple):
+    """What was made of it."""
+
+    ids: np.ndarray
+    probabilities: Tensor | None
+    seconds: float
+    memory: int | None
+
+
+@dataclasses.dataclass(eq=False)
+class _Running:
+    """A video that is being segmented."""
+
+    segmenter: VideoSegmenter
+    video: Video
+    work: Generator[_Wanted, _Result, None]
+    wanted: _Wanted = dataclasses.field(init=False)
+    """What comes next; it is there once the work has begun."""
+    frames: int = 0
 
 
 class Evaluation:
@@ -83,73 +116,106 @@ class Evaluation:
         """Whether all results of a video are there."""
         return (self.results / video.name).is_dir()
 
-    def run(self, segmenter: VideoSegmenter, queue: Items, progress: bool = True, save_scores: bool = False) -> None:
+    def run(
+        self,
+        segmenter: VideoSegmenter,
+        queue: Items,
+        *,
+        progress: bool = True,
+        save_scores: bool = False,
+        videos_at_once: int = 1,
+    ) -> None:
         """Segment the videos that this process gets, longest first; a bad one is logged and the others go on.
 
-        With ``save_scores`` probabilities of all frames are kept, too, see :mod:`evaluators.score_maps`.
+        With ``save_scores`` probabilities of all frames are kept, too, see :mod:`evaluators.score_maps`. With
+        ``videos_at_once`` several videos go through the network side by side, see ``VideoSegmenter.step_together``.
 
         Raises:
             OSError: the disk is full.
+            ValueError: several videos at once with a segmenter that holds a frame rate.
         """
         # finished videos stay in the list: it has to be the same for processes that start at different times
         order = sorted(self.dataset, key=lambda v: len(v.frame_names), reverse=True)
         total = sum(len(v.frame_names) for v in order if not self.is_finished(v))
+        free = [segmenter, *(segmenter.another() for _ in range(videos_at_once - 1))]
         _warm_up(segmenter)
+        stopwatch = Stopwatch(next(segmenter.model.parameters()).device)
+        places = queue.items(len(order))
+        running: list[_Running] = []
         with tqdm(total=total, unit="frame", disable=not progress) as bar:
-            for index in queue.items(len(order)):
-                video = order[index]
-                if self.is_finished(video):
-                    continue
-                bar.set_description(video.name, refresh=False)
-                before = bar.n
+            try:
+                while True:
+                    while free and (place := next(places, None)) is not None:
+                        if self.is_finished(order[place]):
+                            continue
+                        own, video = free.pop(), order[place]
+                        stopwatch.forget_memory()
+                        bar.set_description(video.name, refresh=False)
+                        work = self._segment_video(own, video, ScoreMaps() if save_scores else None)
+                        running.append(_Running(own, video, work))
+                        if self._goes_on(running[-1], None):
+                            continue
+                        free.append(running.pop().segmenter)
+                    if not running:
+                        return
+                    for one, result in zip(tuple(running), _next_results(running, stopwatch), strict=True):
+                        one.frames += 1
+                        if segmenter.depth is not None:
+                            bar.set_postfix_str(f"depth {segmenter.depth}", refresh=False)
+                        bar.update()
+                        if not self._goes_on(one, result):
+                            bar.update(len(one.video.frame_names) - one.frames)  # of one that broke off
+                            running.remove(one)
+                            free.append(one.segmenter)
+            finally:
+                for one in running:
+                    one.work.close()
 
-                def done(frames: int) -> None:
-                    if segmenter.depth is not None:
-                        bar.set_postfix_str(f"depth {segmenter.depth}", refresh=False)
-                    bar.update(frames)
+    def _goes_on(self, one: _Running, result: _Result | None) -> bool:
+        """Give a video the result of a frame; whether it wants another one."""
+        try:
+            one.wanted = next(one.work) if result is None else one.work.send(result)
+            return True
+        except StopIteration:
+            return False
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
+            logger.error("video %s: %s", one.video.name, error)
+            self._note_failure(one.video, error)
+            return False
 
-                try:
-                    self._run_video(segmenter, video, done, ScoreMaps() if save_scores else None)
-                except (ValueError, OSError) as error:
-                    if isinstance(error, OSError) and error.errno in _FULL:
-                        raise
-                    logger.error("video %s: %s", video.name, error)
-                    self._note_failure(video, error)
-                    bar.update(len(video.frame_names) - (bar.n - before))
-
-    def _run_video(
-        self, segmenter: VideoSegmenter, video: Video, done: Callable[[int], object], scores: ScoreMaps | None
-    ) -> None:
+    def _segment_video(
+        self, segmenter: VideoSegmenter, video: Video, scores: ScoreMaps | None
+    ) -> Generator[_Wanted, _Result, None]:
+        """Read and write a video; frames are given out and results are taken in."""
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
         wanted = set(video.wanted)
-        device = next(segmenter.model.parameters()).device
-        timing, stopwatch = VideoTiming(video.name), Stopwatch(device)
+        timing = VideoTiming(video.name)
         start = time.perf_counter()
         segmenter.reset()
         size = self.dataset.result_size(video)
         with video.source() as source, MaskWriter(partial) as writer:
             for frame in prefetch(source):
                 mask = video.mask(frame.name)
-                with stopwatch.running(count=mask is None and bool(segmenter.object_ids)):
-                    if scores is None:
-                        ids = segmenter.step(frame.image, mask, output_size=size)
-                    else:
-                        ids, probs = segmenter.step(frame.image, mask, return_probs=True, output_size=size)
-                if scores is not None:
-                    scores.add(frame.name, probs)
+                segmenter.check(frame.image, mask)
+                predicted = mask is None and bool(segmenter.object_ids)
+                result = yield _Wanted(frame.image, mask, size, scores is not None)
+                if scores is not None and result.probabilities is not None:
+                    scores.add(frame.name, result.probabilities)
                 if frame.name in wanted:
-                    writer.write(frame.name, ids)
+                    writer.write(frame.name, result.ids)
                 timing.frames += 1
-                timing.predicted_frames += mask is None and bool(segmenter.object_ids)
+                timing.predicted_frames += predicted
+                timing.model_seconds += result.seconds if predicted else 0.0
                 timing.objects = max(timing.objects, len(segmenter.object_ids))
-                timing.peak_memory = max(timing.peak_memory or 0, stopwatch.memory() or 0) or None
-                done(1)
+                timing.peak_memory = max(timing.peak_memory or 0, result.memory or 0) or None
             timing.frame_size = source.size
         missing = wanted - set(writer.names)
         if missing:
             raise ValueError(f"{len(missing)} frames that are asked for are not in the video, such as {min(missing)}")
-        timing.model_seconds = round(stopwatch.seconds, 6)
+        timing.model_seconds = round(timing.model_seconds, 6)
         timing.seconds = round(time.perf_counter() - start, 6)
         timing.save(self._timing_path(video))
         if scores is not None:
@@ -220,10 +286,23 @@ class Evaluation:
         replace_text(path, f"{error}\n")
 
 
+def _next_results(running: Sequence[_Running], stopwatch: Stopwatch) -> list[_Result]:
+    """Segment the frame that each video wants; they share the seconds that it takes."""
+    segmenters = [one.segmenter for one in running]
+    frames, masks, sizes, probabilities = zip(*(one.wanted for one in running), strict=True)
+    options: dict[str, Any] = {"return_probs": probabilities[0]}
+    with stopwatch.running():
+        if len(running) == 1:
+            values = [segmenters[0].step(frames[0], masks[0], output_size=sizes[0], **options)]
+        else:
+            values = VideoSegmenter.step_together(segmenters, frames, masks, output_sizes=sizes, **options)
+    seconds, memory = stopwatch.seconds / len(running), stopwatch.memory()
+    pairs = values if probabilities[0] else [(ids, None) for ids in values]
+    return [_Result(ids, probs, seconds, memory) for ids, probs in pairs]
+
+
 def _warm_up(segmenter: VideoSegmenter) -> None:
     """Let libraries choose their kernels before anything is timed."""
-    import numpy as np
-
     frame = np.zeros((480, 854, 3), np.uint8)
     mask = np.zeros((480, 854), np.uint8)
     mask[100:200, 100:200] = 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast, overload
@@ -15,7 +17,7 @@ from configs import INFERENCE_FIELDS, ModelConfig, models_with_depths, suggest
 from dataloaders.transforms import input_size, prepare_image
 from evaluators.frame_rate import FrameRateKeeper
 from networks import compile_network
-from networks.engines import DepthChoice, Engine, average, likeliest, look_up
+from networks.engines import DepthChoice, Engine, Step, Work, average, likeliest, look_up, run, run_together
 from networks.folding import folded
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -86,10 +88,10 @@ class VideoSegmenter:
         self.amp = amp
         flips = {"both": (False, True), "mirrored": (True,)}[config.flip_views] if flip else (False,)
         self.augmentations = [Augmentation(s, f) for s in scales for f in flips]
-        network: Any = folded(model)
+        self._network: Any = folded(model)
         if compile:
-            compile_network(network)
-        self._engines: list[Engine] = [network.new_engine(config) for _ in self.augmentations]
+            compile_network(self._network)
+        self._engines = self._new_engines()
         self._size: tuple[int, int] | None = None
         self._rate: FrameRateKeeper | None = None
         if target_fps is not None:
@@ -208,32 +210,101 @@ class VideoSegmenter:
         Raises:
             ValueError: frame or mask of a wrong shape, type or size, or ids out of range; nothing is remembered then.
         """
-        self._check_frame(frame)
-        given = None if mask is None else self._check_mask(mask, frame)
-        self._size = (frame.shape[0], frame.shape[1])
-        size = output_size or self._size
         if self._rate is None:
-            return self._segment(frame, given, return_probs, size)
+            return self._step(frame, mask, return_probs, output_size)
         begin = self._rate.clock()
-        result = self._segment(frame, given, return_probs, size)
+        result = self._step(frame, mask, return_probs, output_size)
         seconds = self._rate.clock() - begin
-        if given is None and self.object_ids:
+        if mask is None and self.object_ids:
             assert self.depth is not None
             self.set_depth(self._rate.after_frame(self.depth, seconds))
         return result
 
-    def _segment(
-        self, frame: np.ndarray, given: Tensor | None, return_probs: bool, size: tuple[int, int]
+    def another(self) -> VideoSegmenter:
+        """A segmenter for a further video, with the same network (not a copy of it) and the same settings.
+
+        Raises:
+            ValueError: this one holds a frame rate, which it couldn't while others run beside it.
+        """
+        if self._rate is not None:
+            raise ValueError("target_fps is for one video at a time: a segmenter that holds it has no others")
+        other = copy.copy(self)
+        other._engines = self._new_engines()
+        other._size = None
+        if self.depth is not None:
+            other.set_depth(self.depth)
+        return other
+
+    @staticmethod
+    @torch.inference_mode()
+    def step_together(
+        segmenters: Sequence[VideoSegmenter],
+        frames: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray | None] | None = None,
+        *,
+        return_probs: bool = False,
+        output_sizes: Sequence[tuple[int, int] | None] | None = None,
+    ) -> list[Any]:
+        """Segment the next frames of several videos, a frame of each: what ``step`` gives, but for rounding errors.
+
+        Frames that have one size go through the network as a batch (AOT and its kin: all of it, with up to
+        ``max_objects`` objects; XMem: the image encoder). This pays on a GPU that one video doesn't fill.
+
+        Args:
+            segmenters: one for each video, all made by ``another`` of one of them.
+            frames: H x W x 3 uint8 RGB each.
+            masks: as in ``step``, or None, for each; None: no masks.
+            return_probs: give probabilities, too.
+            output_sizes: height and width of the results, or None, for each; None: the frames'.
+
+        Raises:
+            ValueError: as ``step`` does; or segmenters that don't share a network. Nothing is remembered then.
+        """
+        count = len(segmenters)
+        masks = [None] * count if masks is None else masks
+        sizes = [None] * count if output_sizes is None else output_sizes
+        if not count == len(frames) == len(masks) == len(sizes):
+            raise ValueError(f"{count} segmenters, {len(frames)} frames, {len(masks)} masks, {len(sizes)} output sizes")
+        if len({id(s) for s in segmenters}) < count or len({id(s._network) for s in segmenters}) > 1:
+            raise ValueError("videos that go together have a segmenter each, all made by another() of one of them")
+        items = list(zip(segmenters, frames, masks, sizes, strict=True))
+        for segmenter, frame, mask, _ in items:
+            segmenter.check(frame, mask)
+        works = [segmenter._works(frame, mask, size) for segmenter, frame, mask, size in items]
+        with segmenters[0]._precision() if segmenters else nullcontext():
+            steps = iter(run_together([work for own in works for work in own]))
+        return [
+            segmenter._result(list(itertools.islice(steps, len(own))), return_probs)
+            for segmenter, own in zip(segmenters, works, strict=True)
+        ]
+
+    def _new_engines(self) -> list[Engine]:
+        return [self._network.new_engine(self.config) for _ in self.augmentations]
+
+    def _step(
+        self, frame: np.ndarray, mask: np.ndarray | None, return_probs: bool, output_size: tuple[int, int] | None
     ) -> np.ndarray | tuple[np.ndarray, Tensor]:
-        """What ``step`` does with a frame and a mask that were checked; results are of ``size``."""
-        device = next(self.model.parameters()).device
-        given = None if given is None else given.to(device)
-        views = self._views(frame, device)
-        steps = []
-        with self._precision(device):
-            for engine, view, image in zip(self._engines, self.augmentations, views, strict=True):
-                own = given.flip(1) if given is not None and view.flip else given
-                steps.append(engine.step(image, size, own))
+        """What ``step`` does, the frame rate aside."""
+        self.check(frame, mask)
+        works = self._works(frame, mask, output_size)
+        with self._precision():
+            steps = [run(work) for work in works]
+        return self._result(steps, return_probs)
+
+    def _works(
+        self, frame: np.ndarray, mask: np.ndarray | None, output_size: tuple[int, int] | None
+    ) -> list[Work[Step]]:
+        """What is to be done, for the engine of each augmentation."""
+        self._size = (frame.shape[0], frame.shape[1])
+        given = None if mask is None else torch.from_numpy(np.asarray(mask).astype(np.int32)).to(self._device)
+        works = []
+        for engine, view, image in zip(self._engines, self.augmentations, self._views(frame), strict=True):
+            own = given.flip(1) if given is not None and view.flip else given
+            works.append(engine.work(image, output_size or self._size, own))
+        return works
+
+    def _result(self, steps: Sequence[Step], return_probs: bool) -> np.ndarray | tuple[np.ndarray, Tensor]:
+        """What the engines say -> what ``step`` gives."""
         predictions = [s.prediction for s in steps if s.prediction is not None]
         flipped = [view.flip for view in self.augmentations]
         probs = average(predictions, flipped) if predictions and return_probs else None
@@ -247,9 +318,13 @@ class VideoSegmenter:
         ids = self._to_ids(slots_HW)
         if not return_probs:
             return ids
-        return ids, torch.ones(1, *slots_HW.shape, device=device) if probs is None else probs
+        return ids, torch.ones(1, *slots_HW.shape, device=self._device) if probs is None else probs
 
-    def _views(self, frame: np.ndarray, device: torch.device) -> list[Tensor]:
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _views(self, frame: np.ndarray) -> list[Tensor]:
         """The network's inputs, [1, 3, h, w] for each augmentation."""
         views: list[Tensor] = []
         for i, view in enumerate(self.augmentations):
@@ -257,12 +332,12 @@ class VideoSegmenter:
                 views.append(views[-1].flip(3))  # of its unflipped twin
                 continue
             size = input_size(*frame.shape[:2], scale=view.scale, **self.config.input_rule())
-            image = prepare_image(frame, size, self.config.interpolation, device)[None]
+            image = prepare_image(frame, size, self.config.interpolation, self._device)[None]
             views.append(image.flip(3) if view.flip else image)
         return views
 
-    def _precision(self, device: torch.device) -> AbstractContextManager:
-        return torch.autocast(device.type, AMP_TYPES[self.amp]) if self.amp else nullcontext()
+    def _precision(self) -> AbstractContextManager:
+        return torch.autocast(self._device.type, AMP_TYPES[self.amp]) if self.amp else nullcontext()
 
     def _to_ids(self, slots_HW: Tensor) -> np.ndarray:
         """Slots -> the user's ids."""
@@ -274,6 +349,12 @@ class VideoSegmenter:
         if max(ids, default=0) < 256:
             return ids_HW.to(torch.uint8).cpu().numpy()
         return ids_HW.cpu().numpy().astype(np.uint16)
+
+    def check(self, frame: np.ndarray, mask: np.ndarray | None = None) -> None:
+        """Raise the ``ValueError`` that ``step`` would raise for a frame and a mask; nothing else happens."""
+        self._check_frame(frame)
+        if mask is not None:
+            self._check_mask(mask, frame)
 
     def _check_frame(self, frame: np.ndarray) -> None:
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
@@ -288,7 +369,7 @@ class VideoSegmenter:
             raise ValueError(f"the frame is empty: {frame.shape}")
 
     @staticmethod
-    def _check_mask(mask: np.ndarray, frame: np.ndarray) -> Tensor:
+    def _check_mask(mask: np.ndarray, frame: np.ndarray) -> None:
         mask = np.asarray(mask)
         if mask.ndim != 2:
             raise ValueError(
@@ -305,4 +386,3 @@ class VideoSegmenter:
         low, high = int(mask.min()), int(mask.max())
         if low < 0 or high > MAX_ID:
             raise ValueError(f"object ids are 1 to {MAX_ID} (0 is the background), the mask holds {low} to {high}")
-        return torch.from_numpy(mask.astype(np.int32))

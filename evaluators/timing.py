@@ -51,27 +51,30 @@ class Stopwatch:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds = 0.0
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        """Of what was measured last."""
 
     @contextmanager
-    def running(self, count: bool = True) -> Iterator[None]:
-        """Measure the body; ``count`` False: it isn't added."""
+    def running(self) -> Iterator[None]:
+        """Measure the body."""
         if self.device.type == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
             yield
             end.record()
             end.synchronize()
-            passed = begin.elapsed_time(end) / 1000
+            self.seconds = begin.elapsed_time(end) / 1000
         else:
             start = time.perf_counter()
             yield
-            passed = time.perf_counter() - start
-        self.seconds += passed if count else 0.0
+            self.seconds = time.perf_counter() - start
+
+    def forget_memory(self) -> None:
+        """Let the peak of memory begin anew."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
 
     def memory(self) -> int | None:
-        """Bytes: the peak since the start on CUDA, what is in use elsewhere."""
+        """Bytes: the peak since ``forget_memory`` on CUDA, what is in use elsewhere."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return memory_in_use(self.device)

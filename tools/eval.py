@@ -60,6 +60,8 @@ class Args(ModelArgs):
     """Keep the probabilities of all frames, for tools/merge.py."""
     gpu_num: int = 1
     """Processes on this machine: one a GPU (more of them share the GPUs), or so many on the CPU."""
+    videos_at_once: int = 1
+    """Videos that each process takes through the network side by side, for GPUs that one video doesn't fill."""
 
 
 def open_it(args: Args) -> Dataset:
@@ -87,6 +89,8 @@ def experiment_name(args: Args, segmenter: VideoSegmenter) -> str:
 
 def run(args: Args) -> int:
     """Evaluate; the exit code says whether everything was done."""
+    if args.videos_at_once < 1:
+        raise ValueError("--videos_at_once is at least 1")
     dataset = open_it(args)
     child, under_torchrun = CHILD in os.environ, "RANK" in os.environ and CHILD not in os.environ
     queue = WorkQueue() if child or under_torchrun or args.gpu_num == 1 else None
@@ -103,7 +107,13 @@ def run(args: Args) -> int:
     else:
         if queue.rank == 0 and not child:
             logger.info("%s on %s: %s", args.model, device, segmenter.config)
-        evaluation.run(segmenter, queue, progress=queue.rank == 0, save_scores=args.save_scores)
+        evaluation.run(
+            segmenter,
+            queue,
+            progress=queue.rank == 0,
+            save_scores=args.save_scores,
+            videos_at_once=args.videos_at_once,
+        )
         if child:
             return 0
         queue.wait_for_all()

@@ -13,6 +13,7 @@ from networks.engines.prediction import (
     likeliest,
 )
 from networks.engines.scalable import ScalableEngine
+from networks.engines.together import Work, run, run_together
 from networks.engines.xmem import XMemEngine
 
 __all__ = [
@@ -26,8 +27,11 @@ __all__ = [
     "ResizedProbabilities",
     "ScalableEngine",
     "Step",
+    "Work",
     "XMemEngine",
     "average",
     "likeliest",
     "look_up",
+    "run",
+    "run_together",
 ]

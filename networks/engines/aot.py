@@ -12,6 +12,7 @@ from torch import Tensor
 from networks.engines.base import Step
 from networks.engines.objects import ObjectSlots, resize_labels
 from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
+from networks.engines.together import Call, Memories, Work
 from networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart, PrototypeBank, PrototypePolicy
 
 if TYPE_CHECKING:
@@ -65,21 +66,24 @@ class AOTEngine:
         """Bytes allocated for the long-term memory."""
         return sum(bank.nbytes for bank in self._banks)
 
-    def step(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Step:
+    def work(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Work[Step]:
         """Segment the next frame and remember it; see :class:`~networks.engines.base.Engine`."""
         given = mask_HW is not None and bool((mask_HW > 0).any())
         if not given and not self._objects:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
-        features = self.network.encode_image(image_13HW)
+        network = self.network
+        features: Features = yield Call(network.encode_image, (image_13HW,))
         input_size = (image_13HW.shape[2], image_13HW.shape[3])
         prediction: FrameProbabilities | None = None
         if self._objects:
-            propagated = self._propagate(features)
-            logits = self.network.decode(propagated, features).float()
-            predicted = Prediction(logits, self.slots, size, self.network.config.align_corners)
+            propagated: Propagated = yield Call(network.propagate, (features, *self._memories(features)))
+            logits: Tensor = yield Call(network.decode, (propagated, features))
+            predicted = Prediction(logits.float(), self.slots, size, network.config.align_corners)
             prediction, slots_HW = predicted, predicted.argmax()
             if not given:
-                self._remember(propagated, self._encode_ids(slots_HW, input_size))
+                ids: Tensor = yield Call(network.encode_ids, (self._group_labels(slots_HW, input_size),))
+                memory = yield Call(network.remember, (propagated.states, ids))
+                self._remember(propagated, ids, memory)
         if given:
             assert mask_HW is not None
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
@@ -103,13 +107,13 @@ class AOTEngine:
         elif len(stay) < before:
             self._keep_groups(stay)
 
-    def _propagate(self, features: Features) -> Propagated:
-        """Carry identities from the memories to a frame."""
-        return self.network.propagate(features, self._read_banks(), self._short_term[0])
+    def _memories(self, features: Features) -> tuple[Memories, list[MemoryPart]]:
+        """What the network propagates from: long-term and short-term memory of each layer that is run."""
+        return Memories(zip(*(bank.read() for bank in self._banks), strict=True)), self._short_term[0]
 
     def _take_reference(self, features: Features, slots_HW: Tensor, input_size: tuple[int, int]) -> None:
         """Make a frame whose mask was given a further reference of all groups, and the first one of new groups."""
-        ids = self._encode_ids(slots_HW, input_size)
+        ids = self.network.encode_ids(self._group_labels(slots_HW, input_size))
         memory = self.network.remember(self.network.refer(features, ids).states, ids)
         known = sum(bank.groups for bank in self._banks)
         if known < self._objects.groups:
@@ -118,9 +122,8 @@ class AOTEngine:
         self._short_term.clear()
         self._short_term.append(memory)
 
-    def _remember(self, propagated: Propagated, ids_GLC: Tensor) -> None:
+    def _remember(self, propagated: Propagated, ids_GLC: Tensor, memory: list[MemoryPart]) -> None:
         """Make a predicted frame the newest short-term memory, and a long-term one where its time has come."""
-        memory = self.network.remember(propagated.states, ids_GLC)
         for bank, own in self._shares(memory):
             bank.note_read([part.key for part in own])  # keys are the queries that the frame has just read with
         self._write(memory, [bank for bank in self._banks if bank.due(self._frame)], reference=False)
@@ -153,13 +156,9 @@ class AOTEngine:
         network = self.network.config
         return PrototypeBank(self._policy, prototypes, network.attention_heads, network.trained_positions)
 
-    def _read_banks(self) -> list[list[MemoryPart]]:
-        """The banks' parts for each layer."""
-        return [list(parts) for parts in zip(*(bank.read() for bank in self._banks), strict=True)]
-
-    def _encode_ids(self, slots_HW: Tensor, input_size: tuple[int, int]) -> Tensor:
-        """Slots at the output size -> identity embedding of each group."""
-        return self.network.encode_ids(self._objects.split_groups(resize_labels(slots_HW, input_size)))
+    def _group_labels(self, slots_HW: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """Slots at the output size -> identities of each group at the input size, [G, H, W]."""
+        return self._objects.split_groups(resize_labels(slots_HW, input_size))
 
     def _keep_groups(self, stay: Sequence[int]) -> None:
         """Drop the memory of all groups but these."""

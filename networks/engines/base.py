@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 from networks.engines.prediction import FrameProbabilities
+from networks.engines.together import Work
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Engine(Protocol):
         """Bytes allocated for the long-term memory."""
         ...
 
-    def step(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Step:
-        """Segment the next frame and remember it.
+    def work(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Work[Step]:
+        """Segment the next frame and remember it, by calls that :mod:`networks.engines.together` makes.
 
         Args:
             image_13HW: normalised RGB at the network's input size.

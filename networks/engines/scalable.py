@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 
 from networks.engines.aot import AOTEngine, keep_rows
-from networks.memory import LayeredBank
+from networks.engines.together import Memories
+from networks.memory import LayeredBank, MemoryPart
 
 if TYPE_CHECKING:
     from configs.models.aost import AOST as AOSTConfig
@@ -62,7 +63,7 @@ class ScalableEngine(AOTEngine):
     def _new_bank(self) -> LayeredBank:
         return LayeredBank([self._new_plain_bank() for _ in range(self.network.config.depths[-1])])
 
-    def _propagate(self, features: Features) -> Propagated:
+    def _memories(self, features: Features) -> tuple[Memories, list[MemoryPart]]:
         short_term, tail = self._short_term[0], self._tails[0]
         if len(short_term) < self.depth:
             assert tail is not None
@@ -70,16 +71,16 @@ class ScalableEngine(AOTEngine):
             deeper, hidden = self.network.deepen(tail.hidden, tail.ids, size, range(len(short_term), self.depth))
             short_term.extend(deeper)
             self._tails[0] = tail._replace(hidden=hidden)
-        long_term = self._read_banks()
-        return self.network.propagate(features, long_term[: self.depth], short_term[: self.depth])
+        long_term, short_term = super()._memories(features)
+        return Memories(long_term[: self.depth]), short_term[: self.depth]
 
     def _take_reference(self, features: Features, slots_HW: Tensor, input_size: tuple[int, int]) -> None:
         super()._take_reference(features, slots_HW, input_size)
         self._tails.clear()
         self._tails.append(None)
 
-    def _remember(self, propagated: Propagated, ids_GLC: Tensor) -> None:
-        super()._remember(propagated, ids_GLC)
+    def _remember(self, propagated: Propagated, ids_GLC: Tensor, memory: list[MemoryPart]) -> None:
+        super()._remember(propagated, ids_GLC, memory)
         whole = len(propagated.states) == self.network.config.depths[-1]
         assert propagated.hidden is not None
         self._tails.append(None if whole else Tail(propagated.hidden, ids_GLC))

@@ -13,6 +13,7 @@ from networks.engines.base import Step
 from networks.engines.constants import constant
 from networks.engines.objects import ObjectSlots, resize_labels
 from networks.engines.prediction import ResizedProbabilities
+from networks.engines.together import Call, Work
 from networks.layers.maps import to_map, to_sequence
 from networks.memory import AnisotropicMatching, EveryNthFrame, PrototypeMemory, PrototypePolicy, SensoryMemory
 from networks.ops.aggregation import aggregate
@@ -71,7 +72,7 @@ class XMemEngine:
         """Bytes allocated for the working and the long-term memory."""
         return self._memory.nbytes
 
-    def step(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Step:
+    def work(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Work[Step]:
         """Segment the next frame and remember it; see :class:`~networks.engines.base.Engine`.
 
         An object that the mask shows is what the mask says, and nothing else: so a correction also takes pixels away.
@@ -80,7 +81,7 @@ class XMemEngine:
         if not given and not self._objects:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         image, padding = pad_to_stride(image_13HW)
-        features = self.network.encode_image(image)
+        features: ImageFeatures = yield Call(self.network.encode_image, (image,))
         store = given or self._frame - self._last_stored >= self.config.mem_every
         masks_KHW = self._predict(features, stored=store) if self._objects else None
         if mask_HW is not None and given:

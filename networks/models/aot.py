@@ -35,12 +35,12 @@ LayerState = tuple[Tensor, ...]
 
 
 class Features(NamedTuple):
-    """An encoded image, shared by all id groups."""
+    """An encoded image, shared by all id groups, or an image for each of them."""
 
     maps: list[Tensor]
-    """The encoder's maps at strides 4, 8 and 16, [1, C_i, H_i, W_i]."""
+    """The encoder's maps at strides 4, 8 and 16, [1 or G, C_i, H_i, W_i]."""
     projected: Tensor
-    """[1, C, h, w]."""
+    """[1 or G, C, h, w]."""
 
 
 class Propagated(NamedTuple):
@@ -225,9 +225,9 @@ class AOT(nn.Module):
         """The transformer's layers."""
         return self.LSTT.get_submodule("layers").children()
 
-    def encode_image(self, image_13HW: Tensor) -> Features:
+    def encode_image(self, image_B3HW: Tensor) -> Features:
         """Normalised RGB -> maps of the encoder and the projected feature."""
-        *maps, last = self.encoder(image_13HW)
+        *maps, last = self.encoder(image_B3HW)
         return Features(maps, self.encoder_projector(last))
 
     def encode_ids(self, ids_GHW: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def test_the_next_layers_memory_is_made_up_exactly(aost, frames) -> None:
     ids = lowered.step(frames[1])
     tail = lowered._engines[0]._tails[0]
     engine = whole._engines[0]
-    features = aost.encode_image(whole._views(frames[1], torch.device("cpu"))[0])
+    features = aost.encode_image(whole._views(frames[1])[0])
     propagated = aost.propagate(features, engine._read_banks(), engine._short_term[0])
     mask_ids = engine._encode_ids(torch.from_numpy(ids.astype(np.int32)), (H, W))
     want = aost.remember(propagated.states, mask_ids)[1]

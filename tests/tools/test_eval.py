@@ -163,6 +163,27 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(davis, checkpoint, small_dis
     assert (out / "scores.json").exists()
 
 
+def test_several_videos_at_once_give_what_each_gives_alone(davis, checkpoint, tmp_path, monkeypatch, caplog) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    bad = davis / "JPEGImages" / "480p" / "cat" / "00003.jpg"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    assert call(monkeypatch, arguments(davis, checkpoint, together, "--videos_at_once", 3, "--save_scores")) == 1
+    assert "video cat: " in caplog.text
+    assert sorted(p.name for p in (together / "Annotations").iterdir()) == ["bear", "dog", "eel"]
+    bad.write_bytes(whole)
+    assert call(monkeypatch, arguments(davis, checkpoint, together, "--videos_at_once", 3, "--save_scores")) == 0
+    assert call(monkeypatch, arguments(davis, checkpoint, alone)) == 0
+    assert files(alone).keys() == files(together).keys()
+    for name in files(alone):
+        if name.endswith(".png"):  # batches round otherwise, which may turn a pixel over
+            assert (read_mask(alone / name) != read_mask(together / name)).mean() < 0.01
+    timing = json.loads((together / "timing.json").read_text())
+    assert [v["predicted_frames"] for v in timing["videos"]] == [n - 1 for n in LENGTHS.values()]
+    assert all(v["model_seconds"] > 0 for v in timing["videos"])
+    assert len(list((together / "Scores").iterdir())) == len(LENGTHS)
+
+
 def test_settings_are_not_mixed_in_one_folder(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
     out = tmp_path / "out"
     assert call(monkeypatch, arguments(davis, checkpoint, out)) == 0
@@ -208,6 +229,7 @@ def test_a_missing_annotation_is_named(davis, checkpoint, tmp_path, monkeypatch,
         (["--split", "vall"], "no split 'vall'"),
         (["--data_root", "nowhere"], "nowhere"),
         (["--model", "deaott"], "is not one of deaott"),
+        (["--videos_at_once", "0"], "--videos_at_once is at least 1"),
         (["--dataset", "davis2017_unsupervised"], "davis2017_unsupervised"),
     ],
 )
