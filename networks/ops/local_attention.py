@@ -22,7 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TILE = 8
-"""Side of the square of queries that the blocked back end handles at a time."""
+"""Side of the square of queries that see the same keys in the blocked back end."""
+
+TILES_AT_ONCE = 4
+"""Tiles of a row that a CPU handles at a time: what these make stays in its caches. Others take whole rows."""
 
 Backend = Callable[..., Tensor]
 
@@ -94,7 +97,7 @@ def _blocked(
     """Plain PyTorch, tile by tile: dense scores between a tile of queries and the keys that it can reach.
 
     Scores of a tile are a small dense matrix, of which a strided view picks each query's own window; what lies beside
-    it starts at -inf. So the work is matrix products, and only one row of tiles exists at a time.
+    it starts at -inf. So the work is matrix products, and only a row of tiles, or a part of it, exists at a time.
     """
     if dilation > 1:  # positions of one phase only ever see that phase, undilated
         return _by_phase(q_BHWNC, k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window, dilation)
@@ -142,6 +145,7 @@ def _blocked_inside(
     reach = TILE + window - 1  # side of the square of keys that one tile of queries sees
     bottom, right = -height % TILE, -width % TILE
     tiles = (width + right) // TILE
+    at_once = TILES_AT_ONCE if q_BHWNC.device.type == "cpu" else tiles
 
     # an extra channel of the key, met by a 1 in the query, pushes scores of keys outside the map far down
     far = torch.finfo(q_BHWNC.dtype).min / 4
@@ -151,32 +155,38 @@ def _blocked_inside(
     rel_k = rel_k_NKC.transpose(1, 2)[None]
     rel_bias = rel_k_bias_NK[None, :, None]
 
-    def keys_of_row(x_BNHWC: Tensor, top: int, beside: float = 0.0) -> Tensor:
-        """[B, N, tiles, reach * reach, C]: what each tile of the row that starts at ``top`` sees."""
+    def seen_of_row(x_BNHWC: Tensor, top: int, beside: float = 0.0) -> Tensor:
+        """View [B, N, tiles, reach, reach, C]: what each tile of the row that starts at ``top`` sees."""
         first, last = max(0, top - radius), min(height, top + TILE + radius)
         around = (0, 0, radius, radius + right, first - top + radius, top + TILE + radius - last)
         strip = F.pad(x_BNHWC[:, :, first:last], around, value=beside).unfold(3, reach, TILE)
-        return strip.permute(0, 1, 3, 2, 5, 4).flatten(3, 4)  # from B, N, reach, tiles, C, reach
+        return strip.permute(0, 1, 3, 2, 5, 4)  # from B, N, reach, tiles, C, reach
+
+    def attend(q_tiles: Tensor, k_tiles: Tensor, far_tiles: Tensor, v_tiles: Tensor) -> Tensor:
+        """Tiles of a row [B, N, tiles, ...] -> [B, TILE, tiles * TILE, N, D]."""
+        count = q_tiles.shape[2]
+        own_q = q_tiles.reshape(batch, heads, count, TILE * TILE, channels)
+        bias = (own_q.flatten(2, 3) @ rel_k + rel_bias).view(batch, heads, count, TILE, TILE, window, window)
+        scores = bias.new_full((batch, heads, count, TILE, TILE, reach, reach), -torch.inf)
+        _windows(scores, window).copy_(bias)
+        scores = scores.view(-1, TILE * TILE, reach * reach)
+        own_q = F.pad(own_q * channels**-0.5, (0, 1), value=1.0).flatten(0, 2)
+        own_k = torch.cat([k_tiles, far_tiles.expand(*k_tiles.shape[:-1], 1)], -1).flatten(3, 4).flatten(0, 2)
+        weights = torch.baddbmm(scores, own_q, own_k.transpose(1, 2)).softmax(-1)
+        out = weights @ v_tiles.flatten(3, 4).flatten(0, 2)
+        out = out.view(batch, heads, count, TILE, TILE, -1)
+        if rel_v_NKD is not None:
+            own = _windows(weights.view(batch, heads, count, TILE, TILE, reach, reach), window)
+            own = own.reshape(batch, heads, count * TILE * TILE, window * window)
+            out = out + (own @ rel_v_NKD[None]).view_as(out)
+        return out.permute(0, 3, 2, 4, 1, 5).flatten(2, 3)
 
     rows = []
     for top in range(0, height, TILE):
         q_row = q[:, :, top : top + TILE].view(batch, heads, TILE, tiles, TILE, channels).transpose(2, 3)
-        q_row = q_row.reshape(batch, heads, tiles, TILE * TILE, channels)
-        bias = (q_row.flatten(2, 3) @ rel_k + rel_bias).view(batch, heads, tiles, TILE, TILE, window, window)
-        scores = bias.new_full((batch, heads, tiles, TILE, TILE, reach, reach), -torch.inf)
-        _windows(scores, window).copy_(bias)
-        scores = scores.view(-1, TILE * TILE, reach * reach)
-        q_row = F.pad(q_row * channels**-0.5, (0, 1), value=1.0).flatten(0, 2)
-        k_row = keys_of_row(k, top)
-        k_row = torch.cat([k_row, keys_of_row(outside, top, far).expand(*k_row.shape[:-1], 1)], -1).flatten(0, 2)
-        weights = torch.baddbmm(scores, q_row, k_row.transpose(1, 2)).softmax(-1)
-        out = weights @ keys_of_row(v, top).flatten(0, 2)
-        out = out.view(batch, heads, tiles, TILE, TILE, -1)
-        if rel_v_NKD is not None:
-            own = _windows(weights.view(batch, heads, tiles, TILE, TILE, reach, reach), window)
-            own = own.reshape(batch, heads, tiles * TILE * TILE, window * window)
-            out = out + (own @ rel_v_NKD[None]).view_as(out)
-        rows.append(out.permute(0, 3, 2, 4, 1, 5).flatten(2, 3))  # B, TILE, tiles * TILE, N, D
+        seen = (seen_of_row(k, top), seen_of_row(outside, top, far), seen_of_row(v, top))
+        pieces = [[x[:, :, i : i + at_once] for x in (q_row, *seen)] for i in range(0, tiles, at_once)]
+        rows.append(torch.cat([attend(*piece) for piece in pieces], 2))
     return torch.cat(rows, 1)[:, :height, :width]
 
 
