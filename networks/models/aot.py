@@ -191,6 +191,23 @@ class AOT(nn.Module):
         bank = self.patch_wise_id_bank.weight
         nn.init.orthogonal_(bank.data.view(bank.shape[0], -1).T, gain=bank.shape[-1] ** -2)
 
+    @torch.no_grad()
+    def spread_identities(self) -> None:
+        """Make the embeddings of the identities, the background among them, equally different from each other.
+
+        A bank that was trained little, or on clips of few objects, keeps its identities in a few dimensions, and those
+        that lie close are mistaken for each other. This stretches the dimensions in which they differ little and
+        shrinks the others: of all sets that spread evenly about the same mean, as far as they did on average, the
+        embeddings of whole patches become the nearest one.
+        """
+        bank = self.patch_wise_id_bank.weight
+        mean = bank.mean(1, keepdim=True)
+        apart = bank - mean
+        left, spread, _ = torch.linalg.svd(apart.sum((2, 3)).double().T, full_matrices=False)
+        left, spread = left[:, :-1], spread[:-1]  # about a mean there is a dimension less than there are identities
+        mixing = left * (spread.square().mean().sqrt() / spread) @ left.T
+        bank.copy_(mean + torch.einsum("ij,cjhw->cihw", mixing.to(bank.dtype), apart))
+
     def new_engine(self, config: IdentityModel | None = None) -> AOTEngine:
         """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""
         return AOTEngine(self, config or self.config)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from networks import build_model
 from networks.ops import embed_identities
 
 
@@ -42,3 +43,28 @@ def test_half_precision_gives_what_the_convolution_gives() -> None:
             convolved = embed_identities(ids, weight, bias, stride=16, padding=8)
     assert looked_up.dtype == convolved.dtype == torch.bfloat16
     assert (looked_up - convolved).abs().max() < 0.02
+
+
+def test_spread_identities_differ_equally_and_are_the_nearest_ones() -> None:
+    torch.manual_seed(0)
+    network = build_model("aott", device="cpu")
+    bank = network.patch_wise_id_bank
+    with torch.no_grad():  # identities 1 and 7 are nearly the same
+        bank.weight[:, 7] = bank.weight[:, 1] + 0.05 * bank.weight[:, 7]
+
+    def embeddings() -> torch.Tensor:
+        ids = torch.arange(11)[:, None, None].expand(11, 33, 33)
+        with torch.no_grad():
+            return network.encode_ids(ids)[:, 4]  # the patch in the middle sees one identity only
+
+    before = embeddings()
+    network.spread_identities()
+    after = embeddings()
+    between = torch.cdist(after, after)[~torch.eye(11, dtype=torch.bool)]
+    assert between.std() / between.mean() < 1e-3
+    assert torch.cdist(before, before)[1, 7] < 0.2 * between.mean()
+    assert torch.allclose(after.mean(0), before.mean(0), atol=1e-5)
+    moved = (after - before).norm(dim=1)
+    assert (moved < torch.cdist(after, before).fill_diagonal_(torch.inf).min(1).values).all()  # each stays what it was
+    network.spread_identities()
+    assert torch.allclose(embeddings(), after, atol=1e-4)
