@@ -6,7 +6,6 @@ whole: what lies there is finished and is never computed again, what doesn't is 
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import json
@@ -17,11 +16,10 @@ import shutil
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from dataloaders.datasets import Dataset, Video
@@ -31,6 +29,7 @@ from evaluators.metrics.page import write_page
 from evaluators.metrics.report import write_scores
 from evaluators.score_maps import ScoreMaps
 from evaluators.segmenter import VideoSegmenter
+from evaluators.side_by_side import Result, Running, Wanted, next_results
 from evaluators.submission import pack
 from evaluators.timing import Stopwatch, VideoTiming, summarise
 from evaluators.work_queue import Items
@@ -39,36 +38,6 @@ from evaluators.writers import MaskWriter, replace_text
 logger = logging.getLogger(__name__)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-class _Wanted(NamedTuple):
-    """A frame that is to be segmented."""
-
-    frame: np.ndarray
-    mask: np.ndarray | None
-    size: tuple[int, int] | None
-    with_probabilities: bool
-
-
-class _Result(NamedTuple):
-    """What was made of it."""
-
-    ids: np.ndarray
-    probabilities: Tensor | None
-    seconds: float
-    memory: int | None
-
-
-@dataclasses.dataclass(eq=False)
-class _Running:
-    """A video that is being segmented."""
-
-    segmenter: VideoSegmenter
-    video: Video
-    work: Generator[_Wanted, _Result, None]
-    wanted: _Wanted = dataclasses.field(init=False)
-    """What comes next; it is there once the work has begun."""
-    frames: int = 0
 
 
 class Evaluation:
@@ -141,38 +110,42 @@ class Evaluation:
         _warm_up(segmenter)
         stopwatch = Stopwatch(next(segmenter.model.parameters()).device)
         places = queue.items(len(order))
-        running: list[_Running] = []
+        running: list[Running] = []
         with tqdm(total=total, unit="frame", disable=not progress) as bar:
+
+            def go_on(one: Running, result: Result | None) -> None:
+                """Give a video the result of a frame, and take it out if it wants no other one."""
+                if not self._goes_on(one, result):
+                    bar.update(len(one.video.frame_names) - one.frames)  # of one that broke off
+                    running.remove(one)
+                    free.append(one.segmenter)
+
             try:
                 while True:
                     while free and (place := next(places, None)) is not None:
-                        if self.is_finished(order[place]):
+                        video = order[place]
+                        if self.is_finished(video):
                             continue
-                        own, video = free.pop(), order[place]
                         stopwatch.forget_memory()
                         bar.set_description(video.name, refresh=False)
+                        own = free.pop()
                         work = self._segment_video(own, video, ScoreMaps() if save_scores else None)
-                        running.append(_Running(own, video, work))
-                        if self._goes_on(running[-1], None):
-                            continue
-                        free.append(running.pop().segmenter)
+                        running.append(Running(own, video, work))
+                        go_on(running[-1], None)
                     if not running:
                         return
-                    for one, result in zip(tuple(running), _next_results(running, stopwatch), strict=True):
+                    for one, result in zip(tuple(running), next_results(running, stopwatch), strict=True):
                         one.frames += 1
                         if segmenter.depth is not None:
                             bar.set_postfix_str(f"depth {segmenter.depth}", refresh=False)
                         bar.update()
-                        if not self._goes_on(one, result):
-                            bar.update(len(one.video.frame_names) - one.frames)  # of one that broke off
-                            running.remove(one)
-                            free.append(one.segmenter)
+                        go_on(one, result)
             finally:
                 for one in running:
                     one.work.close()
 
-    def _goes_on(self, one: _Running, result: _Result | None) -> bool:
-        """Give a video the result of a frame; whether it wants another one."""
+    def _goes_on(self, one: Running, result: Result | None) -> bool:
+        """Give a video the result of a frame; whether it wants another one. An error ends it and is noted."""
         try:
             one.wanted = next(one.work) if result is None else one.work.send(result)
             return True
@@ -187,7 +160,7 @@ class Evaluation:
 
     def _segment_video(
         self, segmenter: VideoSegmenter, video: Video, scores: ScoreMaps | None
-    ) -> Generator[_Wanted, _Result, None]:
+    ) -> Generator[Wanted, Result, None]:
         """Read and write a video; frames are given out and results are taken in."""
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
@@ -201,7 +174,7 @@ class Evaluation:
                 mask = video.mask(frame.name)
                 segmenter.check(frame.image, mask)
                 predicted = mask is None and bool(segmenter.object_ids)
-                result = yield _Wanted(frame.image, mask, size, scores is not None)
+                result = yield Wanted(frame.image, mask, size, scores is not None)
                 if scores is not None and result.probabilities is not None:
                     scores.add(frame.name, result.probabilities)
                 if frame.name in wanted:
@@ -284,21 +257,6 @@ class Evaluation:
         path = self._failure_path(video)
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, f"{error}\n")
-
-
-def _next_results(running: Sequence[_Running], stopwatch: Stopwatch) -> list[_Result]:
-    """Segment the frame that each video wants; they share the seconds that it takes."""
-    segmenters = [one.segmenter for one in running]
-    frames, masks, sizes, probabilities = zip(*(one.wanted for one in running), strict=True)
-    options: dict[str, Any] = {"return_probs": probabilities[0]}
-    with stopwatch.running():
-        if len(running) == 1:
-            values = [segmenters[0].step(frames[0], masks[0], output_size=sizes[0], **options)]
-        else:
-            values = VideoSegmenter.step_together(segmenters, frames, masks, output_sizes=sizes, **options)
-    seconds, memory = stopwatch.seconds / len(running), stopwatch.memory()
-    pairs = values if probabilities[0] else [(ids, None) for ids in values]
-    return [_Result(ids, probs, seconds, memory) for ids, probs in pairs]
 
 
 def _warm_up(segmenter: VideoSegmenter) -> None:
