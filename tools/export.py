@@ -20,6 +20,7 @@ import tyro
 
 from configs import get_model_config
 from networks import build_model, save_weights
+from networks.models.aot import AOT
 from tools.command import run_command
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
@@ -37,6 +38,8 @@ class Args:
     """The file to write, *.safetensors."""
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
     """Type of the numbers in the file."""
+    identities: tuple[int, ...] = ()
+    """Keep only these identities of the bank (AOT and its kin), such as 1 4 5. Default: all."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 
@@ -47,6 +50,10 @@ def run(args: Args) -> int:
         raise ValueError(f"--output_path {args.output_path}: the file is called *.safetensors")
     changes = get_model_config(args.model).changes_from_text(*args.set)
     network = build_model(args.model, checkpoint=args.ckpt_path, device="cpu", **changes)
+    if args.identities:
+        if not isinstance(network, AOT):
+            raise ValueError(f"--identities: {args.model} has no bank of identities")
+        network.keep_identities(args.identities)
     args.output_path.parent.mkdir(parents=True, exist_ok=True)
     save_weights(network, args.output_path, DTYPES[args.dtype])
     print(f"{args.output_path}: {args.output_path.stat().st_size / 1e6:.1f} MB")

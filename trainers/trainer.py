@@ -95,8 +95,7 @@ class Trainer:
             It is called on all processes, and the first one's score counts.
 
     Raises:
-        ValueError: the batch can't be shared, the stage wants what the network can't do, or a checkpoint in the folder
-            is of another stage or damaged.
+        ValueError: the batch can't be shared, or a checkpoint in the folder is of another stage or damaged.
     """
 
     def __init__(
@@ -120,10 +119,6 @@ class Trainer:
             raise ValueError(f"{share} clips a process can't be worked off in {self.options.accumulate} equal parts")
         torch.manual_seed(self.options.seed * 1000 + self.processes.rank)
         network.train()
-        if stage.spread_identities:
-            if not hasattr(network, "spread_identities"):
-                raise ValueError(f"spread_identities: {type(network).__name__} has no bank of identities")
-            network.spread_identities()
         large = stage.least_rate_large is not None and not network.config.encoder.startswith("mobilenet")
         self.schedule = Schedule(
             base=stage.rate,

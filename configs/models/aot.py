@@ -53,7 +53,7 @@ class IdentityModel(PrototypeFields):
         "freeze_at": 0,
         "trained_positions": 2,
     }
-    of_weights: ClassVar[tuple[str, ...]] = ("top_k", "trained_positions")
+    of_weights: ClassVar[tuple[str, ...]] = ("max_objects", "top_k", "trained_positions")
 
     def input_rule(self) -> dict[str, Any]:
         return {**super().input_rule(), "align_corners": self.align_corners}

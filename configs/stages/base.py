@@ -15,8 +15,6 @@ class StageConfig(Config):
 
     model: tuple[str, ...] = ()
     """Fields of the model's config that the stage sets, as NAME=VALUE."""
-    spread_identities: bool = False
-    """Before the first step, make the identities of the bank equally different from each other (AOT and its kin)."""
     previous: str | None = None
     """Stage whose averaged weights this one starts from; None: from the encoder's ImageNet weights."""
     datasets: tuple[str, ...] = ("static",)

@@ -66,13 +66,8 @@ class OpenMedium(OpenWhole):
 
 @register_stage("open_collage")
 class OpenCollage(OpenMedium):
-    """Many more objects, between others like them that are background.
+    """Many more objects, between others like them that are background."""
 
-    Clips of one or two objects left identities close together, which predicted masks, as they are remembered from
-    ``open_medium`` on, don't change any more.
-    """
-
-    spread_identities: bool = True
     previous: str | None = "open_medium"
     datasets: tuple[str, ...] = ("static", "davis2017", "collage")
     davis_repeat: int = 45
@@ -83,7 +78,6 @@ class OpenCollage(OpenMedium):
 class OpenLarge(OpenCollage):
     """Still larger frames."""
 
-    spread_identities: bool = False
     previous: str | None = "open_collage"
     crop: int = 321
     short_edge: int | None = 400

@@ -192,21 +192,26 @@ class AOT(nn.Module):
         nn.init.orthogonal_(bank.data.view(bank.shape[0], -1).T, gain=bank.shape[-1] ** -2)
 
     @torch.no_grad()
-    def spread_identities(self) -> None:
-        """Make the embeddings of the identities, the background among them, equally different from each other.
+    def keep_identities(self, identities: Sequence[int]) -> None:
+        """Leave only some identities in bank and decoder: they become 1, 2, ..., and ``max_objects`` their number.
 
-        A bank that was trained little, or on clips of few objects, keeps its identities in a few dimensions, and those
-        that lie close are mistaken for each other. This stretches the dimensions in which they differ little and
-        shrinks the others: of all sets that spread evenly about the same mean, as far as they did on average, the
-        embeddings of whole patches become the nearest one.
+        For networks that mistake identities for each other after little training: fewer of them are told apart better,
+        and many objects take more groups.
+
+        Raises:
+            ValueError: an identity that isn't there, or one twice.
         """
-        bank = self.patch_wise_id_bank.weight
-        mean = bank.mean(1, keepdim=True)
-        apart = bank - mean
-        left, spread, _ = torch.linalg.svd(apart.sum((2, 3)).double().T, full_matrices=False)
-        left, spread = left[:, :-1], spread[:-1]  # about a mean there is a dimension less than there are identities
-        mixing = left * (spread.square().mean().sqrt() / spread) @ left.T
-        bank.copy_(mean + torch.einsum("ij,cjhw->cihw", mixing.to(bank.dtype), apart))
+        most = self.config.max_objects
+        if not identities or len(set(identities)) < len(identities) or not set(identities) <= set(range(1, most + 1)):
+            raise ValueError(f"identities are different numbers from 1 to {most}, got {list(identities)}")
+        rows = [0, *identities]
+        bank, out = self.patch_wise_id_bank, self.decoder.conv_out
+        assert out.bias is not None
+        bank.weight = nn.Parameter(bank.weight[:, rows].contiguous())
+        bank.in_channels = len(rows)
+        out.weight, out.bias = nn.Parameter(out.weight[rows]), nn.Parameter(out.bias[rows])
+        out.out_channels = len(rows)
+        self.config = self.config.override(max_objects=len(identities))
 
     def new_engine(self, config: IdentityModel | None = None) -> AOTEngine:
         """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from networks import build_model
+from networks import build_model, save_weights
 from networks.ops import embed_identities
 
 
@@ -45,26 +45,26 @@ def test_half_precision_gives_what_the_convolution_gives() -> None:
     assert (looked_up - convolved).abs().max() < 0.02
 
 
-def test_spread_identities_differ_equally_and_are_the_nearest_ones() -> None:
+def test_identities_that_are_kept_are_what_they_were(tmp_path) -> None:
     torch.manual_seed(0)
-    network = build_model("aott", device="cpu")
-    bank = network.patch_wise_id_bank
-    with torch.no_grad():  # identities 1 and 7 are nearly the same
-        bank.weight[:, 7] = bank.weight[:, 1] + 0.05 * bank.weight[:, 7]
-
-    def embeddings() -> torch.Tensor:
-        ids = torch.arange(11)[:, None, None].expand(11, 33, 33)
-        with torch.no_grad():
-            return network.encode_ids(ids)[:, 4]  # the patch in the middle sees one identity only
-
-    before = embeddings()
-    network.spread_identities()
-    after = embeddings()
-    between = torch.cdist(after, after)[~torch.eye(11, dtype=torch.bool)]
-    assert between.std() / between.mean() < 1e-3
-    assert torch.cdist(before, before)[1, 7] < 0.2 * between.mean()
-    assert torch.allclose(after.mean(0), before.mean(0), atol=1e-5)
-    moved = (after - before).norm(dim=1)
-    assert (moved < torch.cdist(after, before).fill_diagonal_(torch.inf).min(1).values).all()  # each stays what it was
-    network.spread_identities()
-    assert torch.allclose(embeddings(), after, atol=1e-4)
+    whole = build_model("deaott", device="cpu")
+    save_weights(whole, tmp_path / "whole.safetensors")
+    some = build_model("deaott", checkpoint=tmp_path / "whole.safetensors", device="cpu")
+    some.keep_identities([7, 2, 4])
+    assert some.config.max_objects == 3
+    save_weights(some, tmp_path / "some.safetensors")
+    read = build_model("deaott", checkpoint=tmp_path / "some.safetensors", device="cpu")  # the file says how many
+    assert read.config.max_objects == 3
+    labels = torch.randint(0, 4, (1, 5, 7)).repeat_interleave(13, 1).repeat_interleave(14, 2)[:, :, :97]
+    image = torch.randn(1, 3, 65, 97)
+    with torch.inference_mode():
+        features = whole.encode_image(image)
+        expected_ids = whole.encode_ids(torch.tensor([0, 7, 2, 4])[labels])
+        expected = whole.decode(whole.refer(features, expected_ids), features)[:, [0, 7, 2, 4]]
+        for network in (some, read):
+            ids = network.encode_ids(labels)
+            assert torch.allclose(ids, expected_ids, atol=1e-5)
+            assert torch.allclose(network.decode(network.refer(features, ids), features), expected, atol=1e-4)
+    for wrong in ([], [1, 1], [0], [11]):
+        with pytest.raises(ValueError, match="identities are different numbers from 1 to 10"):
+            whole.keep_identities(wrong)

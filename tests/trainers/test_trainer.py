@@ -71,18 +71,6 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return own | {f"average {k}": v for k, v in trainer.average.weights.items()}
 
 
-def test_identities_are_spread_before_the_first_step_only(tmp_path: Path) -> None:
-    plain, spread = make(tmp_path / "a"), make(tmp_path / "b", spread_identities=True)
-    bank = "patch_wise_id_bank.weight"
-    assert not torch.equal(plain.network.state_dict()[bank], spread.network.state_dict()[bank])
-    assert torch.equal(spread.average.weights[bank], spread.network.state_dict()[bank])
-    spread.train(until=3)
-    resumed = weights(make(tmp_path / "b", spread_identities=True))
-    assert all(torch.equal(x, resumed[name]) for name, x in weights(spread).items())
-    with pytest.raises(ValueError, match="XMem has no bank of identities"):
-        Trainer(build_model("xmem", device="cpu"), small_stage(spread_identities=True), Squares(), tmp_path / "c")
-
-
 def test_interrupted_and_resumed_is_the_same_run(tmp_path: Path) -> None:
     whole = make(tmp_path / "whole")
     whole.train()

@@ -1,0 +1,61 @@
+"""tools/export.py: a checkpoint becomes a small file that says how it is run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from networks import build_model, save_weights
+from tools import export
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "aott.safetensors"
+    save_weights(build_model("aott", device="cpu"), path)
+    return path
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["export.py", *map(str, arguments)])
+    return export.main()
+
+
+def test_half_the_size_with_settings_and_fewer_identities(checkpoint: Path, tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "new" / "small.safetensors"
+    more = ("--set", "long_term_gap=5", "--identities", 3, 1)
+    assert call(monkeypatch, "--model", "aott", "--ckpt_path", checkpoint, "--output_path", out, *more) == 0
+    assert out.stat().st_size < 0.51 * checkpoint.stat().st_size
+    small, whole = (build_model("aott", checkpoint=path, device="cpu") for path in (out, checkpoint))
+    assert (small.config.long_term_gap, small.config.max_objects) == (5, 2)
+    kept = whole.decoder.conv_out.weight[[0, 3, 1]]
+    assert torch.allclose(small.decoder.conv_out.weight, kept, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (["--output_path", "a.pth"], "the file is called *.safetensors"),
+        (["--output_path", "a.safetensors", "--identities", "11"], "different numbers from 1 to 10, got [11]"),
+        (["--output_path", "a.safetensors", "--set", "gap=1"], "gap"),
+    ],
+)
+def test_bad_arguments_are_one_line(checkpoint: Path, tmp_path: Path, monkeypatch, capsys, more, what) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(monkeypatch, "--model", "aott", "--ckpt_path", checkpoint, *more) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert what in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_families_without_identities_refuse_to_keep_some(tmp_path: Path, monkeypatch, capsys) -> None:
+    path = tmp_path / "xmem.safetensors"
+    save_weights(build_model("xmem", device="cpu"), path)
+    more = ("--output_path", tmp_path / "a.safetensors", "--identities", 1)
+    assert call(monkeypatch, "--model", "xmem", "--ckpt_path", path, *more) == 1
+    assert "xmem has no bank of identities" in capsys.readouterr().err
