@@ -103,8 +103,8 @@ def test_the_next_layers_memory_is_made_up_exactly(aost, frames) -> None:
     tail = lowered._engines[0]._tails[0]
     engine = whole._engines[0]
     features = aost.encode_image(whole._views(frames[1])[0])
-    propagated = aost.propagate(features, engine._read_banks(), engine._short_term[0])
-    mask_ids = engine._encode_ids(torch.from_numpy(ids.astype(np.int32)), (H, W))
+    propagated = aost.propagate(features, *engine._memories(features))
+    mask_ids = aost.encode_ids(engine._group_labels(torch.from_numpy(ids.astype(np.int32)), (H, W)))
     want = aost.remember(propagated.states, mask_ids)[1]
     got, _ = aost.deepen(tail.hidden, tail.ids, features.projected.shape[2:], range(1, 2))
     assert torch.allclose(got[0].key, want.key, atol=1e-6)
