@@ -50,11 +50,14 @@ def in_own_process(measure: Callable[..., dict[str, float]], *args: Any) -> dict
 
 def environment() -> dict[str, Any]:
     """What the figures depend on."""
-    return {
+    figures = {
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
     }
+    if torch.cuda.is_available():
+        figures["gpu"] = torch.cuda.get_device_name()
+    return figures
 
 
 def save(name: str, figures: dict[str, Any], path: Path | None = None) -> None:

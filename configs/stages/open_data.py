@@ -1,4 +1,4 @@
-"""How the small model in ``pretrain_models`` was trained: freely licensed data, and hours of two CPU cores.
+"""How the small model in ``pretrain_models`` was trained: freely licensed data, hours of two CPU cores, at last a GPU.
 
 Two hundred times fewer steps of a quarter of the clips than published, so images and videos come together and
 everything happens earlier: the encoder stands still at first, and frames are small until the last stage.
@@ -86,3 +86,20 @@ class OpenLarge(OpenCollage):
     rate: float = 1e-4
     total_steps: int = 600
     save_every: int = 50
+
+
+@register_stage("open_full")
+class OpenFull(OpenLarge):
+    """Frames and batches of the published size, for a GPU."""
+
+    model: tuple[str, ...] = ("train_long_term_gap=2",)
+    previous: str | None = "open_large"
+    crop: int = 465
+    short_edge: int | None = None
+    davis_repeat: int = 60
+    clip_length: int = 5
+    batch_size: int = 16
+    workers: int = 14
+    rate: float = 2e-4
+    total_steps: int = 2000
+    save_every: int = 200

@@ -93,15 +93,18 @@ class CollageClips(StaticClips):
         for frame, mask in zip(frames, masks, strict=True):
             move = augment.random_affine(1, rng)  # about the origin; shifts are a share of the clip's side
             move[:2, 2] *= self.crop
-            view = (still @ move @ home)[:2]
-            alpha = cv2.warpAffine(cut_out.alpha, view, mask.shape[::-1], flags=cv2.INTER_LINEAR)
+            view = still @ move @ home
+            box = _box_of(view, cut_out.alpha.shape, mask.shape)
+            rows, columns = mask[box].shape
+            if not rows or not columns:
+                continue
+            view[:2, 2] -= (box[1].start, box[0].start)
+            alpha = cv2.warpAffine(cut_out.alpha, view[:2], (columns, rows), flags=cv2.INTER_LINEAR)
             drawn = cv2.warpAffine(
-                cut_out.image, view, mask.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+                cut_out.image, view[:2], (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            left, top, columns, rows = cv2.boundingRect((alpha > 0).view(np.uint8))
-            box = np.s_[top : top + rows, left : left + columns]
-            frame[box] += (drawn[box] - frame[box]) * alpha[box][..., None]
-            mask[alpha > 0.5] = number
+            frame[box] += (drawn - frame[box]) * alpha[..., None]
+            mask[box][alpha > 0.5] = number
 
     def _without_specks(self, masks: list[np.ndarray]) -> bool:
         """Turn objects of which frame 0 shows hardly anything into background; whether any are left."""
@@ -111,6 +114,17 @@ class CollageClips(StaticClips):
         table[specks[specks != VOID]] = 0
         masks[:] = [table[mask] for mask in masks]
         return len(object_ids(masks[0])) > 0
+
+
+def _box_of(view: np.ndarray, size: tuple[int, int], room: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a frame (its height and width are ``room``) that an image of this size covers in a view."""
+    height, width = size
+    corners = view[:2] @ np.array(((-1, width, -1, width), (-1, -1, height, height), (1, 1, 1, 1)))
+    (left, top), (right, bottom) = np.floor(corners.min(1)).astype(int), np.ceil(corners.max(1)).astype(int)
+    rows, columns = (
+        np.clip((a, b + 1), 0, most) for a, b, most in zip((top, left), (bottom, right), room, strict=True)
+    )
+    return slice(*rows.tolist()), slice(*columns.tolist())
 
 
 def _random_shape(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
