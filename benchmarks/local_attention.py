@@ -3,7 +3,7 @@
     python benchmarks/local_attention.py --sizes 480x854 1080x1920 --forms aot deaot
     python benchmarks/local_attention.py --device cuda --types fp32 fp16 --backward
 
-On a CPU each case runs in a process of its own, whose memory is looked at. Errors are against the dense form in float32.
+On a CPU each case runs in a process of its own. Errors are against the dense form in float32.
 """
 
 from __future__ import annotations
