@@ -120,7 +120,7 @@ class PlainEngine:
     def _begin(self, features: Any, mask_HW: Tensor, size: tuple[int, int]) -> Tensor:
         self.object_ids = [x for x in mask_HW.unique().tolist() if x]
         self.slots = list(range(1, len(self.object_ids) + 1))
-        slots_HW = torch.searchsorted(torch.tensor([0, *self.object_ids]), mask_HW.contiguous())
+        slots_HW = torch.searchsorted(torch.tensor([0, *self.object_ids], device=mask_HW.device), mask_HW.contiguous())
         for ids in self._identities(slots_HW, size):
             states = self.network.refer(features, ids).states
             self._short_term.append(self.network.remember(states, ids))

@@ -3,7 +3,7 @@
     python benchmarks/training.py --models aott deaott --crop 193 --batch_size 4 --clip_length 4 --amp none bf16
     python benchmarks/training.py --device cuda --models r50_aotl --amp none fp16          (465 pixels, 16 x 5 frames)
 
-Steps run on clips that lie in memory. Clips a second of one loader process are measured for themselves; ``workers``
+Steps run on batches that lie in memory. Clips a second of one loader process are measured for themselves; ``workers``
 says how many of them keep the step fed. Ratios are against the first row.
 """
 
@@ -77,7 +77,7 @@ def clips_a_second(data: TrainingData, seconds: float = 5.0) -> float:
 
 
 class Repeated:
-    """A few clips that lie in memory, over and over: steps are measured without the loader."""
+    """A few clips that lie in memory, over and over."""
 
     def __init__(self, data: TrainingData, count: int) -> None:
         self.clips = [data[i % len(data)] for i in range(count)]
@@ -107,8 +107,8 @@ def measure(name: str, stage: StageConfig, data: Repeated, amp: str, how: str, a
         trainer = Trainer(network, stage, data, Path(folder), options=options)
         times: list[float] = []
         for _ in range(args.warm_up + args.steps):
-            start = time.perf_counter()
             batch = next(trainer._batches(trainer.step + 1))
+            start = time.perf_counter()
             trainer._train_step(*batch)  # reads the loss back, so the device has finished
             trainer.step += 1
             times.append(time.perf_counter() - start)

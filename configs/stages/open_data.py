@@ -101,5 +101,5 @@ class OpenFull(OpenLarge):
     batch_size: int = 16
     workers: int = 14
     rate: float = 2e-4
-    total_steps: int = 2000
-    save_every: int = 200
+    total_steps: int = 1500
+    save_every: int = 350

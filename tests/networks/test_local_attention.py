@@ -73,12 +73,17 @@ SMALL_CASES = [(2, 18, 3, 1, 2, 4, 20, True), (3, 5, 5, 2, 1, 4, 4, False)]
 @pytest.mark.parametrize("case", SMALL_CASES)
 def test_gradients_of_the_kernels_equal_those_of_the_definition(case: tuple) -> None:
     """Two strips of queries with two heads; dilation without relative values."""
-    pytest.importorskip("triton")
+    errors = pytest.importorskip("triton.runtime.errors")
     grads = []
     for backend in ("triton", "blocked"):
         inputs = [None if x is None else x.requires_grad_() for x in random_input(case)]
         out = local_attention(*inputs, window=case[2], dilation=case[3], backend=backend)
-        (out * torch.arange(out.shape[-1], device=DEVICE)).square().sum().backward()
+        try:
+            (out * torch.arange(out.shape[-1], device=DEVICE)).square().sum().backward()
+        except errors.InterpreterError as error:
+            if "only 0-dimensional arrays" in str(error):
+                pytest.skip("the interpreter of this Triton is too old for this NumPy")
+            raise
         grads.append([x.grad for x in inputs if x is not None])
     for got, want in zip(*grads, strict=True):
         assert (got - want).abs().max() < 1e-5 * want.abs().max()
