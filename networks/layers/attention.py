@@ -29,7 +29,7 @@ def read_memory(
     first = 0
     for part in memory:
         groups = part.value.shape[0]
-        own = q[first : first + groups] if len(q) > 1 else q.expand(groups, -1, -1, -1)
+        own = q[first : first + groups] if len(q) > 1 else q
         if (factor := sharpness(part.key.shape[1], trained_positions)) != 1:
             own = own * factor
         read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads), top_k))

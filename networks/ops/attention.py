@@ -25,30 +25,37 @@ def sharpness(positions: int, trained: int | None) -> float:
 
 
 def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(C)) v -> [B, N, L, D]; key and value may have batch 1, which stands for all.
+    """softmax(q k^T / sqrt(C)) v -> [B, N, L, D]; any of them may have batch 1, which stands for all.
 
-    Equal widths of key and value go to PyTorch's fused kernels. They don't take unequal ones (DeAOT) on every device,
-    there blocks of queries are worked off one after another.
+    Where query and key both stand for all, so do their weights, which are computed once for all values.
+
+    Equal widths of key and value go to PyTorch's fused kernels, unless a CPU can share weights. The kernels don't take
+    unequal widths (DeAOT) on every device, there blocks of queries are worked off one after another.
 
     Args:
         top_k: each query attends to the keys of its highest scores only; None: to all.
     """
-    batch, _, length, channels = q_BNLC.shape
-    k_BNMC = k_BNMC.expand(batch, *k_BNMC.shape[1:])
-    v_BNMD = v_BNMD.expand(batch, *v_BNMD.shape[1:])
+    length, channels = q_BNLC.shape[2:]
+    batch = max(len(q_BNLC), len(k_BNMC), len(v_BNMD))
+    shared = len(q_BNLC) == len(k_BNMC) == 1 < batch
     if top_k is not None and top_k >= k_BNMC.shape[2]:
         top_k = None
-    if v_BNMD.shape[-1] == channels and top_k is None:
+    fused = v_BNMD.shape[-1] == channels and top_k is None and not (shared and q_BNLC.device.type == "cpu")
+    if fused or not shared:
+        q_BNLC, k_BNMC, v_BNMD = (x.expand(batch, -1, -1, -1) for x in (q_BNLC, k_BNMC, v_BNMD))
+    if fused:
         return F.scaled_dot_product_attention(q_BNLC, k_BNMC, v_BNMD)
     scaled = q_BNLC * channels**-0.5
-    rows = max(1, MAX_SCORES // (batch * q_BNLC.shape[1] * k_BNMC.shape[2]))
+    rows = max(1, MAX_SCORES // (len(scaled) * scaled.shape[1] * k_BNMC.shape[2]))
 
     def of_block(q: Tensor) -> Tensor:
         scores = q @ k_BNMC.transpose(2, 3)
         if top_k is not None:
             least = scores.topk(top_k, sorted=False).values.amin(-1, keepdim=True)
             scores = scores.masked_fill(scores < least, -torch.inf)
-        return scores.softmax(-1, dtype=v_BNMD.dtype) @ v_BNMD
+        weights = scores.softmax(-1, dtype=v_BNMD.dtype)
+        # a product over the batch would make a copy of the weights for each
+        return torch.cat([weights @ v for v in v_BNMD.split(1)]) if shared else weights @ v_BNMD
 
     blocks = [of_block(scaled[:, :, i : i + rows]) for i in range(0, length, rows)]
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2)

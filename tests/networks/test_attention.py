@@ -27,6 +27,10 @@ def test_equals_the_definition(values: int, top_k: int | None) -> None:
     order = scores.argsort(-1, descending=True).argsort(-1)
     weights = scores.masked_fill(order >= (top_k or 11), -torch.inf).softmax(-1)
     assert torch.allclose(attention(q, k, v, top_k), weights @ v, atol=1e-5)
+    # a query and a key for all values, and each of them alone
+    assert torch.allclose(attention(q[:1], k[:1], v, top_k), weights[:1] @ v, atol=1e-5)
+    assert torch.allclose(attention(q, k[:1], v[:1], top_k)[:1], weights[:1] @ v[:1], atol=1e-5)
+    assert attention(q[:1], k, v, top_k).shape == attention(q, k, v[:1], top_k).shape == (*weights.shape[:3], values)
 
 
 def test_attention_over_more_positions_than_in_training_is_as_sharp_as_there() -> None:
