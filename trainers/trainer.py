@@ -136,9 +136,8 @@ class Trainer:
         if self.processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
             # once predicted masks feed the memory, the identity bank has no gradient
-            self.loss = DistributedDataParallel(
-                self.loss, devices, broadcast_buffers=False, find_unused_parameters=stage.sequential_start < 1
-            )
+            self.loss = DistributedDataParallel(self.loss, devices, find_unused_parameters=stage.sequential_start < 1)
+            self.loss.broadcast_buffers = False  # the argument of this name is deprecated
         groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all)
         fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" else {}
         self.optimiser: torch.optim.Optimizer
