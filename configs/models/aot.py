@@ -23,6 +23,9 @@ class IdentityModel(PrototypeFields):
     embed_dim: int = 256
     max_objects: int = 10
     """Identities of one bank; more objects are further groups on the batch axis."""
+    neighbours_apart: bool = False
+    """Where there are several groups, objects of a mask that are close to each other go into different ones; else they
+    are grouped in the order of their ids, as published."""
     num_layers: int = 1
     self_heads: int = 8
     attention_heads: int = 8
@@ -53,7 +56,7 @@ class IdentityModel(PrototypeFields):
         "freeze_at": 0,
         "trained_positions": 2,
     }
-    of_weights: ClassVar[tuple[str, ...]] = ("max_objects", "top_k", "trained_positions")
+    of_weights: ClassVar[tuple[str, ...]] = ("max_objects", "neighbours_apart", "top_k", "trained_positions")
 
     def input_rule(self) -> dict[str, Any]:
         return {**super().input_rule(), "align_corners": self.align_corners}

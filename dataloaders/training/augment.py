@@ -40,6 +40,7 @@ def random_affine(
     scale: float = 0.15,
     shear: float = 10,
     shift: float = 0.1,
+    amount: float = 1,
 ) -> np.ndarray:
     """3 x 3 map of a training frame onto itself: rotation, scale, shear and translation about its centre.
 
@@ -48,7 +49,9 @@ def random_affine(
         scale: largest change of scale; 0.15 gives factors from 0.85 to 1.15.
         shear: largest angle of shear along x, in degrees.
         shift: largest translation as a share of the frame.
+        amount: all of these are multiplied by it.
     """
+    degrees, scale, shear, shift = (amount * most for most in (degrees, scale, shear, shift))
     angle, slant = math.radians(rng.uniform(-degrees, degrees)), math.tan(math.radians(rng.uniform(-shear, shear)))
     factor, centre = 1 + rng.uniform(-scale, scale), (crop - 1) / 2
     turn = np.array(((math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))))

@@ -16,7 +16,11 @@ from dataloaders.training.static import StaticClips
 _LAYERS = (6, 20)  # fewest and most cut-outs of a clip
 _SIZES = (0.06, 0.6)  # square root of a cut-out's area, as a share of the clip's side
 _TWINS, _MOST_TWINS = 0.25, 4  # probability of several equal cut-outs, and how many there may be
-_SHAPES = 0.5  # probability of an outline that is no object's
+_SHAPES = 0.5  # probability of a shape that is no object's
+_RIMS, _STROKES = 0.3, 0.25  # share of these shapes of which only the rim is left, and share that are strokes
+_WIDTHS = (0.02, 0.1)  # width of rims and strokes, as a share of the shorter side of the image
+_LEAST_FILLED = 0.3  # share of its box that a cut-out counts for at least where it is scaled to a size
+_MOTIONS = (0.05, 1.0)  # how far a cut-out moves, as a share of how far static images do
 _LEAST_CUT = 200  # pixels of an object that is cut out
 _LEAST_SEEN = 0.001  # share of frame 0 below which a cut-out is background
 
@@ -32,9 +36,10 @@ class CutOut:
 class CollageClips(StaticClips):
     """Clips as ``StaticClips`` gives them, under 6 to 20 cut-outs of its other images, large ones behind small ones.
 
-    A cut-out is an object of its image, or what a random polygon, ellipse or rectangle holds of it, which teaches
-    that anything may be an object. Some come as twins. Each moves by itself from frame to frame. All of them are
-    objects; where these are more than ``max_objects``, those that aren't chosen are background that looks like them.
+    A cut-out is an object of its image, or what a random polygon, ellipse or rectangle holds of it, the rim of one,
+    or some strokes, which teaches that anything may be an object, thin things too. Some come as twins. Each moves by
+    itself from frame to frame, little or much. All of them are objects; where these are more than ``max_objects``,
+    those that aren't chosen are background that looks like them.
     """
 
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
@@ -81,18 +86,22 @@ class CollageClips(StaticClips):
         masks: list[np.ndarray],
         rng: np.random.Generator,
     ) -> None:
-        """Draw the cut-out as object ``number`` into all frames, its area about (``size`` times the side) squared."""
+        """Draw the cut-out as object ``number`` into all frames, its area about (``size`` times the side) squared.
+
+        A thin one has less: its box is what is not to be too large.
+        """
         height, width = cut_out.alpha.shape
-        scale = size * self.crop / np.sqrt(cut_out.alpha.sum())
+        scale = size * self.crop / math.sqrt(max(float(cut_out.alpha.sum()), _LEAST_FILLED * height * width))
         x, y = rng.uniform(0, self.crop, size=2)
+        amount = float(rng.uniform(*_MOTIONS))
         mirror = rng.choice((-1, 1))
         home = np.array(
             ((scale * mirror, 0, -scale * mirror * (width - 1) / 2), (0, scale, -scale * (height - 1) / 2), (0, 0, 1))
         )
         still = np.array(((1, 0, x), (0, 1, y), (0, 0, 1)))
         for frame, mask in zip(frames, masks, strict=True):
-            move = augment.random_affine(1, rng)  # about the origin; shifts are a share of the clip's side
-            move[:2, 2] *= self.crop
+            move = augment.random_affine(1, rng, amount=amount)  # about the origin
+            move[:2, 2] *= self.crop  # from a share of the clip's side
             view = still @ move @ home
             box = _box_of(view, cut_out.alpha.shape, mask.shape)
             rows, columns = mask[box].shape
@@ -128,18 +137,34 @@ def _box_of(view: np.ndarray, size: tuple[int, int], room: tuple[int, int]) -> t
 
 
 def _random_shape(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """H x W bool: a filled polygon, ellipse or rectangle somewhere in the frame, a quarter of its sides at least."""
+    """H x W bool: a polygon, ellipse or rectangle, filled or its rim alone, or some strokes from one point.
+
+    It lies somewhere in the frame and is a quarter of its sides large at least.
+    """
     height, width = size
     h, w = (max(1, int(edge * rng.uniform(0.25, 0.9))) for edge in size)
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+    line = max(1, round(min(size) * rng.uniform(*_WIDTHS)))
     shape = np.zeros(size, np.uint8)
+    if rng.random() < _STROKES:
+        start, *ends = rng.integers((left, top), (left + w, top + h), size=(int(rng.integers(2, 6)), 2)).tolist()
+        for end in ends:
+            cv2.line(shape, start, end, 1, line)
+        return shape.astype(bool)
+    corners = (_outline(rng) * (w, h) + (left, top)).round().astype(np.int32)
+    if rng.random() < _RIMS:
+        cv2.polylines(shape, [corners], True, 1, line)
+    else:
+        cv2.fillPoly(shape, [corners], 1)
+    return shape.astype(bool)
+
+
+def _outline(rng: np.random.Generator) -> np.ndarray:
+    """[corners, 2] x and y from 0 to 1 of a polygon, ellipse or rectangle."""
     kind = rng.choice(("polygon", "ellipse", "rectangle"))
     if kind == "rectangle":
-        shape[top : top + h, left : left + w] = 1
-        return shape.astype(bool)
+        return np.array(((0, 0), (1, 0), (1, 1), (0, 1)), float)
     corners = int(rng.integers(3, 12)) if kind == "polygon" else 64
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners)) if kind == "polygon" else np.linspace(0, 2 * np.pi, corners)
     radii = rng.uniform(0.4, 1, corners) if kind == "polygon" else np.ones(corners)
-    points = np.stack((left + w / 2 * (1 + radii * np.cos(angles)), top + h / 2 * (1 + radii * np.sin(angles))), axis=1)
-    cv2.fillPoly(shape, [points.round().astype(np.int32)], 1)
-    return shape.astype(bool)
+    return np.stack((1 + radii * np.cos(angles), 1 + radii * np.sin(angles)), axis=1) / 2

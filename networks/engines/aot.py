@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from networks.engines.base import Step
+from networks.engines.neighbours import keep_apart
 from networks.engines.objects import ObjectSlots, resize_labels
 from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
 from networks.engines.together import Call, Memories, Work
@@ -86,7 +87,7 @@ class AOTEngine:
                 self._remember(propagated, ids, memory)
         if given:
             assert mask_HW is not None
-            self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
+            self._add_objects(mask_HW)
             own_HW = resize_labels(self._objects.to_slots(mask_HW), size)
             slots_HW = own_HW if prediction is None else torch.where(own_HW > 0, own_HW, slots_HW)
             self._take_reference(features, slots_HW, input_size)
@@ -106,6 +107,14 @@ class AOTEngine:
             self.reset()
         elif len(stay) < before:
             self._keep_groups(stay)
+
+    def _add_objects(self, mask_HW: Tensor) -> None:
+        """Give identities to the objects of a mask that are new."""
+        known = set(self.object_ids)
+        new = [i for i in mask_HW.unique().tolist() if i and i not in known]
+        if new and self.config.neighbours_apart:
+            new = keep_apart(mask_HW, new, self._objects.group_size, self._objects.room)
+        self._objects.add(new)
 
     def _memories(self, features: Features) -> tuple[Memories, list[MemoryPart]]:
         """What the network propagates from: long-term and short-term memory of each layer that is run."""

@@ -44,14 +44,20 @@ class ObjectSlots:
         """Number of groups."""
         return -(-self._given // self.group_size)
 
+    @property
+    def room(self) -> int:
+        """Slots of the last group that weren't given yet."""
+        return self.groups * self.group_size - self._given
+
     def __len__(self) -> int:
         return len(self._slots)
 
     def add(self, ids: Iterable[int]) -> None:
-        """Give slots to the ids that have none yet, ascending."""
-        for i in sorted(set(ids) - self._slots.keys()):
-            self._given += 1
-            self._slots[i] = self._given
+        """Give slots to the ids that have none yet, in their order."""
+        for i in ids:
+            if i not in self._slots:
+                self._given += 1
+                self._slots[i] = self._given
 
     def delete(self, ids: Iterable[int]) -> list[int]:
         """Take ids out.

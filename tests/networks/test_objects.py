@@ -9,11 +9,12 @@ from networks.engines import ObjectSlots, Prediction
 from networks.engines import prediction as prediction_module
 
 
-def test_ids_get_slots_in_ascending_order_within_a_mask() -> None:
+def test_ids_get_slots_in_the_order_in_which_they_come() -> None:
     slots = ObjectSlots(10)
-    slots.add([700, 2, 5])
+    slots.add([2, 5, 700])
     slots.add([4, 2])
     assert slots.ids == [2, 5, 700, 4]
+    assert slots.room == 6
     assert slots.slots == [1, 2, 3, 4]
     mask = torch.tensor([[0, 700], [4, 9]])
     assert slots.to_slots(mask).tolist() == [[0, 3], [4, 0]]
