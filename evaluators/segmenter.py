@@ -133,7 +133,7 @@ class VideoSegmenter:
 
     @property
     def object_ids(self) -> list[int]:
-        """The objects' ids, in the order in which they were added; ascending within one mask."""
+        """The objects' ids, in the order in which they were added; those of one mask ascending, or by their groups."""
         return self._engines[0].object_ids
 
     @property

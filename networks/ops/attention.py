@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from networks.ops.affinity import read_sparse
+
 MAX_SCORES = 2**23
 """Most scores that exist at a time where no fused kernel applies."""
 
@@ -51,11 +53,19 @@ def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None 
     def of_block(q: Tensor) -> Tensor:
         scores = q @ k_BNMC.transpose(2, 3)
         if top_k is not None:
-            least = scores.topk(top_k, sorted=False).values.amin(-1, keepdim=True)
-            scores = scores.masked_fill(scores < least, -torch.inf)
+            scores, places = scores.topk(top_k, sorted=False)
+            return _sum_of_chosen(scores.softmax(-1), places, v_BNMD)
         weights = scores.softmax(-1, dtype=v_BNMD.dtype)
         # a product over the batch would make a copy of the weights for each
         return torch.cat([weights @ v for v in v_BNMD.split(1)]) if shared else weights @ v_BNMD
 
     blocks = [of_block(scaled[:, :, i : i + rows]) for i in range(0, length, rows)]
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2)
+
+
+def _sum_of_chosen(weights_BNLK: Tensor, places_BNLK: Tensor, v_BNMD: Tensor) -> Tensor:
+    """Weighted sums of the values at some places -> [B, N, L, D]; weights and places of batch 1 stand for all."""
+    batch, heads = v_BNMD.shape[:2]
+    weights, places = (x.expand(batch, -1, -1, -1) for x in (weights_BNLK, places_BNLK))
+    sums = [read_sparse(weights[b, n], places[b, n], v_BNMD[b, n, None]) for b in range(batch) for n in range(heads)]
+    return torch.cat(sums).unflatten(0, (batch, heads))
