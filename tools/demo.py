@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,14 +28,17 @@ from tools.model_args import ModelArgs
 
 logger = logging.getLogger("demo")
 DEMO_SCENES = Path(__file__).resolve().parents[1] / "datasets" / "Demo"
+_ENLARGED = (780, 828)  # --short_edge and --max_resolution: the bundled scene's frames times 1.25
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(ModelArgs):
     """Segment a video, given the mask of its objects in the first frame."""
 
-    data_path: str = str(DEMO_SCENES)
-    """A video, a folder of images, a camera's number, a URL, or a folder of scenes: images/SCENE and masks/SCENE."""
+    data_path: str | None = None
+    """A video, a folder of images, a camera's number, a URL, or a folder of scenes: images/SCENE and masks/SCENE.
+    Default: the bundled scene, which the bundled weights see enlarged, since many of its 49 objects are small or thin;
+    --short_edge or --max_resolution set another size."""
     mask: Path | None = None
     """Mask of the first frame: a palette or greyscale PNG of ids, a folder with a PNG for each object, COCO JSON; or a
     folder of masks that are called like their frames. Scenes bring their own."""
@@ -60,19 +63,20 @@ class Clip:
 
 def find_clips(args: Args) -> Iterator[Clip]:
     """The scenes of a folder of scenes, or the one source that was given."""
-    images = Path(args.data_path) / "images"
+    folder = DEMO_SCENES if args.data_path is None else Path(args.data_path)
+    images = folder / "images"
     if not images.is_dir():
         if args.mask is None:
             raise ValueError("--mask is needed: the mask of the first frame")
-        yield Clip("", args.data_path)
+        yield Clip("", str(args.data_path))
         return
     scenes = sorted(p for p in images.iterdir() if not p.name.startswith("."))
     if not scenes:
-        raise ValueError(f"--data_path {args.data_path}: no scenes in {images}")
+        raise ValueError(f"--data_path {folder}: no scenes in {images}")
     if args.mask is not None:
         raise ValueError("--mask is for a single source; scenes have theirs in masks/SCENE")
     for path in scenes:
-        yield Clip(path.stem, str(path), Path(args.data_path) / "masks" / path.stem)
+        yield Clip(path.stem, str(path), folder / "masks" / path.stem)
 
 
 def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
@@ -92,6 +96,9 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
 def run(args: Args) -> int:
     """Segment all clips; the exit code says whether all were done."""
     clips = list(find_clips(args))
+    if args.data_path is args.ckpt_path is args.short_edge is args.max_resolution is None:
+        logger.info("the bundled scene's frames are enlarged, see --data_path")
+        args = replace(args, short_edge=_ENLARGED[0], max_resolution=_ENLARGED[1])
     segmenter, device = args.build_segmenter()
     logger.info("%s on %s: %s", args.model, device, segmenter.config)
     failed = 0

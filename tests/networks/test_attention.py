@@ -33,6 +33,16 @@ def test_equals_the_definition(values: int, top_k: int | None) -> None:
     assert attention(q[:1], k, v, top_k).shape == attention(q, k, v[:1], top_k).shape == (*weights.shape[:3], values)
 
 
+def test_gradients_of_the_likeliest_keys_are_the_definitions() -> None:
+    own, plain = ([x.requires_grad_() for x in random_qkv(10)] for _ in range(2))
+    scores = plain[0] @ plain[1].transpose(2, 3) / 2
+    order = scores.argsort(-1, descending=True).argsort(-1)
+    (scores.masked_fill(order >= 5, -torch.inf).softmax(-1) @ plain[2]).square().sum().backward()
+    attention(*own, top_k=5).square().sum().backward()
+    for x, y in zip(own, plain, strict=True):
+        assert torch.allclose(x.grad, y.grad, atol=1e-5)
+
+
 def test_attention_over_more_positions_than_in_training_is_as_sharp_as_there() -> None:
     assert [sharpness(n, 16) for n in (0, 1, 16, 256)] == [1, 1, 1, 2]
     assert sharpness(256, None) == 1

@@ -17,6 +17,7 @@ from dataloaders.masks import read_mask, write_mask
 from evaluators import VideoSegmenter
 from networks import build_model, save_weights
 from tools import demo
+from tools.model_args import BUNDLED_WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
 H, W, T = 48, 64, 7
@@ -246,6 +247,25 @@ def test_the_bundled_weights_are_the_default(tmp_path, monkeypatch) -> None:
     )
     assert demo.main() == 0
     assert len(list((tmp_path / "cabinet" / "masks").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "edges"),
+    [
+        ((), (780, 1380)),
+        (("--short_edge", "96"), (96, 1040)),
+        (("--max_resolution", "480"), (None, 800)),
+        (("--ckpt_path", "bundled"), (None, 1040)),
+        (("--data_path", "scenes"), (None, 1040)),
+    ],
+)
+def test_only_the_bundled_scene_is_enlarged(monkeypatch, flags, edges) -> None:
+    places = {"bundled": str(BUNDLED_WEIGHTS), "scenes": str(demo.DEMO_SCENES)}
+    seen = []
+    monkeypatch.setattr(demo, "run_clip", lambda clip, segmenter, args: seen.append(segmenter.config))
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--device", "cpu", *(places.get(flag, flag) for flag in flags)])
+    assert demo.main() == 0
+    assert [(config.short_edge, config.max_long_edge) for config in seen] == [edges]
 
 
 def test_unknown_flags_list_near_ones() -> None:
