@@ -45,10 +45,18 @@ def top_k_weights(similarity_BQM: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
 def read_sparse(weights_QN: Tensor, indices_QN: Tensor, value_KMD: Tensor) -> Tensor:
     """Weighted sums of a few elements' values for each position -> [K, Q, D].
 
-    Each value is gathered as it is needed: the dense product would take M / N times the work.
+    Each value is gathered as it is needed: the dense product would take M / N times the work. Apple's GPUs do that
+    product all the same, for which PyTorch has no such gathering in all versions that are supported.
     """
     weights = weights_QN.to(value_KMD.dtype)
+    if value_KMD.device.type == "mps":
+        return spread_weights(weights, indices_QN, value_KMD.shape[1]) @ value_KMD
     return torch.stack([F.embedding_bag(indices_QN, v, mode="sum", per_sample_weights=weights) for v in value_KMD])
+
+
+def spread_weights(weights_QN: Tensor, indices_QN: Tensor, elements: int) -> Tensor:
+    """Weights of a few elements -> weights of all, [Q, M]."""
+    return weights_QN.new_zeros(len(weights_QN), elements).scatter_add(1, indices_QN, weights_QN)
 
 
 def add_up_weights(weights_QN: Tensor, indices_QN: Tensor, elements: int) -> Tensor:

@@ -16,7 +16,7 @@ from networks import build_model, build_network
 from networks.checkpoints import models_that_fit, read_checkpoint
 from networks.layers.maps import to_map, to_sequence
 from networks.memory import AnisotropicMatching, EveryNthFrame, PrototypeMemory, PrototypePolicy
-from networks.ops.affinity import add_up_weights, anisotropic_similarity, read_sparse, top_k_weights
+from networks.ops.affinity import add_up_weights, anisotropic_similarity, read_sparse, spread_weights, top_k_weights
 from networks.ops.aggregation import aggregate
 
 Case = dict[str, Tensor]
@@ -123,11 +123,12 @@ def test_affinity(load) -> None:
     )
     close(similarity.softmax(2).transpose(1, 2), case["affinity_full"], 1e-5)
     weights, indices = top_k_weights(similarity, int(case["top_k"]))
-    dense = torch.zeros_like(similarity).scatter(2, indices, weights)
+    dense = spread_weights(weights[0], indices[0], key.shape[1])[None]
     close(dense.transpose(1, 2), case["affinity_topk"], 1e-5)
     close(add_up_weights(weights[0], indices[0], key.shape[1])[None], case["usage"], 1e-5)
     value = case["memory_value"].transpose(1, 2)
     close(read_sparse(weights[0], indices[0], value).transpose(1, 2), case["readout_topk"], 1e-5)
+    close((dense[0] @ value).transpose(1, 2), case["readout_topk"], 1e-5)
     close((similarity.softmax(2) @ value).transpose(1, 2), case["readout_full"], 1e-5)
 
 
