@@ -96,11 +96,13 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
 def run(args: Args) -> int:
     """Segment all clips; the exit code says whether all were done."""
     clips = list(find_clips(args))
-    if args.data_path is args.ckpt_path is args.short_edge is args.max_resolution is None:
-        logger.info("the bundled scene's frames are enlarged, see --data_path")
+    enlarged = all(x is None for x in (args.data_path, args.ckpt_path, args.short_edge, args.max_resolution))
+    if enlarged:
         args = replace(args, short_edge=_ENLARGED[0], max_resolution=_ENLARGED[1])
     segmenter, device = args.build_segmenter()
     logger.info("%s on %s: %s", args.model, device, segmenter.config)
+    if enlarged:
+        logger.info("the bundled scene's frames are enlarged, see --data_path in --help")
     failed = 0
     for clip in clips:
         try:

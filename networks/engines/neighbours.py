@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 _REACHES = (36, 72)  # objects are neighbours where they are within such parts of the short edge: a position, and half
@@ -24,8 +23,10 @@ def keep_apart(ids_HW: Tensor, ids: list[int], group_size: int, room: int) -> li
     rooms = [room] if room else []
     while sum(rooms) < len(ids):
         rooms.append(group_size)
+    if len(rooms) == 1:
+        return ids
     rooms[-1] -= sum(rooms) - len(ids)  # only the last group may have identities to spare
-    contacts, areas = _contacts(ids_HW, ids)
+    contacts, areas = _contacts(ids_HW.cpu().numpy(), ids)
     near = np.zeros((len(ids), len(rooms)))
     members: list[list[int]] = [[] for _ in rooms]
     for i in np.argsort(-areas, kind="stable").tolist():
@@ -36,25 +37,21 @@ def keep_apart(ids_HW: Tensor, ids: list[int], group_size: int, room: int) -> li
     return [ids[i] for group in members for i in sorted(group)]
 
 
-def _contacts(ids_HW: Tensor, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def _contacts(ids_HW: np.ndarray, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """How often pixels of two objects are neighbours, [n, n], and the areas of the objects in pixels, [n]."""
     count = len(ids)
-    known = torch.tensor(ids, device=ids_HW.device)
-    place = torch.searchsorted(known, ids_HW.long()).clamp_(max=count - 1)
-    index_HW = torch.where(known[place] == ids_HW, place + 1, 0)  # 0 is none of these objects
-    height, width = index_HW.shape
-    pairs = torch.zeros((count + 1) ** 2, dtype=torch.int64, device=ids_HW.device)
+    place = np.searchsorted(ids, ids_HW).clip(max=count - 1)
+    index_HW = np.where(np.asarray(ids)[place] == ids_HW, place + 1, 0)  # 0 is none of these objects
+    pairs = np.zeros((count + 1) ** 2, np.int64)
     for part in _REACHES:
-        reach = max(1, min(height, width) // part)
-        left, right = slice(0, max(0, width - reach)), slice(reach, width)
-        above, below = slice(0, max(0, height - reach)), slice(reach, height)
+        reach = max(1, min(index_HW.shape) // part)
+        left, right = np.s_[:, :-reach], np.s_[:, reach:]
         for one, other in (
-            (index_HW[:, left], index_HW[:, right]),
-            (index_HW[above], index_HW[below]),
-            (index_HW[above, left], index_HW[below, right]),
-            (index_HW[above, right], index_HW[below, left]),
+            (index_HW[left], index_HW[right]),
+            (index_HW[:-reach], index_HW[reach:]),
+            (index_HW[:-reach][left], index_HW[reach:][right]),
+            (index_HW[:-reach][right], index_HW[reach:][left]),
         ):
-            pairs += torch.bincount((one * (count + 1) + other).flatten(), minlength=len(pairs))
-    contacts = pairs.view(count + 1, count + 1)[1:, 1:]
-    areas = torch.bincount(index_HW.flatten(), minlength=count + 1)[1:]
-    return (contacts + contacts.T).cpu().numpy(), areas.cpu().numpy()
+            pairs += np.bincount((one * (count + 1) + other).ravel(), minlength=len(pairs))
+    contacts = pairs.reshape(count + 1, count + 1)[1:, 1:]
+    return contacts + contacts.T, np.bincount(index_HW.ravel(), minlength=count + 1)[1:]
