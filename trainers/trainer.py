@@ -135,8 +135,9 @@ class Trainer:
         self.loss: nn.Module = self.clip_loss
         if self.processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
-            # once predicted masks feed the memory, the identity bank has no gradient
-            self.loss = DistributedDataParallel(self.loss, devices, find_unused_parameters=stage.sequential_start < 1)
+            # once predicted masks feed the memory, a frozen identity bank has no gradient
+            unused = stage.sequential_start < 1 and bool(stage.frozen_in_sequential)
+            self.loss = DistributedDataParallel(self.loss, devices, find_unused_parameters=unused)
             self.loss.broadcast_buffers = False  # the argument of this name is deprecated
         groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all)
         fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" else {}

@@ -26,6 +26,7 @@ def propagate_clips(
     object_counts: Sequence[int],
     *,
     own_predictions: bool = False,
+    fixed_identities: bool = True,
     permutation_BO: Tensor | None = None,
     long_term_gap: int | None = None,
 ) -> list[list[Supervised]]:
@@ -39,8 +40,8 @@ def propagate_clips(
         frames_TB3HW: normalised RGB.
         labels_TBHW: integer identities, 0 the background; values that are no identity (255) are nothing at all.
         object_counts: identities that each clip uses; logits of others are -1e10.
-        own_predictions: what is remembered of later frames are the predicted masks, and identity embeddings get no
-            gradient; else the true masks are remembered.
+        own_predictions: what is remembered of later frames are the predicted masks; else the true masks are.
+        fixed_identities: with ``own_predictions``, identity embeddings get no gradient, as published.
         permutation_BO: shuffles identities so that all of the bank's are learned: the network sees identity
             ``permutation[o - 1] + 1`` for o. Logits are in the order of the labels.
         long_term_gap: frames between two in the long-term memory; None: the config's for training.
@@ -61,7 +62,7 @@ def propagate_clips(
         rows = torch.arange(batch, device=labels_BHW.device)[:, None, None]
         shuffled = table_BK[rows, labels_BHW.long().where(known, 0)].where(known, 255)
         embedded = network.encode_ids(shuffled)
-        return embedded.detach() if own_predictions else embedded
+        return embedded.detach() if own_predictions and fixed_identities else embedded
 
     def decode(propagated: Propagated, features: Features) -> list[Supervised]:
         return [s._replace(logits=full_size(s.logits.float())) for s in network.supervise(propagated, features)]

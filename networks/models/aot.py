@@ -234,6 +234,7 @@ class AOT(nn.Module):
             labels_TBHW,
             object_counts,
             own_predictions=step >= stage.sequential_start * stage.total_steps,
+            fixed_identities=bool(stage.frozen_in_sequential),
             permutation_BO=permutation_BO,
         )
 

@@ -140,6 +140,15 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         assert torch.allclose(x, two[name], atol=1e-5), name
 
 
+@pytest.mark.parametrize("frozen", [("patch_wise_id_bank",), ()])
+def test_identities_learn_from_predicted_masks_where_the_stage_does_not_freeze_them(tmp_path: Path, frozen) -> None:
+    trainer = make(tmp_path, sequential_start=0.0, frozen_in_sequential=frozen)
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items() if "patch_wise_id_bank" in k}
+    trainer.train(until=2)
+    for name, x in before.items():
+        assert torch.equal(x, trainer.network.state_dict()[name]) == bool(frozen), name
+
+
 def test_the_loss_falls(tmp_path: Path) -> None:
     trainer = make(tmp_path, total_steps=60, save_every=60, batch_size=2, drop_path=0)
     losses = []
