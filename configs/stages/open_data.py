@@ -103,3 +103,19 @@ class OpenFull(OpenLarge):
     rate: float = 2e-4
     total_steps: int = 1500
     save_every: int = 350
+
+
+@register_stage("open_identities")
+class OpenIdentities(OpenCollage):
+    """The identity bank learns again: the reference frame's own loss teaches it what a mask looks like within a patch.
+
+    Before, it stood still from the first thousand steps on, and thin objects couldn't be decoded even on the frame
+    whose mask was given.
+    """
+
+    model: tuple[str, ...] = ("train_long_term_gap=2", "freeze_backbone=true")
+    previous: str | None = "open_full"
+    datasets: tuple[str, ...] = ("davis2017", "collage")
+    reference_weight: float = 1.0
+    reference_ratio: float = 1.0
+    total_steps: int = 1300
