@@ -94,8 +94,8 @@ class StageConfig(Config):
     sequential_start: float = 1.0
     """From this share of the stage on, predicted masks feed the memory."""
     frozen_in_sequential: tuple[str, ...] = ("patch_wise_id_bank",)
-    """Parts of names of parameters that stand still from then on. Where there are none, identity embeddings go on
-    learning; as published, they get no gradient any more."""
+    """Parts of names of parameters that stand still from then on. With none, identity embeddings go on learning; else
+    they get no gradient any more, as published."""
 
     save_every: int = 5000
     keep: int = 8
