@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class AveragedWeights:
@@ -16,11 +17,11 @@ class AveragedWeights:
     Args:
         network: the average starts at its values.
         total_steps: of the stage.
-        ratio: the average's memory as a share of the stage; 0: it has none, and is the network's last state.
+        ratio: the average's memory as a share of the stage; below one step it has none, and is the network's last state.
     """
 
     def __init__(self, network: nn.Module, total_steps: int, ratio: float = 0.1) -> None:
-        self.final_decay = 1.0 - 1.0 / (ratio * total_steps) if ratio else 0.0
+        self.final_decay = 1.0 - 1.0 / max(1.0, ratio * total_steps)
         self.updates = 0
         self.weights = {name: x.detach().clone() for name, x in network.state_dict().items()}
 
@@ -33,12 +34,11 @@ class AveragedWeights:
         """Take in the network's present values."""
         self.updates += 1
         decay = self.decay(self.updates)
-        parameters = dict(network.named_parameters())
-        for name, x in network.state_dict().items():
-            if name in parameters and x.is_floating_point():
-                self.weights[name].lerp_(x, 1.0 - decay)
-            else:
-                self.weights[name].copy_(x)
+        state = network.state_dict()
+        learned = [name for name, x in network.named_parameters() if x.is_floating_point()]
+        get_ema_multi_avg_fn(decay)([self.weights[name] for name in learned], [state[name] for name in learned], None)
+        for name in state.keys() - set(learned):
+            self.weights[name].copy_(state[name])
 
     def state_dict(self) -> dict[str, object]:
         """Everything that resuming needs."""

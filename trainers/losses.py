@@ -20,6 +20,11 @@ IGNORE = 255
 """Label of pixels that take no part."""
 
 
+def _classes(logits_BKHW: Tensor) -> Tensor:
+    """0 to K - 1 as [K, 1, 1]."""
+    return torch.arange(logits_BKHW.shape[1], device=logits_BKHW.device).view(-1, 1, 1)
+
+
 def kept_fraction(step: int, mining_steps: float, least: float = 0.15) -> float:
     """Share of the hardest pixels that count: from 1 at step 0 linearly to ``least`` at ``mining_steps``."""
     if mining_steps <= 0:
@@ -28,39 +33,37 @@ def kept_fraction(step: int, mining_steps: float, least: float = 0.15) -> float:
     return progress * least + (1.0 - progress)
 
 
-def bootstrapped_cross_entropy(logits_KHW: Tensor, labels_HW: Tensor, fraction: float) -> Tensor:
-    """Mean cross entropy of the hardest share of all pixels, ignored ones included as 0."""
-    losses = F.cross_entropy(logits_KHW[None], labels_HW[None].long(), ignore_index=IGNORE, reduction="none").flatten()
-    return losses.topk(max(1, int(fraction * losses.numel()))).values.mean()
+def bootstrapped_cross_entropy(logits_BKHW: Tensor, labels_BHW: Tensor, fraction: float) -> Tensor:
+    """Mean cross entropy of the hardest share of all pixels of a sample, ignored ones included as 0 -> [B]."""
+    losses = F.cross_entropy(logits_BKHW, labels_BHW.long(), ignore_index=IGNORE, reduction="none").flatten(1)
+    if fraction < 1:
+        losses = losses.topk(max(1, int(fraction * losses.shape[1])), sorted=False).values
+    return losses.mean(1)
 
 
-def soft_jaccard(logits_KHW: Tensor, labels_HW: Tensor) -> Tensor:
-    """1 - soft intersection over union, mean over the classes that occur in the label (the background is one)."""
-    valid = labels_HW != IGNORE
-    probabilities = logits_KHW.softmax(0) * valid
-    truth = F.one_hot(labels_HW.long().where(valid, 0), len(logits_KHW)).permute(2, 0, 1) * valid
-    truth = truth.to(probabilities)
-    both = (probabilities * truth).sum((1, 2))
-    either = (probabilities + truth - probabilities * truth).sum((1, 2))
-    occurs = truth.sum((1, 2)) > 0
-    return (1 - both[occurs] / either[occurs]).mean()
+def soft_jaccard(logits_BKHW: Tensor, labels_BHW: Tensor) -> Tensor:
+    """1 - soft intersection over union, mean over the classes that occur in a label (the background is one) -> [B].
+
+    It is 0 where a label is ignored throughout.
+    """
+    valid = (labels_BHW != IGNORE)[:, None]
+    truth = (labels_BHW[:, None] == _classes(logits_BKHW)) & valid
+    probabilities = logits_BKHW.softmax(1) * valid
+    both = (probabilities * truth).sum((2, 3))
+    own = truth.sum((2, 3))
+    either = (probabilities.sum((2, 3)) + own - both).where(own > 0, 1.0)
+    return (1 - both / either).where(own > 0, 0.0).sum(1) / (own > 0).sum(1).clamp(min=1)
 
 
-def frame_loss(logits_KHW: Tensor, labels_HW: Tensor, fraction: float) -> Tensor:
-    """Half of each, for one sample and frame."""
-    return 0.5 * (bootstrapped_cross_entropy(logits_KHW, labels_HW, fraction) + soft_jaccard(logits_KHW, labels_HW))
+def frame_loss(logits_BKHW: Tensor, labels_BHW: Tensor, fraction: float) -> Tensor:
+    """Half of each, for the samples of a frame -> [B]."""
+    hardest = bootstrapped_cross_entropy(logits_BKHW, labels_BHW, fraction)
+    return 0.5 * (hardest + soft_jaccard(logits_BKHW, labels_BHW))
 
 
-def supervised_losses(
-    supervised: Sequence[Supervised], labels_BHW: Tensor, object_counts: Sequence[int], fraction: float
-) -> Tensor:
+def supervised_losses(supervised: Sequence[Supervised], labels_BHW: Tensor, fraction: float) -> Tensor:
     """Loss of each sample of a frame -> [B]: the weighted mean of what is supervised of it."""
-    losses = [
-        s.weight
-        * torch.stack([frame_loss(s.logits[b, : n + 1], labels_BHW[b], fraction) for b, n in enumerate(object_counts)])
-        for s in supervised
-    ]
-    return torch.stack(losses).sum(0)
+    return torch.stack([s.weight * frame_loss(s.logits, labels_BHW, fraction) for s in supervised]).sum(0)
 
 
 def reference_weight(step: int, total_steps: int, ratio: float = 1.0) -> float:
@@ -80,7 +83,7 @@ def bootstrapped_jaccard(
     """AOT's loss of a batch, the mean over its clips, of all frames, the reference included."""
     total = stage.total_steps
     fraction = kept_fraction(step, stage.mining_ratio * total, stage.hardest_pixels)
-    losses = [supervised_losses(x, labels, counts, fraction) for x, labels in zip(clips, labels_TBHW, strict=True)]
+    losses = [supervised_losses(x, labels, fraction) for x, labels in zip(clips, labels_TBHW, strict=True)]
     weight = stage.reference_weight * reference_weight(step, total, stage.reference_ratio)
     return clip_loss(torch.stack(losses), weight)
 
@@ -111,9 +114,11 @@ def bootstrapped_dice(
     start, end = stage.mining_steps or (0, round(stage.mining_ratio * stage.total_steps))
     fraction = kept_fraction_between(step, start, end, stage.hardest_pixels)
     total = clips[0][0].logits.new_zeros(())
+    absent = _classes(clips[0][0].logits) > labels_TBHW.new_tensor(counts).view(-1, 1, 1, 1)
     for ((_, logits),), labels in zip(clips, labels_TBHW[1:], strict=True):
-        own = [bootstrapped_cross_entropy(logits[b, : n + 1], labels[b], fraction) for b, n in enumerate(counts)]
-        total = total + torch.stack(own).mean() + dice(logits.softmax(1)[:, 1:], labels)
+        known = logits.masked_fill(absent, -torch.inf)
+        hardest = bootstrapped_cross_entropy(known, labels, fraction)
+        total = total + hardest.mean() + dice(logits.softmax(1)[:, 1:], labels)
     return total
 
 

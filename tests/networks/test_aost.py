@@ -149,18 +149,15 @@ def test_losses_of_all_depths_and_their_gradients(load) -> None:
     fraction = kept_fraction(int(case["step"]), float(case["hard_mining_steps"]), float(case["top_k"]))
     totals = []
     for b in range(2):
-        labels = case[f"label{b}"]
+        labels = case[f"label{b}"][None]
         logits = [case[f"depth{k}.logits{b}"].clone().requires_grad_() for k in (1, 2, 3)]
         for k, x in enumerate(logits):
-            ce, jaccard = bootstrapped_cross_entropy(x[0], labels, fraction), soft_jaccard(x[0], labels)
+            ce, jaccard = bootstrapped_cross_entropy(x, labels, fraction), soft_jaccard(x, labels)
             assert ce.item() == pytest.approx(case[f"depth{k + 1}.ce"][b].item(), rel=1e-5)
             assert jaccard.item() == pytest.approx(case[f"depth{k + 1}.jaccard"][b].item(), rel=1e-5)
-            assert frame_loss(x[0], labels, fraction).item() == pytest.approx(
-                case["depth_losses"][k, b].item(), rel=1e-5
-            )
-        count = logits[0].shape[1] - 1
+            assert frame_loss(x, labels, fraction).item() == pytest.approx(case["depth_losses"][k, b].item(), rel=1e-5)
         weighted = [Supervised(2**k / 7, x) for k, x in enumerate(logits)]
-        total = supervised_losses(weighted, labels[None], [count], fraction)
+        total = supervised_losses(weighted, labels, fraction)
         assert total.item() == pytest.approx(case["total"][b].item(), rel=1e-5)
         totals.append((total, logits))
     torch.cat([t for t, _ in totals]).mean().backward()

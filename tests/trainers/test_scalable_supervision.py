@@ -32,7 +32,7 @@ def losses_by_depth(trainer: Trainer) -> Tensor:
     trainer.network.train()
     return torch.stack(
         [
-            torch.stack([supervised_losses([s._replace(weight=1.0)], labels[t], [1] * 8, 1.0).mean() for s in frame])
+            torch.stack([supervised_losses([s._replace(weight=1.0)], labels[t], 1.0).mean() for s in frame])
             for t, frame in enumerate(supervised)
         ]
     )[1:].mean(0)

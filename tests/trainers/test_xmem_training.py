@@ -30,10 +30,10 @@ def test_losses_by_iteration(xmem_goldens: Path) -> None:
         assert p == pytest.approx(want["p"])
         for t in (1, 2):
             own = [
-                bootstrapped_cross_entropy(case[f"logits_{t}"][b, : n + 1], labels[b, t], p)
+                bootstrapped_cross_entropy(case[f"logits_{t}"][b : b + 1, : n + 1], labels[b : b + 1, t], p)
                 for b, n in enumerate(golden["num_objects"])
             ]
-            assert torch.stack(own).mean().item() == pytest.approx(want[f"ce_loss_{t}"], rel=1e-5)
+            assert torch.cat(own).mean().item() == pytest.approx(want[f"ce_loss_{t}"], rel=1e-5)
             assert dice(case[f"masks_{t}"], labels[:, t]).item() == pytest.approx(want[f"dice_loss_{t}"], rel=1e-5)
 
 
