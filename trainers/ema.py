@@ -17,7 +17,7 @@ class AveragedWeights:
     Args:
         network: the average starts at its values.
         total_steps: of the stage.
-        ratio: the average's memory as a share of the stage; below one step it has none, and is the network's last state.
+        ratio: the average's memory as a share of the stage; below one step it is the last state.
     """
 
     def __init__(self, network: nn.Module, total_steps: int, ratio: float = 0.1) -> None:

@@ -34,7 +34,7 @@ class IdentityModel(PrototypeFields):
     local_attention: str | None = None
     """Back end of short-term attention, of ``networks.ops.available_backends()``; None: what suits the device."""
     top_k: int | None = None
-    """Long-term attention reads the likeliest positions only, so many; None: all, as published."""
+    """Long-term attention reads the likeliest positions only, so many, but for training; None: all, as published."""
     trained_positions: int | None = None
     """Positions of a frame in training. Scores of long-term attention to more of them are multiplied by the ratio of
     the logarithms, so that it is as sharp as it was then (``networks.ops.sharpness``); None: not, as published."""

@@ -21,6 +21,8 @@ _RIMS, _STROKES = 0.3, 0.25  # share of these shapes of which only the rim is le
 _WIDTHS = (0.02, 0.1)  # width of rims and strokes, as a share of the shorter side of the image
 _LEAST_FILLED = 0.3  # share of its box that a cut-out counts for at least where it is scaled to a size
 _MOTIONS = (0.05, 1.0)  # how far a cut-out moves, as a share of how far static images do
+_HIDDEN = 0.2  # probability that a cut-out isn't there in some frames after the first
+_RETURN = 2.0  # how far these move, for they come back elsewhere
 _LEAST_CUT = 200  # pixels of an object that is cut out
 _LEAST_SEEN = 0.001  # share of frame 0 below which a cut-out is background
 
@@ -38,16 +40,15 @@ class CollageClips(StaticClips):
 
     A cut-out is an object of its image, or what a random polygon, ellipse or rectangle holds of it, the rim of one,
     or some strokes, which teaches that anything may be an object, thin things too. Some come as twins. Each moves by
-    itself from frame to frame, little or much. All of them are objects; where these are more than ``max_objects``,
-    those that aren't chosen are background that looks like them.
+    itself from frame to frame, little or much; some aren't there for a while and come back elsewhere. All of them are
+    objects; where these are more than ``max_objects``, those that aren't chosen are background that looks like them.
     """
 
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
         clip = super()._draw(source, rng)
         if clip is None:
             return None
-        frames = [frame.astype(np.float32) for frame in clip.frames]
-        masks = clip.masks
+        frames, masks = clip.frames, clip.masks
         count = int(rng.integers(_LAYERS[0], _LAYERS[1] + 1))
         sizes = np.exp(rng.uniform(math.log(_SIZES[0]), math.log(_SIZES[1]), size=count))
         sizes = np.sort(sizes)[::-1]
@@ -60,7 +61,6 @@ class CollageClips(StaticClips):
                 number += 1
                 self._lay(cut_out, size, number, frames, masks, rng)
             place += copies
-        clip.frames = [frame.round().astype(np.uint8) for frame in frames]
         return clip if self._without_specks(masks) else None
 
     def _cut_out(self, rng: np.random.Generator) -> CutOut:
@@ -93,13 +93,16 @@ class CollageClips(StaticClips):
         height, width = cut_out.alpha.shape
         scale = size * self.crop / math.sqrt(max(float(cut_out.alpha.sum()), _LEAST_FILLED * height * width))
         x, y = rng.uniform(0, self.crop, size=2)
-        amount = float(rng.uniform(*_MOTIONS))
+        hidden = _gap(len(frames), rng) if rng.random() < _HIDDEN else range(0)
+        amount = _RETURN if hidden else float(rng.uniform(*_MOTIONS))
         mirror = rng.choice((-1, 1))
         home = np.array(
             ((scale * mirror, 0, -scale * mirror * (width - 1) / 2), (0, scale, -scale * (height - 1) / 2), (0, 0, 1))
         )
         still = np.array(((1, 0, x), (0, 1, y), (0, 0, 1)))
-        for frame, mask in zip(frames, masks, strict=True):
+        for time, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
+            if time in hidden:
+                continue
             move = augment.random_affine(1, rng, amount=amount)  # about the origin
             move[:2, 2] *= self.crop  # from a share of the clip's side
             view = still @ move @ home
@@ -112,7 +115,7 @@ class CollageClips(StaticClips):
             drawn = cv2.warpAffine(
                 cut_out.image, view[:2], (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
-            frame[box] += (drawn - frame[box]) * alpha[..., None]
+            frame[box] = cv2.blendLinear(drawn, frame[box], alpha, 1 - alpha)
             mask[box][alpha > 0.5] = number
 
     def _without_specks(self, masks: list[np.ndarray]) -> bool:
@@ -123,6 +126,12 @@ class CollageClips(StaticClips):
         table[specks[specks != VOID]] = 0
         masks[:] = [table[mask] for mask in masks]
         return len(object_ids(masks[0])) > 0
+
+
+def _gap(length: int, rng: np.random.Generator) -> range:
+    """Some frames after the first."""
+    first, last = np.sort(rng.integers(1, length, size=2)).tolist()
+    return range(first, last + 1)
 
 
 def _box_of(view: np.ndarray, size: tuple[int, int], room: tuple[int, int]) -> tuple[slice, slice]:

@@ -63,7 +63,8 @@ class MemoryAttention(nn.Module):
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, query_BLC: Tensor, memory: Sequence[MemoryPart]) -> Tensor:
-        return self.projection(read_memory(query_BLC, memory, self.heads, self.top_k, self.trained_positions))
+        top_k = None if self.training else self.top_k
+        return self.projection(read_memory(query_BLC, memory, self.heads, top_k, self.trained_positions))
 
 
 class _LocalReader(nn.Module):
@@ -115,7 +116,8 @@ class GatedMemoryAttention(nn.Module):
     def forward(
         self, query_BLC: Tensor, memory: Sequence[MemoryPart], gate_BLC: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        read = read_memory(query_BLC, memory, self.heads, self.top_k, self.trained_positions)
+        top_k = None if self.training else self.top_k
+        read = read_memory(query_BLC, memory, self.heads, top_k, self.trained_positions)
         return self.projection(self.dw_conv(read * gate_BLC, size))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ def test_a_collage_has_many_objects_and_their_ids_move_with_them(
     monkeypatch.setattr(augment, "recolour", lambda image, **_: image)
     monkeypatch.setattr(augment, "blur", lambda image, _: image)
     data = CollageClips(static_tree(tmp_path, ids=(3,)), stage(), crop=CROP, max_objects=254)
-    counts = []
+    counts, returns = [], 0
     for index in range(len(data)):
         clip = data[index]
         counts.append(clip.num_objects)
@@ -226,8 +227,11 @@ def test_a_collage_has_many_objects_and_their_ids_move_with_them(
             followed += sum(core.any() for core in cores) > 1
             # the soft rims of tiny discs over it are few pixels
             assert not len(seen) or (np.abs(seen - np.median(seen, axis=0)).max(1) <= 2).mean() > 0.97
+            shown = [core.any() for core in cores]
+            returns += any(shown[a] and not shown[b] and shown[c] for a, b, c in combinations(range(len(shown)), 3))
         assert followed > clip.num_objects / 3
     assert max(counts) > 10
+    assert returns > 0.01 * sum(counts)
 
 
 def test_cut_outs_are_objects_or_shapes_of_other_images(tmp_path: Path) -> None:
