@@ -16,7 +16,14 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from configs import get_model_config, suggest
-from networks.checkpoints import load_encoder, load_weights, own_inference_fields, read_checkpoint, save_weights
+from networks.checkpoints import (
+    load_encoder,
+    load_weights,
+    mean_of_weights,
+    own_inference_fields,
+    read_checkpoint,
+    save_weights,
+)
 from networks.encoders import Encoder
 from networks.models import build_network
 
@@ -119,5 +126,6 @@ __all__ = [
     "default_device",
     "load_encoder",
     "load_weights",
+    "mean_of_weights",
     "save_weights",
 ]

@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -266,6 +266,34 @@ def load_encoder(encoder: Encoder, path: str | os.PathLike[str]) -> LoadReport:
     _check(encoder, own, used, Checkpoint(checkpoint.path, used, checkpoint.kind))
     _copy(encoder, used, report)
     return report
+
+
+def mean_of_weights(networks: Sequence[nn.Module], shares: Sequence[float]) -> dict[str, Tensor]:
+    """The weighted mean of the networks' floating point tensors, others as the first one has them -> a state dict.
+
+    States of one training, or of trainings that began at one, are often better averaged (model soups, Wortsman et al.,
+    ICML 2022).
+
+    Args:
+        networks: networks with tensors of the same names and shapes.
+        shares: a weight for each, whose sum is what they are parts of.
+
+    Raises:
+        ValueError: there are other tensors in one than in the first, or not one share for each.
+    """
+    if len(shares) != len(networks) or sum(shares) <= 0:
+        raise ValueError(f"{len(networks)} networks have a mean by as many shares of a whole, got {list(shares)}")
+    states = [network.state_dict() for network in networks]
+    shapes = [{k: v.shape for k, v in state.items()} for state in states]
+    for place, own in enumerate(shapes):
+        if other := sorted(k for k in own.keys() | shapes[0].keys() if own.get(k) != shapes[0].get(k)):
+            raise ValueError(f"network {place + 1} has no mean with the first one: {other[0]} isn't the same tensor")
+    parts = [share / sum(shares) for share in shares]
+
+    def mean(name: str) -> Tensor:
+        return torch.stack([p * s[name].double() for p, s in zip(parts, states, strict=True)]).sum(0)
+
+    return {k: mean(k).to(x.dtype) if x.is_floating_point() else x for k, x in states[0].items()}
 
 
 def save_weights(network: nn.Module, path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> None:

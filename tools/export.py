@@ -1,6 +1,7 @@
-"""Write a checkpoint as one small safetensors file.
+"""Write a checkpoint, or the mean of several, as one small safetensors file.
 
     python tools/export.py --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
+    python tools/export.py --model deaott --ckpt_path A B --shares 3 1 --output_path mean.safetensors
 
 The file holds the weights, in half precision unless told otherwise, and the model's config. ``build_model`` and every
 tool's ``--ckpt_path`` take it, and run it as it was set here, with ``--set long_term_gap=5``, say.
@@ -19,7 +20,7 @@ import torch
 import tyro
 
 from configs import get_model_config
-from networks import build_model, save_weights
+from networks import build_model, mean_of_weights, save_weights
 from networks.models.aot import AOT
 from tools.command import run_command
 
@@ -32,10 +33,12 @@ class Args:
 
     model: str
     """A model of the zoo."""
-    ckpt_path: Path
-    """Its checkpoint: the authors' or one of ours."""
+    ckpt_path: tuple[Path, ...]
+    """Its checkpoint: the authors' or one of ours; the mean is taken of several."""
     output_path: Path
     """The file to write, *.safetensors."""
+    shares: tuple[float, ...] = ()
+    """How much each of several checkpoints counts, such as 3 1. Default: all the same."""
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
     """Type of the numbers in the file."""
     identities: tuple[int, ...] = ()
@@ -49,7 +52,9 @@ def run(args: Args) -> int:
     if args.output_path.suffix != ".safetensors":
         raise ValueError(f"--output_path {args.output_path}: the file is called *.safetensors")
     changes = get_model_config(args.model).changes_from_text(*args.set)
-    network = build_model(args.model, checkpoint=args.ckpt_path, device="cpu", **changes)
+    networks = [build_model(args.model, checkpoint=path, device="cpu", **changes) for path in args.ckpt_path]
+    network = networks[0]
+    network.load_state_dict(mean_of_weights(networks, args.shares or (1.0,) * len(networks)))
     if args.identities:
         if not isinstance(network, AOT):
             raise ValueError(f"--identities: {args.model} has no bank of identities")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from evaluators.work_queue import serve_queue
 
 def run_side_by_side(program: str, count: int, mark: str, *, together: bool) -> list[int]:
     """Run a program with this one's arguments in ``count`` processes that find each other by their environment.
+
+    SIGTERM is passed on to them.
 
     Args:
         program: its file.
@@ -27,15 +30,21 @@ def run_side_by_side(program: str, count: int, mark: str, *, together: bool) -> 
         subprocess.Popen([sys.executable, program, *sys.argv[1:]], env={**os.environ, **e, mark: "1"})
         for e in environments
     ]
+
+    def end_children(*_: object) -> None:
+        for child in children:
+            if child.poll() is None:
+                child.terminate()
+
+    before = signal.signal(signal.SIGTERM, end_children)
     try:
         while any(child.poll() is None for child in children):
             if together and any(child.poll() for child in children):
                 break
             time.sleep(0.1)
     finally:
-        for child in children:
-            if child.poll() is None:
-                child.terminate()
+        end_children()
     codes = [child.wait() for child in children]
+    signal.signal(signal.SIGTERM, before)
     del store
     return codes

@@ -4,13 +4,15 @@
     python tools/train.py ... --gpu_num 4
     torchrun --nnodes 2 --nproc_per_node 8 ... tools/train.py ...
 
-Run it again to go on after it was stopped. Results are in <output_path>/<exp_name>_<Model>/<STAGE>.
+Run it again to go on after it was stopped. SIGTERM, which cluster schedulers send before they end a job, stops it after
+the present step with a checkpoint, and the exit code is 143. Results are in <output_path>/<exp_name>_<Model>/<STAGE>.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ from trainers.trainer import Trainer, TrainerOptions
 
 logger = logging.getLogger("train")
 CHILD = "VOS_TRAIN_CHILD"
+STOPPED = 128 + signal.SIGTERM
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrain_models"
 
 
@@ -110,7 +113,8 @@ def run_folder(args: Args, stage: str) -> Path:
 def run(args: Args) -> int:
     """Train; the exit code says whether the stage was finished."""
     if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
-        return int(any(run_side_by_side(__file__, args.gpu_num, CHILD, together=True)))
+        codes = run_side_by_side(__file__, args.gpu_num, CHILD, together=True)
+        return STOPPED if set(codes) == {STOPPED} else int(any(codes))
     stage = get_stage_config(args.stage).override_from_text(*args.set)
     changes = get_model_config(args.model).changes_from_text(*stage.model, *args.set_model)
     device = args.device
@@ -148,7 +152,12 @@ def run(args: Args) -> int:
         accumulate=args.accumulate,
         seed=args.seed,
     )
-    Trainer(network, stage, data, output, processes=processes, options=options, validate=validate).train()
+    trainer = Trainer(network, stage, data, output, processes=processes, options=options, validate=validate)
+    signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
+    trainer.train()
+    if trainer.step < stage.total_steps:
+        logger.warning("stopped at step %d; run it again to go on", trainer.step)
+        return STOPPED
     if processes.is_first:
         print(f"results: {output / 'ema.safetensors'}")
     return 0

@@ -8,6 +8,7 @@ import gc
 import itertools
 import logging
 import math
+import signal
 import statistics
 import sys
 import time
@@ -150,7 +151,12 @@ class Trainer:
         self.average = AveragedWeights(network, stage.total_steps, stage.ema_ratio)
         self.step = 0
         self.best = -math.inf
+        self._stop_wanted = self._stopping = False
         self._resume()
+
+    def stop(self) -> None:
+        """End training after the present step, on all processes, with a checkpoint from which it goes on."""
+        self._stop_wanted = True
 
     def train(self, until: int | None = None) -> None:
         """Train to the end of the stage, or to a step.
@@ -166,7 +172,7 @@ class Trainer:
         waited, begin = 0.0, time.perf_counter()
         losses: deque[float] = deque(maxlen=self.stage.log_every)
         batches = self._batches(stop)
-        while self.step < stop:
+        while self.step < stop and not self._stopping:
             start = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - start
@@ -185,7 +191,7 @@ class Trainer:
                     total = self.stage.total_steps
                     logger.info("step %d of %d: %s, %s left", self.step, total, _as_line(figures), left)
                 waited, begin = 0.0, time.perf_counter()
-            if self.step % self.stage.save_every == 0 or self.step == stop:
+            if self.step % self.stage.save_every == 0 or self.step == stop or self._stopping:
                 paused = time.perf_counter()
                 self._save(log)
                 shown = self.clip_loss.shown_THW
@@ -233,6 +239,7 @@ class Trainer:
                 num_workers=workers,
                 collate_fn=collate,
                 pin_memory=self.device.type == "cuda",
+                worker_init_fn=_leave_stopping_to_the_trainer,
                 generator=torch.Generator(),  # else it would draw from the generator whose state is resumed
             )
         )
@@ -262,7 +269,9 @@ class Trainer:
                     loss = self.loss(frames[:, own], labels[:, own], counts[own], order[own], self.step) / parts
                 self.scaler.scale(loss).backward()
             total += loss.detach()
-        mean = self.processes.mean(total).item()
+        wanted = total.new_tensor(float(self._stop_wanted))
+        mean, stopping = self.processes.mean(torch.stack((total, wanted))).tolist()
+        self._stopping = stopping > 0
         if not math.isfinite(mean):
             raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(names)}")
         self.scaler.unscale_(self.optimiser)
@@ -362,6 +371,11 @@ class Trainer:
         """The stage's results: the last and the averaged weights."""
         save_weights(self.network, self.output / "weights.safetensors")
         self._save_average(self.output / "ema.safetensors")
+
+
+def _leave_stopping_to_the_trainer(_: int) -> None:
+    """A signal that asks all processes of a job to end must not take the loaders from a step that is under way."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _as_line(figures: dict[str, float]) -> str:

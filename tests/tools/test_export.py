@@ -36,6 +36,27 @@ def test_half_the_size_with_settings_and_fewer_identities(checkpoint: Path, tmp_
     assert torch.allclose(small.decoder.conv_out.weight, kept, atol=1e-3)
 
 
+def test_the_mean_of_several(checkpoint: Path, tmp_path: Path, monkeypatch) -> None:
+    torch.manual_seed(1)
+    other, out = build_model("aott", device="cpu"), tmp_path / "mean.safetensors"
+    save_weights(other, tmp_path / "other.safetensors")
+    files = ("--ckpt_path", checkpoint, tmp_path / "other.safetensors", "--shares", 3, 1, "--dtype", "fp32")
+    assert call(monkeypatch, "--model", "aott", *files, "--output_path", out) == 0
+    mean, first = (build_model("aott", checkpoint=path, device="cpu").state_dict() for path in (out, checkpoint))
+    for name, x in other.state_dict().items():
+        assert torch.allclose(mean[name], 0.75 * first[name] + 0.25 * x, atol=1e-6), name
+
+
+def test_networks_of_other_shapes_have_no_mean(checkpoint: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    fewer = tmp_path / "fewer.safetensors"
+    common = ("--model", "aott", "--output_path")
+    assert call(monkeypatch, *common, fewer, "--ckpt_path", checkpoint, "--identities", 1, 2) == 0
+    assert call(monkeypatch, *common, tmp_path / "a.safetensors", "--ckpt_path", checkpoint, fewer) == 1
+    assert "network 2 has no mean with the first one" in capsys.readouterr().err
+    assert call(monkeypatch, *common, tmp_path / "a.safetensors", "--ckpt_path", checkpoint, "--shares", 1, 2) == 1
+    assert "1 networks have a mean by as many shares" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "what"),
     [

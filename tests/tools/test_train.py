@@ -116,6 +116,31 @@ def test_validation_by_two_processes_equals_that_of_one(data, tmp_path) -> None:
     assert math.isnan(two[1])
 
 
+def test_sigterm_stops_all_processes_with_a_checkpoint(data, tmp_path) -> None:
+    command = [
+        sys.executable,
+        str(ROOT / "tools" / "train.py"),
+        "--device",
+        "cpu",
+        "--gpu_num",
+        "2",
+        "--data_path",
+        data,
+    ]
+    command += ["--output_path", tmp_path / "out", *SMALL, "total_steps=100000", "save_every=100000", "workers=1"]
+    run = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    assert run.stderr is not None
+    for line in run.stderr:
+        if line.startswith("step 2 of"):
+            break
+    run.terminate()
+    assert run.wait(timeout=300) == 143
+    (checkpoint,) = (tmp_path / "out" / "default_AOTT" / "PRE" / "checkpoints").glob("*.pt")
+    step = int(checkpoint.stem.removeprefix("step_"))
+    assert step >= 2
+    assert f"stopped at step {step}; run it again to go on" in run.stderr.read()
+
+
 def test_train_eval_sh_trains_evaluates_scores_and_packs(data, tmp_path) -> None:
     environment = {
         **os.environ,

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +88,27 @@ def test_interrupted_and_resumed_is_the_same_run(tmp_path: Path) -> None:
     assert torch.equal(model.decoder.conv_out.weight, second.average.weights["decoder.conv_out.weight"])
 
 
+def test_a_run_that_is_asked_to_stop_ends_with_a_checkpoint(tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole")
+    whole.train()
+    first = make(tmp_path / "parts")
+    step = first._train_step
+
+    def stop_in_the_fourth(*batch: Any) -> tuple[float, float]:
+        if first.step == 3:
+            first.stop()
+        return step(*batch)
+
+    first._train_step = stop_in_the_fourth  # type: ignore[method-assign]
+    first.train()
+    assert first.step == 4
+    second = make(tmp_path / "parts")
+    assert second.step == 4
+    second.train()
+    for name, x in weights(whole).items():
+        assert torch.equal(x, weights(second)[name]), name
+
+
 # AdamW divides by the gradient's size, which makes rounding errors of vanishing gradients as large as a step: so, SGD
 def test_accumulation_equals_the_large_batch(tmp_path: Path) -> None:
     large = make(tmp_path / "large", drop_path=0, optimiser="sgd")
@@ -129,6 +151,20 @@ def _train_in_process(rank: int, port: int, output: str) -> None:
     if rank == 0:
         torch.save(weights(trainer), Path(output) / "result.pt")
     dist.destroy_process_group()
+
+
+def _stop_one_process(rank: int, port: int, output: str) -> None:
+    trainer = make(Path(output), processes=_join(rank, port))
+    if rank == 1:
+        trainer.stop()
+    trainer.train()
+    assert trainer.step == 1
+    dist.destroy_process_group()
+
+
+def test_when_one_process_is_asked_to_stop_all_do(tmp_path: Path) -> None:
+    _in_two_processes(_stop_one_process, tmp_path)
+    assert [p.name for p in find_states(tmp_path / "checkpoints")] == ["step_00000001.pt"]
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
