@@ -10,17 +10,20 @@ import time
 
 from evaluators.work_queue import serve_queue
 
+_GRACE = 60.0  # seconds that processes which are told to end have for it
+
 
 def run_side_by_side(program: str, count: int, mark: str, *, together: bool) -> list[int]:
     """Run a program with this one's arguments in ``count`` processes that find each other by their environment.
 
-    SIGTERM is passed on to them.
+    SIGTERM is passed on to them, and when it has ended one of those that depend on each other, or one has failed, the
+    others are told to end and, a minute later, are killed.
 
     Args:
         program: its file.
         count: processes.
         mark: a variable that is set for them, by which they know that they are such processes.
-        together: they depend on each other, so when one fails the others are ended.
+        together: they depend on each other.
 
     Returns:
         their exit codes, in order of rank.
@@ -31,20 +34,25 @@ def run_side_by_side(program: str, count: int, mark: str, *, together: bool) -> 
         for e in environments
     ]
 
-    def end_children(*_: object) -> None:
+    def tell_to_end(*_: object) -> None:
         for child in children:
             if child.poll() is None:
                 child.terminate()
 
-    before = signal.signal(signal.SIGTERM, end_children)
+    before = signal.signal(signal.SIGTERM, tell_to_end)
     try:
         while any(child.poll() is None for child in children):
             if together and any(child.poll() for child in children):
                 break
             time.sleep(0.1)
     finally:
-        end_children()
+        tell_to_end()
+        end = time.monotonic() + _GRACE
+        while any(child.poll() is None for child in children) and time.monotonic() < end:
+            time.sleep(0.1)
+        for child in children:
+            child.kill()  # one that waits for a process that is no more doesn't hear anything else
+        signal.signal(signal.SIGTERM, before)
     codes = [child.wait() for child in children]
-    signal.signal(signal.SIGTERM, before)
     del store
     return codes

@@ -153,8 +153,11 @@ def run(args: Args) -> int:
         seed=args.seed,
     )
     trainer = Trainer(network, stage, data, output, processes=processes, options=options, validate=validate)
-    signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
-    trainer.train()
+    before = signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
+    try:
+        trainer.train()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if trainer.step < stage.total_steps:
         logger.warning("stopped at step %d; run it again to go on", trainer.step)
         return STOPPED
