@@ -159,7 +159,8 @@ def run(args: Args) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     if trainer.step < stage.total_steps:
-        logger.warning("stopped at step %d; run it again to go on", trainer.step)
+        if processes.is_first:
+            logger.warning("stopped at step %d; run it again to go on", trainer.step)
         return STOPPED
     if processes.is_first:
         print(f"results: {output / 'ema.safetensors'}")
