@@ -54,17 +54,27 @@ class SelfAttention(nn.Module):
         return self.projection(merge_heads(attention(q, k, v)))
 
 
-class MemoryAttention(nn.Module):
-    """Long-term attention: to all positions of all frames in memory."""
+class _MemoryReader(nn.Module):
+    """The long-term attention that both families share: to all frames in memory; in training, to all positions."""
 
-    def __init__(self, dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None) -> None:
+    def __init__(self, heads: int, top_k: int | None, trained_positions: int | None) -> None:
         super().__init__()
         self.heads, self.top_k, self.trained_positions = heads, top_k, trained_positions
+
+    def read(self, query_BLC: Tensor, memory: Sequence[MemoryPart]) -> Tensor:
+        top_k = None if self.training else self.top_k
+        return read_memory(query_BLC, memory, self.heads, top_k, self.trained_positions)
+
+
+class MemoryAttention(_MemoryReader):
+    """AOT's long-term attention."""
+
+    def __init__(self, dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None) -> None:
+        super().__init__(heads, top_k, trained_positions)
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, query_BLC: Tensor, memory: Sequence[MemoryPart]) -> Tensor:
-        top_k = None if self.training else self.top_k
-        return self.projection(read_memory(query_BLC, memory, self.heads, top_k, self.trained_positions))
+        return self.projection(self.read(query_BLC, memory))
 
 
 class _LocalReader(nn.Module):
@@ -102,23 +112,20 @@ class LocalAttention(_LocalReader):
         return self.projection(self.read(query_BLC, part, size, self.relative_emb_v.transpose(1, 2)))
 
 
-class GatedMemoryAttention(nn.Module):
+class GatedMemoryAttention(_MemoryReader):
     """DeAOT's long-term propagation: attention, gate, depthwise convolution, projection (section 4.2)."""
 
     def __init__(
         self, value_dim: int, out_dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None
     ) -> None:
-        super().__init__()
-        self.heads, self.top_k, self.trained_positions = heads, top_k, trained_positions
+        super().__init__(heads, top_k, trained_positions)
         self.dw_conv = Depthwise(value_dim)
         self.projection = nn.Linear(value_dim, out_dim)
 
     def forward(
         self, query_BLC: Tensor, memory: Sequence[MemoryPart], gate_BLC: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        top_k = None if self.training else self.top_k
-        read = read_memory(query_BLC, memory, self.heads, top_k, self.trained_positions)
-        return self.projection(self.dw_conv(read * gate_BLC, size))
+        return self.projection(self.dw_conv(self.read(query_BLC, memory) * gate_BLC, size))
 
 
 class GatedLocalAttention(_LocalReader):

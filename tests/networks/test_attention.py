@@ -9,7 +9,7 @@ from torch import Tensor
 
 from evaluators import VideoSegmenter
 from networks import build_model
-from networks.layers.attention import read_memory
+from networks.layers.attention import MemoryAttention, read_memory
 from networks.memory import MemoryPart
 from networks.ops import attention, sharpness
 
@@ -64,6 +64,17 @@ def test_a_model_attends_as_sharply_as_in_training_on_request(name: str) -> None
         probabilities.append(segmenter.step(frames[1], return_probs=True)[1])
     assert torch.equal(probabilities[0], probabilities[1])
     assert not torch.equal(probabilities[0], probabilities[2])
+
+
+def test_training_reads_all_positions() -> None:
+    torch.manual_seed(0)
+    query, part = torch.randn(2, 5, 8), MemoryPart(torch.randn(2, 9, 8), torch.randn(2, 9, 8))
+    few = MemoryAttention(8, 2, top_k=2)
+    whole = MemoryAttention(8, 2)
+    whole.load_state_dict(few.state_dict())
+    expected = whole(query, [part])
+    assert torch.equal(few(query, [part]), expected)
+    assert not torch.allclose(few.eval()(query, [part]), expected, atol=1e-3)
 
 
 def test_a_model_reads_the_likeliest_positions_on_request() -> None:

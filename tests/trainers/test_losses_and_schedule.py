@@ -49,6 +49,19 @@ def test_losses_and_their_gradients(losses) -> None:
         assert (logits[0].grad - want).abs().max() <= 1e-5 * max(1.0, float(want.abs().max()))
 
 
+def test_a_label_that_is_ignored_throughout_has_nothing_to_teach() -> None:
+    logits = torch.randn(2, 3, 8, 8, requires_grad=True)
+    labels = torch.randint(0, 3, (2, 8, 8))
+    labels[1] = 255
+    losses = frame_loss(logits, labels, 0.5)
+    losses.sum().backward()
+    assert losses[0] > 0
+    assert losses[1] == 0
+    assert logits.grad is not None
+    assert logits.grad[0].any()
+    assert not logits.grad[1].any()
+
+
 def test_ignored_pixels_take_no_part() -> None:
     logits = torch.randn(2, 3, 8, 8)
     labels = torch.randint(0, 3, (2, 8, 8))
@@ -102,6 +115,16 @@ def test_averaged_weights(aot_goldens: Path) -> None:
     again.load_state_dict(average.state_dict())
     assert torch.equal(again.weights["w"], average.weights["w"])
     assert again.updates == average.updates
+
+
+@pytest.mark.parametrize(("total_steps", "ratio"), [(6, 0.1), (1000, 0.0)])
+def test_an_average_of_less_than_a_step_is_the_last_state(total_steps: int, ratio: float) -> None:
+    module = nn.Linear(2, 2)
+    average = AveragedWeights(module, total_steps, ratio)
+    for _ in range(3):
+        module.weight.data.normal_()
+        average.update(module)
+        assert torch.equal(average.weights["weight"], module.weight)
 
 
 @pytest.mark.parametrize("family", ("aott", "aost"))
