@@ -64,8 +64,13 @@ def build_model(
     config = get_model_config(name, **fields)
     place = _usable_device(device)
     source = read_checkpoint(checkpoint) if checkpoint is not None else None
-    if source is not None and (own := own_inference_fields(source, name)):
-        config = get_model_config(name, **own).override(**fields)
+    if source is not None:
+        implied = config.implied_fields({k: v.shape for k, v in source.state.items()})
+        own = own_inference_fields(source, name)
+        config = get_model_config(name, **implied).override(**own).override(**fields)
+    else:
+        own = {}
+    if source is not None and own:
         logger.info("%s: run with %s unless told otherwise", source.path, ", ".join(f"{k}={v}" for k, v in own.items()))
     network = build_network(config)
     if source is not None:

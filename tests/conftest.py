@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 AOT = SHARED / "conformance" / "aot"
 XMEM = SHARED / "conformance" / "xmem"
+JOINTFORMER = SHARED / "conformance" / "jointformer"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -46,24 +47,42 @@ def xmem_goldens() -> Path:
     return XMEM
 
 
-@pytest.fixture(scope="session")
-def xmem_weights(xmem_goldens: Path, tmp_path_factory) -> Callable[[str], Path]:
-    """Gives the file of the made-up weights of a variant: default, no_sensory, single_object."""
-    spec = importlib.util.spec_from_file_location("xmem_fill", xmem_goldens / "fill.py")
+def weights_writer(goldens: Path, folder: Path) -> Callable[[str], Path]:
+    """A function that gives the file of the made-up weights of one of a family's variants."""
+    spec = importlib.util.spec_from_file_location(f"{goldens.name}_fill", goldens / "fill.py")
     assert spec is not None and spec.loader is not None
     fill = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fill)
-    folder = tmp_path_factory.mktemp("xmem")
 
     def write(variant: str) -> Path:
         path = folder / f"{variant}.pth"
         if not path.exists():
-            entries = json.loads((xmem_goldens / "keys" / f"{variant}.json").read_text())["entries"]
-            tune = json.loads((xmem_goldens / "fill_tune.json").read_text())
+            entries = json.loads((goldens / "keys" / f"{variant}.json").read_text())["entries"]
+            tune = json.loads((goldens / "fill_tune.json").read_text())
             torch.save({k: torch.from_numpy(v) for k, v in fill.fill_state(entries, tune).items()}, path)
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def xmem_weights(xmem_goldens: Path, tmp_path_factory) -> Callable[[str], Path]:
+    """Gives the file of the made-up weights of a variant: default, no_sensory, single_object."""
+    return weights_writer(xmem_goldens, tmp_path_factory.mktemp("xmem"))
+
+
+@pytest.fixture(scope="session")
+def jointformer_goldens() -> Path:
+    """Folder of the numbers recorded from the original JointFormer."""
+    if not JOINTFORMER.is_dir():
+        pytest.skip(f"conformance numbers are not at {JOINTFORMER}")
+    return JOINTFORMER
+
+
+@pytest.fixture(scope="session")
+def jointformer_weights(jointformer_goldens: Path, tmp_path_factory) -> Callable[[str], Path]:
+    """Gives the file of the made-up weights of a variant: default, single_object, update3_enhance2."""
+    return weights_writer(jointformer_goldens, tmp_path_factory.mktemp("jointformer"))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,12 @@
-"""Losses of clips, of which a stage names one: those of AOT (NeurIPS 2021, section 5) and of XMem (ECCV 2022, 3.5).
+"""Losses of clips, of which a stage names one: those of AOT (NeurIPS 2021, section 5), of XMem (ECCV 2022, 3.5)
+and of JointFormer (arXiv 2308.13505).
 
 Shapes: T frames, B clips, K classes (0 is the background), O = K - 1 objects, H W map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -92,7 +93,7 @@ def kept_fraction_between(step: int, start: int, end: int, least: float = 0.15) 
     """Share of the hardest pixels that count: 1 until ``start``, from there linearly to ``least`` at ``end``."""
     if step < start:
         return 1.0
-    return least + (1.0 - least) * max(0.0, (end - step) / (end - start))
+    return least + (1.0 - least) * (end - step) / (end - start) if step < end else least
 
 
 def dice(masks_BOHW: Tensor, labels_BHW: Tensor) -> Tensor:
@@ -103,22 +104,58 @@ def dice(masks_BOHW: Tensor, labels_BHW: Tensor) -> Tensor:
     return (1 - (2 * (masks * truth).sum(2) + 1) / (masks.sum(2) + truth.sum(2) + 1)).mean()
 
 
+def dice_of_batch(masks_BOHW: Tensor, labels_BHW: Tensor) -> Tensor:
+    """The same where the pixels of all clips are taken together: the mean over objects alone."""
+    return dice(masks_BOHW.transpose(0, 1).flatten(1, 2)[None], labels_BHW.flatten(0, 1)[None])
+
+
+def _supervised_after_first(
+    clips: Clips, labels_TBHW: Tensor, counts: Sequence[int]
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Of frames 1 to T - 1: logits in which absent objects are impossible, probabilities of objects, and labels.
+
+    Logits of absent objects stand last.
+    """
+    absent = _classes(clips[0][0].logits) > labels_TBHW.new_tensor(counts).view(-1, 1, 1, 1)
+    for ((_, logits),), labels in zip(clips, labels_TBHW[1:], strict=True):
+        yield logits.masked_fill(absent, -torch.inf), logits.softmax(1)[:, 1:], labels
+
+
+def _mining_steps(stage: StageConfig) -> tuple[int, int]:
+    return stage.mining_steps or (0, round(stage.mining_ratio * stage.total_steps))
+
+
 def bootstrapped_dice(
     clips: Clips, labels_TBHW: Tensor, counts: Sequence[int], stage: StageConfig, step: int
 ) -> Tensor:
     """XMem's loss of a batch: cross entropy of the hardest pixels and dice, summed over frames 1 to T - 1.
 
     Args:
-        clips: one [B, K, H, W] of each of these frames; logits of absent objects stand last.
+        clips: one [B, K, H, W] of each of these frames.
     """
-    start, end = stage.mining_steps or (0, round(stage.mining_ratio * stage.total_steps))
+    fraction = kept_fraction_between(step, *_mining_steps(stage), stage.hardest_pixels)
+    total = clips[0][0].logits.new_zeros(())
+    for logits, masks, labels in _supervised_after_first(clips, labels_TBHW, counts):
+        total = total + bootstrapped_cross_entropy(logits, labels, fraction).mean() + dice(masks, labels)
+    return total
+
+
+def bootstrapped_dice_ignoring(
+    clips: Clips, labels_TBHW: Tensor, counts: Sequence[int], stage: StageConfig, step: int
+) -> Tensor:
+    """JointFormer's for labels with ignored pixels (VOST).
+
+    Before hard mining begins the mean is that of the pixels that count, and dice is that of all clips together.
+    """
+    start, end = _mining_steps(stage)
     fraction = kept_fraction_between(step, start, end, stage.hardest_pixels)
     total = clips[0][0].logits.new_zeros(())
-    absent = _classes(clips[0][0].logits) > labels_TBHW.new_tensor(counts).view(-1, 1, 1, 1)
-    for ((_, logits),), labels in zip(clips, labels_TBHW[1:], strict=True):
-        known = logits.masked_fill(absent, -torch.inf)
-        hardest = bootstrapped_cross_entropy(known, labels, fraction)
-        total = total + hardest.mean() + dice(logits.softmax(1)[:, 1:], labels)
+    for logits, masks, labels in _supervised_after_first(clips, labels_TBHW, counts):
+        hardest = bootstrapped_cross_entropy(logits, labels, fraction)
+        if step < start:
+            counted = (labels != IGNORE).flatten(1)
+            hardest = hardest * counted.shape[1] / counted.sum(1).clamp(min=1)
+        total = total + hardest.mean() + dice_of_batch(masks, labels)
     return total
 
 
@@ -126,5 +163,6 @@ ClipLossFunction = Callable[[Clips, Tensor, Sequence[int], StageConfig, int], Te
 CLIP_LOSSES: dict[str, ClipLossFunction] = {
     "bootstrapped_jaccard": bootstrapped_jaccard,
     "bootstrapped_dice": bootstrapped_dice,
+    "bootstrapped_dice_ignoring": bootstrapped_dice_ignoring,
 }
 """Losses of a batch, by what a stage calls them."""

@@ -18,17 +18,18 @@ def parameter_groups(
     """Groups for ``torch.optim``: ``name``, ``params``, ``weight_decay`` and ``scale`` (of the learning rate)."""
     groups = []
     decay_norms = getattr(network.config, "decay_encoder_norms", False)
+    prefix = getattr(network, "encoder_prefix", "encoder.")
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        decayed = decay_all or (decay_norms and name.startswith("encoder.") and name.endswith(".weight"))
+        decayed = decay_all or (decay_norms and name.startswith(prefix) and name.endswith(".weight"))
         exempt = (parameter.ndim == 1 and not decayed) or (not decay_all and any(part in name for part in NO_DECAY))
         groups.append(
             {
                 "name": name,
                 "params": [parameter],
                 "weight_decay": 0.0 if exempt else weight_decay,
-                "scale": encoder_ratio if name.startswith("encoder.") else 1.0,
+                "scale": encoder_ratio if name.startswith(prefix) else 1.0,
             }
         )
     return groups

@@ -276,7 +276,8 @@ class Trainer:
             raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(names)}")
         self.scaler.unscale_(self.optimiser)
         trained = itertools.chain.from_iterable(g["params"] for g in self.optimiser.param_groups)
-        norm = float(nn.utils.clip_grad_norm_(list(trained), stage.clip_norm or math.inf))
+        most = None if stage.clip_only_amp and self.options.amp is None else stage.clip_norm
+        norm = float(nn.utils.clip_grad_norm_(list(trained), most or math.inf))
         # loss scaling skips such a step by itself, and all processes have the same gradient
         if not (math.isfinite(norm) or self.scaler.is_enabled()):
             raise FloatingPointError(f"a gradient of step {self.step} is not finite; clips: {', '.join(names)}")

@@ -1,6 +1,6 @@
 """Configs of all models. Importing this package registers them."""
 
-from configs.models import aost, aot, deaot, xmem  # noqa: F401 - registration
+from configs.models import aost, aot, deaot, jointformer, xmem  # noqa: F401 - registration
 from configs.models.base import (
     INFERENCE_FIELDS,
     ModelConfig,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from configs.base import Config
 from configs.registry import Registry
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MODELS: Registry[type[ModelConfig]] = Registry("model")
 
@@ -39,6 +43,9 @@ class ModelConfig(Config):
     """How frames are resized: 8-bit values by OpenCV, or normalised ones by PyTorch. Neither antialiases."""
     least_values: ClassVar[dict[str, int]] = {"short_edge": -1}
     """Least values of numbers for which that isn't 1, by the ends of their names."""
+    dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Fields that the authors chose for a dataset, by its name; ``tools/eval.py`` takes them where it is told nothing
+    else."""
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -50,6 +57,11 @@ class ModelConfig(Config):
             least = next((low for end, low in self.least_values.items() if name.endswith(end)), 1)
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value < least:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
+
+    @classmethod
+    def implied_fields(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+        """Fields that follow from the names and shapes of the tensors of a file, such as the number of blocks."""
+        return {}
 
     def input_rule(self) -> dict[str, Any]:
         """Arguments of ``dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
@@ -91,6 +103,39 @@ class PrototypeFields(ModelConfig):
                 f"num_prototypes ({self.num_prototypes}) must not be larger than max_long_term_elements "
                 f"({self.max_long_term_elements}): the long-term memory couldn't hold one consolidation"
             )
+
+
+class ObjectwiseFields(ModelConfig):
+    """Families in which each object is a row of the batch with a mask of its own, fed as XMem's authors feed it.
+
+    ``mem_every`` is what other families call ``long_term_gap``: either name sets both.
+    """
+
+    mem_every: int = 5
+    """Frames between two that enter the memory."""
+    single_object: bool = False
+    """Memory frames don't show the other objects' masks (training on static images)."""
+    max_objects: int = 3
+    """Most objects of a training clip; there is no such bound at test time."""
+    train_augmentation: str = "v1"
+
+    short_edge: int | None = 480
+    flip_views: Literal["both", "mirrored"] = "mirrored"
+
+    interpolation: ClassVar[Literal["bicubic", "bilinear"]] = "bilinear"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "long_term_gap", self.mem_every)
+        super().__post_init__()
+
+    def override(self, **changes: Any) -> Self:
+        gap = changes.get("long_term_gap")
+        if gap is not None and changes.setdefault("mem_every", gap) != gap:
+            raise ValueError(f"mem_every ({changes['mem_every']}) and long_term_gap ({gap}) are two names of one field")
+        return super().override(**changes)
+
+    def input_rule(self) -> dict[str, Any]:
+        return {**super().input_rule(), "exact": True}
 
 
 INFERENCE_FIELDS = tuple(ModelConfig.field_types())

@@ -8,14 +8,17 @@ class Mine(MainStage):
 """
 
 from configs.stages.base import StageConfig, get_stage_config, list_stages, register_stage
+from configs.stages.jointformer import JointFormerStage
 from configs.stages.open_data import OpenLarge, OpenSmall
 from configs.stages.published import MainStage
-from configs.stages.xmem import XMemStage
+from configs.stages.xmem import SkipStage, XMemStage
 
 __all__ = [
+    "JointFormerStage",
     "MainStage",
     "OpenLarge",
     "OpenSmall",
+    "SkipStage",
     "StageConfig",
     "XMemStage",
     "get_stage_config",

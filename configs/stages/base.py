@@ -18,8 +18,8 @@ class StageConfig(Config):
     previous: str | None = None
     """Stage whose averaged weights this one starts from; None: from the encoder's ImageNet weights."""
     datasets: tuple[str, ...] = ("static",)
-    """What is trained on: ``static``, ``collage``, ``youtubevos``, ``davis2017``, ``bl30k``, or the JSON file of one's
-    own dataset."""
+    """What is trained on: ``static``, ``collage``, ``youtubevos``, ``davis2017``, ``bl30k``, ``vost``, ``mosev1``,
+    ``lvos``, ``visor``, ``burst``, ``ovis``, or the JSON file of one's own dataset."""
 
     crop: int = 465
     """Side of the square training frames; models without ``align_corners`` take one pixel less."""
@@ -75,10 +75,12 @@ class StageConfig(Config):
     """Weight decay also of biases and norms."""
     clip_norm: float | None = 5.0
     """Largest norm of the gradient; None: any."""
+    clip_only_amp: bool = False
+    """Whether that holds in mixed precision only."""
     ema_ratio: float = 0.1
     """The averaged weights' memory as a share of the stage; 0: they are the last weights."""
 
-    loss: Literal["bootstrapped_jaccard", "bootstrapped_dice"] = "bootstrapped_jaccard"
+    loss: Literal["bootstrapped_jaccard", "bootstrapped_dice", "bootstrapped_dice_ignoring"] = "bootstrapped_jaccard"
     """A loss of ``trainers.losses.CLIP_LOSSES``."""
     mining_steps: tuple[int, int] | None = None
     """Steps between which hard mining sets in; None: see ``mining_ratio``."""

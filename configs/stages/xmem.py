@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from configs.stages.base import StageConfig, register_stage
 
 
-class XMemStage(StageConfig):
-    """What all stages share; the defaults are those of videos."""
+class SkipStage(StageConfig):
+    """What all stages of XMem, and of families that train like it, share; the defaults are those of videos."""
 
-    model: tuple[str, ...] = ("added_channel=orthogonal",)
     datasets: tuple[str, ...] = ("youtubevos", "davis2017")
     crop: int = 384
     clip_length: int = 8
@@ -20,8 +20,6 @@ class XMemStage(StageConfig):
     """Shares of the stage from which on each of ``skips`` holds."""
     skips: tuple[int, ...] = (5, 10, 15, 5)
     """How far a frame is at most from another one of its clip."""
-    ytb_skip_divisor: int = 5
-    """YouTube-VOS, where every fifth frame has a mask, divides that number by this."""
     crop_area: tuple[float, float] = (0.36, 1.0)
     """Share of the frame that a crop takes."""
     fine_tuning: int = 0
@@ -29,11 +27,13 @@ class XMemStage(StageConfig):
     frame_affine: bool = True
     """Whether each frame of a video is rotated and sheared by itself."""
     merge: float = 0.0
+    first_frame_tries: int = 5
+    """Choices of frames that are tried in one video until one begins with an object."""
+    most_ignored: float | None = None
+    """Clips are left out whose first frame has more ignored pixels than this share of those that aren't background."""
 
     reference_frames: int = 3
     """Frames in memory at most: the first one, and others that are drawn."""
-    deep_update_prob: float = 0.2
-    """Probability of a deep update of the sensory memory on a frame between the first and the last."""
 
     batch_size: int = 8
     workers: int = 16
@@ -45,10 +45,13 @@ class XMemStage(StageConfig):
     clip_norm: float | None = None
     ema_ratio: float = 0.0
 
-    loss: Literal["bootstrapped_jaccard", "bootstrapped_dice"] = "bootstrapped_dice"
+    loss = "bootstrapped_dice"
     mining_steps: tuple[int, int] | None = (20_000, 70_000)
     save_every: int = 25_000
     log_every: int = 100
+
+    skip_divisors: ClassVar[Mapping[str, int]] = {"youtubevos": 5, "vost": 5, "lvos": 5, "ovis": 3}
+    """Datasets whose masks are so many frames apart divide the skip by this."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,6 +63,14 @@ class XMemStage(StageConfig):
     def skip_at(self, progress: float) -> int:
         """The skip at a share of the stage."""
         return [s for start, s in zip(self.skip_from, self.skips, strict=True) if start <= progress][-1]
+
+
+class XMemStage(SkipStage):
+    """What all stages of XMem share."""
+
+    model: tuple[str, ...] = ("added_channel=orthogonal",)
+    deep_update_prob: float = 0.2
+    """Probability of a deep update of the sensory memory on a frame between the first and the last."""
 
 
 @register_stage("s0")

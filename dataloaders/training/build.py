@@ -10,7 +10,7 @@ from typing import Any
 from torch.utils.data import ConcatDataset
 
 from configs.registry import suggest
-from configs.stages import StageConfig, XMemStage
+from configs.stages import SkipStage, StageConfig
 from dataloaders.datasets import open_dataset
 from dataloaders.training.clip import TrainClip
 from dataloaders.training.clip_dataset import Augmentation, ClipDataset
@@ -22,9 +22,13 @@ from dataloaders.training.video import VideoClips
 
 _STATIC = ("Static", "static", "")
 _YOUTUBE = ("YouTubeVOS", "YTB/2019", "YTB/2018", "YTB", "YouTube-VOS", "2019", "2018", "")
-_YOUTUBE_VIDEOS = ("train", "")
-
-_BL30K = ("BL30K", "bl30k", "")
+_FOLDERS = {
+    "youtubevos": [f"{a}/{b}" for a in _YOUTUBE for b in ("train", "")],
+    "bl30k": ("BL30K", "bl30k", ""),
+    "burst": ("BURST/train", "train", ""),
+    "ovis": ("OVIS/train", "train", ""),
+}
+_WITH_TRAIN_SPLIT = ("davis2017", "vost", "mosev1", "lvos", "visor")
 _SAMPLINGS: dict[str, tuple[type[StaticClips], type[VideoClips]]] = {
     "gaps": (StaticClips, VideoClips),
     "skips": (SkipStaticClips, SkipVideoClips),
@@ -62,9 +66,10 @@ def build_training_data(
     - ``static``: ``JPEGImages/<set>`` and ``Annotations/<set>`` in ``data_root/Static`` or in ``data_root``.
     - ``collage``: clips of many objects from the same images, see ``CollageClips``.
     - ``youtubevos``: ``train/JPEGImages`` and ``train/Annotations`` in ``data_root/YouTubeVOS`` (``YTB/2019``, ...).
-    - ``bl30k``: ``JPEGImages`` and ``Annotations`` in ``data_root/BL30K`` or in ``data_root``, with a folder a video.
+    - ``bl30k``: ``JPEGImages`` and ``Annotations`` in ``data_root/BL30K`` or in ``data_root``, with a folder a video;
+      ``burst``, ``ovis``: the same in ``data_root/BURST/train``, ``data_root/OVIS/train`` (their JSON masks as PNGs).
     - ``davis2017``: the videos of ``ImageSets/2017/train.txt`` in ``data_root/DAVIS`` or ``data_root``, each
-      ``davis_repeat`` times.
+      ``davis_repeat`` times; ``vost``, ``mosev1``, ``lvos``, ``visor``: their train splits, see docs/datasets.md.
     - a JSON file as ``dataloaders.datasets.open_dataset`` reads it, as it is named or below ``data_root``: all masks
       are truth, and ``davis_gap`` holds for it.
 
@@ -104,22 +109,19 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
         return static(_first_folder(root, _STATIC, name), stage, **options)
     if name == "collage":
         return CollageClips(_first_folder(root, _STATIC, name), stage, **options)
-    if name == "youtubevos":
-        folder = _first_folder(root, [f"{a}/{b}" for a in _YOUTUBE for b in _YOUTUBE_VIDEOS], name)
-        records = folder_records(folder / "JPEGImages", folder / "Annotations")
-        if isinstance(stage, XMemStage):
-            options["divisor"] = stage.ytb_skip_divisor
-        return video(records, stage, gap=stage.ytb_gap, **options)
-    if name == "bl30k":
-        folder = _first_folder(root, _BL30K, name)
-        return video(folder_records(folder / "JPEGImages", folder / "Annotations"), stage, gap=1, **options)
-    if name == "davis2017":
-        davis = open_dataset(name, root, split="train")
-        return video(davis, stage, gap=stage.davis_gap, repeat=stage.davis_repeat, **options)
+    options["gap"] = stage.ytb_gap if name == "youtubevos" else stage.davis_gap
+    if isinstance(stage, SkipStage):
+        options["divisor"] = stage.skip_divisors.get(name, 1)
+    if name in _FOLDERS:
+        folder = _first_folder(root, _FOLDERS[name], name)
+        return video(folder_records(folder / "JPEGImages", folder / "Annotations"), stage, **options)
+    if name in _WITH_TRAIN_SPLIT:
+        repeat = stage.davis_repeat if name == "davis2017" else 1
+        return video(open_dataset(name, root, split="train"), stage, repeat=repeat, **options)
     if name.lower().endswith(".json"):
         path = Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name
-        return video(open_dataset(path), stage, gap=stage.davis_gap, **options)
-    known = ("static", "collage", "youtubevos", "bl30k", "davis2017")
+        return video(open_dataset(path), stage, **options)
+    known = ("static", "collage", *_FOLDERS, *_WITH_TRAIN_SPLIT)
     raise ValueError(f"no training dataset {name!r} (nor is it a .json file): {suggest(name, known)}")
 
 

@@ -10,14 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from configs.stages import StageConfig, XMemStage
+from configs.stages import SkipStage, StageConfig
 from dataloaders.training import augment
-from dataloaders.training.clip import RawClip, object_ids
+from dataloaders.training.clip import VOID, RawClip, object_ids
 from dataloaders.training.records import read_image, read_labels
 from dataloaders.training.static import StaticClips
 from dataloaders.training.video import VideoClips
 
-_STARTS = 5  # choices of frames that are tried in one video until one begins with an object
 _GREY = 0.05
 _SPLINE = 0.33
 _ASPECTS = (3 / 4, 4 / 3)
@@ -30,7 +29,7 @@ class SkipVideoClips(VideoClips):
     """Clips of annotated videos whose frames lie within a skip of each other, which changes in the course of a stage.
 
     Args:
-        videos, stage, repeat, options: see ``VideoClips``; the stage derives from ``XMemStage``.
+        videos, stage, repeat, options: see ``VideoClips``; the stage derives from ``SkipStage``.
         divisor: the stage's skip is divided by it.
         gap: not used; it belongs to the other way of drawing.
 
@@ -40,24 +39,28 @@ class SkipVideoClips(VideoClips):
 
     def __init__(self, videos: Any, stage: StageConfig, *, gap: int = 1, divisor: int = 1, **options: Any) -> None:
         super().__init__(videos, stage, gap=gap, **options)
-        self.plan = _xmem_stage(stage)
+        self.plan = _skip_stage(stage)
         self.divisor = divisor
 
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
         record = self.records[source]
         skip = max(1, self.plan.skip_at(self.progress) // self.divisor)
-        for _ in range(_STARTS):
+        for _ in range(self.plan.first_frame_tries):
             numbers = draw_within_skip(len(record.frames), self.plan.clip_length, skip, rng)
             if self.plan.reverse and rng.random() < 0.5:
                 numbers = numbers[::-1]
             mask = read_labels(record.masks[numbers[0]], record.reader)
             views = self._views(mask.shape, rng)
             first = augment.warp_mask(mask, views[0], self.crop)
-            if len(object_ids(first)):
+            if len(object_ids(first)) and not self._ignored_too_much(first):
                 clip = self._read(record, numbers, mask, views, [first])
                 _recolour(clip, rng, hue=0.0, sequence=(0.1, 0.03, 0.03), frame=0.01)
                 return clip
         return None
+
+    def _ignored_too_much(self, mask: np.ndarray) -> bool:
+        most = self.plan.most_ignored
+        return most is not None and bool(np.count_nonzero(mask == VOID) > most * np.count_nonzero(mask))
 
     def _views(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """The map of each frame, [T, 3, 3]: a rotation and shear of its own, and the clip's crop and flip."""
@@ -76,7 +79,7 @@ class SkipStaticClips(StaticClips):
     """Pseudo-videos of still images as XMem makes them.
 
     Args:
-        root, stage, options: see ``StaticClips``; the stage derives from ``XMemStage``.
+        root, stage, options: see ``StaticClips``; the stage derives from ``SkipStage``.
 
     Raises:
         FileNotFoundError, ValueError: as for ``StaticClips``; a stage of another kind.
@@ -84,7 +87,7 @@ class SkipStaticClips(StaticClips):
 
     def __init__(self, root: Path, stage: StageConfig, **options: Any) -> None:
         super().__init__(root, stage, **options)
-        self.plan = _xmem_stage(stage)
+        self.plan = _skip_stage(stage)
         self.pairs = [pair for pair in self.pairs for _ in range(STATIC_REPEATS.get(pair[0].parent.name, 1))]
 
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
@@ -204,7 +207,7 @@ def _recolour(
         clip.frames[place] = augment.recolour(image, **own, hue=turn)
 
 
-def _xmem_stage(stage: StageConfig) -> XMemStage:
-    if not isinstance(stage, XMemStage):
-        raise ValueError(f"clips with sampling 'skips' need a stage that derives from XMemStage, not {type(stage)}")
+def _skip_stage(stage: StageConfig) -> SkipStage:
+    if not isinstance(stage, SkipStage):
+        raise ValueError(f"clips with sampling 'skips' need a stage that derives from SkipStage, not {type(stage)}")
     return stage

@@ -13,7 +13,7 @@ from networks.layers.fusion import FeatureFusion, GatedUpdate, ResidualBlock
 from networks.layers.maps import share
 
 
-class _UpBlock(nn.Module):
+class UpBlock(nn.Module):
     """Doubles a map and adds the encoder's map of that size."""
 
     def __init__(self, skip: int, channels: int, out_channels: int) -> None:
@@ -53,8 +53,8 @@ class RecurrentDecoder(nn.Module):
         super().__init__()
         self.fuser = FeatureFusion(maps[2] + value_dim + hidden_dim, 512)
         self.hidden_update = _HiddenUpdate((512, 256, 256 + 1), 256, hidden_dim) if hidden_dim else None
-        self.up_16_8 = _UpBlock(maps[1], 512, 256)
-        self.up_8_4 = _UpBlock(maps[0], 256, 256)
+        self.up_16_8 = UpBlock(maps[1], 512, 256)
+        self.up_8_4 = UpBlock(maps[0], 256, 256)
         self.pred = nn.Conv2d(256, 1, 3, padding=1)
 
     def forward(

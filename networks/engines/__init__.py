@@ -3,6 +3,7 @@
 from networks.engines.aot import AOTEngine
 from networks.engines.base import DepthChoice, Engine, Step
 from networks.engines.constants import look_up
+from networks.engines.jointformer import JointFormerEngine
 from networks.engines.objects import ObjectSlots
 from networks.engines.prediction import (
     FrameProbabilities,
@@ -22,6 +23,7 @@ __all__ = [
     "Engine",
     "FrameProbabilities",
     "GivenOver",
+    "JointFormerEngine",
     "ObjectSlots",
     "Prediction",
     "ResizedProbabilities",

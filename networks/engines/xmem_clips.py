@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from networks.engines.references import frames_in_memory
 from networks.layers.maps import to_map, to_sequence
 from networks.ops.affinity import anisotropic_similarity
 from networks.ops.aggregation import aggregate
@@ -43,8 +44,7 @@ def propagate_xmem_clips(
         objects: O.
         reference_frames: frames in memory at most: the first one and others that are drawn.
         deep_update: whether frames 1 to T - 2 get a deep update of the sensory memory.
-        references: for each frame t from ``reference_frames + 1`` on, [B, >= reference_frames - 1] of distinct numbers
-            from 1 to t - 1: which frames besides the first one are in memory.
+        references: which frames besides the first one are in memory, see ``draw_references``.
     """
     length, batch = frames_TB3HW.shape[:2]
     features = _features_of_frames(network, frames_TB3HW)
@@ -59,11 +59,7 @@ def propagate_xmem_clips(
     values = [to_sequence(value).unflatten(0, (batch, objects))]
     logits = []
     for t in range(1, length):
-        if t <= reference_frames:
-            chosen = torch.arange(t, device=labels_TBHW.device).expand(batch, -1)
-        else:
-            drawn = references[t - reference_frames - 1][:, : reference_frames - 1].to(labels_TBHW.device)
-            chosen = torch.cat([torch.zeros_like(drawn[:, :1]), drawn], 1)
+        chosen = frames_in_memory(t, reference_frames, references, batch, labels_TBHW.device)
         readout = _read(features, values, t, chosen)
         own, hidden = network.decode(features[t], readout, hidden, t < length - 1)
         own_BOHW = own.float().sigmoid().unflatten(0, (batch, objects)) * present_BO[:, :, None, None]
@@ -76,11 +72,6 @@ def propagate_xmem_clips(
         )
         values.append(to_sequence(value).unflatten(0, (batch, objects)))
     return logits
-
-
-def draw_references(length: int, batch: int, reference_frames: int) -> list[Tensor]:
-    """The frames besides the first one that are in memory, at random for each clip; see ``propagate_xmem_clips``."""
-    return [torch.stack([torch.randperm(t - 1) for _ in range(batch)]) + 1 for t in range(reference_frames + 1, length)]
 
 
 def draw_deep_updates(length: int, probability: float) -> list[bool]:

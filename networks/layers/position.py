@@ -1,4 +1,4 @@
-"""Sine position embedding."""
+"""Sine position embeddings, and learned tables of positions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -28,3 +29,27 @@ def sine_position(height: int, width: int, channels: int, device: torch.device) 
     y = axis(height)[:, None].expand(height, width, half)
     x = axis(width)[None].expand(height, width, half)
     return torch.cat([y, x], -1).view(1, height * width, channels)
+
+
+def sine_cosine_table(side: int, channels: int) -> Tensor:
+    """Embedding of a token, which is 0, and of the positions of a square map -> [1, 1 + side * side, channels].
+
+    The first half of the channels is for x, the second for y: sines of an index over 10000^(4 c / channels), then
+    cosines, as ViTs of the MAE kind have it.
+    """
+    quarter = channels // 4
+    angle = torch.arange(side, dtype=torch.float64)[:, None] / 10000.0 ** (torch.arange(quarter) / quarter)
+    axis = torch.cat([angle.sin(), angle.cos()], 1)
+    y = axis[:, None].expand(side, side, -1)
+    x = axis[None].expand(side, side, -1)
+    table = torch.cat([x, y], 2).flatten(0, 1)
+    return torch.cat([table.new_zeros(1, channels), table])[None].float()
+
+
+def resize_table(table_1LC: Tensor, size: tuple[int, int]) -> Tensor:
+    """A table of the positions of a square map for maps of another size, bicubically -> [1, height * width, C]."""
+    side = math.isqrt(table_1LC.shape[1])
+    if size == (side, side):
+        return table_1LC
+    square = table_1LC.transpose(1, 2).unflatten(2, (side, side))
+    return F.interpolate(square, size, mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)

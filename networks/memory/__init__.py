@@ -3,7 +3,7 @@
 from networks.memory.bank import FrameBank, MemoryPart
 from networks.memory.layered import LayeredBank
 from networks.memory.matching import AnisotropicMatching, DotProductMatching, Matching
-from networks.memory.policies import EveryNthFrame, MemoryPolicy, StoredFrame
+from networks.memory.policies import EveryNthFrame, FirstAndLatest, MemoryPolicy, StoredFrame
 from networks.memory.prototype_bank import PrototypeBank
 from networks.memory.prototypes import PrototypeMemory, PrototypePolicy
 from networks.memory.sensory import SensoryMemory
@@ -13,6 +13,7 @@ __all__ = [
     "AnisotropicMatching",
     "DotProductMatching",
     "EveryNthFrame",
+    "FirstAndLatest",
     "FrameBank",
     "LayeredBank",
     "Matching",

@@ -52,15 +52,16 @@ class FrameBank:
         """Whether the policy wants this predicted frame."""
         return self.policy.due(frame, max(f.frame for f in self.frames))
 
-    def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
+    def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False, passing: bool = False) -> None:
         """Store a frame, in the place that the policy says.
 
         Args:
             layers: key [B or 1, L, C] and value [B, L, C'] of each layer.
             frame: its number in the video.
             reference: its mask was given by the user.
+            passing: it is the latest frame, and wanted for no more than that.
         """
-        new = StoredFrame(frame, reference)
+        new = StoredFrame(frame, reference, passing)
         slot = self.policy.place(self.frames, new)
         if slot is None:
             return

@@ -15,6 +15,8 @@ class StoredFrame:
     """Number of the frame in its video."""
     reference: bool
     """Its mask was given by the user."""
+    passing: bool = False
+    """It is there as the latest frame only, until the next one."""
 
 
 class MemoryPolicy(Protocol):
@@ -61,3 +63,28 @@ class EveryNthFrame:
         if self.max_frames > 1:
             return oldest[1]
         return 0 if new.reference else None
+
+
+@dataclass(frozen=True)
+class FirstAndLatest:
+    """Keep the first frame and, up to ``max_kept`` with it, those after it, besides one that is passing (JointFormer).
+
+    A further frame to be kept takes the place of the oldest one but the first, whether its mask was given or not. A
+    passing frame takes the place of the one before: it stays as it is while frames come that are kept.
+    """
+
+    gap: int
+    max_kept: int | None = None
+
+    @property
+    def max_frames(self) -> int | None:
+        return None if self.max_kept is None else self.max_kept + 1
+
+    def due(self, frame: int, last: int) -> bool:
+        return frame - last >= self.gap
+
+    def place(self, stored: Sequence[StoredFrame], new: StoredFrame) -> int | None:
+        alike = [slot for slot in range(len(stored)) if stored[slot].passing == new.passing]
+        if len(alike) < (1 if new.passing else self.max_kept or len(alike) + 1):
+            return len(stored)
+        return min(alike if new.passing else alike[1:], key=lambda slot: stored[slot].frame, default=None)

@@ -22,8 +22,9 @@ from networks.decoders import RecurrentDecoder
 from networks.encoders import Encoder
 from networks.encoders.base import rename
 from networks.encoders.resnet import ResNet
+from networks.engines.references import draw_references
 from networks.engines.xmem import XMemEngine
-from networks.engines.xmem_clips import draw_deep_updates, draw_references, propagate_xmem_clips
+from networks.engines.xmem_clips import draw_deep_updates, propagate_xmem_clips
 from networks.layers.fusion import FeatureFusion, GatedUpdate
 from networks.layers.maps import share
 from networks.supervised import Supervised

@@ -69,3 +69,42 @@ def _sum_of_chosen(weights_BNLK: Tensor, places_BNLK: Tensor, v_BNMD: Tensor) ->
     weights, places = (x.expand(batch, -1, -1, -1) for x in (weights_BNLK, places_BNLK))
     sums = [read_sparse(weights[b, n], places[b, n], v_BNMD[b, n, None]) for b in range(batch) for n in range(heads)]
     return torch.cat(sums).unflatten(0, (batch, heads))
+
+
+def selective_attention(
+    q_BNLC: Tensor, k_BNLC: Tensor, v_BNLC: Tensor, memory_k: Tensor, memory_v: Tensor, top_k: int, frames: int = 1
+) -> Tensor:
+    """Attention to all keys of one kind and to the best ones of another, in one softmax -> [K, N, L, C].
+
+    Args:
+        q_BNLC, k_BNLC, v_BNLC: queries, and keys and values of the first kind; batch 1 stands for all K.
+        memory_k, memory_v: keys and values of the second kind, [K, N, M, C].
+        top_k: how many of these each query attends to (all, where there are fewer).
+        frames: parts of equal length of the second kind, of each of which these are ``top_k``.
+    """
+    count, heads, positions, channels = memory_k.shape
+    length = q_BNLC.shape[2]
+    each = positions // frames
+    top_k = min(top_k, each)
+    starts = torch.arange(frames, device=memory_k.device)[:, None] * each
+    rows = max(1, MAX_SCORES // (heads * (k_BNLC.shape[2] + positions)))
+    scaled = q_BNLC * channels**-0.5
+
+    def of_block(q_NLC: Tensor, i: int) -> Tensor:
+        own_k, own_v = (x[min(i, len(x) - 1)] for x in (k_BNLC, v_BNLC))
+        scores = (q_NLC @ memory_k[i].transpose(1, 2)).unflatten(2, (frames, each))
+        best, places = scores.topk(top_k, sorted=False)
+        own = q_NLC @ own_k.transpose(1, 2)
+        weights = torch.cat([own, best.flatten(2)], 2).softmax(2).to(own_v.dtype)
+        own_weights, weights = weights.split([own.shape[2], frames * top_k], 2)
+        read = _sum_of_chosen(weights[None], (places + starts).flatten(2)[None], memory_v[i : i + 1])[0]
+        return own_weights @ own_v + read
+
+    return torch.stack(
+        [
+            torch.cat(
+                [of_block(scaled[min(i, len(scaled) - 1), :, r : r + rows], i) for r in range(0, length, rows)], 1
+            )
+            for i in range(count)
+        ]
+    )

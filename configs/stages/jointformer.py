@@ -1,0 +1,142 @@
+"""The stages of JointFormer (arXiv 2308.13505): the values of the authors' command lines, or else of their program."""
+
+from __future__ import annotations
+
+from configs.stages.base import register_stage
+from configs.stages.xmem import SkipStage
+
+
+class JointFormerStage(SkipStage):
+    """What all stages share; the defaults are those of videos."""
+
+    model: tuple[str, ...] = ("added_channel=normal",)
+    token_update_prob: float = 0.6
+    """Probability that a frame between the first and the last updates tokens as a memory frame, too."""
+    clip_length: int = 4
+    reference_frames: int = 2
+    first_frame_tries: int = 10
+    batch_size: int = 12
+    rate: float = 5e-5
+    encoder_rate_ratio: float = 0.1
+    clip_norm: float | None = 0.1
+    clip_only_amp: bool = True
+    total_steps: int = 150_000
+    fine_tuning: int = 10_000
+
+
+class LongClips(JointFormerStage):
+    """Stages for which no command line is published."""
+
+    clip_length = 8
+    reference_frames = 3
+    batch_size = 8
+    rate = 1e-5
+
+
+@register_stage("jointformer_s0")
+class JointFormerS0(JointFormerStage):
+    """Still images: one object, clips of three frames."""
+
+    model = ("single_object=true",)
+    datasets = ("static",)
+    clip_length = 3
+    max_objects = 1
+    batch_size = 24
+    milestones = (100_000,)
+    fine_tuning = 0
+
+
+@register_stage("jointformer_s1")
+class JointFormerS1(JointFormerStage):
+    """BL30K."""
+
+    previous = "jointformer_s0"
+    datasets = ("bl30k",)
+    skip_from = (0.0, 0.1, 0.3, 0.8)
+    crop_area = (0.25, 1.0)
+    frame_affine = False
+    total_steps = 300_000
+    milestones = (200_000,)
+    fine_tuning = 0
+
+
+@register_stage("jointformer_s2")
+class JointFormerS2(JointFormerStage):
+    """YouTube-VOS and DAVIS after BL30K; after still images with ``--set previous=jointformer_s0``, or None."""
+
+    previous = "jointformer_s1"
+    milestones = (100_000,)
+
+
+@register_stage("jointformer_s3")
+class JointFormerS3(LongClips):
+    """The same, shorter."""
+
+    previous = "jointformer_s0"
+    total_steps = 100_000
+    milestones = (80_000,)
+
+
+@register_stage("jointformer_s4")
+class JointFormerS4(JointFormerStage):
+    """VOST, whose uncertain pixels don't count."""
+
+    previous = "jointformer_s2"
+    datasets = ("vost",)
+    first_frame_tries = 20
+    most_ignored = 0.2
+    total_steps = 30_000
+    milestones = (20_000,)
+    mining_steps = (4_000, 13_000)
+    loss = "bootstrapped_dice_ignoring"
+
+
+@register_stage("jointformer_s5")
+class JointFormerS5(JointFormerStage):
+    """MOSE."""
+
+    previous = "jointformer_s1"
+    datasets = ("mosev1",)
+    milestones = (100_000,)
+
+
+@register_stage("jointformer_s6")
+class JointFormerS6(JointFormerStage):
+    """LVOS."""
+
+    previous = "jointformer_s2"
+    datasets = ("lvos",)
+    total_steps = 5_000
+    fine_tuning = 5_000
+    milestones = (3_000,)
+    mining_steps = (1_000, 2_500)
+
+
+@register_stage("jointformer_s7")
+class JointFormerS7(JointFormerStage):
+    """VISOR."""
+
+    previous = "jointformer_s0"
+    datasets = ("visor",)
+    milestones = (100_000,)
+
+
+@register_stage("jointformer_s8")
+class JointFormerS8(LongClips):
+    """BURST, its masks converted to images."""
+
+    previous = "jointformer_s0"
+    datasets = ("burst",)
+    milestones = (120_000,)
+
+
+@register_stage("jointformer_s9")
+class JointFormerS9(LongClips):
+    """DAVIS, YouTube-VOS, MOSE, BURST and OVIS together."""
+
+    previous = "jointformer_s0"
+    datasets = ("davis2017", "youtubevos", "mosev1", "burst", "ovis")
+    davis_repeat = 2
+    total_steps = 200_000
+    milestones = (160_000, 180_000)
+    mining_steps = (30_000, 10_000)

@@ -1,0 +1,103 @@
+"""The engine of JointFormer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from networks.engines.objectwise import ObjectwiseEngine
+from networks.memory import FirstAndLatest, FrameBank, MemoryPart
+
+if TYPE_CHECKING:
+    from configs.models.jointformer import JointFormerFamily
+    from networks.models.jointformer import ImageFeatures, JointFormer
+
+
+class _Cohort(NamedTuple):
+    """Objects that came with one mask: their memories have the same frames."""
+
+    bank: FrameBank
+    objects: int
+    """How many they are."""
+
+
+class JointFormerEngine(ObjectwiseEngine):
+    """Segments frame by frame from keys and values of memory frames in each block, and a token of each object.
+
+    Keys and values are kept, so that a frame is taken through the blocks once and not at each reading.
+
+    Args:
+        network: a JointFormer.
+        config: fields of the memory.
+    """
+
+    def __init__(self, network: JointFormer, config: JointFormerFamily) -> None:
+        self.network = network
+        self.config = config
+        self._cohorts: list[_Cohort] = []
+        self._tokens: Tensor | None = None
+        super().__init__(network, config)
+
+    @property
+    def memory_frames(self) -> int:
+        """Number of frames in the memory of the first objects, the latest frame among them."""
+        return len(self._cohorts[0].bank) if self._cohorts else 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes allocated for the memory."""
+        return sum(cohort.bank.nbytes for cohort in self._cohorts)
+
+    def _predict(self, features: ImageFeatures, stored: bool) -> Tensor:
+        assert self._tokens is not None
+        read = [self.network.read(features, cohort.bank.read(), self.config) for cohort in self._cohorts]
+        f16 = read[0] if len(read) == 1 else torch.cat(read)
+        logits, fusion = self.network.decode(features, f16, self._tokens)
+        self._tokens = self.network.update_tokens(fusion, self._tokens, self.config)
+        return logits.float().sigmoid()
+
+    def _begin(self, count: int, features: ImageFeatures) -> None:
+        if not count:
+            return
+        new = self.network.new_tokens(count)
+        self._tokens = new if self._tokens is None else torch.cat([self._tokens, new])
+        policy = FirstAndLatest(self.config.mem_every, self.config.max_memory_frames)
+        self._cohorts.append(_Cohort(FrameBank(policy), count))
+
+    def _remember(
+        self, image_13HW: Tensor, features: ImageFeatures, masks_KHW: Tensor, stored: bool, given: bool
+    ) -> None:
+        """Take the frame through the memory branch, which updates the tokens; write it where it is kept or the latest.
+
+        Where a single frame is kept, all others are but the latest one for a while.
+        """
+        if not stored and not self.config.include_last:
+            return
+        parts, self._tokens = self.network.remember(image_13HW, masks_KHW, self._tokens, self.config)
+        start = 0
+        for bank, count in self._cohorts:
+            rows = slice(start, start + count)
+            start += count
+            kept = stored and (not len(bank) or self.config.max_memory_frames != 1)
+            if kept or self.config.include_last:
+                own = [MemoryPart(k[rows], v[rows]) for k, v in parts]
+                bank.write(own, self._frame, reference=given, passing=not kept)
+
+    def _keep(self, objects: list[int]) -> None:
+        assert self._tokens is not None
+        self._tokens = self._tokens[objects]
+        cohorts, start = [], 0
+        for bank, count in self._cohorts:
+            own = [i - start for i in objects if start <= i < start + count]
+            start += count
+            if own:
+                if len(own) < count:
+                    bank.keep_groups(own)
+                cohorts.append(_Cohort(bank, len(own)))
+        self._cohorts = cohorts
+
+    def _forget(self) -> None:
+        self._cohorts = []
+        self._tokens = None

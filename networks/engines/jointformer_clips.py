@@ -1,0 +1,83 @@
+"""JointFormer's clips in training: several short videos side by side, with gradients, from their own predicted masks.
+
+Shapes: T frames, B clips, O objects of a clip, K = B * O, H W the input size, L = H / 16 * W / 16 positions, C
+channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from networks.engines.references import frames_in_memory
+from networks.memory import MemoryPart
+from networks.ops.aggregation import aggregate
+
+if TYPE_CHECKING:
+    from networks.models.jointformer import JointFormer
+
+
+def propagate_jointformer_clips(
+    network: JointFormer,
+    frames_TB3HW: Tensor,
+    labels_TBHW: Tensor,
+    object_counts: Sequence[int],
+    *,
+    objects: int,
+    reference_frames: int,
+    token_updates: Sequence[bool],
+    references: Sequence[Tensor],
+) -> list[Tensor]:
+    """Propagate the first frame's mask through each clip -> logits [B, O + 1, H, W].
+
+    Logits are those of frames 1 to T - 1, the background first; the first frame has none. All of the memory is read.
+
+    Args:
+        network: a JointFormer in training mode.
+        frames_TB3HW: normalised RGB.
+        labels_TBHW: integers, 0 the background, 1 to O; of these only the first frame's are seen.
+        object_counts: objects that each clip has; others are absent.
+        objects: O.
+        reference_frames: frames in memory at most: the first one and others that are drawn.
+        token_updates: whether frames 1 to T - 2 update the tokens as memory frames, too; the first frame always does.
+        references: which frames besides the first one are in memory, see ``draw_references``.
+    """
+    length, batch = frames_TB3HW.shape[:2]
+    device = labels_TBHW.device
+    identities = torch.arange(1, objects + 1, device=device)
+    present_BO = identities <= torch.tensor(object_counts, device=device)[:, None]
+    masks_KHW = (labels_TBHW[0][:, None] == identities[:, None, None]).float().flatten(0, 1)
+    first, tokens = network.remember(frames_TB3HW[0], masks_KHW, network.new_tokens(batch * objects))
+    assert tokens is not None
+    remembered = [first]
+    logits = []
+    for t in range(1, length):
+        features = network.encode_image(frames_TB3HW[t])
+        chosen = frames_in_memory(t, reference_frames, references, batch, device)
+        f16 = network.read(features, _memory(remembered, chosen))
+        own, fusion = network.decode(features, f16, tokens)
+        own_BOHW = own.float().sigmoid().unflatten(0, (batch, objects)) * present_BO[:, :, None, None]
+        logits.append(aggregate(own_BOHW, dim=1))
+        if t == length - 1:
+            break
+        tokens = network.update_tokens(fusion, tokens)
+        masks_KHW = logits[-1].softmax(1)[:, 1:].flatten(0, 1)
+        parts, updated = network.remember(frames_TB3HW[t], masks_KHW, tokens if token_updates[t - 1] else None)
+        remembered.append(parts)
+        tokens = tokens if updated is None else updated
+    return logits
+
+
+def _memory(remembered: Sequence[Sequence[MemoryPart]], chosen_BN: Tensor) -> list[MemoryPart]:
+    """Keys and values of the chosen frames for each block, [K, N * L, C]."""
+    batch = len(chosen_BN)
+    rows = torch.arange(batch, device=chosen_BN.device)[:, None]
+
+    def together(frames_KLC: Sequence[Tensor]) -> Tensor:
+        stacked = torch.stack([x.unflatten(0, (batch, -1)) for x in frames_KLC], 1)  # [B, T, O, L, C]
+        return stacked[rows, chosen_BN].transpose(1, 2).flatten(2, 3).flatten(0, 1)
+
+    return [MemoryPart(*(together(x) for x in zip(*parts, strict=True))) for parts in zip(*remembered, strict=True)]
