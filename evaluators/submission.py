@@ -129,7 +129,9 @@ def result_folders(
             for video in dataset
         ]
     return root, [
-        ResultFolder(root / v.name, v, _frames(dataset, i, layout), frozenset(v.object_ids))
+        ResultFolder(
+            root / v.name, v, _frames(dataset, i, layout), frozenset(v.object_ids), size=dataset.result_size(v)
+        )
         for i, v in enumerate(dataset.videos)
     ]
 

@@ -30,6 +30,7 @@ class ResultFolder:
         frames: names of the masks that are handed in.
         ids: the values that they may have.
         kind: palette PNGs of ids, greyscale PNGs of 0 and 255, or RGB PNGs.
+        size: height and width of the masks; None: those of the frames.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class ResultFolder:
     frames: tuple[str, ...]
     ids: frozenset[int]
     kind: MaskKind = "ids"
+    size: tuple[int, int] | None = None
 
 
 def video_folders(dataset: Dataset, root: Path) -> Path:
@@ -123,7 +125,7 @@ class _Expected:
                 palettes += [bytes(image.getpalette() or b"")] if image.mode == "P" else []
         return cls(
             kind=folder.kind,
-            size=video.frame_size,
+            size=folder.size or video.frame_size,
             ids=folder.ids | {0},
             binary=video.config.binary,
             palettes=tuple(dict.fromkeys(palettes)),

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 
+from configs import get_model_config
 from dataloaders.frame_masks import FrameMasks, masks_for
 from dataloaders.frames import open_frames
 from evaluators import VideoSegmenter
@@ -44,8 +45,9 @@ class Args(ModelArgs):
     folder of masks that are called like their frames. Scenes bring their own."""
     output_path: Path = Path("out")
     """Folder of the results."""
-    max_memory_frames: int | Literal["unbounded"] = 10
-    """Most frames in the long-term memory: the first and the latest are kept."""
+    max_memory_frames: int | Literal["unbounded"] | None = None
+    """Most frames in the long-term memory: the first and the latest are kept. Default: the model's, or 10 where it sets
+    no bound."""
     max_frames: int | None = None
     """Stop after so many frames (cameras never end)."""
     fps: float | None = None
@@ -99,6 +101,8 @@ def run(args: Args) -> int:
     enlarged = all(x is None for x in (args.data_path, args.ckpt_path, args.short_edge, args.max_resolution))
     if enlarged:
         args = replace(args, short_edge=_ENLARGED[0], max_resolution=_ENLARGED[1])
+    if args.max_memory_frames is None and get_model_config(args.model).max_memory_frames is None:
+        args = replace(args, max_memory_frames=10)
     segmenter, device = args.build_segmenter()
     logger.info("%s on %s: %s", args.model, device, segmenter.config)
     if enlarged:

@@ -94,7 +94,7 @@ def run(args: Args) -> int:
     dataset = open_it(args)
     child, under_torchrun = CHILD in os.environ, "RANK" in os.environ and CHILD not in os.environ
     queue = WorkQueue() if child or under_torchrun or args.gpu_num == 1 else None
-    segmenter, device = args.build_segmenter(device_of(args, queue.local_rank if queue else 0))
+    segmenter, device = args.build_segmenter(device_of(args, queue.local_rank if queue else 0), dataset.name)
     experiment = experiment_name(args, segmenter)
     settings = settings_of(segmenter, dataset, args.model, args.checkpoint(), device)
     evaluation = Evaluation(dataset, args.output_path, settings)

@@ -50,8 +50,8 @@ class ModelArgs:
     """Frames between two that enter the long-term memory. Default: the model's."""
     short_term_mem_skip: int | None = None
     """Which earlier frame is the short-term memory. Default: the model's, which is the previous one."""
-    max_memory_frames: int | Literal["unbounded"] = "unbounded"
-    """Most frames in the long-term memory: the first and the latest are kept."""
+    max_memory_frames: int | Literal["unbounded"] | None = None
+    """Most frames in the long-term memory: the first and the latest are kept. Default: the model's."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 
@@ -70,8 +70,12 @@ class ModelArgs:
             )
         return BUNDLED_WEIGHTS
 
-    def build_segmenter(self, device: str | None = None) -> tuple[VideoSegmenter, torch.device]:
+    def build_segmenter(
+        self, device: str | None = None, dataset: str | None = None
+    ) -> tuple[VideoSegmenter, torch.device]:
         """Build the model and its segmenter, on ``device`` or the one of the flags.
+
+        What the model's authors chose for ``dataset`` holds where the flags say nothing else.
 
         Raises:
             ValueError: a flag that can't be met; the message names it.
@@ -88,6 +92,11 @@ class ModelArgs:
                     f"{', '.join(models_with_depths())}"
                 )
             changes["depth"] = self.depth
+        if self.max_memory_frames is not None:
+            changes["max_memory_frames"] = None if self.max_memory_frames == "unbounded" else self.max_memory_frames
+        if chosen := {k: v for k, v in config.dataset_settings.get(dataset or "", {}).items() if k not in changes}:
+            logger.info("%s: its authors' settings for %s: %s", self.model, dataset, chosen)
+            changes |= chosen
         model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes)
         place = next(model.parameters()).device
         segmenter = VideoSegmenter(
@@ -101,6 +110,5 @@ class ModelArgs:
             short_edge=self.short_edge,
             long_term_gap=self.long_term_mem_gap,
             short_term_skip=self.short_term_mem_skip,
-            max_memory_frames=None if self.max_memory_frames == "unbounded" else self.max_memory_frames,
         )
         return segmenter, place

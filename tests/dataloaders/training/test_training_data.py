@@ -426,6 +426,46 @@ def test_clips_of_xmems_kind_are_reproducible_and_show_objects(tmp_path: Path) -
         assert not same(sources[0][0], sources[0][1])
 
 
+def test_clips_that_begin_with_many_ignored_pixels_are_left_out(tmp_path: Path) -> None:
+    root = video_tree(tmp_path)
+    for path in (root / "Annotations/480p").rglob("*.png"):
+        with Image.open(path) as image:
+            ids, palette = np.array(image), image.getpalette()
+        ids[:, : ids.shape[1] // 2] = 255
+        image = Image.fromarray(ids, "P")
+        image.putpalette(palette)
+        image.save(path)
+    records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
+    data = SkipVideoClips(records, skip_stage(), crop=CROP)
+    assert (data[0].labels == 255).any()
+    with pytest.raises(ValueError, match="no clip"):
+        SkipVideoClips(records, skip_stage(most_ignored=0.0), crop=CROP)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "lists"),
+    [
+        ("vost", "VOST", "ImageSets/train.txt"),
+        ("mosev1", "MOSE/train", None),
+        ("visor", "VISOR", "ImageSets/2022/train.txt"),
+        ("burst", "BURST/train", None),
+        ("ovis", "OVIS/train", None),
+    ],
+)
+def test_other_datasets_are_found_in_their_folders(tmp_path: Path, name: str, folder: str, lists: str | None) -> None:
+    davis, root = video_tree(tmp_path / "davis"), tmp_path / folder
+    for kind in ("JPEGImages", "Annotations"):
+        place = root / kind / ("480p" if name == "visor" else "")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(davis / kind / "480p")
+    if lists is not None:
+        (root / lists).parent.mkdir(parents=True)
+        (root / lists).write_text("".join(f"{p.name}\n" for p in (davis / "JPEGImages/480p").iterdir()))
+    data = build_training_data(skip_stage(datasets=[name]), tmp_path, crop=CROP)
+    assert [part.divisor for part in data.parts] == [{"vost": 5, "ovis": 3}.get(name, 1)]
+    check(data[0])
+
+
 def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
     ramp = np.repeat(np.arange(96, dtype=np.uint8)[None, :, None] * 2, 96, 0).repeat(3, 2)
     mask = (ramp[..., 0] > 95).astype(np.uint16)
@@ -438,7 +478,7 @@ def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
 
 
 def test_skips_need_a_stage_of_their_kind(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="derives from XMemStage"):
+    with pytest.raises(ValueError, match="derives from SkipStage"):
         SkipStaticClips(static_tree(tmp_path), stage(), crop=CROP)
     with pytest.raises(ValueError, match="need as many skip_from"):
         skip_stage(skips=[5])
