@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from networks.ops.top_k import largest
+
 
 def anisotropic_similarity(
     key_BMC: Tensor, shrinkage_BM1: Tensor, query_BQC: Tensor, selection_BQC: Tensor | None
@@ -38,7 +40,7 @@ def top_k_weights(similarity_BQM: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     Returns:
         Weights and the elements' numbers, both [B, Q, k].
     """
-    values, indices = similarity_BQM.topk(min(top_k, similarity_BQM.shape[2]), dim=2)
+    values, indices = largest(similarity_BQM, min(top_k, similarity_BQM.shape[2]))
     return values.softmax(2), indices
 
 

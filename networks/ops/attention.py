@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from networks.ops.affinity import read_sparse
+from networks.ops.top_k import largest
 
 MAX_SCORES = 2**23
 """Most scores that exist at a time where no fused kernel applies."""
@@ -53,7 +54,7 @@ def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None 
     def of_block(q: Tensor) -> Tensor:
         scores = q @ k_BNMC.transpose(2, 3)
         if top_k is not None:
-            scores, places = scores.topk(top_k, sorted=False)
+            scores, places = largest(scores, top_k)
             return _sum_of_chosen(scores.softmax(-1), places, v_BNMD)
         weights = scores.softmax(-1, dtype=v_BNMD.dtype)
         # a product over the batch would make a copy of the weights for each
@@ -93,7 +94,7 @@ def selective_attention(
     def of_block(q_NLC: Tensor, i: int) -> Tensor:
         own_k, own_v = (x[min(i, len(x) - 1)] for x in (k_BNLC, v_BNLC))
         scores = (q_NLC @ memory_k[i].transpose(1, 2)).unflatten(2, (frames, each))
-        best, places = scores.topk(top_k, sorted=False)
+        best, places = largest(scores, top_k)
         own = q_NLC @ own_k.transpose(1, 2)
         weights = torch.cat([own, best.flatten(2)], 2).softmax(2).to(own_v.dtype)
         own_weights, weights = weights.split([own.shape[2], frames * top_k], 2)
