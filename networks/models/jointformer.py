@@ -18,11 +18,11 @@ from configs.models.jointformer import JointFormerFamily
 from configs.stages import JointFormerStage, StageConfig
 from networks.decoders import FusingDecoder
 from networks.encoders import Encoder
-from networks.encoders.convmae import ConvMAE, append_normal
+from networks.encoders.convmae import ConvBlock, ConvMAE, append_normal
 from networks.engines.jointformer import JointFormerEngine
 from networks.engines.jointformer_clips import propagate_jointformer_clips
 from networks.engines.references import draw_references
-from networks.layers.joint_attention import MemoryReading
+from networks.layers.joint_attention import JointBlock, MemoryReading
 from networks.layers.maps import share
 from networks.memory import MemoryPart
 from networks.supervised import Supervised
@@ -60,6 +60,14 @@ class JointFormer(nn.Module):
     def pretrained_encoders(self) -> dict[str, Encoder]:
         """Encoders that start from other weights, by the name of the config's field that says from which file."""
         return {"encoder_weights": self.convmae}
+
+    @property
+    def costly_calls(self) -> list[tuple[nn.Module, str]]:
+        """Modules and methods that take the time and, in training, the memory."""
+        blocks = [part for part in self.convmae.modules() if isinstance(part, JointBlock)]
+        convolutions = [part for part in self.convmae.modules() if isinstance(part, ConvBlock)]
+        of_blocks = [(part, name) for part in blocks for name in ("forward", "observe", "gate")]
+        return [*of_blocks, *((part, "forward") for part in (*convolutions, self.decoder))]
 
     @property
     def encoder_prefix(self) -> str:

@@ -33,6 +33,29 @@ def test_a_compiled_network_gives_the_same() -> None:
     assert list(network.state_dict()) == names
 
 
+def test_a_network_that_names_its_costly_calls() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (3, 32, 48, 3), dtype=np.uint8)
+    mask = np.zeros((32, 48), np.uint8)
+    mask[8:24, 8:24] = 1
+    model = build_model("jointformer", device="cpu", update_block_depth=1)
+    names = list(model.state_dict())
+    results = []
+    for compiled in (False, True):
+        segmenter = VideoSegmenter(model, short_edge=-1)
+        if compiled:
+            compile_network(segmenter._engines[0].network, "aot_eager")
+            torch._dynamo.utils.counters.clear()
+        for t, frame in enumerate(frames):
+            probs = segmenter.step(frame, mask if t == 0 else None, return_probs=True)[1]
+        results.append(probs)
+    assert torch.allclose(*results, atol=1e-4)
+    assert (
+        torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 5
+    )  # both kinds of blocks, three uses of one, decoder
+    assert list(model.state_dict()) == names
+
+
 def test_a_segmenter_compiles_its_own_network_on_request() -> None:
     model = build_model("aott", device="cpu", embed_dim=32, ffn_dim=64, self_heads=2, attention_heads=2, window=5)
     own = VideoSegmenter(model, compile=True)._engines[0].network

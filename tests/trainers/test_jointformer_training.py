@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from configs.stages import get_stage_config
-from networks import build_model
+from networks import build_model, checkpoint_activations
 from networks.engines.jointformer_clips import propagate_jointformer_clips
 from networks.supervised import Supervised
 from trainers.losses import CLIP_LOSSES, dice, dice_of_batch, kept_fraction_between
@@ -120,6 +120,24 @@ def test_stages_have_the_published_values(jointformer_goldens: Path) -> None:
     assert (stage.max_objects, get_stage_config("jointformer_s0").max_objects) == (3, 1)
     assert (stage.clip_norm, stage.clip_only_amp) == (0.1, True)
     assert get_stage_config("jointformer_s4").most_ignored == training["ignore_thresh"]
+
+
+def test_activations_that_are_computed_again_change_nothing() -> None:
+    torch.manual_seed(0)
+    network = build_model("jointformer", device="cpu", update_block_depth=1).train()
+    stage = get_stage_config("jointformer_s2", clip_length=3)
+    frames, labels = torch.randn(3, 1, 3, 32, 32), torch.randint(0, 3, (3, 1, 32, 32))
+    gradients = []
+    for again in (False, True):
+        if again:
+            checkpoint_activations(network)
+        network.zero_grad()
+        torch.manual_seed(1)
+        clips = network.propagate_clips(frames, labels, [2], stage=stage, step=0, permutation_BO=labels[0, 0])
+        CLIP_LOSSES[stage.loss](clips, labels, [2], stage, 0).backward()
+        gradients.append({k: p.grad.clone() for k, p in network.named_parameters()})
+    for name, gradient in gradients[0].items():
+        assert torch.allclose(gradient, gradients[1][name], rtol=1e-3, atol=1e-5), name
 
 
 def test_another_familys_stage_is_refused() -> None:
