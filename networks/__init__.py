@@ -65,13 +65,11 @@ def build_model(
     place = _usable_device(device)
     source = read_checkpoint(checkpoint) if checkpoint is not None else None
     if source is not None:
+        if own := own_inference_fields(source, name):
+            text = ", ".join(f"{k}={v}" for k, v in own.items())
+            logger.info("%s: run with %s unless told otherwise", source.path, text)
         implied = config.implied_fields({k: v.shape for k, v in source.state.items()})
-        own = own_inference_fields(source, name)
-        config = get_model_config(name, **implied).override(**own).override(**fields)
-    else:
-        own = {}
-    if source is not None and own:
-        logger.info("%s: run with %s unless told otherwise", source.path, ", ".join(f"{k}={v}" for k, v in own.items()))
+        config = get_model_config(name, **implied, **own).override(**fields)
     network = build_network(config)
     if source is not None:
         logger.info("%s", load_weights(network, source))

@@ -231,9 +231,11 @@ def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
         return {k: v.shape for k, v in tensors.items() if not COMPUTED.search(k) and not COUNTERS.search(k)}
 
     fitting = []
+    given = shapes(state)
     for name in list_models():
+        config = get_model_config(name)
         with torch.device("meta"):
-            if shapes(build_network(get_model_config(name)).state_dict()) == shapes(state):
+            if shapes(build_network(config.override(**config.implied_fields(given))).state_dict()) == given:
                 fitting.append(name)
     return fitting
 

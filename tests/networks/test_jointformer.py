@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from configs import get_model_config
 from evaluators import VideoSegmenter
 from networks import build_model, build_network, load_encoder, save_weights
-from networks.checkpoints import read_checkpoint
+from networks.checkpoints import models_that_fit, read_checkpoint
 from networks.encoders.convmae import ConvBlock, PatchEmbed
 from networks.layers.joint_attention import JointBlock, MemoryReading
 from networks.layers.position import resize_table, sine_cosine_table
@@ -93,6 +93,7 @@ def test_depths_of_a_file_are_found(jointformer_weights, tmp_path) -> None:
     own = tmp_path / "own.safetensors"
     save_weights(network, own, torch.float16)
     assert build_model("jointformer", checkpoint=own, device="cpu").config.update_block_depth == 3
+    assert models_that_fit(read_checkpoint(own).state) == ["jointformer"]
     with pytest.raises(ValueError, match="12 tensors are unknown"):
         build_model("jointformer", checkpoint=own, device="cpu", update_block_depth=2)
 
@@ -334,6 +335,21 @@ def test_objects_come_go_and_are_corrected(small) -> None:
     segmenter.delete_objects([44])
     assert segmenter.memory_bytes == 0
     assert not segmenter.step(frame(6)).any()
+
+
+def test_half_precision_and_videos_side_by_side(small) -> None:
+    mask = np.zeros((40, 56), np.uint8)
+    mask[5:20, 5:20], mask[22:38, 30:50] = 1, 2
+    alone, first = VideoSegmenter(small, short_edge=-1), VideoSegmenter(small, short_edge=-1)
+    videos = [first, first.another(), VideoSegmenter(small, short_edge=-1, amp="bf16")]
+    for t in range(4):
+        masks = [mask if t == 0 else None] * 2
+        want = alone.step(frame(t), masks[0], return_probs=True)[1]
+        got = VideoSegmenter.step_together(videos[:2], [frame(t), frame(t + 9)], masks, return_probs=True)
+        assert torch.allclose(got[0][1], want, atol=1e-4)
+        half = videos[2].step(frame(t), masks[0], return_probs=True)[1]
+        assert (half - want).abs().mean() < 0.05
+    assert videos[2].memory_bytes * 2 == first.memory_bytes
 
 
 def test_memory_is_bounded_and_can_be_unbounded(small) -> None:
