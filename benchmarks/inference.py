@@ -3,6 +3,7 @@
     python benchmarks/inference.py --models aott r50_deaotl --sizes 480x854 --objects 3 --how plain fp32 bf16
     python benchmarks/inference.py --device cuda --models aott r50_deaotl --objects 1 3 10 --how fp32 fp16 compiled-fp16
     python benchmarks/inference.py --models aost --depth 1 2 3
+    python benchmarks/inference.py --models jointformer --set max_memory_frames=1 topk_num=60
 
 Each frame goes through all ways of running a model in turn, so that all of them have the same moments of the machine.
 ``plain`` is ``benchmarks/plain.py`` (AOT and DeAOT). Weights are random, unless a checkpoint is given; agreement is the
@@ -19,7 +20,7 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -65,6 +66,8 @@ class Args:
     threads: int = 2
     depth: tuple[int, ...] = ()
     """Depths to time, of models that let one choose it; they are further ways. Default: all layers."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """Fields of the models' configs to change."""
     output: Path | None = None
 
 
@@ -80,7 +83,8 @@ def segmenter_of(args: Args, name: str, way: str, fields: dict[str, int]) -> Vid
     if way not in WAYS:
         raise SystemExit(f"--how has no {way!r}: it is any of {', '.join(WAYS)}")
     torch.manual_seed(0)
-    model = build_model(name, checkpoint=args.ckpt_path, device=args.device, **fields)
+    changes = get_model_config(name).changes_from_text(*args.set) | fields
+    model = build_model(name, checkpoint=args.ckpt_path, device=args.device, **changes)
     options: dict[str, Any] = {"scales": (args.scale,), "long_term_gap": args.long_term_gap}
     if way == "plain":
         return PlainSegmenter(model, **options)
