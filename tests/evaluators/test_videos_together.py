@@ -56,7 +56,10 @@ def test_videos_of_several_kinds_together_give_what_each_gives_alone(
         together = VideoSegmenter.step_together(segmenters, *zip(*items, strict=True), return_probs=True)
         for one, (frame, mask), (ids, probs) in zip(alone, items, together, strict=True):
             expected_ids, expected = one.step(frame, mask, return_probs=True)
-            torch.testing.assert_close(probs, expected, atol=2e-4, rtol=0)
+            gap = (probs - expected).abs()
+            assert gap.mean() < 2e-5
+            # of nearly equal similarities another one may be among the 30 that XMem reads
+            assert gap.max() < (2e-3 if name == "xmem" else 2e-4)
             assert ids.dtype == expected_ids.dtype
             assert (ids != expected_ids).mean() < 0.01
             assert probs.shape == expected.shape
