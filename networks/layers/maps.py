@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -28,3 +29,13 @@ def merge_heads(x_BNLC: Tensor) -> Tensor:
 def share(x_BCHW: Tensor, rows: int) -> Tensor:
     """Maps of B images for the objects of each, which stand side by side on the batch axis -> [rows, C, H, W]."""
     return x_BCHW.expand(rows, -1, -1, -1) if len(x_BCHW) == 1 else x_BCHW.repeat_interleave(rows // len(x_BCHW), 0)
+
+
+def with_masks(image_B3HW: Tensor, masks_KHW: Tensor, *, others: bool) -> Tensor:
+    """Images, each with the mask of one of its objects and, if wanted, the sum of the others' -> [K, 4 or 5, H, W]."""
+    objects = len(masks_KHW)
+    channels = [share(image_B3HW, objects), masks_KHW[:, None]]
+    if others:
+        total = masks_KHW.unflatten(0, (len(image_B3HW), -1)).sum(1)
+        channels.append(share(total[:, None], objects) - masks_KHW[:, None])
+    return torch.cat(channels, 1)

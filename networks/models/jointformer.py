@@ -23,7 +23,7 @@ from networks.engines.jointformer import JointFormerEngine
 from networks.engines.jointformer_clips import propagate_jointformer_clips
 from networks.engines.references import draw_references
 from networks.layers.joint_attention import JointBlock, MemoryReading
-from networks.layers.maps import share
+from networks.layers.maps import with_masks
 from networks.memory import MemoryPart
 from networks.supervised import Supervised
 
@@ -156,12 +156,7 @@ class JointFormer(nn.Module):
             tokens_K1C: None: they aren't updated.
             config: says how much tokens read of a frame; None: all.
         """
-        objects = len(masks_KHW)
-        masks = masks_KHW[:, None]
-        if not self.config.single_object:
-            total = masks_KHW.unflatten(0, (len(image_B3HW), -1)).sum(1)
-            masks = torch.cat([masks, share(total[:, None], objects) - masks], 1)
-        frame = torch.cat([share(image_B3HW, objects), masks], 1)
+        frame = with_masks(image_B3HW, masks_KHW, others=not self.config.single_object)
         return self.convmae.remember(frame, tokens_K1C, _token_top_k(config))
 
     def decode(self, features: ImageFeatures, f16_KCHW: Tensor, tokens_K1C: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ from networks.engines.references import draw_references
 from networks.engines.xmem import XMemEngine
 from networks.engines.xmem_clips import draw_deep_updates, propagate_xmem_clips
 from networks.layers.fusion import FeatureFusion, GatedUpdate
-from networks.layers.maps import share
+from networks.layers.maps import with_masks
 from networks.supervised import Supervised
 
 
@@ -211,12 +211,8 @@ class XMem(nn.Module):
         Returns:
             values [K, value_dim, h, w] and the sensory memory.
         """
-        objects = len(masks_KHW)
-        masks = masks_KHW[:, None]
-        if not self.config.single_object:
-            total = masks_KHW.unflatten(0, (len(image_B3HW), -1)).sum(1)
-            masks = torch.cat([masks, share(total[:, None], objects) - masks], 1)
-        value = self.value_encoder.encode(torch.cat([share(image_B3HW, objects), masks], 1), features.maps[2])
+        frame = with_masks(image_B3HW, masks_KHW, others=not self.config.single_object)
+        value = self.value_encoder.encode(frame, features.maps[2])
         update = self.value_encoder.hidden_reinforce
         if deep_update and hidden_KCHW is not None and update is not None:
             hidden_KCHW = update(value, hidden_KCHW)

@@ -10,7 +10,6 @@ from networks import build_model
 from networks.encoders.norms import FrozenBatchNorm
 from networks.folding import folded
 
-
 WITHOUT_BATCH_NORMS = ("swin", "jointformer")
 
 
