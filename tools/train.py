@@ -114,7 +114,9 @@ def run(args: Args) -> int:
     """Train; the exit code says whether the stage was finished."""
     if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
         codes = run_side_by_side(__file__, args.gpu_num, CHILD, together=True)
-        return STOPPED if set(codes) == {STOPPED} else int(any(codes))
+        # one that has just stopped may be told to end a second time, when it doesn't listen any more
+        stopped = STOPPED in codes and set(codes) <= {STOPPED, -signal.SIGTERM}
+        return STOPPED if stopped else int(any(codes))
     stage = get_stage_config(args.stage).override_from_text(*args.set)
     changes = get_model_config(args.model).changes_from_text(*stage.model, *args.set_model)
     device = args.device
