@@ -29,9 +29,9 @@ setup(
     ],
     extras_require={
         "correlation": ["spatial-correlation-sampler"],
-        "referring": ["transformers"],
+        "referring": ["transformers"],  # RoBERTa and its tokenizer
         "app": ["gradio"],
-        "test": ["pytest", "ruff", "mypy", "psutil"],
-        "dev": ["pytest", "ruff", "mypy", "psutil", "matplotlib", "build"],
+        "test": ["pytest", "ruff", "mypy", "psutil", "transformers"],
+        "dev": ["pytest", "ruff", "mypy", "psutil", "transformers", "matplotlib", "build"],
     },
 )

@@ -4,6 +4,7 @@ from configs.base import Config
 from configs.models import (
     INFERENCE_FIELDS,
     ModelConfig,
+    PropagationConfig,
     get_model_config,
     list_models,
     model_name,
@@ -16,6 +17,7 @@ __all__ = [
     "INFERENCE_FIELDS",
     "Config",
     "ModelConfig",
+    "PropagationConfig",
     "Registry",
     "get_model_config",
     "list_models",

@@ -66,7 +66,9 @@ def read_mask(
     return mask
 
 
-def write_mask(path: str | os.PathLike[str], mask: ArrayLike, *, palette: bytes | None = None) -> None:
+def write_mask(
+    path: str | os.PathLike[str], mask: ArrayLike, *, palette: bytes | None = None, grey: bool = False
+) -> None:
     """Write object ids as PNG: a palette PNG up to id 255, a 16-bit greyscale PNG above.
 
     The file appears complete or not at all: it is written under a temporary name in the same folder, then renamed.
@@ -75,13 +77,15 @@ def write_mask(path: str | os.PathLike[str], mask: ArrayLike, *, palette: bytes 
         path: the file, with extension ``.png``, in an existing folder.
         mask: H x W integers (or bool) from 0 to 65535.
         palette: RGB values of the indices, 768 at most; None is ``davis_palette()``.
+        grey: an 8-bit greyscale PNG in place of one with a palette.
 
     Raises:
         ValueError: the mask is not two-dimensional, not integer or out of range, or path or palette is of a wrong kind.
         OSError: the file cannot be written (no such folder, disk full); the error names the file.
     """
     path = Path(path)
-    image = _mask_to_image(path, np.asarray(mask), davis_palette() if palette is None else palette)
+    colours = None if grey else davis_palette() if palette is None else palette
+    image = _mask_to_image(path, np.asarray(mask), colours)
     encoded = io.BytesIO()
     image.save(encoded, format="PNG")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -96,7 +100,7 @@ def write_mask(path: str | os.PathLike[str], mask: ArrayLike, *, palette: bytes 
         raise OSError(error.errno, f"mask cannot be written: {error.strerror}", str(path)) from error
 
 
-def _mask_to_image(path: Path, ids: np.ndarray, palette: bytes) -> Image.Image:
+def _mask_to_image(path: Path, ids: np.ndarray, palette: bytes | None) -> Image.Image:
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path}: masks are written as PNG: give a name that ends in .png")
     if ids.ndim != 2 or ids.size == 0:
@@ -106,12 +110,13 @@ def _mask_to_image(path: Path, ids: np.ndarray, palette: bytes) -> Image.Image:
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high > MAX_ID:
         raise ValueError(f"{path}: object ids must be between 0 and {MAX_ID}, the mask has {low} to {high}")
-    if len(palette) % 3 or not 0 < len(palette) <= 768:
+    if palette is not None and (len(palette) % 3 or not 0 < len(palette) <= 768):
         raise ValueError(f"{path}: a palette is 1 to 256 RGB triples (768 bytes at most), not {len(palette)} bytes")
     if high > 255:
         return Image.fromarray(ids.astype(np.uint16))
     image = Image.fromarray(ids.astype(np.uint8))
-    image.putpalette(palette)
+    if palette is not None:
+        image.putpalette(palette)
     return image
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 IMAGENET_MEAN = np.array((0.485, 0.456, 0.406))
@@ -69,14 +70,17 @@ def _exact_size(
 def prepare_image(
     image_HW3: np.ndarray,
     size: tuple[int, int],
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic",
+    interpolation: Literal["bicubic", "bilinear", "antialiased"] = "bicubic",
     device: torch.device | None = None,
 ) -> Tensor:
-    """uint8 RGB -> normalised float32 [3, *size] on ``device``, without antialiasing.
+    """uint8 RGB -> normalised float32 [3, *size] on ``device``.
 
     ``bicubic``: OpenCV's, of 8-bit values, as AOT does it. ``bilinear``: PyTorch's, of normalised ones, as XMem does.
+    ``antialiased``: Pillow's bilinear one, of 8-bit values, as ReferFormer does; the others don't antialias.
     Colours stay together in memory (channels last) unless a bilinear resizing separates them.
     """
+    if image_HW3.shape[:2] != size and interpolation == "antialiased":
+        image_HW3 = np.asarray(Image.fromarray(image_HW3).resize((size[1], size[0]), Image.Resampling.BILINEAR))
     values: np.ndarray = image_HW3.astype(np.float32)
     if values.shape[:2] != size and interpolation == "bicubic":
         values = cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)

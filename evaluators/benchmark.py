@@ -1,55 +1,36 @@
-"""Running a benchmark: every video of a dataset into a folder of results, resumable at any moment.
-
-A video's masks are written to ``.partial/<video>``, and the folder is renamed to ``Annotations/<video>`` when it is
-whole: what lies there is finished and is never computed again, what doesn't is not counted.
-"""
+"""Running a benchmark of propagation: every video of a dataset into a folder of results, resumable at any moment."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import logging
-import os
-import platform
 import shutil
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from dataloaders.datasets import Dataset, Video
 from dataloaders.prefetch import prefetch
-from evaluators.metrics import SCORERS, Scores, score
-from evaluators.metrics.page import write_page
-from evaluators.metrics.report import write_scores
+from evaluators.evaluation_folder import EvaluationFolder
 from evaluators.score_maps import ScoreMaps
 from evaluators.segmenter import VideoSegmenter
 from evaluators.side_by_side import Result, Running, Wanted, next_results
-from evaluators.submission import pack
-from evaluators.timing import Stopwatch, VideoTiming, summarise
+from evaluators.timing import Stopwatch, VideoTiming
 from evaluators.work_queue import Items
-from evaluators.writers import MaskWriter, replace_text
+from evaluators.writers import MaskWriter
 
 logger = logging.getLogger(__name__)
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-
-class Evaluation:
-    """Results of one model with one setting on one dataset, in one folder.
-
-    ``Annotations/<video>/<frame>.png``, ``settings.json``, and in the end ``timing.json``, the archive for the server
-    and, where the ground truth is there, ``scores.json``.
+class Evaluation(EvaluationFolder):
+    """Results of a model that propagates masks, see :class:`EvaluationFolder`.
 
     Args:
         dataset: an opened dataset whose videos come with masks of their objects.
-        output: the folder; it may hold an unfinished evaluation of the same settings.
-        settings: everything that results depend on, as JSON types.
+        output, settings: see ``EvaluationFolder``.
 
     Raises:
         ValueError: the dataset gives no masks, or the folder holds results of other settings.
@@ -58,32 +39,7 @@ class Evaluation:
     def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any]) -> None:
         if dataset.config.task not in ("semi_supervised", "panoptic") or not any(v.given for v in dataset):
             raise ValueError(f"{dataset.name} {dataset.split} gives no masks of objects, which this evaluation needs")
-        self.dataset = dataset
-        self.output = output
-        self.results = output / "Annotations"
-        self.settings = json.loads(json.dumps(settings))
-        self._check_settings()
-
-    def _check_settings(self) -> None:
-        path = self.output / "settings.json"
-        if path.exists():
-            try:
-                before = json.loads(path.read_text())
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path} is damaged ({error}): give another output folder") from None
-            differing = [k for k in {**before, **self.settings} if before.get(k) != self.settings.get(k)]
-            if differing:
-                was = "; ".join(f"{k}: {before.get(k)!r} there, {self.settings.get(k)!r} now" for k in differing[:3])
-                raise ValueError(f"{self.output} holds results of other settings ({was}): give another output folder")
-            return
-        if self.results.exists():
-            raise ValueError(f"{self.results} is not from an evaluation of ours: give another output folder")
-        self.output.mkdir(parents=True, exist_ok=True)
-        replace_text(path, json.dumps(self.settings, indent=2) + "\n")
-
-    def is_finished(self, video: Video) -> bool:
-        """Whether all results of a video are there."""
-        return (self.results / video.name).is_dir()
+        super().__init__(dataset, output, settings)
 
     def run(
         self,
@@ -152,10 +108,7 @@ class Evaluation:
         except StopIteration:
             return False
         except (ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise
-            logger.error("video %s: %s", one.video.name, error)
-            self._note_failure(one.video, error)
+            self._failed(one.video, error)
             return False
 
     def _segment_video(
@@ -198,66 +151,6 @@ class Evaluation:
         partial.rename(final)
         self._failure_path(video).unlink(missing_ok=True)
 
-    def failures(self) -> dict[str, str]:
-        """Videos that are not finished, and why as far as that is known."""
-        out = {}
-        for video in self.dataset:
-            if not self.is_finished(video):
-                path = self._failure_path(video)
-                out[video.name] = path.read_text().strip() if path.exists() else "not run to its end"
-        return out
-
-    def finish(self, archive: str, num_workers: int | None = None) -> Scores | None:
-        """Write timing, the archive and, where the ground truth is there, scores.
-
-        Args:
-            archive: name of the archive, without its suffix.
-            num_workers: processes for scoring.
-
-        Raises:
-            ValueError: not all videos are finished, or results are not sound.
-        """
-        if failures := self.failures():
-            raise ValueError(f"{len(failures)} of {len(self.dataset)} videos are not finished: {', '.join(failures)}")
-        for left in (".partial", ".failures"):
-            shutil.rmtree(self.output / left, ignore_errors=True)
-        for left_by_killed in self.output.glob(".*.tmp*"):
-            left_by_killed.unlink()
-        timings = [VideoTiming.load(self._timing_path(v)) for v in self.dataset if self._timing_path(v).exists()]
-        keys = ("model", "device", "amp", "scales", "flip")
-        environment = {
-            "torch": torch.__version__,
-            "processor": platform.processor() or platform.machine(),
-            "accelerator": torch.cuda.get_device_name() if self.settings.get("device") == "cuda" else None,
-            "dtype": {"fp16": "float16", "bf16": "bfloat16"}.get(self.settings.get("amp") or "", "float32"),
-            **{k: self.settings.get(k) for k in keys},
-        }
-        replace_text(self.output / "timing.json", json.dumps(summarise(timings, environment), indent=2) + "\n")
-        pack(self.dataset, self.results, self.output / f"{archive}{self.dataset.config.archive_suffix}")
-        if not self.dataset.has_ground_truth or self.dataset.config.scoring not in SCORERS.names():
-            logger.info("no scores: the ground truth of %s %s is not there", self.dataset.name, self.dataset.split)
-            return None
-        scorer = SCORERS.get(self.dataset.config.scoring)
-        options: dict[str, Any] = {"split": self.dataset.split} if "split" in scorer.options else {}
-        if "resolution" in scorer.options:  # the folder that holds the videos' true masks
-            options["resolution"] = next(v.ground_truth.parent.name for v in self.dataset if v.ground_truth)
-        scores = score(scorer.name, self.dataset.root, self.results, num_workers=num_workers, **options)
-        write_scores(scores, self.output / "scores.json")
-        if scores.frames:
-            write_page(scores.frames, self.output / "scores_frames.png")
-        return scores
-
-    def _timing_path(self, video: Video) -> Path:
-        return self.output / ".timing" / f"{video.name}.json"
-
-    def _failure_path(self, video: Video) -> Path:
-        return self.output / ".failures" / f"{video.name}.txt"
-
-    def _note_failure(self, video: Video, error: Exception) -> None:
-        path = self._failure_path(video)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(path, f"{error}\n")
-
 
 def _warm_up(segmenter: VideoSegmenter) -> None:
     """Let libraries choose their kernels before anything is timed."""
@@ -268,31 +161,3 @@ def _warm_up(segmenter: VideoSegmenter) -> None:
     segmenter.step(frame, mask)
     segmenter.step(frame)
     segmenter.reset()
-
-
-def digest(path: str | os.PathLike[str]) -> str:
-    """The first 16 hex digits of a file's SHA-256: which checkpoint results are from."""
-    sha = hashlib.sha256()
-    with Path(path).open("rb") as f:
-        while block := f.read(2**22):
-            sha.update(block)
-    return sha.hexdigest()[:16]
-
-
-def settings_of(
-    segmenter: VideoSegmenter, dataset: Dataset, model: str, checkpoint: Path, device: torch.device
-) -> dict[str, Any]:
-    """Everything that results depend on."""
-    scales: Sequence[float] = sorted({a.scale for a in segmenter.augmentations})
-    return {
-        "model": model,
-        "checkpoint": digest(checkpoint),
-        "config": segmenter.config.to_dict(),
-        "scales": list(scales),
-        "flip": any(a.flip for a in segmenter.augmentations),
-        "amp": segmenter.amp,
-        "target_fps": segmenter.target_fps,
-        "device": device.type,
-        "dataset": dataset.config.to_dict(),
-        "split": dataset.split,
-    }

@@ -1,12 +1,14 @@
-"""From a person's video and masks to results in a folder: masks, an overlay video and a contact sheet."""
+"""From a person's video and masks or sentences to results in a folder: masks, an overlay video and a contact sheet."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import logging
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.palette import id_colors
 from dataloaders.prefetch import prefetch
 from evaluators.overlay import ContactSheet, draw_overlay
+from evaluators.referring import ReferringSegmenter, windows
 from evaluators.resources import memory_in_use
 from evaluators.segmenter import VideoSegmenter
 from evaluators.writers import BackgroundWriter, MaskWriter, VideoWriter, replace_text
@@ -33,6 +36,15 @@ REPORT = "report.json"
 
 
 @dataclasses.dataclass
+class Sentence:
+    """A sentence, and how sure the network was."""
+
+    text: str
+    scores: list[float] = dataclasses.field(default_factory=list)
+    """Probability of the candidate that was taken, for each window of frames."""
+
+
+@dataclasses.dataclass
 class ClipReport:
     """What was done for a clip. It stands in ``report.json`` beside the results; ``complete`` is written last."""
 
@@ -42,6 +54,8 @@ class ClipReport:
     seconds: float = 0.0
     depths: dict[int, int] = dataclasses.field(default_factory=dict)
     """Frames at each depth of the network, where that can be chosen."""
+    sentences: list[Sentence] = dataclasses.field(default_factory=list)
+    """What the objects were told by, where that were sentences: id 1 is the first one's object."""
     peak_memory: int | None = None
     """Most bytes in use after a frame, see :func:`~evaluators.resources.memory_in_use`."""
     complete: bool = False
@@ -168,42 +182,98 @@ def segment_clip(
             it are kept.
         OSError: results can't be written.
     """
-    device = next(segmenter.model.parameters()).device
     report = ClipReport(source.name)
     segmenter.reset()
+
+    def results(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+        for frame in frames:
+            depth = segmenter.depth
+            ids = segmenter.step(frame.image, masks(frame))
+            report.objects = max(report.objects, len(segmenter.object_ids))
+            if depth is not None:
+                report.depths[depth] = report.depths.get(depth, 0) + 1
+            yield frame, ids
+        if not report.objects:
+            raise ValueError(f"{masks.path}: no frame of {source.name} was given a mask with an object in it")
+        if max_frames is None:
+            masks.check_all_used()
+
+    def shown() -> list[str]:
+        return [f"{report.objects} objects", *([] if segmenter.depth is None else [f"depth {segmenter.depth}"])]
+
+    try:
+        _write_clip(results, shown, segmenter, source, report, folder, fps, max_frames, progress)
+    finally:
+        segmenter.reset()
+    return report
+
+
+def refer_clip(
+    segmenter: ReferringSegmenter,
+    source: FrameSource,
+    sentences: Sequence[str],
+    folder: Path,
+    *,
+    fps: float | None = None,
+    max_frames: int | None = None,
+    progress: bool = True,
+) -> ClipReport:
+    """Segment what sentences tell in a clip and write it, a window of frames at a time; see ``segment_clip``.
+
+    The first sentence's object has id 1, and so on.
+
+    Raises:
+        ValueError: a frame is damaged or a sentence can't be used; results of the windows before it are kept.
+        OSError: results can't be written.
+    """
+    report = ClipReport(source.name, objects=len(sentences), sentences=[Sentence(text) for text in sentences])
+
+    def results(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+        for window in windows(frames, segmenter.config.window):
+            found = segmenter.refer([frame.image for frame in window], sentences)
+            for sentence, one in zip(report.sentences, found, strict=True):
+                sentence.scores.append(round(float(one.scores[one.candidate]), 4))
+            for i, frame in enumerate(window):
+                yield frame, segmenter.ids([one.probabilities(i, source.size) for one in found])
+
+    def shown() -> list[str]:
+        return [f"{len(sentences)} sentences"]
+
+    _write_clip(results, shown, segmenter, source, report, folder, fps, max_frames, progress)
+    return report
+
+
+def _write_clip(
+    results: Callable[[Iterable[Frame]], Iterator[tuple[Frame, np.ndarray]]],
+    shown: Callable[[], list[str]],
+    segmenter: VideoSegmenter | ReferringSegmenter,
+    source: FrameSource,
+    report: ClipReport,
+    folder: Path,
+    fps: float | None,
+    max_frames: int | None,
+    progress: bool,
+) -> None:
+    """Write what ``results`` makes of the frames; ``shown`` is what the bar says besides speed and memory."""
+    device = next(segmenter.model.parameters()).device
     total = source.num_frames if max_frames is None else min(max_frames, source.num_frames or max_frames)
     writer = ClipWriter(folder, fps or source.fps or 25.0, total)
     report.save(folder)
     start = time.perf_counter()
     frames = prefetch(source)
+    wanted = frames if max_frames is None else itertools.takewhile(lambda frame: frame.index < max_frames, frames)
     try:
         with writer, tqdm(total=total, desc=source.name, unit="frame", disable=not progress) as bar:
-            for frame in frames:
-                if max_frames is not None and frame.index >= max_frames:
-                    break
-                depth = segmenter.depth
-                ids = segmenter.step(frame.image, masks(frame))
+            for frame, ids in results(wanted):
                 writer.write(frame, ids)
                 report.frames += 1
-                report.objects = max(report.objects, len(segmenter.object_ids))
-                shown = [f"{report.objects} objects"]
-                if depth is not None:
-                    report.depths[depth] = report.depths.get(depth, 0) + 1
-                    shown.append(f"depth {depth}")
                 memory = memory_in_use(device)
-                if memory is not None:
-                    report.peak_memory = max(memory, report.peak_memory or 0)
-                    shown.append(f"{memory / 2**30:.2f} GiB")
-                bar.set_postfix_str(", ".join(shown), refresh=False)
+                report.peak_memory = max(memory or 0, report.peak_memory or 0) or None
+                text = [] if memory is None else [f"{memory / 2**30:.2f} GiB"]
+                bar.set_postfix_str(", ".join([*shown(), *text]), refresh=False)
                 bar.update()
-            if not report.objects:
-                raise ValueError(f"{masks.path}: no frame of {source.name} was given a mask with an object in it")
-            if max_frames is None:
-                masks.check_all_used()
         report.complete = True
     finally:
         frames.close()  # type: ignore[attr-defined]
         report.seconds = round(time.perf_counter() - start, 3)
         report.save(folder)
-        segmenter.reset()
-    return report

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from configs import INFERENCE_FIELDS, ModelConfig, models_with_depths, suggest
+from configs import INFERENCE_FIELDS, PropagationConfig, models_with_depths, suggest
 from dataloaders.transforms import input_size, prepare_image
 from evaluators.frame_rate import FrameRateKeeper
 from networks import compile_network
@@ -52,8 +52,9 @@ class VideoSegmenter:
             :class:`~evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed. None: the depth
             is left alone.
         clock: gives the time in seconds where ``target_fps`` is asked for; None: ``time.perf_counter``.
-        **options: fields of ``ModelConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``, ``long_term_gap``,
-            ``short_term_skip``, ``max_memory_frames``, ...); None or absent: what the model's config says.
+        **options: fields of ``PropagationConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``,
+            ``long_term_gap``, ``short_term_skip``, ``max_memory_frames``, ...); None or absent: what the model's config
+            says.
 
     Raises:
         ValueError: an option that doesn't exist (near names are listed) or a value out of range.
@@ -71,6 +72,9 @@ class VideoSegmenter:
         clock: Callable[[], float] | None = None,
         **options: object,
     ) -> None:
+        if not isinstance(model.config, PropagationConfig):
+            name = type(model.config).__name__
+            raise ValueError(f"{name} takes sentences and propagates no masks: ReferringSegmenter is for it")
         for name in options:
             if name not in INFERENCE_FIELDS:
                 known = [*INFERENCE_FIELDS, "scales", "flip", "amp", "compile", "target_fps", "clock"]
@@ -80,7 +84,7 @@ class VideoSegmenter:
         scales = tuple(scales)
         if not scales or any(not s > 0 for s in scales):
             raise ValueError(f"scales are one or more positive numbers, got {scales}")
-        config: ModelConfig = model.config.override(**{k: v for k, v in options.items() if v is not None})  # type: ignore[union-attr,operator]
+        config = model.config.override(**{k: v for k, v in options.items() if v is not None})
         if len(scales) > 1 and config.max_short_edge is None:
             config = config.override(max_short_edge=config.max_short_edge_multi_scale)
         self.model = model
@@ -107,6 +111,16 @@ class VideoSegmenter:
     def depth(self) -> int | None:
         """Layers of the network that are run, where that can be chosen; else None."""
         return self._depth_choices[0].depth if self.config.depths else None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What results depend on besides the config, as JSON types."""
+        return {
+            "scales": sorted({a.scale for a in self.augmentations}),
+            "flip": any(a.flip for a in self.augmentations),
+            "amp": self.amp,
+            "target_fps": self.target_fps,
+        }
 
     def set_depth(self, depth: int) -> None:
         """Run this many layers of the network from the next frame on, at any time of a video; ``reset`` leaves it so.

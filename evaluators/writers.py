@@ -338,6 +338,7 @@ class MaskWriter:
     Args:
         folder: made when missing.
         palette: 768 bytes of RGB for ids 0 to 255. None: the DAVIS palette.
+        grey: greyscale PNGs in place of those with a palette.
         workers, max_pending: as for `BackgroundWriter`.
 
     Raises:
@@ -345,10 +346,16 @@ class MaskWriter:
     """
 
     def __init__(
-        self, folder: StrPath, *, palette: bytes | None = None, workers: int = 2, max_pending: int = 8
+        self,
+        folder: StrPath,
+        *,
+        palette: bytes | None = None,
+        grey: bool = False,
+        workers: int = 2,
+        max_pending: int = 8,
     ) -> None:
         self.folder = Path(folder)
-        self._palette = palette
+        self._kind = {"palette": palette, "grey": grey}
         self._names: dict[str, None] = {}
         _make_folder(self.folder)
         self._background = BackgroundWriter(workers, max_pending)
@@ -373,7 +380,7 @@ class MaskWriter:
             raise ValueError(f"{name!r} is not the name of a mask in {self.folder}")
         if name in self._names:
             raise ValueError(f"mask {name!r} was written to {self.folder} before")
-        self._background.submit(write_mask, self.folder / f"{name}.png", mask, palette=self._palette)
+        self._background.submit(write_mask, self.folder / f"{name}.png", mask, **self._kind)
         self._names[name] = None
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
@@ -28,9 +29,11 @@ COMPUTED = re.compile(r"(^|\.)relative_position_index$")
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
 """Counters of batch norms, which fixed ones don't have."""
 
-# what optimiser states of published files hold besides tensors; none of it runs code of the file's choice
+# what published files hold besides tensors: optimiser states and the command line; none of it runs code of the file's
+# choice
 _SCALAR = np.float64(0).__reduce__()[0]  # its home moved between versions of numpy, so it may go by either name
-_NUMPY_SCALARS: list[Any] = [
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
     (_SCALAR, "numpy.core.multiarray.scalar"),
     (_SCALAR, "numpy._core.multiarray.scalar"),
     np.dtype,
@@ -112,7 +115,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
 
 def _read_torch(path: Path) -> Checkpoint:
     try:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+        with torch.serialization.safe_globals(_HARMLESS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error)
@@ -202,8 +205,8 @@ def own_inference_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
     if checkpoint.metadata.get("model") != name:
         return {}
     written, default = json.loads(checkpoint.metadata.get("config", "{}")), get_model_config(name)
-    fields = (*INFERENCE_FIELDS, *default.of_weights)
-    return {k: written[k] for k in fields if written.get(k, getattr(default, k)) != getattr(default, k)}
+    fields = {*INFERENCE_FIELDS, *ModelConfig.field_types(), *default.of_weights} & default.to_dict().keys()
+    return {k: v for k, v in written.items() if k in fields and v != getattr(default, k)}
 
 
 def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:
@@ -234,9 +237,16 @@ def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
     given = shapes(state)
     for name in list_models():
         config = get_model_config(name)
-        with torch.device("meta"):
-            if shapes(build_network(config.override(**config.implied_fields(given))).state_dict()) == given:
-                fitting.append(name)
+        try:
+            with torch.device("meta"):
+                network = build_network(config.override(**config.implied_fields(given)))
+        except ValueError as error:  # an optional package isn't there
+            logger.debug("%s isn't tried: %s", name, error)
+            continue
+        second = getattr(network, "second_names", None)
+        own = shapes(network.state_dict())
+        if own == {k: v for k, v in given.items() if second is None or k not in second(given)}:
+            fitting.append(name)
     return fitting
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -21,6 +23,7 @@ SHARED = ROOT.parent / "shared"
 AOT = SHARED / "conformance" / "aot"
 XMEM = SHARED / "conformance" / "xmem"
 JOINTFORMER = SHARED / "conformance" / "jointformer"
+REFERFORMER = SHARED / "conformance" / "referformer"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -47,12 +50,18 @@ def xmem_goldens() -> Path:
     return XMEM
 
 
+def program_of(goldens: Path, name: str) -> ModuleType:
+    """One of the Python files that come with a family's numbers."""
+    spec = importlib.util.spec_from_file_location(f"{goldens.name}_{name}", goldens / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def weights_writer(goldens: Path, folder: Path) -> Callable[[str], Path]:
     """A function that gives the file of the made-up weights of one of a family's variants."""
-    spec = importlib.util.spec_from_file_location(f"{goldens.name}_fill", goldens / "fill.py")
-    assert spec is not None and spec.loader is not None
-    fill = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fill)
+    fill = program_of(goldens, "fill")
 
     def write(variant: str) -> Path:
         path = folder / f"{variant}.pth"
@@ -83,6 +92,32 @@ def jointformer_goldens() -> Path:
 def jointformer_weights(jointformer_goldens: Path, tmp_path_factory) -> Callable[[str], Path]:
     """Gives the file of the made-up weights of a variant: default, single_object, update3_enhance2."""
     return weights_writer(jointformer_goldens, tmp_path_factory.mktemp("jointformer"))
+
+
+@pytest.fixture(scope="session")
+def referformer_goldens() -> Path:
+    """Folder of the numbers recorded from the original ReferFormer."""
+    if not REFERFORMER.is_dir():
+        pytest.skip(f"conformance numbers are not at {REFERFORMER}")
+    return REFERFORMER
+
+
+@pytest.fixture(scope="session")
+def referformer_weights(referformer_goldens: Path, tmp_path_factory) -> Callable[[str], Path]:
+    """Gives a file of the made-up weights for a backbone, of the kind that the authors' training writes."""
+    fill, folder = program_of(referformer_goldens, "fill"), tmp_path_factory.mktemp("referformer")
+
+    def write(backbone: str) -> Path:
+        path = folder / f"{backbone}.pth"
+        if not path.exists():
+            arrays = fill.fill_from_json(referformer_goldens / "keys" / f"{backbone}.json")
+            state = {k: torch.from_numpy(v) for k, v in arrays.items()}
+            state["text_encoder.embeddings.position_ids"] = torch.arange(514)[None]
+            content = {"model": state, "epoch": 5, "args": argparse.Namespace(backbone=backbone, lr=1e-4)}
+            torch.save(content, path, _use_new_zipfile_serialization=False)
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

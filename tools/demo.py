@@ -1,7 +1,8 @@
-"""Segment a video, given the mask of its objects in the first frame.
+"""Segment a video, given the mask of its objects in the first frame, or sentences that tell them.
 
     python tools/demo.py
     python tools/demo.py --model r50_deaotl --ckpt_path F --data_path my_video.mp4 --mask first.png --output_path out
+    python tools/demo.py --model vswinb_referformer --ckpt_path F --data_path my_video.mp4 --text "a dog" "the red car"
 
 Writes for each clip <output_path>/<clip>/masks/*.png, overlay.mp4, contact_sheet.png and report.json.
 """
@@ -19,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 
-from configs import get_model_config
+from configs import PropagationConfig, get_model_config, list_models
 from dataloaders.frame_masks import FrameMasks, masks_for
 from dataloaders.frames import open_frames
 from evaluators import VideoSegmenter
-from evaluators.clip import segment_clip
+from evaluators.clip import refer_clip, segment_clip
 from tools.command import run_command
 from tools.model_args import ModelArgs
 
@@ -34,7 +35,7 @@ _ENLARGED = (780, 828)  # --short_edge and --max_resolution: the bundled scene's
 
 @dataclass(frozen=True, kw_only=True)
 class Args(ModelArgs):
-    """Segment a video, given the mask of its objects in the first frame."""
+    """Segment a video, given the mask of its objects in the first frame, or sentences that tell them."""
 
     data_path: str | None = None
     """A video, a folder of images, a camera's number, a URL, or a folder of scenes: images/SCENE and masks/SCENE.
@@ -43,6 +44,8 @@ class Args(ModelArgs):
     mask: Path | None = None
     """Mask of the first frame: a palette or greyscale PNG of ids, a folder with a PNG for each object, COCO JSON; or a
     folder of masks that are called like their frames. Scenes bring their own."""
+    text: tuple[str, ...] = ()
+    """Sentences that tell the objects, for models that take them; the first one's object gets id 1, and so on."""
     output_path: Path = Path("out")
     """Folder of the results."""
     max_memory_frames: int | Literal["unbounded"] | None = None
@@ -95,13 +98,35 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
     logger.info("%s: %d frames, %d objects, %.2f frames/s%s", folder, report.frames, report.objects, report.fps, memory)
 
 
+def run_sentences(args: Args) -> int:
+    """Segment what sentences tell in a video."""
+    if not args.text or args.data_path is None or args.mask is not None:
+        raise ValueError(f"{args.model} takes a video and sentences: give --data_path and --text, and no --mask")
+    segmenter, device = args.build_referring_segmenter()
+    logger.info("%s on %s: %s", args.model, device, segmenter.config)
+    with open_frames(args.data_path, fps=args.fps) as source:
+        folder = args.output_path / source.name
+        report = refer_clip(segmenter, source, args.text, folder, max_frames=args.max_frames)
+    for number, sentence in enumerate(report.sentences, 1):
+        mean = sum(sentence.scores) / len(sentence.scores)
+        logger.info("id %d: %r, score %.2f", number, sentence.text, mean)
+    logger.info("%s: %d frames, %.2f frames/s", folder, report.frames, report.fps)
+    return 0
+
+
 def run(args: Args) -> int:
     """Segment all clips; the exit code says whether all were done."""
+    if args.task == "referring":
+        return run_sentences(args)
+    if args.text:
+        others = ", ".join(list_models("referring"))
+        raise ValueError(f"--text is for models that take sentences, and {args.model} takes masks: there are {others}")
     clips = list(find_clips(args))
     enlarged = all(x is None for x in (args.data_path, args.ckpt_path, args.short_edge, args.max_resolution))
     if enlarged:
         args = replace(args, short_edge=_ENLARGED[0], max_resolution=_ENLARGED[1])
-    if args.max_memory_frames is None and get_model_config(args.model).max_memory_frames is None:
+    config = get_model_config(args.model)
+    if args.max_memory_frames is None and isinstance(config, PropagationConfig) and config.max_memory_frames is None:
         args = replace(args, max_memory_frames=10)
     segmenter, device = args.build_segmenter()
     logger.info("%s on %s: %s", args.model, device, segmenter.config)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,9 +24,11 @@ import tyro
 
 from configs import get_model_config
 from dataloaders.datasets import Dataset, open_dataset
-from evaluators import VideoSegmenter
-from evaluators.benchmark import Evaluation, settings_of
+from evaluators import ReferringSegmenter, VideoSegmenter
+from evaluators.benchmark import Evaluation
+from evaluators.evaluation_folder import EvaluationFolder, settings_of
 from evaluators.metrics.report import summary_text
+from evaluators.referring_benchmark import ReferringEvaluation
 from evaluators.submission import result_name
 from evaluators.work_queue import WorkQueue
 from tools.command import run_command
@@ -79,12 +82,31 @@ def device_of(args: Args, local_rank: int) -> str | None:
     return args.device
 
 
-def experiment_name(args: Args, segmenter: VideoSegmenter) -> str:
+def experiment_name(args: Args, segmenter: VideoSegmenter | ReferringSegmenter) -> str:
     """What the archive's name says of the model: ``default_AOTT``; where the depth can be chosen, that as ``_L2``."""
     name = f"{args.exp_name}_{type(get_model_config(args.model)).__name__}"
+    if isinstance(segmenter, ReferringSegmenter):
+        return name
     if segmenter.target_fps is not None:
         return f"{name}_{segmenter.target_fps:g}fps"
     return name if segmenter.depth is None else f"{name}_L{segmenter.depth}"
+
+
+def prepare(
+    args: Args, dataset: Dataset, rank: int
+) -> tuple[VideoSegmenter | ReferringSegmenter, EvaluationFolder, Callable[[WorkQueue], None]]:
+    """The segmenter, the folder of its results, and what a process does with its share of the videos."""
+    device = device_of(args, rank)
+    if args.task == "referring":
+        referring, place = args.build_referring_segmenter(device, dataset.name)
+        settings = settings_of(referring, dataset, args.model, args.checkpoint(), place)
+        by_sentences = ReferringEvaluation(dataset, args.output_path, settings)
+        return referring, by_sentences, lambda q: by_sentences.run(referring, q, progress=q.rank == 0)
+    segmenter, place = args.build_segmenter(device, dataset.name)
+    settings = settings_of(segmenter, dataset, args.model, args.checkpoint(), place)
+    evaluation = Evaluation(dataset, args.output_path, settings)
+    options: dict[str, Any] = {"save_scores": args.save_scores, "videos_at_once": args.videos_at_once}
+    return segmenter, evaluation, lambda q: evaluation.run(segmenter, q, progress=q.rank == 0, **options)
 
 
 def run(args: Args) -> int:
@@ -94,26 +116,18 @@ def run(args: Args) -> int:
     dataset = open_it(args)
     child, under_torchrun = CHILD in os.environ, "RANK" in os.environ and CHILD not in os.environ
     queue = WorkQueue() if child or under_torchrun or args.gpu_num == 1 else None
-    segmenter, device = args.build_segmenter(device_of(args, queue.local_rank if queue else 0), dataset.name)
+    segmenter, evaluation, work = prepare(args, dataset, queue.local_rank if queue else 0)
     experiment = experiment_name(args, segmenter)
-    settings = settings_of(segmenter, dataset, args.model, args.checkpoint(), device)
-    evaluation = Evaluation(dataset, args.output_path, settings)
-    if queue is None:
+    if queue is None or (queue.rank == 0 and not child):
+        device = next(segmenter.model.parameters()).device
         logger.info("%s on %s: %s", args.model, device, segmenter.config)
-        del segmenter
+    if queue is None:
+        del segmenter, work
         for rank, code in enumerate(run_side_by_side(__file__, args.gpu_num, CHILD, together=False)):
             if code:
                 logger.error("process %d ended with code %d", rank, code)
     else:
-        if queue.rank == 0 and not child:
-            logger.info("%s on %s: %s", args.model, device, segmenter.config)
-        evaluation.run(
-            segmenter,
-            queue,
-            progress=queue.rank == 0,
-            save_scores=args.save_scores,
-            videos_at_once=args.videos_at_once,
-        )
+        work(queue)
         if child:
             return 0
         queue.wait_for_all()

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
 from configs import get_model_config, models_with_depths
-from evaluators import VideoSegmenter
+from evaluators import ReferringSegmenter, VideoSegmenter
 from networks import build_model
 
 logger = logging.getLogger(__name__)
 
 BUNDLED_MODEL = "deaott"
 BUNDLED_WEIGHTS = Path(__file__).resolve().parents[1] / "pretrain_models" / "deaott_open.safetensors"
+_OF_PROPAGATION = (
+    "depth",
+    "target_fps",
+    "flip",
+    "ms",
+    "long_term_mem_gap",
+    "short_term_mem_skip",
+    "max_memory_frames",
+    "save_scores",
+    "videos_at_once",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +82,15 @@ class ModelArgs:
             )
         return BUNDLED_WEIGHTS
 
+    @property
+    def task(self) -> str:
+        """What the model's objects are told by, see ``ModelConfig.task``."""
+        return get_model_config(self.model).task
+
     def build_segmenter(
         self, device: str | None = None, dataset: str | None = None
     ) -> tuple[VideoSegmenter, torch.device]:
-        """Build the model and its segmenter, on ``device`` or the one of the flags.
+        """Build a model that propagates masks and its segmenter, on ``device`` or the one of the flags.
 
         What the model's authors chose for ``dataset`` holds where the flags say nothing else.
 
@@ -94,9 +111,7 @@ class ModelArgs:
             changes["depth"] = self.depth
         if self.max_memory_frames is not None:
             changes["max_memory_frames"] = None if self.max_memory_frames == "unbounded" else self.max_memory_frames
-        if chosen := {k: v for k, v in config.dataset_settings.get(dataset or "", {}).items() if k not in changes}:
-            logger.info("%s: its authors' settings for %s: %s", self.model, dataset, chosen)
-            changes |= chosen
+        changes |= self._chosen_for(dataset, changes)
         model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes)
         place = next(model.parameters()).device
         segmenter = VideoSegmenter(
@@ -104,11 +119,37 @@ class ModelArgs:
             scales=self.ms,
             flip=self.flip,
             target_fps=self.target_fps,
-            amp=("fp16" if place.type == "cuda" else "bf16") if self.amp else None,
-            compile=self.compile,
-            max_long_edge=None if self.max_resolution is None else round(self.max_resolution * 800 / 480),
-            short_edge=self.short_edge,
+            **self._shared_options(place),
             long_term_gap=self.long_term_mem_gap,
             short_term_skip=self.short_term_mem_skip,
         )
         return segmenter, place
+
+    def build_referring_segmenter(
+        self, device: str | None = None, dataset: str | None = None
+    ) -> tuple[ReferringSegmenter, torch.device]:
+        """Build a model that takes sentences and its segmenter; see ``build_segmenter``."""
+        checkpoint = self.checkpoint()
+        for field in dataclasses.fields(self):
+            if field.name in _OF_PROPAGATION and getattr(self, field.name) != field.default:
+                raise ValueError(f"--{field.name} is for models that propagate masks, which {self.model} doesn't")
+        changes = get_model_config(self.model).changes_from_text(*self.set)
+        changes |= self._chosen_for(dataset, changes)
+        model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes)
+        place = next(model.parameters()).device
+        return ReferringSegmenter(model, **self._shared_options(place)), place
+
+    def _chosen_for(self, dataset: str | None, changes: dict[str, Any]) -> dict[str, Any]:
+        """What the model's authors chose for a dataset, as far as the flags don't say it."""
+        known = get_model_config(self.model).dataset_settings.get(dataset or "", {})
+        if chosen := {k: v for k, v in known.items() if k not in changes}:
+            logger.info("%s: its authors' settings for %s: %s", self.model, dataset, chosen)
+        return chosen
+
+    def _shared_options(self, device: torch.device) -> dict[str, Any]:
+        return {
+            "amp": ("fp16" if device.type == "cuda" else "bf16") if self.amp else None,
+            "compile": self.compile,
+            "max_long_edge": None if self.max_resolution is None else round(self.max_resolution * 800 / 480),
+            "short_edge": self.short_edge,
+        }

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 import tyro
 
-from configs import ModelConfig, get_model_config
+from configs import PropagationConfig, get_model_config
 from configs.stages import StageConfig, get_stage_config
 from dataloaders.datasets import open_dataset
 from dataloaders.training import build_training_data
@@ -126,7 +126,7 @@ def run(args: Args) -> int:
     network = build_model(args.model, device=device, **start_weights(args, stage), **changes)
     place = next(network.parameters()).device
     processes = join_processes(place)
-    config: ModelConfig = network.config  # type: ignore[assignment]
+    config: PropagationConfig = network.config  # type: ignore[assignment]
     fields = config.to_dict()
     data = build_training_data(
         stage,

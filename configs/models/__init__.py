@@ -1,9 +1,10 @@
 """Configs of all models. Importing this package registers them."""
 
-from configs.models import aost, aot, deaot, jointformer, xmem  # noqa: F401 - registration
+from configs.models import aost, aot, deaot, jointformer, referformer, xmem  # noqa: F401 - registration
 from configs.models.base import (
     INFERENCE_FIELDS,
     ModelConfig,
+    PropagationConfig,
     get_model_config,
     list_models,
     model_name,
@@ -14,6 +15,7 @@ from configs.models.base import (
 __all__ = [
     "INFERENCE_FIELDS",
     "ModelConfig",
+    "PropagationConfig",
     "get_model_config",
     "list_models",
     "model_name",

@@ -15,32 +15,19 @@ MODELS: Registry[type[ModelConfig]] = Registry("model")
 
 
 class ModelConfig(Config):
-    """Fields that all families share. They describe inference as the family's authors published it.
-
-    ``VideoSegmenter`` takes each of these fields by keyword and then uses that value in place of the model's.
-    """
+    """Fields that all families share: the size at which frames are seen."""
 
     short_edge: int | None = None
     """Frames are resized until their short edge has this many pixels; None or -1: they keep their size."""
-    max_short_edge: int | None = None
-    """Frames are scaled down until their short edge is at most this many pixels; None: no limit."""
-    max_short_edge_multi_scale: int | None = None
-    """Stands for ``max_short_edge`` where that is None and there are several test scales."""
     max_long_edge: int | None = None
-    """The same for the long edge; applied after the short edge's limit."""
-    long_term_gap: int = 5
-    """Frames between two that enter the long-term memory."""
-    short_term_skip: int = 1
-    """Which earlier frame is the short-term memory: 1 is the previous frame."""
-    max_memory_frames: int | None = None
-    """Bound of the long-term memory in frames; None: it grows with the video."""
-    flip_views: Literal["both", "mirrored"] = "both"
-    """What flipping at test time means: the mean of a frame and its mirror image, or the mirror image alone."""
+    """Frames are scaled down until their long edge is at most this many pixels; None: no limit."""
 
+    task: ClassVar[Literal["semi_supervised", "referring"]] = "semi_supervised"
+    """What the objects are told by: masks, or sentences."""
     of_weights: ClassVar[tuple[str, ...]] = ()
     """Fields that a file of weights may set for the network built from it, beside ``INFERENCE_FIELDS``."""
-    interpolation: ClassVar[Literal["bicubic", "bilinear"]] = "bicubic"
-    """How frames are resized: 8-bit values by OpenCV, or normalised ones by PyTorch. Neither antialiases."""
+    interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bicubic"
+    """How frames are resized, see ``dataloaders.transforms.prepare_image``."""
     least_values: ClassVar[dict[str, int]] = {"short_edge": -1}
     """Least values of numbers for which that isn't 1, by the ends of their names."""
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -58,22 +45,44 @@ class ModelConfig(Config):
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value < least:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
 
+    def input_rule(self) -> dict[str, Any]:
+        """Arguments of ``dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
+        return {name: getattr(self, name) for name in ("short_edge", "max_long_edge")}
+
     @classmethod
     def implied_fields(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
         """Fields that follow from the names and shapes of the tensors of a file, such as the number of blocks."""
         return {}
 
+
+class PropagationConfig(ModelConfig):
+    """Fields that all families share which propagate given masks. They describe inference as the authors published it.
+
+    ``VideoSegmenter`` takes each of these fields by keyword and then uses that value in place of the model's.
+    """
+
+    max_short_edge: int | None = None
+    """The same limit for the short edge; applied before the long edge's."""
+    max_short_edge_multi_scale: int | None = None
+    """Stands for ``max_short_edge`` where that is None and there are several test scales."""
+    long_term_gap: int = 5
+    """Frames between two that enter the long-term memory."""
+    short_term_skip: int = 1
+    """Which earlier frame is the short-term memory: 1 is the previous frame."""
+    max_memory_frames: int | None = None
+    """Bound of the long-term memory in frames; None: it grows with the video."""
+    flip_views: Literal["both", "mirrored"] = "both"
+    """What flipping at test time means: the mean of a frame and its mirror image, or the mirror image alone."""
+
     def input_rule(self) -> dict[str, Any]:
-        """Arguments of ``dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
-        names = ("short_edge", "max_short_edge", "max_long_edge")
-        return {name: getattr(self, name) for name in names}
+        return {**super().input_rule(), "max_short_edge": self.max_short_edge}
 
     def training_crop(self, crop: int) -> int:
         """Side of the frames in training, given the stage's."""
         return crop
 
 
-class PrototypeFields(ModelConfig):
+class PrototypeFields(PropagationConfig):
     """A long-term memory of prototypes (XMem, section 3.3), for families that can have one."""
 
     enable_long_term: bool = False
@@ -105,7 +114,7 @@ class PrototypeFields(ModelConfig):
             )
 
 
-class ObjectwiseFields(ModelConfig):
+class ObjectwiseFields(PropagationConfig):
     """Families in which each object is a row of the batch with a mask of its own, fed as XMem's authors feed it.
 
     ``mem_every`` is what other families call ``long_term_gap``: either name sets both.
@@ -122,7 +131,7 @@ class ObjectwiseFields(ModelConfig):
     short_edge: int | None = 480
     flip_views: Literal["both", "mirrored"] = "mirrored"
 
-    interpolation: ClassVar[Literal["bicubic", "bilinear"]] = "bilinear"
+    interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bilinear"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "long_term_gap", self.mem_every)
@@ -138,7 +147,7 @@ class ObjectwiseFields(ModelConfig):
         return {**super().input_rule(), "exact": True}
 
 
-INFERENCE_FIELDS = tuple(ModelConfig.field_types())
+INFERENCE_FIELDS = tuple(PropagationConfig.field_types())
 
 
 def register_model(name: str):
@@ -146,9 +155,9 @@ def register_model(name: str):
     return MODELS.register(name)
 
 
-def list_models() -> list[str]:
-    """Names of all models, in the order of the model zoo."""
-    return MODELS.names()
+def list_models(task: str | None = None) -> list[str]:
+    """Names of all models, in the order of the model zoo; with ``task`` of those with that ``ModelConfig.task``."""
+    return [name for name in MODELS.names() if task in (None, MODELS.get(name).task)]
 
 
 def get_model_config(name: str, **changes: object) -> ModelConfig:

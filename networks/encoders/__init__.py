@@ -11,10 +11,21 @@ from networks.encoders.base import Encoder
 from networks.encoders.mobilenet_v2 import MobileNetV2
 from networks.encoders.mobilenet_v3 import MobileNetV3
 from networks.encoders.norms import FrozenBatchNorm
-from networks.encoders.resnet import ResNeSt50, ResNeSt101, ResNet50, ResNet101
-from networks.encoders.swin import swin_base
+from networks.encoders.resnet import ResNeSt50, ResNeSt101, ResNet50, ResNet101, WholeResNet50, WholeResNet101
+from networks.encoders.swin import SWIN_SIZES, build_swin
+from networks.encoders.video_swin import VideoSwin
 
 Norm = Callable[[int], nn.Module]
+
+
+def _swin_builder(size: str) -> Callable[[Norm, float], Encoder]:
+    return lambda _, drop_path: build_swin(size, 4, drop_path)
+
+
+def _video_swin_builder(size: str) -> Callable[[Norm, float], Encoder]:
+    return lambda _, drop_path: VideoSwin(*SWIN_SIZES[size], drop_path)
+
+
 ENCODERS: dict[str, Callable[[Norm, float], Encoder]] = {
     "mobilenetv2": lambda norm, _: MobileNetV2(norm),
     "mobilenetv3": lambda norm, _: MobileNetV3(norm),
@@ -22,27 +33,38 @@ ENCODERS: dict[str, Callable[[Norm, float], Encoder]] = {
     "resnet101": lambda norm, _: ResNet101(norm),
     "resnest50": lambda norm, _: ResNeSt50(norm),
     "resnest101": lambda norm, _: ResNeSt101(norm),
-    "swin_base": lambda _, drop_path: swin_base(drop_path),
+    "swin_base": lambda _, drop_path: build_swin("base", drop_path=drop_path),
 }
+PYRAMIDS: dict[str, Callable[[Norm, float], Encoder]] = {
+    "resnet50": lambda norm, _: WholeResNet50(norm),
+    "resnet101": lambda norm, _: WholeResNet101(norm),
+    **{f"swin_{size}": _swin_builder(size) for size in SWIN_SIZES},
+    **{f"video_swin_{size}": _video_swin_builder(size) for size in ("tiny", "small", "base")},
+}
+"""Encoders whose last map has stride 32."""
 
 
-def build_encoder(name: str, *, freeze_bn: bool = True, freeze_at: int = 0, drop_path: float = 0.0) -> Encoder:
+def build_encoder(
+    name: str, *, freeze_bn: bool = True, freeze_at: int = 0, drop_path: float = 0.0, to_stride_32: bool = False
+) -> Encoder:
     """Build an encoder with random weights.
 
     Args:
-        name: a key of ``ENCODERS``.
+        name: a key of ``ENCODERS``, or of ``PYRAMIDS`` with ``to_stride_32``.
         freeze_bn: batch norms are affine maps with fixed statistics, their tensors are buffers.
         freeze_at: how many stages get no gradient (1 is the stem).
         drop_path: largest drop-path rate, for encoders that have it.
+        to_stride_32: the whole encoder; else up to stride 16.
 
     Raises:
         ValueError: unknown name.
     """
-    if name not in ENCODERS:
-        raise ValueError(f"unknown encoder {name!r}: {suggest(name, ENCODERS)}")
-    encoder = ENCODERS[name](FrozenBatchNorm if freeze_bn else nn.BatchNorm2d, drop_path)
+    known = PYRAMIDS if to_stride_32 else ENCODERS
+    if name not in known:
+        raise ValueError(f"unknown encoder {name!r}: {suggest(name, known)}")
+    encoder = known[name](FrozenBatchNorm if freeze_bn else nn.BatchNorm2d, drop_path)
     encoder.freeze(freeze_at)
     return encoder
 
 
-__all__ = ["ENCODERS", "Encoder", "build_encoder"]
+__all__ = ["ENCODERS", "PYRAMIDS", "Encoder", "build_encoder"]

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 
 class Encoder(nn.Module, ABC):
-    """An image encoder: four maps at strides 4, 8, 16 and 16.
+    """An image encoder: four maps at strides 4, 8, 16 and 16, or 32 for the last one.
 
     Names of its tensors are those of the published checkpoints.
     """
 
     channels: tuple[int, int, int, int]
     """Widths of the four maps."""
+    over_time: bool = False
+    """Whether frames of a clip see each other: ``forward`` then also takes how many images are one."""
 
     @abstractmethod
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""ResNet (He et al., CVPR 2016) from torchvision and ResNeSt (Zhang et al., 2020) from timm, up to stride 16."""
+"""ResNet (He et al., CVPR 2016) from torchvision and ResNeSt (Zhang et al., 2020) from timm."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class ResNet(Encoder):
     """
 
     channels = (256, 512, 1024, 1024)
+    to_stride_32 = False
 
     def __init__(self, build: Callable[..., nn.Module], norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -32,6 +33,8 @@ class ResNet(Encoder):
         self.layer1: nn.Module = whole.layer1
         self.layer2: nn.Module = whole.layer2
         self.layer3: nn.Module = whole.layer3
+        if self.to_stride_32:
+            self.layer4: nn.Module = whole.layer4
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(image_B3HW))))
@@ -44,7 +47,24 @@ class ResNet(Encoder):
         return [[self.conv1, self.bn1], [self.layer1], [self.layer2], [self.layer3]]
 
 
+class WholeResNet(ResNet):
+    """All four layers: maps at strides 4, 8, 16 and 32."""
+
+    channels = (256, 512, 1024, 2048)
+    to_stride_32 = True
+    pretrained_unused = ("fc.",)
+
+    def forward(self, image_B3HW: Tensor) -> list[Tensor]:
+        x4, x8, x16, _ = super().forward(image_B3HW)
+        return [x4, x8, x16, self.layer4(x16)]
+
+    def stages(self) -> list[list[nn.Module]]:
+        return [*super().stages(), [self.layer4]]
+
+
 ResNet50 = partial(ResNet, partial(resnet50, weights=None))
 ResNet101 = partial(ResNet, partial(resnet101, weights=None))
 ResNeSt50 = partial(ResNet, partial(timm.create_model, "resnest50d", pretrained=False))
 ResNeSt101 = partial(ResNet, partial(timm.create_model, "resnest101e", pretrained=False))
+WholeResNet50 = partial(WholeResNet, partial(resnet50, weights=None))
+WholeResNet101 = partial(WholeResNet, partial(resnet101, weights=None))

@@ -8,6 +8,9 @@ Shapes: B batch, H W map, C channels, K positions of a window, N heads.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -120,52 +123,54 @@ def _shift_mask(x_BHWC: Tensor, window: int) -> Tensor:
     return (region[:, None] != region[:, :, None]).to(x_BHWC.dtype) * -100.0
 
 
+def drop_path_rates(depths: Sequence[int], largest: float) -> list[list[float]]:
+    """Rates of the blocks of each stage, rising linearly from 0 at the first block to ``largest`` at the last."""
+    rates = iter([largest * i / (sum(depths) - 1) for i in range(sum(depths))])
+    return [list(itertools.islice(rates, depth)) for depth in depths]
+
+
 class Swin(Encoder):
-    """The first three stages, each with a LayerNorm of its own on the way out; the last map is given twice.
+    """Stages at strides 4, 8, 16 and, if there are four, 32, each with a LayerNorm of its own on the way out; of three
+    the last map is given twice.
 
     Args:
         dim: width of the first stage.
-        depths: blocks of the three stages that are built.
+        depths: blocks of the stages that are built, three or four.
         heads: attention heads of these stages.
         drop_path: rate of the last block, rising linearly from 0 at the first.
     """
 
-    pretrained_unused = ("head.", "layers.3.", "layers.2.downsample.", "norm.")
-    pretrained_absent = ("norm0.", "norm1.", "norm2.")
+    pretrained_absent = ("norm0.", "norm1.", "norm2.", "norm3.")
 
     def __init__(
-        self,
-        dim: int,
-        depths: tuple[int, int, int],
-        heads: tuple[int, int, int],
-        window: int = 7,
-        drop_path: float = 0.0,
+        self, dim: int, depths: Sequence[int], heads: Sequence[int], window: int = 7, drop_path: float = 0.0
     ) -> None:
         super().__init__()
-        widths = [dim * 2**i for i in range(3)]
-        self.channels = (widths[0], widths[1], widths[2], widths[2])
+        count = len(depths)
+        widths = [dim * 2**i for i in range(count)]
+        self.channels = (widths[0], widths[1], widths[2], widths[-1])
+        self.pretrained_unused = ("head.", "norm.") if count == 4 else ("head.", "layers.3.", "layers.2.down", "norm.")
         self.patch_embed = PatchEmbed(dim)
-        rates = [drop_path * i / (sum(depths) - 1) for i in range(sum(depths))]
-        starts = [sum(depths[:i]) for i in range(3)]
+        rates = drop_path_rates(depths, drop_path)
         self.layers = nn.ModuleList(
-            SwinStage(widths[i], heads[i], window, rates[starts[i] : starts[i] + depths[i]], i < 2) for i in range(3)
+            SwinStage(widths[i], heads[i], window, rates[i], i < count - 1) for i in range(count)
         )
-        self.norm0, self.norm1, self.norm2 = (nn.LayerNorm(w) for w in widths)
+        for i, width in enumerate(widths):
+            self.add_module(f"norm{i}", nn.LayerNorm(width))
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         x = self.patch_embed(image_B3HW)
         maps: list[Tensor] = []
         for i, stage in enumerate(self.layers):
-            norm = getattr(self, f"norm{i}")
             x = stage(x)
-            maps.append(norm(x).permute(0, 3, 1, 2))
+            maps.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2))
             if i < len(self.layers) - 1:
                 x = stage.get_submodule("downsample")(x)
-        return [*maps, maps[-1]]
+        return maps if len(maps) == 4 else [*maps, maps[-1]]
 
     def stages(self) -> list[list[nn.Module]]:
-        first, second, third = self.layers
-        return [[self.patch_embed], [first.get_submodule("blocks")], [second], [third]]
+        first, *later = self.layers
+        return [[self.patch_embed], [first.get_submodule("blocks")], *([stage] for stage in later)]
 
     @staticmethod
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -186,6 +191,16 @@ class PatchEmbed(nn.Module):
         return self.norm(self.proj(x).permute(0, 2, 3, 1))
 
 
-def swin_base(drop_path: float = 0.0) -> Swin:
-    """Swin-Base with 224-pixel windows of 7."""
-    return Swin(128, (2, 2, 18), (4, 8, 16), drop_path=drop_path)
+SWIN_SIZES = {
+    "tiny": (96, (2, 2, 6, 2), (3, 6, 12, 24)),
+    "small": (96, (2, 2, 18, 2), (3, 6, 12, 24)),
+    "base": (128, (2, 2, 18, 2), (4, 8, 16, 32)),
+    "large": (192, (2, 2, 18, 2), (6, 12, 24, 48)),
+}
+"""Width of the first stage, blocks and heads of the stages."""
+
+
+def build_swin(size: str, stages: int = 3, drop_path: float = 0.0) -> Swin:
+    """A Swin with windows of 7, cut to its first three stages (up to stride 16) or whole."""
+    dim, depths, heads = SWIN_SIZES[size]
+    return Swin(dim, depths[:stages], heads[:stages], drop_path=drop_path)

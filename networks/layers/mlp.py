@@ -1,4 +1,4 @@
-"""The feed-forward part of a transformer block."""
+"""Small networks on each position by itself."""
 
 from __future__ import annotations
 
@@ -16,3 +16,16 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Perceptron(nn.Module):
+    """Three linear layers with ReLU between them."""
+
+    def __init__(self, dim: int, hidden: int, out: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(dim, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, out)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)

@@ -1,4 +1,4 @@
-"""Sine position embeddings, and learned tables of positions."""
+"""Sine position embeddings of maps and sentences, and learned tables of positions."""
 
 from __future__ import annotations
 
@@ -53,3 +53,32 @@ def resize_table(table_1LC: Tensor, size: tuple[int, int]) -> Tensor:
         return table_1LC
     square = table_1LC.transpose(1, 2).unflatten(2, (side, side))
     return F.interpolate(square, size, mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
+
+
+def valid_position(padding_BHW: Tensor, channels: int) -> Tensor:
+    """Embedding of the positions of maps of which a part is padding -> [B, channels, H, W].
+
+    As ``sine_position``, but of positions counted among those that aren't padding, from 0.5 on, over the last count
+    (ReferFormer's visual positions).
+    """
+    valid = ~padding_BHW
+
+    def axis(dim: int) -> Tensor:
+        count = valid.cumsum(dim, dtype=torch.float32)
+        last = count.select(dim, -1).unsqueeze(dim)
+        return _sine((count - 0.5) / (last + 1e-6) * 2 * math.pi, channels // 2)
+
+    return torch.cat([axis(1), axis(2)], 3).permute(0, 3, 1, 2)
+
+
+def word_position(padding_BL: Tensor, channels: int) -> Tensor:
+    """The same of the words of sentences, counted from 1 on -> [B, L, channels]."""
+    count = (~padding_BL).cumsum(1, dtype=torch.float32)
+    return _sine(count / (count[:, -1:] + 1e-6) * 2 * math.pi, channels)
+
+
+def _sine(angle: Tensor, channels: int) -> Tensor:
+    """[...] -> [..., channels]: even channels are sines, odd ones cosines, of falling frequency."""
+    c = torch.arange(channels, device=angle.device, dtype=torch.float32)
+    angle = angle[..., None] / 10000.0 ** (2 * (c // 2) / channels)
+    return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], -1).flatten(-2)

@@ -9,11 +9,13 @@ from configs.models.aost import AOST as AOSTConfig
 from configs.models.aot import AOT as AOTConfig
 from configs.models.deaot import DeAOT as DeAOTConfig
 from configs.models.jointformer import JointFormerFamily
+from configs.models.referformer import ReferFormerFamily
 from configs.models.xmem import XMemFamily
 from networks.models.aost import AOST
 from networks.models.aot import AOT
 from networks.models.deaot import DeAOT
 from networks.models.jointformer import JointFormer
+from networks.models.referformer import ReferFormer
 from networks.models.xmem import XMem
 
 FAMILIES: dict[type[ModelConfig], type[nn.Module]] = {
@@ -22,6 +24,7 @@ FAMILIES: dict[type[ModelConfig], type[nn.Module]] = {
     AOSTConfig: AOST,
     XMemFamily: XMem,
     JointFormerFamily: JointFormer,
+    ReferFormerFamily: ReferFormer,
 }
 
 

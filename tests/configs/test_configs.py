@@ -52,7 +52,7 @@ def test_values_are_the_published_ones(aot_goldens: Path) -> None:
 
 @pytest.mark.parametrize("name", list_models())
 def test_json_round_trip(name: str) -> None:
-    config = get_model_config(name, long_term_gap=3)
+    config = get_model_config(name, short_edge=300)
     assert type(config).from_json(config.to_json()) == config
     assert model_name(config) == name
 

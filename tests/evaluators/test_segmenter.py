@@ -25,7 +25,7 @@ def frames() -> list[np.ndarray]:
     return moving_frames(12)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_models("semi_supervised"))
 def test_every_model_segments(name: str, frames) -> None:
     torch.manual_seed(0)
     segmenter = VideoSegmenter(build_model(name, device="cpu"), long_term_gap=1)

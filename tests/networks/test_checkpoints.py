@@ -37,7 +37,7 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_models("semi_supervised"))
 def test_tensor_names_and_shapes_are_the_published_ones(goldens_of, name: str) -> None:
     from configs import get_model_config
 
@@ -71,7 +71,7 @@ def test_old_torch_files_load(network, tmp_path: Path) -> None:
     assert same_weights(build_model("aott", checkpoint=tmp_path / "old.pth", device="cpu"), network)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_models("semi_supervised"))
 def test_own_file_round_trip(name: str, tmp_path: Path) -> None:
     model = build_model(name, device="cpu", long_term_gap=7)
     save_weights(model, tmp_path / "own.safetensors")

@@ -13,7 +13,7 @@ from networks.folding import folded
 WITHOUT_BATCH_NORMS = ("swin", "jointformer")
 
 
-@pytest.mark.parametrize("name", [n for n in list_models() if not n.startswith(WITHOUT_BATCH_NORMS)])
+@pytest.mark.parametrize("name", [n for n in list_models("semi_supervised") if not n.startswith(WITHOUT_BATCH_NORMS)])
 def test_a_folded_network_gives_the_same_maps(name: str) -> None:
     torch.manual_seed(0)
     network = build_model(name, device="cpu")

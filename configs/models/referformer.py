@@ -1,0 +1,109 @@
+"""ReferFormer: Language as Queries for Referring Video Object Segmentation (Wu et al., CVPR 2022, arXiv 2201.00487)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from configs.models.base import ModelConfig, register_model
+
+
+class ReferFormerFamily(ModelConfig):
+    """Fields of the ReferFormer family; the defaults are those of the published programs."""
+
+    encoder: str = "resnet50"
+    encoder_weights: str = ""
+    """File name of the ImageNet (video Swin: Kinetics) weights from which training starts."""
+    encoder_drop_path: float = 0.2
+    """Largest drop-path rate of encoders that have it (Swin)."""
+    text_encoder_weights: str = "roberta_base.safetensors"
+    """File name of RoBERTa's weights from which training starts."""
+    text_layers: int = 12
+    """Layers of RoBERTa. This, ``num_queries`` and ``num_classes`` are read off a checkpoint."""
+    freeze_text_encoder: bool = True
+    """RoBERTa isn't trained (its dropout stays active, as published)."""
+    num_queries: int = 5
+    """Candidates that a sentence gets in each frame."""
+    num_classes: int = 1
+    """Classes that a candidate is scored for: that it is what the sentence is about, or the dataset's."""
+    dropout: float = 0.1
+
+    short_edge: int | None = 360
+    window: int | None = 36
+    """Frames that go through the network together, each such part of a video with a candidate of its own; None: the
+    whole video. Memory grows with it."""
+    threshold: float = 0.5
+    """Probability above which a pixel is the object's."""
+
+    task: ClassVar[Literal["semi_supervised", "referring"]] = "referring"
+    interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "antialiased"
+    least_values: ClassVar[dict[str, int]] = {"short_edge": -1, "drop_path": 0, "dropout": 0, "threshold": 0}
+    of_weights: ClassVar[tuple[str, ...]] = ("window", "threshold")
+    dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {"refytvos": {"window": None}}
+
+    def input_rule(self) -> dict[str, Any]:
+        return {**super().input_rule(), "exact": True}
+
+    @classmethod
+    def implied_fields(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+        layers = {n.split(".")[3] for n in shapes if n.startswith("text_encoder.encoder.layer.")}
+        fields = {"text_layers": len(layers)} if layers else {}
+        for field, name in (("num_queries", "query_embed.weight"), ("num_classes", "class_embed.0.weight")):
+            if name in shapes:
+                fields[field] = shapes[name][0]
+        return fields
+
+
+@register_model("r50_referformer")
+class R50ReferFormer(ReferFormerFamily):
+    encoder_weights = "resnet50-0676ba61.pth"
+
+
+@register_model("r101_referformer")
+class R101ReferFormer(ReferFormerFamily):
+    encoder = "resnet101"
+    encoder_weights = "resnet101-63fe2227.pth"
+
+
+@register_model("swint_referformer")
+class SwinTReferFormer(ReferFormerFamily):
+    encoder = "swin_tiny"
+    encoder_weights = "swin_tiny_patch4_window7_224.pth"
+
+
+@register_model("swins_referformer")
+class SwinSReferFormer(ReferFormerFamily):
+    encoder = "swin_small"
+    encoder_weights = "swin_small_patch4_window7_224.pth"
+
+
+@register_model("swinb_referformer")
+class SwinBReferFormer(ReferFormerFamily):
+    encoder = "swin_base"
+    encoder_weights = "swin_base_patch4_window7_224_22k.pth"
+    encoder_drop_path = 0.3
+
+
+@register_model("swinl_referformer")
+class SwinLReferFormer(ReferFormerFamily):
+    encoder = "swin_large"
+    encoder_weights = "swin_large_patch4_window7_224_22k.pth"
+    encoder_drop_path = 0.3
+
+
+@register_model("vswint_referformer")
+class VideoSwinTReferFormer(ReferFormerFamily):
+    encoder = "video_swin_tiny"
+    encoder_weights = "swin_tiny_patch244_window877_kinetics400_1k.pth"
+
+
+@register_model("vswins_referformer")
+class VideoSwinSReferFormer(ReferFormerFamily):
+    encoder = "video_swin_small"
+    encoder_weights = "swin_small_patch244_window877_kinetics400_1k.pth"
+
+
+@register_model("vswinb_referformer")
+class VideoSwinBReferFormer(ReferFormerFamily):
+    encoder = "video_swin_base"
+    encoder_weights = "swin_base_patch244_window877_kinetics600_22k.pth"

@@ -1,0 +1,220 @@
+"""Segmenting what sentences tell: results of the original's programs, windows, resuming, and clear errors."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from moving_clip import H, W, moving_frames
+from PIL import Image
+
+from dataloaders.datasets import open_dataset
+from dataloaders.images import load_image
+from dataset_trees import davis2017, mevis, ref_davis, ref_youtube, text
+from evaluators import ReferringSegmenter, VideoSegmenter
+from evaluators.referring import Referred, choose, windows
+from evaluators.referring_benchmark import ReferringEvaluation
+from evaluators.work_queue import WorkQueue
+from networks import build_model
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    return build_model("r50_referformer", device="cpu", text_layers=1, short_edge=64)
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    return moving_frames(7)
+
+
+class TestOriginal:
+    def test_masks_of_ref_youtube_vos(
+        self, referformer_goldens: Path, referformer_weights, tmp_path: Path, monkeypatch
+    ) -> None:
+        folder = referformer_goldens / "inference" / "ytvos_r50"
+        model = build_model("r50_referformer", checkpoint=referformer_weights("resnet50"), device="cpu", window=None)
+        segmenter = ReferringSegmenter(model)
+        seen: list[Referred] = []
+        refer = segmenter.refer
+        monkeypatch.setattr(segmenter, "refer", lambda *of: [seen.append(one) or one for one in refer(*of)])
+        dataset = open_dataset("refytvos", folder)
+        evaluation = ReferringEvaluation(dataset, tmp_path, {})
+        evaluation.run(segmenter, WorkQueue(), progress=False)
+        assert not evaluation.failures()
+        runs = json.loads((folder / "expected" / "runs.json").read_text())["runs"]
+        with np.load(folder / "expected" / "selected.npz") as selected:
+            for run, found in zip(runs, seen, strict=True):
+                assert found.candidate == run["selected_query"]
+                assert np.abs(found.scores.numpy() - run["mean_scores_per_query"]).max() < 1e-4
+                key = f"{run['video']}.{run['exp_id']}"
+                logits = selected[f"{key}.mask_logits"]
+                assert np.abs(found.logits.numpy() - logits).max() <= 1e-3 * (1 + np.abs(logits).max())
+                assert np.abs(found.boxes.numpy() - selected[f"{key}.boxes"]).max() < 1e-4
+        files = sorted((folder / "expected" / "Annotations").rglob("*.png"))
+        assert len(files) == 13
+        for path in files:
+            own = tmp_path / path.relative_to(folder / "expected")
+            with Image.open(own) as image:
+                assert image.mode == "L"
+            assert (np.asarray(load_image(own)) != np.asarray(load_image(path))).mean() <= 1e-3
+        evaluation.finish("results")
+        with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+            names = [n for n in archive.namelist() if n.endswith(".png")]
+        assert sorted(names) == sorted(str(p.relative_to(folder / "expected")) for p in files)
+
+    def test_label_maps_of_ref_davis17(self, referformer_goldens: Path, small) -> None:
+        folder = referformer_goldens / "inference" / "davis_merge"
+        info = json.loads((folder / "davis_merge.json").read_text())
+        with np.load(folder / "davis_merge.npz") as f:
+            arrays = {k: torch.from_numpy(f[k]) for k in f.files}
+        size = tuple(info["original_hw"])
+        segmenter = ReferringSegmenter(small)
+        for annotator in range(4):
+            expected = arrays[f"expected.anno_{annotator}"].numpy()
+            maps = []
+            for chunk, length in enumerate((36, 3)):
+                found = []
+                for thing in range(info["num_objects"]):
+                    prefix = f"exp{thing * 4 + annotator}.chunk{chunk}"
+                    logits, masks = arrays[f"{prefix}.logits"][0], arrays[f"{prefix}.masks"][0]
+                    scores, candidate, by_frame = choose(logits)
+                    found.append(Referred(scores, candidate, by_frame, masks[:, candidate], masks.new_zeros(0)))
+                maps += [segmenter.ids([one.probabilities(i, size) for one in found]) for i in range(length)]
+            assert (np.stack(maps) == expected).all()
+
+
+def test_ids_of_a_video_come_frame_by_frame(small, frames) -> None:
+    segmenter = ReferringSegmenter(small, window=3)
+    masks = list(segmenter.segment(iter(frames), ["a red square", "the other one"]))
+    assert len(masks) == len(frames)
+    assert all(m.shape == (H, W) and m.dtype == np.uint8 and m.max() <= 2 for m in masks)
+    small_masks = list(segmenter.segment(frames[:3], ["a red square"], output_size=(20, 30)))
+    assert small_masks[0].shape == (20, 30)
+
+
+def test_a_window_is_a_video_of_its_own(small, frames) -> None:
+    segmenter = ReferringSegmenter(small, window=3)
+    sentences = ["a red square", "the other one"]
+    whole = list(segmenter.segment(frames, sentences))
+    parts = [m for i in (0, 3, 6) for m in segmenter.segment(frames[i : i + 3], sentences)]
+    assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
+
+
+def test_a_sentence_means_the_same_beside_others(small, frames) -> None:
+    segmenter = ReferringSegmenter(small)
+    alone = segmenter.refer(frames[:2], ["the other one"])[0]
+    beside = segmenter.refer(frames[:2], ["a red square which is here", "the other one"])[1]
+    assert torch.allclose(alone.logits, beside.logits, atol=1e-4)
+    assert alone.candidate == beside.candidate
+
+
+def test_windows() -> None:
+    assert list(windows(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(windows(range(6), 3)) == [[0, 1, 2], [3, 4, 5]]
+    assert list(windows(range(7), None)) == [list(range(7))]
+    with pytest.raises(ValueError, match="there are no frames"):
+        list(windows([], 3))
+
+
+def test_half_precision_is_close(small, frames) -> None:
+    exact = ReferringSegmenter(small).refer(frames[:2], ["a red square"])[0]
+    half = ReferringSegmenter(small, amp="bf16").refer(frames[:2], ["a red square"])[0]
+    assert half.logits.dtype == torch.float32
+    assert torch.allclose(half.scores, exact.scores, atol=0.05)
+
+
+class TestErrors:
+    def test_unknown_options_list_near_ones(self, small) -> None:
+        with pytest.raises(ValueError, match="has no option 'windows': did you mean window"):
+            ReferringSegmenter(small, windows=3)
+
+    def test_models_and_segmenters_belong_together(self, small) -> None:
+        with pytest.raises(ValueError, match="AOTT propagates masks and takes no sentences: VideoSegmenter is for it"):
+            ReferringSegmenter(build_model("aott", device="cpu"))
+        with pytest.raises(ValueError, match="takes sentences and propagates no masks: ReferringSegmenter is for it"):
+            VideoSegmenter(small)
+
+    @pytest.mark.parametrize("sentences", ["a dog", []])
+    def test_sentences_are_a_list(self, small, frames, sentences) -> None:
+        with pytest.raises(ValueError, match="give one or more sentences, as a list of texts"):
+            ReferringSegmenter(small).refer(frames, sentences)
+
+    def test_frames_of_a_wrong_kind(self, small, frames) -> None:
+        segmenter = ReferringSegmenter(small)
+        with pytest.raises(ValueError, match="H x W x 3 uint8 RGB array, got float32 of shape"):
+            segmenter.refer([frames[0].astype(np.float32)], ["a dog"])
+        with pytest.raises(ValueError, match=f"frame 1 of a window has size {H - 2}x{W}, the first {H}x{W}"):
+            segmenter.refer([frames[0], frames[1][2:]], ["a dog"])
+        with pytest.raises(ValueError, match="there are no frames"):
+            list(segmenter.segment([], ["a dog"]))
+
+
+class TestEvaluation:
+    def test_expressions(self, small, tmp_path: Path) -> None:
+        dataset = open_dataset("refytvos", ref_youtube(tmp_path / "data"))
+        evaluation = ReferringEvaluation(dataset, tmp_path / "out", {"a": 1})
+        evaluation.run(ReferringSegmenter(small), WorkQueue(), progress=False)
+        assert not evaluation.failures()
+        written = sorted(p.relative_to(evaluation.results) for p in evaluation.results.rglob("*.png"))
+        names = dataset.videos[0].frame_names
+        assert [str(p) for p in written] == [f"vid1/{e}/{n}.png" for e in ("0", "1") for n in names]
+        assert evaluation.finish("results") is None
+        assert json.loads((tmp_path / "out" / "timing.json").read_text())["frames"] == len(names)
+
+    def test_mevis_has_its_own_archive(self, small, tmp_path: Path) -> None:
+        dataset = open_dataset("mevis", mevis(tmp_path / "data"))
+        evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
+        evaluation.run(ReferringSegmenter(small, window=2), WorkQueue(), progress=False)
+        evaluation.finish("results")
+        with zipfile.ZipFile(tmp_path / "out" / "results.zip") as archive:
+            assert f"vid1/0/{dataset.videos[0].frame_names[0]}.png" in archive.namelist()
+
+    def test_annotators_are_scored(self, small, tmp_path: Path) -> None:
+        text(tmp_path / "data/DAVIS/ImageSets/2017/val.txt", "bear\n")
+        dataset = open_dataset("refdavis17", ref_davis(tmp_path / "data"))
+        evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
+        evaluation.run(ReferringSegmenter(small), WorkQueue(), progress=False)
+        for k in range(4):
+            written = [p.stem for p in sorted((evaluation.results / f"anno_{k}" / "bear").glob("*.png"))]
+            assert written == list(dataset.videos[0].frame_names)
+        assert not (tmp_path / "out" / ".partial" / "bear").exists()
+        scores = evaluation.finish("results")
+        assert scores is not None
+        assert "anno_3" in json.dumps(scores.tables)
+
+    def test_it_goes_on_where_it_stopped(self, small, tmp_path: Path, monkeypatch) -> None:
+        dataset = open_dataset("refdavis17", ref_davis(tmp_path / "data"))
+        segmenter = ReferringSegmenter(small)
+        evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
+        evaluation.run(segmenter, WorkQueue(), progress=False)
+        before = {p: p.read_bytes() for p in evaluation.results.rglob("*.png")}
+        again = ReferringEvaluation(dataset, tmp_path / "out", {})
+        monkeypatch.setattr(segmenter, "refer", None)
+        again.run(segmenter, WorkQueue(), progress=False)  # nothing is left to do
+        monkeypatch.undo()
+        lost = evaluation.results / "anno_3" / "bear"
+        lost.rename(tmp_path / "lost")  # as if it had been killed between two annotators
+        assert list(again.failures()) == ["bear"]
+        again.run(segmenter, WorkQueue(), progress=False)
+        assert {p: p.read_bytes() for p in evaluation.results.rglob("*.png")} == before
+
+    def test_a_damaged_frame_is_told_and_others_go_on(self, small, tmp_path: Path) -> None:
+        root = ref_youtube(tmp_path / "data")
+        dataset = open_dataset("refytvos", root)
+        path = dataset.videos[0].frame_paths[1]
+        path.write_bytes(path.read_bytes()[:40])
+        evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
+        evaluation.run(ReferringSegmenter(small), WorkQueue(), progress=False)
+        assert path.name in evaluation.failures()["vid1"]
+        with pytest.raises(ValueError, match="1 of 1 videos are not finished: vid1"):
+            evaluation.finish("results")
+
+    def test_other_datasets_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="has no expressions, which a model of sentences needs"):
+            ReferringEvaluation(open_dataset("davis2017", davis2017(tmp_path / "data")), tmp_path / "out", {})

@@ -1,0 +1,100 @@
+"""tools/demo.py and tools/eval.py with sentences, as a person calls them, on small clips with random weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from dataset_trees import davis2017, ref_youtube
+from moving_clip import H, W, moving_frames
+from PIL import Image
+
+from dataloaders.masks import read_mask
+from networks import build_model, save_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "own.safetensors"
+    save_weights(build_model("r50_referformer", device="cpu", text_layers=1), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "clip"
+    folder.mkdir()
+    for i, frame in enumerate(moving_frames(5)):
+        Image.fromarray(frame).save(folder / f"{i:05d}.png")
+    return folder
+
+
+def call(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "tools" / f"{tool}.py"), "--model", "r50_referformer", "--device", "cpu"]
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_the_demo_takes_sentences(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+    small = ("--short_edge", 64, "--set", "window=2", "--output_path", tmp_path)
+    done = call("demo", "--ckpt_path", checkpoint, "--data_path", clip, "--text", "a dog", "The white tent", *small)
+    assert done.returncode == 0, done.stderr
+    assert "id 2: 'The white tent', score 0." in done.stderr
+    masks = [read_mask(tmp_path / "clip" / "masks" / f"{i:05d}.png") for i in range(5)]
+    assert all(m.shape == (H, W) and np.isin(m, (0, 1, 2)).all() for m in masks)
+    report = json.loads((tmp_path / "clip" / "report.json").read_text())
+    assert report["complete"] is True
+    assert [s["text"] for s in report["sentences"]] == ["a dog", "The white tent"]
+    assert all(len(s["scores"]) == 3 for s in report["sentences"])  # one for each window
+    assert (tmp_path / "clip" / "overlay.mp4").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        (("--mask", "first.png", "--text", "a dog"), "give --data_path and --text, and no --mask"),
+        ((), "give --data_path and --text"),
+        (("--text", "a dog", "--flip"), "--flip is for models that propagate masks"),
+        (("--text", "a dog", "--max_memory_frames", "3"), "--max_memory_frames is for models that propagate masks"),
+        (("--text", "a dog", "--set", "windo=3"), "no field 'windo': did you mean window"),
+        (("--text", " "), "a sentence that says which object is meant is needed"),
+    ],
+)
+def test_flags_that_don_t_fit_are_told(checkpoint: Path, clip: Path, tmp_path: Path, flags, error: str) -> None:
+    done = call("demo", "--ckpt_path", checkpoint, "--data_path", clip, "--output_path", tmp_path, *flags)
+    assert done.returncode == 1
+    assert error in done.stderr.splitlines()[-1]
+
+
+def test_models_that_take_masks_refuse_sentences(clip: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "demo.py"), "--data_path", str(clip), "--text", "a dog"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "--text is for models that take sentences, and deaott takes masks" in done.stderr
+
+
+def test_an_evaluation_makes_the_archive(checkpoint: Path, tmp_path: Path) -> None:
+    root = ref_youtube(tmp_path / "data")
+    place = ("--dataset", "refytvos", "--data_root", root, "--output_path", tmp_path / "out")
+    done = call("eval", "--ckpt_path", checkpoint, *place, "--set", "short_edge=64", "--gpu_num", 2)
+    assert done.returncode == 0, done.stderr
+    assert "its authors' settings for refytvos: {'window': None}" in done.stderr
+    assert len(list((tmp_path / "out").glob("*.zip"))) == 1
+    other = call("eval", "--ckpt_path", checkpoint, *place, "--set", "short_edge=64", "window=2")
+    assert other.returncode == 1
+    assert "holds results of other settings (config: " in other.stderr
+
+
+def test_an_evaluation_without_expressions_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    root = davis2017(tmp_path / "data")
+    place = ("--dataset", "davis2017", "--data_root", root, "--output_path", tmp_path / "out")
+    done = call("eval", "--ckpt_path", checkpoint, *place)
+    assert done.returncode == 1
+    assert "has no expressions" in done.stderr.splitlines()[-1]
