@@ -10,11 +10,16 @@ from pathlib import Path
 
 from torch import nn
 
+from configs import PropagationConfig
 from dataloaders.datasets import Dataset
 from evaluators.benchmark import Evaluation
+from evaluators.evaluation_folder import EvaluationFolder
 from evaluators.metrics import SCORERS
 from evaluators.metrics.report import headline
+from evaluators.referring import ReferringSegmenter
+from evaluators.referring_benchmark import ReferringEvaluation
 from evaluators.segmenter import VideoSegmenter
+from evaluators.writers import replace_text
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,10 @@ class Validation:
         is_first = self.share.rank == 0
         if is_first:
             shutil.rmtree(self.output, ignore_errors=True)
-            Evaluation(self.dataset, self.output, {})  # writes the settings that all processes look for
+            self.output.mkdir(parents=True)
+            replace_text(self.output / "settings.json", "{}\n")  # which all processes look for
         self.wait()
-        evaluation = Evaluation(self.dataset, self.output, {})
-        evaluation.run(VideoSegmenter(network), self.share, progress=False)
+        evaluation = self._run(network)
         self.wait()
         if not is_first:
             return math.nan
@@ -70,3 +75,13 @@ class Validation:
         scores = evaluation.finish("validation")
         assert scores is not None
         return headline(scores)[1]
+
+    def _run(self, network: nn.Module) -> EvaluationFolder:
+        """Segment the videos of this process."""
+        if isinstance(network.config, PropagationConfig):
+            evaluation = Evaluation(self.dataset, self.output, {})
+            evaluation.run(VideoSegmenter(network), self.share, progress=False)
+            return evaluation
+        by_sentences = ReferringEvaluation(self.dataset, self.output, {})
+        by_sentences.run(ReferringSegmenter(network), self.share, progress=False)
+        return by_sentences

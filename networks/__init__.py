@@ -24,7 +24,6 @@ from networks.checkpoints import (
     read_checkpoint,
     save_weights,
 )
-from networks.encoders import Encoder
 from networks.models import build_network
 
 logger = logging.getLogger(__name__)
@@ -111,7 +110,7 @@ def _calls(network: nn.Module) -> list[tuple[nn.Module, str]]:
 
 def _load_encoders(network: nn.Module, files: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]) -> None:
     """Load the ImageNet weights of a network's encoders."""
-    encoders: Mapping[str, Encoder] = network.pretrained_encoders  # type: ignore[assignment]
+    encoders: Mapping[str, nn.Module] = network.pretrained_encoders  # type: ignore[assignment]
     if not isinstance(files, Mapping):
         files = {"encoder_weights": files}
     for name, path in files.items():

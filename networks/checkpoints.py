@@ -20,7 +20,6 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from configs import INFERENCE_FIELDS, ModelConfig, get_model_config, list_models, model_name
-from networks.encoders import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -250,8 +249,12 @@ def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
     return fitting
 
 
-def load_encoder(encoder: Encoder, path: str | os.PathLike[str]) -> LoadReport:
-    """Load an encoder's ImageNet weights as torchvision, timm and the Swin authors publish them.
+def load_encoder(encoder: Any, path: str | os.PathLike[str]) -> LoadReport:
+    """Load an encoder's weights as torchvision, timm, the Swin authors and transformers publish them.
+
+    Args:
+        encoder: a module that is :class:`networks.encoders.base.Pretrained`.
+        path: the file.
 
     Raises:
         FileNotFoundError, ValueError: as for whole networks.

@@ -23,10 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 import tyro
 
-from configs import PropagationConfig, get_model_config
-from configs.stages import StageConfig, get_stage_config
+from configs import ModelConfig, PropagationConfig, get_model_config
+from configs.stages import ReferringStage, StageConfig, get_stage_config
 from dataloaders.datasets import open_dataset
-from dataloaders.training import build_training_data
+from dataloaders.training import TrainingData, build_training_data
+from dataloaders.training.referring_clips import ReferringData, build_referring_data
 from evaluators.validation import Share, Validation
 from networks import build_model, checkpoint_activations, compile_network
 from tools.command import run_command
@@ -110,6 +111,21 @@ def run_folder(args: Args, stage: str) -> Path:
     return args.output_path / f"{args.exp_name}_{type(get_model_config(args.model)).__name__}" / stage.upper()
 
 
+def training_data(args: Args, stage: StageConfig, config: ModelConfig) -> TrainingData | ReferringData:
+    """The stage's data, as the model sees them."""
+    if not isinstance(config, PropagationConfig):
+        return build_referring_data(stage, args.data_path, seed=args.seed)
+    fields = config.to_dict()
+    return build_training_data(
+        stage,
+        args.data_path,
+        crop=config.training_crop(stage.crop),
+        max_objects=stage.max_objects or fields["max_objects"],
+        augmentation=fields["train_augmentation"],
+        seed=args.seed,
+    )
+
+
 def run(args: Args) -> int:
     """Train; the exit code says whether the stage was finished."""
     if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
@@ -126,16 +142,11 @@ def run(args: Args) -> int:
     network = build_model(args.model, device=device, **start_weights(args, stage), **changes)
     place = next(network.parameters()).device
     processes = join_processes(place)
-    config: PropagationConfig = network.config  # type: ignore[assignment]
-    fields = config.to_dict()
-    data = build_training_data(
-        stage,
-        args.data_path,
-        crop=config.training_crop(stage.crop),
-        max_objects=stage.max_objects or fields["max_objects"],
-        augmentation=fields["train_augmentation"],
-        seed=args.seed,
-    )
+    config: ModelConfig = network.config  # type: ignore[assignment]
+    if isinstance(stage, ReferringStage) and stage.reset_classes:
+        network.reset_classes()  # type: ignore[operator]
+    data = training_data(args, stage, config)
+    stage = stage.for_data(len(data))
     output = run_folder(args, args.stage)
     if processes.is_first:
         logger.info("%s on %s: %s", args.model, place, config)

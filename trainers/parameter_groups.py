@@ -13,12 +13,17 @@ NO_DECAY = ("absolute_pos_embed", "relative_position_bias_table", "relative_emb_
 
 
 def parameter_groups(
-    network: nn.Module, weight_decay: float, encoder_ratio: float = 0.1, decay_all: bool = False
+    network: nn.Module,
+    weight_decay: float,
+    encoder_ratio: float = 0.1,
+    decay_all: bool = False,
+    text_ratio: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Groups for ``torch.optim``: ``name``, ``params``, ``weight_decay`` and ``scale`` (of the learning rate)."""
     groups = []
     decay_norms = getattr(network.config, "decay_encoder_norms", False)
     prefix = getattr(network, "encoder_prefix", "encoder.")
+    scales = {prefix: encoder_ratio, "text_encoder.": text_ratio}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -29,7 +34,7 @@ def parameter_groups(
                 "name": name,
                 "params": [parameter],
                 "weight_decay": 0.0 if exempt else weight_decay,
-                "scale": encoder_ratio if name.startswith(prefix) else 1.0,
+                "scale": next((ratio for start, ratio in scales.items() if name.startswith(start)), 1.0),
             }
         )
     return groups

@@ -19,22 +19,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from configs.stages import StageConfig
+from configs.stages import ReferringStage, StageConfig
 from dataloaders.training import collate
+from dataloaders.training.referring_clip import collate_referring
 from networks import save_weights
 from trainers.ema import AveragedWeights
-from trainers.losses import CLIP_LOSSES
 from trainers.memory import peak_memory
+from trainers.objectives import build_objective
 from trainers.parameter_groups import parameter_groups, set_rates
 from trainers.pictures import clip_picture
 from trainers.processes import Processes
-from trainers.sampling import ByEpoch, StepBatches, identity_permutations
+from trainers.sampling import ByEpoch, StepBatches
 from trainers.schedule import Schedule
 from trainers.state import find_states, load_state, save_state
 
@@ -56,27 +57,6 @@ class TrainerOptions:
     progress: bool = True
 
 
-class ClipLoss(nn.Module):
-    """Loss of a batch of clips, as a module so that gradients can be shared by processes."""
-
-    def __init__(self, network: Any, stage: StageConfig) -> None:
-        super().__init__()
-        self.network = network
-        self.stage = stage
-        self.shown_THW: Tensor | None = None
-        """The labels that were last predicted for the first clip of a batch."""
-
-    def forward(
-        self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], permutation_BO: Tensor, step: int
-    ) -> Tensor:
-        """Mean over the clips; see :mod:`trainers.losses`."""
-        supervised = self.network.propagate_clips(
-            frames_TB3HW, labels_TBHW, counts, stage=self.stage, step=step, permutation_BO=permutation_BO
-        )
-        self.shown_THW = torch.stack([frame[-1].logits[0].detach().argmax(0) for frame in supervised])
-        return CLIP_LOSSES[self.stage.loss](supervised, labels_TBHW, counts, self.stage, step)
-
-
 class Trainer:
     """Trains a network through a stage.
 
@@ -87,9 +67,9 @@ class Trainer:
     one gives.
 
     Args:
-        network: on its device; its ``propagate_clips`` says what is supervised of a batch, of which the loss is taken.
+        network: on its device; see :mod:`trainers.objectives` for what its loss is taken of.
         stage: what is trained how.
-        dataset: gives :class:`~dataloaders.training.TrainClip`, has ``set_epoch``.
+        dataset: gives :class:`~dataloaders.training.TrainClip` (with sentences ``ReferringClip``), has ``set_epoch``.
         output: folder of the run.
         processes: the processes that train together.
         validate: gives a score of the averaged weights at each checkpoint; the best are kept in ``best.safetensors``.
@@ -132,15 +112,16 @@ class Trainer:
             milestones=stage.milestones,
             gamma=stage.gamma,
         )
-        self.clip_loss = ClipLoss(network, stage)
-        self.loss: nn.Module = self.clip_loss
+        self.objective = build_objective(network, stage, self.options.seed)
+        self.loss: nn.Module = self.objective
         if self.processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
             # once predicted masks feed the memory, a frozen identity bank has no gradient
             unused = stage.sequential_start < 1 and bool(stage.frozen_in_sequential)
             self.loss = DistributedDataParallel(self.loss, devices, find_unused_parameters=unused)
             self.loss.broadcast_buffers = False  # the argument of this name is deprecated
-        groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all)
+        text_ratio = stage.text_rate_ratio if isinstance(stage, ReferringStage) else 1.0
+        groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all, text_ratio)
         fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" else {}
         self.optimiser: torch.optim.Optimizer
         if stage.optimiser == "adamw":
@@ -176,7 +157,7 @@ class Trainer:
             start = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - start
-            loss, norm = self._train_step(*batch)
+            loss, norm = self._train_step(batch)
             losses.append(loss)
             self.step += 1
             bar.update()
@@ -194,10 +175,9 @@ class Trainer:
             if self.step % self.stage.save_every == 0 or self.step == stop or self._stopping:
                 paused = time.perf_counter()
                 self._save(log)
-                shown = self.clip_loss.shown_THW
-                if log is not None and shown is not None:
-                    tail = slice(-len(shown), None)  # some networks predict no first frame
-                    picture = clip_picture(batch[0][tail, 0], batch[1][tail, 0], shown)
+                if log is not None and (shown := self.objective.shown(batch)) is not None:
+                    tail = slice(-len(shown.predicted), None)
+                    picture = clip_picture(shown.frames[tail], shown.labels[tail], shown.predicted)
                     log.add_image("clip", picture, self.step, dataformats="HWC")
                 begin += time.perf_counter() - paused
         bar.close()
@@ -218,7 +198,7 @@ class Trainer:
             "memory_GiB": peak_memory(self.device) / 2**30,
         }
 
-    def _batches(self, stop: int) -> Iterator[tuple[Tensor, Tensor, list[int], list[str]]]:
+    def _batches(self, stop: int) -> Iterator[Any]:
         workers = self.stage.workers
         sampler = StepBatches(
             len(self.dataset),
@@ -237,50 +217,42 @@ class Trainer:
                 ByEpoch(self.dataset),
                 batch_sampler=sampler,
                 num_workers=workers,
-                collate_fn=collate,
+                collate_fn=collate_referring if isinstance(self.stage, ReferringStage) else collate,
                 pin_memory=self.device.type == "cuda",
                 worker_init_fn=_leave_stopping_to_the_trainer,
                 generator=torch.Generator(),  # else it would draw from the generator whose state is resumed
             )
         )
 
-    def _train_step(
-        self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], names: list[str]
-    ) -> tuple[float, float]:
+    def _train_step(self, batch: Any) -> tuple[float, float]:
         """One optimiser step -> loss of the whole batch and norm of the gradient before clipping."""
-        stage, parts = self.stage, self.options.accumulate
+        stage, count = self.stage, self.options.accumulate
         frozen = stage.frozen_in_sequential if self.step >= stage.sequential_start * stage.total_steps else ()
         set_rates(self.optimiser.param_groups, self.schedule, self.step, frozen)
-        identities = self.network.config.max_objects
-        order = torch.from_numpy(
-            identity_permutations(self.options.seed, self._sampler.places(self.step), identities)
-        ).to(self.device)
-        frames = frames_TB3HW.to(self.device, non_blocking=True)
-        labels = labels_TBHW.to(self.device, non_blocking=True)
-        size = frames.shape[1] // parts
+        places = self._sampler.places(self.step)
+        parts = self.objective.parts(batch.to(self.device), places, count, self.processes)
         total = torch.zeros((), device=self.device)
         self.optimiser.zero_grad(set_to_none=True)
-        for part in range(parts):
-            own = slice(part * size, (part + 1) * size)
-            shared = self.processes.count > 1 and part < parts - 1
+        for part, arguments in enumerate(parts):
+            shared = self.processes.count > 1 and part < count - 1
             assert not shared or isinstance(self.loss, DistributedDataParallel)
             with self.loss.no_sync() if shared else contextlib.nullcontext():  # type: ignore[operator]
                 with self._precision():
-                    loss = self.loss(frames[:, own], labels[:, own], counts[own], order[own], self.step) / parts
+                    loss = self.loss(*arguments, self.step) / count
                 self.scaler.scale(loss).backward()
             total += loss.detach()
         wanted = total.new_tensor(float(self._stop_wanted))
         mean, stopping = self.processes.mean(torch.stack((total, wanted))).tolist()
         self._stopping = stopping > 0
         if not math.isfinite(mean):
-            raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(names)}")
+            raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(batch.names)}")
         self.scaler.unscale_(self.optimiser)
         trained = itertools.chain.from_iterable(g["params"] for g in self.optimiser.param_groups)
         most = None if stage.clip_only_amp and self.options.amp is None else stage.clip_norm
         norm = float(nn.utils.clip_grad_norm_(list(trained), most or math.inf))
         # loss scaling skips such a step by itself, and all processes have the same gradient
         if not (math.isfinite(norm) or self.scaler.is_enabled()):
-            raise FloatingPointError(f"a gradient of step {self.step} is not finite; clips: {', '.join(names)}")
+            raise FloatingPointError(f"a gradient of step {self.step} is not finite; clips: {', '.join(batch.names)}")
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.average.update(self.network)

@@ -11,6 +11,7 @@ from configs.stages.base import StageConfig, get_stage_config, list_stages, regi
 from configs.stages.jointformer import JointFormerStage
 from configs.stages.open_data import OpenLarge, OpenSmall
 from configs.stages.published import MainStage
+from configs.stages.referformer import ReferringStage
 from configs.stages.xmem import SkipStage, XMemStage
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MainStage",
     "OpenLarge",
     "OpenSmall",
+    "ReferringStage",
     "SkipStage",
     "StageConfig",
     "XMemStage",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from configs.base import Config
 from configs.registry import Registry
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 STAGES: Registry[type[StageConfig]] = Registry("stage")
 
@@ -19,7 +22,8 @@ class StageConfig(Config):
     """Stage whose averaged weights this one starts from; None: from the encoder's ImageNet weights."""
     datasets: tuple[str, ...] = ("static",)
     """What is trained on: ``static``, ``collage``, ``youtubevos``, ``davis2017``, ``bl30k``, ``vost``, ``mosev1``,
-    ``lvos``, ``visor``, ``burst``, ``ovis``, or the JSON file of one's own dataset."""
+    ``lvos``, ``visor``, ``burst``, ``ovis``, or the JSON file of one's own dataset; with sentences ``refcoco``,
+    ``refcoco+``, ``refcocog``, ``refytvos``."""
 
     crop: int = 465
     """Side of the square training frames; models without ``align_corners`` take one pixel less."""
@@ -104,17 +108,24 @@ class StageConfig(Config):
     """Checkpoints that are kept."""
     log_every: int = 20
 
+    least_clip: ClassVar[int] = 2
+    """Frames that a clip has at least."""
+
     @property
     def scaled_edge(self) -> int:
         """``short_edge``, or what stands for it."""
         return round(self.crop * 480 / 465) if self.short_edge is None else self.short_edge
 
+    def for_data(self, clips: int) -> Self:
+        """The stage for data of so many clips; some stages count passes over them."""
+        return self
+
     def __post_init__(self) -> None:
         for name in ("crop", "clip_length", "total_steps", "batch_size", "save_every", "keep", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1")
-        if self.clip_length < 2:
-            raise ValueError("a training clip has at least 2 frames: clip_length")
+        if self.clip_length < self.least_clip:
+            raise ValueError(f"a training clip has at least {self.least_clip} frames: clip_length")
         low, high = self.scale_range
         if not 0 < low <= high:
             raise ValueError(f"scale_range goes from a smaller to a larger positive number, got {self.scale_range}")

@@ -7,7 +7,7 @@ A loader takes ``collate``; ``set_epoch`` comes before each pass::
 """
 
 from dataloaders.training.build import TrainingData, build_training_data
-from dataloaders.training.clip import TrainClip, collate
+from dataloaders.training.clip import ClipBatch, TrainClip, collate
 from dataloaders.training.clip_dataset import Augmentation, ClipDataset
 from dataloaders.training.collage import CollageClips
 from dataloaders.training.records import VideoRecord, folder_records, video_records
@@ -17,6 +17,7 @@ from dataloaders.training.video import VideoClips, draw_frame_numbers
 
 __all__ = [
     "Augmentation",
+    "ClipBatch",
     "ClipDataset",
     "CollageClips",
     "SkipStaticClips",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -66,12 +67,25 @@ def finish(clip: RawClip, ids: np.ndarray) -> TrainClip:
     return TrainClip(torch.from_numpy(frames), torch.from_numpy(labels), len(ids), clip.name)
 
 
-def collate(clips: Sequence[TrainClip]) -> tuple[Tensor, Tensor, list[int], list[str]]:
-    """Put clips of one size together, time first.
+class ClipBatch(NamedTuple):
+    """Clips of one size, time first."""
 
-    Returns:
-        Frames [T, B, 3, S, S] float32, labels [T, B, S, S] uint8, the number of objects and the name of each clip.
-    """
+    frames: Tensor
+    """[T, B, 3, S, S] float32."""
+    labels: Tensor
+    """[T, B, S, S] uint8."""
+    counts: list[int]
+    """Objects of each clip."""
+    names: list[str]
+
+    def to(self, device: torch.device) -> ClipBatch:
+        """The batch on a device; pinned memory is copied while the program goes on."""
+        frames, labels = (x.to(device, non_blocking=True) for x in (self.frames, self.labels))
+        return self._replace(frames=frames, labels=labels)
+
+
+def collate(clips: Sequence[TrainClip]) -> ClipBatch:
+    """Put clips of one size together."""
     frames = torch.stack([clip.frames for clip in clips], dim=1)
     labels = torch.stack([clip.labels for clip in clips], dim=1)
-    return frames, labels, [clip.num_objects for clip in clips], [clip.name for clip in clips]
+    return ClipBatch(frames, labels, [clip.num_objects for clip in clips], [clip.name for clip in clips])

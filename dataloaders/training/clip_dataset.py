@@ -8,12 +8,12 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from configs.stages import StageConfig
 from dataloaders.training import augment
 from dataloaders.training.clip import VOID, RawClip, TrainClip, finish, object_ids
+from dataloaders.training.epoch import Epoch
 from dataloaders.training.merge import merge
 
 Augmentation = Literal["v1", "v2"]
@@ -61,11 +61,11 @@ class ClipDataset(Dataset[TrainClip], ABC):
         self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
         self.epoch_clips: int | None = None
         """Clips of an epoch of all the training data, of which this may be a part; None: there is no more than this."""
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
+        self._epoch = Epoch()
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0 on, whose items are given from now on, in running workers too."""
-        self._epoch.fill_(epoch)
+        """Choose the epoch, from 0 on, whose items are given from now on, see ``Epoch``."""
+        self._epoch.set(epoch)
 
     @property
     def epoch(self) -> int:

@@ -5,8 +5,22 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Protocol
 
 from torch import Tensor, nn
+
+
+class Pretrained(Protocol):
+    """What ``networks.load_encoder`` asks of an encoder of whatever kind."""
+
+    pretrained_unused: tuple[str, ...]
+    """Beginnings of the file's names that have no counterpart here."""
+    pretrained_absent: tuple[str, ...]
+    """Beginnings of this encoder's names that files don't have: they keep their initial values."""
+
+    def convert_pretrained(self, state: dict[str, Tensor], /) -> dict[str, Tensor]:
+        """Bring the names of a file into those of this encoder."""
+        ...
 
 
 class Encoder(nn.Module, ABC):

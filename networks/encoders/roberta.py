@@ -47,7 +47,17 @@ def build_roberta(layers: int = 12) -> nn.Module:
         type_vocab_size=1,
         layer_norm_eps=1e-5,
     )
-    return RobertaModel(config, add_pooling_layer=True)
+    roberta: Any = RobertaModel(config, add_pooling_layer=True)
+    # what ``networks.load_encoder`` asks of an encoder
+    roberta.pretrained_unused = ("lm_head.", "roberta.embeddings.position_ids")
+    roberta.pretrained_absent = ("pooler.",)
+    roberta.convert_pretrained = _convert_pretrained
+    return roberta
+
+
+def _convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Files of the language model have ``roberta.`` before each name."""
+    return {name.removeprefix("roberta."): x for name, x in state.items()}
 
 
 class TextProjection(nn.Module):

@@ -15,13 +15,16 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck
 
 from configs.models.referformer import ReferFormerFamily
-from networks.decoders.cross_modal import CrossModalPyramid, WordFusion
+from networks.decoders.cross_modal import CrossModalPyramid, VisionLanguageBlock, WordFusion
 from networks.decoders.dynamic_masks import dynamic_masks, parameter_count
 from networks.encoders import Encoder, build_encoder
 from networks.encoders.roberta import Text, TextProjection, build_roberta, encode_text
-from networks.layers.deformable import Decoded, DeformableTransformer, refine
+from networks.encoders.swin import SwinBlock
+from networks.encoders.video_swin import VideoSwinBlock
+from networks.layers.deformable import Decoded, DeformableEncoderLayer, DeformableTransformer, refine
 from networks.layers.mlp import Perceptron
 from networks.layers.position import valid_position
 
@@ -148,9 +151,20 @@ class ReferFormer(nn.Module):
         return part.body
 
     @property
-    def pretrained_encoders(self) -> dict[str, Encoder]:
+    def encoder_prefix(self) -> str:
+        """What names of parameters begin with that learn at the encoder's rate."""
+        return "backbone."
+
+    @property
+    def pretrained_encoders(self) -> dict[str, nn.Module]:
         """Encoders that start from other weights, by the name of the config's field that says from which file."""
-        return {"encoder_weights": self.encoder}
+        return {"encoder_weights": self.encoder, "text_encoder_weights": self.text_encoder}
+
+    @property
+    def costly_calls(self) -> list[tuple[nn.Module, str]]:
+        """Modules and methods that take the time and, in training, the memory."""
+        kinds = (SwinBlock, VideoSwinBlock, Bottleneck, VisionLanguageBlock, DeformableEncoderLayer)
+        return [(part, "forward") for part in self.modules() if isinstance(part, kinds)]
 
     @staticmethod
     def second_names(names: Iterable[str]) -> dict[str, str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dataset_trees import davis2017, ref_youtube
 from moving_clip import H, W, moving_frames
 from PIL import Image
 
 from dataloaders.masks import read_mask
+from dataset_trees import davis2017, ref_youtube
 from networks import build_model, save_weights
 
 ROOT = Path(__file__).resolve().parents[2]

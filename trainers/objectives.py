@@ -1,0 +1,141 @@
+"""From a training batch to its loss, as modules, so that gradients can be shared by processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from configs.stages import ReferringStage, StageConfig
+from dataloaders.captions import Tokenizer
+from dataloaders.training import ClipBatch
+from dataloaders.training.referring_clip import ReferringBatch
+from trainers.losses import CLIP_LOSSES
+from trainers.processes import Processes
+from trainers.referring_losses import Target, match, referring_loss
+from trainers.sampling import identity_permutations
+
+
+class Shown(NamedTuple):
+    """The first clip of a batch, for a picture."""
+
+    frames: Tensor
+    """[T, 3, H, W], normalised."""
+    labels: Tensor
+    """[T, H, W]."""
+    predicted: Tensor
+    """[T', H, W]: some networks predict no first frame."""
+
+
+class Objective(Protocol):
+    """What the trainer calls."""
+
+    def parts(self, batch: Any, places: range, count: int, processes: Processes) -> Iterator[tuple[Any, ...]]:
+        """Arguments of the module for each of ``count`` equal parts of this process's share of a step.
+
+        ``places`` are those of the clips in the order of training, see ``StepBatches``.
+        """
+        ...
+
+    def shown(self, batch: Any) -> Shown | None:
+        """The batch that was worked off last, with what was predicted."""
+        ...
+
+
+class ClipLoss(nn.Module):
+    """Loss of clips whose objects are given by masks; see :mod:`trainers.losses`."""
+
+    def __init__(self, network: Any, stage: StageConfig, seed: int) -> None:
+        super().__init__()
+        self.network = network
+        self.stage = stage
+        self.seed = seed
+        self._predicted_THW: Tensor | None = None
+
+    def parts(
+        self, batch: ClipBatch, places: range, count: int, processes: Processes
+    ) -> Iterator[tuple[Tensor, Tensor, list[int], Tensor]]:
+        """Each with the order of identities of its clips, [B, O]."""
+        identities = self.network.config.max_objects
+        order = torch.from_numpy(identity_permutations(self.seed, places, identities)).to(batch.frames.device)
+        for own in _slices(len(places), count):
+            yield batch.frames[:, own], batch.labels[:, own], batch.counts[own], order[own]
+
+    def forward(
+        self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], permutation_BO: Tensor, step: int
+    ) -> Tensor:
+        """Mean over the clips."""
+        supervised = self.network.propagate_clips(
+            frames_TB3HW, labels_TBHW, counts, stage=self.stage, step=step, permutation_BO=permutation_BO
+        )
+        self._predicted_THW = torch.stack([frame[-1].logits[0].detach().argmax(0) for frame in supervised])
+        return CLIP_LOSSES[self.stage.loss](supervised, labels_TBHW, counts, self.stage, step)
+
+    def shown(self, batch: ClipBatch) -> Shown | None:
+        """See ``Objective``."""
+        if self._predicted_THW is None:
+            return None
+        return Shown(batch.frames[:, 0], batch.labels[:, 0], self._predicted_THW)
+
+
+class ReferringLoss(nn.Module):
+    """Loss of clips whose object a sentence tells; see :mod:`trainers.referring_losses`."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.tokenizer = Tokenizer()
+        self._predicted_Thw: Tensor | None = None
+
+    def parts(
+        self, batch: ReferringBatch, places: range, count: int, processes: Processes
+    ) -> Iterator[tuple[ReferringBatch, Tensor]]:
+        """Each with what its losses are divided by: the frames that show their object, of the mean process."""
+        frames = processes.mean(batch.valid_TB.sum().float()).clamp(min=1)
+        for own in _slices(len(places), count):
+            yield batch.part(own), frames / count
+
+    def forward(self, batch: ReferringBatch, num_boxes: Tensor, step: int) -> Tensor:
+        """The sum over the batch and all layers of the decoder, divided by ``num_boxes``."""
+        frames = batch.frames_TB3HW.transpose(0, 1)
+        layers = self.network(frames, self.tokenizer(batch.captions).to(frames.device), batch.sizes_B2)
+        labels = torch.zeros(len(batch), dtype=torch.int64, device=frames.device)
+        masks, boxes, valid = (x.transpose(0, 1) for x in (batch.masks_TBHW, batch.boxes_TB4, batch.valid_TB))
+        target = Target(masks, boxes, valid, labels)
+        with torch.no_grad():
+            query = int(match(layers[-1], target)[0])
+            self._predicted_Thw = layers[-1].masks[0, :, query].detach()
+        return referring_loss(layers, target, num_boxes)
+
+    def shown(self, batch: ReferringBatch) -> Shown | None:
+        """See ``Objective``; the mask is that of the candidate which matches best."""
+        if self._predicted_Thw is None:
+            return None
+        size = (batch.frames_TB3HW.shape[3], batch.frames_TB3HW.shape[4])
+        masks = F.interpolate(self._predicted_Thw[:, None], size, mode="bilinear", align_corners=False)[:, 0] > 0
+        # the last part of a batch was worked off last
+        place = len(batch) - 1 if len(batch) == 1 else 0
+        return Shown(batch.frames_TB3HW[:, place], batch.masks_TBHW[:, place].int(), masks.int())
+
+
+def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | ReferringLoss:
+    """The objective of a stage.
+
+    Raises:
+        ValueError: the network isn't trained by stages of this kind.
+    """
+    referring = network.config.task == "referring"
+    if referring != isinstance(stage, ReferringStage):
+        kind = "of sentences" if referring else "that propagate masks"
+        raise ValueError(
+            f"{type(network.config).__name__} is one of the models {kind}: {type(stage).__name__} is a stage of others"
+        )
+    return ReferringLoss(network) if referring else ClipLoss(network, stage, seed)
+
+
+def _slices(length: int, count: int) -> list[slice]:
+    size = length // count
+    return [slice(i * size, (i + 1) * size) for i in range(count)]
