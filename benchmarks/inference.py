@@ -44,7 +44,7 @@ WAYS = ("plain", *TYPES, *(f"compiled-{p}" for p in TYPES))
 class Args:
     """Seconds a frame of each model."""
 
-    models: tuple[str, ...] = tuple(list_models())
+    models: tuple[str, ...] = tuple(list_models("semi_supervised"))
     how: tuple[str, ...] = ("fp32",)
     """plain, fp32, fp16, bf16, compiled-fp32, compiled-fp16, compiled-bf16; ratios are against the first of them."""
     sizes: tuple[str, ...] = ("480x854",)

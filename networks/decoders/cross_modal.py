@@ -18,8 +18,9 @@ from networks.encoders.roberta import Text
 STRIDES = (32, 16, 8, 4)
 SUBSAMPLING = (1, 2, 4, 8)
 """What self-attention takes of the maps at these strides: every n-th position."""
-_MAX_POSITIONS = 2**15
-"""Positions that go through the word attention and the feed-forward part at a time where no gradient is wanted."""
+_POSITIONS_AT_ONCE = {"cpu": 2**11}
+"""Positions that go through the word attention and the feed-forward part at a time where no gradient is wanted, by the
+device: those that stay in a processor's cache, else 2^15."""
 
 
 class WordFusion(nn.Module):
@@ -67,36 +68,56 @@ class VisionLanguageBlock(nn.Module):
     def forward(self, x_BTCHW: Tensor, position_BTCHW: Tensor, padding_BTHW: Tensor, text: Text) -> Tensor:
         """-> [B, T, C, H, W]; positions and padding may have one frame, which stands for all."""
         batch, length, _, height, width = x_BTCHW.shape
-        position_BTCHW = position_BTCHW.expand(-1, length, -1, -1, -1)
-        padding_BTHW = padding_BTHW.expand(-1, length, -1, -1)
-        x_BXC = _to_tokens(x_BTCHW + self.dropout(self._over_time(x_BTCHW, position_BTCHW, padding_BTHW)))
-        at_once = x_BXC.shape[1] if torch.is_grad_enabled() else max(1, _MAX_POSITIONS // batch)
-        positions = _to_tokens(position_BTCHW)
-        parts = [
-            self._of_words(x, p, text)
-            for x, p in zip(x_BXC.split(at_once, 1), positions.split(at_once, 1), strict=True)
-        ]
-        return torch.cat(parts, 1).view(batch, length, height, width, -1).permute(0, 1, 4, 2, 3)
+        found = self._over_time(x_BTCHW, position_BTCHW, padding_BTHW)
+        if torch.is_grad_enabled():
+            maps = x_BTCHW + self.dropout(_resized(found, (height, width)))
+            y = self._of_words(_to_tokens(maps), _to_tokens(position_BTCHW.expand_as(maps)), text)
+        else:
+            y = x_BTCHW.new_empty(batch, length * height * width, self.linear2.out_features)
+            self._fill(y, x_BTCHW, found, position_BTCHW, text)
+        return y.view(batch, length, height, width, -1).permute(0, 1, 4, 2, 3)
+
+    def _fill(self, y_BXC: Tensor, x_BTCHW: Tensor, found_BTChw: Tensor, position_BTCHW: Tensor, text: Text) -> None:
+        """The same frame by frame, and each in parts, so that little is held at a time."""
+        batch, length, _, height, width = x_BTCHW.shape
+        at_once = max(1, _POSITIONS_AT_ONCE.get(x_BTCHW.device.type, 2**15) // batch)
+        for t, rows in enumerate(y_BXC.unflatten(1, (length, height * width)).unbind(1)):
+            maps = x_BTCHW[:, t : t + 1] + _resized(found_BTChw[:, t : t + 1], (height, width))
+            own = t if position_BTCHW.shape[1] > 1 else 0
+            where = _to_tokens(position_BTCHW[:, own : own + 1]).expand(batch, -1, -1)
+            parts = zip(*(z.split(at_once, 1) for z in (rows, _to_tokens(maps), where)), strict=True)
+            for row, x, position in parts:
+                row.copy_(self._of_words(x, position, text))
 
     def _over_time(self, x_BTCHW: Tensor, position_BTCHW: Tensor, padding_BTHW: Tensor) -> Tensor:
-        height, width = x_BTCHW.shape[3:]
+        """What subsampled maps find in each other -> [B, T, C, h, w]."""
+        batch, length, _, height, width = x_BTCHW.shape
         size = (max(1, height // self.subsampling), max(1, width // self.subsampling))
-        clips = x_BTCHW.shape[:2]
-        few, where, padding = (x.flatten(0, 1) for x in (x_BTCHW, position_BTCHW, padding_BTHW[:, :, None]))
-        if self.subsampling > 1:
-            few, where, padding = (F.interpolate(x.to(few), size) for x in (few, where, padding))
-        few, where = (_to_tokens(x.unflatten(0, clips)) for x in (few, where))
-        ignored = padding.bool().view(clips[0], -1) if padding.any() else None
+        few, where, padding = (_subsampled(x, size) for x in (x_BTCHW, position_BTCHW, padding_BTHW[:, :, None]))
+        few, where = (_to_tokens(x.expand(-1, length, -1, -1, -1)) for x in (few, where))
+        ignored = padding.expand(-1, length, -1, -1, -1).reshape(batch, -1).bool() if padding.any() else None
         found = self.self_attn(few + where, few + where, few, key_padding_mask=ignored, need_weights=False)[0]
-        maps = found.reshape(-1, *size, found.shape[-1]).permute(0, 3, 1, 2)
-        if self.subsampling > 1:
-            maps = F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
-        return maps.unflatten(0, clips)
+        return found.reshape(batch, length, *size, -1).permute(0, 1, 4, 2, 3)
 
     def _of_words(self, x_BXC: Tensor, position_BXC: Tensor, text: Text) -> Tensor:
         x_BXC = self.norm1(x_BXC)
         x_BXC = self.norm2(x_BXC + self.dropout(_read_words(self.multihead_attn, x_BXC + position_BXC, text)))
         return self.norm3(x_BXC + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x_BXC))))))
+
+
+def _subsampled(x_BTCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps at a smaller size, by their nearest values."""
+    if x_BTCHW.shape[3:] == size:
+        return x_BTCHW
+    x = x_BTCHW.flatten(0, 1)
+    return F.interpolate(x if x.is_floating_point() else x.float(), size).unflatten(0, x_BTCHW.shape[:2])
+
+
+def _resized(x_BTCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    if x_BTCHW.shape[3:] == size:
+        return x_BTCHW
+    maps = F.interpolate(x_BTCHW.flatten(0, 1), size, mode="bilinear", align_corners=False)
+    return maps.unflatten(0, x_BTCHW.shape[:2])
 
 
 def _to_tokens(x_BTCHW: Tensor) -> Tensor:
@@ -146,7 +167,7 @@ class CrossModalPyramid(nn.Module):
             x = self.get_submodule(f"adapter_{k}")(maps.flatten(0, 1)).unflatten(0, (batch, length))
             x = self.get_submodule(f"cross_attn_{k}")(x, position[:, None], padding[:, None], text).flatten(0, 1)
             if y is not None:
-                x = x + F.interpolate(y, x.shape[2:])
-            y = F.relu(self.get_submodule(f"layer_{k}")(x))
+                x = F.interpolate(y, x.shape[2:]) + x
+            y = F.relu(self.get_submodule(f"layer_{k}")(x), inplace=True)
         assert y is not None
         return self.mask_features(y).unflatten(0, (batch, length))

@@ -30,6 +30,10 @@ class Pyramid(NamedTuple):
     valid_ratios: Tensor
     """Shares (x, y) of each map that aren't padding, [F, S, 2]."""
 
+    def part(self, frames: slice) -> Pyramid:
+        """Some of the frames."""
+        return Pyramid(self.sizes, self.positions[frames], self.padding[frames], self.valid_ratios[frames])
+
 
 def inverse_sigmoid(x: Tensor, least: float = 1e-5) -> Tensor:
     """Logits of probabilities, which are kept away from 0 and 1."""

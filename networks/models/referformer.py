@@ -220,8 +220,7 @@ class ReferFormer(nn.Module):
         frames, length = frames_BT3HW.flatten(0, 1), frames_BT3HW.shape[1]
         if self.encoder.over_time:
             return self.encoder(frames, length)
-        at_once = len(frames) if torch.is_grad_enabled() else _FRAMES_AT_ONCE
-        parts = [self.encoder(part) for part in frames.split(at_once)]
+        parts = [self.encoder(frames[part]) for part in _in_parts(len(frames))]
         return [torch.cat(maps) for maps in zip(*parts, strict=True)]
 
     def encode_text(self, tokens_BL: Tensor) -> Text:
@@ -243,7 +242,8 @@ class ReferFormer(nn.Module):
             [p.repeat_interleave(length, 0) for p in positions[1:]],
             [p.repeat_interleave(length, 0) for p in image.padding[1:]],
         )
-        memory = self.transformer.encode(maps, pyramid)
+        parts = _in_parts(batch * length)
+        memory = torch.cat([self.transformer.encode([m[p] for m in maps], pyramid.part(p)) for p in parts])
         query = text.sentence.repeat_interleave(length, 0)[:, None].expand(-1, self.config.num_queries, -1)
         layers = self.transformer.decode(query, self.query_embed.weight, memory, pyramid, self.bbox_embed)
         encoded = [
@@ -288,3 +288,8 @@ class ReferFormer(nn.Module):
         """What all layers of the decoder say, the last one last; arguments as in ``encode_image``, ``encode_text``."""
         found = self.find(self.encode_image(frames_BT3HW, sizes_B2, kept_B), self.encode_text(tokens_BL))
         return [Referred(self.score(found, i), self.boxes(found, i), self.masks(found, i)) for i in range(LAYERS)]
+
+
+def _in_parts(frames: int) -> list[slice]:
+    at_once = frames if torch.is_grad_enabled() else _FRAMES_AT_ONCE
+    return [slice(i, i + at_once) for i in range(0, frames, at_once)]

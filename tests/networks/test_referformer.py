@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from configs import get_model_config, list_models
 from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 from networks import build_model, save_weights
-from networks.decoders.cross_modal import VisionLanguageBlock, WordFusion
+from networks.decoders.cross_modal import _POSITIONS_AT_ONCE, VisionLanguageBlock, WordFusion
 from networks.decoders.dynamic_masks import dynamic_masks
 from networks.encoders.roberta import PAD, Text, TextProjection
 from networks.layers.deformable import (
@@ -203,7 +203,7 @@ def test_fusion_with_words(component) -> None:
 )
 @pytest.mark.parametrize("at_once", [2**15, 50])
 def test_a_block_of_the_pyramid(component, monkeypatch, k: int, subsampling: int, size, at_once: int) -> None:
-    monkeypatch.setattr("networks.decoders.cross_modal._MAX_POSITIONS", at_once)
+    monkeypatch.setitem(_POSITIONS_AT_ONCE, "cpu", at_once)
     module = VisionLanguageBlock(256, 8, 2048, 0.1, subsampling)
     x = component(f"vl_block_{k}", module)
     tokens = [x[key].transpose(0, 1).view(2, 2, *size, 256) for key in ("tgt", "query_pos")]

@@ -1,0 +1,82 @@
+"""Seconds a frame and sentence, and the most memory, of models that take sentences, by the length of the window.
+
+    python benchmarks/referring.py --models r50_referformer --windows 1 5 12 36
+    python benchmarks/referring.py --device cuda --models r50_referformer vswinb_referformer --how fp32 fp16
+
+Weights are random. Each line is measured in a process of its own; several sentences share the encoded images.
+Memory is the most that the process had resident, or on CUDA the most allocated.
+"""
+
+from __future__ import annotations
+
+from common import in_own_process, moving_frames, save  # isort: skip  (makes the project importable)
+
+import itertools
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+import tyro
+
+from configs import list_models
+from evaluators import ReferringSegmenter
+from evaluators.timing import Stopwatch
+from networks import build_model
+
+SENTENCES = ("a woman in a black top standing beside the white tent", "the boy", "a red car on the left", "the dog")
+
+
+@dataclass(frozen=True)
+class Args:
+    """Seconds a frame and sentence of models that take sentences."""
+
+    models: tuple[str, ...] = tuple(list_models("referring"))
+    how: tuple[str, ...] = ("fp32",)
+    """fp32, fp16, bf16."""
+    windows: tuple[int, ...] = (1, 5, 12, 36)
+    sentences: tuple[int, ...] = (1, 4)
+    """At once, up to 4."""
+    size: str = "480x854"
+    """Height and width of the video; the network sees it at its short edge."""
+    repeat: int = 1
+    device: str = "cpu"
+    threads: int = 2
+    output: Path | None = None
+
+
+def main() -> None:
+    args = tyro.cli(Args)
+    rows = []
+    print(f"{'model':<20} {'how':>5} {'window':>7} {'sentences':>10} {'s a frame and sentence':>23} {'GiB':>6}")
+    for name, how, window, count in itertools.product(args.models, args.how, args.windows, args.sentences):
+        row = in_own_process(measure, args, name, how, window, count)
+        share, memory = row["seconds"] / window / count, row["bytes"] / 2**30
+        print(f"{name:<20} {how:>5} {window:>7} {count:>10} {share:>23.3f} {memory:>6.2f}", flush=True)
+        rows.append({"model": name, "how": how, "window": window, "sentences": count, **row})
+    save("referring", {"rows": rows}, args.output)
+
+
+def measure(args: Args, name: str, how: str, window: int, count: int) -> dict[str, float]:
+    """Least seconds of a window, masks at the frames' size included, and bytes."""
+    torch.set_num_threads(args.threads)
+    height, width = map(int, args.size.split("x"))
+    frames = list(moving_frames(window, height, width))
+    precision = cast("Literal['fp16', 'bf16'] | None", None if how == "fp32" else how)
+    segmenter = ReferringSegmenter(build_model(name, device=args.device), amp=precision)
+    stopwatch = Stopwatch(torch.device(args.device))
+    best = float("inf")
+    for _ in range(args.repeat):
+        with stopwatch.running():
+            found = segmenter.refer(frames, SENTENCES[:count])
+            for i in range(window):
+                segmenter.ids([one.probabilities(i, (height, width)) for one in found])
+        best = min(best, stopwatch.seconds)
+    if args.device.startswith("cuda"):
+        return {"seconds": best, "bytes": torch.cuda.max_memory_allocated(args.device)}
+    return {"seconds": best, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+if __name__ == "__main__":
+    main()
