@@ -49,7 +49,7 @@ class ReferringSegmenter:
 
     ::
 
-        segmenter = ReferringSegmenter(build_model("vswinb_referformer", checkpoint="ytvos_joint_video_swin_base.pth"))
+        segmenter = ReferringSegmenter(build_model("vswinb_referformer", checkpoint="checkpoint.pth"))
         for ids in segmenter.segment(frames, ["a woman in a black top", "the white tent"]):
             ...  # H x W uint8: 0 the background, 1 and 2 what the sentences tell
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Sequence
@@ -13,14 +14,55 @@ import numpy as np
 from tqdm import tqdm
 
 from dataloaders.datasets import Dataset, Video
+from dataloaders.image_frames import ImageFrames
 from dataloaders.prefetch import prefetch
 from evaluators.evaluation_folder import EvaluationFolder
 from evaluators.referring import Referred, ReferringSegmenter, windows
+from evaluators.segmenter import VideoSegmenter
 from evaluators.timing import Stopwatch, VideoTiming
 from evaluators.work_queue import Items
 from evaluators.writers import MaskWriter
 
 ANNOTATORS = 4
+
+
+@dataclasses.dataclass
+class KeyFrame:
+    """The frame of a video in which an expression has its highest score."""
+
+    score: float = -1.0
+    index: int = -1
+    mask: np.ndarray | None = None
+    """H x W bool."""
+
+    def see(self, found: Referred, first: int, segmenter: ReferringSegmenter, size: tuple[int, int]) -> None:
+        """Take in a window that begins with frame number ``first``."""
+        place = int(found.frame_scores.argmax())
+        if (score := float(found.frame_scores[place])) > self.score:
+            self.score, self.index = score, first + place
+            self.mask = segmenter.mask(found.probabilities(place, size))
+
+
+def propagate(propagator: VideoSegmenter, video: Video, key: KeyFrame, folder: Path) -> None:
+    """Write the masks of an expression anew, propagated from its key frame; nothing happens where that is empty.
+
+    Raises:
+        ValueError: the video's frames aren't files, which could be read backwards.
+    """
+    if key.mask is None or not key.mask.any():
+        return
+    paths = list(video.files.values())
+    if not paths:
+        raise ValueError(f"video {video.name}: masks are propagated backwards, too, which needs frames as images")
+    shutil.rmtree(folder)
+    ways = [paths[key.index :], paths[key.index :: -1]]
+    with MaskWriter(folder, grey=True) as writer:
+        for backwards, way in enumerate(ways):
+            propagator.reset()
+            for i, frame in enumerate(prefetch(ImageFrames(way, name=video.name))):
+                ids = propagator.step(frame.image, None if i else key.mask.astype(np.uint8))
+                if i or not backwards:
+                    writer.write(frame.name, (ids > 0).astype(np.uint8) * 255)
 
 
 class ReferringEvaluation(EvaluationFolder):
@@ -51,12 +93,26 @@ class ReferringEvaluation(EvaluationFolder):
     def _by_annotator(self) -> bool:
         return self.dataset.config.archive == "annotators"
 
-    def run(self, segmenter: ReferringSegmenter, queue: Items, *, progress: bool = True) -> None:
+    def run(
+        self,
+        segmenter: ReferringSegmenter,
+        queue: Items,
+        *,
+        propagator: VideoSegmenter | None = None,
+        progress: bool = True,
+    ) -> None:
         """Segment the videos that this process gets, longest first; a bad one is logged and the others go on.
+
+        With ``propagator`` the mask of an expression's key frame, the one with the highest score, is propagated to all
+        others, forwards and backwards (the authors' results with CFBI, which they describe in their repository). Where
+        that mask is empty, the masks stay as they are.
 
         Raises:
             OSError: the disk is full.
+            ValueError: masks are to be propagated, but results aren't by expression.
         """
+        if propagator is not None and self._by_annotator:
+            raise ValueError(f"{self.dataset.name} is answered by ids of all objects: nothing is propagated there")
         # finished videos stay in the list: it has to be the same for processes that start at different times
         order = sorted(self.dataset, key=lambda v: len(v.frame_names) * len(v.expressions), reverse=True)
         total = sum(len(v.frame_names) * len(v.expressions) for v in order if not self.is_finished(v))
@@ -67,12 +123,12 @@ class ReferringEvaluation(EvaluationFolder):
                     continue
                 bar.set_description(video.name, refresh=False)
                 try:
-                    self._segment_video(segmenter, video)
+                    self._segment_video(segmenter, video, propagator)
                 except (ValueError, OSError) as error:
                     self._failed(video, error)
                 bar.update(len(video.frame_names) * len(video.expressions))
 
-    def _segment_video(self, segmenter: ReferringSegmenter, video: Video) -> None:
+    def _segment_video(self, segmenter: ReferringSegmenter, video: Video, propagator: VideoSegmenter | None) -> None:
         """Read and write a video, a window of frames at a time."""
         if self._by_annotator and len(video.expressions) % ANNOTATORS:
             raise ValueError(f"{len(video.expressions)} expressions, which aren't {ANNOTATORS} for each object")
@@ -83,6 +139,7 @@ class ReferringEvaluation(EvaluationFolder):
         stopwatch.forget_memory()
         timing = VideoTiming(video.name, objects=len(video.expressions))
         start = time.perf_counter()
+        keys = [KeyFrame() for _ in video.expressions]
         with video.source() as source, ExitStack() as stack:
             writers = [stack.enter_context(MaskWriter(partial / n, grey=not self._by_annotator)) for n in names]
             for window in windows(prefetch(source), segmenter.config.window):
@@ -92,12 +149,19 @@ class ReferringEvaluation(EvaluationFolder):
                 timing.predicted_frames += len(window)
                 timing.model_seconds += stopwatch.seconds
                 timing.peak_memory = max(timing.peak_memory or 0, stopwatch.memory() or 0) or None
+                for key, one in zip(keys, found, strict=True):
+                    key.see(one, timing.frames - len(window), segmenter, source.size)
                 for i, frame in enumerate(window):
                     for writer, mask in zip(writers, self._masks(segmenter, found, i, source.size), strict=True):
                         writer.write(frame.name, mask)
             timing.frame_size = source.size
         if missing := set(video.wanted) - set(writers[0].names):
             raise ValueError(f"{len(missing)} frames that are asked for are not in the video, such as {min(missing)}")
+        if propagator is not None:
+            for key, name in zip(keys, names, strict=True):
+                with stopwatch.running():
+                    propagate(propagator, video, key, partial / name)
+                timing.model_seconds += stopwatch.seconds
         timing.model_seconds = round(timing.model_seconds, 6)
         timing.seconds = round(time.perf_counter() - start, 6)
         timing.save(self._timing_path(video))

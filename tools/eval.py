@@ -61,6 +61,11 @@ class Args(ModelArgs):
     """With --full_resolution: the resolution that results have, such as 480p. Default: that of the frames."""
     save_scores: bool = False
     """Keep the probabilities of all frames, for tools/merge.py."""
+    propagate: str | None = None
+    """For models that take sentences: a model that propagates the mask of each sentence's key frame, the one with the
+    highest score, to the others."""
+    propagate_ckpt: Path | None = None
+    """Its checkpoint. Default: the bundled one, where there is one for it."""
     gpu_num: int = 1
     """Processes on this machine: one a GPU (more of them share the GPUs), or so many on the CPU."""
     videos_at_once: int = 1
@@ -86,7 +91,7 @@ def experiment_name(args: Args, segmenter: VideoSegmenter | ReferringSegmenter) 
     """What the archive's name says of the model: ``default_AOTT``; where the depth can be chosen, that as ``_L2``."""
     name = f"{args.exp_name}_{type(get_model_config(args.model)).__name__}"
     if isinstance(segmenter, ReferringSegmenter):
-        return name
+        return name if args.propagate is None else f"{name}_{type(get_model_config(args.propagate)).__name__}"
     if segmenter.target_fps is not None:
         return f"{name}_{segmenter.target_fps:g}fps"
     return name if segmenter.depth is None else f"{name}_L{segmenter.depth}"
@@ -100,12 +105,20 @@ def prepare(
     if args.task == "referring":
         referring, place = args.build_referring_segmenter(device, dataset.name)
         settings = settings_of(referring, dataset, args.model, args.checkpoint(), place)
+        propagator = None
+        if args.propagate is not None:
+            other = ModelArgs(model=args.propagate, ckpt_path=args.propagate_ckpt, device=args.device, amp=args.amp)
+            propagator, place = other.build_segmenter(device)
+            settings["propagation"] = settings_of(propagator, dataset, other.model, other.checkpoint(), place)
         by_sentences = ReferringEvaluation(dataset, args.output_path, settings)
-        return referring, by_sentences, lambda q: by_sentences.run(referring, q, progress=q.rank == 0)
+        options: dict[str, Any] = {"propagator": propagator}
+        return referring, by_sentences, lambda q: by_sentences.run(referring, q, progress=q.rank == 0, **options)
+    if args.propagate is not None:
+        raise ValueError(f"--propagate is for models that take sentences, and {args.model} takes masks")
     segmenter, place = args.build_segmenter(device, dataset.name)
     settings = settings_of(segmenter, dataset, args.model, args.checkpoint(), place)
     evaluation = Evaluation(dataset, args.output_path, settings)
-    options: dict[str, Any] = {"save_scores": args.save_scores, "videos_at_once": args.videos_at_once}
+    options = {"save_scores": args.save_scores, "videos_at_once": args.videos_at_once}
     return segmenter, evaluation, lambda q: evaluation.run(segmenter, q, progress=q.rank == 0, **options)
 
 

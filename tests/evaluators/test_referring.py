@@ -12,14 +12,16 @@ import torch
 from moving_clip import H, W, moving_frames
 from PIL import Image
 
-from dataloaders.datasets import open_dataset
+from dataloaders.datasets import Video, open_dataset
 from dataloaders.images import load_image
 from dataset_trees import davis2017, mevis, ref_davis, ref_youtube, text
 from evaluators import ReferringSegmenter, VideoSegmenter
 from evaluators.referring import Referred, choose, windows
-from evaluators.referring_benchmark import ReferringEvaluation
+from evaluators.referring_benchmark import KeyFrame, ReferringEvaluation, propagate
+from evaluators.validation import Validation
 from evaluators.work_queue import WorkQueue
 from networks import build_model
+from tools.model_args import BUNDLED_WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +220,71 @@ class TestEvaluation:
     def test_other_datasets_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="has no expressions, which a model of sentences needs"):
             ReferringEvaluation(open_dataset("davis2017", davis2017(tmp_path / "data")), tmp_path / "out", {})
+
+
+class TestPropagation:
+    """From the key frame forwards and backwards, by the bundled network."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def propagator() -> VideoSegmenter:
+        return VideoSegmenter(build_model("deaott", checkpoint=BUNDLED_WEIGHTS, device="cpu"))
+
+    @staticmethod
+    def disc(t: int) -> np.ndarray:
+        y, x = np.ogrid[:120, :160]
+        return (y - 60) ** 2 + (x - 40 - 12 * t) ** 2 < 22**2
+
+    @pytest.fixture
+    def video(self, tmp_path: Path) -> Video:
+        root = ref_youtube(tmp_path / "data")
+        ground = np.random.default_rng(0).integers(60, 110, (15, 20, 3), dtype=np.uint8)
+        video = open_dataset("refytvos", root).videos[0]
+        for t, path in enumerate(video.files.values()):
+            image = np.asarray(Image.fromarray(ground).resize((160, 120), Image.Resampling.BICUBIC)).copy()
+            image[self.disc(t)] = (230, 60, 40)
+            Image.fromarray(image).save(path, quality=95)
+        return video
+
+    def test_masks_follow_the_object_both_ways(self, propagator: VideoSegmenter, video: Video, tmp_path: Path) -> None:
+        (tmp_path / "0").mkdir()
+        key = len(video.files) // 2
+        assert 0 < key < len(video.files) - 1
+        propagate(propagator, video, KeyFrame(0.9, key, self.disc(key)), tmp_path / "0")
+        for t, name in enumerate(video.frame_names):
+            mask = np.asarray(load_image(tmp_path / "0" / f"{name}.png")) > 0
+            assert (mask & self.disc(t)).sum() > 0.7 * (mask | self.disc(t)).sum(), name
+
+    def test_an_empty_key_frame_leaves_masks_as_they_are(self, propagator, video: Video, tmp_path: Path) -> None:
+        (tmp_path / "0").mkdir()
+        propagate(propagator, video, KeyFrame(0.9, 1, np.zeros((120, 160), bool)), tmp_path / "0")
+        assert (tmp_path / "0").is_dir()
+
+    def test_the_key_frame_is_the_surest_of_all_windows(self, small) -> None:
+        segmenter, key = ReferringSegmenter(small), KeyFrame()
+        for first, scores in ((0, [0.1, 0.3]), (2, [0.2, 0.7]), (4, [0.5])):
+            logits = torch.arange(len(scores))[:, None, None] + torch.full((len(scores), 4, 4), first - 3.0)
+            found = Referred(torch.tensor(scores), 0, torch.tensor(scores), logits, torch.zeros(0))
+            key.see(found, first, segmenter, (16, 16))
+        assert (key.index, round(key.score, 3)) == (3, 0.7)
+        assert key.mask is not None
+        assert not key.mask.any()  # its logits are 0, which isn't above a half
+
+    def test_an_evaluation_propagates(self, small, propagator: VideoSegmenter, video: Video, tmp_path: Path) -> None:
+        dataset = open_dataset("refytvos", tmp_path / "data")
+        evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
+        evaluation.run(ReferringSegmenter(small), WorkQueue(), propagator=propagator, progress=False)
+        assert not evaluation.failures()
+        evaluation.finish("results")
+
+    def test_ids_of_annotators_are_not_propagated(self, small, propagator: VideoSegmenter, tmp_path: Path) -> None:
+        dataset = open_dataset("refdavis17", ref_davis(tmp_path / "data"))
+        evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
+        with pytest.raises(ValueError, match="nothing is propagated there"):
+            evaluation.run(ReferringSegmenter(small), WorkQueue(), propagator=propagator, progress=False)
+
+
+def test_validation_scores_a_network_of_sentences(small, tmp_path: Path) -> None:
+    text(tmp_path / "data/DAVIS/ImageSets/2017/val.txt", "bear\n")
+    dataset = open_dataset("refdavis17", ref_davis(tmp_path / "data"))
+    assert 0 <= Validation(dataset, tmp_path / "out")(small) <= 1
