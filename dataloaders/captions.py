@@ -65,3 +65,8 @@ def _load(folder: Path) -> Any:
         return ByteLevelBPETokenizer(*map(str, files))
     except Exception as error:  # its errors have no class of their own
         raise ValueError(f"{folder}: vocab.json or merges.txt can't be read ({error})") from error
+
+
+def clean_caption(text: str) -> str:
+    """Lower case, with one space between words and none around them."""
+    return " ".join(text.lower().split())

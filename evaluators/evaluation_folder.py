@@ -33,6 +33,30 @@ logger = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dict[str, Any]:
+    """See that a folder is new or holds results of the same settings, which are written there -> them as JSON has them.
+
+    Raises:
+        ValueError: it holds results of other settings, or something else where ``results`` go.
+    """
+    settings = json.loads(json.dumps(settings))
+    path = output / "settings.json"
+    if path.exists():
+        try:
+            before = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is damaged ({error}): give another output folder") from None
+        if differing := [k for k in {**before, **settings} if before.get(k) != settings.get(k)]:
+            was = "; ".join(f"{k}: {before.get(k)!r} there, {settings.get(k)!r} now" for k in differing[:3])
+            raise ValueError(f"{output} holds results of other settings ({was}): give another output folder")
+        return settings
+    if results.exists():
+        raise ValueError(f"{results} is not from an evaluation of ours: give another output folder")
+    output.mkdir(parents=True, exist_ok=True)
+    replace_text(path, json.dumps(settings, indent=2) + "\n")
+    return settings
+
+
 class EvaluationFolder:
     """What all evaluations share: settings that don't change, finished videos, failures, and what is made in the end.
 
@@ -52,25 +76,7 @@ class EvaluationFolder:
         self.dataset = dataset
         self.output = output
         self.results = output / "Annotations"
-        self.settings = json.loads(json.dumps(settings))
-        self._check_settings()
-
-    def _check_settings(self) -> None:
-        path = self.output / "settings.json"
-        if path.exists():
-            try:
-                before = json.loads(path.read_text())
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path} is damaged ({error}): give another output folder") from None
-            differing = [k for k in {**before, **self.settings} if before.get(k) != self.settings.get(k)]
-            if differing:
-                was = "; ".join(f"{k}: {before.get(k)!r} there, {self.settings.get(k)!r} now" for k in differing[:3])
-                raise ValueError(f"{self.output} holds results of other settings ({was}): give another output folder")
-            return
-        if self.results.exists():
-            raise ValueError(f"{self.results} is not from an evaluation of ours: give another output folder")
-        self.output.mkdir(parents=True, exist_ok=True)
-        replace_text(path, json.dumps(self.settings, indent=2) + "\n")
+        self.settings = check_settings(output, settings, self.results)
 
     def is_finished(self, video: Video) -> bool:
         """Whether all results of a video are there."""
@@ -157,13 +163,19 @@ def digest(path: str | os.PathLike[str]) -> str:
 def settings_of(
     segmenter: VideoSegmenter | ReferringSegmenter, dataset: Dataset, model: str, checkpoint: Path, device: torch.device
 ) -> dict[str, Any]:
-    """Everything that results depend on."""
+    """Everything that results on a dataset depend on."""
+    of_dataset = {"dataset": dataset.config.to_dict(), "split": dataset.split}
+    return {**settings_of_model(segmenter, model, checkpoint, device), **of_dataset}
+
+
+def settings_of_model(
+    segmenter: VideoSegmenter | ReferringSegmenter, model: str, checkpoint: Path, device: torch.device
+) -> dict[str, Any]:
+    """Everything that results depend on but the dataset."""
     return {
         "model": model,
         "checkpoint": digest(checkpoint),
         "config": segmenter.config.to_dict(),
         **segmenter.settings,
         "device": device.type,
-        "dataset": dataset.config.to_dict(),
-        "split": dataset.split,
     }

@@ -138,6 +138,38 @@ class ReferringSegmenter:
             encoded = self._network.encode_image(images)
             return [self._refer(encoded, own.to(device)) for own in tokens]
 
+    @torch.inference_mode()
+    def candidates(
+        self, frames: Sequence[np.ndarray], sentences: Sequence[str], place: int, max_long_edge: int
+    ) -> list[tuple[list[float], Tensor, tuple[int, int]]]:
+        """All candidates for one of the frames, seen among the others, as A2D-Sentences is answered.
+
+        Args:
+            frames, sentences: as in ``refer``.
+            place: of the frame that is wanted; the others aren't gone on with after the image encoder.
+            max_long_edge: limit of the frames' long edge.
+
+        Returns:
+            for each sentence the candidates' probabilities [Q], the logits of their masks [Q, h, w] at a quarter of the
+            input's size, which is padded to multiples of 32, and that size without the padding.
+        """
+        _check_frames(frames)
+        tokens = [self.tokenizer([sentence]) for sentence in sentences]
+        device = next(self.model.parameters()).device
+        rule = {**self.config.input_rule(), "max_long_edge": self.config.max_long_edge or max_long_edge}
+        size = input_size(*frames[0].shape[:2], **rule)
+        images = torch.stack([prepare_image(f, size, self.config.interpolation, device) for f in frames])[None]
+        padded = F.pad(images, (0, -size[1] % 32, 0, -size[0] % 32))
+        network, found = self._network, []
+        with self._precision(device):
+            sizes, kept = torch.tensor([size]), torch.tensor([place])
+            encoded = network.encode_image(padded, sizes, kept)
+            for own in tokens:
+                seen = network.find(encoded, network.encode_text(own.to(device)))
+                scores = network.score(seen)[0, 0, :, 0].float().sigmoid().tolist()
+                found.append((scores, network.masks(seen)[0, 0], size))
+        return found
+
     def mask(self, probabilities_HW: Tensor) -> np.ndarray:
         """Where a sentence's object is, by the threshold alone: H x W bool."""
         return (probabilities_HW > self.config.threshold).cpu().numpy()

@@ -24,11 +24,13 @@ import tyro
 
 from configs import get_model_config
 from dataloaders.datasets import Dataset, open_dataset
+from dataloaders.datasets.sentences import SENTENCE_SETS, open_sentences
 from evaluators import ReferringSegmenter, VideoSegmenter
 from evaluators.benchmark import Evaluation
-from evaluators.evaluation_folder import EvaluationFolder, settings_of
+from evaluators.evaluation_folder import EvaluationFolder, settings_of, settings_of_model
 from evaluators.metrics.report import summary_text
 from evaluators.referring_benchmark import ReferringEvaluation
+from evaluators.sentence_benchmark import FRAMES, SentenceEvaluation
 from evaluators.submission import result_name
 from evaluators.work_queue import WorkQueue
 from tools.command import run_command
@@ -66,6 +68,8 @@ class Args(ModelArgs):
     highest score, to the others."""
     propagate_ckpt: Path | None = None
     """Its checkpoint. Default: the bundled one, where there is one for it."""
+    frames: int = FRAMES
+    """A2D-Sentences and JHMDB-Sentences: frames that are seen around the annotated one."""
     gpu_num: int = 1
     """Processes on this machine: one a GPU (more of them share the GPUs), or so many on the CPU."""
     videos_at_once: int = 1
@@ -122,10 +126,37 @@ def prepare(
     return segmenter, evaluation, lambda q: evaluation.run(segmenter, q, progress=q.rank == 0, **options)
 
 
+def run_sentences(args: Args) -> int:
+    """Evaluate on A2D-Sentences or JHMDB-Sentences."""
+    if args.task != "referring":
+        raise ValueError(f"{args.dataset} has sentences and no masks: {args.model} can't be evaluated on it")
+    if args.data_root is None:
+        raise ValueError("--data_root is needed: the folder that holds the dataset")
+    if args.gpu_num > 1:
+        raise ValueError(f"--gpu_num: {args.dataset} runs in one process, or in those of torchrun")
+    queue = WorkQueue()
+    data = open_sentences(args.dataset, args.data_root)
+    segmenter, device = args.build_referring_segmenter(device_of(args, queue.local_rank), args.dataset)
+    settings = {**settings_of_model(segmenter, args.model, args.checkpoint(), device), "dataset": args.dataset}
+    evaluation = SentenceEvaluation(data, args.output_path, settings, args.frames)
+    evaluation.run(segmenter, queue, progress=queue.rank == 0)
+    queue.wait_for_all()
+    if queue.rank > 0:
+        return 0
+    if failures := evaluation.failures():
+        logger.error("%d of %d videos failed: no scores", len(failures), len(data.images))
+        return 1
+    print(summary_text(evaluation.finish()))
+    print(f"results: {args.output_path}")
+    return 0
+
+
 def run(args: Args) -> int:
     """Evaluate; the exit code says whether everything was done."""
     if args.videos_at_once < 1:
         raise ValueError("--videos_at_once is at least 1")
+    if args.dataset in SENTENCE_SETS:
+        return run_sentences(args)
     dataset = open_it(args)
     child, under_torchrun = CHILD in os.environ, "RANK" in os.environ and CHILD not in os.environ
     queue = WorkQueue() if child or under_torchrun or args.gpu_num == 1 else None

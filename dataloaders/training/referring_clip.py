@@ -152,11 +152,6 @@ def collate_referring(clips: Sequence[ReferringClip]) -> ReferringBatch:
     )
 
 
-def clean_caption(text: str) -> str:
-    """Lower case, with one space between words and none around them."""
-    return " ".join(text.lower().split())
-
-
 def mirrored_caption(text: str) -> str:
     """What a sentence in lower case says of the mirrored picture: "left" and "right" change places, in words too."""
     return re.sub("left|right", lambda found: _OTHER_SIDE[found[0]], text)

@@ -17,12 +17,13 @@ from torch.utils.data import ConcatDataset, Dataset, get_worker_info
 
 from configs.registry import suggest
 from configs.stages import ReferringStage, StageConfig
+from dataloaders.captions import clean_caption
 from dataloaders.coco_masks import decode_run_lengths
 from dataloaders.datasets.meta import load_json
 from dataloaders.training.epoch import Epoch
 from dataloaders.training.records import read_image, read_labels
 from dataloaders.training.referring_augment import Frames, Masks, augment_clip, image_to_clip
-from dataloaders.training.referring_clip import ReferringClip, clean_caption, finish_referring
+from dataloaders.training.referring_clip import ReferringClip, finish_referring
 
 IMAGE_SETS = ("refcoco", "refcoco+", "refcocog")
 

@@ -209,7 +209,7 @@ class DeformableTransformer(nn.Module):
     ) -> list[Decoded]:
         """All layers, each with the head that refines its boxes."""
         position = position_QC.expand(len(query_FQC), -1, -1)
-        reference = self.reference_points(position).sigmoid()
+        reference = self.reference_points(position).float().sigmoid()
         ratios = pyramid.valid_ratios[:, None]
         decoded = []
         for layer, head in zip(self.decoder.layers, box_heads, strict=True):
@@ -223,7 +223,7 @@ class DeformableTransformer(nn.Module):
 
 def refine(offsets_FQ4: Tensor, reference_FQD: Tensor) -> Tensor:
     """A box from its offset to a point or box in logits -> [F, Q, 4]."""
-    known = inverse_sigmoid(reference_FQD)
+    known = inverse_sigmoid(reference_FQD.float())  # half is too coarse for places
     return (offsets_FQ4 + F.pad(known, (0, 4 - known.shape[-1]))).sigmoid()
 
 

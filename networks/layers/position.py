@@ -61,10 +61,10 @@ def valid_position(padding_BHW: Tensor, channels: int) -> Tensor:
     As ``sine_position``, but of positions counted among those that aren't padding, from 0.5 on, over the last count
     (ReferFormer's visual positions).
     """
-    valid = ~padding_BHW
+    valid = (~padding_BHW).float()
 
     def axis(dim: int) -> Tensor:
-        count = valid.cumsum(dim, dtype=torch.float32)
+        count = valid.cumsum(dim)
         last = count.select(dim, -1).unsqueeze(dim)
         return _sine((count - 0.5) / (last + 1e-6) * 2 * math.pi, channels // 2)
 
@@ -73,7 +73,7 @@ def valid_position(padding_BHW: Tensor, channels: int) -> Tensor:
 
 def word_position(padding_BL: Tensor, channels: int) -> Tensor:
     """The same of the words of sentences, counted from 1 on -> [B, L, channels]."""
-    count = (~padding_BL).cumsum(1, dtype=torch.float32)
+    count = (~padding_BL).float().cumsum(1)
     return _sine(count / (count[:, -1:] + 1e-6) * 2 * math.pi, channels)
 
 

@@ -16,6 +16,7 @@ from referring_trees import BLUE, META, RED, SIZE, coco_entries, image_tree, sav
 from torch.utils.data import DataLoader
 
 from configs.stages import StageConfig, get_stage_config
+from dataloaders.captions import clean_caption
 from dataloaders.masks import write_mask
 from dataloaders.training import referring_augment
 from dataloaders.training.referring_augment import (
@@ -30,7 +31,6 @@ from dataloaders.training.referring_augment import (
 from dataloaders.training.referring_clip import (
     ReferringClip,
     boxes_of,
-    clean_caption,
     collate_referring,
     finish_referring,
     mirrored_caption,
