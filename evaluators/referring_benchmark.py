@@ -130,6 +130,8 @@ class ReferringEvaluation(EvaluationFolder):
 
     def _segment_video(self, segmenter: ReferringSegmenter, video: Video, propagator: VideoSegmenter | None) -> None:
         """Read and write a video, a window of frames at a time."""
+        if not video.expressions:
+            raise ValueError(f"{self.dataset.meta_path}: no expression of this video")
         if self._by_annotator and len(video.expressions) % ANNOTATORS:
             raise ValueError(f"{len(video.expressions)} expressions, which aren't {ANNOTATORS} for each object")
         partial = self.output / ".partial" / video.name
@@ -149,8 +151,9 @@ class ReferringEvaluation(EvaluationFolder):
                 timing.predicted_frames += len(window)
                 timing.model_seconds += stopwatch.seconds
                 timing.peak_memory = max(timing.peak_memory or 0, stopwatch.memory() or 0) or None
-                for key, one in zip(keys, found, strict=True):
-                    key.see(one, timing.frames - len(window), segmenter, source.size)
+                if propagator is not None:
+                    for key, one in zip(keys, found, strict=True):
+                        key.see(one, timing.frames - len(window), segmenter, source.size)
                 for i, frame in enumerate(window):
                     for writer, mask in zip(writers, self._masks(segmenter, found, i, source.size), strict=True):
                         writer.write(frame.name, mask)

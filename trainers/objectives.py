@@ -20,7 +20,7 @@ from trainers.sampling import identity_permutations
 
 
 class Shown(NamedTuple):
-    """The first clip of a batch, for a picture."""
+    """A clip, for a picture."""
 
     frames: Tensor
     """[T, 3, H, W], normalised."""
@@ -41,7 +41,7 @@ class Objective(Protocol):
         ...
 
     def shown(self, batch: Any) -> Shown | None:
-        """The batch that was worked off last, with what was predicted."""
+        """The first clip of the batch that was worked off last, with what was predicted."""
         ...
 
 
@@ -61,6 +61,7 @@ class ClipLoss(nn.Module):
         """Each with the order of identities of its clips, [B, O]."""
         identities = self.network.config.max_objects
         order = torch.from_numpy(identity_permutations(self.seed, places, identities)).to(batch.frames.device)
+        self._predicted_THW = None
         for own in _slices(len(places), count):
             yield batch.frames[:, own], batch.labels[:, own], batch.counts[own], order[own]
 
@@ -71,7 +72,8 @@ class ClipLoss(nn.Module):
         supervised = self.network.propagate_clips(
             frames_TB3HW, labels_TBHW, counts, stage=self.stage, step=step, permutation_BO=permutation_BO
         )
-        self._predicted_THW = torch.stack([frame[-1].logits[0].detach().argmax(0) for frame in supervised])
+        if self._predicted_THW is None:
+            self._predicted_THW = torch.stack([frame[-1].logits[0].detach().argmax(0) for frame in supervised])
         return CLIP_LOSSES[self.stage.loss](supervised, labels_TBHW, counts, self.stage, step)
 
     def shown(self, batch: ClipBatch) -> Shown | None:
@@ -95,6 +97,7 @@ class ReferringLoss(nn.Module):
     ) -> Iterator[tuple[ReferringBatch, Tensor]]:
         """Each with what its losses are divided by: the frames that show their object, of the mean process."""
         frames = processes.mean(batch.valid_TB.sum().float()).clamp(min=1)
+        self._predicted_Thw = None
         for own in _slices(len(places), count):
             yield batch.part(own), frames / count
 
@@ -105,9 +108,9 @@ class ReferringLoss(nn.Module):
         labels = torch.zeros(len(batch), dtype=torch.int64, device=frames.device)
         masks, boxes, valid = (x.transpose(0, 1) for x in (batch.masks_TBHW, batch.boxes_TB4, batch.valid_TB))
         target = Target(masks, boxes, valid, labels)
-        with torch.no_grad():
-            query = int(match(layers[-1], target)[0])
-            self._predicted_Thw = layers[-1].masks[0, :, query].detach()
+        if self._predicted_Thw is None:
+            with torch.no_grad():
+                self._predicted_Thw = layers[-1].masks[0, :, match(layers[-1], target)[0]]
         return referring_loss(layers, target, num_boxes)
 
     def shown(self, batch: ReferringBatch) -> Shown | None:
@@ -116,9 +119,7 @@ class ReferringLoss(nn.Module):
             return None
         size = (batch.frames_TB3HW.shape[3], batch.frames_TB3HW.shape[4])
         masks = F.interpolate(self._predicted_Thw[:, None], size, mode="bilinear", align_corners=False)[:, 0] > 0
-        # the last part of a batch was worked off last
-        place = len(batch) - 1 if len(batch) == 1 else 0
-        return Shown(batch.frames_TB3HW[:, place], batch.masks_TBHW[:, place].int(), masks.int())
+        return Shown(batch.frames_TB3HW[:, 0], batch.masks_TBHW[:, 0].int(), masks.int())
 
 
 def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | ReferringLoss:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import program_of
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from configs import get_model_config, list_models
@@ -325,3 +327,15 @@ class TestFiles:
         torch.save({"model": model.state_dict()}, tmp_path / "file.pth")
         config = build_model("r50_referformer", checkpoint=tmp_path / "file.pth", device="cpu").config
         assert (config.num_queries, config.num_classes, config.text_layers) == (8, 65, 1)
+
+    def test_without_transformers_other_models_still_work(self, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setitem(sys.modules, "transformers", None)
+        with pytest.raises(
+            ValueError, match=r"models that take sentences need the package transformers.*\[referring\]"
+        ):
+            build_model("r50_referformer", device="cpu")
+        save_weights(build_model("aots", device="cpu"), tmp_path / "own.safetensors")
+        state = load_file(tmp_path / "own.safetensors")
+        torch.save(state, tmp_path / "file.pth")
+        with pytest.raises(ValueError, match="it fits aots"):
+            build_model("aott", checkpoint=tmp_path / "file.pth", device="cpu")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from referring_trees import image_tree, video_tree
 from safetensors.torch import save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from configs.stages import ReferringStage, get_stage_config
 from dataloaders.captions import Tokenizer
@@ -163,12 +164,15 @@ class TestTrainer:
         for (name, x), y in zip(kept.network.named_parameters(), again.network.parameters(), strict=True):
             assert torch.allclose(x, y, atol=1e-5), name
 
-    def test_single_images(self, tmp_path: Path) -> None:
-        trainer = make(
-            image_tree(tmp_path / "data"), tmp_path / "out", datasets=("refcoco",), clip_length=1, total_steps=2
-        )
+    def test_single_images_in_half_precision(self, tmp_path: Path) -> None:
+        fields = {"datasets": ("refcoco",), "clip_length": 1, "total_steps": 2}
+        options = TrainerOptions(amp="bf16", progress=False)
+        trainer = make(image_tree(tmp_path / "data"), tmp_path / "out", options=options, **fields)
         trainer.train()
         assert (tmp_path / "out" / "ema.safetensors").exists()
+        log = EventAccumulator(str(tmp_path / "out" / "log"))
+        log.Reload()
+        assert log.Images("clip")
 
     def test_the_loss_of_one_clip_falls(self, tmp_path: Path) -> None:
         trainer = make(video_tree(tmp_path / "data"), tmp_path / "out", dropout=0.0, clip_norm=None, total_steps=12)
