@@ -51,6 +51,17 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order. Raises ValueError where a frame cannot be read, after all frames before it were given."""
 
+    def backwards(self, last: int) -> Iterator[Frame]:
+        """Frames from number ``last`` down to 0, under the numbers and names that they have forwards.
+
+        Raises:
+            ValueError: this kind of source can't be read so, or a frame can't be read.
+        """
+        raise ValueError(
+            f"{self.name}: only images can be read backwards: extract them first, as in "
+            f"'ffmpeg -i {self.name}.mp4 frames/%05d.png'"
+        )
+
     @abstractmethod
     def close(self) -> None:
         """Release files and devices. May be called twice; iterating afterwards raises ValueError."""

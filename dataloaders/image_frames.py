@@ -40,16 +40,24 @@ class ImageFrames(FrameSource):
         self.size = _read_rgb(paths[0]).shape[:2]
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self._paths):
-            if self._closed:
-                raise ValueError(f"{self.name}: the source is closed: open it again to read its frames")
-            image = _read_rgb(path)
-            if image.shape[:2] != self.size:
-                raise ValueError(
-                    f"{path}: this frame is {image.shape[0]}x{image.shape[1]} (height x width), the frames before it "
-                    f"(from {self._paths[0].name}) are {self.size[0]}x{self.size[1]}: give frames of one size"
-                )
-            yield Frame(index, path.stem, image)
+        for index in range(len(self._paths)):
+            yield self._frame(index)
+
+    def backwards(self, last: int) -> Iterator[Frame]:
+        for index in range(last, -1, -1):
+            yield self._frame(index)
+
+    def _frame(self, index: int) -> Frame:
+        if self._closed:
+            raise ValueError(f"{self.name}: the source is closed: open it again to read its frames")
+        path = self._paths[index]
+        image = _read_rgb(path)
+        if image.shape[:2] != self.size:
+            raise ValueError(
+                f"{path}: this frame is {image.shape[0]}x{image.shape[1]} (height x width), the frames before it "
+                f"(from {self._paths[0].name}) are {self.size[0]}x{self.size[1]}: give frames of one size"
+            )
+        return Frame(index, path.stem, image)
 
     def close(self) -> None:
         self._closed = True

@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from dataloaders.frame_masks import FrameMasks
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.palette import id_colors
 from dataloaders.prefetch import prefetch
+from evaluators.key_frames import KeyFrame, propagate
 from evaluators.overlay import ContactSheet, draw_overlay
 from evaluators.referring import ReferringSegmenter, windows
 from evaluators.resources import memory_in_use
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REPORT = "report.json"
+_SCRATCH = ".backwards"
 
 
 @dataclasses.dataclass
@@ -42,6 +45,8 @@ class Sentence:
     text: str
     scores: list[float] = dataclasses.field(default_factory=list)
     """Probability of the candidate that was taken, for each window of frames."""
+    key_frame: str | None = None
+    """The frame from which its object was propagated, where it was."""
 
 
 @dataclasses.dataclass
@@ -154,6 +159,7 @@ def _clear(folder: Path) -> None:
         raise ValueError(f"{folder / 'masks'} holds {len(old)} PNGs that are no results of ours: give another folder")
     for path in (*old, *(folder / n for n in (REPORT, "overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png"))):
         path.unlink(missing_ok=True)
+    shutil.rmtree(folder / _SCRATCH, ignore_errors=True)
 
 
 def segment_clip(
@@ -214,27 +220,48 @@ def refer_clip(
     sentences: Sequence[str],
     folder: Path,
     *,
+    propagator: VideoSegmenter | None = None,
     fps: float | None = None,
     max_frames: int | None = None,
     progress: bool = True,
 ) -> ClipReport:
     """Segment what sentences tell in a clip and write it, a window of frames at a time; see ``segment_clip``.
 
-    The first sentence's object has id 1, and so on.
+    The first sentence's object has id 1, and so on. With ``propagator`` it is looked for in all windows, and propagated
+    from the frame in which its sentence has the highest score; see :mod:`evaluators.key_frames`.
 
     Raises:
         ValueError: a frame is damaged or a sentence can't be used; results of the windows before it are kept.
         OSError: results can't be written.
     """
+    if propagator is not None:
+        source.backwards(0)  # raises where that can't be done
     report = ClipReport(source.name, objects=len(sentences), sentences=[Sentence(text) for text in sentences])
 
-    def results(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+    def found_in(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray, list[float]]]:
+        """Ids of each frame, and the sentences' scores there."""
         for window in windows(frames, segmenter.config.window):
             found = segmenter.refer([frame.image for frame in window], sentences)
             for sentence, one in zip(report.sentences, found, strict=True):
                 sentence.scores.append(round(float(one.scores[one.candidate]), 4))
             for i, frame in enumerate(window):
-                yield frame, segmenter.ids([one.probabilities(i, source.size) for one in found])
+                ids = segmenter.ids([one.probabilities(i, source.size) for one in found])
+                yield frame, ids, [float(one.frame_scores[i]) for one in found]
+
+    def results(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+        if propagator is None:
+            yield from ((frame, ids) for frame, ids, _ in found_in(frames))
+            return
+        keys = [KeyFrame() for _ in sentences]
+        names: list[str] = []
+        for frame, ids, scores in found_in(frames):
+            names.append(frame.name)
+            for number, (key, score) in enumerate(zip(keys, scores, strict=True), 1):
+                key.see(score, frame.index, ids == number)
+        for sentence, key in zip(report.sentences, keys, strict=True):
+            sentence.key_frame = names[key.index] if key.mask is not None else None
+        whole = propagate(propagator, source, keys, folder / _SCRATCH)
+        yield from itertools.islice(whole, len(names))
 
     def shown() -> list[str]:
         return [f"{len(sentences)} sentences"]

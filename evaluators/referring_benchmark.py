@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from dataloaders.datasets import Dataset, Video
-from dataloaders.image_frames import ImageFrames
 from dataloaders.prefetch import prefetch
 from evaluators.evaluation_folder import EvaluationFolder
+from evaluators.key_frames import KeyFrame, propagate
 from evaluators.referring import Referred, ReferringSegmenter, windows
 from evaluators.segmenter import VideoSegmenter
 from evaluators.timing import Stopwatch, VideoTiming
@@ -24,45 +23,6 @@ from evaluators.work_queue import Items
 from evaluators.writers import MaskWriter
 
 ANNOTATORS = 4
-
-
-@dataclasses.dataclass
-class KeyFrame:
-    """The frame of a video in which an expression has its highest score."""
-
-    score: float = -1.0
-    index: int = -1
-    mask: np.ndarray | None = None
-    """H x W bool."""
-
-    def see(self, found: Referred, first: int, segmenter: ReferringSegmenter, size: tuple[int, int]) -> None:
-        """Take in a window that begins with frame number ``first``."""
-        place = int(found.frame_scores.argmax())
-        if (score := float(found.frame_scores[place])) > self.score:
-            self.score, self.index = score, first + place
-            self.mask = segmenter.mask(found.probabilities(place, size))
-
-
-def propagate(propagator: VideoSegmenter, video: Video, key: KeyFrame, folder: Path) -> None:
-    """Write the masks of an expression anew, propagated from its key frame; nothing happens where that is empty.
-
-    Raises:
-        ValueError: the video's frames aren't files, which could be read backwards.
-    """
-    if key.mask is None or not key.mask.any():
-        return
-    paths = list(video.files.values())
-    if not paths:
-        raise ValueError(f"video {video.name}: masks are propagated backwards, too, which needs frames as images")
-    shutil.rmtree(folder)
-    ways = [paths[key.index :], paths[key.index :: -1]]
-    with MaskWriter(folder, grey=True) as writer:
-        for backwards, way in enumerate(ways):
-            propagator.reset()
-            for i, frame in enumerate(prefetch(ImageFrames(way, name=video.name))):
-                ids = propagator.step(frame.image, None if i else key.mask.astype(np.uint8))
-                if i or not backwards:
-                    writer.write(frame.name, (ids > 0).astype(np.uint8) * 255)
 
 
 class ReferringEvaluation(EvaluationFolder):
@@ -153,7 +113,9 @@ class ReferringEvaluation(EvaluationFolder):
                 timing.peak_memory = max(timing.peak_memory or 0, stopwatch.memory() or 0) or None
                 if propagator is not None:
                     for key, one in zip(keys, found, strict=True):
-                        key.see(one, timing.frames - len(window), segmenter, source.size)
+                        best = int(one.frame_scores.argmax())
+                        mask = segmenter.mask(one.probabilities(best, source.size))
+                        key.see(float(one.frame_scores[best]), timing.frames - len(window) + best, mask)
                 for i, frame in enumerate(window):
                     for writer, mask in zip(writers, self._masks(segmenter, found, i, source.size), strict=True):
                         writer.write(frame.name, mask)
@@ -162,13 +124,21 @@ class ReferringEvaluation(EvaluationFolder):
             raise ValueError(f"{len(missing)} frames that are asked for are not in the video, such as {min(missing)}")
         if propagator is not None:
             for key, name in zip(keys, names, strict=True):
-                with stopwatch.running():
-                    propagate(propagator, video, key, partial / name)
-                timing.model_seconds += stopwatch.seconds
+                if key.mask is not None:
+                    with stopwatch.running():
+                        self._propagate(propagator, video, key, partial / name)
+                    timing.model_seconds += stopwatch.seconds
         timing.model_seconds = round(timing.model_seconds, 6)
         timing.seconds = round(time.perf_counter() - start, 6)
         timing.save(self._timing_path(video))
         self._finish_video(video, [partial / n for n in names] if self._by_annotator else [partial])
+
+    def _propagate(self, propagator: VideoSegmenter, video: Video, key: KeyFrame, folder: Path) -> None:
+        """Write an expression's masks anew."""
+        shutil.rmtree(folder)
+        with video.source() as source, MaskWriter(folder, grey=True) as writer:
+            for frame, ids in propagate(propagator, source, [key], folder.with_name(f".{folder.name}.backwards")):
+                writer.write(frame.name, (ids > 0).astype(np.uint8) * 255)
 
     def _masks(
         self, segmenter: ReferringSegmenter, found: Sequence[Referred], frame: int, size: tuple[int, int]

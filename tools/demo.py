@@ -106,10 +106,13 @@ def run_sentences(args: Args) -> int:
     logger.info("%s on %s: %s", args.model, device, segmenter.config)
     with open_frames(args.data_path, fps=args.fps) as source:
         folder = args.output_path / source.name
-        report = refer_clip(segmenter, source, args.text, folder, max_frames=args.max_frames)
+        report = refer_clip(
+            segmenter, source, args.text, folder, propagator=args.build_propagator(), max_frames=args.max_frames
+        )
     for number, sentence in enumerate(report.sentences, 1):
         mean = sum(sentence.scores) / len(sentence.scores)
-        logger.info("id %d: %r, score %.2f", number, sentence.text, mean)
+        origin = "" if sentence.key_frame is None else f", propagated from frame {sentence.key_frame}"
+        logger.info("id %d: %r, score %.2f%s", number, sentence.text, mean, origin)
     logger.info("%s: %d frames, %.2f frames/s", folder, report.frames, report.fps)
     return 0
 

@@ -63,11 +63,6 @@ class Args(ModelArgs):
     """With --full_resolution: the resolution that results have, such as 480p. Default: that of the frames."""
     save_scores: bool = False
     """Keep the probabilities of all frames, for tools/merge.py."""
-    propagate: str | None = None
-    """For models that take sentences: a model that propagates the mask of each sentence's key frame, the one with the
-    highest score, to the others."""
-    propagate_ckpt: Path | None = None
-    """Its checkpoint. Default: the bundled one, where there is one for it."""
     frames: int = FRAMES
     """A2D-Sentences and JHMDB-Sentences: frames that are seen around the annotated one."""
     gpu_num: int = 1
@@ -109,16 +104,13 @@ def prepare(
     if args.task == "referring":
         referring, place = args.build_referring_segmenter(device, dataset.name)
         settings = settings_of(referring, dataset, args.model, args.checkpoint(), place)
-        propagator = None
-        if args.propagate is not None:
-            other = ModelArgs(model=args.propagate, ckpt_path=args.propagate_ckpt, device=args.device, amp=args.amp)
-            propagator, place = other.build_segmenter(device)
-            settings["propagation"] = settings_of(propagator, dataset, other.model, other.checkpoint(), place)
+        propagator = args.build_propagator(device)
+        if propagator is not None:
+            other = args.propagator_args()
+            settings["propagation"] = settings_of_model(propagator, other.model, other.checkpoint(), place)
         by_sentences = ReferringEvaluation(dataset, args.output_path, settings)
         options: dict[str, Any] = {"propagator": propagator}
         return referring, by_sentences, lambda q: by_sentences.run(referring, q, progress=q.rank == 0, **options)
-    if args.propagate is not None:
-        raise ValueError(f"--propagate is for models that take sentences, and {args.model} takes masks")
     segmenter, place = args.build_segmenter(device, dataset.name)
     settings = settings_of(segmenter, dataset, args.model, args.checkpoint(), place)
     evaluation = Evaluation(dataset, args.output_path, settings)
@@ -138,6 +130,8 @@ def run_sentences(args: Args) -> int:
     data = open_sentences(args.dataset, args.data_root)
     segmenter, device = args.build_referring_segmenter(device_of(args, queue.local_rank), args.dataset)
     settings = {**settings_of_model(segmenter, args.model, args.checkpoint(), device), "dataset": args.dataset}
+    if args.propagate is not None:
+        raise ValueError(f"--propagate: {args.dataset} asks for single frames")
     evaluation = SentenceEvaluation(data, args.output_path, settings, args.frames)
     evaluation.run(segmenter, queue, progress=queue.rank == 0)
     queue.wait_for_all()

@@ -64,6 +64,11 @@ class ModelArgs:
     """Which earlier frame is the short-term memory. Default: the model's, which is the previous one."""
     max_memory_frames: int | Literal["unbounded"] | None = None
     """Most frames in the long-term memory: the first and the latest are kept. Default: the model's."""
+    propagate: str | None = None
+    """For models that take sentences: a model that propagates the mask of each sentence's key frame, the one with the
+    highest score, to the others."""
+    propagate_ckpt: Path | None = None
+    """Its checkpoint. Default: the bundled one, where there is one for it."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 
@@ -97,6 +102,8 @@ class ModelArgs:
         Raises:
             ValueError: a flag that can't be met; the message names it.
         """
+        if self.propagate is not None:
+            raise ValueError(f"--propagate is for models that take sentences, and {self.model} takes masks")
         checkpoint = self.checkpoint()
         if self.ckpt_path is None:
             logger.info("%s: the bundled weights, trained on little data; the authors' do better", checkpoint)
@@ -138,6 +145,17 @@ class ModelArgs:
         model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes)
         place = next(model.parameters()).device
         return ReferringSegmenter(model, **self._shared_options(place)), place
+
+    def build_propagator(self, device: str | None = None) -> VideoSegmenter | None:
+        """The segmenter that ``propagate`` names; None: nothing is propagated."""
+        if self.propagate is None:
+            return None
+        return self.propagator_args().build_segmenter(device or self.device)[0]
+
+    def propagator_args(self) -> ModelArgs:
+        """The model that ``propagate`` names."""
+        assert self.propagate is not None
+        return ModelArgs(model=self.propagate, ckpt_path=self.propagate_ckpt, device=self.device, amp=self.amp)
 
     def _chosen_for(self, dataset: str | None, changes: dict[str, Any]) -> dict[str, Any]:
         """What the model's authors chose for a dataset, as far as the flags don't say it."""

@@ -16,8 +16,9 @@ from dataloaders.datasets import Video, open_dataset
 from dataloaders.images import load_image
 from dataset_trees import davis2017, mevis, ref_davis, ref_youtube, text
 from evaluators import ReferringSegmenter, VideoSegmenter
+from evaluators.key_frames import KeyFrame, propagate
 from evaluators.referring import Referred, choose, windows
-from evaluators.referring_benchmark import KeyFrame, ReferringEvaluation, propagate
+from evaluators.referring_benchmark import ReferringEvaluation
 from evaluators.validation import Validation
 from evaluators.work_queue import WorkQueue
 from networks import build_model
@@ -247,28 +248,40 @@ class TestPropagation:
         return video
 
     def test_masks_follow_the_object_both_ways(self, propagator: VideoSegmenter, video: Video, tmp_path: Path) -> None:
-        (tmp_path / "0").mkdir()
         key = len(video.files) // 2
         assert 0 < key < len(video.files) - 1
-        propagate(propagator, video, KeyFrame(0.9, key, self.disc(key)), tmp_path / "0")
-        for t, name in enumerate(video.frame_names):
-            mask = np.asarray(load_image(tmp_path / "0" / f"{name}.png")) > 0
-            assert (mask & self.disc(t)).sum() > 0.7 * (mask | self.disc(t)).sum(), name
+        keys = [KeyFrame(0.9, key, self.disc(key)), KeyFrame(0.8, 0, None)]
+        with video.source() as source:
+            found = list(propagate(propagator, source, keys, tmp_path / "scratch"))
+        assert [frame.name for frame, _ in found] == list(video.frame_names)
+        for t, (_, ids) in enumerate(found):
+            assert set(np.unique(ids)) == {0, 1}
+            assert ((ids == 1) & self.disc(t)).sum() > 0.7 * ((ids == 1) | self.disc(t)).sum(), t
+        assert not (tmp_path / "scratch").exists()
 
-    def test_an_empty_key_frame_leaves_masks_as_they_are(self, propagator, video: Video, tmp_path: Path) -> None:
-        (tmp_path / "0").mkdir()
-        propagate(propagator, video, KeyFrame(0.9, 1, np.zeros((120, 160), bool)), tmp_path / "0")
-        assert (tmp_path / "0").is_dir()
+    def test_objects_begin_at_key_frames_of_their_own(self, propagator, video: Video, tmp_path: Path) -> None:
+        last = len(video.files) - 1
+        y, x = np.ogrid[:120, :160]
+        corner = (y > 95) & (x > 130)
+        keys = [KeyFrame(0.9, 0, self.disc(0)), KeyFrame(0.8, last, corner & ~self.disc(last))]
+        with video.source() as source:
+            ids = [ids for _, ids in propagate(propagator, source, keys, tmp_path / "scratch")]
+        assert all((own == 1).any() for own in ids)
+        assert (ids[last] == 2).any()
 
-    def test_the_key_frame_is_the_surest_of_all_windows(self, small) -> None:
-        segmenter, key = ReferringSegmenter(small), KeyFrame()
-        for first, scores in ((0, [0.1, 0.3]), (2, [0.2, 0.7]), (4, [0.5])):
-            logits = torch.arange(len(scores))[:, None, None] + torch.full((len(scores), 4, 4), first - 3.0)
-            found = Referred(torch.tensor(scores), 0, torch.tensor(scores), logits, torch.zeros(0))
-            key.see(found, first, segmenter, (16, 16))
-        assert (key.index, round(key.score, 3)) == (3, 0.7)
-        assert key.mask is not None
-        assert not key.mask.any()  # its logits are 0, which isn't above a half
+    def test_nothing_seen_is_background(self, propagator: VideoSegmenter, video: Video, tmp_path: Path) -> None:
+        with video.source() as source:
+            found = list(propagate(propagator, source, [KeyFrame(0.9, 1, None)], tmp_path / "scratch"))
+        assert len(found) == len(video.files)
+        assert not any(ids.any() for _, ids in found)
+
+    def test_the_key_frame_is_the_surest(self) -> None:
+        key, mask = KeyFrame(), np.ones((2, 2), bool)
+        for index, score in enumerate((0.1, 0.7, 0.7, 0.3)):
+            key.see(score, index, mask)
+        assert (key.index, key.score) == (1, 0.7)
+        key.see(0.9, 4, ~mask)
+        assert (key.index, key.mask) == (4, None)
 
     def test_an_evaluation_propagates(self, small, propagator: VideoSegmenter, video: Video, tmp_path: Path) -> None:
         dataset = open_dataset("refytvos", tmp_path / "data")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -56,6 +57,19 @@ def test_the_demo_takes_sentences(checkpoint: Path, clip: Path, tmp_path: Path) 
     assert (tmp_path / "clip" / "overlay.mp4").stat().st_size > 0
 
 
+def test_the_demo_propagates_from_key_frames(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+    small = ("--short_edge", 64, "--output_path", tmp_path, "--propagate", "deaott")
+    done = call("demo", "--ckpt_path", checkpoint, "--data_path", clip, "--text", "a dog", *small)
+    assert done.returncode == 0, done.stderr
+    masks = [read_mask(tmp_path / "clip" / "masks" / f"{i:05d}.png") for i in range(5)]
+    assert all(np.isin(m, (0, 1)).all() for m in masks)
+    (sentence,) = json.loads((tmp_path / "clip" / "report.json").read_text())["sentences"]
+    assert (sentence["key_frame"] is not None) == any(m.any() for m in masks)
+    assert sorted(p.name for p in (tmp_path / "clip").iterdir()) == [
+        "contact_sheet.png", "masks", "overlay.mp4", "report.json",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
@@ -65,6 +79,7 @@ def test_the_demo_takes_sentences(checkpoint: Path, clip: Path, tmp_path: Path) 
         (("--text", "a dog", "--max_memory_frames", "3"), "--max_memory_frames is for models that propagate masks"),
         (("--text", "a dog", "--set", "windo=3"), "no field 'windo': did you mean window"),
         (("--text", " "), "a sentence that says which object is meant is needed"),
+        (("--text", "a dog", "--propagate", "r50_aotl"), "weights are bundled for deaott only, not for r50_aotl"),
     ],
 )
 def test_flags_that_don_t_fit_are_told(checkpoint: Path, clip: Path, tmp_path: Path, flags, error: str) -> None:
@@ -98,3 +113,18 @@ def test_an_evaluation_without_expressions_is_refused(checkpoint: Path, tmp_path
     done = call("eval", "--ckpt_path", checkpoint, *place)
     assert done.returncode == 1
     assert "has no expressions" in done.stderr.splitlines()[-1]
+
+
+def test_videos_can_t_be_read_backwards(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = W // 2 * 2, H // 2 * 2, "yuv420p"
+        for frame in moving_frames(3):
+            image = np.ascontiguousarray(frame[: H // 2 * 2, : W // 2 * 2])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    flags = ("--text", "a dog", "--propagate", "deaott", "--output_path", tmp_path / "out")
+    done = call("demo", "--ckpt_path", checkpoint, "--data_path", path, *flags)
+    assert done.returncode == 1
+    assert "only images can be read backwards: extract them first" in done.stderr.splitlines()[-1]
