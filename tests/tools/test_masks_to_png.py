@@ -1,0 +1,98 @@
+"""tools/masks_to_png.py on small files of BURST and of OVIS's kind, to what training reads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs.stages import get_stage_config
+from dataloaders.datasets.json_masks import json_masks
+from dataloaders.masks import read_mask
+from dataloaders.training import build_training_data
+from dataset_trees import SIZE, burst, ids_mask, image, run_lengths, write_json
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "tools" / "masks_to_png.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def ovis(root: Path) -> Path:
+    """Two videos of three frames; the second object of the first video is hidden in its first frame."""
+    masks = ids_mask((1, 2))
+    names = [f"img_{i:07d}.jpg" for i in range(1, 4)]
+    videos = [
+        {"id": n, "file_names": [f"{name}/{f}" for f in names], "height": SIZE[0], "width": SIZE[1], "length": 3}
+        for n, name in enumerate(("bird", "cat"), 1)
+    ]
+
+    def encoded(number: int) -> dict:
+        return {"size": list(SIZE), "counts": run_lengths(masks == number)}
+
+    tracks = [
+        {"id": 12, "video_id": 1, "segmentations": [None, encoded(2), encoded(2)]},
+        {"id": 5, "video_id": 1, "segmentations": [encoded(1)] * 3},
+        {"id": 7, "video_id": 2, "segmentations": [encoded(1)] * 3},
+    ]
+    for name in ("bird", "cat"):
+        for frame in names:
+            image(root / "OVIS/train/JPEGImages" / name / frame)
+    return write_json(root / "OVIS/annotations_train.json", {"videos": videos, "annotations": tracks})
+
+
+def test_ovis_is_trained_on_after_that(tmp_path: Path) -> None:
+    path = ovis(tmp_path)
+    output = tmp_path / "OVIS/train/Annotations"
+    done = call("--annotations", path, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in output.iterdir()) == ["bird", "cat"]
+    first, second = (read_mask(output / f"bird/img_{i:07d}.png") for i in (1, 2))
+    assert np.array_equal(first, ids_mask((1,)))
+    assert np.array_equal(second, ids_mask((1, 2)))  # in the order of the file's ids, 5 and 12
+    stage = get_stage_config("jointformer_s9", datasets=("ovis",), clip_length=3, reference_frames=2)
+    clip = build_training_data(stage, tmp_path, crop=64, max_objects=3)[0]
+    assert clip.frames.shape == (3, 3, 64, 64)
+
+
+def test_burst(tmp_path: Path) -> None:
+    root = burst(tmp_path / "BURST")
+    done = call("--annotations", root / "val/first_frame_annotations.json", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(read_mask(tmp_path / "out/HACS_-_clip_a/frame0000.png"), ids_mask((1,)))
+    assert sorted(p.name for p in (tmp_path / "out/HACS_-_clip_a").iterdir()) == [
+        "frame0000.png", "frame0020.png", "frame0040.png",
+    ]  # fmt: skip
+
+
+def test_it_goes_on_after_a_damaged_mask_was_mended(tmp_path: Path) -> None:
+    path = ovis(tmp_path)
+    whole = json.loads(path.read_text())
+    damaged = json.loads(path.read_text())
+    damaged["annotations"][2]["segmentations"][1]["counts"] = "1"
+    write_json(path, damaged)
+    done = call("--annotations", path, "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert f"{path}: object 7 in cat/img_0000002.jpg" in done.stderr.splitlines()[-1]
+    assert [p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")] == ["bird"]
+    write_json(path, whole)
+    assert call("--annotations", path, "--output", tmp_path / "out").returncode == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["bird", "cat"]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ({"images": []}, "expected a JSON file with 'sequences'"),
+        ({"videos": [{"id": 1}], "annotations": []}, "video 1 can't be understood"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: dict, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        list(json_masks(write_json(tmp_path / "file.json", content)))
