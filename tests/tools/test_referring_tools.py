@@ -17,6 +17,7 @@ from PIL import Image
 from dataloaders.masks import read_mask
 from dataset_trees import davis2017, ref_youtube
 from networks import build_model, save_weights
+from tools import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,26 +74,27 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, clip: Path, tmp_p
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
-        (("--mask", "first.png", "--text", "a dog"), "give --data_path and --text, and no --mask"),
-        ((), "give --data_path and --text"),
-        (("--text", "a dog", "--flip"), "--flip is for models that propagate masks"),
-        (("--text", "a dog", "--max_memory_frames", "3"), "--max_memory_frames is for models that propagate masks"),
-        (("--text", "a dog", "--set", "windo=3"), "no field 'windo': did you mean window"),
-        (("--text", " "), "a sentence that says which object is meant is needed"),
-        (("--text", "a dog", "--propagate", "r50_aotl"), "weights are bundled for deaott only, not for r50_aotl"),
+        ({"mask": Path("first.png"), "text": ("a dog",)}, "give --data_path and --text, and no --mask"),
+        ({}, "give --data_path and --text"),
+        ({"text": ("a dog",), "flip": True}, "--flip is for models that propagate masks"),
+        ({"text": ("a dog",), "max_memory_frames": 3}, "--max_memory_frames is for models that propagate masks"),
+        ({"text": ("a dog",), "set": ("windo=3",)}, "no field 'windo': did you mean window"),
+        ({"text": (" ",)}, "a sentence that says which object is meant is needed"),
+        ({"text": ("a dog",), "propagate": "r50_aotl"}, "weights are bundled for deaott only, not for r50_aotl"),
+        (
+            {"text": ("a dog",), "model": "deaott", "ckpt_path": None},
+            "--text is for models that take sentences",
+        ),
+        (
+            {"propagate": "deaott", "model": "deaott", "ckpt_path": None, "mask": Path("a.png")},
+            "--propagate is for models",
+        ),
     ],
 )
 def test_flags_that_don_t_fit_are_told(checkpoint: Path, clip: Path, tmp_path: Path, flags, error: str) -> None:
-    done = call("demo", "--ckpt_path", checkpoint, "--data_path", clip, "--output_path", tmp_path, *flags)
-    assert done.returncode == 1
-    assert error in done.stderr.splitlines()[-1]
-
-
-def test_models_that_take_masks_refuse_sentences(clip: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "tools" / "demo.py"), "--data_path", str(clip), "--text", "a dog"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "--text is for models that take sentences, and deaott takes masks" in done.stderr
+    given = {"model": "r50_referformer", "ckpt_path": checkpoint, "device": "cpu", **flags}
+    with pytest.raises(ValueError, match=error):
+        demo.run(demo.Args(data_path=str(clip), output_path=tmp_path, **given))
 
 
 def test_an_evaluation_makes_the_archive(checkpoint: Path, tmp_path: Path) -> None:
