@@ -260,6 +260,7 @@ def refer_clip(
                 key.see(score, frame.index, ids == number)
         for sentence, key in zip(report.sentences, keys, strict=True):
             sentence.key_frame = names[key.index] if key.mask is not None else None
+        logger.info("propagating from key frames: %s", ", ".join(str(s.key_frame) for s in report.sentences))
         whole = propagate(propagator, source, keys, folder / _SCRATCH)
         yield from itertools.islice(whole, len(names))
 
