@@ -126,7 +126,7 @@ def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | R
     """The objective of a stage.
 
     Raises:
-        ValueError: the network isn't trained by stages of this kind.
+        ValueError: the network isn't trained by stages of this kind, or scores several classes.
     """
     referring = network.config.task == "referring"
     if referring != isinstance(stage, ReferringStage):
@@ -134,6 +134,8 @@ def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | R
         raise ValueError(
             f"{type(network.config).__name__} is one of the models {kind}: {type(stage).__name__} is a stage of others"
         )
+    if referring and network.config.num_classes != 1:
+        raise ValueError(f"training scores one class, the network has num_classes={network.config.num_classes}")
     return ReferringLoss(network) if referring else ClipLoss(network, stage, seed)
 
 
