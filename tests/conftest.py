@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -100,6 +101,12 @@ def referformer_goldens() -> Path:
     if not REFERFORMER.is_dir():
         pytest.skip(f"conformance numbers are not at {REFERFORMER}")
     return REFERFORMER
+
+
+@pytest.fixture(scope="session")
+def referformer_program(referformer_goldens: Path) -> Callable[[str], ModuleType]:
+    """Gives a program that comes with ReferFormer's numbers: fill, compare."""
+    return functools.partial(program_of, referformer_goldens)
 
 
 @pytest.fixture(scope="session")

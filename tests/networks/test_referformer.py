@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import program_of
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -99,8 +98,8 @@ def batch_of(case) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
 @pytest.mark.parametrize(
     "name", ["r50_basic", "r50_pad", "r50_odd", "r50_a2d", "vswin_t_basic", "vswin_t_long", "vswin_t_large"]
 )
-def test_a_recorded_case(referformer_goldens: Path, model_of, name: str) -> None:
-    case = program_of(referformer_goldens, "compare").Case(referformer_goldens / "goldens" / f"{name}.json")
+def test_a_recorded_case(referformer_goldens: Path, referformer_program, model_of, name: str) -> None:
+    case = referformer_program("compare").Case(referformer_goldens / "goldens" / f"{name}.json")
     network = model_of(case.info["backbone"])
     frames, tokens, sizes, kept = batch_of(case)
     with torch.inference_mode():
@@ -128,9 +127,9 @@ def test_a_recorded_case(referformer_goldens: Path, model_of, name: str) -> None
 
 
 @pytest.fixture(scope="module")
-def component(referformer_goldens: Path):
+def component(referformer_goldens: Path, referformer_program):
     """Gives a recorded component: its arrays and seeded inputs, and a way to fill a module with its weights."""
-    fill = program_of(referformer_goldens, "fill")
+    fill = referformer_program("fill")
     index = json.loads((referformer_goldens / "components" / "components.json").read_text())
 
     def get(name: str, module: nn.Module | None = None) -> dict[str, Tensor]:
