@@ -119,20 +119,23 @@ def make(
 
 
 @pytest.fixture
-def small_frames(monkeypatch) -> None:
+def small_networks_and_frames(monkeypatch) -> None:
+    """A text encoder of which a checkpoint isn't a gigabyte, and frames of 64 pixels."""
+    monkeypatch.setattr("networks.encoders.roberta.WIDTH", 96)
     monkeypatch.setattr("dataloaders.training.referring_augment.SHORT_SIDES", (64,))
     monkeypatch.setattr("dataloaders.training.referring_augment.SIDES_BEFORE_CROP", (70,))
 
 
-@pytest.mark.usefixtures("small_frames")
+@pytest.mark.usefixtures("small_networks_and_frames")
 class TestTrainer:
     def test_interrupted_and_resumed_is_the_same_run(self, tmp_path: Path) -> None:
         root = video_tree(tmp_path / "data")
-        whole = make(root, tmp_path / "whole")
+        steps = {"total_steps": 2, "save_every": 10, "keep": 1}
+        whole = make(root, tmp_path / "whole", **steps)
         whole.train()
-        make(root, tmp_path / "parts").train(until=2)
-        second = make(root, tmp_path / "parts")
-        assert second.step == 2
+        make(root, tmp_path / "parts", **steps).train(until=1)
+        second = make(root, tmp_path / "parts", **steps)
+        assert second.step == 1
         second.train()
         for name, x in whole.network.state_dict().items():
             assert torch.equal(x, second.network.state_dict()[name]), name
