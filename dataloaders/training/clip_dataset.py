@@ -8,12 +8,12 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import get_worker_info
 
 from configs.stages import StageConfig
 from dataloaders.training import augment
 from dataloaders.training.clip import VOID, RawClip, TrainClip, finish, object_ids
-from dataloaders.training.epoch import Epoch
+from dataloaders.training.epoch import EpochDataset
 from dataloaders.training.merge import merge
 
 Augmentation = Literal["v1", "v2"]
@@ -25,7 +25,7 @@ _GREY = 0.1
 _BLUR = 0.3
 
 
-class ClipDataset(Dataset[TrainClip], ABC):
+class ClipDataset(EpochDataset[TrainClip], ABC):
     """A dataset of clips. Item ``index`` depends on the seed, the epoch and the index, on nothing else.
 
     Args:
@@ -54,23 +54,13 @@ class ClipDataset(Dataset[TrainClip], ABC):
             raise ValueError(f"max_objects goes from 1 to 254 (255 is the ignored label), got {max_objects}")
         if augmentation not in ("v1", "v2"):
             raise ValueError(f"augmentation is 'v1' or 'v2', got {augmentation!r}")
+        super().__init__(seed)
         self.stage = stage
         self.crop = crop
         self.max_objects = max_objects
         self.augmentation = augmentation
-        self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
         self.epoch_clips: int | None = None
         """Clips of an epoch of all the training data, of which this may be a part; None: there is no more than this."""
-        self._epoch = Epoch()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0 on, whose items are given from now on, see ``Epoch``."""
-        self._epoch.set(epoch)
-
-    @property
-    def epoch(self) -> int:
-        """The epoch whose items are given."""
-        return int(self._epoch)
 
     @property
     def progress(self) -> float:
@@ -104,7 +94,7 @@ class ClipDataset(Dataset[TrainClip], ABC):
             raise IndexError(f"item {index} of {len(self)}")
         if get_worker_info() is not None:
             cv2.setNumThreads(0)
-        rng = np.random.default_rng((*self.seed, self.epoch, index))
+        rng = self.generator(index)
         source = index % self._num_sources()
         for _ in range(_SOURCES):
             clip = self._draw(source, rng)

@@ -13,14 +13,14 @@ from typing import Any
 import cv2
 import numpy as np
 from pycocotools import mask as coco
-from torch.utils.data import ConcatDataset, Dataset, get_worker_info
+from torch.utils.data import ConcatDataset, get_worker_info
 
 from configs.registry import suggest
 from configs.stages import ReferringStage, StageConfig
 from dataloaders.captions import clean_caption
 from dataloaders.coco_masks import decode_run_lengths
 from dataloaders.datasets.meta import load_json
-from dataloaders.training.epoch import Epoch
+from dataloaders.training.epoch import EpochDataset
 from dataloaders.training.records import read_image, read_labels
 from dataloaders.training.referring_augment import Frames, Masks, augment_clip, image_to_clip
 from dataloaders.training.referring_clip import ReferringClip, finish_referring
@@ -40,7 +40,7 @@ class _Raw:
     caption: str
 
 
-class ReferringClips(Dataset[ReferringClip], ABC):
+class ReferringClips(EpochDataset[ReferringClip], ABC):
     """A dataset of clips with sentences. Item ``index`` depends on the seed, the epoch and the index, on nothing else.
 
     Args:
@@ -49,18 +49,8 @@ class ReferringClips(Dataset[ReferringClip], ABC):
     """
 
     def __init__(self, stage: ReferringStage, *, seed: int | Sequence[int] = 0) -> None:
+        super().__init__(seed)
         self.stage = stage
-        self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
-        self._epoch = Epoch()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0 on, whose items are given from now on, see ``Epoch``."""
-        self._epoch.set(epoch)
-
-    @property
-    def epoch(self) -> int:
-        """The epoch whose items are given."""
-        return int(self._epoch)
 
     @abstractmethod
     def __len__(self) -> int:
@@ -86,7 +76,7 @@ class ReferringClips(Dataset[ReferringClip], ABC):
             raise IndexError(f"item {index} of {len(self)}")
         if get_worker_info() is not None:
             cv2.setNumThreads(0)
-        rng = np.random.default_rng((*self.seed, self.epoch, index))
+        rng = self.generator(index)
         source = index
         for _ in range(_SOURCES):
             raw = self._read(source, rng)
