@@ -51,16 +51,15 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order. Raises ValueError where a frame cannot be read, after all frames before it were given."""
 
-    def backwards(self, last: int) -> Iterator[Frame]:
-        """Frames from number ``last`` down to 0, under the numbers and names that they have forwards.
+    @abstractmethod
+    def between(self, first: int, last: int) -> Iterator[Frame]:
+        """Frames number ``first`` to number ``last``, both included; backwards where ``last`` is the smaller one.
+
+        They are what reading from the start gives.
 
         Raises:
-            ValueError: this kind of source can't be read so, or a frame can't be read.
+            ValueError: the source can be read only once (now), there is no such frame, or one can't be read.
         """
-        raise ValueError(
-            f"{self.name}: only images can be read backwards: extract them first, as in "
-            f"'ffmpeg -i {self.name}.mp4 frames/%05d.png'"
-        )
 
     @abstractmethod
     def close(self) -> None:

@@ -43,13 +43,15 @@ class ImageFrames(FrameSource):
         for index in range(len(self._paths)):
             yield self._frame(index)
 
-    def backwards(self, last: int) -> Iterator[Frame]:
-        for index in range(last, -1, -1):
-            yield self._frame(index)
+    def between(self, first: int, last: int) -> Iterator[Frame]:
+        step = 1 if last >= first else -1
+        return (self._frame(index) for index in range(first, last + step, step))
 
     def _frame(self, index: int) -> Frame:
         if self._closed:
             raise ValueError(f"{self.name}: the source is closed: open it again to read its frames")
+        if not 0 <= index < len(self._paths):
+            raise ValueError(f"{self.name}: there is no frame {index}, the last is {len(self._paths) - 1}")
         path = self._paths[index]
         image = _read_rgb(path)
         if image.shape[:2] != self.size:

@@ -7,6 +7,7 @@ browser or of a crashed recorder) and is cut exactly between two frames cannot b
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import numpy as np
 from dataloaders.display_matrix import upright_rgb
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.video_header import read_header
+from dataloaders.video_seek import FrameIndex, seek_images
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 logger = logging.getLogger(__name__)
+_HELD_BYTES = 2**26  # of the frames that are held at a time to be handed out backwards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,8 @@ class VideoFrames(FrameSource):
     def __init__(self, source: VideoInput, *, fps: float | None = None) -> None:
         self._source = source
         self._readers: list[_Reader] = []
-        self._closed = False
+        self._index = FrameIndex()
+        self._closed = self._seek_failed = False
         reader = self._open()
         self._unread: _Reader | None = reader
         self.name = source.name
@@ -77,8 +81,7 @@ class VideoFrames(FrameSource):
         self.num_frames = reader.header.num_frames
 
     def __iter__(self) -> Iterator[Frame]:
-        if self._closed:
-            raise ValueError(f"{self._source.label}: the source is closed: open it again to read its frames")
+        self._check_open()
         reader, self._unread = self._unread, None
         if reader is None:
             if not self._source.rereadable:
@@ -86,12 +89,55 @@ class VideoFrames(FrameSource):
             reader = self._open()
         return self._frames(reader)
 
+    def between(self, first: int, last: int) -> Iterator[Frame]:
+        self._check_open()
+        if not self._source.rereadable:
+            raise ValueError(f"{self._source.label}: a camera or stream can be read only once, and forwards: record it")
+        return self._between(first, last)
+
+    def _between(self, first: int, last: int) -> Iterator[Frame]:
+        """See ``between``. Backwards, some frames at a time are read forwards."""
+        if first <= last:
+            for number, image in enumerate(self._images(first, last), first):
+                yield _named(number, image)
+            return
+        height, width = self.size
+        held = max(1, _HELD_BYTES // (height * width * 3))
+        for high in range(first, last - 1, -held):
+            low = max(last, high - held + 1)
+            images = list(self._images(low, high))
+            while images:
+                yield _named(low + len(images) - 1, images.pop())
+
+    def _images(self, first: int, last: int) -> Iterator[np.ndarray]:
+        """Pixels of frames ``first`` to ``last``."""
+        if last >= len(self._index):
+            for _ in itertools.islice(self, last + 1):  # fills the index
+                pass
+        if first < 0 or last >= len(self._index):
+            missing = first if first < 0 else last
+            raise ValueError(f"{self._source.label}: there is no frame {missing}, the last is {len(self._index) - 1}")
+        with _open_container(self._source) as container:
+            for image in seek_images(container, _video_stream(container, self._source.label), self._index, first, last):
+                self._check_open()
+                yield image
+                first += 1
+        if first <= last:
+            if not self._seek_failed:
+                self._seek_failed = True
+                logger.warning("%s: can't be read from its middle, so its start is read each time", self._source.label)
+            yield from (frame.image for frame in itertools.islice(self, first, last + 1))
+
     def _frames(self, reader: _Reader) -> Iterator[Frame]:
         try:
-            for index, image in enumerate(reader.images()):
-                yield Frame(index, f"{index:05d}", image)
+            for number, image in enumerate(reader.images()):
+                yield _named(number, image)
         finally:
             reader.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"{self._source.label}: the source is closed: open it again to read its frames")
 
     def close(self) -> None:
         self._closed = True
@@ -101,15 +147,20 @@ class VideoFrames(FrameSource):
 
     def _open(self) -> _Reader:
         self._readers = [reader for reader in self._readers if not reader.closed]
-        self._readers.append(_Reader(self._source))
+        self._readers.append(_Reader(self._source, self._index))
         return self._readers[-1]
+
+
+def _named(number: int, image: np.ndarray) -> Frame:
+    return Frame(number, f"{number:05d}", image)
 
 
 class _Reader:
     """One pass through a container: opened and with its first frame decoded, ready to give all images in order."""
 
-    def __init__(self, source: VideoInput) -> None:
+    def __init__(self, source: VideoInput, index: FrameIndex) -> None:
         self.label = source.label
+        self._index = index
         self.closed = False
         self._container = _open_container(source)
         try:
@@ -160,6 +211,7 @@ class _Reader:
                     f"{self.label}: frame {self._count} is {size[0]}x{size[1]} (height x width), the frames before it "
                     f"are {self.size[0]}x{self.size[1]}: cut or re-encode the video to one size"
                 )
+            self._index.see(self._count, frame.pts, image)
             return image
         return None
 

@@ -235,7 +235,7 @@ def refer_clip(
         OSError: results can't be written.
     """
     if propagator is not None:
-        source.backwards(0)  # raises where that can't be done
+        source.between(0, 0)  # raises where it can be read but once
     report = ClipReport(source.name, objects=len(sentences), sentences=[Sentence(text) for text in sentences])
 
     def found_in(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray, list[float]]]:

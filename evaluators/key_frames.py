@@ -55,7 +55,7 @@ def propagate(
     propagator.reset()
     try:
         with MaskWriter(scratch) as writer:
-            for frame in source.backwards(last) if last > 0 else ():
+            for frame in source.between(last, 0) if last > 0 else ():
                 writer.write(frame.name, propagator.step(frame.image, _given(keys, frame.index)))
         propagator.reset()
         for frame in prefetch(source):

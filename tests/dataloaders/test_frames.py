@@ -24,6 +24,7 @@ from media_files import (
     write_video,
 )
 
+from dataloaders import video_seek
 from dataloaders.display_matrix import apply_display_matrix
 from dataloaders.frames import open_frames
 
@@ -157,6 +158,59 @@ def test_video_can_be_read_twice_and_from_the_start_after_a_break(tmp_path: Path
         assert next(iter(source)).index == 0
         assert [frame.index for frame in source] == list(range(12))
         assert [frame.index for frame in source] == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sought"),
+    [
+        ("clip.mp4", "libx264", True),
+        ("clip.mkv", "libx264", True),
+        ("vp9.webm", "libvpx-vp9", True),
+        ("clip.avi", "mpeg4", True),
+        ("clip.ts", "libx264", False),
+    ],
+)
+def test_frames_by_their_numbers_are_those_of_reading_from_the_start(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    codec: str,
+    sought: bool,
+) -> None:
+    monkeypatch.setattr("dataloaders.video_frames._HELD_BYTES", 7 * 32 * 48 * 3)
+    path = write_video(tmp_path / name, codec, 40, noise=True)
+    with open_frames(path) as source:
+        at_once = next(source.between(13, 13))
+        frames = list(source)
+        for first, last in ((39, 0), (20, 30), (5, 5), (30, 11)):
+            numbers = range(first, last + 1) if first <= last else range(first, last - 1, -1)
+            got = list(source.between(first, last))
+            assert [(frame.index, frame.name) for frame in got] == [(i, f"{i:05d}") for i in numbers]
+            assert all(np.array_equal(frame.image, frames[frame.index].image) for frame in got)
+        assert np.array_equal(at_once.image, frames[13].image)
+        for first, last, missing in ((40, 40, 40), (39, 40, 40), (0, -1, -1)):
+            with pytest.raises(ValueError, match=f"there is no frame {missing}, the last is 39"):
+                list(source.between(first, last))
+    assert ("can't be read from its middle" in caplog.text) != sought
+    with pytest.raises(ValueError, match="closed"):
+        source.between(0, 1)
+
+
+def test_a_picture_that_seeking_would_spoil_is_read_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_frames(write_video(tmp_path / "clip.mp4", "libx264", noise=True)) as source:
+        frames = list(source)
+
+        def spoilt(container, stream, start, wanted):
+            yield from ((time, pixels + (time > wanted)) for time, pixels in decode(container, stream, start, wanted))
+
+        decode = video_seek._decode_from
+        monkeypatch.setattr(video_seek, "_decode_from", spoilt)
+        got = list(source.between(4, 9))
+    assert all(np.array_equal(frame.image, frames[frame.index].image) for frame in got)
+    assert "can't be read from its middle" in caplog.text
 
 
 def test_long_video_is_streamed(tmp_path: Path) -> None:

@@ -24,6 +24,15 @@ def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
         assert [frame.index for frame in source] == [0, 1, 2, 3, 4]
 
 
+def test_images_by_their_numbers(tmp_path: Path) -> None:
+    with open_frames(save_images(tmp_path / "walk", "1.png", "2.png", "3.png")) as source:
+        assert [frame.name for frame in source.between(2, 0)] == ["3", "2", "1"]
+        assert [frame.index for frame in source.between(1, 2)] == [1, 2]
+        for number in (3, -1):
+            with pytest.raises(ValueError, match=f"no frame {number}, the last is 2"):
+                next(source.between(number, number))
+
+
 def test_single_image_is_one_frame(tmp_path: Path) -> None:
     Image.fromarray(four_colors()).save(tmp_path / "photo.png")
     with open_frames(str(tmp_path / "photo.png")) as source:
