@@ -84,4 +84,4 @@ def _decode_from(
 
 
 def _print_of(image: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(image[::_GRID, ::_GRID]))
+    return zlib.crc32(image[::_GRID, ::_GRID].tobytes())

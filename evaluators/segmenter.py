@@ -185,6 +185,7 @@ class VideoSegmenter:
         frame: np.ndarray,
         mask: np.ndarray | None = None,
         *,
+        complete: bool = False,
         return_probs: Literal[False] = False,
         output_size: tuple[int, int] | None = None,
     ) -> np.ndarray: ...
@@ -194,6 +195,7 @@ class VideoSegmenter:
         frame: np.ndarray,
         mask: np.ndarray | None = None,
         *,
+        complete: bool = False,
         return_probs: Literal[True],
         output_size: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, Tensor]: ...
@@ -204,6 +206,7 @@ class VideoSegmenter:
         frame: np.ndarray,
         mask: np.ndarray | None = None,
         *,
+        complete: bool = False,
         return_probs: bool = False,
         output_size: tuple[int, int] | None = None,
     ) -> np.ndarray | tuple[np.ndarray, Tensor]:
@@ -213,6 +216,8 @@ class VideoSegmenter:
             frame: H x W x 3 uint8 RGB, of the same size throughout a video.
             mask: H x W integers, the ids of objects where the user gives them (1 to 65535). Pixels that aren't 0 win
                 over the prediction, and new ids are objects from here on.
+            complete: the mask says where all objects are, so that its 0 is the background, not the prediction: for
+                corrections that take pixels away, too. It may be 0 throughout. Without a mask this says nothing.
             return_probs: give probabilities, too.
             output_size: height and width of the results; None: the frame's.
 
@@ -225,9 +230,9 @@ class VideoSegmenter:
             ValueError: frame or mask of a wrong shape, type or size, or ids out of range; nothing is remembered then.
         """
         if self._rate is None:
-            return self._step(frame, mask, return_probs, output_size)
+            return self._step(frame, mask, complete, return_probs, output_size)
         begin = self._rate.clock()
-        result = self._step(frame, mask, return_probs, output_size)
+        result = self._step(frame, mask, complete, return_probs, output_size)
         seconds = self._rate.clock() - begin
         if mask is None and self.object_ids:
             assert self.depth is not None
@@ -296,17 +301,26 @@ class VideoSegmenter:
         return [self._network.new_engine(self.config) for _ in self.augmentations]
 
     def _step(
-        self, frame: np.ndarray, mask: np.ndarray | None, return_probs: bool, output_size: tuple[int, int] | None
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None,
+        complete: bool,
+        return_probs: bool,
+        output_size: tuple[int, int] | None,
     ) -> np.ndarray | tuple[np.ndarray, Tensor]:
         """What ``step`` does, the frame rate aside."""
         self.check(frame, mask)
-        works = self._works(frame, mask, output_size)
+        works = self._works(frame, mask, output_size, complete)
         with self._precision():
             steps = [run(work) for work in works]
         return self._result(steps, return_probs)
 
     def _works(
-        self, frame: np.ndarray, mask: np.ndarray | None, output_size: tuple[int, int] | None
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None,
+        output_size: tuple[int, int] | None,
+        complete: bool = False,
     ) -> list[Work[Step]]:
         """What is to be done, for the engine of each augmentation."""
         self._size = (frame.shape[0], frame.shape[1])
@@ -314,7 +328,7 @@ class VideoSegmenter:
         works = []
         for engine, view, image in zip(self._engines, self.augmentations, self._views(frame), strict=True):
             own = given.flip(1) if given is not None and view.flip else given
-            works.append(engine.work(image, output_size or self._size, own))
+            works.append(engine.work(image, output_size or self._size, own, complete))
         return works
 
     def _result(self, steps: Sequence[Step], return_probs: bool) -> np.ndarray | tuple[np.ndarray, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from networks.engines.base import Step
 from networks.engines.neighbours import keep_apart
-from networks.engines.objects import ObjectSlots, resize_labels
+from networks.engines.objects import ObjectSlots, mask_says_something, resize_labels
 from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
 from networks.engines.together import Call, Memories, Work
 from networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart, PrototypeBank, PrototypePolicy
@@ -67,16 +67,18 @@ class AOTEngine:
         """Bytes allocated for the long-term memory."""
         return sum(bank.nbytes for bank in self._banks)
 
-    def work(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Work[Step]:
+    def work(
+        self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
+    ) -> Work[Step]:
         """Segment the next frame and remember it; see :class:`~networks.engines.base.Engine`."""
-        given = mask_HW is not None and bool((mask_HW > 0).any())
+        given = mask_says_something(mask_HW, complete and bool(self._objects))
         if not given and not self._objects:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         network = self.network
         features: Features = yield Call(network.encode_image, (image_13HW,))
         input_size = (image_13HW.shape[2], image_13HW.shape[3])
         prediction: FrameProbabilities | None = None
-        if self._objects:
+        if self._objects and not (given and complete):
             propagated: Propagated = yield Call(network.propagate, (features, *self._memories(features)))
             logits: Tensor = yield Call(network.decode, (propagated, features))
             predicted = Prediction(logits.float(), self.slots, size, network.config.align_corners)

@@ -45,7 +45,9 @@ class Engine(Protocol):
         """Bytes allocated for the long-term memory."""
         ...
 
-    def work(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Work[Step]:
+    def work(
+        self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
+    ) -> Work[Step]:
         """Segment the next frame and remember it, by calls that :mod:`networks.engines.together` makes.
 
         Args:
@@ -53,6 +55,7 @@ class Engine(Protocol):
             size: height and width of the output.
             mask_HW: users' object ids, of any size, where the user gives them; 0 leaves the prediction as it is.
                 Ids that are new are objects from here on. Pixels that aren't 0 win over the prediction.
+            complete: the mask says where all objects are: its 0 is the background.
         """
         ...
 

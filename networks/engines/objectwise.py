@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from configs.models.base import ObjectwiseFields
 from networks.engines.base import Step
 from networks.engines.constants import constant
-from networks.engines.objects import ObjectSlots, resize_labels
+from networks.engines.objects import ObjectSlots, mask_says_something, resize_labels
 from networks.engines.prediction import ResizedProbabilities
 from networks.engines.together import Call, Work
 from networks.ops.aggregation import aggregate
@@ -53,12 +53,14 @@ class ObjectwiseEngine(ABC):
         """The objects' slots, ascending."""
         return self._objects.slots
 
-    def work(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Work[Step]:
+    def work(
+        self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
+    ) -> Work[Step]:
         """Segment the next frame and remember it; see :class:`~networks.engines.base.Engine`.
 
         An object that the mask shows is what the mask says, and nothing else: so a correction also takes pixels away.
         """
-        given = mask_HW is not None and bool((mask_HW > 0).any())
+        given = mask_says_something(mask_HW, complete and bool(self._objects))
         if not given and not self._objects:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         image, padding = pad_to_stride(image_13HW)
@@ -69,7 +71,8 @@ class ObjectwiseEngine(ABC):
             before = len(self._objects)
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
             slots_HW = self._objects.to_slots(mask_HW)
-            shown = [slot - 1 for slot in slots_HW.unique().tolist() if slot]
+            said = self.slots if complete else slots_HW.unique().tolist()
+            shown = [slot - 1 for slot in said if slot]
             resized = resize_labels(slots_HW, (image_13HW.shape[2], image_13HW.shape[3]))
             masks_KHW = self._take_given(F.pad(resized, padding), shown, masks_KHW)
             self._begin(len(self._objects) - before, features)

@@ -89,6 +89,26 @@ def test_later_masks_add_objects_and_win_over_the_prediction(aott, frames) -> No
     assert segmenter.step(frames[3], return_probs=True)[1][3].max() > 1e-4
 
 
+@pytest.mark.parametrize("name", ["aott", "deaott", "aost", "xmem", "jointformer"])
+def test_a_complete_mask_says_where_all_objects_are(name: str, frames) -> None:
+    torch.manual_seed(0)
+    segmenter = VideoSegmenter(build_model(name, device="cpu"))
+    segmenter.step(frames[0], mask=squares(1, 2, 3))
+    only = squares(0, 2)
+    assert np.array_equal(segmenter.step(frames[1], mask=only, complete=True), only)
+    ids, probs = segmenter.step(frames[2], mask=np.zeros_like(only), complete=True, return_probs=True)
+    assert not ids.any()
+    assert (probs[0] >= probs[1:].amax(0)).all()
+    assert segmenter.object_ids == [1, 2, 3]
+    assert segmenter.step(frames[3]).shape == (H, W)
+
+
+def test_an_empty_mask_is_complete_without_objects(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott)
+    assert not segmenter.step(frames[0], mask=np.zeros((H, W), np.uint8), complete=True).any()
+    assert segmenter.memory_frames == 0
+
+
 def test_more_objects_than_a_bank_holds_equal_the_groups_of_an_original(aott, frames) -> None:
     """Each group is a network of its own that takes the other groups' objects for background."""
     segmenter = VideoSegmenter(aott)
