@@ -30,8 +30,8 @@ setup(
     extras_require={
         "correlation": ["spatial-correlation-sampler"],
         "referring": ["transformers"],  # RoBERTa and its tokenizer
-        "app": ["gradio"],
-        "test": ["pytest", "ruff", "mypy", "psutil", "transformers"],
-        "dev": ["pytest", "ruff", "mypy", "psutil", "transformers", "matplotlib", "build"],
+        "app": ["gradio>=6"],  # the page of tools/app.py
+        "test": ["pytest", "ruff", "mypy", "psutil", "transformers", "gradio>=6"],
+        "dev": ["pytest", "ruff", "mypy", "psutil", "transformers", "gradio>=6", "matplotlib", "build"],
     },
 )

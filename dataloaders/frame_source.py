@@ -62,6 +62,14 @@ class FrameSource(ABC):
         """
 
     @abstractmethod
+    def name_of(self, number: int) -> str:
+        """What frame ``number`` is called, see :class:`Frame`."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many frames there are; a video is read through for it. Raises ValueError as reading does."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release files and devices. May be called twice; iterating afterwards raises ValueError."""
 

@@ -47,6 +47,12 @@ class ImageFrames(FrameSource):
         step = 1 if last >= first else -1
         return (self._frame(index) for index in range(first, last + step, step))
 
+    def name_of(self, number: int) -> str:
+        return self._paths[number].stem
+
+    def count(self) -> int:
+        return len(self._paths)
+
     def _frame(self, index: int) -> Frame:
         if self._closed:
             raise ValueError(f"{self.name}: the source is closed: open it again to read its frames")

@@ -95,11 +95,17 @@ class VideoFrames(FrameSource):
             raise ValueError(f"{self._source.label}: a camera or stream can be read only once, and forwards: record it")
         return self._between(first, last)
 
+    def name_of(self, number: int) -> str:
+        return f"{number:05d}"
+
+    def count(self) -> int:
+        return sum(1 for _ in self)
+
     def _between(self, first: int, last: int) -> Iterator[Frame]:
         """See ``between``. Backwards, some frames at a time are read forwards."""
         if first <= last:
             for number, image in enumerate(self._images(first, last), first):
-                yield _named(number, image)
+                yield self._named(number, image)
             return
         height, width = self.size
         held = max(1, _HELD_BYTES // (height * width * 3))
@@ -107,7 +113,7 @@ class VideoFrames(FrameSource):
             low = max(last, high - held + 1)
             images = list(self._images(low, high))
             while images:
-                yield _named(low + len(images) - 1, images.pop())
+                yield self._named(low + len(images) - 1, images.pop())
 
     def _images(self, first: int, last: int) -> Iterator[np.ndarray]:
         """Pixels of frames ``first`` to ``last``."""
@@ -131,9 +137,12 @@ class VideoFrames(FrameSource):
     def _frames(self, reader: _Reader) -> Iterator[Frame]:
         try:
             for number, image in enumerate(reader.images()):
-                yield _named(number, image)
+                yield self._named(number, image)
         finally:
             reader.close()
+
+    def _named(self, number: int, image: np.ndarray) -> Frame:
+        return Frame(number, self.name_of(number), image)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -149,10 +158,6 @@ class VideoFrames(FrameSource):
         self._readers = [reader for reader in self._readers if not reader.closed]
         self._readers.append(_Reader(self._source, self._index))
         return self._readers[-1]
-
-
-def _named(number: int, image: np.ndarray) -> Frame:
-    return Frame(number, f"{number:05d}", image)
 
 
 class _Reader:

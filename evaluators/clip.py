@@ -6,28 +6,24 @@ import dataclasses
 import itertools
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from dataloaders.frame_masks import FrameMasks
 from dataloaders.frame_source import Frame, FrameSource
-from dataloaders.palette import id_colors
 from dataloaders.prefetch import prefetch
+from evaluators.clip_pictures import PICTURES, ClipPictures, overlay_palette
 from evaluators.key_frames import KeyFrame, propagate
-from evaluators.overlay import ContactSheet, draw_overlay
 from evaluators.referring import ReferringSegmenter, windows
 from evaluators.resources import memory_in_use
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import BackgroundWriter, MaskWriter, VideoWriter, replace_text
+from evaluators.writers import MaskWriter, replace_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -88,48 +84,31 @@ class ClipWriter:
     """
 
     def __init__(self, folder: Path, fps: float, num_frames: int | None = None) -> None:
-        self.folder = folder
-        self.num_frames = num_frames
         _clear(folder)
-        self._stack = ExitStack()
-        palette = np.concatenate([np.zeros((1, 3), np.uint8), id_colors(range(1, 256))])
-        self.masks = MaskWriter(folder / "masks", palette=palette.tobytes())
-        self._video = VideoWriter(folder / "overlay.mp4", fps)
-        self._drawing = BackgroundWriter(workers=1, max_pending=4)
-        self._sheet = ContactSheet(num_frames)
+        self.masks = MaskWriter(folder / "masks", palette=overlay_palette())
+        self._pictures = ClipPictures(folder, fps, num_frames)
 
     def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
         """Queue a frame's results; an error of an earlier one is raised here."""
         self.masks.write(frame.name, ids_HW)
-        self._drawing.submit(self._draw, frame, ids_HW)
+        self._pictures.write(frame, ids_HW)
 
     def close(self) -> None:
         """Wait until everything is on the disk."""
         try:
-            self._drawing.close()
             self.masks.close()
-            self._video.close()
-            self._save_sheet()
+            self._pictures.close()
         except BaseException:
             self.abort()
             raise
 
     def abort(self) -> None:
         """Save what was done so far, under names that say that it isn't all."""
-        for part in (self._drawing, self.masks):
-            try:
-                part.close()
-            except (OSError, ValueError) as error:
-                logger.error("%s", error)
-        if self._video.num_frames == 0:
-            self._video.abort()
-            return
         try:
-            self._video.path = self.folder / "overlay.incomplete.mp4"
-            self._video.close()
-            self._save_sheet()
+            self.masks.close()
         except (OSError, ValueError) as error:
-            logger.error("the overlay video is lost: %s", error)
+            logger.error("%s", error)
+        self._pictures.abort()
 
     def __enter__(self) -> Self:
         return self
@@ -140,24 +119,13 @@ class ClipWriter:
         else:
             self.abort()
 
-    def _draw(self, frame: Frame, ids_HW: np.ndarray) -> None:
-        picture = draw_overlay(frame.image, ids_HW)
-        self._video.write(picture)
-        if (self.num_frames is None or frame.index < self.num_frames) and self._sheet.wants(frame.index):
-            self._sheet.add(frame.index, picture)
-
-    def _save_sheet(self) -> None:
-        temporary = self.folder / f".contact_sheet.{os.getpid()}.tmp.png"
-        Image.fromarray(self._sheet.image()).save(temporary)
-        temporary.replace(self.folder / "contact_sheet.png")
-
 
 def _clear(folder: Path) -> None:
     """Remove the results of an earlier run, and nothing else."""
     old = sorted((folder / "masks").glob("*.png"))
     if old and not (folder / REPORT).exists():
         raise ValueError(f"{folder / 'masks'} holds {len(old)} PNGs that are no results of ours: give another folder")
-    for path in (*old, *(folder / n for n in (REPORT, "overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png"))):
+    for path in (*old, *(folder / name for name in (REPORT, *PICTURES))):
         path.unlink(missing_ok=True)
     shutil.rmtree(folder / _SCRATCH, ignore_errors=True)
 

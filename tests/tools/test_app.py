@@ -1,0 +1,154 @@
+"""tools/app.py: what the page's buttons do, and that it is served."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from moving_clip import H, W, moving_frames, squares
+from PIL import Image
+
+from dataloaders.frames import open_frames
+from dataloaders.masks import read_mask
+from dataloaders.palette import id_colors
+from evaluators import VideoSegmenter
+from evaluators.annotation import Annotation
+from evaluators.painting import layer_of
+from networks import build_model
+from tools import app
+
+gr = pytest.importorskip("gradio", reason="the page is made with gradio")
+
+from tools.app_page import Page, build_page  # noqa: E402
+
+FRAMES = 5
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for i, frame in enumerate(moving_frames(FRAMES)):
+        Image.fromarray(frame).save(folder / f"{i:05d}.png")
+    return folder
+
+
+@pytest.fixture
+def annotation(clip: Path, tmp_path: Path) -> Annotation:
+    torch.manual_seed(0)
+    return Annotation(VideoSegmenter(build_model("aott", device="cpu")), open_frames(clip), tmp_path / "out")
+
+
+@pytest.fixture
+def page(annotation: Annotation) -> Page:
+    return Page(annotation)
+
+
+def paint(layer: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """The layer after a person painted the objects of a mask."""
+    colors = np.concatenate([id_colors(ids).reshape(H, W, 3), np.full((H, W, 1), 255, np.uint8)], axis=2)
+    return np.where(ids[..., None] > 0, colors, layer)
+
+
+def painted(shown: tuple[int, np.ndarray], ids: np.ndarray) -> dict:
+    return {"layers": [paint(np.zeros((H, W, 4), np.uint8), ids)]}
+
+
+def test_what_is_painted_is_taken_and_propagated(page: Page, annotation: Annotation) -> None:
+    *_, shown, number = page.discard(0, 1)
+    assert number == 0
+    mask = squares(1, 300)
+    steps = list(page.propagate("forwards", 0, 0, 1, painted(shown, mask), shown))
+    assert np.array_equal(annotation.mask(0), mask)
+    assert annotation.given == [0]
+    assert [step[-1] for step in steps] == [1, 2, 3, 4, 4]
+    assert all(annotation.mask(n) is not None for n in range(FRAMES))
+    editor, result, text, shown, number = steps[-1]
+    assert editor.value is not None
+    assert result.shape == (H, W, 3)
+    assert "Frame 4" in text
+    assert number == shown[0] == 4
+
+
+def test_a_correction_is_propagated_a_few_frames_backwards(page: Page, annotation: Annotation) -> None:
+    annotation.give(0, squares(1))
+    *_, shown, _ = page.go(3, 1, None, None)
+    steps = list(page.propagate("backwards", 2, 3, 1, painted(shown, squares(0, 2)), shown))
+    assert [step[-1] for step in steps] == [2, 1, 1]
+    assert annotation.given == [0, 3]
+
+
+def test_stop_ends_it_after_a_frame(page: Page, annotation: Annotation) -> None:
+    annotation.give(0, squares(1))
+    run = page.propagate("forwards", 0, 0, 1, None, None)
+    next(run)
+    with pytest.raises(ValueError, match="a propagation is running"):
+        next(page.propagate("forwards", 0, 0, 1, None, None))
+    page.stop()
+    assert [step[-1] for step in run] == [1]
+    assert annotation.mask(2) is None
+    assert len(list(page.propagate("forwards", 1, 1, 1, None, None))) == 2
+
+
+def test_painting_is_taken_when_another_frame_is_shown(page: Page, annotation: Annotation) -> None:
+    *_, shown, _ = page.discard(0, 1)
+    *_, number = page.step(1, 0, 1, painted(shown, squares(4)), shown)
+    assert number == 1
+    assert np.array_equal(annotation.mask(0), squares(4))
+    *_, shown, _ = page.discard(0, 1)
+    page.go(2, 1, {"layers": [layer_of(squares(4))]}, shown)
+    page.go(1, 1, {"layers": []}, shown)
+    assert annotation.given == [0]
+
+
+def test_masks_from_files_kept_removed_and_deleted(page: Page, annotation: Annotation, tmp_path: Path) -> None:
+    Image.fromarray(squares(2, 3).astype(np.uint8)).save(tmp_path / "mask.png")
+    page.read(str(tmp_path / "mask.png"), 1, 1)
+    assert annotation.given == [1]
+    page.keep(2, 1, None, None)
+    assert annotation.given == [1, 2]
+    page.delete(1, 3, None, None)
+    assert np.array_equal(annotation.mask(1), squares(2))
+    page.forget(1, 1)
+    assert annotation.mask(1) is None
+    with pytest.raises(ValueError, match="from 1 to 65535"):
+        page.choose(0, 1, None, None)
+    assert len(list(page.pictures(0, 1, None, None))) == FRAMES + 1
+    assert (annotation.folder / "overlay.mp4").exists()
+
+
+def test_the_page_is_served(annotation: Annotation) -> None:
+    blocks = build_page(annotation)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    blocks.launch(server_port=port, prevent_thread_lock=True, quiet=True, inbrowser=False)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+            assert "Propagate forwards" in answer.read().decode()
+    finally:
+        blocks.close()
+
+
+def test_flags(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[tuple] = []
+    monkeypatch.setattr("tools.app_page.serve", lambda *arguments: served.append(arguments))
+    Image.fromarray(squares(5).astype(np.uint8)).save(tmp_path / "first.png")
+    flags = {"data_path": clip, "device": "cpu", "output_path": tmp_path / "out", "mask": tmp_path / "first.png"}
+    assert app.run(app.Args(**flags, port=1234)) == 0
+    assert served[0][1:4] == (tmp_path / "out" / "clip", "127.0.0.1", 1234)
+    assert np.array_equal(read_mask(tmp_path / "out" / "clip" / "given" / "00000.png"), squares(5))
+    with pytest.raises(ValueError, match="takes sentences, there is nothing to paint for it"):
+        app.run(app.Args(**flags, model="r50_referformer", ckpt_path=tmp_path / "f.pth"))
+
+
+def test_without_gradio_it_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "tools.app_page")
+    with pytest.raises(ValueError, match=r"gradio is not installed, which the page needs: pip install -e '.\[app\]'"):
+        app.run(app.Args(data_path=clip))
