@@ -27,13 +27,18 @@ _EXTENSIONS = (".bmp", ".png", ".tif", ".tiff")
 
 
 def read_mask(
-    path: str | os.PathLike[str], *, size: tuple[int, int] | None = None, ignore: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] | None = None,
+    ignore: int | None = None,
+    ignored_as: int = 0,
 ) -> np.ndarray:
     """The object ids of one mask.
 
     - A palette PNG: the index is the id. Id 255 beside others ("void" in VOC and DAVIS) is kept, and logged.
     - A greyscale PNG of 1, 2, 4, 8 or 16 bits: the value is the id; 8 bits with 0 and 255 only are one object, id 1
-      (DAVIS 2016), which is logged. BMP and TIFF files of the same kinds are read too.
+      (DAVIS 2016), and so are 0 and 255 with a soft edge between them (128 and above is the object), which is logged.
+      BMP and TIFF files of the same kinds are read too.
     - A folder with one such file per object, non-zero where the object is. File stems that are positive integers are
       the ids; otherwise the files are numbered 1 to n in natural order, which is logged. Where objects overlap the
       later file wins, which is logged.
@@ -44,6 +49,7 @@ def read_mask(
         size: (height, width) that the mask must have.
         ignore: a value (255: "void") that is no object where it stands beside others; these pixels become background,
             and neither this nor 0/255 for one object is worth a line in the log.
+        ignored_as: what these pixels become in place of background. If this isn't 0, they also do where they are alone.
 
     Returns:
         H x W uint8, or uint16 where an id is above 255; 0 is background. It may hold no object at all.
@@ -61,7 +67,7 @@ def read_mask(
     elif path.suffix.lower() == ".json":
         mask = read_coco_masks(path, size=size)
     else:
-        mask = _read_mask_image(path, ignore)
+        mask = _read_mask_image(path, ignore, ignored_as)
     check_mask_size(path, mask, size)
     return mask
 
@@ -120,23 +126,35 @@ def _mask_to_image(path: Path, ids: np.ndarray, palette: bytes | None) -> Image.
     return image
 
 
-def _read_mask_image(path: Path, ignore: int | None) -> np.ndarray:
+def _read_mask_image(path: Path, ignore: int | None, ignored_as: int) -> np.ndarray:
     image = load_image(path)
     ids = _stored_values(path, image)
     present = np.unique(ids)
     objects = present[present != 0]
-    if image.mode == "L" and objects.tolist() == [_VOID]:
-        level = logging.WARNING if ignore is None else logging.DEBUG
+    level = logging.WARNING if ignore is None else logging.DEBUG
+    if image.mode == "L" and _is_soft(ids, objects):
+        logger.log(level, "%s: 0 and 255 with a soft edge: read as one object with id 1, from 128 on", path)
+        return (ids > 127).astype(np.uint8)
+    if image.mode == "L" and objects.tolist() == [_VOID] and not ignored_as:
         logger.log(level, "%s: its values are 0 and 255 only: read as one object with id 1", path)
         return (ids > 0).astype(np.uint8)
-    if ignore is not None and ignore in objects and len(objects) > 1:
-        ids = np.where(ids == ignore, 0, ids)
-        objects = objects[objects != ignore]
+    if ignore is not None and ignore in objects and (len(objects) > 1 or ignored_as):
+        ids = np.where(ids == ignore, ignored_as, ids.astype(np.uint16))
+        objects = np.unique(ids[ids != 0])
     if _VOID in objects and len(objects) > 1 and image.mode in ("L", "P"):
         logger.warning("%s: id 255 beside other ids, the void label of VOC and DAVIS: kept as an object", path)
     if image.mode == "L" and len(objects) > _MANY_IDS:
         logger.warning("%s: %d different values: is this a mask of object ids, not a photo?", path, len(objects))
     return ids.astype(np.uint8) if max(objects, default=0) <= 255 else ids.astype(np.uint16)
+
+
+def _is_soft(ids: np.ndarray, objects: np.ndarray) -> bool:
+    """Whether greyscale values are those of one object with an anti-aliased edge, and no ids: 255 has more pixels than
+    all values between, which are several on both sides of the middle."""
+    between = objects[objects < _VOID]
+    if len(between) == len(objects) or min(np.count_nonzero(between < 128), np.count_nonzero(between > 127)) < 2:
+        return False
+    return bool(2 * np.count_nonzero(ids == _VOID) > np.count_nonzero(ids))
 
 
 def _stored_values(path: Path, image: Image.Image) -> np.ndarray:

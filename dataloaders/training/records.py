@@ -12,7 +12,8 @@ from dataloaders.datasets import Dataset, Video
 from dataloaders.datasets.layout import scan_images, subfolders
 from dataloaders.datasets.mask_files import IdImages, MaskFiles
 from dataloaders.images import image_to_rgb, load_image
-from dataloaders.training.clip import VOID
+from dataloaders.masks import read_mask
+from dataloaders.training.clip import VOID, object_ids
 
 _MASK_EXTENSIONS = (".png",)
 PALETTE_MASKS = IdImages(ignore_id=255)
@@ -37,6 +38,19 @@ class VideoRecord:
     def __post_init__(self) -> None:
         if not self.frames or len(self.frames) != len(self.masks):
             raise ValueError(f"video {self.name}: {len(self.frames)} frames and {len(self.masks)} masks: give as many")
+
+    def labels(self, number: int) -> np.ndarray:
+        """Frame ``number``'s mask, H x W uint16 ids and ``VOID``.
+
+        Void that is alone is the object only where it is so in the first frame, too: else the objects have left.
+
+        Raises:
+            ValueError: a mask can't be read.
+        """
+        ids = _read_with_void(self.masks[number], self.reader)
+        if _is_void_alone(ids) and not len(object_ids(_read_with_void(self.masks[0], self.reader))):
+            return (ids == VOID).astype(np.uint16)
+        return ids
 
 
 def folder_records(frames: Path, masks: Path, names: Iterable[str] | None = None) -> list[VideoRecord]:
@@ -99,17 +113,22 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def read_labels(path: Path, reader: MaskFiles = PALETTE_MASKS) -> np.ndarray:
-    """H x W uint16 ids; the ignored value of a palette PNG, where it stands beside others, is ``VOID``.
+    """H x W uint16 ids of a mask that stands for itself.
+
+    The ignored value is ``VOID`` where it stands beside others, and the object where it is alone.
 
     Raises:
         ValueError: the mask can't be read.
     """
+    ids = _read_with_void(path, reader)
+    return (ids == VOID).astype(np.uint16) if _is_void_alone(ids) else ids
+
+
+def _read_with_void(path: Path, reader: MaskFiles) -> np.ndarray:
     if isinstance(reader, IdImages) and not reader.binary and reader.ignore_id is not None:
-        image = load_image(path)
-        if image.mode == "P":
-            ids = np.array(image).astype(np.uint16)
-            void = ids == reader.ignore_id
-            if void.any():
-                ids[void] = VOID if (ids[~void] != 0).any() else 1
-            return ids
+        return read_mask(path, ignore=reader.ignore_id, ignored_as=VOID).astype(np.uint16)
     return reader.read(path, path.stem).astype(np.uint16)
+
+
+def _is_void_alone(ids: np.ndarray) -> bool:
+    return bool((ids == VOID).any() and not len(object_ids(ids)))

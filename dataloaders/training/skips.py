@@ -49,7 +49,7 @@ class SkipVideoClips(VideoClips):
             numbers = draw_within_skip(len(record.frames), self.plan.clip_length, skip, rng)
             if self.plan.reverse and rng.random() < 0.5:
                 numbers = numbers[::-1]
-            mask = read_labels(record.masks[numbers[0]], record.reader)
+            mask = record.labels(numbers[0])
             views = self._views(mask.shape, rng)
             first = augment.warp_mask(mask, views[0], self.crop)
             if len(object_ids(first)) and not self._ignored_too_much(first):

@@ -12,7 +12,7 @@ from dataloaders.datasets import Dataset
 from dataloaders.training import augment
 from dataloaders.training.clip import RawClip, object_ids
 from dataloaders.training.clip_dataset import ClipDataset
-from dataloaders.training.records import VideoRecord, read_image, read_labels, video_records
+from dataloaders.training.records import VideoRecord, read_image, video_records
 
 _STARTS = 5  # clips that are tried in one video until one begins with an object
 
@@ -62,7 +62,7 @@ class VideoClips(ClipDataset):
         for _ in range(_STARTS):
             backwards = self.stage.reverse and bool(rng.random() < 0.5)
             numbers = draw_frame_numbers(len(record.frames), self.stage.clip_length, self.gap, backwards, rng)
-            mask = read_labels(record.masks[numbers[0]], record.reader)
+            mask = record.labels(numbers[0])
             found = self._find_view(mask, rng, affine=False) if len(object_ids(mask)) else None
             if found is not None:
                 return self._read(record, numbers, mask, *found)
@@ -75,7 +75,7 @@ class VideoClips(ClipDataset):
         frames = []
         for place, (number, view) in enumerate(zip(numbers, views, strict=True)):
             if place:
-                ids = read_labels(record.masks[number], record.reader)
+                ids = record.labels(number)
                 if ids.shape != mask.shape:
                     raise ValueError(
                         f"{record.masks[number]}: this mask is {ids.shape[0]}x{ids.shape[1]} (height x width), another "

@@ -241,6 +241,16 @@ def test_palette_png_of_few_bits(tmp_path: Path, bits: int) -> None:
     assert np.array_equal(read_mask(tmp_path / "m.png"), mask)
 
 
+def test_a_soft_edge_makes_no_objects(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    soft = np.zeros((9, 13), np.uint8)
+    soft[2:7, 2:11] = 255
+    soft[1, 2:11] = np.linspace(20, 240, 9)
+    assert np.array_equal(read_mask(save(tmp_path / "soft.png", soft)), soft > 127)
+    assert "soft.png: 0 and 255 with a soft edge: read as one object with id 1, from 128 on" in caplog.text
+    ids = np.where(soft == 255, 200, soft)  # no 255: ids as they are
+    assert np.array_equal(read_mask(save(tmp_path / "ids.png", ids)), ids)
+
+
 def test_black_and_white_is_one_object(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert np.array_equal(read_mask(save(tmp_path / "m.png", ids_of(255))), ids_of(1))
     assert "m.png: its values are 0 and 255 only" in caplog.text

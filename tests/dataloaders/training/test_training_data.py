@@ -317,11 +317,28 @@ def test_v2_changes_all_frames_of_a_clip_alike(tmp_path: Path) -> None:
     assert all(torch.equal(frame, strong.frames[0]) for frame in strong.frames)  # a video of one frame
 
 
-def test_void_is_ignored_and_a_lone_255_is_an_object(tmp_path: Path) -> None:
-    write_mask(tmp_path / "void.png", np.array([[0, 1, 255]]))
-    write_mask(tmp_path / "object.png", np.array([[0, 0, 255]]))
+@pytest.mark.parametrize("grey", [False, True])
+def test_void_is_ignored_and_a_lone_255_is_an_object(tmp_path: Path, grey: bool) -> None:
+    write_mask(tmp_path / "void.png", np.array([[0, 1, 255]]), grey=grey)
+    write_mask(tmp_path / "object.png", np.array([[0, 0, 255]]), grey=grey)
     assert read_labels(tmp_path / "void.png").tolist() == [[0, 1, VOID]]
     assert read_labels(tmp_path / "object.png").tolist() == [[0, 0, 1]]
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_void_that_stays_when_the_objects_have_left_is_no_object(tmp_path: Path, grey: bool) -> None:
+    masks = [tmp_path / f"{i}.png" for i in range(2)]
+    for path, values in zip(masks, ([0, 1, 255], [0, 0, 255]), strict=True):
+        write_mask(path, np.array([values]), grey=grey)
+    assert VideoRecord("left", (tmp_path, tmp_path), tuple(masks)).labels(1).tolist() == [[0, 0, VOID]]
+    assert VideoRecord("alone", (tmp_path,), (masks[1],)).labels(0).tolist() == [[0, 0, 1]]
+
+
+def test_a_mask_with_a_soft_edge_is_one_object(tmp_path: Path) -> None:
+    disc = cv2.circle(np.zeros((60, 80), np.uint8), (40, 30), 20, 255, -1, cv2.LINE_AA)
+    Image.fromarray(disc).save(tmp_path / "soft.png")
+    assert len(np.unique(disc)) > 20
+    assert np.array_equal(read_labels(tmp_path / "soft.png"), disc > 127)
 
 
 def test_damaged_and_useless_files_are_named(tmp_path: Path) -> None:
