@@ -17,15 +17,14 @@ DATASETS=${DATASETS:-"youtubevos2019:val:$DATA/YouTubeVOS davis2017:val:$DATA/DA
 PYTHON=${PYTHON:-python}
 
 for stage in $STAGES; do
-    $PYTHON tools/train.py --model "$MODEL" --stage "$stage" --exp_name "$EXP" --gpu_num "$GPUS" \
-        --data_path "$DATA" --output_path "$OUT" ${TRAIN:-}
-    last=$stage
+    weights=$($PYTHON tools/train.py --model "$MODEL" --stage "$stage" --exp_name "$EXP" --gpu_num "$GPUS" \
+        --data_path "$DATA" --output_path "$OUT" ${TRAIN:-} | sed -n 's/^results: //p')
+    folder_name=$(basename "$(dirname "$weights")")
 done
 
-weights=$(ls "$OUT/${EXP}"_*/"${last^^}"/ema.safetensors | head -n 1)
 for entry in $DATASETS; do
     IFS=: read -r dataset split folder <<<"$entry"
-    $PYTHON tools/eval.py --model "$MODEL" --ckpt_path "$weights" --exp_name "$EXP" --stage "${last^^}" \
+    $PYTHON tools/eval.py --model "$MODEL" --ckpt_path "$weights" --exp_name "$EXP" --stage "$folder_name" \
         --dataset "$dataset" --split "$split" --data_root "$folder" --gpu_num "$GPUS" \
         --output_path "$(dirname "$weights")/eval_${dataset}_${split}" ${EVAL:-}
 done

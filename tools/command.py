@@ -22,7 +22,7 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
     try:
         with logging_redirect_tqdm():
             return run()
-    except (ValueError, OSError, BrokenProcessPool) as error:
+    except (ValueError, OSError, FloatingPointError, BrokenProcessPool) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -51,6 +51,8 @@ def run(args: Args) -> int:
     """Convert; the exit code says whether it was done."""
     if args.output_path.suffix != ".safetensors":
         raise ValueError(f"--output_path {args.output_path}: the file is called *.safetensors")
+    if not args.ckpt_path:
+        raise ValueError("--ckpt_path: give one checkpoint or several")
     changes = get_model_config(args.model).changes_from_text(*args.set)
     networks = [build_model(args.model, checkpoint=path, device="cpu", **changes) for path in args.ckpt_path]
     network = networks[0]

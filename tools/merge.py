@@ -35,6 +35,8 @@ class Args:
 
 def run(args: Args) -> int:
     """Merge all videos."""
+    if not args.results:
+        raise ValueError("--results: give the output folders of two or more evaluations")
     if (args.output_path / "Annotations").exists():
         raise ValueError(f"{args.output_path / 'Annotations'} is there already: give another output folder")
     names = sorted(path.name for path in (args.results[0] / "Scores").glob("*.npz"))

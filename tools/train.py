@@ -139,6 +139,7 @@ def run(args: Args) -> int:
     if device in (None, "cuda") and torch.cuda.is_available():
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
         torch.cuda.set_device(device)
+    torch.manual_seed(args.seed)  # of the weights that no file gives
     network = build_model(args.model, device=device, **start_weights(args, stage), **changes)
     place = next(network.parameters()).device
     processes = join_processes(place)

@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from configs.stages import StageConfig
+from dataloaders.training.clip import IGNORE
 from networks.supervised import Supervised
 
 Clips = Sequence[Sequence[Supervised]]
 """What is supervised of each frame of a batch of clips."""
-IGNORE = 255
-"""Label of pixels that take no part."""
 
 
 def _classes(logits_BKHW: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ class Processes:
 
     rank: int = 0
     count: int = 1
-    local_rank: int = 0
 
     @property
     def is_first(self) -> bool:
@@ -55,4 +54,4 @@ def join_processes(device: torch.device) -> Processes:
     if not dist.is_initialized():
         # validation takes long, and not on all processes equally
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=4))
-    return Processes(dist.get_rank(), count, int(os.environ.get("LOCAL_RANK", 0)))
+    return Processes(dist.get_rank(), count)

@@ -25,12 +25,16 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Pat
     path = folder / f"step_{step:08d}.pt"
     temporary = folder / f".{path.name}.{os.getpid()}.tmp"
     try:
-        torch.save(state, temporary)
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave an empty file under the final name
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as either
         raise OSError(f"checkpoint {path} could not be written: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        for left in folder.glob(".step_*.tmp"):  # also of processes that were killed: one alone writes here
+            left.unlink(missing_ok=True)
     for old in find_states(folder)[:-keep]:
         old.unlink(missing_ok=True)
     return path
@@ -51,5 +55,5 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:120]
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise ValueError(f"checkpoint {path} is damaged ({reason}): remove it to go on from the one before") from error

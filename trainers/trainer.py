@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import itertools
 import logging
 import math
+import multiprocessing.synchronize
+import os
 import signal
 import statistics
 import sys
@@ -56,6 +59,10 @@ class TrainerOptions:
     seed: int = 0
     progress: bool = True
 
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ValueError(f"a share of a batch is worked off in at least one part, not in {self.accumulate}")
+
 
 class Trainer:
     """Trains a network through a stage.
@@ -76,7 +83,8 @@ class Trainer:
             It is called on all processes, and the first one's score counts.
 
     Raises:
-        ValueError: the batch can't be shared, or a checkpoint in the folder is of another stage or damaged.
+        ValueError: the batch can't be shared, or a checkpoint in the folder is of another run or damaged, or not all
+            processes find it.
     """
 
     def __init__(
@@ -133,6 +141,7 @@ class Trainer:
         self.step = 0
         self.best = -math.inf
         self._stop_wanted = self._stopping = False
+        self._over = torch.multiprocessing.get_context().Event()
         self._resume()
 
     def stop(self) -> None:
@@ -147,15 +156,29 @@ class Trainer:
         """
         stop = self.stage.total_steps if until is None else min(until, self.stage.total_steps)
         first = self.processes.is_first
-        log = SummaryWriter(str(self.output / "log")) if first else None
-        has_bar = first and self.options.progress and sys.stderr.isatty()
-        bar = tqdm(total=self.stage.total_steps, initial=self.step, disable=not has_bar, unit="step")
+        with contextlib.ExitStack() as stack:
+            log = None
+            if first:
+                again = self.step + 1 if self.step else None  # figures of later steps than the checkpoint's come again
+                log = SummaryWriter(str(self.output / "log"), purge_step=again)
+                stack.callback(log.close)
+            has_bar = first and self.options.progress and sys.stderr.isatty()
+            steps = tqdm(total=self.stage.total_steps, initial=self.step, disable=not has_bar, unit="step")
+            bar = stack.enter_context(steps)
+            self._over.clear()
+            stack.callback(self._over.set)
+            self._train_until(stop, log, bar)
+        if self.step == self.stage.total_steps and first:
+            self._save_weights()
+        self.processes.barrier()
+
+    def _train_until(self, stop: int, log: SummaryWriter | None, bar: tqdm) -> None:
         waited, begin = 0.0, time.perf_counter()
         losses: deque[float] = deque(maxlen=self.stage.log_every)
         batches = self._batches(stop)
         while self.step < stop and not self._stopping:
             start = time.perf_counter()
-            batch = next(batches)
+            batch = _next(batches)
             waited += time.perf_counter() - start
             loss, norm = self._train_step(batch)
             losses.append(loss)
@@ -163,14 +186,7 @@ class Trainer:
             bar.update()
             if self.step % self.stage.log_every == 0 and log is not None:
                 passed = time.perf_counter() - begin
-                figures = self._figures(statistics.mean(losses), norm, passed / len(losses), waited / passed)
-                for name, value in figures.items():
-                    log.add_scalar(name, value, self.step)
-                bar.set_postfix_str(_as_line(figures), refresh=False)
-                if not has_bar and self.options.progress:
-                    left = timedelta(seconds=round((self.stage.total_steps - self.step) * figures["seconds_a_step"]))
-                    total = self.stage.total_steps
-                    logger.info("step %d of %d: %s, %s left", self.step, total, _as_line(figures), left)
+                self._log(self._figures(statistics.mean(losses), norm, passed / len(losses), waited / passed), log, bar)
                 waited, begin = 0.0, time.perf_counter()
             if self.step % self.stage.save_every == 0 or self.step == stop or self._stopping:
                 paused = time.perf_counter()
@@ -180,12 +196,16 @@ class Trainer:
                     picture = clip_picture(shown.frames[tail], shown.labels[tail], shown.predicted)
                     log.add_image("clip", picture, self.step, dataformats="HWC")
                 begin += time.perf_counter() - paused
-        bar.close()
-        if log is not None:
-            log.close()
-        if self.step == self.stage.total_steps and first:
-            self._save_weights()
-        self.processes.barrier()
+
+    def _log(self, figures: dict[str, float], log: SummaryWriter, bar: tqdm) -> None:
+        """Show figures in TensorBoard, and beside the bar; where there is none, in the program's log."""
+        for name, value in figures.items():
+            log.add_scalar(name, value, self.step)
+        bar.set_postfix_str(_as_line(figures), refresh=False)
+        if bar.disable and self.options.progress:
+            total = self.stage.total_steps
+            left = timedelta(seconds=round((total - self.step) * figures["seconds_a_step"]))
+            logger.info("step %d of %d: %s, %s left", self.step, total, _as_line(figures), left)
 
     def _figures(self, loss: float, norm: float, seconds: float, waiting: float) -> dict[str, float]:
         """What is logged of the steps since the last time; ``waiting`` is the share of time spent waiting for data."""
@@ -219,7 +239,7 @@ class Trainer:
                 num_workers=workers,
                 collate_fn=collate_referring if isinstance(self.stage, ReferringStage) else collate,
                 pin_memory=self.device.type == "cuda",
-                worker_init_fn=_leave_stopping_to_the_trainer,
+                worker_init_fn=functools.partial(_leave_stopping_to_the_trainer, self._over),
                 generator=torch.Generator(),  # else it would draw from the generator whose state is resumed
             )
         )
@@ -289,24 +309,27 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "random": randoms,
             "best": self.best,
+            "data": {"seed": self.options.seed, "clips": len(self.dataset)},
         }
         save_state(self.output / "checkpoints", self.step, state, self.stage.keep)
 
     def _resume(self) -> None:
         found = find_states(self.output / "checkpoints")
+        last = self.processes.gather(found[-1].name if found else "nothing")
+        if len(set(last)) > 1:
+            each = ", ".join(f"process {rank} finds {name}" for rank, name in enumerate(last))
+            raise ValueError(f"{self.output / 'checkpoints'}: {each}: give all the same folder, on a disk they share")
         if not found:
             return
         state = load_state(found[-1])
-        config = self.network.config
-        stages = (type(self.stage).from_dict(state["stage"]), self.stage)  # an older file lacks fields that came later
-        before, now = ({k: v for k, v in x.to_dict().items() if k not in _FREE} for x in stages)
-        if before != now or type(config).from_dict(state["model"]) != config:
-            raise ValueError(f"{found[-1]} is from a run of other settings: give another folder")
+        if differences := self._differences(state):
+            raise ValueError(f"{found[-1]} is from a run of other settings ({differences}): give another folder")
         self.step, self.best = state["step"], state["best"]
         self.network.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where loss scaling was off
+            self.scaler.load_state_dict(state["scaler"])
         if len(state["random"]) == self.processes.count:
             random = state["random"][self.processes.rank]
             torch.set_rng_state(random["cpu"])
@@ -315,6 +338,17 @@ class Trainer:
         else:
             logger.warning("%s: another number of processes than before, random states begin anew", found[-1])
         logger.info("going on from %s", found[-1])
+
+    def _differences(self, state: dict[str, Any]) -> str:
+        """Settings of a checkpoint that differ from this run's, in words; none: an empty text."""
+        config = self.network.config
+        # an older file lacks fields that came later, and what else is compared
+        before = {**type(self.stage).from_dict(state["stage"]).to_dict(), **state.get("data", {})}
+        before |= {f"model's {k}": v for k, v in type(config).from_dict(state["model"]).to_dict().items()}
+        now = {**self.stage.to_dict(), "seed": self.options.seed, "clips": len(self.dataset)}
+        now |= {f"model's {k}": v for k, v in config.to_dict().items()}
+        other = [k for k in before if k not in _FREE and before[k] != now[k]]
+        return ", ".join(f"{k} was {before[k]}, is {now[k]}" for k in other)
 
     def _score(self) -> float:
         """Score the averaged weights."""
@@ -346,9 +380,20 @@ class Trainer:
         self._save_average(self.output / "ema.safetensors")
 
 
-def _leave_stopping_to_the_trainer(_: int) -> None:
+def _next(batches: Iterator[Any]) -> Any:
+    """The next batch; an error of a loader process is told without its traceback."""
+    try:
+        return next(batches)
+    except (ValueError, OSError) as error:
+        text = str(error)
+        if not text.startswith("Caught "):
+            raise
+        raise type(error)(text.strip().splitlines()[-1].partition(": ")[2]) from error
+
+
+def _leave_stopping_to_the_trainer(over: multiprocessing.synchronize.Event, _: int) -> None:
     """A signal that asks all processes of a job to end must not take the loaders from a step that is under way."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if over.is_set() else None)
 
 
 def _as_line(figures: dict[str, float]) -> str:

@@ -121,11 +121,13 @@ class StageConfig(Config):
         return self
 
     def __post_init__(self) -> None:
-        for name in ("crop", "clip_length", "total_steps", "batch_size", "save_every", "keep", "log_every"):
+        for name in ("crop", "clip_length", "total_steps", "batch_size", "save_every", "keep", "log_every", "cycles"):
             if getattr(self, name) < 1:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1")
         if self.clip_length < self.least_clip:
             raise ValueError(f"a training clip has at least {self.least_clip} frames: clip_length")
+        if not 0 <= self.warm_up_ratio <= 1:
+            raise ValueError(f"warm_up_ratio is a share of the stage, 0 to 1, got {self.warm_up_ratio}")
         low, high = self.scale_range
         if not 0 < low <= high:
             raise ValueError(f"scale_range goes from a smaller to a larger positive number, got {self.scale_range}")

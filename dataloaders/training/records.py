@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -19,6 +21,30 @@ _MASK_EXTENSIONS = (".png",)
 PALETTE_MASKS = IdImages(ignore_id=255)
 
 
+class FolderFiles(Sequence[Path]):
+    """Files of one folder, held as their names in one array.
+
+    A path is a hundred times as large; with the millions of frames of a large dataset each loader process would hold
+    gigabytes of them.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self.folder = folder
+        self._names = np.array([os.fsencode(name) for name in names])
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Path, ...]: ...
+    def __getitem__(self, place: int | slice) -> Path | tuple[Path, ...]:
+        if isinstance(place, slice):
+            return tuple(self.folder / os.fsdecode(name) for name in self._names[place])
+        return self.folder / os.fsdecode(self._names[place])
+
+
 @dataclass(frozen=True)
 class VideoRecord:
     """The annotated frames of one video, in order.
@@ -31,8 +57,8 @@ class VideoRecord:
     """
 
     name: str
-    frames: tuple[Path, ...]
-    masks: tuple[Path, ...]
+    frames: Sequence[Path]
+    masks: Sequence[Path]
     reader: MaskFiles = PALETTE_MASKS
 
     def __post_init__(self) -> None:
@@ -96,7 +122,13 @@ def _pair(name: str, frames: dict[str, Path], masks: dict[str, Path], reader: Ma
     if not both:
         example = next(iter(frames.values()), None)
         raise ValueError(f"video {name}: no frame has a mask of its name (frames: {len(frames)}, first: {example})")
-    return VideoRecord(name, tuple(frames[s] for s in both), tuple(masks[s] for s in both), reader)
+    return VideoRecord(name, _held([frames[s] for s in both]), _held([masks[s] for s in both]), reader)
+
+
+def _held(paths: list[Path]) -> Sequence[Path]:
+    folder = paths[0].parent
+    in_one = all(path.parent == folder for path in paths)
+    return FolderFiles(folder, (path.name for path in paths)) if in_one else tuple(paths)
 
 
 def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dataloaders.training.clip import RawClip
 from dataloaders.training.clip_dataset import ClipDataset
 from dataloaders.training.records import read_image, read_labels
 
+logger = logging.getLogger(__name__)
 _BLUR = 0.5
 
 
@@ -62,11 +64,16 @@ def _find_pairs(root: Path) -> list[tuple[Path, Path]]:
     for folder in (images, masks):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder, images for training lie in {root}/JPEGImages/<set>")
-    pairs = []
+    pairs: list[tuple[Path, Path]] = []
     for name in subfolders(images):
         mask_files = scan_images(masks / name, (".png",)).files
         files = scan_images(images / name).files
-        pairs += [(path, mask_files[stem]) for stem, path in files.items() if stem in mask_files]
+        own = [(path, mask_files[stem]) for stem, path in files.items() if stem in mask_files]
+        if not own:
+            logger.warning(
+                "%s: none of its %d images has a mask in %s: left out", images / name, len(files), masks / name
+            )
+        pairs += own
     if not pairs:
         raise ValueError(f"{images}: no <set>/<name>.jpg has a mask {masks}/<set>/<name>.png")
     return pairs

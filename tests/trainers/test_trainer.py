@@ -244,16 +244,64 @@ def test_figures_and_pictures_are_logged(tmp_path: Path, caplog: pytest.LogCaptu
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     make(tmp_path).train(until=3)
-    with pytest.raises(ValueError, match="is from a run of other settings"):
-        make(tmp_path, rate=2e-3)
+    for changes, what in (
+        ({"rate": 2e-3}, r"rate was 0\.\d+, is 0\.002"),
+        ({"options": TrainerOptions(seed=7, progress=False)}, "seed was 0, is 7"),
+        ({"data": Squares(9)}, r"clips was \d+, is 9"),
+    ):
+        with pytest.raises(ValueError, match=rf"is from a run of other settings \({what}\): give another folder"):
+            make(tmp_path, **changes)
+
+
+def test_a_run_goes_on_in_another_precision(tmp_path: Path) -> None:
+    make(tmp_path).train(until=2)
+    other = make(tmp_path, options=TrainerOptions(amp="fp16", progress=False))
+    assert other.step == 2
+    assert other.scaler.is_enabled()
+
+
+def test_all_processes_must_find_the_same_checkpoint(tmp_path: Path) -> None:
+    class OneOfTwo(Processes):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, "step_00000009.pt"]
+
+    error = "process 0 finds nothing, process 1 finds step_00000009.pt: give all the same folder, on a disk they share"
+    with pytest.raises(ValueError, match=error):
+        make(tmp_path, processes=OneOfTwo())
+
+
+def test_what_a_loader_process_can_t_read_is_one_line(tmp_path: Path) -> None:
+    class Damaged(Squares):
+        def __getitem__(self, index: int) -> Any:
+            raise ValueError("0001.png: the file is cut short")
+
+    with pytest.raises(ValueError, match=r"^0001\.png: the file is cut short$"):
+        make(tmp_path, Damaged(), workers=1).train()
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / ".step_00000001.pt.99.tmp").touch()
+    make(tmp_path).train(until=2)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step_00000002.pt"]
+
+
+def test_numbers_that_train_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="in at least one part, not in 0"):
+        TrainerOptions(accumulate=0)
+    with pytest.raises(ValueError, match="warm_up_ratio is a share of the stage"):
+        small_stage(warm_up_ratio=2.0)
+    with pytest.raises(ValueError, match=r"'cycles' of .* must be at least 1"):
+        small_stage(cycles=0)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     make(tmp_path).train(until=3)
     path = find_states(tmp_path / "checkpoints")[-1]
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"step_00000003\.pt is damaged"):
-        make(tmp_path)
+    for kept in (1000, 0):
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(ValueError, match=r"step_00000003\.pt is damaged \(.+\)"):
+            make(tmp_path)
 
 
 def test_the_best_weights_are_kept(tmp_path: Path) -> None:
