@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast, overload
@@ -75,6 +76,8 @@ class VideoSegmenter:
         if not isinstance(model.config, PropagationConfig):
             name = type(model.config).__name__
             raise ValueError(f"{name} takes sentences and propagates no masks: ReferringSegmenter is for it")
+        if (dtype := next(model.parameters()).dtype) != torch.float32:
+            raise ValueError(f"the network's weights are {dtype}: leave them float32, amp is for half precision")
         for name in options:
             if name not in INFERENCE_FIELDS:
                 known = [*INFERENCE_FIELDS, "scales", "flip", "amp", "compile", "target_fps", "clock"]
@@ -82,7 +85,7 @@ class VideoSegmenter:
         if amp is not None and amp not in AMP_TYPES:
             raise ValueError(f"amp is 'fp16', 'bf16' or None, got {amp!r}")
         scales = tuple(scales)
-        if not scales or any(not s > 0 for s in scales):
+        if not scales or any(not 0 < s < math.inf for s in scales):
             raise ValueError(f"scales are one or more positive numbers, got {scales}")
         config = model.config.override(**{k: v for k, v in options.items() if v is not None})
         if len(scales) > 1 and config.max_short_edge is None:

@@ -20,7 +20,7 @@ from networks.checkpoints import (
     load_encoder,
     load_weights,
     mean_of_weights,
-    own_inference_fields,
+    own_fields,
     read_checkpoint,
     save_weights,
 )
@@ -49,7 +49,7 @@ def build_model(
     Args:
         name: a registered model, see ``configs.list_models()``.
         checkpoint: a file that the authors published, or one of the project's own ``.safetensors``, which also says
-            how it is run where ``fields`` don't (``configs.INFERENCE_FIELDS``, and ``of_weights`` of its config).
+            what network it is of and how it is run, where ``fields`` don't: all of the config but its ``of_training``.
             None: the weights are random, which is logged as a warning.
         device: where the network goes; None takes CUDA, else MPS, else the CPU.
         encoder_checkpoint: ImageNet weights for the encoder, where there is no checkpoint; for a network with several
@@ -64,11 +64,11 @@ def build_model(
     place = _usable_device(device)
     source = read_checkpoint(checkpoint) if checkpoint is not None else None
     if source is not None:
-        if own := own_inference_fields(source, name):
+        if own := own_fields(source, name):
             text = ", ".join(f"{k}={v}" for k, v in own.items())
             logger.info("%s: run with %s unless told otherwise", source.path, text)
         implied = config.implied_fields({k: v.shape for k, v in source.state.items()})
-        config = get_model_config(name, **implied, **own).override(**fields)
+        config = get_model_config(name, **{**own, **implied}).override(**fields)
     network = build_network(config)
     if source is not None:
         logger.info("%s", load_weights(network, source))

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from configs import INFERENCE_FIELDS, ModelConfig, get_model_config, list_models, model_name
+from configs import ModelConfig, get_model_config, list_models, model_name
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,11 @@ COMPUTED = re.compile(r"(^|\.)relative_position_index$")
 """Tensors that follow from the architecture: a file may leave them out."""
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
 """Counters of batch norms, which fixed ones don't have."""
+
+_HOLDERS = ("state_dict", "model", "network", "module", "params")
+"""Names under which files hold their weights, beside steps and optimisers; the first one that is there is taken."""
+_WRAPPERS = ("module.", "_orig_mod.", "model.")
+"""What DistributedDataParallel, torch.compile and training frameworks put in front of every name."""
 
 # what published files hold besides tensors: optimiser states and the command line; none of it runs code of the file's
 # choice
@@ -77,7 +82,9 @@ class LoadReport:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read the weights of a ``.safetensors`` file, or of a ``torch.save`` file under ``state_dict``, ``model`` or bare.
+    """Read the weights of a ``.safetensors`` or ``torch.save`` file, bare or under a usual name such as ``state_dict``.
+
+    Tensors' names may have what wrappers put in front of them (``module.``, ``_orig_mod.``, ``model.``).
 
     Raises:
         FileNotFoundError: no such file.
@@ -105,7 +112,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as f:
             state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a mapping
-            return Checkpoint(path, state, "safetensors", dict(f.metadata() or {}))
+            return _unwrapped(path, state, "safetensors", dict(f.metadata() or {}))
     except SafetensorError as error:
         raise ValueError(
             f"checkpoint {path} is no complete safetensors file ({error}): download or copy it again"
@@ -131,14 +138,25 @@ def _read_torch(path: Path) -> Checkpoint:
             f"checkpoint {path} is truncated or no PyTorch file ({str(error).splitlines()[0][:120]}): "
             "download or copy it again"
         ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    while isinstance(content, Mapping) and (key := next((k for k in _HOLDERS if _is_mapping(content.get(k))), None)):
+        content = content[key]
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         found = list(content)[:5] if isinstance(content, Mapping) else type(content).__name__
         raise ValueError(f"checkpoint {path} holds no weights where they are looked for; found {found}")
-    prefix = "module." if all(name.startswith("module.") for name in content) else ""
-    return Checkpoint(path, {k.removeprefix(prefix): v for k, v in content.items()}, "torch", prefix=prefix)
+    return _unwrapped(path, content, "torch", {})
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and len(value) > 0
+
+
+def _unwrapped(path: Path, state: Mapping[str, Tensor], kind: str, metadata: dict[str, str]) -> Checkpoint:
+    """The weights under their own names, without what wrappers put in front of all of them."""
+    prefix = ""
+    while state and (more := next((p for p in _WRAPPERS if all(k.startswith(p) for k in state)), "")):
+        prefix += more
+        state = {k.removeprefix(more): v for k, v in state.items()}
+    return Checkpoint(path, dict(state), kind, metadata, prefix)
 
 
 def load_weights(network: nn.Module, checkpoint: Checkpoint) -> LoadReport:
@@ -195,17 +213,18 @@ def _check(network: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor],
             hint = f"it was written with {other}"
         raise ValueError(f"checkpoint {checkpoint.path} is not one of {asked}: {'; '.join(wrong)}; {hint}")
     for name, x in state.items():
-        if x.is_floating_point() and not x.isfinite().all():
+        if x.is_floating_point() and not x.to(own[name].dtype).isfinite().all():
             raise ValueError(f"checkpoint {checkpoint.path} is damaged: {name} holds values that are not finite")
 
 
-def own_inference_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
-    """What a file of ours, written for this model, says otherwise than the model's config of how it is run."""
+def own_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+    """What a file of ours, written for this model, says of its network otherwise than the model's config."""
     if checkpoint.metadata.get("model") != name:
         return {}
     written, default = json.loads(checkpoint.metadata.get("config", "{}")), get_model_config(name)
-    fields = {*INFERENCE_FIELDS, *ModelConfig.field_types(), *default.of_weights} & default.to_dict().keys()
-    return {k: v for k, v in written.items() if k in fields and v != getattr(default, k)}
+    fields = default.to_dict().keys() - set(default.of_training)
+    written = {k: tuple(v) if isinstance(v, list) else v for k, v in written.items() if k in fields}
+    return {k: v for k, v in written.items() if v != getattr(default, k)}
 
 
 def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:

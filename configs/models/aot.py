@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from configs.models.base import PrototypeFields, register_model
 
+_MOST_IDENTITIES = 254  # labels of training and of the identity bank are bytes, and 255 is no identity
+
 
 class IdentityModel(PrototypeFields):
     """Fields that AOT and the families after it share; the defaults are those of the Tiny models."""
@@ -53,10 +55,34 @@ class IdentityModel(PrototypeFields):
     least_values: ClassVar[dict[str, int]] = {
         "short_edge": -1,
         "drop_path": 0,
+        "encoder_drop_path": 0,
         "freeze_at": 0,
         "trained_positions": 2,
     }
-    of_weights: ClassVar[tuple[str, ...]] = ("max_objects", "neighbours_apart", "top_k", "trained_positions")
+    of_training: ClassVar[tuple[str, ...]] = (
+        "encoder_weights",
+        "freeze_bn",
+        "freeze_at",
+        "freeze_backbone",
+        "drop_path",
+        "encoder_drop_path",
+        "train_long_term_gap",
+        "train_augmentation",
+        "decay_encoder_norms",
+        "local_attention",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        for field, heads in (("self_heads", self.self_heads), ("attention_heads", self.attention_heads)):
+            if self.embed_dim % heads:
+                raise ValueError(f"{name}: embed_dim ({self.embed_dim}) isn't a multiple of {field} ({heads})")
+        if self.window % 2 == 0:
+            raise ValueError(f"field 'window' of {name} is odd, so that it has a middle, got {self.window}")
+        if self.max_objects > _MOST_IDENTITIES:
+            most = f"at most {_MOST_IDENTITIES}: further objects are further groups"
+            raise ValueError(f"field 'max_objects' of {name} is {most}, got {self.max_objects}")
 
     def input_rule(self) -> dict[str, Any]:
         return {**super().input_rule(), "align_corners": self.align_corners}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -24,12 +25,13 @@ class ModelConfig(Config):
 
     task: ClassVar[Literal["semi_supervised", "referring"]] = "semi_supervised"
     """What the objects are told by: masks, or sentences."""
-    of_weights: ClassVar[tuple[str, ...]] = ()
-    """Fields that a file of weights may set for the network built from it, beside ``INFERENCE_FIELDS``."""
+    of_training: ClassVar[tuple[str, ...]] = ("encoder_weights",)
+    """Fields that say how weights are trained, or where a network runs: all others hold for those who use the weights,
+    too, and so a file of ours sets them for the network built from it."""
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bicubic"
     """How frames are resized, see ``dataloaders.transforms.prepare_image``."""
     least_values: ClassVar[dict[str, int]] = {"short_edge": -1}
-    """Least values of numbers for which that isn't 1, by the ends of their names."""
+    """Least values of numbers for which that isn't 1."""
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Fields that the authors chose for a dataset, by its name; ``tools/eval.py`` takes them where it is told nothing
     else."""
@@ -41,9 +43,13 @@ class ModelConfig(Config):
 
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
-            least = next((low for end, low in self.least_values.items() if name.endswith(end)), 1)
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and value < least:
+            least = self.least_values.get(name, 1)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and not least <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
+        if self.short_edge == 0:
+            raise ValueError(
+                f"field 'short_edge' of {type(self).__name__} is in pixels, or -1 for the frame's own size"
+            )
 
     def input_rule(self) -> dict[str, Any]:
         """Arguments of ``dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
@@ -132,6 +138,12 @@ class ObjectwiseFields(PropagationConfig):
     flip_views: Literal["both", "mirrored"] = "mirrored"
 
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bilinear"
+    of_training: ClassVar[tuple[str, ...]] = (
+        "encoder_weights",
+        "value_encoder_weights",
+        "added_channel",
+        "train_augmentation",
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "long_term_gap", self.mem_every)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from configs.models.aot import IdentityModel
 from configs.models.base import register_model
 
@@ -14,7 +16,7 @@ class DeAOT(IdentityModel):
 
     self_heads: int = 1
     attention_heads: int = 1
-    decoder_uses_all_layers: bool = False
+    decoder_uses_all_layers: Literal[False] = False
     train_augmentation: str = "v2"
 
 

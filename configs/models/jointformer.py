@@ -14,7 +14,8 @@ _THREE = {"max_memory_frames": 3}
 class JointFormerFamily(ObjectwiseFields):
     """Fields of the JointFormer family; the defaults are those of the published program."""
 
-    encoder: str = "convmae_base"
+    encoder: Literal["convmae_base"] = "convmae_base"
+    """There is but this one."""
     encoder_weights: str = "convmae_base.pth"
     """File name of the ConvMAE weights from which training starts."""
     update_block_depth: int = 2

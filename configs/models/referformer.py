@@ -37,8 +37,14 @@ class ReferFormerFamily(ModelConfig):
 
     task: ClassVar[Literal["semi_supervised", "referring"]] = "referring"
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "antialiased"
-    least_values: ClassVar[dict[str, int]] = {"short_edge": -1, "drop_path": 0, "dropout": 0, "threshold": 0}
-    of_weights: ClassVar[tuple[str, ...]] = ("window", "threshold")
+    least_values: ClassVar[dict[str, int]] = {"short_edge": -1, "encoder_drop_path": 0, "dropout": 0, "threshold": 0}
+    of_training: ClassVar[tuple[str, ...]] = (
+        "encoder_weights",
+        "encoder_drop_path",
+        "text_encoder_weights",
+        "freeze_text_encoder",
+        "dropout",
+    )
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {"refytvos": {"window": None}}
 
     def input_rule(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from configs.models.base import ObjectwiseFields, PrototypeFields, register_mode
 class XMemFamily(ObjectwiseFields, PrototypeFields):
     """Fields of the XMem family; the defaults are those of the published model."""
 
-    encoder: str = "resnet50"
+    encoder: Literal["resnet50"] = "resnet50"
     """Encoder of keys."""
     encoder_weights: str = "resnet50-0676ba61.pth"
     """File name of the ImageNet weights from which training starts."""

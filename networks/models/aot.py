@@ -154,7 +154,8 @@ class AOT(nn.Module):
 
     def __init__(self, config: AOTConfig) -> None:
         super().__init__()
-        self._build(config, decoder_channels=config.embed_dim * (config.num_layers + 1))
+        maps = config.num_layers + 1 if config.decoder_uses_all_layers else 1
+        self._build(config, decoder_channels=config.embed_dim * maps)
         self.LSTT: nn.Module = LSTT(config)
         self._initialise()
 

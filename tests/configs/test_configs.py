@@ -99,6 +99,25 @@ def test_values_out_of_range_are_refused(field: str) -> None:
         get_model_config("aott", **{field: 0})
 
 
+@pytest.mark.parametrize(
+    ("model", "field", "value", "error"),
+    [
+        ("aott", "self_heads", 7, r"embed_dim \(256\) isn't a multiple of self_heads \(7\)"),
+        ("aott", "window", 4, "'window' of AOTT is odd"),
+        ("aott", "max_objects", 255, "'max_objects' of AOTT is at most 254"),
+        ("aott", "drop_path", float("nan"), "'drop_path' of AOTT must be at least 0"),
+        ("aott", "short_edge", 0, "'short_edge' of AOTT is in pixels, or -1 for the frame's own size"),
+        ("aott", "max_short_edge", -1, "'max_short_edge' of AOTT must be at least 1"),
+        ("deaott", "decoder_uses_all_layers", True, "'decoder_uses_all_layers' of DeAOTT is"),
+        ("xmem", "encoder", "resnet18", "'encoder' of XMem is"),
+        ("jointformer", "encoder", "resnet50", "'encoder' of JointFormer is"),
+    ],
+)
+def test_values_that_no_network_has_are_refused(model: str, field: str, value: object, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        get_model_config(model, **{field: value})
+
+
 def test_overrides_from_a_command_line() -> None:
     config = get_model_config("aott").override_from_text("long-term-gap=4", "max_long_edge=None", "encoder=resnet50")
     assert (config.long_term_gap, config.max_long_edge, config.encoder) == (4, None, "resnet50")

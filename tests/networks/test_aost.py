@@ -265,9 +265,9 @@ def test_a_missing_tensor_of_a_used_depth_is_named(whole: Path, tmp_path: Path) 
 
 def test_own_file_of_a_lower_depth_says_so(tmp_path: Path) -> None:
     save_weights(build_model("aost", depth=2, device="cpu"), tmp_path / "two.safetensors")
-    build_model("aost", checkpoint=tmp_path / "two.safetensors", depth=2, device="cpu")
+    assert build_model("aost", checkpoint=tmp_path / "two.safetensors", device="cpu").config.depths == (1, 2)
     with pytest.raises(ValueError, match=r"tensors are missing .*; it was written with depth=2"):
-        build_model("aost", checkpoint=tmp_path / "two.safetensors", device="cpu")
+        build_model("aost", checkpoint=tmp_path / "two.safetensors", depth=3, device="cpu")
 
 
 def test_depths_that_a_model_has_not() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from configs import list_models
+from configs import get_model_config, list_models
 from networks import build_model, build_network, save_weights
 from networks.checkpoints import load_weights, models_that_fit, read_checkpoint
 
@@ -54,16 +54,32 @@ def test_published_file_loads_whole(network, published: Path) -> None:
     assert same_weights(build_model("aott", checkpoint=published, device="cpu"), network)
 
 
-@pytest.mark.parametrize("layout", ["bare", "module.", "model"])
+@pytest.mark.parametrize("layout", ["bare", "module.", "model", "nested", "compiled", "xmem's"])
 def test_other_layouts_of_torch_files(network, tmp_path: Path, layout: str) -> None:
     state = network.state_dict()
     content = {
         "bare": state,
         "module.": {"state_dict": {f"module.{k}": v for k, v in state.items()}},
         "model": {"model": collections.OrderedDict(state)},
+        "nested": {"model": {"state_dict": state}, "epoch": 3},
+        "compiled": {"model": {f"module._orig_mod.{k}": v for k, v in state.items()}},
+        "xmem's": {"network": state, "it": 5, "optimizer": {}},
     }[layout]
     torch.save(content, tmp_path / "weights.pth")
     assert same_weights(build_model("aott", checkpoint=tmp_path / "weights.pth", device="cpu"), network)
+
+
+def test_safetensors_of_a_wrapped_network_load(network, tmp_path: Path) -> None:
+    save_file({f"_orig_mod.{k}": v for k, v in network.state_dict().items()}, tmp_path / "weights.safetensors")
+    assert same_weights(build_model("aott", checkpoint=tmp_path / "weights.safetensors", device="cpu"), network)
+
+
+def test_values_that_the_network_s_type_doesn_t_hold_are_damage(network, tmp_path: Path) -> None:
+    state = {k: v.double() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    state["encoder_projector.bias"][0] = 1e300
+    torch.save(state, tmp_path / "large.pth")
+    with pytest.raises(ValueError, match=r"encoder_projector.bias holds values that are not finite"):
+        build_model("aott", checkpoint=tmp_path / "large.pth", device="cpu")
 
 
 def test_old_torch_files_load(network, tmp_path: Path) -> None:
@@ -86,11 +102,12 @@ def test_own_file_round_trip(name: str, tmp_path: Path) -> None:
 
 def test_own_file_says_how_it_is_run_unless_told_otherwise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "own.safetensors"
-    save_weights(build_model("aott", device="cpu", long_term_gap=7, trained_positions=9, freeze_backbone=True), path)
+    own = {"long_term_gap": 7, "trained_positions": 9, "self_heads": 4}
+    save_weights(build_model("aott", device="cpu", freeze_backbone=True, **own), path)
     with caplog.at_level(logging.INFO):
         config = build_model("aott", checkpoint=path, device="cpu").config
-    assert (config.long_term_gap, config.trained_positions, config.freeze_backbone) == (7, 9, False)
-    assert f"{path}: run with long_term_gap=7, trained_positions=9 unless told otherwise" in caplog.text
+    assert config == get_model_config("aott", **own)
+    assert f"{path}: run with long_term_gap=7, self_heads=4, trained_positions=9 unless told otherwise" in caplog.text
     assert build_model("aott", checkpoint=path, device="cpu", long_term_gap=9999).config.long_term_gap == 9999
 
 
