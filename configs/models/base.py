@@ -47,9 +47,8 @@ class ModelConfig(Config):
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not least <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
         if self.short_edge == 0:
-            raise ValueError(
-                f"field 'short_edge' of {type(self).__name__} is in pixels, or -1 for the frame's own size"
-            )
+            own = "-1 for the frame's own size"
+            raise ValueError(f"field 'short_edge' of {type(self).__name__} is in pixels, or {own}")
 
     def input_rule(self) -> dict[str, Any]:
         """Arguments of ``dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
