@@ -496,7 +496,7 @@ def test_damaged_run_lengths(tmp_path: Path, counts: object, reason: str) -> Non
 
 def test_bad_coco_files(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
-    with pytest.raises(FileNotFoundError, match=r"m\.json: no such mask file"):
+    with pytest.raises(FileNotFoundError, match=r"m\.json: no such file"):
         read_coco_masks(path)
     for text in ("{", "\x00", ""):
         path.write_text(text)

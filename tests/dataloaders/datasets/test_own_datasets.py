@@ -46,6 +46,15 @@ class TestCustom:
         dataset = open_dataset(description, tmp_path)
         assert [v.name for v in dataset] == ["b"] and list(dataset.videos[0].given) == ["00000"]
 
+    def test_names_in_a_list_may_hold_blanks(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "my dance")
+        trees.text(tmp_path / "all.txt", "my dance \n")
+        assert [v.name for v in open_dataset(self.describe(tmp_path))] == ["my dance"]
+        for line in ("my dance/0.jpg 0.png 1.png", "..", "frames/../0.jpg"):
+            trees.text(tmp_path / "all.txt", line)
+            with pytest.raises(ValueError, match=r"all\.txt: line 1: .* is neither a video's name nor a pair of files"):
+                open_dataset(self.describe(tmp_path))
+
     def test_videos(self, tmp_path: Path) -> None:
         path = tmp_path / "frames/walk.avi"
         path.parent.mkdir()
