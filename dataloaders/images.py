@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+_ZEROS = str.maketrans("123456789", "000000000")
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -19,6 +20,14 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
     """Sort key that counts as people do: ``frame2`` before ``frame10``; ties (``01``, ``1``) go by the plain name."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
+
+
+def natural_sorted(names: Iterable[str]) -> list[str]:
+    """Names in the order of ``natural_key``."""
+    names = list(names)
+    # where names have digits at the same places, as 00000.jpg and 00001.jpg, the plain order is the same, and faster
+    alike = len({name.translate(_ZEROS) for name in names}) <= 1
+    return sorted(names, key=None if alike else natural_key)
 
 
 def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> list[Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -107,9 +107,7 @@ def _check_video(video: Video, full: bool) -> tuple[list[Problem], int, int, int
         problems.append(replace(problem, video=video.name))
 
     size = _check_frames(video, full, report)
-    truth = {}
-    if video.ground_truth is not None and video.ground_truth.is_dir():
-        truth = {name: video.ground_truth / f"{name}.png" for name in video.truth_frames}
+    truth = video.truth_frames
     _check_truth_names(video, truth, report)
     ids = _check_given(video, size, report)
     given_files = {path for path in video.given.values() if path.suffix != ".json"}
@@ -178,7 +176,7 @@ def _check_video_file(video: Video, full: bool, report: Callable[[Problem], None
     return source.size
 
 
-def _check_truth_names(video: Video, truth: dict[str, Path], report: Callable[[Problem], None]) -> None:
+def _check_truth_names(video: Video, truth: Mapping[str, Path], report: Callable[[Problem], None]) -> None:
     known = set(video.frame_names) if video.video_file is None else None
     given = set(video.given)
     if known is None or video.config.fed == "listed":

@@ -37,7 +37,7 @@ class Video:
         scored: frames that the meta file lists or that are annotated; None: the dataset asks for all.
         submitted_only: frames that a submission is cut to; None: those that are wanted.
         ground_truth: folder of the true masks (BURST: JSON file); None where it isn't there.
-        truth_frames: names of the true masks in the folder, in order.
+        truth_frames: files of the true masks in the folder, by frame name, in order.
         meta: what the dataset's meta file says of this video.
     """
 
@@ -52,7 +52,7 @@ class Video:
     scored: tuple[str, ...] | None = None
     submitted_only: tuple[str, ...] | None = None
     ground_truth: Path | None = None
-    truth_frames: tuple[str, ...] = ()
+    truth_frames: Mapping[str, Path] = field(default_factory=dict)
     meta: VideoMeta | None = None
 
     @cached_property
@@ -125,8 +125,8 @@ class Video:
             return image_size(next(iter(self.files.values())))
         if self.meta is not None and self.meta.size is not None:
             return self.meta.size
-        if self.ground_truth is not None and self.truth_frames:
-            return image_size(self.ground_truth / f"{self.truth_frames[0]}.png")
+        if self.truth_frames:
+            return image_size(next(iter(self.truth_frames.values())))
         if self.given:
             return image_size(next(iter(self.given.values())))
         raise ValueError(f"video {self.name}: its frames are not there, and nothing else tells their size")
