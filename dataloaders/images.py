@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
 _ZEROS = str.maketrans("123456789", "000000000")
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -72,6 +74,13 @@ def load_image(path: Path) -> Image.Image:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: the image is truncated or damaged ({reason}): copy or export it again") from error
     return image
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an opened image as it is shown (EXIF orientation applied); nothing is decoded for it."""
+    # Pillow decodes a whole PNG to see whether EXIF data stand at its end; where they stand before, it knows
+    turned = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION) in _TURNED
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:

@@ -16,9 +16,7 @@ from dataloaders.datasets.meta import VideoMeta
 from dataloaders.frame_source import FrameSource
 from dataloaders.frames import open_frames
 from dataloaders.image_frames import ImageFrames
-
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
-_ORIENTATION = 0x0112
+from dataloaders.images import shown_size
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,11 +155,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image as it is shown, from its header. Raises ValueError for what is no image."""
     try:
         with Image.open(path) as image:
-            # Pillow decodes a whole PNG to see whether EXIF data stand at its end; where they stand before, it knows
-            turned = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION) in _TURNED
-            width, height = image.size
+            return shown_size(image)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such image") from None
     except Exception as error:  # Pillow's readers raise nearly anything when a file is damaged
         raise ValueError(f"{path}: not an image that can be read ({' '.join(str(error).split())})") from None
-    return (width, height) if turned else (height, width)
