@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -13,6 +12,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from dataloaders.images import natural_key
+from dataloaders.json_file import load_json
 from dataloaders.palette import MAX_ID
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def read_coco_masks(
         ValueError: no JSON, an encoding is damaged or of another size, ids out of range, or the image isn't clear.
     """
     path = Path(path)
-    name, images, annotations = _select(path, _load(path), image)
+    name, images, annotations = _select(path, load_json(path), image)
     stated = _image_size(path, images[0]) if images else None
     objects = _object_ids(path, annotations)
     mask: np.ndarray | None = None
@@ -101,13 +101,27 @@ def decode_run_lengths(where: str, counts: Any, size: tuple[int, int]) -> np.nda
     return _decode(where, {"size": list(size), "counts": counts}, None)
 
 
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such mask file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a JSON file ({error}): give a COCO JSON file or a PNG") from None
+def decode_segmentation(where: str, segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """Decode what an annotation has as ``segmentation``: a run-length encoding or polygons.
+
+    Args:
+        where: start of error messages.
+        segmentation: an encoding, which may leave its size out, or polygons.
+        size: (height, width) of the image.
+
+    Returns:
+        H x W bool.
+
+    Raises:
+        ValueError: it is neither, damaged, or of another size.
+    """
+    if isinstance(segmentation, dict):
+        segmentation = {"size": list(size), **segmentation}
+    region = _decode(where, segmentation, size)
+    if region.shape != size:
+        found = f"{region.shape[0]}x{region.shape[1]}"
+        raise ValueError(f"{where}: its size is {found} (height x width), the image's is {size[0]}x{size[1]}")
+    return region
 
 
 def _select(path: Path, data: Any, wanted: str | int | None) -> tuple[str, list[dict], list[dict]]:

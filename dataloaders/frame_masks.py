@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from dataloaders.frame_source import Frame
+from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.images import list_images
-from dataloaders.masks import read_mask
+from dataloaders.masks import MASK_EXTENSIONS, read_mask
 
 
 class FrameMasks:
@@ -58,8 +59,47 @@ class FrameMasks:
             raise ValueError(f"{self.path}: no frame is called like {len(names)} of the masks, such as {names[0]}")
 
 
-def masks_for(path: str | os.PathLike[str], first_frame: str) -> FrameMasks:
-    """Masks as a person gives them: a folder with a PNG called like the first frame has a mask for some of the frames,
-    anything else is the mask of the first frame."""
+def masks_for(path: str | os.PathLike[str], source: FrameSource) -> FrameMasks:
+    """Masks as a person gives them for the frames of ``source``: a mask of the first frame, or a folder.
+
+    A folder where a file is called like a frame holds masks by frame. Any other holds the objects of the first frame:
+    ``1.png``, ``2.png``, ... by their ids, or files that are called by words.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        ValueError: a folder without masks, or it isn't clear what its numbers are: ids and frames are called alike, or
+            they begin with a zero as ids don't, and no frame is called so.
+    """
     path = Path(path)
-    return FrameMasks(path, by_name=path.is_dir() and (path / f"{first_frame}.png").exists())
+    if not path.is_dir():
+        return FrameMasks(path)
+    names = {file.stem: file.name for file in list_images(path, MASK_EXTENSIONS)}
+    of_frames = _called_like_frames(names, source)
+    if of_frames and all(map(_is_object_id, names)):
+        stem = of_frames[0]
+        raise ValueError(
+            f"{path}: is {names[stem]} the mask of frame {stem} or of object {stem}? Give objects as one PNG of ids, "
+            "and masks of frames as a scene (images/NAME and masks/NAME), where they can be nothing else"
+        )
+    unclear = [stem for stem in names if _is_number(stem) and not _is_object_id(stem)]
+    if unclear and not of_frames:
+        raise ValueError(
+            f"{path}: is {names[unclear[0]]} the mask of a frame or of an object? Call masks of frames like their "
+            f"frames (the first is {source.name_of(0)}), and those of objects by their ids (1.png)"
+        )
+    return FrameMasks(path, by_name=bool(of_frames))
+
+
+def _called_like_frames(stems: Iterable[str], source: FrameSource) -> list[str]:
+    if source.num_frames is None:  # it may go on for ever, with numbers as names
+        return [stem for stem in stems if _is_number(stem) and source.name_of(int(stem)) == stem]
+    frames = {source.name_of(number) for number in range(source.num_frames)}
+    return [stem for stem in stems if stem in frames]
+
+
+def _is_object_id(stem: str) -> bool:
+    return _is_number(stem) and not stem.startswith("0")
+
+
+def _is_number(stem: str) -> bool:
+    return stem.isascii() and stem.isdigit()

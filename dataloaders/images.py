@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
+_ZEROS = str.maketrans("123456789", "000000000")
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -19,6 +22,14 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
     """Sort key that counts as people do: ``frame2`` before ``frame10``; ties (``01``, ``1``) go by the plain name."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
+
+
+def natural_sorted(names: Iterable[str]) -> list[str]:
+    """Names in the order of ``natural_key``."""
+    names = list(names)
+    # where names have digits at the same places, as 00000.jpg and 00001.jpg, the plain order is the same, and faster
+    alike = len({name.translate(_ZEROS) for name in names}) <= 1
+    return sorted(names, key=None if alike else natural_key)
 
 
 def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> list[Path]:
@@ -63,6 +74,13 @@ def load_image(path: Path) -> Image.Image:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: the image is truncated or damaged ({reason}): copy or export it again") from error
     return image
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an opened image as it is shown (EXIF orientation applied); nothing is decoded for it."""
+    # Pillow decodes a whole PNG to see whether EXIF data stand at its end; where they stand before, it knows
+    turned = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION) in _TURNED
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:

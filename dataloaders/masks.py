@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 _VOID = 255
 _MANY_IDS = 100  # a greyscale file with more values than this is hardly a mask of ids
 _LOSSLESS = ("PNG", "BMP", "TIFF")
-_EXTENSIONS = (".bmp", ".png", ".tif", ".tiff")
+MASK_EXTENSIONS = (".bmp", ".png", ".tif", ".tiff")
 
 
 def read_mask(
@@ -209,7 +209,7 @@ def _color_advice(path: Path, image: Image.Image) -> str:
 
 
 def _read_object_folder(folder: Path) -> np.ndarray:
-    files = list_images(folder, _EXTENSIONS)
+    files = list_images(folder, MASK_EXTENSIONS)
     ids = _folder_ids(folder, files)
     mask: np.ndarray | None = None
     overlap = 0

@@ -91,7 +91,7 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
             masks = FrameMasks(clip.scene_masks, by_name=True)
         else:
             assert args.mask is not None
-            masks = masks_for(args.mask, next(iter(source)).name)
+            masks = masks_for(args.mask, source)
         folder = args.output_path / (clip.name or source.name)
         report = segment_clip(segmenter, source, masks, folder, max_frames=args.max_frames)
     memory = "" if report.peak_memory is None else f", {report.peak_memory / 2**30:.2f} GiB"

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from configs.datasets import DatasetConfig
-from dataloaders.datasets.index import VIDEO_EXTENSIONS, Entry
-from dataloaders.datasets.layout import ImageFolder, Layout, scan_images
+from dataloaders.datasets.index import Entry
+from dataloaders.datasets.layout import VIDEO_EXTENSIONS, ImageFolder, Layout, scan_images
 from dataloaders.datasets.mask_files import BurstMasks, IdImages, MaskFiles, PanopticImages
 from dataloaders.datasets.problems import Problem, Report
 from dataloaders.datasets.video import Video
+from dataloaders.images import natural_sorted
 
 _MASK_EXTENSIONS = (".png",)
 
@@ -34,11 +35,11 @@ def build_video(layout: Layout, entry: Entry, *, require_frames: bool, report_an
             _report_missing_frames(layout, entry, report)
             return None
         masks, _ = _mask_folder(layout, entry, report=None)
-        names = sorted({*listed, *truth, *masks.files}) if config.fed == "folder" else list(listed)
+        names = natural_sorted({*listed, *truth, *masks.files}) if config.fed == "folder" else list(listed)
     else:
         names = list(files)
         if not require_frames and config.wanted == "annotated":
-            names = sorted({*names, *truth})
+            names = natural_sorted({*names, *truth})
     given, new_ids = _given(layout, entry, names, video_file, report)
     scored = _scored(config, listed, truth)
     known = set(names)
@@ -63,7 +64,7 @@ def build_video(layout: Layout, entry: Entry, *, require_frames: bool, report_an
         scored=None if scored is None else tuple(scored),
         submitted_only=tuple(listed) if dense else None,
         ground_truth=truth_path if truth_is_more else None,
-        truth_frames=tuple(truth) if truth_is_more else (),
+        truth_frames=truth if truth_is_more else {},
         meta=entry.meta,
     )
 
@@ -74,8 +75,7 @@ def _video_file(layout: Layout, entry: Entry) -> Path | None:
     path = layout.path(layout.frames, entry.names)
     if path is None or path.is_dir():
         return None
-    found = (path.with_name(f"{path.name}{ending}") for ending in VIDEO_EXTENSIONS)
-    return next((p for p in found if p.is_file()), None)
+    return layout.with_extension(path, VIDEO_EXTENSIONS)
 
 
 def _frames(layout: Layout, entry: Entry, require_frames: bool, report: Report) -> ImageFolder:
@@ -123,21 +123,21 @@ def _report_unlisted(
             report(Problem(folder, f"frame {name} is listed in {entry.source.name}, but not there", missing=True))
 
 
-def _scored(config: DatasetConfig, listed: tuple[str, ...], truth: list[str]) -> list[str] | None:
+def _scored(config: DatasetConfig, listed: tuple[str, ...], truth: dict[str, Path]) -> list[str] | None:
     if config.wanted == "listed":
         return list(listed)
     return list(truth) if config.wanted == "annotated" and truth else None
 
 
-def _ground_truth(layout: Layout, entry: Entry) -> tuple[Path | None, list[str]]:
-    """The truth's folder (or file) and the names of its masks."""
+def _ground_truth(layout: Layout, entry: Entry) -> tuple[Path | None, dict[str, Path]]:
+    """The truth's folder (or file) and its masks by frame name."""
     path = layout.path(layout.ground_truth, entry.names)
     if path is None or not path.exists():
-        return None, []
+        return None, {}
     if path.is_file():
-        return path, []
-    names = list(scan_images(path, _MASK_EXTENSIONS).files)
-    return (path, names) if names else (None, [])
+        return path, {}
+    files = scan_images(path, _MASK_EXTENSIONS).files
+    return (path, files) if files else (None, {})
 
 
 def _mask_folder(layout: Layout, entry: Entry, report: Report | None) -> tuple[ImageFolder, bool]:
@@ -156,8 +156,9 @@ def _mask_folder(layout: Layout, entry: Entry, report: Report | None) -> tuple[I
             folder = scan_images(path, _MASK_EXTENSIONS)
             if folder.files:
                 return folder, complete
-            if path.with_name(f"{path.name}.png").is_file():  # one mask for the first frame, called like the video
-                return ImageFolder({"": path.with_name(f"{path.name}.png")}), True
+            single = layout.with_extension(path, _MASK_EXTENSIONS)
+            if single is not None:  # one mask for the first frame, called like the video
+                return ImageFolder({"": single}), True
     return ImageFolder({}), False
 
 

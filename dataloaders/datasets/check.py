@@ -1,14 +1,14 @@
 """Looking a dataset over: every missing, damaged or mismatched file, found without decoding more than is needed.
 
-Of each image the header is read, and the end of the file, which tells truncated copies. Given masks are decoded. With
-``full`` everything else is decoded too.
+Of each image the header is read, and the end of the file, which tells truncated copies. Given masks are decoded, and
+images of kinds whose end tells nothing (all but PNG and JPEG). With ``full`` everything else is decoded too.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -23,7 +23,7 @@ from dataloaders.datasets.dataset import open_dataset
 from dataloaders.datasets.extras import extra_folders
 from dataloaders.datasets.problems import Problem
 from dataloaders.datasets.video import Video
-from dataloaders.images import load_image
+from dataloaders.images import load_image, shown_size
 
 _ENDS = {"PNG": (b"IEND\xaeB`\x82", 64), "JPEG": (b"\xff\xd9", 4096)}  # what a file ends with, and how much may follow
 _CUT_SHORT = "the file is cut short: copy it again"
@@ -96,7 +96,8 @@ def check_dataset(
 
 @dataclass(frozen=True)
 class _Header:
-    size: tuple[int, int]  # height, width as shown
+    shown: tuple[int, int]  # height, width of a frame
+    stored: tuple[int, int]  # of a mask, which is read without turning it
     mode: str
 
 
@@ -107,18 +108,18 @@ def _check_video(video: Video, full: bool) -> tuple[list[Problem], int, int, int
         problems.append(replace(problem, video=video.name))
 
     size = _check_frames(video, full, report)
-    truth = {}
-    if video.ground_truth is not None and video.ground_truth.is_dir():
-        truth = {name: video.ground_truth / f"{name}.png" for name in video.truth_frames}
+    truth = video.truth_frames
     _check_truth_names(video, truth, report)
     ids = _check_given(video, size, report)
     given_files = {path for path in video.given.values() if path.suffix != ".json"}
-    for path in (p for p in truth.values() if p not in given_files):
+    for name, path in truth.items():
+        if path in given_files:
+            continue
         header = _check_image(path, full, report)
         if header is not None:
             _check_mask_header(video, path, header, size, report)
             if full:
-                _check_true_ids(video, path, ids, report)
+                _check_true_ids(video, name, ids, report)
     frames = len(video.frame_names) if video.video_file is None or not problems else 0
     return problems, frames, len({*given_files, *truth.values()}), len(ids)
 
@@ -133,13 +134,13 @@ def _check_frames(video: Video, full: bool, report: Callable[[Problem], None]) -
         header = _check_image(path, full, report)
         if header is not None:
             headers[path] = header
-            sizes[header.size] += 1
+            sizes[header.shown] += 1
     if not sizes:
         return None
     usual = sizes.most_common(1)[0][0]
     for path, header in headers.items():
-        if header.size != usual:
-            report(Problem(path, f"the frame is {_show(header.size)}, most frames of the video are {_show(usual)}"))
+        if header.shown != usual:
+            report(Problem(path, f"the frame is {_show(header.shown)}, most frames of the video are {_show(usual)}"))
     if video.meta is not None and video.meta.size is not None and video.meta.size != usual:
         folder = next(iter(video.files.values())).parent
         report(Problem(folder, f"the frames are {_show(usual)}, the meta file says {_show(video.meta.size)}"))
@@ -168,17 +169,18 @@ def _check_video_file(video: Video, full: bool, report: Callable[[Problem], None
             if full:
                 for _ in source:
                     pass
-        unknown = [name for name in video.given if name not in video.frame_names]
+        names = video.frame_names  # reads a video that doesn't state its length
     except (ValueError, OSError) as error:
         report(Problem(video.video_file, str(error).removeprefix(f"{video.video_file}: ")))
         return None
-    for name in unknown:
-        count = len(video.frame_names)
-        report(Problem(video.given[name], f"no frame is called like this mask: the video has 00000 to {count - 1:05d}"))
+    for name in video.given:
+        if name not in names:
+            text = f"no frame is called like this mask: the video has 00000 to {names[-1]}"
+            report(Problem(video.given[name], text))
     return source.size
 
 
-def _check_truth_names(video: Video, truth: dict[str, Path], report: Callable[[Problem], None]) -> None:
+def _check_truth_names(video: Video, truth: Mapping[str, Path], report: Callable[[Problem], None]) -> None:
     known = set(video.frame_names) if video.video_file is None else None
     given = set(video.given)
     if known is None or video.config.fed == "listed":
@@ -222,11 +224,19 @@ def _check_given(video: Video, size: tuple[int, int] | None, report: Callable[[P
     return ids
 
 
-def _check_true_ids(video: Video, path: Path, ids: set[int], report: Callable[[Problem], None]) -> None:
+def _check_true_ids(video: Video, name: str, ids: set[int], report: Callable[[Problem], None]) -> None:
     if video.config.binary or video.config.meta_format == "panoptic" or not ids:
         return
-    with Image.open(path) as image:
-        found = set(np.unique(np.asarray(image)).tolist()) - {0, video.config.ignore_id}
+    path = video.truth_frames[name]
+    try:
+        found = set(np.unique(video.masks.read(path, name)).tolist()) - {0, video.config.ignore_id}
+    except ValueError as error:
+        report(Problem(path, str(error).removeprefix(f"{path}: ")))
+        return
+    if video.config.ignore_id is not None and found == {
+        1
+    }:  # as void is read that stays alone when the objects have left
+        return
     known = ids if video.meta is None or video.meta.object_ids is None else set(video.meta.object_ids)
     if beyond := sorted(found - known):
         report(Problem(path, f"id {beyond[0]} is not among the objects of the video ({_ids(known)})"))
@@ -242,8 +252,8 @@ def _check_mask_header(
     elif header.mode not in _MASK_MODES:
         report(Problem(path, f"a mask must be a palette or greyscale image of ids, this one has mode {header.mode}"))
         return False
-    if size is not None and header.size != size:
-        report(Problem(path, f"the mask is {_show(header.size)}, the frames are {_show(size)}"))
+    if size is not None and header.stored != size:
+        report(Problem(path, f"the mask is {_show(header.stored)}, the frames are {_show(size)}"))
         return False
     return True
 
@@ -251,14 +261,13 @@ def _check_mask_header(
 def _check_image(path: Path, full: bool, report: Callable[[Problem], None]) -> _Header | None:
     """Header and end of a file; ``full`` decodes it. None where it can't be read, which is reported."""
     try:
-        if full:
-            load_image(path)
         with path.open("rb") as file:
             with Image.open(file) as image:
-                height, width, mode, kind = image.height, image.width, image.mode, image.format
-                turned = kind != "PNG" and image.getexif().get(0x0112) in (5, 6, 7, 8)
+                header, kind = _Header(shown_size(image), (image.height, image.width), image.mode), image.format
+            if full or kind not in _ENDS:
+                load_image(path)
             ending, slack = _ENDS.get(kind or "", (b"", 0))
-            if ending and not file.closed:
+            if ending:
                 length = file.seek(0, os.SEEK_END)
                 file.seek(max(0, length - slack - len(ending)))
                 if ending not in file.read():
@@ -273,7 +282,7 @@ def _check_image(path: Path, full: bool, report: Callable[[Problem], None]) -> _
         text = _CUT_SHORT if cut else f"can't be read: {reason.removeprefix(f'{path}: ')}"
         report(Problem(path, text))
         return None
-    return _Header((width, height) if turned else (height, width), mode)
+    return header
 
 
 def _show(size: tuple[int, int]) -> str:

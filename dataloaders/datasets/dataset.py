@@ -14,9 +14,9 @@ from configs.datasets import DatasetConfig, expand, get_dataset_config
 from dataloaders.datasets.build import build_video
 from dataloaders.datasets.index import read_index
 from dataloaders.datasets.layout import Layout, scan_images
-from dataloaders.datasets.meta import load_json
 from dataloaders.datasets.problems import Report, raise_problem
 from dataloaders.datasets.video import Video, image_size
+from dataloaders.json_file import load_json
 
 
 @dataclass(frozen=True, eq=False)

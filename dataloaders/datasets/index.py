@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataloaders.datasets.layout import Layout, prefix, subfolders
+from dataloaders.datasets.layout import VIDEO_EXTENSIONS, Layout, prefix, scan_images, subfolders
 from dataloaders.datasets.lists import read_video_list
 from dataloaders.datasets.meta import VideoMeta, read_meta
 from dataloaders.datasets.problems import Problem, Report
-
-VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,13 @@ def read_index(layout: Layout, *, require_frames: bool, report: Report) -> list[
             f"{layout.root / prefix(layout.frames[0])}: no such folder of videos: "
             f"is data_root the folder that holds {Path(layout.frames[0]).parts[0]}?"
         )
-    names = [*subfolders(folder), *video_files(folder)]
+    found = scan_images(folder, VIDEO_EXTENSIONS)
+    names = [*subfolders(folder), *found.files, *found.twice]
     if not names:
         raise FileNotFoundError(f"{folder}: no folder of frames and no video file is in it")
     for name in {n for n in names if names.count(n) > 1}:
         report(Problem(folder, f"{name} is there several times, as a folder or with several endings"))
     return [Entry(name, folder) for name in sorted(set(names))]
-
-
-def video_files(folder: Path) -> dict[str, Path]:
-    """Video files in a folder by stem, sorted; the last one where several have one stem."""
-    files = (p for p in sorted(folder.iterdir()) if not p.name.startswith(".") and p.is_file())
-    return {p.stem: p for p in files if p.suffix.lower() in VIDEO_EXTENSIONS}
 
 
 def _excluded(layout: Layout, meta_path: Path, report: Report) -> set[str]:

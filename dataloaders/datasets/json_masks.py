@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dataloaders.coco_masks import decode_run_lengths
+from dataloaders.coco_masks import decode_segmentation
 from dataloaders.datasets.mask_files import BurstMasks
-from dataloaders.datasets.meta import load_json, read_meta
+from dataloaders.datasets.meta import read_meta
 from dataloaders.datasets.problems import raise_problem
+from dataloaders.json_file import load_json
 
 
 class VideoMasks(NamedTuple):
@@ -29,8 +30,8 @@ def json_masks(path: Path) -> Iterator[VideoMasks]:
     Where two objects overlap the later one wins.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or one of another kind; masks that are damaged are told when they
-            are asked for.
+        FileNotFoundError, ValueError: no such file, one of another kind, or videos without names of their own; masks
+            that are damaged are told when they are asked for.
     """
     data = load_json(path)
     if isinstance(data, dict) and "sequences" in data:
@@ -41,17 +42,22 @@ def json_masks(path: Path) -> Iterator[VideoMasks]:
     videos, tracks = (data.get(key) if isinstance(data, dict) else None for key in ("videos", "annotations"))
     if not isinstance(videos, list) or not isinstance(tracks, list) or not videos:
         raise ValueError(f"{path}: expected a JSON file with 'sequences' (BURST) or 'videos' and 'annotations' (OVIS)")
+    if not all(isinstance(entry, dict) for entry in [*videos, *tracks]):
+        raise ValueError(f"{path}: every video and every annotation must be a JSON object: check how it was written")
     by_video: dict[Any, list[Mapping[str, Any]]] = {}
     for track in tracks:
-        by_video.setdefault(track.get("video_id"), []).append(track)
+        if "video_id" not in track:
+            raise ValueError(f"{path}: object {track.get('id')} has no video_id: say which video it is in")
+        by_video.setdefault(track["video_id"], []).append(track)
+    found: dict[str, VideoMasks] = {}
     for video in videos:
-        try:
-            names = [PurePosixPath(name) for name in video["file_names"]]
-            own = sorted(by_video.get(video["id"], []), key=lambda track: track["id"])
-            size = (int(video["height"]), int(video["width"]))
-            yield VideoMasks(names[0].parent.name, _instances(path, names, own, size))
-        except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"{path}: video {video.get('id')} can't be understood ({error!r})") from None
+        masks = _video(path, video, by_video)
+        if masks.name in found:
+            raise ValueError(
+                f"{path}: video {video['id']} is called {masks.name}, as one before it: rename one of them"
+            )
+        found[masks.name] = masks
+    yield from found.values()
 
 
 def _burst(path: Path, sequence: Mapping[str, Any], frames: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
@@ -60,13 +66,32 @@ def _burst(path: Path, sequence: Mapping[str, Any], frames: tuple[str, ...]) -> 
         yield frame, reader.read(path, frame)
 
 
+def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[Any, list[Mapping[str, Any]]]) -> VideoMasks:
+    """A video of YouTube-VIS's kind."""
+    try:
+        names = [PurePosixPath(name) for name in video["file_names"]]
+        tracks = sorted(by_video.get(video["id"], []), key=lambda track: track["id"])
+        size = (int(video["height"]), int(video["width"]))
+        folder = names[0].parent.name
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: video {video.get('id')} can't be understood ({error!r})") from None
+    if not folder or folder.startswith("."):
+        raise ValueError(
+            f"{path}: video {video['id']} has no name: its file_names need the video's folder, such as "
+            f"video{video['id']}/{names[0].name}, not {str(names[0])!r}"
+        )
+    for track in tracks:
+        masks = track.get("segmentations")
+        if not isinstance(masks, list):
+            raise ValueError(f"{path}: object {track['id']} of {folder} has no list of 'segmentations': give one")
+        if len(masks) != len(names):
+            raise ValueError(f"{path}: object {track['id']} has {len(masks)} masks, its video {len(names)} frames")
+    return VideoMasks(folder, _instances(path, names, tracks, size))
+
+
 def _instances(
     path: Path, names: list[PurePosixPath], tracks: list[Mapping[str, Any]], size: tuple[int, int]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    for track in tracks:
-        if len(track["segmentations"]) != len(names):
-            count = len(track["segmentations"])
-            raise ValueError(f"{path}: object {track['id']} has {count} masks, its video {len(names)} frames")
     kind = np.uint8 if len(tracks) <= 255 else np.uint16
     for place, name in enumerate(names):
         ids = np.zeros(size, kind)
@@ -74,5 +99,5 @@ def _instances(
             encoded = track["segmentations"][place]
             if encoded is not None:
                 where = f"{path}: object {track['id']} in {name}"
-                ids[decode_run_lengths(where, encoded["counts"], size)] = number
+                ids[decode_segmentation(where, encoded, size)] = number
         yield name.stem, ids

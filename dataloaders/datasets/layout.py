@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.datasets import DatasetConfig, expand
-from dataloaders.images import IMAGE_EXTENSIONS
+from dataloaders.images import IMAGE_EXTENSIONS, natural_sorted
+
+VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
 
 class Layout:
@@ -38,6 +40,7 @@ class Layout:
         self.meta = expand(config.meta, config, split)
         self.root = self._find_root(data_root)
         self._chosen: dict[tuple[str, ...], str | None] = {}
+        self._listings: dict[tuple[Path, tuple[str, ...]], dict[str, Path]] = {}
 
     def _find_root(self, data_root: Path) -> Path:
         config = self.config
@@ -65,6 +68,13 @@ class Layout:
         template = self._chosen[key]
         return None if template is None else self.root / template.format(**names)
 
+    def with_extension(self, path: Path, extensions: tuple[str, ...]) -> Path | None:
+        """The file that is called like ``path`` and ends in one of ``extensions``, in any case, or None."""
+        key = (path.parent, extensions)
+        if key not in self._listings:  # once for all videos, which lie in one folder
+            self._listings[key] = scan_images(*key).files
+        return self._listings[key].get(path.name)
+
     def file(self, templates: Iterable[str]) -> Path | None:
         """The first of some files that exists, or None."""
         return next((self.root / t for t in templates if (self.root / t).is_file()), None)
@@ -86,7 +96,7 @@ class ImageFolder:
     """The images of a folder, found without opening any.
 
     Attributes:
-        files: stem to path, sorted by file name.
+        files: stem to path, naturally sorted by file name.
         twice: stems that several files have.
     """
 
@@ -95,10 +105,12 @@ class ImageFolder:
 
 
 def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> ImageFolder:
-    """List a folder's images in the order of their names; no such folder is an empty one."""
+    """List a folder's images (or files of other extensions, which may be in upper case), naturally sorted as
+    ``open_frames`` has them; no such folder is an empty one."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+            shown = (entry for entry in entries if not entry.name.startswith("."))
+            names = natural_sorted(entry.name for entry in shown if not entry.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return ImageFolder({})
     files: dict[str, Path] = {}

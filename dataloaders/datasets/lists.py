@@ -26,6 +26,8 @@ class VideoList:
 def read_video_list(path: Path, report: Report) -> VideoList:
     """Read a list: a video's name on each line, or the paths of a frame and (except in test sets) of its mask.
 
+    A line without a slash is a name, which may hold blanks.
+
     The second form is that of the DAVIS 2016 package:
     ``/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png``; the folder of a frame names its video.
     """
@@ -39,13 +41,14 @@ def read_video_list(path: Path, report: Report) -> VideoList:
         words = line.split()
         if not words:
             continue
-        first = Path(words[0].strip("/"))
-        if len(first.parts) == 1 and len(words) == 1:
-            if first.name in result.names:
-                report(Problem(path, f"line {number}: {first.name} is listed twice"))
+        name = line.strip().strip("/")
+        if "/" not in name and name not in ("", ".", ".."):
+            if name in result.names:
+                report(Problem(path, f"line {number}: {name} is listed twice"))
             else:
-                result.names.append(first.name)
+                result.names.append(name)
             continue
+        first = Path(words[0].strip("/"))
         if len(first.parts) < 2 or not first.suffix or len(words) > 2 or ".." in first.parts:
             report(Problem(path, f"line {number}: {line.strip()!r} is neither a video's name nor a pair of files"))
             continue

@@ -57,6 +57,10 @@ class BurstMasks:
         mask = np.zeros(self.size, np.uint16)
         for track, segmentation in sorted(self._tracks[frame].items(), key=lambda item: int(item[0])):
             where = f"{path}: frame {frame}, track {track}"
+            if not isinstance(segmentation, Mapping) or "rle" not in segmentation:
+                raise ValueError(
+                    f"{where}: no run-length encoding 'rle': give one, or leave the track out of the frame"
+                )
             mask[decode_run_lengths(where, segmentation["rle"], self.size)] = int(track)
         return mask.astype(np.uint8) if mask.max(initial=0) <= 255 else mask
 

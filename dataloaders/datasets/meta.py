@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dataloaders.datasets.problems import Problem, Report
+from dataloaders.json_file import load_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +43,6 @@ class VideoMeta:
     expressions: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[int, Segment] = field(default_factory=dict)
     sequence: Mapping[str, Any] | None = None
-
-
-def load_json(path: Path) -> Any:
-    """The content of a JSON file. Raises a one-line FileNotFoundError or ValueError."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a JSON file ({error})") from None
 
 
 def read_meta(path: Path, kind: str, report: Report) -> dict[str, VideoMeta]:
@@ -109,9 +99,10 @@ def _objects(name: str, entry: Mapping[str, Any]) -> VideoMeta:
 
 
 def _expressions(name: str, entry: Mapping[str, Any]) -> VideoMeta:
-    """Ref-YouTube-VOS, MeViS, Ref-DAVIS17. Object ids are only in the last one's file, as texts."""
+    """Ref-YouTube-VOS, MeViS, Ref-DAVIS17. Object ids are only in the last one's file, as texts; where an expression is
+    of several objects, as in MeViS's training set, its ids are a list, which tells no ids of the results."""
     expressions = entry["expressions"]
-    ids = {e.get("obj_id") for e in expressions.values()}
+    ids = [e.get("obj_id") for e in expressions.values()]
     known = all(isinstance(i, (str, int)) and str(i).isdigit() for i in ids)
     return VideoMeta(
         names={"video": name},

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dataloaders.datasets.meta import load_json
 from dataloaders.frames import open_frames
+from dataloaders.json_file import load_json
 
 SENTENCE_SETS = ("a2d", "jhmdb")
 

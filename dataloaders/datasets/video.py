@@ -16,9 +16,7 @@ from dataloaders.datasets.meta import VideoMeta
 from dataloaders.frame_source import FrameSource
 from dataloaders.frames import open_frames
 from dataloaders.image_frames import ImageFrames
-
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
-_ORIENTATION = 0x0112
+from dataloaders.images import shown_size
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +35,7 @@ class Video:
         scored: frames that the meta file lists or that are annotated; None: the dataset asks for all.
         submitted_only: frames that a submission is cut to; None: those that are wanted.
         ground_truth: folder of the true masks (BURST: JSON file); None where it isn't there.
-        truth_frames: names of the true masks in the folder, in order.
+        truth_frames: files of the true masks in the folder, by frame name, in order.
         meta: what the dataset's meta file says of this video.
     """
 
@@ -52,7 +50,7 @@ class Video:
     scored: tuple[str, ...] | None = None
     submitted_only: tuple[str, ...] | None = None
     ground_truth: Path | None = None
-    truth_frames: tuple[str, ...] = ()
+    truth_frames: Mapping[str, Path] = field(default_factory=dict)
     meta: VideoMeta | None = None
 
     @cached_property
@@ -125,8 +123,8 @@ class Video:
             return image_size(next(iter(self.files.values())))
         if self.meta is not None and self.meta.size is not None:
             return self.meta.size
-        if self.ground_truth is not None and self.truth_frames:
-            return image_size(self.ground_truth / f"{self.truth_frames[0]}.png")
+        if self.truth_frames:
+            return image_size(next(iter(self.truth_frames.values())))
         if self.given:
             return image_size(next(iter(self.given.values())))
         raise ValueError(f"video {self.name}: its frames are not there, and nothing else tells their size")
@@ -157,11 +155,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image as it is shown, from its header. Raises ValueError for what is no image."""
     try:
         with Image.open(path) as image:
-            # Pillow decodes a whole PNG to see whether EXIF data stand at its end; where they stand before, it knows
-            turned = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION) in _TURNED
-            width, height = image.size
+            return shown_size(image)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such image") from None
     except Exception as error:  # Pillow's readers raise nearly anything when a file is damaged
         raise ValueError(f"{path}: not an image that can be read ({' '.join(str(error).split())})") from None
-    return (width, height) if turned else (height, width)

@@ -113,7 +113,7 @@ def _record(video: Video) -> VideoRecord:
     truth = video.ground_truth
     if truth is not None and not truth.is_dir():
         raise ValueError(f"{truth}: training needs masks as images, one for each frame")
-    masks = dict(video.given) if truth is None else {name: truth / f"{name}.png" for name in video.truth_frames}
+    masks = dict(video.given) if truth is None else dict(video.truth_frames)
     return _pair(video.name, dict(video.files), masks, video.masks)
 
 

@@ -11,6 +11,7 @@ from media_files import BLUE, GREEN, GREY, RED, four_colors, one_line, quarters,
 from PIL import Image, ImageFile
 
 from dataloaders.frames import open_frames
+from dataloaders.images import natural_key, natural_sorted
 
 
 def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
@@ -22,6 +23,21 @@ def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
         assert (source.name, source.size, source.fps, source.num_frames) == ("walk", (20, 30), None, 5)
         assert [frame.name for frame in source] == ["frame1", "frame2", "Frame3", "frame4", "frame10"]
         assert [frame.index for frame in source] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["b.jpg", "a.jpg", "B.jpg", "A.jpg"],
+        ["a10b2", "a9b10", "a09b2"],
+        ["frame2.jpg", "frame10.jpg", "frame1.jpg", "frame01.jpg"],
+        ["00010.jpg", "00009.jpg", "00100.jpg"],
+        ["00010.jpg", "00009.png", "00009.jpg"],
+        [],
+    ],
+)
+def test_natural_order_is_that_of_its_key(names: list[str]) -> None:
+    assert natural_sorted(names) == sorted(names, key=natural_key)
 
 
 def test_images_by_their_numbers(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from media_files import cut, write_video
 from PIL import Image
 
 import dataset_trees as trees
@@ -136,6 +137,63 @@ def test_damaged_video_file(tmp_path: Path) -> None:
     (tmp_path / "frames/a.mp4").write_bytes(b"no video")
     trees.mask(tmp_path / "masks/a/00000.png")
     assert "frames/a.mp4: " in found("custom", tmp_path)
+
+
+def test_black_and_white_truth_shows_one_object(tmp_path: Path) -> None:
+    trees.video(tmp_path, "frames/{}", "masks/{}", "a", ids=(255,), grey=True)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=(255,), grey=True)
+    assert not found("custom", tmp_path, full=True)
+    trees.mask(tmp_path / "ground_truth/a/00002.png", ids=(1, 255), grey=True)
+    assert "00002.png: id 255 is not among the objects of the video (1)" in found("custom", tmp_path, full=True)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_void_that_stays_when_the_objects_have_left_is_nothing_wrong(tmp_path: Path, grey: bool) -> None:
+    trees.video(tmp_path, "frames/{}", "masks/{}", "a", ids=(2, 3))
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=(255,), grey=grey)
+    trees.mask(tmp_path / "ground_truth/a/00000.png", ids=(2, 255))
+    assert not found("custom", tmp_path, full=True, ignore_id=255)
+
+
+def test_true_mask_that_no_reader_takes(tmp_path: Path) -> None:
+    trees.custom(tmp_path)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "dance", trees.FRAMES, ids=(1, 200))
+    Image.fromarray(trees.ids_mask((1,))).save(tmp_path / "ground_truth/dance/00001.png", format="JPEG")
+    assert "00001.png: JPEG files cannot hold object ids exactly" in found("custom", tmp_path, full=True)
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png"])
+def test_frames_are_turned_as_their_exif_data_say_and_masks_are_not(tmp_path: Path, extension: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"frames/a/0.{extension}"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", trees.SIZE).save(path, exif=exif)
+    trees.mask(tmp_path / "masks/a/0.png")
+    with Image.open(tmp_path / "masks/a/0.png") as mask:
+        mask.save(tmp_path / "masks/a/0.png", exif=exif)
+    assert not found("custom", tmp_path)
+
+
+def test_video_cut_short_without_masks(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    cut(write_video(tmp_path / "a.mkv", "mpeg4", 30, noise=True), 0.5).rename(tmp_path / "frames/a.mkv")
+    write_video(tmp_path / "frames/b.mkv", "mpeg4", 3)
+    report = check_dataset("custom", tmp_path, given="none")
+    [problem] = report.problems
+    assert "frames/a.mkv: the video ends before frame" in str(problem) and (report.videos, report.frames) == (2, 3)
+
+
+@pytest.mark.parametrize("extension", ["bmp", "tiff", "webp", "jpg", "png"])
+def test_frame_cut_short(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"frames/a/0.{extension}"
+    path.parent.mkdir(parents=True)
+    Image.effect_noise(trees.SIZE[::-1], 50).convert("RGB").save(path)
+    trees.mask(tmp_path / "masks/a/0.png")
+    assert not found("custom", tmp_path)
+    path.write_bytes(path.read_bytes()[:-30])
+    [line] = found("custom", tmp_path).splitlines()
+    assert f"0.{extension}: " in line
 
 
 def test_thousands_of_files_take_a_moment(tmp_path: Path) -> None:

@@ -91,8 +91,75 @@ def test_it_goes_on_after_a_damaged_mask_was_mended(tmp_path: Path) -> None:
     [
         ({"images": []}, "expected a JSON file with 'sequences'"),
         ({"videos": [{"id": 1}], "annotations": []}, "video 1 can't be understood"),
+        ({"videos": [1], "annotations": []}, "must be a JSON object"),
+        ({"videos": [{"id": 1}], "annotations": [{"id": 4}]}, "object 4 has no video_id"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: dict, error: str) -> None:
     with pytest.raises(ValueError, match=error):
         list(json_masks(write_json(tmp_path / "file.json", content)))
+
+
+def one_video(path: Path, encoded: object, names: tuple[str, ...] = ("bird/1.jpg",)) -> Path:
+    """A file with one object in one frame; a video for each of the names."""
+    videos = [{"id": n, "file_names": [name], "height": SIZE[0], "width": SIZE[1]} for n, name in enumerate(names, 1)]
+    return write_json(path, {"videos": videos, "annotations": [{"id": 4, "video_id": 1, "segmentations": [encoded]}]})
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "../1.jpg", ".partial/1.jpg"])
+def test_a_video_without_a_name_is_refused(tmp_path: Path, name: str) -> None:
+    path = one_video(tmp_path / "file.json", None, (name,))
+    (tmp_path / "out").mkdir()
+    done = call("--annotations", path, "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert f"{path}: video 1 has no name" in done.stderr.splitlines()[-1]
+
+
+def test_two_videos_of_one_name_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    path = one_video(tmp_path / "file.json", None, ("a/1.jpg", "b/1.jpg", "a/1.jpg"))
+    done = call("--annotations", path, "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert f"{path}: video 3 is called a, as one before it" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_polygons(tmp_path: Path) -> None:
+    [video] = json_masks(one_video(tmp_path / "file.json", [[2, 3, 12, 3, 12, 9, 2, 9]]))
+    [(frame, ids)] = video.masks
+    assert (frame, ids.shape) == ("1", SIZE)
+    assert np.array_equal(np.argwhere(ids), np.argwhere(np.ones((6, 10))) + np.array([3, 2]))
+
+
+@pytest.mark.parametrize(
+    ("encoded", "error"),
+    [
+        ({"size": list(SIZE)}, "no segmentation"),
+        ("none", "no segmentation"),
+        ({"size": [4, 4], "counts": [16]}, "its size is 4x4"),
+        ([[1, 2]], "at least 3 points"),
+    ],
+)
+def test_masks_that_are_no_masks_are_named(tmp_path: Path, encoded: object, error: str) -> None:
+    path = one_video(tmp_path / "file.json", encoded)
+    [video] = json_masks(path)
+    with pytest.raises(ValueError, match=error) as raised:
+        list(video.masks)
+    assert str(raised.value).startswith(f"{path}: object 4 in bird/1.jpg: ")
+
+
+def test_objects_without_masks_are_named(tmp_path: Path) -> None:
+    path = one_video(tmp_path / "file.json", None)
+    path.write_text(path.read_text().replace("segmentations", "segments"))
+    with pytest.raises(ValueError, match=r"file\.json: object 4 of bird has no list of 'segmentations'"):
+        list(json_masks(path))
+
+
+@pytest.mark.parametrize("encoded", [{"counts": "1"}, "1"])
+def test_tracks_of_burst_without_an_encoding_are_named(tmp_path: Path, encoded: object) -> None:
+    path = burst(tmp_path) / "val/first_frame_annotations.json"
+    data = json.loads(path.read_text())
+    data["sequences"][0]["segmentations"][1]["2"] = encoded
+    write_json(path, data)
+    [video] = json_masks(path)
+    with pytest.raises(ValueError, match=r"frame frame0020, track 2: no run-length encoding 'rle'"):
+        list(video.masks)

@@ -172,6 +172,14 @@ class TestReferring:
         shutil.copytree(root / "valid/JPEGImages/vid1", root / "test/JPEGImages/vid2")
         assert [v.name for v in open_dataset("refytvos", root, split="test")] == ["vid2"]
 
+    def test_expressions_of_several_objects_tell_no_object_ids(self, tmp_path: Path) -> None:
+        root = trees.mevis(tmp_path)
+        plain = open_dataset("mevis", root).videos[0]
+        path = root / "valid/meta_expressions.json"
+        path.write_text(path.read_text().replace('"exp":', '"obj_id": [0, 1], "exp":'))
+        video = open_dataset("mevis", root).videos[0]
+        assert dict(video.expressions) == {"0": "phrase 0"} and video.object_ids == plain.object_ids
+
 
 class TestLvos:
     def test_objects_are_cut_out_where_they_begin(self, tmp_path: Path) -> None:

@@ -8,9 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from media_files import write_video
 
 import dataset_trees as trees
 from dataloaders.datasets import Problem, open_dataset
+from dataloaders.datasets.check import check_dataset
+from dataloaders.frames import open_frames
+from dataloaders.training.records import video_records
 
 
 def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:
@@ -45,6 +49,60 @@ class TestCustom:
         )
         dataset = open_dataset(description, tmp_path)
         assert [v.name for v in dataset] == ["b"] and list(dataset.videos[0].given) == ["00000"]
+
+    def test_names_in_a_list_may_hold_blanks(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "my dance")
+        trees.text(tmp_path / "all.txt", "my dance \n")
+        assert [v.name for v in open_dataset(self.describe(tmp_path))] == ["my dance"]
+        for line in ("my dance/0.jpg 0.png 1.png", "..", "frames/../0.jpg"):
+            trees.text(tmp_path / "all.txt", line)
+            with pytest.raises(ValueError, match=r"all\.txt: line 1: .* is neither a video's name nor a pair of files"):
+                open_dataset(self.describe(tmp_path))
+
+    def test_frames_come_in_natural_order(self, tmp_path: Path) -> None:
+        names = [f"frame{number}" for number in range(1, 13)]
+        trees.video(tmp_path, "frames/{}", "masks/{}", "dance", names[1::8], names=names)
+        dataset = open_dataset(self.describe(tmp_path))
+        video = dataset.videos[0]
+        with open_frames(tmp_path / "frames/dance") as source:
+            assert [frame.name for frame in source] == list(video.frame_names) == names
+        assert list(video.given) == ["frame2", "frame10"]
+        assert [path.stem for path in video_records(dataset)[0].masks] == ["frame2", "frame10"]
+        shutil.rmtree(tmp_path / "frames")
+        video = open_dataset(self.describe(tmp_path), require_frames=False).videos[0]
+        assert video.frame_names == ("frame2", "frame10")
+
+    def test_extensions_may_be_in_upper_case(self, tmp_path: Path) -> None:
+        (tmp_path / "frames").mkdir()
+        write_video(tmp_path / "frames/tango.MP4", "mpeg4", 3, size=trees.SIZE)
+        trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
+        trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES)
+        for path in [*tmp_path.glob("frames/waltz/*"), *tmp_path.glob("*/waltz/*.png")]:
+            path.rename(path.with_suffix(path.suffix.upper()))
+        trees.mask(tmp_path / "masks/tango.png", (3,)).rename(tmp_path / "masks/tango.PNG")
+        dataset = open_dataset(self.describe(tmp_path))
+        tango, waltz = dataset
+        assert tango.video_file == tmp_path / "frames/tango.MP4" and tango.object_ids == (3,)
+        assert tango.given == {"00000": tmp_path / "masks/tango.PNG"}
+        truth = [tmp_path / f"ground_truth/waltz/{name}.PNG" for name in trees.FRAMES]
+        assert list(waltz.truth_frames.values()) == truth and waltz.object_ids == (1,)
+        assert check_dataset(self.describe(tmp_path), full=True).problems == []
+        shutil.rmtree(tmp_path / "frames")
+        waltz = open_dataset(self.describe(tmp_path), require_frames=False).video("waltz")
+        assert waltz.frame_size == trees.SIZE
+
+    def test_training_takes_masks_whose_extension_is_in_upper_case(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
+        trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES[:2])
+        path = (tmp_path / "ground_truth/waltz/00001.png").rename(tmp_path / "ground_truth/waltz/00001.PNG")
+        [record] = video_records(open_dataset(self.describe(tmp_path)))
+        assert record.masks[1] == path
+
+    def test_a_video_that_is_there_twice(self, tmp_path: Path) -> None:
+        for name in ("tango.mp4", "tango.AVI"):
+            trees.text(tmp_path / "frames" / name, "")
+        with pytest.raises(ValueError, match="frames: tango is there several times"):
+            open_dataset(self.describe(tmp_path))
 
     def test_videos(self, tmp_path: Path) -> None:
         path = tmp_path / "frames/walk.avi"
