@@ -14,7 +14,7 @@ from dataloaders.prefetch import prefetch
 from evaluators.clip import REPORT
 from evaluators.clip_pictures import PICTURES, ClipPictures, overlay_palette
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import BackgroundWriter
+from evaluators.writers import BackgroundWriter, make_folder
 
 
 class Annotation:
@@ -42,7 +42,7 @@ class Annotation:
         self._names = [source.name_of(number) for number in range(source.count())]
         self._palette = overlay_palette()
         for part in ("given", "masks"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+            make_folder(folder / part)
         self._given = {number for number in range(len(self)) if self._path("given", number).exists()}
 
     def __len__(self) -> int:

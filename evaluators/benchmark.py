@@ -31,15 +31,24 @@ class Evaluation(EvaluationFolder):
     Args:
         dataset: an opened dataset whose videos come with masks of their objects.
         output, settings: see ``EvaluationFolder``.
+        save_scores: keep the probabilities of all frames, too, see :mod:`evaluators.score_maps`; a video is finished
+            when they are there.
 
     Raises:
         ValueError: the dataset gives no masks, or the folder holds results of other settings.
     """
 
-    def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any], *, save_scores: bool = False) -> None:
         if dataset.config.task not in ("semi_supervised", "panoptic") or not any(v.given for v in dataset):
             raise ValueError(f"{dataset.name} {dataset.split} gives no masks of objects, which this evaluation needs")
         super().__init__(dataset, output, settings)
+        self.save_scores = save_scores
+
+    def is_finished(self, video: Video) -> bool:
+        return super().is_finished(video) and (not self.save_scores or self._scores_path(video).exists())
+
+    def _scores_path(self, video: Video) -> Path:
+        return self.output / "Scores" / f"{video.name}.npz"
 
     def run(
         self,
@@ -47,13 +56,12 @@ class Evaluation(EvaluationFolder):
         queue: Items,
         *,
         progress: bool = True,
-        save_scores: bool = False,
         videos_at_once: int = 1,
     ) -> None:
         """Segment the videos that this process gets, longest first; a bad one is logged and the others go on.
 
-        With ``save_scores`` probabilities of all frames are kept, too, see :mod:`evaluators.score_maps`. With
-        ``videos_at_once`` several videos go through the network side by side, see ``VideoSegmenter.step_together``.
+        With ``videos_at_once`` several of them go through the network side by side, see
+        ``VideoSegmenter.step_together``.
 
         Raises:
             OSError: the disk is full.
@@ -61,7 +69,10 @@ class Evaluation(EvaluationFolder):
         """
         # finished videos stay in the list: it has to be the same for processes that start at different times
         order = sorted(self.dataset, key=lambda v: len(v.frame_names), reverse=True)
-        total = sum(len(v.frame_names) for v in order if not self.is_finished(v))
+        left = [v for v in order if not self.is_finished(v)]
+        total = sum(len(v.frame_names) for v in left)
+        if len(left) < len(order):
+            logger.info("%d of %d videos are finished already", len(order) - len(left), len(order))
         free = [segmenter, *(segmenter.another() for _ in range(videos_at_once - 1))]
         _warm_up(segmenter)
         stopwatch = Stopwatch(next(segmenter.model.parameters()).device)
@@ -85,7 +96,7 @@ class Evaluation(EvaluationFolder):
                         stopwatch.forget_memory()
                         bar.set_description(video.name, refresh=False)
                         own = free.pop()
-                        work = self._segment_video(own, video, ScoreMaps() if save_scores else None)
+                        work = self._segment_video(own, video, ScoreMaps() if self.save_scores else None)
                         running.append(Running(own, video, work))
                         go_on(running[-1], None)
                     if not running:
@@ -118,7 +129,7 @@ class Evaluation(EvaluationFolder):
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
         wanted = set(video.wanted)
-        timing = VideoTiming(video.name)
+        timing = VideoTiming(video.name, began=time.time())
         start = time.perf_counter()
         segmenter.reset()
         size = self.dataset.result_size(video)
@@ -145,9 +156,11 @@ class Evaluation(EvaluationFolder):
         timing.seconds = round(time.perf_counter() - start, 6)
         timing.save(self._timing_path(video))
         if scores is not None:
-            scores.save(self.output / "Scores" / f"{video.name}.npz", segmenter.object_ids)
+            scores.save(self._scores_path(video), segmenter.object_ids)
         final = self.results / video.name
         final.parent.mkdir(parents=True, exist_ok=True)
+        if final.exists():  # of an earlier evaluation that kept no probabilities
+            shutil.rmtree(final)
         partial.rename(final)
         self._failure_path(video).unlink(missing_ok=True)
 

@@ -23,7 +23,7 @@ from evaluators.key_frames import KeyFrame, propagate
 from evaluators.referring import ReferringSegmenter, windows
 from evaluators.resources import memory_in_use
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import MaskWriter, replace_text
+from evaluators.writers import MaskWriter, make_folder, replace_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -75,40 +75,61 @@ class ClipReport:
 class ClipWriter:
     """Results of one clip, written behind the caller.
 
-    ``masks/<frame>.png`` (palette PNGs; 16-bit above 255 ids), ``overlay.mp4`` and ``contact_sheet.png``. Results of an
-    earlier run in the same folder are replaced, all of them. When a clip breaks off, what was done stays: the masks,
-    and the video as ``overlay.incomplete.mp4``.
+    ``masks/<frame>.png`` (palette PNGs; 16-bit above 255 ids), ``overlay.mp4``, ``contact_sheet.png`` and the report.
+    Results of an earlier run in the same folder are replaced, all of them, once there is a first result. When a clip
+    breaks off, what was done stays: the masks, and the video as ``overlay.incomplete.mp4``.
 
     Raises:
         ValueError: the folder holds masks, but not of an earlier run.
+        OSError: the folder can't be made or written.
     """
 
-    def __init__(self, folder: Path, fps: float, num_frames: int | None = None) -> None:
-        _clear(folder)
-        self.masks = MaskWriter(folder / "masks", palette=overlay_palette())
-        self._pictures = ClipPictures(folder, fps, num_frames)
+    def __init__(self, folder: Path, report: ClipReport, fps: float, num_frames: int | None = None) -> None:
+        make_folder(folder)
+        _check_ours(folder)
+        self.folder = folder
+        self.report = report
+        self._fps = fps
+        self._num_frames = num_frames
+        self._parts: tuple[MaskWriter, ClipPictures] | None = None
 
     def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
         """Queue a frame's results; an error of an earlier one is raised here."""
-        self.masks.write(frame.name, ids_HW)
-        self._pictures.write(frame, ids_HW)
+        if self._parts is None:
+            _clear(self.folder)
+            self.report.save(self.folder)
+            masks = MaskWriter(self.folder / "masks", palette=overlay_palette())
+            self._parts = masks, ClipPictures(self.folder, self._fps, self._num_frames)
+        masks, pictures = self._parts
+        masks.write(frame.name, ids_HW)
+        pictures.write(frame, ids_HW)
 
     def close(self) -> None:
         """Wait until everything is on the disk."""
         try:
-            self.masks.close()
-            self._pictures.close()
+            for part in self._parts or ():
+                part.close()
+            self.report.complete = True
         except BaseException:
             self.abort()
             raise
+        self._save_report()
 
     def abort(self) -> None:
         """Save what was done so far, under names that say that it isn't all."""
+        if self._parts is None:
+            return
+        masks, pictures = self._parts
         try:
-            self.masks.close()
+            masks.close()
         except (OSError, ValueError) as error:
             logger.error("%s", error)
-        self._pictures.abort()
+        pictures.abort()
+        self._save_report()
+
+    def _save_report(self) -> None:
+        if self._parts is not None:
+            self.report.save(self.folder)
 
     def __enter__(self) -> Self:
         return self
@@ -120,12 +141,17 @@ class ClipWriter:
             self.abort()
 
 
-def _clear(folder: Path) -> None:
-    """Remove the results of an earlier run, and nothing else."""
-    old = sorted((folder / "masks").glob("*.png"))
+def _check_ours(folder: Path) -> None:
+    """Raise a ValueError unless a folder's masks are results of an earlier run, or there are none."""
+    old = sum(1 for _ in (folder / "masks").glob("*.png"))
     if old and not (folder / REPORT).exists():
-        raise ValueError(f"{folder / 'masks'} holds {len(old)} PNGs that are no results of ours: give another folder")
-    for path in (*old, *(folder / name for name in (REPORT, *PICTURES))):
+        raise ValueError(f"{folder / 'masks'} holds {old} PNGs that are no results of ours: give another folder")
+
+
+def _clear(folder: Path) -> None:
+    """Remove the results of an earlier run, and nothing else; also what one that was killed had begun."""
+    begun = (path for name in PICTURES for path in folder.glob(f".{name}.*.tmp*"))
+    for path in (*(folder / "masks").glob("*.png"), *begun, *(folder / name for name in (REPORT, *PICTURES))):
         path.unlink(missing_ok=True)
     shutil.rmtree(folder / _SCRATCH, ignore_errors=True)
 
@@ -153,9 +179,11 @@ def segment_clip(
 
     Raises:
         ValueError: a frame or mask is damaged or doesn't fit, or no mask was given at all; results of the frames before
-            it are kept.
+            it are kept. Or the masks lie where results go, which would replace them.
         OSError: results can't be written.
     """
+    if masks.path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{masks.path} lies in {folder}, whose files the results replace: give another output folder")
     report = ClipReport(source.name)
     segmenter.reset()
 
@@ -252,9 +280,10 @@ def _write_clip(
 ) -> None:
     """Write what ``results`` makes of the frames; ``shown`` is what the bar says besides speed and memory."""
     device = next(segmenter.model.parameters()).device
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames is at least 1, not {max_frames}")
     total = source.num_frames if max_frames is None else min(max_frames, source.num_frames or max_frames)
-    writer = ClipWriter(folder, fps or source.fps or 25.0, total)
-    report.save(folder)
+    writer = ClipWriter(folder, report, fps or source.fps or 25.0, total)
     start = time.perf_counter()
     frames = prefetch(source)
     wanted = frames if max_frames is None else itertools.takewhile(lambda frame: frame.index < max_frames, frames)
@@ -263,13 +292,11 @@ def _write_clip(
             for frame, ids in results(wanted):
                 writer.write(frame, ids)
                 report.frames += 1
+                report.seconds = round(time.perf_counter() - start, 3)
                 memory = memory_in_use(device)
                 report.peak_memory = max(memory or 0, report.peak_memory or 0) or None
                 text = [] if memory is None else [f"{memory / 2**30:.2f} GiB"]
                 bar.set_postfix_str(", ".join([*shown(), *text]), refresh=False)
                 bar.update()
-        report.complete = True
     finally:
         frames.close()  # type: ignore[attr-defined]
-        report.seconds = round(time.perf_counter() - start, 3)
-        report.save(folder)

@@ -68,7 +68,7 @@ class ClipPictures:
             self._sheet.add(frame.index, picture)
 
     def _save_sheet(self) -> None:
-        temporary = self.folder / f".contact_sheet.{os.getpid()}.tmp.png"
+        temporary = self.folder / f".contact_sheet.png.{os.getpid()}.tmp.png"
         Image.fromarray(self._sheet.image()).save(temporary)
         temporary.replace(self.folder / "contact_sheet.png")
 

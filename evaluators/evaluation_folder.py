@@ -6,6 +6,7 @@ whole: what lies there is finished and is never computed again, what doesn't is 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -13,6 +14,7 @@ import logging
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,11 @@ from evaluators.segmenter import VideoSegmenter
 from evaluators.submission import pack
 from evaluators.timing import VideoTiming, summarise
 from evaluators.writers import replace_text
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +54,7 @@ def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dic
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is damaged ({error}): give another output folder") from None
         if differing := [k for k in {**before, **settings} if before.get(k) != settings.get(k)]:
-            was = "; ".join(f"{k}: {before.get(k)!r} there, {settings.get(k)!r} now" for k in differing[:3])
+            was = "; ".join(_difference(k, before.get(k), settings.get(k)) for k in differing[:3])
             raise ValueError(f"{output} holds results of other settings ({was}): give another output folder")
         return settings
     if results.exists():
@@ -55,6 +62,35 @@ def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dic
     output.mkdir(parents=True, exist_ok=True)
     replace_text(path, json.dumps(settings, indent=2) + "\n")
     return settings
+
+
+def _difference(name: str, there: Any, now: Any) -> str:
+    """A setting that differs, in words; of one with parts these alone."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        parts = [k for k in {**there, **now} if there.get(k) != now.get(k)]
+        return "; ".join(_difference(f"{name}.{k}", there.get(k), now.get(k)) for k in parts[:3])
+    return f"{name}: {there!r} there, {now!r} now"
+
+
+@contextlib.contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Write to a folder of results as the only program; its processes count as one.
+
+    Raises:
+        ValueError: another program is writing there.
+    """
+    if fcntl is None:
+        yield
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{output}: another evaluation is writing there: wait, or give another folder") from None
+        except OSError as error:  # some network disks have no locks
+            logger.warning("%s can't be locked (%s): see that no other evaluation writes there", output, error.strerror)
+        yield
 
 
 class EvaluationFolder:
@@ -122,18 +158,36 @@ class EvaluationFolder:
         }
         replace_text(self.output / "timing.json", json.dumps(summarise(timings, environment), indent=2) + "\n")
         pack(self.dataset, self.results, self.output / f"{archive}{self.dataset.config.archive_suffix}")
-        if not self.dataset.has_ground_truth or self.dataset.config.scoring not in SCORERS.names():
-            logger.info("no scores: the ground truth of %s %s is not there", self.dataset.name, self.dataset.split)
+        if self.dataset.config.scoring not in SCORERS.names() or (root := self._truth()) is None:
+            known = sum(video.ground_truth is not None for video in self.dataset)
+            where = f"{self.dataset.name} {self.dataset.split}"
+            logger.info(
+                "no scores: true masks that can be scored are there for %d of %d videos of %s",
+                known,
+                len(self.dataset),
+                where,
+            )
             return None
         scorer = SCORERS.get(self.dataset.config.scoring)
         options: dict[str, Any] = {"split": self.dataset.split} if "split" in scorer.options else {}
         if "resolution" in scorer.options:  # the folder that holds the videos' true masks
             options["resolution"] = next(v.ground_truth.parent.name for v in self.dataset if v.ground_truth)
-        scores = score(scorer.name, self.dataset.root, self.results, num_workers=num_workers, **options)
+        scores = score(scorer.name, root, self.results, num_workers=num_workers, **options)
         write_scores(scores, self.output / "scores.json")
         if scores.frames:
             write_page(scores.frames, self.output / "scores_frames.png")
         return scores
+
+    def _truth(self) -> Path | None:
+        """Where the scorer looks for the true masks; None: they aren't there, or not as it wants them."""
+        if not self.dataset.has_ground_truth:
+            return None
+        if self.dataset.config.scoring != "folder":
+            return self.dataset.root
+        folders = [video.ground_truth for video in self.dataset if video.ground_truth is not None]
+        parents = {folder.parent for folder in folders}
+        as_videos = all(folder.name == video.name for folder, video in zip(folders, self.dataset, strict=True))
+        return parents.pop() if len(parents) == 1 and as_videos else None
 
     def _timing_path(self, video: Video) -> Path:
         return self.output / ".timing" / f"{video.name}.json"

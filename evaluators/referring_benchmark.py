@@ -99,7 +99,7 @@ class ReferringEvaluation(EvaluationFolder):
         names = [f"anno_{a}" for a in range(ANNOTATORS)] if self._by_annotator else list(video.expressions)
         stopwatch = Stopwatch(next(segmenter.model.parameters()).device)
         stopwatch.forget_memory()
-        timing = VideoTiming(video.name, objects=len(video.expressions))
+        timing = VideoTiming(video.name, objects=len(video.expressions), began=time.time())
         start = time.perf_counter()
         keys = [KeyFrame() for _ in video.expressions]
         with video.source() as source, ExitStack() as stack:

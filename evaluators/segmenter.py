@@ -203,7 +203,6 @@ class VideoSegmenter:
         output_size: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, Tensor]: ...
 
-    @torch.inference_mode()
     def step(
         self,
         frame: np.ndarray,
@@ -233,14 +232,14 @@ class VideoSegmenter:
             ValueError: frame or mask of a wrong shape, type or size, or ids out of range; nothing is remembered then.
         """
         if self._rate is None:
-            return self._step(frame, mask, complete, return_probs, output_size)
+            return _usable(self._step(frame, mask, complete, return_probs, output_size))
         begin = self._rate.clock()
         result = self._step(frame, mask, complete, return_probs, output_size)
         seconds = self._rate.clock() - begin
         if mask is None and self.object_ids:
             assert self.depth is not None
             self.set_depth(self._rate.after_frame(self.depth, seconds))
-        return result
+        return _usable(result)
 
     def another(self) -> VideoSegmenter:
         """A segmenter for a further video, with the same network (not a copy of it) and the same settings.
@@ -258,7 +257,6 @@ class VideoSegmenter:
         return other
 
     @staticmethod
-    @torch.inference_mode()
     def step_together(
         segmenters: Sequence[VideoSegmenter],
         frames: Sequence[np.ndarray],
@@ -290,19 +288,22 @@ class VideoSegmenter:
         if len({id(s) for s in segmenters}) < count or len({id(s._network) for s in segmenters}) > 1:
             raise ValueError("videos that go together have a segmenter each, all made by another() of one of them")
         items = list(zip(segmenters, frames, masks, sizes, strict=True))
-        for segmenter, frame, mask, _ in items:
-            segmenter.check(frame, mask)
-        works = [segmenter._works(frame, mask, size) for segmenter, frame, mask, size in items]
-        with segmenters[0]._precision() if segmenters else nullcontext():
-            steps = iter(run_together([work for own in works for work in own]))
-        return [
-            segmenter._result(list(itertools.islice(steps, len(own))), return_probs)
-            for segmenter, own in zip(segmenters, works, strict=True)
-        ]
+        for segmenter, frame, mask, size in items:
+            segmenter.check(frame, mask, size)
+        with torch.inference_mode():
+            works = [segmenter._works(frame, mask, size) for segmenter, frame, mask, size in items]
+            with segmenters[0]._precision() if segmenters else nullcontext():
+                steps = iter(run_together([work for own in works for work in own]))
+            results = [
+                segmenter._result(list(itertools.islice(steps, len(own))), return_probs)
+                for segmenter, own in zip(segmenters, works, strict=True)
+            ]
+        return [_usable(result) for result in results]
 
     def _new_engines(self) -> list[Engine]:
         return [self._network.new_engine(self.config) for _ in self.augmentations]
 
+    @torch.inference_mode()
     def _step(
         self,
         frame: np.ndarray,
@@ -312,7 +313,7 @@ class VideoSegmenter:
         output_size: tuple[int, int] | None,
     ) -> np.ndarray | tuple[np.ndarray, Tensor]:
         """What ``step`` does, the frame rate aside."""
-        self.check(frame, mask)
+        self.check(frame, mask, output_size)
         works = self._works(frame, mask, output_size, complete)
         with self._precision():
             steps = [run(work) for work in works]
@@ -381,9 +382,15 @@ class VideoSegmenter:
             return ids_HW.to(torch.uint8).cpu().numpy()
         return ids_HW.cpu().numpy().astype(np.uint16)
 
-    def check(self, frame: np.ndarray, mask: np.ndarray | None = None) -> None:
+    def check(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, output_size: tuple[int, int] | None = None
+    ) -> None:
         """Raise the ``ValueError`` that ``step`` would raise for a frame and a mask; nothing else happens."""
         self._check_frame(frame)
+        if output_size is not None and not (
+            isinstance(output_size, Sequence) and len(output_size) == 2 and min(output_size) >= 1
+        ):
+            raise ValueError(f"output_size is a height and a width in pixels, or None, got {output_size!r}")
         if mask is not None:
             self._check_mask(mask, frame)
 
@@ -417,3 +424,8 @@ class VideoSegmenter:
         low, high = int(mask.min()), int(mask.max())
         if low < 0 or high > MAX_ID:
             raise ValueError(f"object ids are 1 to {MAX_ID} (0 is the background), the mask holds {low} to {high}")
+
+
+def _usable(result: Any) -> Any:
+    """Ids, or ids and probabilities; these as a tensor that may be changed and have gradients like any other."""
+    return (result[0], result[1].clone()) if isinstance(result, tuple) else result

@@ -28,6 +28,8 @@ class VideoTiming:
     """Of the predicted frames: from a decoded frame to its mask."""
     seconds: float = 0.0
     """Of all frames: reading, network and writing."""
+    began: float = 0.0
+    """When it was begun, in seconds since 1970."""
     objects: int = 0
     frame_size: tuple[int, int] = (0, 0)
     peak_memory: int | None = None
@@ -80,11 +82,20 @@ class Stopwatch:
         return memory_in_use(self.device)
 
 
+def _seconds_of_any(spans: Sequence[tuple[float, float]]) -> float:
+    """Seconds in which at least one of some spans of time ran: videos may have run side by side, or days apart."""
+    total, reached = 0.0, 0.0
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total
+
+
 def summarise(videos: Sequence[VideoTiming], environment: dict[str, Any]) -> dict[str, Any]:
     """What ``timing.json`` holds: frames a second over all frames and as a mean over videos, and each video."""
     predicted = sum(v.predicted_frames for v in videos)
     model = sum(v.model_seconds for v in videos)
-    total = sum(v.seconds for v in videos)
+    total = _seconds_of_any([(v.began, v.began + v.seconds) for v in videos])
     rates = [v.predicted_frames / v.model_seconds for v in videos if v.model_seconds]
     peaks = [v.peak_memory for v in videos if v.peak_memory is not None]
     return {

@@ -187,7 +187,7 @@ class VideoWriter:
         self._lock = threading.RLock()
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "A folder is where the video should be written", str(self.path))
-        _make_folder(self.path.parent)
+        make_folder(self.path.parent)
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp.mp4")
         self._temporary.touch()
         self._remove_temporary = weakref.finalize(self, _unlink, self._temporary)
@@ -357,7 +357,7 @@ class MaskWriter:
         self.folder = Path(folder)
         self._kind = {"palette": palette, "grey": grey}
         self._names: dict[str, None] = {}
-        _make_folder(self.folder)
+        make_folder(self.folder)
         self._background = BackgroundWriter(workers, max_pending)
 
     @property
@@ -440,7 +440,7 @@ def _exact_rate(fps: float | Fraction) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Makes a folder with its parents. Raises an OSError that names what is in the way or not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +20,7 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
         level: of messages that are shown.
     """
     logging.basicConfig(level=level, format="%(message)s")
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         with logging_redirect_tqdm():
             return run()
@@ -28,3 +30,16 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130
+    except _Ended:
+        print(interrupted, file=sys.stderr)
+        return 128 + signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Ended(BaseException):
+    """SIGTERM, which ends a program as Ctrl-C does: what was begun is closed, so that what was done is kept."""
+
+
+def _end(*_: object) -> None:
+    raise _Ended

@@ -76,19 +76,24 @@ def find_clips(args: Args) -> Iterator[Clip]:
         yield Clip("", str(args.data_path))
         return
     scenes = sorted(p for p in images.iterdir() if not p.name.startswith("."))
+    names = [path.stem for path in scenes]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{images}: several scenes are called {twice}, and so would be their results: rename one")
     if not scenes:
         raise ValueError(f"--data_path {folder}: no scenes in {images}")
     if args.mask is not None:
         raise ValueError("--mask is for a single source; scenes have theirs in masks/SCENE")
     for path in scenes:
-        yield Clip(path.stem, str(path), folder / "masks" / path.stem)
+        masks = folder / "masks" / path.stem
+        single = masks.with_name(f"{masks.name}.png")
+        yield Clip(path.stem, str(path), single if single.is_file() and not masks.is_dir() else masks)
 
 
 def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
     """Segment one clip."""
     with open_frames(clip.frames, fps=args.fps) as source:
         if clip.scene_masks is not None:
-            masks = FrameMasks(clip.scene_masks, by_name=True)
+            masks = FrameMasks(clip.scene_masks, by_name=not clip.scene_masks.is_file())
         else:
             assert args.mask is not None
             masks = masks_for(args.mask, source)
@@ -119,6 +124,10 @@ def run_sentences(args: Args) -> int:
 
 def run(args: Args) -> int:
     """Segment all clips; the exit code says whether all were done."""
+    if args.max_frames is not None and args.max_frames < 1:
+        raise ValueError(f"--max_frames is at least 1, not {args.max_frames}")
+    if args.output_path.is_file():
+        raise ValueError(f"--output_path {args.output_path}: a file is where the folder of the results should be")
     if args.task == "referring":
         return run_sentences(args)
     if args.text:

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ from dataloaders.datasets import Dataset, open_dataset
 from dataloaders.datasets.sentences import SENTENCE_SETS, open_sentences
 from evaluators import ReferringSegmenter, VideoSegmenter
 from evaluators.benchmark import Evaluation
-from evaluators.evaluation_folder import EvaluationFolder, settings_of, settings_of_model
+from evaluators.evaluation_folder import EvaluationFolder, alone, settings_of, settings_of_model
 from evaluators.metrics.report import summary_text
 from evaluators.referring_benchmark import ReferringEvaluation
 from evaluators.sentence_benchmark import FRAMES, SentenceEvaluation
@@ -113,8 +114,8 @@ def prepare(
         return referring, by_sentences, lambda q: by_sentences.run(referring, q, progress=q.rank == 0, **options)
     segmenter, place = args.build_segmenter(device, dataset.name)
     settings = settings_of(segmenter, dataset, args.model, args.checkpoint(), place)
-    evaluation = Evaluation(dataset, args.output_path, settings)
-    options = {"save_scores": args.save_scores, "videos_at_once": args.videos_at_once}
+    evaluation = Evaluation(dataset, args.output_path, settings, save_scores=args.save_scores)
+    options = {"videos_at_once": args.videos_at_once}
     return segmenter, evaluation, lambda q: evaluation.run(segmenter, q, progress=q.rank == 0, **options)
 
 
@@ -147,16 +148,26 @@ def run_sentences(args: Args) -> int:
 
 def run(args: Args) -> int:
     """Evaluate; the exit code says whether everything was done."""
-    if args.videos_at_once < 1:
-        raise ValueError("--videos_at_once is at least 1")
+    for flag in ("videos_at_once", "gpu_num"):
+        if getattr(args, flag) < 1:
+            raise ValueError(f"--{flag} is at least 1")
+    if args.output_path.is_file():
+        raise ValueError(f"--output_path {args.output_path}: a file is where the folder of the results should be")
     if args.dataset in SENTENCE_SETS:
         return run_sentences(args)
     dataset = open_it(args)
     child, under_torchrun = CHILD in os.environ, "RANK" in os.environ and CHILD not in os.environ
     queue = WorkQueue() if child or under_torchrun or args.gpu_num == 1 else None
+    leads = not child and (queue is None or queue.rank == 0)
+    with alone(args.output_path) if leads else nullcontext():
+        return evaluate(args, dataset, queue, leads=leads, child=child)
+
+
+def evaluate(args: Args, dataset: Dataset, queue: WorkQueue | None, *, leads: bool, child: bool) -> int:
+    """Do this process's share (without a queue start processes that do), and what one of them does in the end."""
     segmenter, evaluation, work = prepare(args, dataset, queue.local_rank if queue else 0)
     experiment = experiment_name(args, segmenter)
-    if queue is None or (queue.rank == 0 and not child):
+    if leads:
         device = next(segmenter.model.parameters()).device
         logger.info("%s on %s: %s", args.model, device, segmenter.config)
     if queue is None:

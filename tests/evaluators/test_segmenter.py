@@ -56,6 +56,24 @@ def test_frames_before_the_first_mask_are_background_and_leave_no_trace(aott, fr
         assert np.array_equal(late.step(frame, mask), fresh.step(frame, mask))
 
 
+def test_probabilities_are_a_tensor_like_any_other(aott, frames) -> None:
+    segmenter = VideoSegmenter(aott)
+    segmenter.step(frames[0], mask=squares(1))
+    _, probs = segmenter.step(frames[1], return_probs=True)
+    probs[0] *= 0.5
+    assert not probs.is_inference()
+    ((_, together),) = VideoSegmenter.step_together([segmenter], [frames[2]], return_probs=True)
+    assert not together.is_inference()
+
+
+@pytest.mark.parametrize("size", [(0, 1), 120, (3,)])
+def test_sizes_that_results_can_t_have(aott, frames, size) -> None:
+    segmenter = VideoSegmenter(aott)
+    with pytest.raises(ValueError, match="output_size is a height and a width in pixels, or None, got"):
+        segmenter.step(frames[0], mask=squares(1), output_size=size)
+    assert segmenter.object_ids == []
+
+
 def test_a_mask_without_objects_is_no_mask(aott, frames) -> None:
     segmenter = VideoSegmenter(aott)
     assert not segmenter.step(frames[0], mask=np.zeros((H, W), np.uint8)).any()

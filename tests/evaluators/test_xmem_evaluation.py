@@ -67,9 +67,9 @@ def test_runs_that_save_scores_merge_to_the_same(model, folder: Path, tmp_path, 
     """Each run's maps are the original's, and so are label maps that the tool merges of them."""
     dataset = open_dataset("davis2017", folder / "data" / "DAVIS", **DAVIS)
     for name, size in SCORES.items():
-        evaluation = Evaluation(dataset, tmp_path / name, {})
+        evaluation = Evaluation(dataset, tmp_path / name, {}, save_scores=True)
         segmenter = VideoSegmenter(model, short_edge=size, long_term_gap=2)
-        evaluation.run(segmenter, WorkQueue(), progress=False, save_scores=True)
+        evaluation.run(segmenter, WorkQueue(), progress=False)
         want = np.load(folder / "scores" / f"{name}.npz")
         for key in want.files:
             video, frame = key.split("/")

@@ -109,6 +109,41 @@ def test_scenes_and_masks_of_later_frames(tmp_path, frames, mask, checkpoint, mo
     assert json.loads((tmp_path / "out" / "b" / "report.json").read_text())["objects"] == 3
 
 
+def test_a_scene_s_mask_may_be_a_file_and_its_name_is_its_own(tmp_path, frames, mask, checkpoint, monkeypatch, capsys):
+    write_folder(tmp_path / "images" / "a", frames[:2])
+    (tmp_path / "masks").mkdir()
+    write_mask(tmp_path / "masks" / "a.png", mask)
+    arguments = ("--data_path", tmp_path, "--ckpt_path", checkpoint, "--output_path", tmp_path / "out")
+    assert call(monkeypatch, *arguments) == 0
+    assert np.array_equal(read_mask(tmp_path / "out" / "a" / "masks" / "000.png"), mask)
+    write_video(tmp_path / "images" / "a.mp4", frames[:2])
+    assert call(monkeypatch, *arguments) == 1
+    assert "several scenes are called a" in capsys.readouterr().err
+
+
+def test_a_run_that_can_t_begin_leaves_earlier_results(tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:
+    first, out = tmp_path / "first.png", tmp_path / "out"
+    write_mask(first, mask)
+    Image.fromarray(frames[0]).save(tmp_path / "rgb.png")
+    folder = write_folder(tmp_path / "clip", frames[:3])
+    arguments = ("--data_path", folder, "--ckpt_path", checkpoint, "--output_path", out)
+    assert call(monkeypatch, *arguments, "--mask", first) == 0
+    (out / "clip" / ".overlay.mp4.99.tmp.mp4").touch()  # a killed one's
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for mask_path, error in (
+        (tmp_path / "rgb.png", "rgb.png"),
+        (out / "clip" / "masks", "whose files the results replace: give another output folder"),
+        (out / "clip" / "masks" / "000.png", "whose files the results replace: give another output folder"),
+    ):
+        assert call(monkeypatch, *arguments, "--mask", mask_path) == 1
+        assert error in capsys.readouterr().err
+    assert call(monkeypatch, *arguments, "--mask", first, "--max_frames", 0) == 1
+    assert "--max_frames is at least 1" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert call(monkeypatch, *arguments, "--mask", first) == 0
+    assert not list(out.rglob(".*tmp*"))
+
+
 def test_one_bad_scene_is_reported_and_the_others_run(tmp_path, frames, mask, checkpoint, monkeypatch, caplog) -> None:
     for scene in ("a", "b"):
         write_folder(tmp_path / "images" / scene, frames)
@@ -199,7 +234,7 @@ def bad(name: str, folder: Path, frames, mask) -> tuple[list[object], str]:
         return base, "give another folder"
     if name == "a file for the output":
         (folder / "out").write_text("")
-        return base, "out"
+        return base, "out: a file is where the folder of the results should be"
     return {
         "unknown model": ([*base, "--model", "aotx"], "unknown model 'aotx'"),
         "another model": ([*base, "--model", "deaott"], "is not one of deaott"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from PIL import Image
 
 from dataloaders.masks import read_mask, write_mask
 from evaluators import VideoSegmenter
+from evaluators.evaluation_folder import alone
+from evaluators.timing import VideoTiming, summarise
 from networks import build_model, save_weights
 from tools import eval as program
 
@@ -215,6 +218,52 @@ def test_without_ground_truth_there_are_no_scores(davis, checkpoint, tmp_path, m
     assert len(list((tmp_path / "out").glob("*.zip"))) == 1
 
 
+def test_probabilities_that_are_asked_for_later_are_made(davis, checkpoint, tmp_path, monkeypatch) -> None:
+    flags = arguments(davis, checkpoint, tmp_path / "out")
+    assert call(monkeypatch, flags) == 0
+    before = files(tmp_path / "out")
+    assert call(monkeypatch, [*flags, "--save_scores"]) == 0
+    assert sorted(path.stem for path in (tmp_path / "out" / "Scores").iterdir()) == sorted(LENGTHS)
+    assert files(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("videos", [("bear", "cat"), ("bear",)])
+def test_a_dataset_of_one_s_own_is_scored_where_all_its_truth_is_there(
+    davis, checkpoint, tmp_path, monkeypatch, caplog, videos
+) -> None:
+    own = {"name": "own", "frames": "JPEGImages/480p/{video}", "masks": "Annotations/480p/{video}", "given": "first"}
+    (davis / "truth").mkdir()
+    for video in videos:
+        (davis / "Annotations" / "480p" / video).rename(davis / "truth" / video)
+        (davis / "Annotations" / "480p" / video).mkdir()
+        shutil.copy(davis / "truth" / video / "00000.png", davis / "Annotations" / "480p" / video)
+    for video in LENGTHS.keys() - {"bear", "cat"}:
+        shutil.rmtree(davis / "JPEGImages" / "480p" / video)
+    (davis / "own.json").write_text(json.dumps({**own, "ground_truth": "truth/{video}"}))
+    caplog.set_level("INFO")
+    flags = arguments(davis, checkpoint, tmp_path / "out")
+    flags[flags.index("davis2017")] = str(davis / "own.json")
+    del flags[flags.index("--data_root") : flags.index("--data_root") + 2]
+    assert call(monkeypatch, flags) == 0
+    if len(videos) == 2:
+        scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+        assert set(scores["per_sequence"]) == {"bear", "cat"}
+    else:
+        assert "no scores: true masks that can be scored are there for 1 of 2 videos of own" in caplog.text
+
+
+def test_two_programs_don_t_write_to_one_folder(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
+    with alone(tmp_path / "out"):
+        assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out")) == 1
+    assert "another evaluation is writing there: wait, or give another folder" in capsys.readouterr().err
+
+
+def test_time_that_videos_share_counts_once() -> None:
+    together = [VideoTiming("a", frames=10, seconds=4, began=100), VideoTiming("b", frames=20, seconds=6, began=101)]
+    later = VideoTiming("c", frames=3, seconds=1, began=9999)
+    assert summarise([*together, later], {})["end_to_end_fps"] == pytest.approx(33 / 8)
+
+
 def test_a_missing_annotation_is_named(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
     for mask in (davis / "Annotations" / "480p" / "dog").iterdir():
         mask.unlink()
@@ -230,6 +279,7 @@ def test_a_missing_annotation_is_named(davis, checkpoint, tmp_path, monkeypatch,
         (["--data_root", "nowhere"], "nowhere"),
         (["--model", "deaott"], "is not one of deaott"),
         (["--videos_at_once", "0"], "--videos_at_once is at least 1"),
+        (["--gpu_num", "0"], "--gpu_num is at least 1"),
         (["--dataset", "davis2017_unsupervised"], "davis2017_unsupervised"),
     ],
 )
