@@ -91,35 +91,30 @@ class Annotation:
     def propagate(self, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
         """Propagate the mask of frame ``first`` to those after it up to ``last``; backwards where that comes before.
 
-        The network sees all given masks before it starts, those nearest to ``first`` last, so that what was corrected
-        anywhere is known everywhere. Given masks on the way stay as they are. Every mask is written before the next one
-        is worked out; a caller may stop at any time.
+        Given masks on the way stay as they are, and the network takes them in. Every mask is written, also where the
+        caller stops.
 
         Yields:
             number and ids, H x W, of each frame that was done, beginning with the one after ``first``.
 
         Raises:
-            ValueError: ``first`` has no mask, or no mask shows an object.
+            ValueError: ``first`` has no mask, or one without an object.
             OSError: a mask can't be written.
         """
         start = self.mask(first)
-        if start is None:
-            raise ValueError(f"frame {first} has no mask that could be propagated: give one")
+        if start is None or not start.any():
+            raise ValueError(f"frame {first} has no mask with an object that could be propagated: give one")
         self._begin_to_change()
         step = self.segmenter.step
         self.segmenter.reset()
         frames = prefetch(self.source.between(first, last))
         try:
             with closing(BackgroundWriter()) as writer:  # masks that wait are written, also where the caller stops
-                for number in sorted(self._given - {first}, key=lambda n: -abs(n - first)):
-                    step(self.image(number), self._given_mask(number), complete=True)
                 for frame in frames:
                     number = frame.index
                     if number == first or number in self._given:
                         ids = start if number == first else self._given_mask(number)
                         step(frame.image, ids, complete=True)
-                        if not self.segmenter.object_ids:
-                            raise ValueError(f"frame {first}: its mask shows no object, and no other was given")
                     else:
                         ids = step(frame.image)
                         writer.submit(write_mask, self._path("masks", number), ids, palette=self._palette)

@@ -162,6 +162,7 @@ def segment_clip(
     masks: FrameMasks,
     folder: Path,
     *,
+    complete_masks: bool = False,
     fps: float | None = None,
     max_frames: int | None = None,
     progress: bool = True,
@@ -173,6 +174,7 @@ def segment_clip(
         source: the frames.
         masks: gives the masks of the frames that have one.
         folder: where results go, see :class:`ClipWriter`.
+        complete_masks: masks say where all objects are, see ``VideoSegmenter.step``.
         fps: rate of the overlay video; None: the source's, or 25.
         max_frames: stop after so many frames.
         progress: show a bar with frames a second and memory.
@@ -190,7 +192,7 @@ def segment_clip(
     def results(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
         for frame in frames:
             depth = segmenter.depth
-            ids = segmenter.step(frame.image, masks(frame))
+            ids = segmenter.step(frame.image, masks(frame), complete=complete_masks)
             report.objects = max(report.objects, len(segmenter.object_ids))
             if depth is not None:
                 report.depths[depth] = report.depths.get(depth, 0) + 1

@@ -71,11 +71,11 @@ class Page:
         """Show a frame before or after this one."""
         return self.go(min(max(int(number) + by, 0), len(self.annotation) - 1), object_id, editor, shown)
 
-    def choose(self, object_id: int, number: int, editor: dict | None, shown: Any) -> tuple:
-        """Paint another object."""
+    def choose(self, object_id: int, number: int) -> gr.ImageEditor:
+        """Paint another object; what was painted stays."""
         if not 1 <= object_id <= MAX_ID:
             raise ValueError(f"an object's number is from 1 to {MAX_ID}")
-        return self.go(number, object_id, editor, shown)
+        return gr.ImageEditor(brush=self.brush(self._mask(int(number)), object_id))
 
     def discard(self, number: int, object_id: int) -> tuple:
         """Show the frame anew, without what was painted."""
@@ -203,7 +203,7 @@ def build_page(annotation: Annotation) -> gr.Blocks:
         frame.release(_told(page.go), painted, everything)
         before.click(_told(functools.partial(page.step, -1)), painted, everything)
         after.click(_told(functools.partial(page.step, 1)), painted, everything)
-        object_id.change(_told(page.choose), [object_id, frame, editor, shown], everything)
+        object_id.change(_told(page.choose), [object_id, frame], editor)
         discard.click(_told(page.discard), here, everything)
         keep.click(_told(page.keep), painted, everything)
         forget.click(_told(page.forget), here, everything)

@@ -44,6 +44,8 @@ class Args(ModelArgs):
     mask: Path | None = None
     """Mask of the first frame: a palette or greyscale PNG of ids, a folder with a PNG for each object, COCO JSON; or a
     folder of masks that are called like their frames. Scenes bring their own."""
+    complete_masks: bool = False
+    """Masks of later frames say where all objects are: what they leave black is background, not what was predicted."""
     text: tuple[str, ...] = ()
     """Sentences that tell the objects, for models that take them; the first one's object gets id 1, and so on."""
     output_path: Path = Path("out")
@@ -98,7 +100,9 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
             assert args.mask is not None
             masks = masks_for(args.mask, source)
         folder = args.output_path / (clip.name or source.name)
-        report = segment_clip(segmenter, source, masks, folder, max_frames=args.max_frames)
+        report = segment_clip(
+            segmenter, source, masks, folder, complete_masks=args.complete_masks, max_frames=args.max_frames
+        )
     memory = "" if report.peak_memory is None else f", {report.peak_memory / 2**30:.2f} GiB"
     logger.info("%s: %d frames, %d objects, %.2f frames/s%s", folder, report.frames, report.objects, report.fps, memory)
 

@@ -117,7 +117,7 @@ def test_masks_from_files_kept_removed_and_deleted(page: Page, annotation: Annot
     page.forget(1, 1)
     assert annotation.mask(1) is None
     with pytest.raises(ValueError, match="from 1 to 65535"):
-        page.choose(0, 1, None, None)
+        page.choose(0, 1)
     assert len(list(page.pictures(0, 1, None, None))) == FRAMES + 1
     assert (annotation.folder / "overlay.mp4").exists()
 

@@ -107,6 +107,9 @@ def test_scenes_and_masks_of_later_frames(tmp_path, frames, mask, checkpoint, mo
     assert code == 0
     assert np.array_equal(read_mask(tmp_path / "out" / "b" / "masks" / "003.png")[:5, 40:60], later[:5, 40:60])
     assert json.loads((tmp_path / "out" / "b" / "report.json").read_text())["objects"] == 3
+    arguments = ("--data_path", tmp_path, "--ckpt_path", checkpoint, "--output_path", tmp_path / "complete")
+    assert call(monkeypatch, *arguments, "--complete_masks") == 0
+    assert np.array_equal(read_mask(tmp_path / "complete" / "b" / "masks" / "003.png"), later)
 
 
 def test_a_scene_s_mask_may_be_a_file_and_its_name_is_its_own(tmp_path, frames, mask, checkpoint, monkeypatch, capsys):
