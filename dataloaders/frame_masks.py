@@ -52,10 +52,19 @@ class FrameMasks:
             raise ValueError(f"{path}: there is no object in the mask of the first frame, all of it is background")
         return mask
 
+    def check_names(self, source: FrameSource) -> None:
+        """Raise a ValueError if masks are called like no frame, where the source says how many it has."""
+        if self._waiting and source.num_frames is not None:
+            frames = {source.name_of(number) for number in range(source.num_frames)}
+            self._refuse([path for stem, path in self._waiting.items() if stem not in frames])
+
     def check_all_used(self) -> None:
         """Raise a ValueError if masks were left over, which then are called like no frame."""
-        if self._waiting:
-            names = sorted(p.name for p in self._waiting.values())
+        self._refuse([*(self._waiting or {}).values()])
+
+    def _refuse(self, unused: list[Path]) -> None:
+        if unused:
+            names = sorted(path.name for path in unused)
             raise ValueError(f"{self.path}: no frame is called like {len(names)} of the masks, such as {names[0]}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataloaders.frame_source import FrameSource
+from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.masks import read_mask, write_mask
 from dataloaders.prefetch import prefetch
 from evaluators.clip import REPORT
@@ -88,14 +88,14 @@ class Annotation:
         for part in ("given", "masks"):
             self._path(part, number).unlink(missing_ok=True)
 
-    def propagate(self, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
+    def propagate(self, first: int, last: int) -> Iterator[tuple[Frame, np.ndarray]]:
         """Propagate the mask of frame ``first`` to those after it up to ``last``; backwards where that comes before.
 
         Given masks on the way stay as they are, and the network takes them in. Every mask is written, also where the
         caller stops.
 
         Yields:
-            number and ids, H x W, of each frame that was done, beginning with the one after ``first``.
+            each frame that was done, beginning with the one after ``first``, and its ids, H x W.
 
         Raises:
             ValueError: ``first`` has no mask, or one without an object.
@@ -119,7 +119,7 @@ class Annotation:
                         ids = step(frame.image)
                         writer.submit(write_mask, self._path("masks", number), ids, palette=self._palette)
                     if number != first:
-                        yield number, ids
+                        yield frame, ids
         finally:
             frames.close()  # type: ignore[attr-defined]
             self.segmenter.reset()

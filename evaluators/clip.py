@@ -186,6 +186,7 @@ def segment_clip(
     """
     if masks.path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{masks.path} lies in {folder}, whose files the results replace: give another output folder")
+    masks.check_names(source)
     report = ClipReport(source.name)
     segmenter.reset()
 

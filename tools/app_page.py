@@ -25,7 +25,7 @@ _HELP = (
 
 
 class Page:
-    """What the page's buttons do. Everything but the scroll position is in the annotation's files."""
+    """What the page's buttons do; what a person has made lies in the annotation's files alone."""
 
     def __init__(self, annotation: Annotation) -> None:
         self.annotation = annotation
@@ -115,10 +115,10 @@ class Page:
             raise ValueError("a propagation is running: stop it first")
         try:
             self._stop.clear()
-            for done, ids in self.annotation.propagate(number, last):
-                text = f"**Propagating {towards}**: frame {done}, until {last}."
-                yield gr.skip(), draw_overlay(self.annotation.image(done), ids), text, gr.skip(), done
-                number = done
+            for frame, ids in self.annotation.propagate(number, last):
+                number = frame.index
+                text = f"**Propagating {towards}**: frame {number}, until {last}."
+                yield gr.skip(), draw_overlay(frame.image, ids), text, gr.skip(), number
                 if self._stop.is_set():
                     break
         finally:

@@ -233,9 +233,7 @@ def _check_true_ids(video: Video, name: str, ids: set[int], report: Callable[[Pr
     except ValueError as error:
         report(Problem(path, str(error).removeprefix(f"{path}: ")))
         return
-    if video.config.ignore_id is not None and found == {
-        1
-    }:  # as void is read that stays alone when the objects have left
+    if video.config.ignore_id is not None and found == {1}:  # void, which stays when the objects have left, reads so
         return
     known = ids if video.meta is None or video.meta.object_ids is None else set(video.meta.object_ids)
     if beyond := sorted(found - known):

@@ -18,10 +18,10 @@ from torchvision.ops import StochasticDepth
 from configs.models.aot import AOT as AOTConfig
 from configs.models.aot import IdentityModel
 from configs.stages import StageConfig
+from networks.clips.aot import propagate_clips
 from networks.decoders import FPNDecoder
 from networks.encoders import Encoder, build_encoder
 from networks.engines.aot import AOTEngine
-from networks.engines.clips import propagate_clips
 from networks.layers.attention import LocalAttention, MemoryAttention, SelfAttention
 from networks.layers.maps import to_map, to_sequence
 from networks.layers.norms import GroupNormGELUDepthwise

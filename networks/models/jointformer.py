@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from configs.models.jointformer import JointFormerFamily
 from configs.stages import JointFormerStage, StageConfig
+from networks.clips.jointformer import propagate_jointformer_clips
+from networks.clips.references import draw_references
 from networks.decoders import FusingDecoder
 from networks.encoders import Encoder
 from networks.encoders.convmae import ConvBlock, ConvMAE, append_normal
 from networks.engines.jointformer import JointFormerEngine
-from networks.engines.jointformer_clips import propagate_jointformer_clips
-from networks.engines.references import draw_references
 from networks.layers.joint_attention import JointBlock, MemoryReading
 from networks.layers.maps import with_masks
 from networks.memory import MemoryPart

@@ -18,13 +18,13 @@ from torchvision.models import resnet18, resnet50
 
 from configs.models.xmem import XMemFamily
 from configs.stages import StageConfig, XMemStage
+from networks.clips.references import draw_references
+from networks.clips.xmem import draw_deep_updates, propagate_xmem_clips
 from networks.decoders import RecurrentDecoder
 from networks.encoders import Encoder
 from networks.encoders.base import rename
 from networks.encoders.resnet import ResNet
-from networks.engines.references import draw_references
 from networks.engines.xmem import XMemEngine
-from networks.engines.xmem_clips import draw_deep_updates, propagate_xmem_clips
 from networks.layers.fusion import FeatureFusion, GatedUpdate
 from networks.layers.maps import with_masks
 from networks.supervised import Supervised

@@ -52,8 +52,8 @@ def test_a_mask_is_propagated_forwards_and_backwards(annotation: Annotation, seg
     given = cropped(1, 7)
     annotation.give(2, given)
     assert annotation.given == [2]
-    assert [number for number, _ in annotation.propagate(2, 5)] == [3, 4, 5]
-    assert [number for number, _ in annotation.propagate(2, 0)] == [1, 0]
+    assert [frame.index for frame, _ in annotation.propagate(2, 5)] == [3, 4, 5]
+    assert [frame.index for frame, _ in annotation.propagate(2, 0)] == [1, 0]
     segmenter.reset()
     for number in (2, 1, 0):
         expected = segmenter.step(annotation.image(number), given if number == 2 else None)
@@ -81,7 +81,7 @@ def test_given_masks_on_the_way_stay_as_they_are(annotation: Annotation, segment
 def test_it_can_be_stopped_and_gone_on_with_later(annotation: Annotation, segmenter, clip: Path) -> None:
     annotation.give(0, cropped(1))
     run = annotation.propagate(0, 5)
-    assert [next(run)[0], next(run)[0]] == [1, 2]
+    assert [next(run)[0].index, next(run)[0].index] == [1, 2]
     run.close()
     later = Annotation(segmenter, open_frames(clip), annotation.folder)
     assert later.given == [0]
@@ -89,7 +89,7 @@ def test_it_can_be_stopped_and_gone_on_with_later(annotation: Annotation, segmen
     later.forget(0)
     assert later.given == []
     assert later.mask(0) is None
-    assert [number for number, _ in later.propagate(2, 3)] == [3]  # from a propagated mask
+    assert [frame.index for frame, _ in later.propagate(2, 3)] == [3]  # from a propagated mask
 
 
 def test_results_of_the_demo_are_gone_on_with_and_then_kept_from_it(

@@ -143,6 +143,8 @@ def test_flags(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert app.run(app.Args(**flags, port=1234)) == 0
     assert served[0][1:4] == (tmp_path / "out" / "clip", "127.0.0.1", 1234)
     assert np.array_equal(read_mask(tmp_path / "out" / "clip" / "given" / "00000.png"), squares(5))
+    with pytest.raises(ValueError, match="has given masks already, go on without it"):
+        app.run(app.Args(**flags))
     with pytest.raises(ValueError, match="takes sentences, there is nothing to paint for it"):
         app.run(app.Args(**flags, model="r50_referformer", ckpt_path=tmp_path / "f.pth"))
 

@@ -11,7 +11,7 @@ import torch
 
 from configs.stages import get_stage_config
 from networks import build_model, checkpoint_activations
-from networks.engines.jointformer_clips import propagate_jointformer_clips
+from networks.clips.jointformer import propagate_jointformer_clips
 from networks.supervised import Supervised
 from trainers.losses import CLIP_LOSSES, dice, dice_of_batch, kept_fraction_between
 from trainers.parameter_groups import parameter_groups

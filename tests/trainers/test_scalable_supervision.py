@@ -9,7 +9,7 @@ from test_trainer import SMALL, Squares, small_stage, weights
 from torch import Tensor
 
 from networks import build_model
-from networks.engines.clips import propagate_clips
+from networks.clips.aot import propagate_clips
 from trainers.losses import supervised_losses
 from trainers.trainer import Trainer, TrainerOptions
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from networks import build_model
-from networks.engines.clips import propagate_clips
+from networks.clips.aot import propagate_clips
 from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight, supervised_losses
 
 CASES = [

@@ -11,7 +11,7 @@ import torch
 
 from configs.stages import get_stage_config
 from networks import build_model
-from networks.engines.xmem_clips import propagate_xmem_clips
+from networks.clips.xmem import propagate_xmem_clips
 from networks.supervised import Supervised
 from trainers.losses import CLIP_LOSSES, bootstrapped_cross_entropy, dice, kept_fraction_between
 from trainers.parameter_groups import parameter_groups

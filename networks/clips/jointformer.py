@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from networks.engines.references import frames_in_memory
+from networks.clips.references import frames_in_memory
 from networks.memory import MemoryPart
 from networks.ops.aggregation import aggregate
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from networks.engines.references import frames_in_memory
+from networks.clips.references import frames_in_memory
 from networks.layers.maps import to_map, to_sequence
 from networks.ops.affinity import anisotropic_similarity
 from networks.ops.aggregation import aggregate
