@@ -87,6 +87,7 @@ class ClipWriter:
     def __init__(self, folder: Path, report: ClipReport, fps: float, num_frames: int | None = None) -> None:
         make_folder(folder)
         _check_ours(folder)
+        shutil.rmtree(folder / _SCRATCH, ignore_errors=True)  # of a run that was killed
         self.folder = folder
         self.report = report
         self._fps = fps
@@ -153,7 +154,6 @@ def _clear(folder: Path) -> None:
     begun = (path for name in PICTURES for path in folder.glob(f".{name}.*.tmp*"))
     for path in (*(folder / "masks").glob("*.png"), *begun, *(folder / name for name in (REPORT, *PICTURES))):
         path.unlink(missing_ok=True)
-    shutil.rmtree(folder / _SCRATCH, ignore_errors=True)
 
 
 def segment_clip(

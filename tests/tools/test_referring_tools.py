@@ -114,7 +114,7 @@ def test_an_evaluation_makes_the_archive(checkpoint: Path, tmp_path: Path) -> No
     assert len(list((tmp_path / "out").glob("*.zip"))) == 1
     other = call("eval", "--ckpt_path", checkpoint, *place, "--set", "short_edge=64", "window=2")
     assert other.returncode == 1
-    assert "holds results of other settings (config: " in other.stderr
+    assert "holds results of other settings (config.window: " in other.stderr
 
 
 def test_an_evaluation_without_expressions_is_refused(checkpoint: Path, tmp_path: Path) -> None:
