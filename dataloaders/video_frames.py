@@ -341,6 +341,8 @@ def _video_stream(container: InputContainer, label: str) -> VideoStream:
         if stream.codec_context is None:
             raise ValueError(f"{label}: no decoder for the video stream: re-encode the video, e.g. as H.264 in mp4")
         stream.thread_type = "AUTO"
+        if stream.codec_context.name == "mjpeg":  # else a picture that is cut short passes for a whole one, half grey
+            stream.codec_context.options = {"err_detect": "explode"}
         return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     raise ValueError(f"{label}: there is no video stream in this file (it holds {kinds}): give a video")

@@ -37,6 +37,7 @@ def write_video(
         stream.height, stream.width = size
         stream.pix_fmt = pixels
         stream.codec_context.time_base = Fraction(1, 10)
+        stream.codec_context.thread_count = 1  # the same files on all machines: threads divide pictures into slices
         for index in range(count):
             image = np.full((*size, 3), level(index), np.uint8) if picture is None else picture
             if noise:
