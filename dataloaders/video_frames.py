@@ -166,6 +166,7 @@ class _Reader:
     def __init__(self, source: VideoInput, index: FrameIndex) -> None:
         self.label = source.label
         self._index = index
+        self._rereadable = source.rereadable
         self.closed = False
         self._container = _open_container(source)
         try:
@@ -216,7 +217,8 @@ class _Reader:
                     f"{self.label}: frame {self._count} is {size[0]}x{size[1]} (height x width), the frames before it "
                     f"are {self.size[0]}x{self.size[1]}: cut or re-encode the video to one size"
                 )
-            self._index.see(self._count, frame.pts, image)
+            if self._rereadable:  # a camera may run for weeks
+                self._index.see(self._count, frame.pts, image)
             return image
         return None
 
