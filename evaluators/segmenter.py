@@ -217,7 +217,8 @@ class VideoSegmenter:
         Args:
             frame: H x W x 3 uint8 RGB, of the same size throughout a video.
             mask: H x W integers, the ids of objects where the user gives them (1 to 65535). Pixels that aren't 0 win
-                over the prediction, and new ids are objects from here on.
+                over the prediction, and new ids are objects from here on. (XMem and JointFormer see masks at the size
+                of their input, as published: of objects that are a few pixels large there, not all pixels come back.)
             complete: the mask says where all objects are, so that its 0 is the background, not the prediction: for
                 corrections that take pixels away, too. It may be 0 throughout. Without a mask this says nothing.
             return_probs: give probabilities, too.
