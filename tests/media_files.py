@@ -1,4 +1,4 @@
-"""Small videos and image folders for tests, and ways to break them."""
+"""Small videos, image folders and masks for tests, and ways to break them."""
 
 from __future__ import annotations
 
@@ -91,3 +91,27 @@ def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
     message = str(error.value)
     assert "\n" not in message
     return message
+
+
+def ids_of(*values: int, size: tuple[int, int] = (12, 16), dtype: type = np.uint8) -> np.ndarray:
+    """A mask with one horizontal band per value, below a band of background."""
+    mask: np.ndarray = np.zeros(size, dtype)
+    height = size[0] // (len(values) + 1)
+    for band, value in enumerate(values, start=1):
+        mask[band * height : (band + 1) * height, 2:-2] = value
+    return mask
+
+
+def save_mask(path: Path, mask: np.ndarray) -> Path:
+    """A mask as a greyscale image."""
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(mask).save(path)
+    return path
+
+
+def object_folder(folder: Path, **masks: np.ndarray) -> Path:
+    """A folder with a mask of each object; an underscore in front of a number isn't of its name."""
+    folder.mkdir()
+    for stem, mask in masks.items():
+        save_mask(folder / f"{stem.removeprefix('_')}.png", mask)
+    return folder

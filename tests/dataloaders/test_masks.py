@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import stat
 import struct
 import sys
@@ -16,28 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from media_files import write_video
+from media_files import ids_of, object_folder, one_line, save_mask
 from PIL import Image
 from pycocotools import mask as coco
 
-from dataloaders.frame_masks import FrameMasks, masks_for
-from dataloaders.frames import FrameSource, open_frames
 from dataloaders.masks import davis_palette, id_colors, read_coco_masks, read_mask, write_mask
-
-
-def ids_of(*values: int, size: tuple[int, int] = (12, 16), dtype: type = np.uint8) -> np.ndarray:
-    """A mask with one horizontal band per value, below a band of background."""
-    mask: np.ndarray = np.zeros(size, dtype)
-    height = size[0] // (len(values) + 1)
-    for band, value in enumerate(values, start=1):
-        mask[band * height : (band + 1) * height, 2:-2] = value
-    return mask
-
-
-def save(path: Path, mask: np.ndarray) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(mask).save(path)
-    return path
 
 
 def grey_png(path: Path, values: np.ndarray, bits: int) -> Path:
@@ -72,12 +54,6 @@ def uncompressed(mask: np.ndarray) -> dict[str, Any]:
 def write_json(path: Path, data: object) -> Path:
     path.write_text(json.dumps(data))
     return path
-
-
-def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
-    message = str(error.value)
-    assert "\n" not in message
-    return message
 
 
 # ------------------------------------------------------------------------------------------------------------ palettes
@@ -215,12 +191,12 @@ def test_written_masks_have_the_usual_permissions(tmp_path: Path) -> None:
 
 def test_greyscale_values_are_ids(tmp_path: Path) -> None:
     for name in ("m.png", "m.bmp", "m.tif"):
-        assert np.array_equal(read_mask(save(tmp_path / name, ids_of(1, 5, 200))), ids_of(1, 5, 200))
+        assert np.array_equal(read_mask(save_mask(tmp_path / name, ids_of(1, 5, 200))), ids_of(1, 5, 200))
 
 
 def test_16_bit_greyscale_with_small_ids_is_uint8(tmp_path: Path) -> None:
     for name in ("m.png", "m.tif"):
-        mask = read_mask(save(tmp_path / name, ids_of(1, 2, dtype=np.uint16)))
+        mask = read_mask(save_mask(tmp_path / name, ids_of(1, 2, dtype=np.uint16)))
         assert mask.dtype == np.uint8
         assert np.array_equal(mask, ids_of(1, 2))
 
@@ -250,14 +226,14 @@ def test_a_soft_edge_makes_no_objects(tmp_path: Path, caplog: pytest.LogCaptureF
     soft = np.zeros((9, 13), np.uint8)
     soft[2:7, 2:11] = 255
     soft[1, 2:11] = np.linspace(20, 240, 9)
-    assert np.array_equal(read_mask(save(tmp_path / "soft.png", soft)), soft > 127)
+    assert np.array_equal(read_mask(save_mask(tmp_path / "soft.png", soft)), soft > 127)
     assert "soft.png: 0 and 255 with a soft edge: read as one object with id 1, from 128 on" in caplog.text
     ids = np.where(soft == 255, 200, soft)  # no 255: ids as they are
-    assert np.array_equal(read_mask(save(tmp_path / "ids.png", ids)), ids)
+    assert np.array_equal(read_mask(save_mask(tmp_path / "ids.png", ids)), ids)
 
 
 def test_black_and_white_is_one_object(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert np.array_equal(read_mask(save(tmp_path / "m.png", ids_of(255))), ids_of(1))
+    assert np.array_equal(read_mask(save_mask(tmp_path / "m.png", ids_of(255))), ids_of(1))
     assert "m.png: its values are 0 and 255 only" in caplog.text
 
 
@@ -272,16 +248,16 @@ def test_void_is_kept_and_logged(tmp_path: Path, mode: str, caplog: pytest.LogCa
 
 
 def test_mask_without_objects(tmp_path: Path) -> None:
-    assert not read_mask(save(tmp_path / "m.png", np.zeros((5, 6), np.uint8))).any()
+    assert not read_mask(save_mask(tmp_path / "m.png", np.zeros((5, 6), np.uint8))).any()
 
 
 def test_photo_as_mask_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    read_mask(save(tmp_path / "m.png", np.arange(256, dtype=np.uint8).reshape(16, 16)))
+    read_mask(save_mask(tmp_path / "m.png", np.arange(256, dtype=np.uint8).reshape(16, 16)))
     assert "255 different values" in caplog.text
 
 
 def test_wrong_size(tmp_path: Path) -> None:
-    path = save(tmp_path / "m.png", ids_of(1))
+    path = save_mask(tmp_path / "m.png", ids_of(1))
     with pytest.raises(
         ValueError, match=r"m\.png: the mask is 12x16 .* frames are 24x32: .*nearest-neighbour"
     ) as error:
@@ -295,16 +271,16 @@ def test_colour_masks_are_refused_with_advice(tmp_path: Path) -> None:
     colors = np.frombuffer(davis_palette(), np.uint8).reshape(256, 3)[ids_of(1, 2)]
     for name, picture in (("rgb.png", colors), ("rgba.png", np.dstack([colors, np.full((12, 16), 255, np.uint8)]))):
         with pytest.raises(ValueError, match=r"with 3 colour\(s\).*\(rgb == \(0, 128, 0\)\)") as error:
-            read_mask(save(tmp_path / name, picture))
+            read_mask(save_mask(tmp_path / name, picture))
         assert name in one_line(error)
 
 
 def test_photos_and_grey_rgb_are_refused_with_other_advice(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     with pytest.raises(ValueError, match="looks like a photo"):
-        read_mask(save(tmp_path / "photo.png", noise))
+        read_mask(save_mask(tmp_path / "photo.png", noise))
     with pytest.raises(ValueError, match=r"all grey: save one channel"):
-        read_mask(save(tmp_path / "grey.png", np.repeat(ids_of(1, 2)[..., None], 3, axis=2)))
+        read_mask(save_mask(tmp_path / "grey.png", np.repeat(ids_of(1, 2)[..., None], 3, axis=2)))
     Image.fromarray(ids_of(1, 2)).convert("LA").save(tmp_path / "alpha.png")
     with pytest.raises(ValueError, match=r"this is LA .* all grey"):
         read_mask(tmp_path / "alpha.png")
@@ -319,9 +295,9 @@ def test_jpeg_is_refused_whatever_its_name(tmp_path: Path, name: str) -> None:
 
 def test_numbers_that_are_no_ids(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"float\.tif: floating-point values"):
-        read_mask(save(tmp_path / "float.tif", np.ones((4, 4), np.float32)))
+        read_mask(save_mask(tmp_path / "float.tif", np.ones((4, 4), np.float32)))
     with pytest.raises(ValueError, match=r"big\.tif: .*between 0 and 65535, the mask has 0 to 70000"):
-        read_mask(save(tmp_path / "big.tif", ids_of(70000, dtype=np.int32)))
+        read_mask(save_mask(tmp_path / "big.tif", ids_of(70000, dtype=np.int32)))
     Image.fromarray(ids_of(1)).save(tmp_path / "pages.tif", save_all=True, append_images=[Image.fromarray(ids_of(2))])
     with pytest.raises(ValueError, match=r"pages\.tif: the file holds several images"):
         read_mask(tmp_path / "pages.tif")
@@ -336,7 +312,7 @@ def test_files_that_are_no_image(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     with pytest.raises(ValueError, match=r"empty\.png: the file is empty"):
         read_mask(tmp_path / "empty.png")
-    whole = save(tmp_path / "m.png", np.random.default_rng(0).integers(0, 9, (64, 64), np.uint8)).read_bytes()
+    whole = save_mask(tmp_path / "m.png", np.random.default_rng(0).integers(0, 9, (64, 64), np.uint8)).read_bytes()
     for name, data in (("cut.png", whole[: len(whole) // 2]), ("tail.png", whole[:-20])):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=f"{name}: the image is truncated or damaged") as error:
@@ -345,13 +321,6 @@ def test_files_that_are_no_image(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ object folders
-
-
-def object_folder(folder: Path, **masks: np.ndarray) -> Path:
-    folder.mkdir()
-    for stem, mask in masks.items():
-        save(folder / f"{stem.removeprefix('_')}.png", mask)
-    return folder
 
 
 def test_folder_with_ids_as_names(tmp_path: Path) -> None:
@@ -530,84 +499,3 @@ def test_bad_coco_files(tmp_path: Path) -> None:
 def test_coco_image_without_objects(tmp_path: Path) -> None:
     data: dict[str, list] = {"images": [{"id": 1, "height": 12, "width": 16}], "annotations": []}
     assert np.array_equal(read_mask(write_json(tmp_path / "m.json", data)), np.zeros((12, 16)))
-
-
-# -------------------------------------------------------------------------------------------------- masks of a video
-
-
-def clip(folder: Path, *names: str) -> FrameSource:
-    """Frames of these names, or a video file of twelve."""
-    if not names:
-        return open_frames(write_video(folder / "clip.mp4", "mpeg4", size=(12, 16)))
-    for name in names:
-        save(folder / "frames" / f"{name}.png", np.zeros((12, 16), np.uint8))
-    return open_frames(folder / "frames")
-
-
-def given(masks: FrameMasks, source: FrameSource) -> dict[str, list[int]]:
-    """Ids of the masks by name of the frame."""
-    read = {frame.name: masks(frame) for frame in source}
-    masks.check_all_used()
-    return {name: np.unique(mask).tolist() for name, mask in read.items() if mask is not None}
-
-
-def test_one_mask_is_the_first_frames(tmp_path: Path) -> None:
-    with clip(tmp_path) as source:
-        assert given(masks_for(save(tmp_path / "00003.png", ids_of(5)), source), source) == {"00000": [0, 5]}
-
-
-@pytest.mark.parametrize("frames", [(), ("f1", "f2", "f10"), ("000", "001", "002")])
-@pytest.mark.parametrize("stems", [("_1", "_2"), ("cat", "dog")])
-def test_folder_of_objects(tmp_path: Path, frames: tuple[str, ...], stems: tuple[str, ...]) -> None:
-    folder = object_folder(tmp_path / "masks", **{stems[0]: ids_of(255, 0), stems[1]: ids_of(0, 255)})
-    with clip(tmp_path, *frames) as source:
-        assert given(masks_for(folder, source), source) == {source.name_of(0): [0, 1, 2]}
-
-
-@pytest.mark.parametrize(
-    ("frames", "masks"),
-    [
-        ((), ("00000", "00005")),
-        ((), ("00007",)),  # of a later frame only
-        (("000", "001", "002"), ("001", "002")),
-        (("f1", "f2", "f10"), ("f10",)),
-        (("0", "1", "2"), ("0", "2")),  # 0 is no object's id
-    ],
-)
-@pytest.mark.parametrize("extension", [".png", ".PNG"])
-def test_folder_of_masks_by_frame(
-    tmp_path: Path, frames: tuple[str, ...], masks: tuple[str, ...], extension: str
-) -> None:
-    for name in masks:
-        save(tmp_path / "masks" / f"{name}.png", ids_of(3, 4)).rename(tmp_path / "masks" / f"{name}{extension}")
-    with clip(tmp_path, *frames) as source:
-        assert given(masks_for(tmp_path / "masks", source), source) == {name: [0, 3, 4] for name in masks}
-
-
-def test_masks_by_frame_where_the_number_of_frames_is_not_known(tmp_path: Path) -> None:
-    save(tmp_path / "masks/00037.png", ids_of(3))
-    with open_frames(write_video(tmp_path / "clip.mkv", "mpeg4", 40, size=(12, 16))) as source:
-        assert source.num_frames is None
-        assert given(masks_for(tmp_path / "masks", source), source) == {"00037": [0, 3]}
-
-
-@pytest.mark.parametrize(
-    ("frames", "masks", "error"),
-    [
-        (("1", "2", "3"), ("1", "2"), "is 1.png the mask of frame 1 or of object 1? Give objects as one PNG of ids"),
-        (("1", "2", "3"), ("3", "9"), "is 3.png the mask of frame 3 or of object 3?"),
-        ((), ("037",), "is 037.png the mask of a frame or of an object? Call masks of frames like their frames (the "),
-        ((), ("00037",), "is 00037.png the mask of a frame or of an object?"),  # the video has 12 frames
-        (("f1", "f2"), ("0",), "is 0.png the mask of a frame or of an object?"),
-        ((), (), "no image in this folder"),
-    ],
-)
-def test_folders_that_may_be_either_are_refused(
-    tmp_path: Path, frames: tuple[str, ...], masks: tuple[str, ...], error: str
-) -> None:
-    (tmp_path / "masks").mkdir()
-    for name in masks:
-        save(tmp_path / "masks" / f"{name}.png", ids_of(3))
-    with clip(tmp_path, *frames) as source, pytest.raises(ValueError, match=re.escape(error)) as raised:
-        masks_for(tmp_path / "masks", source)
-    one_line(raised)
