@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from evaluators.annotation import Annotation
 from evaluators.overlay import draw_overlay
 from evaluators.painting import ids_of, layer_of
 
+logger = logging.getLogger(__name__)
 _COLORS_OFFERED = 12
 _HELP = (
     "Choose an object's number, paint it, *propagate*. Where the result is wrong, stop, correct it by brush and "
@@ -219,11 +221,15 @@ def build_page(annotation: Annotation) -> gr.Blocks:
 
 def serve(blocks: gr.Blocks, folder: Path, host: str, port: int, open_browser: bool) -> None:
     """Serve a page until Ctrl-C. Raises OSError where the port is taken."""
+    for name in ("httpx", "httpx2"):  # gradio asks itself whether it is up
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logger.info("the page is at http://%s:%d; Ctrl-C ends it", host, port)
     blocks.queue()
     blocks.launch(
         server_name=host,
         server_port=port,
         inbrowser=open_browser,
+        quiet=True,
         allowed_paths=[str(folder.resolve())],
         footer_links=[],
     )
