@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +30,10 @@ class FrameMasks:
         self.path = Path(path)
         if not self.path.exists():
             raise FileNotFoundError(f"{self.path}: no such mask")
-        self._waiting = {p.stem: p for p in list_images(self.path, (".png",))} if by_name else None
-        if by_name and not self._waiting:
+        self._by_name = {p.stem: p for p in list_images(self.path, (".png",))} if by_name else None
+        if by_name and not self._by_name:
             raise ValueError(f"{self.path}: no masks (*.png) in this folder")
+        self._unused = set(self._by_name or ())
 
     def __call__(self, frame: Frame) -> np.ndarray | None:
         """The mask of this frame, H x W uint8 or uint16, or None where none is given.
@@ -41,30 +42,40 @@ class FrameMasks:
             ValueError: the mask can't be read or has another size than the frame, or the only one is empty.
         """
         size = frame.image.shape[:2]
-        if self._waiting is None:
+        if self._by_name is None:
             path = self.path if frame.index == 0 else None
         else:
-            path = self._waiting.pop(frame.name, None)
+            path = self._by_name.get(frame.name)
+            self._unused.discard(frame.name)
         if path is None:
             return None
         mask = read_mask(path, size=size)
-        if self._waiting is None and not mask.any():
+        if self._by_name is None and not mask.any():
             raise ValueError(f"{path}: there is no object in the mask of the first frame, all of it is background")
         return mask
 
     def check_names(self, source: FrameSource) -> None:
         """Raise a ValueError if masks are called like no frame, where the source says how many it has."""
-        if self._waiting and source.num_frames is not None:
-            frames = {source.name_of(number) for number in range(source.num_frames)}
-            self._refuse([path for stem, path in self._waiting.items() if stem not in frames])
+        if self._by_name and source.num_frames is not None:
+            self._refuse(set(self._by_name) - {source.name_of(number) for number in range(source.num_frames)})
 
     def check_all_used(self) -> None:
         """Raise a ValueError if masks were left over, which then are called like no frame."""
-        self._refuse([*(self._waiting or {}).values()])
+        self._refuse(self._unused)
 
-    def _refuse(self, unused: list[Path]) -> None:
-        if unused:
-            names = sorted(path.name for path in unused)
+    def last(self, source: FrameSource, before: int | None = None) -> int:
+        """The number of the last frame that has a mask, among the first ``before``; 0 where none later has.
+
+        Frames are counted for it, so that a video is read through.
+        """
+        if self._by_name is None:
+            return 0
+        numbers = range(source.count())[:before]
+        return max((number for number in numbers if source.name_of(number) in self._by_name), default=0)
+
+    def _refuse(self, unused: Collection[str]) -> None:
+        if self._by_name and unused:
+            names = sorted(self._by_name[stem].name for stem in unused)
             raise ValueError(f"{self.path}: no frame is called like {len(names)} of the masks, such as {names[0]}")
 
 

@@ -9,6 +9,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from dataloaders.frame_masks import FrameMasks
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.prefetch import prefetch
 from evaluators.clip_pictures import PICTURES, ClipPictures, overlay_palette
+from evaluators.earlier import EarlierMasks
 from evaluators.key_frames import KeyFrame, propagate
 from evaluators.referring import ReferringSegmenter, windows
 from evaluators.resources import memory_in_use
@@ -163,6 +165,7 @@ def segment_clip(
     folder: Path,
     *,
     complete_masks: bool = False,
+    backwards: bool = False,
     fps: float | None = None,
     max_frames: int | None = None,
     progress: bool = True,
@@ -175,29 +178,41 @@ def segment_clip(
         masks: gives the masks of the frames that have one.
         folder: where results go, see :class:`ClipWriter`.
         complete_masks: masks say where all objects are, see ``VideoSegmenter.step``.
+        backwards: objects are propagated to the frames before their masks, too, see :class:`EarlierMasks`.
         fps: rate of the overlay video; None: the source's, or 25.
         max_frames: stop after so many frames.
         progress: show a bar with frames a second and memory.
 
     Raises:
         ValueError: a frame or mask is damaged or doesn't fit, or no mask was given at all; results of the frames before
-            it are kept. Or the masks lie where results go, which would replace them.
+            it are kept. Or the masks lie where results go, which would replace them; or the source can't be read
+            backwards.
         OSError: results can't be written.
     """
     if masks.path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{masks.path} lies in {folder}, whose files the results replace: give another output folder")
     masks.check_names(source)
+    if backwards:
+        source.between(0, 0)  # raises where it can be read but once
     report = ClipReport(source.name)
     segmenter.reset()
 
     def results(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
-        for frame in frames:
-            depth = segmenter.depth
-            ids = segmenter.step(frame.image, masks(frame), complete=complete_masks)
-            report.objects = max(report.objects, len(segmenter.object_ids))
-            if depth is not None:
-                report.depths[depth] = report.depths.get(depth, 0) + 1
-            yield frame, ids
+        last = masks.last(source, max_frames) if backwards else 0
+        if backwards and not last:
+            logger.warning("%s: no frame but the first has a mask, so nothing goes backwards", masks.path)
+        way_back = (segmenter, source, masks, last, folder / _SCRATCH)
+        with EarlierMasks(*way_back, complete=complete_masks, progress=progress) if last else nullcontext() as earlier:
+            for frame in frames:
+                depth = segmenter.depth
+                given = masks(frame)
+                ids = segmenter.step(frame.image, given, complete=complete_masks)
+                if earlier is not None:
+                    ids = earlier.lay_over(frame, ids, segmenter.object_ids, given)
+                report.objects = max(report.objects, len(segmenter.object_ids))
+                if depth is not None:
+                    report.depths[depth] = report.depths.get(depth, 0) + 1
+                yield frame, ids
         if not report.objects:
             raise ValueError(f"{masks.path}: no frame of {source.name} was given a mask with an object in it")
         if max_frames is None:

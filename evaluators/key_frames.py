@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dataloaders.frame_source import Frame, FrameSource
-from dataloaders.masks import read_mask
 from dataloaders.prefetch import prefetch
+from evaluators.earlier import EarlierMasks
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import MaskWriter
 
 logger = logging.getLogger(__name__)
 
@@ -51,22 +49,18 @@ def propagate(
     Raises:
         ValueError: a frame is damaged, or the source can't be read backwards.
     """
-    last = max((key.index for key in keys if key.mask is not None), default=-1)
-    propagator.reset()
+    last = max((key.index for key in keys if key.mask is not None), default=0)
+
+    def given(frame: Frame) -> np.ndarray | None:
+        return _given(keys, frame.index)
+
     try:
-        with MaskWriter(scratch) as writer:
-            for frame in source.between(last, 0) if last > 0 else ():
-                writer.write(frame.name, propagator.step(frame.image, _given(keys, frame.index)))
-        propagator.reset()
-        for frame in prefetch(source):
-            ids = propagator.step(frame.image, _given(keys, frame.index))
-            if frame.index <= last and last > 0:
-                earlier = read_mask(scratch / f"{frame.name}.png")
-                ids = np.where(ids == 0, earlier, ids)
-            yield frame, ids.astype(np.uint8)
+        with EarlierMasks(propagator, source, given, last, scratch) as earlier:
+            for frame in prefetch(source):
+                ids = propagator.step(frame.image, given(frame))
+                yield frame, earlier.lay_over(frame, ids, propagator.object_ids, given(frame)).astype(np.uint8)
     finally:
         propagator.reset()
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _given(keys: Sequence[KeyFrame], index: int) -> np.ndarray | None:

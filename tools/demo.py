@@ -39,13 +39,16 @@ class Args(ModelArgs):
 
     data_path: str | None = None
     """A video, a folder of images, a camera's number, a URL, or a folder of scenes: images/SCENE and masks/SCENE.
-    Default: the bundled scene, which the bundled weights see enlarged, since many of its 49 objects are small or thin;
-    --short_edge or --max_resolution set another size."""
+    Default: the bundled scene, with --set background=false, since its masks say of every pixel what it is. The bundled
+    weights see it enlarged, since many of its 49 objects are small or thin; --short_edge or --max_resolution set
+    another size."""
     mask: Path | None = None
     """Mask of the first frame: a palette or greyscale PNG of ids, a folder with a PNG for each object, COCO JSON; or a
     folder of masks that are called like their frames. Scenes bring their own."""
     complete_masks: bool = False
     """Masks of later frames say where all objects are: what they leave black is background, not what was predicted."""
+    backwards: bool = False
+    """Propagate objects to the frames before their masks, too; not for cameras and streams."""
     text: tuple[str, ...] = ()
     """Sentences that tell the objects, for models that take them; the first one's object gets id 1, and so on."""
     output_path: Path = Path("out")
@@ -101,7 +104,13 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, args: Args) -> None:
             masks = masks_for(args.mask, source)
         folder = args.output_path / (clip.name or source.name)
         report = segment_clip(
-            segmenter, source, masks, folder, complete_masks=args.complete_masks, max_frames=args.max_frames
+            segmenter,
+            source,
+            masks,
+            folder,
+            complete_masks=args.complete_masks,
+            backwards=args.backwards,
+            max_frames=args.max_frames,
         )
     memory = "" if report.peak_memory is None else f", {report.peak_memory / 2**30:.2f} GiB"
     logger.info("%s: %d frames, %d objects, %.2f frames/s%s", folder, report.frames, report.objects, report.fps, memory)
@@ -111,6 +120,9 @@ def run_sentences(args: Args) -> int:
     """Segment what sentences tell in a video."""
     if not args.text or args.data_path is None or args.mask is not None:
         raise ValueError(f"{args.model} takes a video and sentences: give --data_path and --text, and no --mask")
+    for name in ("complete_masks", "backwards"):
+        if getattr(args, name):
+            raise ValueError(f"--{name} is for masks, and {args.model} takes sentences")
     segmenter, device = args.build_referring_segmenter()
     logger.info("%s on %s: %s", args.model, device, segmenter.config)
     with open_frames(args.data_path, fps=args.fps) as source:
@@ -126,6 +138,15 @@ def run_sentences(args: Args) -> int:
     return 0
 
 
+def for_bundled_scene(args: Args) -> Args:
+    """Flags for the scene whose masks know no background, as far as they aren't given."""
+    if not any(text.partition("=")[0] == "background" for text in args.set):
+        args = replace(args, set=(*args.set, "background=false"))
+    if all(x is None for x in (args.ckpt_path, args.short_edge, args.max_resolution)):
+        args = replace(args, short_edge=_ENLARGED[0], max_resolution=_ENLARGED[1])
+    return args
+
+
 def run(args: Args) -> int:
     """Segment all clips; the exit code says whether all were done."""
     if args.max_frames is not None and args.max_frames < 1:
@@ -138,16 +159,15 @@ def run(args: Args) -> int:
         others = ", ".join(list_models("referring"))
         raise ValueError(f"--text is for models that take sentences, and {args.model} takes masks: there are {others}")
     clips = list(find_clips(args))
-    enlarged = all(x is None for x in (args.data_path, args.ckpt_path, args.short_edge, args.max_resolution))
-    if enlarged:
-        args = replace(args, short_edge=_ENLARGED[0], max_resolution=_ENLARGED[1])
+    if args.data_path is None:
+        args = for_bundled_scene(args)
     config = get_model_config(args.model)
     if args.max_memory_frames is None and isinstance(config, PropagationConfig) and config.max_memory_frames is None:
         args = replace(args, max_memory_frames=10)
     segmenter, device = args.build_segmenter()
     logger.info("%s on %s: %s", args.model, device, segmenter.config)
-    if enlarged:
-        logger.info("the bundled scene's frames are enlarged, see --data_path in --help")
+    if args.data_path is None:
+        logger.info("the bundled scene has settings of its own, see --data_path in --help")
     failed = 0
     for clip in clips:
         try:

@@ -76,6 +76,9 @@ class PropagationConfig(ModelConfig):
     """Which earlier frame is the short-term memory: 1 is the previous frame."""
     max_memory_frames: int | None = None
     """Bound of the long-term memory in frames; None: it grows with the video."""
+    background: bool = True
+    """Whether a pixel that was predicted may belong to no object. False for panoptic propagation, where masks say of
+    every pixel what it is: a pixel then belongs to the likeliest object, and what was a deleted one's to another."""
     flip_views: Literal["both", "mirrored"] = "both"
     """What flipping at test time means: the mean of a frame and its mirror image, or the mirror image alone."""
 

@@ -81,7 +81,9 @@ class AOTEngine:
         if self._objects and not (given and complete):
             propagated: Propagated = yield Call(network.propagate, (features, *self._memories(features)))
             logits: Tensor = yield Call(network.decode, (propagated, features))
-            predicted = Prediction(logits.float(), self.slots, size, network.config.align_corners)
+            predicted = Prediction(
+                logits.float(), self.slots, size, network.config.align_corners, self.config.background
+            )
             prediction, slots_HW = predicted, predicted.argmax()
             if not given:
                 ids: Tensor = yield Call(network.encode_ids, (self._group_labels(slots_HW, input_size),))

@@ -34,6 +34,7 @@ class ObjectwiseEngine(ABC):
     def __init__(self, network: nn.Module, config: ObjectwiseFields) -> None:
         self._encode: Any = network.encode_image
         self._mem_every = config.mem_every
+        self._background = config.background
         self.reset()
 
     def reset(self) -> None:
@@ -77,7 +78,7 @@ class ObjectwiseEngine(ABC):
             masks_KHW = self._take_given(F.pad(resized, padding), shown, masks_KHW)
             self._begin(len(self._objects) - before, features)
         assert masks_KHW is not None
-        probabilities = aggregate(masks_KHW).softmax(0)
+        probabilities = aggregate(masks_KHW, background=self._background or given).softmax(0)
         self._remember(image, features, probabilities[1:], stored, given)
         if stored:
             self._last_stored = self._frame
@@ -102,7 +103,8 @@ class ObjectwiseEngine(ABC):
         masks = (slots_HW == slots[:, None, None]).float()
         if predicted_KHW is not None:
             others = [i for i in range(len(predicted_KHW)) if i not in shown]
-            masks[others] = aggregate(predicted_KHW).softmax(0)[1:][others] * (slots_HW == 0)
+            merged = aggregate(predicted_KHW, background=self._background).softmax(0)
+            masks[others] = merged[1:][others] * (slots_HW == 0)
         return masks
 
     @abstractmethod

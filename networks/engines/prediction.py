@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from networks.engines.constants import constant, look_up, unused_channels
+from networks.ops.aggregation import LEAST_SURE
 
 BAND_ELEMENTS = 2**23
 """Most probabilities that a band has."""
@@ -45,12 +46,21 @@ class Prediction:
         slots: slots of the objects, ascending; other slots never win.
         size: height and width of the output.
         align_corners: how logits are resized.
+        background: whether the background is a class; else its probability is 0, and objects' aren't clamped below.
     """
 
-    def __init__(self, logits_GKHW: Tensor, slots: list[int], size: tuple[int, int], align_corners: bool) -> None:
+    def __init__(
+        self,
+        logits_GKHW: Tensor,
+        slots: list[int],
+        size: tuple[int, int],
+        align_corners: bool,
+        background: bool = True,
+    ) -> None:
         self.size = size
         self.slots = slots
         self.align_corners = align_corners
+        self.background = background
         groups, channels = logits_GKHW.shape[:2]
         if groups == 1:  # unused identities have no part in one group's softmax
             self._logits = logits_GKHW.index_select(1, constant((0, *slots), torch.int64, logits_GKHW.device))
@@ -65,33 +75,34 @@ class Prediction:
 
     def probabilities(self, rows: slice | None = None) -> Tensor:
         """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
-        logits = self._resized(rows)
-        if len(logits) == 1:
-            return logits[0].softmax(0)
-        merged = self._merged(logits).softmax(0)
-        return merged.index_select(0, constant((0, *self.slots), torch.int64, merged.device))
+        return self._of_slots(self._decision(rows).softmax(0))
 
     def argmax(self) -> Tensor:
         """The likeliest slot of each pixel, [H, W] int32; 0 is the background."""
         out = []
         for rows in self.bands():
-            logits = self._resized(rows)
-            if len(logits) == 1:
-                out.append(look_up((0, *self.slots), likeliest(logits[0])))
-            else:
-                out.append(likeliest(self._merged(logits)).int())
+            out.append(look_up((0, *self.slots), likeliest(self._of_slots(self._decision(rows)))))
         return out[0] if len(out) == 1 else torch.cat(out)
 
-    @staticmethod
-    def _merged(logits_GKHW: Tensor) -> Tensor:
+    def _decision(self, rows: slice | None) -> Tensor:
+        """Logits of one decision among all classes at the output size: of the only group, or merged ones."""
+        resized = resize_rows(self._logits, self.size, self.align_corners, rows)
+        logits = resized[0] if len(resized) == 1 else self._merged(resized)
+        if not self.background:
+            logits[0] = -1e10
+        return logits
+
+    def _of_slots(self, classes_CHW: Tensor) -> Tensor:
+        """The background and the objects in the order of their slots; several groups have slots that aren't used."""
+        if len(classes_CHW) == len(self.slots) + 1:
+            return classes_CHW
+        return classes_CHW.index_select(0, constant((0, *self.slots), torch.int64, classes_CHW.device))
+
+    def _merged(self, logits_GKHW: Tensor) -> Tensor:
         """Logits of all groups -> merged logits [1 + G * max_objects, H, W]."""
         p = logits_GKHW.softmax(1)
         merged = torch.cat([p[:, 0].prod(0)[None], p[:, 1:].flatten(0, 1)])
-        return merged.clamp_(1e-5, 1 - 1e-5).logit_()
-
-    def _resized(self, rows: slice | None) -> Tensor:
-        """Logits at the output size, or some rows of them."""
-        return resize_rows(self._logits, self.size, self.align_corners, rows)
+        return merged.clamp_(1e-5 if self.background else LEAST_SURE, 1 - 1e-5).logit_()
 
 
 class ResizedProbabilities:

@@ -56,6 +56,35 @@ def test_frames_before_the_first_mask_are_background_and_leave_no_trace(aott, fr
         assert np.array_equal(late.step(frame, mask), fresh.step(frame, mask))
 
 
+@pytest.mark.parametrize(
+    ("name", "count", "views"),
+    [  # AOST and JointFormer decide by the same code as AOT and XMem
+        ("aott", 13, {}),
+        ("deaott", 2, {"scales": (1.0, 1.2), "flip": True}),
+        ("deaott", 13, {"scales": (1.0, 1.2), "flip": True}),
+        ("xmem", 3, {"short_edge": -1}),
+    ],
+)
+def test_without_background_every_pixel_has_an_object(name: str, count: int, views, frames) -> None:
+    torch.manual_seed(0)
+    model = build_model(name, device="cpu", background=False)
+    given = squares(*range(1, count + 1))
+    segmenter = VideoSegmenter(model, **views)
+    ids = segmenter.step(frames[0], mask=given)
+    assert (ids == given).mean() > 0.99  # what a mask says of its own frame stays
+    assert not ids.all()
+    for frame in frames[1:4]:
+        ids, probs = segmenter.step(frame, return_probs=True)
+        assert ids.all()
+        assert not probs[0].any()
+        assert torch.allclose(probs.sum(0), torch.ones(H, W), atol=1e-5)
+    segmenter.delete_objects([1])
+    assert set(np.unique(segmenter.step(frames[4]))) <= set(range(2, count + 1))
+    plain = VideoSegmenter(model, background=True, **views)
+    plain.step(frames[0], mask=given)
+    assert plain.step(frames[1], return_probs=True)[1][0].min() > 0
+
+
 def test_probabilities_are_a_tensor_like_any_other(aott, frames) -> None:
     segmenter = VideoSegmenter(aott)
     segmenter.step(frames[0], mask=squares(1))

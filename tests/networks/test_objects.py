@@ -64,6 +64,20 @@ def test_deleting_what_is_not_there_changes_nothing() -> None:
     assert slots.ids == [1, 2]
 
 
+@pytest.mark.parametrize("groups", (1, 2))
+def test_without_background_the_likeliest_object_has_each_pixel_however_unlikely_all_are(groups: int) -> None:
+    logits = torch.tensor((0.0, -40, -40, -30, -40)).expand(groups, -1)[:, :, None, None].repeat(1, 1, 4, 4)
+    logits[-1, 3] = -20
+    slots = [2, 3, 4] if groups == 1 else [2, 3, 4, 5, 7, 8]  # 1 and 6 were deleted
+    best = slots[-2]
+    assert not Prediction(logits, slots, (9, 9), True).argmax().any()
+    prediction = Prediction(logits, slots, (9, 9), True, background=False)
+    assert (prediction.argmax() == best).all()
+    probabilities = prediction.probabilities()
+    assert not probabilities[0].any()
+    assert (probabilities[1 + slots.index(best)] > 0.99).all()
+
+
 @pytest.mark.parametrize("align", (True, False))
 @pytest.mark.parametrize("groups", (1, 3))
 def test_bands_give_what_the_whole_frame_gives(monkeypatch, groups: int, align: bool) -> None:

@@ -288,22 +288,23 @@ def test_the_bundled_weights_are_the_default(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "edges"),
+    ("flags", "expected"),
     [
-        ((), (780, 1380)),
-        (("--short_edge", "96"), (96, 1040)),
-        (("--max_resolution", "480"), (None, 800)),
-        (("--ckpt_path", "bundled"), (None, 1040)),
-        (("--data_path", "scenes"), (None, 1040)),
+        ((), (780, 1380, False)),
+        (("--short_edge", "96"), (96, 1040, False)),
+        (("--max_resolution", "480"), (None, 800, False)),
+        (("--ckpt_path", "bundled"), (None, 1040, False)),
+        (("--set", "background=true"), (780, 1380, True)),
+        (("--data_path", "scenes"), (None, 1040, True)),
     ],
 )
-def test_only_the_bundled_scene_is_enlarged(monkeypatch, flags, edges) -> None:
+def test_only_the_bundled_scene_is_enlarged_and_without_background(monkeypatch, flags, expected) -> None:
     places = {"bundled": str(BUNDLED_WEIGHTS), "scenes": str(demo.DEMO_SCENES)}
     seen = []
     monkeypatch.setattr(demo, "run_clip", lambda clip, segmenter, args: seen.append(segmenter.config))
     monkeypatch.setattr(sys, "argv", ["demo.py", "--device", "cpu", *(places.get(flag, flag) for flag in flags)])
     assert demo.main() == 0
-    assert [(config.short_edge, config.max_long_edge) for config in seen] == [edges]
+    assert [(config.short_edge, config.max_long_edge, config.background) for config in seen] == [expected]
 
 
 def test_unknown_flags_list_near_ones() -> None:
