@@ -27,11 +27,11 @@ setup(
         "tyro",  # command lines from dataclasses
         "pycocotools",  # run-length encoded masks
     ],
-    extras_require={
+    extras_require={  # pytest-xdist: tests side by side
         "correlation": ["spatial-correlation-sampler"],
         "referring": ["transformers"],  # RoBERTa and its tokenizer
         "app": ["gradio>=6"],  # the page of tools/app.py
-        "test": ["pytest", "ruff", "mypy", "psutil", "transformers", "gradio>=6"],
-        "dev": ["pytest", "ruff", "mypy", "psutil", "transformers", "gradio>=6", "matplotlib", "build"],
+        "test": ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", "transformers", "gradio>=6"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", "transformers", "gradio>=6", "matplotlib", "build"],
     },
 )

@@ -8,8 +8,8 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from dataloaders.frame_masks import FrameMasks
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.prefetch import prefetch
 from evaluators.clip_pictures import PICTURES, ClipPictures, overlay_palette
-from evaluators.earlier import EarlierMasks
+from evaluators.earlier import propagated_back
 from evaluators.key_frames import KeyFrame, propagate
 from evaluators.referring import ReferringSegmenter, windows
 from evaluators.resources import memory_in_use
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
+
+Results = Generator[tuple[Frame, np.ndarray], None, None]
 
 REPORT = "report.json"
 _SCRATCH = ".backwards"
@@ -178,7 +180,7 @@ def segment_clip(
         masks: gives the masks of the frames that have one.
         folder: where results go, see :class:`ClipWriter`.
         complete_masks: masks say where all objects are, see ``VideoSegmenter.step``.
-        backwards: objects are propagated to the frames before their masks, too, see :class:`EarlierMasks`.
+        backwards: objects are propagated to the frames before their masks, too, see ``propagated_back``.
         fps: rate of the overlay video; None: the source's, or 25.
         max_frames: stop after so many frames.
         progress: show a bar with frames a second and memory.
@@ -195,20 +197,20 @@ def segment_clip(
     if backwards:
         source.between(0, 0)  # raises where it can be read but once
     report = ClipReport(source.name)
-    segmenter.reset()
 
-    def results(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+    def results(frames: Iterable[Frame]) -> Results:
         last = masks.last(source, max_frames) if backwards else 0
         if backwards and not last:
             logger.warning("%s: no frame but the first has a mask, so nothing goes backwards", masks.path)
-        way_back = (segmenter, source, masks, last, folder / _SCRATCH)
-        with EarlierMasks(*way_back, complete=complete_masks, progress=progress) if last else nullcontext() as earlier:
+        scratch = folder / _SCRATCH
+        with propagated_back(
+            segmenter, source, masks, last, scratch, complete=complete_masks, progress=progress
+        ) as earlier:
             for frame in frames:
                 depth = segmenter.depth
                 given = masks(frame)
                 ids = segmenter.step(frame.image, given, complete=complete_masks)
-                if earlier is not None:
-                    ids = earlier.lay_over(frame, ids, segmenter.object_ids, given)
+                ids = earlier.lay_over(frame, ids, segmenter.object_ids, given)
                 report.objects = max(report.objects, len(segmenter.object_ids))
                 if depth is not None:
                     report.depths[depth] = report.depths.get(depth, 0) + 1
@@ -221,10 +223,7 @@ def segment_clip(
     def shown() -> list[str]:
         return [f"{report.objects} objects", *([] if segmenter.depth is None else [f"depth {segmenter.depth}"])]
 
-    try:
-        _write_clip(results, shown, segmenter, source, report, folder, fps, max_frames, progress)
-    finally:
-        segmenter.reset()
+    _write_clip(results, shown, segmenter, source, report, folder, fps, max_frames, progress)
     return report
 
 
@@ -262,7 +261,7 @@ def refer_clip(
                 ids = segmenter.ids([one.probabilities(i, source.size) for one in found])
                 yield frame, ids, [float(one.frame_scores[i]) for one in found]
 
-    def results(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+    def results(frames: Iterable[Frame]) -> Results:
         if propagator is None:
             yield from ((frame, ids) for frame, ids, _ in found_in(frames))
             return
@@ -286,7 +285,7 @@ def refer_clip(
 
 
 def _write_clip(
-    results: Callable[[Iterable[Frame]], Iterator[tuple[Frame, np.ndarray]]],
+    results: Callable[[Iterable[Frame]], Results],
     shown: Callable[[], list[str]],
     segmenter: VideoSegmenter | ReferringSegmenter,
     source: FrameSource,
@@ -306,8 +305,9 @@ def _write_clip(
     frames = prefetch(source)
     wanted = frames if max_frames is None else itertools.takewhile(lambda frame: frame.index < max_frames, frames)
     try:
-        with writer, tqdm(total=total, desc=source.name, unit="frame", disable=not progress) as bar:
-            for frame, ids in results(wanted):
+        bar = tqdm(total=total, desc=source.name, unit="frame", disable=not progress)
+        with writer, bar, closing(results(wanted)) as found:
+            for frame, ids in found:
                 writer.write(frame, ids)
                 report.frames += 1
                 report.seconds = round(time.perf_counter() - start, 3)

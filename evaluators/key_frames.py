@@ -11,7 +11,7 @@ import numpy as np
 
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.prefetch import prefetch
-from evaluators.earlier import EarlierMasks
+from evaluators.earlier import propagated_back
 from evaluators.segmenter import VideoSegmenter
 
 logger = logging.getLogger(__name__)
@@ -54,13 +54,10 @@ def propagate(
     def given(frame: Frame) -> np.ndarray | None:
         return _given(keys, frame.index)
 
-    try:
-        with EarlierMasks(propagator, source, given, last, scratch) as earlier:
-            for frame in prefetch(source):
-                ids = propagator.step(frame.image, given(frame))
-                yield frame, earlier.lay_over(frame, ids, propagator.object_ids, given(frame)).astype(np.uint8)
-    finally:
-        propagator.reset()
+    with propagated_back(propagator, source, given, last, scratch) as earlier:
+        for frame in prefetch(source):
+            ids = propagator.step(frame.image, given(frame))
+            yield frame, earlier.lay_over(frame, ids, propagator.object_ids, given(frame)).astype(np.uint8)
 
 
 def _given(keys: Sequence[KeyFrame], index: int) -> np.ndarray | None:

@@ -27,10 +27,15 @@ JOINTFORMER = SHARED / "conformance" / "jointformer"
 REFERFORMER = SHARED / "conformance" / "referformer"
 
 
+_THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
+if _THREADS == 1:  # of programs that tests start, too: several of more threads than that wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(autouse=True, scope="session")
-def two_threads() -> None:
-    """Goldens were recorded with two threads."""
-    torch.set_num_threads(2)
+def few_threads() -> None:
+    """Two, as the goldens were recorded with, or one where tests run side by side."""
+    torch.set_num_threads(_THREADS)
 
 
 @pytest.fixture(scope="session")
