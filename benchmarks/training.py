@@ -109,7 +109,7 @@ def measure(name: str, stage: StageConfig, data: Repeated, amp: str, how: str, a
         for _ in range(args.warm_up + args.steps):
             batch = next(trainer._batches(trainer.step + 1))
             start = time.perf_counter()
-            trainer._train_step(*batch)  # reads the loss back, so the device has finished
+            trainer._train_step(batch)  # reads the loss back, so the device has finished
             trainer.step += 1
             times.append(time.perf_counter() - start)
     figures = {
