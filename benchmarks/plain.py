@@ -105,8 +105,10 @@ class PlainEngine:
         self._short_term: list[list[MemoryPart]] = []
         self._frame = 0
 
-    def work(self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None) -> Work[Step]:
-        yield from ()  # everything is done by itself
+    def work(
+        self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
+    ) -> Work[Step]:
+        yield from ()  # everything is done by itself; a mask is taken as complete in any case
         with plain_operations():
             features = self.network.encode_image(image_13HW)
             input_size = (image_13HW.shape[2], image_13HW.shape[3])

@@ -88,7 +88,7 @@ class ReferringSegmenter:
         self.config = model.config.override(**{k: v for k, v in options.items() if v is not None})
         self.amp = amp
         self.tokenizer = Tokenizer() if tokenizer is None else tokenizer
-        self._network: Any = folded(model)
+        self._network: Any = folded(model, AMP_TYPES[amp] if amp else None)
         if compile:
             compile_network(self._network)
 

@@ -95,7 +95,7 @@ class VideoSegmenter:
         self.amp = amp
         flips = {"both": (False, True), "mirrored": (True,)}[config.flip_views] if flip else (False,)
         self.augmentations = [Augmentation(s, f) for s in scales for f in flips]
-        self._network: Any = folded(model)
+        self._network: Any = folded(model, AMP_TYPES[amp] if amp else None)
         if compile:
             compile_network(self._network)
         self._engines = self._new_engines()

@@ -1,4 +1,7 @@
-"""Networks for inference: batch norms become part of the convolutions before them, whose maps lie channels last."""
+"""Networks for inference: batch norms become part of the convolutions before them, whose maps lie channels last.
+
+In half precision, the weights that autocast would convert at each call are converted once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from torch import nn
 from networks.encoders.norms import FrozenBatchNorm
 
 
-def folded(module: nn.Module) -> nn.Module:
+_CAST = (nn.Conv2d, nn.Conv3d, nn.Linear)  # what autocast runs in half precision
+
+
+def folded(module: nn.Module, half: torch.dtype | None = None) -> nn.Module:
     """A copy in which every convolution has taken in the batch norm that follows it among its siblings.
 
     Results are the same up to rounding (1e-5 of a map's largest value). Tensors that don't change are shared with the
@@ -18,6 +24,8 @@ def folded(module: nn.Module) -> nn.Module:
 
     Args:
         module: any network in which a batch norm that is registered after a convolution is applied to its output.
+        half: the type in which the copy will run under autocast: convolutions and linear layers hold their weights in
+            it, which changes no result. Autocast itself keeps only conversions of weights that get gradients.
     """
     out = copy.copy(module)
     out._modules = {}
@@ -28,12 +36,22 @@ def folded(module: nn.Module) -> nn.Module:
             continue
         fixed = isinstance(child, FrozenBatchNorm) or (isinstance(child, nn.BatchNorm2d) and not child.training)
         if fixed and before is not None and type(before[1]) is nn.Conv2d:
-            out._modules[before[0]] = _fold(before[1], child)
+            out._modules[before[0]] = _converted(_fold(before[1], child), half)
             out._modules[name] = nn.Identity()
         else:
-            out._modules[name] = folded(child)
+            out._modules[name] = folded(child, half)
         before = (name, child)
-    return out
+    return _converted(out, half)
+
+
+def _converted(module: nn.Module, half: torch.dtype | None) -> nn.Module:
+    """The module itself, its own weights in half precision where it is one of those that autocast runs so."""
+    if half is not None and type(module) in _CAST:
+        own = module._parameters.items()
+        module._parameters = {
+            name: None if x is None else nn.Parameter(x.to(half), requires_grad=False) for name, x in own
+        }
+    return module
 
 
 @torch.no_grad()

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from media_files import cut, damage, one_line, save_images, write_video
 
 from dataloaders.frames import open_frames
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    """Address of a web server that gives out ``tmp_path``."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def test_http_url_is_read_once(tmp_path: Path, served: str) -> None:

@@ -39,3 +39,27 @@ def test_a_batch_norm_in_training_stays() -> None:
     pair = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).train()
     assert isinstance(folded(pair)[1], torch.nn.BatchNorm2d)
     assert isinstance(folded(pair.eval())[1], torch.nn.Identity)
+
+
+@pytest.mark.parametrize("name", ["aott", "swinb_deaotl", "rs50_aotl", "xmem", "jointformer"])
+def test_weights_held_in_half_precision_give_what_autocast_gives(name: str) -> None:
+    torch.manual_seed(0)
+    network = build_model(name, device="cpu")
+    image = torch.randn(1, 3, 64, 80)
+    halved = folded(network, torch.bfloat16)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = folded(network).encode_image(image)
+        got = halved.encode_image(image)
+    maps = _tensors(expected)
+    assert maps and all(torch.equal(a, b) for a, b in zip(maps, _tensors(got), strict=True))
+    kinds = {m.weight.dtype for m in halved.modules() if type(m) in (torch.nn.Conv2d, torch.nn.Linear)}
+    assert kinds == {torch.bfloat16}
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+def _tensors(features: object) -> list[torch.Tensor]:
+    """All tensors of a value of nested tuples, lists and dataclasses."""
+    if isinstance(features, torch.Tensor):
+        return [features]
+    parts = features if isinstance(features, list | tuple) else vars(features).values()
+    return [x for part in parts if part is not None for x in _tensors(part)]

@@ -1,0 +1,60 @@
+"""The benchmark programs run to their end, on inputs that are too small to measure anything, and save figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import dataset_trees as trees
+import pytest
+
+from networks import build_model, save_weights
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+TINY = "--height 64 --width 96"
+
+
+def run(name: str, flags: str, figures: Path, flag: str = "--output") -> str:
+    """What a program prints, after a look at the figures that it saved."""
+    command = [sys.executable, f"{name}.py", *flags.split(), flag, str(figures)]
+    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "torch" in json.loads(figures.read_text())
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("inference", "--models aott --sizes 64x96 --how plain fp32 bf16 --frames 2 --warm_up 1"),
+        ("io", f"{TINY} --frames 4 --compute 0"),
+        ("local_attention", "--sizes 64x96 --forms aot --runs 1 --backward"),
+        ("long_term_attention", "--size 64x96 --frames 2 --groups 1 2 --top_k 4 --runs 1"),
+        ("memory", f"--model aott {TINY} --frames 60 --native"),
+        ("referring", "--models r50_referformer --windows 2 --sentences 1 --size 64x96"),
+        ("scaling", "--objects 1 --sizes 64x96 --memory_frames 2 --fixed_size 64x96 --how plain fp32 --frames 1"),
+        ("top_k", "--rows 4 --runs 1"),
+        ("videos", f"--models aott --videos 1 2 {TINY} --frames 1 --warm_up 1"),
+    ],
+)
+def test_a_program_saves_its_figures(name: str, flags: str, tmp_path: Path) -> None:
+    assert f"saved {tmp_path / 'figures.json'}" in run(name, flags, tmp_path / "figures.json")
+
+
+def test_training_steps_are_measured(tmp_path: Path) -> None:
+    flags = "--models deaott --crop 97 --batch_size 2 --clip_length 2 --warm_up 1 --steps 1 --device cpu"
+    assert "deaott" in run("training", flags, tmp_path / "figures.json", "--results")
+
+
+def test_each_depth_is_scored_and_timed(tmp_path: Path) -> None:
+    weights, davis = tmp_path / "aost.safetensors", trees.davis2017(tmp_path / "davis")
+    save_weights(build_model("aost", device="cpu"), weights)
+    run("depth", f"--ckpt_path {weights} --data_root {davis}", tmp_path / "figures.json")
+
+
+def test_baselines_are_scored(tmp_path: Path) -> None:
+    davis = trees.davis2017(tmp_path / "davis")
+    flags = f"--data_root {davis} --methods copy flow untrained --output_path {tmp_path / 'masks'}"
+    assert "flow" in run("baselines", flags, tmp_path / "figures.json", "--results")
