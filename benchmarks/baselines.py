@@ -57,6 +57,9 @@ class CopyMask:
     def __init__(self) -> None:
         self.ids = np.zeros((0, 0), np.uint16)
 
+    def check(self, frame: np.ndarray, mask: np.ndarray | None = None) -> None:
+        """Like ``VideoSegmenter.check``: here, anything goes."""
+
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None, **_: Any) -> np.ndarray:
         """Like ``VideoSegmenter.step``."""
         if mask is not None:

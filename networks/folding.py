@@ -12,7 +12,6 @@ from torch import nn
 
 from networks.encoders.norms import FrozenBatchNorm
 
-
 _CAST = (nn.Conv2d, nn.Conv3d, nn.Linear)  # what autocast runs in half precision
 
 

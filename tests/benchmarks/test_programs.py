@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dataset_trees as trees
 import pytest
 
+import dataset_trees as trees
 from networks import build_model, save_weights
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -28,13 +28,13 @@ def run(name: str, flags: str, figures: Path, flag: str = "--output") -> str:
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
-        ("inference", "--models aott --sizes 64x96 --how plain fp32 bf16 --frames 2 --warm_up 1"),
+        ("inference", "--models aott --sizes 64x96 --how plain fp32 --frames 2 --warm_up 1"),
         ("io", f"{TINY} --frames 4 --compute 0"),
         ("local_attention", "--sizes 64x96 --forms aot --runs 1 --backward"),
         ("long_term_attention", "--size 64x96 --frames 2 --groups 1 2 --top_k 4 --runs 1"),
         ("memory", f"--model aott {TINY} --frames 60 --native"),
         ("referring", "--models r50_referformer --windows 2 --sentences 1 --size 64x96"),
-        ("scaling", "--objects 1 --sizes 64x96 --memory_frames 2 --fixed_size 64x96 --how plain fp32 --frames 1"),
+        ("scaling", "--objects 1 --sizes 64x96 --memory_frames 2 --fixed_size 64x96 --how plain --frames 1"),
         ("top_k", "--rows 4 --runs 1"),
         ("videos", f"--models aott --videos 1 2 {TINY} --frames 1 --warm_up 1"),
     ],

@@ -129,6 +129,6 @@ def test_what_breaks_off_on_the_way_back_leaves_earlier_results(segmenter, clip:
 def test_a_stream_cannot_be_read_backwards(segmenter, served: str, tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mkv", "ffv1")
     masks = masks_of(tmp_path / "masks", f3=np.ones((32, 48), np.uint8))
-    with open_frames(f"http://{served}/clip.mkv") as source, pytest.raises(ValueError, match=r"only once, and forwards"):
+    with open_frames(f"http://{served}/clip.mkv") as source, pytest.raises(ValueError, match="only once"):
         segment_clip(segmenter, source, masks, tmp_path / "out", progress=False, backwards=True)
     assert not (tmp_path / "out").exists()
