@@ -34,6 +34,11 @@ if _THREADS == 1:  # of programs that tests start, too: several of more threads 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test: among tests that run side by side it would else be the last, alone."""
+    items.sort(key=lambda item: item.path.name != "test_train_eval_real.py")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def few_threads() -> None:
     """Two, as the goldens were recorded with, or one where tests run side by side."""
