@@ -24,7 +24,7 @@ def folded(module: nn.Module, half: torch.dtype | None = None) -> nn.Module:
     Args:
         module: any network in which a batch norm that is registered after a convolution is applied to its output.
         half: the type in which the copy will run under autocast: convolutions and linear layers hold their weights in
-            it, which changes no result. Autocast itself keeps only conversions of weights that get gradients.
+            it, the same that autocast would give them at each call. It keeps only those of weights with gradients.
     """
     out = copy.copy(module)
     out._modules = {}
