@@ -56,9 +56,7 @@ def run_jobs(
                 report(sizes[index], sum(sizes))
             return results
         context = multiprocessing.get_context(_start_method())
-        executor = ProcessPoolExecutor(
-            min(num_workers, len(jobs)), context, initializer=cv2.setNumThreads, initargs=(1,)
-        )
+        executor = ProcessPoolExecutor(min(num_workers, len(jobs)), context, initializer=_begin_worker)
         with executor:
             order = sorted(range(len(jobs)), key=lambda index: -sizes[index])
             futures = {executor.submit(function, *jobs[index]): index for index in order}
@@ -110,6 +108,22 @@ def _start_method() -> str:
     torch = sys.modules.get("torch")
     in_use = torch is not None and torch.cuda.is_initialized()
     return "fork" if sys.platform == "linux" and threading.active_count() == 1 and not in_use else "spawn"
+
+
+def _begin_worker() -> None:
+    """One thread for OpenCV, and an end with the process that wanted the results, also where that was killed.
+
+    Else a worker would wait for jobs for ever, with all its memory.
+    """
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_it() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()
 
 
 @contextmanager

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 import operator
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import cv2
 import pytest
 
 from evaluators.metrics import jobs
 from evaluators.metrics.jobs import run_frames, run_jobs
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def doubled(rules: int, frames: tuple[int, ...]) -> list[int]:
@@ -50,3 +57,28 @@ def test_opencvs_threads_are_as_before() -> None:
 def test_at_least_one_process() -> None:
     with pytest.raises(ValueError, match="num_workers"):
         run_jobs(math.sqrt, [(4,)], num_workers=0)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_killed_process_end(tmp_path: Path, method: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(f"""
+import os, pathlib, time
+from evaluators.metrics import jobs
+
+def note_and_wait(folder):
+    pathlib.Path(folder, str(os.getpid())).touch()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    jobs._start_method = lambda: {method!r}
+    jobs.run_jobs(note_and_wait, [({str(tmp_path)!r},)] * 2, num_workers=2)
+""")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.Popen([sys.executable, program], env=environment, stdout=subprocess.PIPE)
+    end = time.monotonic() + 60
+    while len(list(tmp_path.glob("[0-9]*"))) < 2:
+        assert killed.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate(timeout=20)  # workers have the same standard output, which closes with the last of them
