@@ -6,21 +6,18 @@ whole: what lies there is finished and is never computed again, what doesn't is 
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import hashlib
 import json
 import logging
-import os
 import platform
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dataloaders.datasets import Dataset, Video
+from dataloaders.files import digest
 from evaluators.metrics import SCORERS, Scores, score
 from evaluators.metrics.page import write_page
 from evaluators.metrics.report import write_scores
@@ -29,11 +26,6 @@ from evaluators.segmenter import VideoSegmenter
 from evaluators.submission import pack
 from evaluators.timing import VideoTiming, summarise
 from evaluators.writers import replace_text
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -70,27 +62,6 @@ def _difference(name: str, there: Any, now: Any) -> str:
         parts = [k for k in {**there, **now} if there.get(k) != now.get(k)]
         return "; ".join(_difference(f"{name}.{k}", there.get(k), now.get(k)) for k in parts[:3])
     return f"{name}: {there!r} there, {now!r} now"
-
-
-@contextlib.contextmanager
-def alone(output: Path) -> Iterator[None]:
-    """Write to a folder of results as the only program; its processes count as one.
-
-    Raises:
-        ValueError: another program is writing there.
-    """
-    if fcntl is None:
-        yield
-        return
-    output.mkdir(parents=True, exist_ok=True)
-    with (output / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{output}: another evaluation is writing there: wait, or give another folder") from None
-        except OSError as error:  # some network disks have no locks
-            logger.warning("%s can't be locked (%s): see that no other evaluation writes there", output, error.strerror)
-        yield
 
 
 class EvaluationFolder:
@@ -203,15 +174,6 @@ class EvaluationFolder:
         path = self._failure_path(video)
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, f"{error}\n")
-
-
-def digest(path: str | os.PathLike[str]) -> str:
-    """The first 16 hex digits of a file's SHA-256: which checkpoint results are from."""
-    sha = hashlib.sha256()
-    with Path(path).open("rb") as f:
-        while block := f.read(2**22):
-            sha.update(block)
-    return sha.hexdigest()[:16]
 
 
 def settings_of(

@@ -26,9 +26,10 @@ import tyro
 from configs import get_model_config
 from dataloaders.datasets import Dataset, open_dataset
 from dataloaders.datasets.sentences import SENTENCE_SETS, open_sentences
+from dataloaders.files import alone
 from evaluators import ReferringSegmenter, VideoSegmenter
 from evaluators.benchmark import Evaluation
-from evaluators.evaluation_folder import EvaluationFolder, alone, settings_of, settings_of_model
+from evaluators.evaluation_folder import EvaluationFolder, settings_of, settings_of_model
 from evaluators.metrics.report import summary_text
 from evaluators.referring_benchmark import ReferringEvaluation
 from evaluators.sentence_benchmark import FRAMES, SentenceEvaluation

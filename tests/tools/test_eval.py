@@ -17,9 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
+from dataloaders.files import alone
 from dataloaders.masks import read_mask, write_mask
 from evaluators import VideoSegmenter
-from evaluators.evaluation_folder import alone
 from evaluators.timing import VideoTiming, summarise
 from networks import build_model, save_weights
 from tools import eval as program
@@ -255,7 +255,7 @@ def test_a_dataset_of_one_s_own_is_scored_where_all_its_truth_is_there(
 def test_two_programs_don_t_write_to_one_folder(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
     with alone(tmp_path / "out"):
         assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out")) == 1
-    assert "another evaluation is writing there: wait, or give another folder" in capsys.readouterr().err
+    assert "another program is writing there: wait, or give another folder" in capsys.readouterr().err
 
 
 def test_time_that_videos_share_counts_once() -> None:

@@ -1,0 +1,49 @@
+"""What all that write files share: a folder with one program that writes, and a file's fingerprint."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Write to a folder, which is made, as the only program; its processes count as one.
+
+    The lock goes with the process, however that ends. Windows has none.
+
+    Raises:
+        ValueError: another program is writing there.
+    """
+    if fcntl is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another program is writing there: wait, or give another folder") from None
+        except OSError as error:  # some network disks have no locks
+            logger.warning("%s can't be locked (%s): see that no other program writes there", folder, error.strerror)
+        yield
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """The first 16 hex digits of a file's SHA-256: which checkpoint something is from."""
+    sha = hashlib.sha256()
+    with Path(path).open("rb") as f:
+        while block := f.read(2**22):
+            sha.update(block)
+    return sha.hexdigest()[:16]
