@@ -58,15 +58,15 @@ def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     assert isinstance(norm, FrozenBatchNorm | nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None
     out = copy.copy(conv)
-    # worked out on the CPU in double precision (MPS has none), so that each weight is rounded only once
+    # worked out in double precision, so that each weight is rounded only once, and on the CPU, since MPS has none
     own, mean, var, scale, shift = (
-        x.double().cpu() for x in (conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        x.cpu().double() for x in (conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     )
     factor = scale * (var + norm.eps).rsqrt()
     bias = shift - mean * factor
     if conv.bias is not None:
-        bias = bias + conv.bias.double().cpu() * factor
-    weight, bias = (x.to(conv.weight) for x in (own * factor[:, None, None, None], bias))
+        bias = bias + conv.bias.cpu().double() * factor
+    weight, bias = (x.to(conv.weight.dtype).to(conv.weight.device) for x in (own * factor[:, None, None, None], bias))
     # MPS has no kernels for maps of that layout
     layout = torch.contiguous_format if weight.device.type == "mps" else torch.channels_last
     out._parameters = {

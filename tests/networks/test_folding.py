@@ -35,6 +35,34 @@ def test_a_folded_network_gives_the_same_maps(name: str) -> None:
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 
+class _AsOnMPS(torch.Tensor):
+    """A tensor of a device that knows no double precision, and what is computed from it there."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        out = super().__torch_function__(function, types, args, kwargs or {})
+        if function is torch.Tensor.cpu:
+            return out.as_subclass(torch.Tensor)
+        if isinstance(out, cls) and out.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return out
+
+
+@pytest.mark.parametrize("name", ["aott", "xmem"])
+def test_a_network_on_a_device_without_double_precision_is_folded(name: str) -> None:
+    network = build_model(name, device="cpu")
+    for module in network.modules():
+        for key, x in module._parameters.items():
+            if x is not None:
+                module._parameters[key] = torch.nn.Parameter(x.detach().as_subclass(_AsOnMPS), requires_grad=False)
+        for key, x in module._buffers.items():
+            if x is not None:
+                module._buffers[key] = x.as_subclass(_AsOnMPS)
+    with pytest.raises(TypeError, match="float64"):
+        next(network.parameters()).double()
+    folded(network)
+
+
 def test_a_batch_norm_in_training_stays() -> None:
     pair = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).train()
     assert isinstance(folded(pair)[1], torch.nn.BatchNorm2d)
