@@ -60,9 +60,10 @@ class Stopwatch:
         """Measure the body."""
         if self.device.type == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            begin.record()
+            stream = torch.cuda.current_stream(self.device)
+            begin.record(stream)
             yield
-            end.record()
+            end.record(stream)
             end.synchronize()
             self.seconds = begin.elapsed_time(end) / 1000
         else:

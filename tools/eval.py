@@ -84,7 +84,9 @@ def open_it(args: Args) -> Dataset:
 def device_of(args: Args, local_rank: int) -> str | None:
     """The device of this process: with CUDA each one takes a GPU of its own."""
     if args.device in (None, "cuda") and torch.cuda.is_available():
-        return f"cuda:{local_rank % torch.cuda.device_count()}"
+        device = local_rank % torch.cuda.device_count()
+        torch.cuda.set_device(device)  # else each process also holds a context on the first one
+        return f"cuda:{device}"
     return args.device
 
 

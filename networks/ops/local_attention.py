@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -66,20 +67,24 @@ def available_backends() -> list[str]:
     """Names of the back ends that can run here. ``TRITON_INTERPRET=1`` runs Triton's kernels, slowly, without a GPU."""
     found = ["blocked"]
     on_gpu = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
-    if on_gpu and importlib.util.find_spec("triton"):
+    if on_gpu and _is_installed("triton"):
         found.append("triton")
-    if importlib.util.find_spec("spatial_correlation_sampler"):
+    if _is_installed("spatial_correlation_sampler"):
         found.append("correlation")
     return found
 
 
+@cache
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
 def _choose(backend: str | None, q: Tensor) -> str:
-    usable = available_backends()
     if backend is None:
-        return "triton" if q.is_cuda and "triton" in usable and q.dtype != torch.float64 else "blocked"
+        return "triton" if q.is_cuda and q.dtype != torch.float64 and _is_installed("triton") else "blocked"
     if backend not in _BACKENDS:
         raise ValueError(f"unknown back end {backend!r} of local attention: known: {', '.join(_BACKENDS)}")
-    if backend not in usable:
+    if backend not in available_backends():
         raise ValueError(f"back end {backend!r} of local attention can't run here: {_NEEDS[backend]}")
     return backend
 

@@ -371,9 +371,16 @@ def _constants(q: Tensor, v: Tensor, has_rel_v: bool, window: int, dilation: int
         "STRIP": STRIP,
         "REACH": triton.next_power_of_2(STRIP + window - 1),
         "ROW": max(16, triton.next_power_of_2(window)),
-        "PRECISION": "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee",
+        "PRECISION": "tf32" if _may_use_tf32() else "ieee",
     }
     return fixed, height * blocks * dilation
+
+
+def _may_use_tf32() -> bool:
+    """What the user says of float32 products; the old switch must not be read where the new one was set."""
+    products = torch.backends.cuda.matmul
+    precision = getattr(products, "fp32_precision", None)  # torch 2.9
+    return products.allow_tf32 if precision is None else precision == "tf32"
 
 
 def attend(
@@ -394,4 +401,8 @@ def attend(
     if q_BHWNC.dtype not in _TYPES:
         raise ValueError(f"back end 'triton' of local attention knows no {q_BHWNC.dtype}: take 'blocked'")
     others = (k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD)
-    return _Attend.apply(q_BHWNC, *(None if x is None else x.to(q_BHWNC.dtype) for x in others), window, dilation)
+    inputs = (q_BHWNC, *(None if x is None else x.to(q_BHWNC.dtype) for x in others), window, dilation)
+    if q_BHWNC.is_cuda and q_BHWNC.device.index != torch.cuda.current_device():
+        with torch.cuda.device(q_BHWNC.device):  # Triton starts kernels on the current device, wherever the tensors are
+            return _Attend.apply(*inputs)
+    return _Attend.apply(*inputs)

@@ -165,3 +165,17 @@ def test_a_model_takes_the_back_end_of_its_config() -> None:
     features = model.encode_image(torch.zeros(1, 3, 33, 33))
     with pytest.raises(ValueError, match="unknown back end 'cuda'"):
         model.refer(features, model.encode_ids(torch.zeros(1, 33, 33)))
+
+
+def test_triton_follows_either_switch_of_reduced_precision(monkeypatch) -> None:
+    kernels = pytest.importorskip("networks.ops.local_attention_triton")
+    products = torch.backends.cuda.matmul
+    if not hasattr(products, "fp32_precision"):
+        pytest.skip("this PyTorch has the old switch only")
+    before = products.fp32_precision
+    try:
+        for precision in ("tf32", "ieee"):
+            products.fp32_precision = precision
+            assert kernels._may_use_tf32() == (precision == "tf32")
+    finally:
+        products.fp32_precision = before
