@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
 _ZEROS = str.maketrans("123456789", "000000000")
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_switch = threading.Lock()  # Pillow's switch is one for all threads
+_readers, _truncated_before = 0, False
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; catch_warnings is no thread's own either
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
@@ -110,12 +115,16 @@ def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:
 
 @contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """Pillow with truncated files refused, whatever other code set; its warnings about odd metadata are not shown."""
-    before = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    """Pillow with truncated files refused, whatever other code set, while any thread is in here."""
+    global _readers, _truncated_before
+    with _switch:
+        if not _readers:
+            _truncated_before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+        _readers += 1
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
+        with _switch:
+            _readers -= 1
+            if not _readers:
+                ImageFile.LOAD_TRUNCATED_IMAGES = _truncated_before

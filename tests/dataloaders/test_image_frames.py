@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from media_files import BLUE, GREEN, GREY, RED, four_colors, one_line, quarters,
 from PIL import Image, ImageFile
 
 from dataloaders.frames import open_frames
-from dataloaders.images import natural_key, natural_sorted
+from dataloaders.images import load_image, natural_key, natural_sorted
 
 
 def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
@@ -114,6 +116,27 @@ def test_pixels_of_no_known_range(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 1 << 20, np.int32)).save(tmp_path / "wide.tif")
     with pytest.raises(ValueError, match=r"wide\.tif: 32-bit"):
         open_frames(tmp_path / "wide.tif")
+
+
+def test_images_read_in_several_threads_leave_pillow_as_it_was(tmp_path: Path, monkeypatch) -> None:
+    folder = save_images(tmp_path / "images", "1.png", "2.png", size=(64, 64))
+    cut = tmp_path / "cut.png"
+    cut.write_bytes((folder / "1.png").read_bytes()[:-30])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    filters = list(warnings.filters)
+
+    def refused(path: Path) -> bool:
+        try:
+            load_image(path)
+        except ValueError:
+            return True
+        return False
+
+    paths = [folder / "1.png", cut, folder / "2.png"] * 100
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(refused, paths)) == [path == cut for path in paths]
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+    assert warnings.filters == filters
 
 
 @pytest.mark.parametrize("name", ["2.jpg", "2.png", "2.webp", "2.tif", "2.bmp"])
