@@ -137,8 +137,9 @@ class AOTEngine:
 
     def _remember(self, propagated: Propagated, ids_GLC: Tensor, memory: list[MemoryPart]) -> None:
         """Make a predicted frame the newest short-term memory, and a long-term one where its time has come."""
-        for bank, own in self._shares(memory):
-            bank.note_read([part.key for part in own])  # keys are the queries that the frame has just read with
+        read = [MemoryPart(state[0], part.value) for state, part in zip(propagated.states, memory, strict=True)]
+        for bank, own in self._shares(read):
+            bank.note_read([part.key for part in own])
         self._write(memory, [bank for bank in self._banks if bank.due(self._frame)], reference=False)
         self._short_term.append(memory)
 

@@ -21,6 +21,8 @@ Columns = Mapping[str, Tensor]
 class Matching(Protocol):
     """Compares queries with memory elements."""
 
+    heads: int
+    """Rows of logits of each query."""
     averaged: tuple[str, ...]
     """Columns that are read: a prototype's are weighted means of those of the elements that it stands for. The first
     has a row for each object or group. All other columns are copied."""
@@ -33,6 +35,7 @@ class Matching(Protocol):
 class AnisotropicMatching:
     """XMem's: negative distances, scaled by the element's shrinkage, with the query's selection of channels."""
 
+    heads = 1
     averaged: tuple[str, ...] = ("value", "shrinkage")
 
     def similarity(self, query: Columns, memory: Columns) -> Tensor:

@@ -185,7 +185,7 @@ class PrototypeMemory:
 
     def count_use(self, query: Columns) -> None:
         """Count a read of all elements that was done elsewhere: the mean of all heads of the first object or group."""
-        rows = max(1, _CHUNK // len(self._table))
+        rows = max(1, _CHUNK // (len(self._table) * self.matching.heads))
         memory = {name: self._table[name][:1] for name in self._table.columns}
         used = torch.zeros(len(self._table), device=memory["use"].device)
         for first in range(0, query["key"].shape[1], rows):

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from moving_clip import moving_frames, squares
 from torch import Tensor, nn
 
 from configs import get_model_config, models_with_depths
 from dataloaders.transforms import prepare_image
+from evaluators import VideoSegmenter
 from networks import build_model, build_network, save_weights
 from networks.checkpoints import load_weights, read_checkpoint
 from networks.decoders import ScalableFPNDecoder
 from networks.layers.maps import to_map, to_sequence
-from networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart
+from networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart, PrototypeBank
 from networks.models.aost import SLSTT, SLSTTLayer
 from trainers.losses import bootstrapped_cross_entropy, frame_loss, kept_fraction, soft_jaccard, supervised_losses
 
@@ -285,6 +287,21 @@ def test_depths_that_a_model_has_not() -> None:
 
 def part(value: float) -> MemoryPart:
     return MemoryPart(torch.full((1, 2, 3), value), torch.full((1, 2, 3), -value))
+
+
+def test_uses_are_counted_of_the_queries_that_were_read_with(monkeypatch) -> None:
+    """Keys of AOST are gated queries: the prototypes' uses are not to be counted with these."""
+    torch.manual_seed(0)
+    read, counted = [], []
+    monkeypatch.setattr(PrototypeBank, "note_read", lambda self, queries: counted.extend(queries))
+    segmenter = VideoSegmenter(build_model("aost", device="cpu", enable_long_term=True), long_term_gap=1)
+    remember = segmenter._network.remember
+    segmenter._network.remember = lambda states, ids: read.append([s[0] for s in states]) or remember(states, ids)
+    for t, frame in enumerate(moving_frames(3)):
+        segmenter.step(frame, squares(1) if t == 0 else None)
+    predicted = [query for queries in read[1:] for query in queries]
+    assert len(counted) == len(predicted) == 2 * 3
+    assert all(torch.equal(a, b) for a, b in zip(counted, predicted, strict=True))
 
 
 def test_layers_keep_what_they_were_given() -> None:

@@ -19,7 +19,9 @@ from networks.memory import (
     SensoryMemory,
     StoredFrame,
     Table,
+    prototypes,
 )
+from networks.memory.matching import Columns
 
 POLICY = PrototypePolicy(max_frames=4, min_frames=2, max_prototypes=11, new_prototypes=4)
 LENGTH, KEY, VALUE = 6, 4, 5
@@ -242,6 +244,27 @@ def test_prototypes_of_dot_product_attention_read_what_frames_read() -> None:
     for t in (1, 2):
         order = memory["key"][0, : memory.prototypes][frames == t].argmax(1) % (4 * LENGTH) - t * LENGTH
         assert torch.allclose(memory["value"][:, : memory.prototypes][:, frames == t], values[t][:, order], atol=1e-3)
+
+
+def test_all_heads_count_in_the_bound_of_similarities(monkeypatch) -> None:
+    made: list[int] = []
+
+    class Counting(DotProductMatching):
+        def similarity(self, query: Columns, memory: Columns) -> torch.Tensor:
+            out = super().similarity(query, memory)
+            made.append(out.numel())
+            return out
+
+    memory = PrototypeMemory(Counting(4), EveryNthFrame(1), PrototypePolicy(9, 1, 100, 5))
+    memory.write({"key": torch.randn(1, LENGTH, 8), "value": torch.randn(2, LENGTH, 8)}, 0)
+    query = {"key": torch.randn(1, LENGTH, 8)}
+    memory.count_use(query)
+    at_once = memory.usage()
+    monkeypatch.setattr(prototypes, "_CHUNK", 4 * LENGTH)  # one query
+    made.clear()
+    memory.count_use(query)
+    assert made == [4 * LENGTH] * LENGTH
+    assert torch.allclose(memory.usage(), at_once)
 
 
 def parts(groups: int, seed: int) -> list[MemoryPart]:
