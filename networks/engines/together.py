@@ -83,12 +83,16 @@ def _kind(x: Any, alone: int) -> Hashable:
         return x.shape, x.dtype
     if isinstance(x, Memories):
         return len(x)
+    if x is None:
+        return None
     return tuple(_kind(part, alone) for part in x) if isinstance(x, (tuple, list)) else alone
 
 
 def _join(values: Sequence[Any]) -> Any:
     """Tensors one after the other on the batch axis, in tuples and lists as they are."""
     first = values[0]
+    if first is None:
+        return None
     if isinstance(first, Tensor):
         return torch.cat(list(values))
     if isinstance(first, Memories):

@@ -68,22 +68,23 @@ def test_videos_of_several_kinds_together_give_what_each_gives_alone(
         assert one.memory_frames == other.memory_frames
 
 
-def test_the_network_is_called_once_for_videos_of_one_size(frames) -> None:
+@pytest.mark.parametrize("name", ["aott", "deaott"])
+def test_the_network_is_called_once_for_videos_of_one_size(frames, name: str) -> None:
     torch.manual_seed(0)
-    first = VideoSegmenter(build_model("aott", device="cpu"))
+    first = VideoSegmenter(build_model(name, device="cpu"))
     segmenters = [first, first.another(), first.another()]
     network, batches = first._network, []
-    for name in ("encode_image", "propagate", "decode", "encode_ids", "remember"):
-        function = getattr(network, name)
+    for step in ("encode_image", "propagate", "decode", "encode_ids", "remember"):
+        function = getattr(network, step)
 
-        def counted(*inputs, _function=function, _name=name):
+        def counted(*inputs, _function=function, _name=step):
             result = _function(*inputs)
             if _name == "decode":
                 batches.append(len(result))
             calls.append(_name)
             return result
 
-        setattr(network, name, counted)
+        setattr(network, step, counted)
     calls: list[str] = []
     VideoSegmenter.step_together(segmenters, frames[:3], [squares(1), squares(1, 2), squares(4)])
     calls.clear()
