@@ -258,7 +258,10 @@ def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
         try:
             with torch.device("meta"):
                 network = build_network(config.override(**config.implied_fields(given)))
-        except ValueError as error:  # an optional package isn't there
+        except (
+            ValueError,
+            RuntimeError,
+        ) as error:  # a package isn't there, or it needs data
             logger.debug("%s isn't tried: %s", name, error)
             continue
         second = getattr(network, "second_names", None)
@@ -325,7 +328,7 @@ def mean_of_weights(networks: Sequence[nn.Module], shares: Sequence[float]) -> d
     parts = [share / sum(shares) for share in shares]
 
     def mean(name: str) -> Tensor:
-        return torch.stack([p * s[name].double() for p, s in zip(parts, states, strict=True)]).sum(0)
+        return torch.stack([p * s[name].cpu().double() for p, s in zip(parts, states, strict=True)]).sum(0)
 
     return {k: mean(k).to(x.dtype) if x.is_floating_point() else x for k, x in states[0].items()}
 
