@@ -143,6 +143,10 @@ class EvaluationFolder:
         options: dict[str, Any] = {"split": self.dataset.split} if "split" in scorer.options else {}
         if "resolution" in scorer.options:  # the folder that holds the videos' true masks
             options["resolution"] = next(v.ground_truth.parent.name for v in self.dataset if v.ground_truth)
+        if "ignore_id" in scorer.options:
+            config = self.dataset.config
+            options["binary"] = "yes" if config.binary else "no"
+            options["ignore_id"] = "none" if config.ignore_id is None else str(config.ignore_id)
         scores = score(scorer.name, root, self.results, num_workers=num_workers, **options)
         write_scores(scores, self.output / "scores.json")
         if scores.frames:

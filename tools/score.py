@@ -43,6 +43,10 @@ class Args:
     """BURST: exemplar_guided, class_guided or open_world. LVOS: semi_supervised or unsupervised_multiple."""
     frames: str | None = None
     """dataset folder: inner (without first and last) or all."""
+    binary: bool = False
+    """dataset folder: any value but 0 is the one object."""
+    ignore_id: int | None = None
+    """dataset folder: a value of the truth that is no object, such as 255 beside ids."""
     resolution: str | None = None
     """DAVIS: the folder of masks, 480p or Full-Resolution."""
     num_workers: int | None = None
@@ -70,8 +74,10 @@ class Bar:
 
 def run(args: Args) -> int:
     """Score, print and write."""
-    names = ("split", "reading", "task", "frames", "resolution")
-    options = {name: value for name in names if (value := getattr(args, name)) is not None}
+    names = ("split", "reading", "task", "frames", "ignore_id", "resolution")
+    options = {name: str(value) for name in names if (value := getattr(args, name)) is not None}
+    if args.binary:
+        options["binary"] = "yes"
     output = args.results.parent / "scores.json" if args.output is None else args.output
     if output.suffix.lower() != ".json":
         raise ValueError(f"--output {output}: give a name that ends in .json")

@@ -25,7 +25,7 @@ class Davis2016(Scorer):
     def run(self, request: Request) -> Scores:
         """Score all sequences of the split."""
         size = request.options["resolution"]
-        rules = Rules(binary=True)
+        rules = Rules(objects=(1,), binary=True)
         work = {}
         for sequence in read_list(_list_file(request.data_root, request.options["split"], size)):
             truth = request.data_root / "Annotations" / size / sequence

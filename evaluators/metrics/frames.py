@@ -37,7 +37,8 @@ class Rules:
     Args:
         objects: the ids to measure, in this order; None measures every id that a frame has, 255 included.
         boundary: how boundaries are drawn; None leaves F out.
-        void: truth of 255 is left out of both masks.
+        one_from: truth of this value and above is object 1, the rest of it background; None: truth is as it is.
+        void: this value of the truth is left out of both masks.
         binary: whatever isn't 0 is object 1, in both masks.
         highest: a prediction with a higher id is an error; None accepts all.
         void_is_one: 255 in a prediction is read as id 1.
@@ -45,7 +46,8 @@ class Rules:
 
     objects: tuple[int, ...] | None = None
     boundary: BoundaryKind | None = "plain"
-    void: bool = False
+    one_from: int | None = None
+    void: int | None = None
     binary: bool = False
     highest: int | None = None
     void_is_one: bool = False
@@ -53,12 +55,16 @@ class Rules:
 
 @dataclass(frozen=True)
 class FrameValues:
-    """What was measured in one frame: ids, and their J and F (NaN without F), N values each."""
+    """What was measured in one frame: ids, and their J and F (NaN without F), N values each.
+
+    Where the rules name no objects, ``in_truth`` and ``in_prediction`` are the ids that each side has.
+    """
 
     ids: tuple[int, ...]
     region: NDArray[np.float64]
     boundary: NDArray[np.float64]
     in_truth: frozenset[int] = frozenset()
+    in_prediction: frozenset[int] = frozenset()
 
     @property
     def mean(self) -> float:
@@ -91,8 +97,8 @@ def read_pair(rules: Rules, pair: FramePair) -> tuple[IdMap, IdMap]:
 
 
 def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tuple[IdMap, IdMap]:
-    if rules.binary:
-        return (predicted != 0).view(np.uint8), (true != 0).view(np.uint8)
+    if rules.one_from is not None:
+        true = (true >= rules.one_from).view(np.uint8)
     if rules.void_is_one:
         predicted = np.where(predicted == VOID, predicted.dtype.type(1), predicted)
     if rules.highest is not None and (top := int(predicted.max(initial=0))) > rules.highest:
@@ -100,9 +106,11 @@ def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tupl
             f"{pair.prediction}: id {top} is above the highest that is allowed here, {rules.highest}: "
             "use the ids of the given masks, 0 for background"
         )
-    if rules.void:
-        predicted = np.where(true == VOID, predicted.dtype.type(0), predicted)
-        true = np.where(true == VOID, true.dtype.type(0), true)
+    if rules.void is not None:
+        predicted = np.where(true == rules.void, predicted.dtype.type(0), predicted)
+        true = np.where(true == rules.void, true.dtype.type(0), true)
+    if rules.binary:
+        return (predicted != 0).view(np.uint8), (true != 0).view(np.uint8)
     return predicted, true
 
 
@@ -144,17 +152,19 @@ def require_files(paths: Iterable[Path], what: str = "frame of the results") -> 
 def _measure_frame(rules: Rules, pair: FramePair) -> FrameValues:
     predicted, true = read_pair(rules, pair)
     in_truth: frozenset[int] = frozenset()
-    objects = (1,) if rules.binary else rules.objects
+    in_prediction: frozenset[int] = frozenset()
+    objects = rules.objects
     if objects is None:
-        in_truth = _ids_of(true)
-        objects = tuple(sorted(in_truth | _ids_of(predicted)))
+        in_truth, in_prediction = _ids_of(true), _ids_of(predicted)
+        objects = tuple(sorted(in_truth | in_prediction))
     radius = frame_radius(true.shape)
     box = bounding_box(((predicted | true) != 0).view(np.uint8))
     predicted_planes, true_planes = pack_ids(predicted[box], objects), pack_ids(true[box], objects)
     boundary = np.full(len(objects), np.nan)
     if rules.boundary is not None:
         boundary = boundary_of_planes(predicted_planes, true_planes, radius, rules.boundary)[: len(objects)]
-    return FrameValues(objects, region_of_planes(predicted_planes, true_planes)[: len(objects)], boundary, in_truth)
+    region = region_of_planes(predicted_planes, true_planes)[: len(objects)]
+    return FrameValues(objects, region, boundary, in_truth, in_prediction)
 
 
 def _ids_of(ids: IdMap) -> frozenset[int]:

@@ -44,7 +44,7 @@ class Referring(Scorer):
         layout = self.layouts[request.options["split"]]
         videos = read_json(request.data_root / layout.expressions, "videos")["videos"]
         masks = read_json(request.data_root / layout.masks)
-        rules = Rules(binary=True)
+        rules = Rules(objects=(1,), binary=True)
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
         for video, entry in videos.items():
             if not (request.results / video).is_dir():

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from evaluators.metrics import statistics
 from evaluators.metrics.base import SCORERS, Option, Request, ScoredFrame, Scorer, Scores
-from evaluators.metrics.frames import MAX_PROPOSALS, FramePair, Rules, highest_id, measure_all_pairs
+from evaluators.metrics.frames import MAX_PROPOSALS, VOID, FramePair, Rules, highest_id, measure_all_pairs
 from evaluators.metrics.jobs import run_frames
 from evaluators.metrics.semi_supervised import J_AND_F, object_row, with_j_and_f
 from evaluators.metrics.sequences import frame_pairs, image_of, mask_names, read_list
@@ -47,7 +47,7 @@ def score_proposals(
     for sequence in sequences:
         names = mask_names(truth_root / sequence)
         objects = tuple(range(1, 1 + highest_id(truth_root / sequence / f"{names[0]}.png")))
-        rules = Rules(objects=objects, void=True, highest=MAX_PROPOSALS)
+        rules = Rules(objects=objects, void=VOID, highest=MAX_PROPOSALS)
         work[sequence] = (rules, frame_pairs(truth_root / sequence, request.results / sequence, names))
     values = run_frames(measure_all_pairs, work, num_workers=request.num_workers, progress=request.progress)
     rows: dict[str, dict[str, Any]] = {}
