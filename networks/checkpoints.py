@@ -84,7 +84,8 @@ class LoadReport:
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read the weights of a ``.safetensors`` or ``torch.save`` file, bare or under a usual name such as ``state_dict``.
 
-    Tensors' names may have what wrappers put in front of them (``module.``, ``_orig_mod.``, ``model.``).
+    Tensors' names may have what wrappers put in front of them (``module.``, ``_orig_mod.``, ``model.``). Of a
+    checkpoint that the trainer wrote, the averaged weights are read.
 
     Raises:
         FileNotFoundError: no such file.
@@ -138,12 +139,16 @@ def _read_torch(path: Path) -> Checkpoint:
             f"checkpoint {path} is truncated or no PyTorch file ({str(error).splitlines()[0][:120]}): "
             "download or copy it again"
         ) from error
+    metadata = {}
+    if isinstance(content, Mapping) and {"average", "weights", "model"} <= content.keys():  # written while training
+        metadata = {"config": json.dumps(content["model"]), "model": str(content.get("model_name", ""))}
+        content = content["average"]["weights"]
     while isinstance(content, Mapping) and (key := next((k for k in _HOLDERS if _is_mapping(content.get(k))), None)):
         content = content[key]
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         found = list(content)[:5] if isinstance(content, Mapping) else type(content).__name__
         raise ValueError(f"checkpoint {path} holds no weights where they are looked for; found {found}")
-    return _unwrapped(path, content, "torch", {})
+    return _unwrapped(path, content, "torch", metadata)
 
 
 def _is_mapping(value: Any) -> bool:

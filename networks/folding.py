@@ -27,6 +27,8 @@ def folded(module: nn.Module, half: torch.dtype | None = None) -> nn.Module:
             it, the same that autocast would give them at each call. It keeps only those of weights with gradients.
     """
     out = copy.copy(module)
+    for name in [n for n in vars(out) if callable(getattr(type(out), n, None))]:
+        delattr(out, name)  # a method wrapped for this one object: it would run the original
     out._modules = {}
     before: tuple[str, nn.Module] | None = None
     for name, child in module._modules.items():

@@ -69,6 +69,21 @@ def test_other_layouts_of_torch_files(network, tmp_path: Path, layout: str) -> N
     assert same_weights(build_model("aott", checkpoint=tmp_path / "weights.pth", device="cpu"), network)
 
 
+def test_of_a_run_s_checkpoint_the_averaged_weights_and_the_config_are_read(tmp_path: Path) -> None:
+    own = build_model("aott", device="cpu", max_objects=4)
+    content = {
+        "step": 3,
+        "model": own.config.to_dict(),
+        "model_name": "aott",
+        "weights": build_model("aott", device="cpu", max_objects=4).state_dict(),
+        "average": {"updates": 3, "weights": own.state_dict()},
+    }
+    torch.save(content, tmp_path / "step_00000003.pt")
+    model = build_model("aott", checkpoint=tmp_path / "step_00000003.pt", device="cpu")
+    assert same_weights(model, own)
+    assert model.config == own.config
+
+
 def test_safetensors_of_a_wrapped_network_load(network, tmp_path: Path) -> None:
     save_file({f"_orig_mod.{k}": v for k, v in network.state_dict().items()}, tmp_path / "weights.safetensors")
     assert same_weights(build_model("aott", checkpoint=tmp_path / "weights.safetensors", device="cpu"), network)

@@ -63,6 +63,18 @@ def test_a_network_on_a_device_without_double_precision_is_folded(name: str) -> 
     folded(network)
 
 
+def test_what_wraps_the_original_s_methods_stays_there() -> None:
+    pair = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).eval()
+    own, calls = pair.forward, []
+    pair.forward = lambda x: calls.append(1) or own(x)  # as recomputed activations are asked for
+    copy = folded(pair)
+    x = torch.randn(1, 3, 5, 5)
+    assert torch.allclose(copy(x), own(x), atol=1e-6)
+    assert not calls
+    pair(x)
+    assert calls
+
+
 def test_a_batch_norm_in_training_stays() -> None:
     pair = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).train()
     assert isinstance(folded(pair)[1], torch.nn.BatchNorm2d)
