@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -19,7 +21,11 @@ from evaluators.overlay import draw_overlay
 from evaluators.painting import ids_of, layer_of
 
 logger = logging.getLogger(__name__)
+Shown = tuple[int, np.ndarray] | None  # number and mask of the frame in the editor, on which all buttons act
+
 _COLORS_OFFERED = 12
+# in the browser, since gradio has an error of its own for what is typed: nothing yet, or beyond the end
+_INSIDE = "(number, ...others) => [Math.min(Math.max(Math.round(number ?? 0), 0), %d), ...others]"
 _HELP = (
     "Choose an object's number, paint it, *propagate*. Where the result is wrong, stop, correct it by brush and "
     "eraser, and propagate on from there. What you paint is taken when you go to another frame or propagate."
@@ -33,6 +39,7 @@ class Page:
         self.annotation = annotation
         self._network = threading.Lock()  # one propagation at a time
         self._stop = threading.Event()
+        self._taken = (-1, b"")  # frame and digest of the painting that was taken last
 
     # what is shown --------------------------------------------------------------------------------------------------
 
@@ -64,55 +71,57 @@ class Page:
 
     # what a person does ---------------------------------------------------------------------------------------------
 
-    def go(self, number: int, object_id: int, editor: dict | None, shown: tuple[int, np.ndarray] | None) -> tuple:
-        """Show another frame."""
-        self._take(editor, shown)
-        return self.show(int(number), object_id)
+    def go(self, number: float, object_id: int, shown: Shown, editor: dict | None) -> tuple:
+        """Show the frame that the slider names; the slider stays, since it may be on its way already."""
+        self._take(shown, editor)
+        return (*self.show(self._nearest(number), object_id)[:4], gr.skip())
 
-    def step(self, by: int, number: int, object_id: int, editor: dict | None, shown: Any) -> tuple:
+    def step(self, by: int, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Show a frame before or after this one."""
-        return self.go(min(max(int(number) + by, 0), len(self.annotation) - 1), object_id, editor, shown)
+        self._take(shown, editor)
+        return self.show(self._nearest(_number(shown) + by), object_id)
 
-    def choose(self, object_id: int, number: int) -> gr.ImageEditor:
+    def choose(self, object_id: int, shown: Shown) -> gr.ImageEditor:
         """Paint another object; what was painted stays."""
         if not 1 <= object_id <= MAX_ID:
             raise ValueError(f"an object's number is from 1 to {MAX_ID}")
-        return gr.ImageEditor(brush=self.brush(self._mask(int(number)), object_id))
+        return gr.ImageEditor(brush=self.brush(self._mask(_number(shown)), object_id))
 
-    def discard(self, number: int, object_id: int) -> tuple:
+    def discard(self, object_id: int, shown: Shown) -> tuple:
         """Show the frame anew, without what was painted."""
-        return self.show(int(number), object_id)
+        return self.show(_number(shown), object_id)
 
-    def keep(self, number: int, object_id: int, editor: dict | None, shown: Any) -> tuple:
+    def keep(self, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Take the mask as it is for a given one, also where nothing was painted: the network was right."""
-        if not self._take(editor, shown):
-            self.annotation.give(int(number), self._mask(int(number)))
-        return self.show(int(number), object_id)
+        number = _number(shown)
+        if not self._take(shown, editor):
+            self.annotation.give(number, self._mask(number))
+        return self.show(number, object_id)
 
-    def read(self, file: str, number: int, object_id: int) -> tuple:
+    def read(self, file: str, object_id: int, shown: Shown) -> tuple:
         """Take a frame's mask from a file."""
-        self.annotation.give(int(number), read_mask(file, size=self.annotation.source.size))
-        return self.show(int(number), object_id)
+        self.annotation.give(_number(shown), read_mask(file, size=self.annotation.source.size))
+        return self.show(_number(shown), object_id)
 
-    def forget(self, number: int, object_id: int) -> tuple:
+    def forget(self, object_id: int, shown: Shown) -> tuple:
         """Remove the frame's mask."""
-        self.annotation.forget(int(number))
-        return self.show(int(number), object_id)
+        self.annotation.forget(_number(shown))
+        return self.show(_number(shown), object_id)
 
-    def delete(self, number: int, object_id: int, editor: dict | None, shown: Any) -> tuple:
+    def delete(self, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Remove an object from all frames."""
-        self._take(editor, shown)
+        self._take(shown, editor)
         gr.Info(f"object {int(object_id)} was in {self.annotation.delete_object(int(object_id))} frames")
-        return self.show(int(number), object_id)
+        return self.show(_number(shown), object_id)
 
     def propagate(
-        self, towards: str, length: int, number: int, object_id: int, editor: dict | None, shown: Any
+        self, towards: str, length: int, object_id: int, shown: Shown, editor: dict | None
     ) -> Iterator[tuple]:
         """Propagate from this frame, and show each frame that is done."""
-        self._take(editor, shown)
-        number, end = int(number), len(self.annotation) - 1
+        self._take(shown, editor)
+        number, end = _number(shown), len(self.annotation) - 1
         reach = int(length) or end
-        last = max(number - reach, 0) if towards == "backwards" else min(number + reach, end)
+        last = self._nearest(number - reach if towards == "backwards" else number + reach)
         if not self._network.acquire(blocking=False):
             raise ValueError("a propagation is running: stop it first")
         try:
@@ -131,92 +140,124 @@ class Page:
         """End a propagation after the frame at which it is."""
         self._stop.set()
 
-    def pictures(self, number: int, object_id: int, editor: dict | None, shown: Any) -> Iterator[tuple[Any, str]]:
+    def pictures(self, object_id: int, shown: Shown, editor: dict | None) -> Iterator[tuple[Any, str]]:
         """Write the overlay video and the contact sheet, and show the video."""
-        self._take(editor, shown)
+        self._take(shown, editor)
         for done in self.annotation.make_pictures():
             yield gr.skip(), f"**Drawing**: frame {done} of {len(self.annotation) - 1}"
-        number = int(number)
+        number = _number(shown)
         video = gr.Video(value=str(self.annotation.folder / "overlay.mp4"), visible=True)
         yield video, self.text(number, self._mask(number))
+
+    def _nearest(self, number: float) -> int:
+        return min(max(int(number), 0), len(self.annotation) - 1)
 
     def _mask(self, number: int) -> np.ndarray:
         mask = self.annotation.mask(number)
         return np.zeros(self.annotation.source.size, np.uint8) if mask is None else mask
 
-    def _take(self, editor: dict | None, shown: tuple[int, np.ndarray] | None) -> bool:
+    def _take(self, shown: Shown, editor: dict | None) -> bool:
         """Take what was painted, if anything was."""
         if editor is None or shown is None or not editor["layers"]:
             return False
         number, mask = shown
         ids = ids_of(editor["layers"][0], mask)
-        if np.array_equal(ids, mask):
+        painting = _digest(editor)
+        # keys that follow fast send what they left behind once more, with the next frame's number
+        left_behind = painting == self._taken[1] and number != self._taken[0]
+        if left_behind or np.array_equal(ids, mask):
             return False
         self.annotation.give(number, ids)
+        self._taken = number, painting
         return True
 
 
 def build_page(annotation: Annotation) -> gr.Blocks:
     """The page for one clip."""
-    page = Page(annotation)
-    end = len(annotation) - 1
     with gr.Blocks(title=annotation.folder.name, analytics_enabled=False, fill_width=True) as blocks:
-        shown = gr.State(None)
         with gr.Row():
             with gr.Column(scale=3, min_width=480):
-                editor = gr.ImageEditor(
-                    label="Paint",
-                    image_mode="RGBA",
-                    format="png",
-                    sources=(),
-                    transforms=(),
-                    layers=gr.LayerOptions(allow_additional_layers=False),
-                    eraser=gr.Eraser(default_size=12),
-                    height=620,
-                    elem_id="editor",
-                )
-                with gr.Row():
-                    before = gr.Button("Frame before", size="sm")
-                    after = gr.Button("Frame after", size="sm")
-                frame = gr.Slider(0, max(end, 1), step=1, value=0, label="Frame")
-                gr.Markdown(_HELP)
+                left = _left_column(annotation)
             with gr.Column(scale=2, min_width=360):
-                text = gr.Markdown()
-                result = gr.Image(label="Result", format="jpeg", interactive=False, buttons=["download", "fullscreen"])
-                object_id = gr.Number(1, precision=0, label="Object to paint", minimum=1, maximum=MAX_ID)
-                with gr.Row():
-                    forwards = gr.Button("Propagate forwards", variant="primary")
-                    backwards = gr.Button("Propagate backwards", variant="primary")
-                    stop = gr.Button("Stop", variant="stop")
-                length = gr.Number(0, precision=0, minimum=0, label="Frames to propagate (0: to the end)")
-                with gr.Row():
-                    discard = gr.Button("Discard painting", size="sm")
-                    keep = gr.Button("Keep as given", size="sm")
-                    forget = gr.Button("Remove this mask", size="sm")
-                    delete = gr.Button("Delete object everywhere", size="sm")
-                    upload = gr.UploadButton("Mask from a file", size="sm")
-                    pictures = gr.Button("Make overlay video", size="sm")
-                video = gr.Video(label="Overlay", interactive=False, visible=False)
-
-        everything = [editor, result, text, shown, frame]
-        here = [frame, object_id]
-        painted = [*here, editor, shown]
-        blocks.load(_told(page.discard), here, everything)
-        frame.release(_told(page.go), painted, everything)
-        before.click(_told(functools.partial(page.step, -1)), painted, everything)
-        after.click(_told(functools.partial(page.step, 1)), painted, everything)
-        object_id.change(_told(page.choose), [object_id, frame], editor)
-        discard.click(_told(page.discard), here, everything)
-        keep.click(_told(page.keep), painted, everything)
-        forget.click(_told(page.forget), here, everything)
-        delete.click(_told(page.delete), painted, everything)
-        upload.upload(_told(page.read), [upload, *here], everything)
-        for button, towards in ((forwards, "forwards"), (backwards, "backwards")):
-            run = functools.partial(page.propagate, towards)
-            button.click(_told_on_the_way(run), [length, *painted], everything, show_progress="hidden")
-        stop.click(page.stop, queue=False)
-        pictures.click(_told_on_the_way(page.pictures), painted, [video, text], show_progress="hidden")
+                right = _right_column()
+        _connect(blocks, Page(annotation), SimpleNamespace(**left, **right))
     return blocks
+
+
+def _left_column(annotation: Annotation) -> dict[str, Any]:
+    """What a person paints in, and the way to another frame."""
+    height, width = annotation.source.size
+    editor = gr.ImageEditor(
+        label="Paint",
+        image_mode="RGBA",
+        format="png",
+        sources=(),
+        transforms=(),
+        layers=gr.LayerOptions(allow_additional_layers=False),
+        eraser=gr.Eraser(default_size=12),
+        canvas_size=(width, height),  # a mask is drawn in the middle of a larger one, beside the frame
+        height=620,
+        elem_id="editor",
+    )
+    with gr.Row():
+        before = gr.Button("Frame before", size="sm")
+        after = gr.Button("Frame after", size="sm")
+    frame = gr.Slider(0, max(len(annotation) - 1, 1), step=1, value=0, label="Frame", buttons=[])
+    gr.Markdown(_HELP)
+    return {"editor": editor, "before": before, "after": after, "frame": frame}
+
+
+def _right_column() -> dict[str, Any]:
+    """The state of the frame, and what can be done."""
+    parts: dict[str, Any] = {
+        "text": gr.Markdown(),
+        "result": gr.Image(label="Result", format="jpeg", interactive=False, buttons=["download", "fullscreen"]),
+        "object_id": gr.Number(1, precision=0, label="Object to paint", minimum=1, maximum=MAX_ID),
+    }
+    with gr.Row():
+        parts["forwards"] = gr.Button("Propagate forwards", variant="primary")
+        parts["backwards"] = gr.Button("Propagate backwards", variant="primary")
+        parts["stop"] = gr.Button("Stop", variant="stop")
+    parts["length"] = gr.Number(0, precision=0, minimum=0, label="Frames to propagate (0: to the end)")
+    with gr.Row():
+        parts["discard"] = gr.Button("Discard painting", size="sm")
+        parts["keep"] = gr.Button("Keep as given", size="sm")
+        parts["forget"] = gr.Button("Remove this mask", size="sm")
+        parts["delete"] = gr.Button("Delete object everywhere", size="sm")
+        parts["upload"] = gr.UploadButton("Mask from a file", size="sm")
+        parts["pictures"] = gr.Button("Make overlay video", size="sm")
+    parts["video"] = gr.Video(label="Overlay", interactive=False, visible=False)
+    return parts
+
+
+def _connect(blocks: gr.Blocks, page: Page, parts: SimpleNamespace) -> None:
+    """What happens at a click or a key."""
+    shown = gr.State(None)
+    everything = [parts.editor, parts.result, parts.text, shown, parts.frame]
+    here = [parts.object_id, shown]
+    painted = [*here, parts.editor]
+    blocks.load(_told(page.discard), here, everything)
+    parts.frame.input(
+        _told(page.go),
+        [parts.frame, *painted],
+        everything,
+        trigger_mode="always_last",
+        js=_INSIDE % parts.frame.maximum,
+    )
+    parts.before.click(_told(functools.partial(page.step, -1)), painted, everything)
+    parts.after.click(_told(functools.partial(page.step, 1)), painted, everything)
+    parts.object_id.change(_told(page.choose), here, parts.editor)
+    parts.discard.click(_told(page.discard), here, everything)
+    parts.keep.click(_told(page.keep), painted, everything)
+    parts.forget.click(_told(page.forget), here, everything)
+    parts.delete.click(_told(page.delete), painted, everything)
+    parts.upload.upload(_told(page.read), [parts.upload, *here], everything)
+    for button, towards in ((parts.forwards, "forwards"), (parts.backwards, "backwards")):
+        run = _told_on_the_way(functools.partial(page.propagate, towards))
+        button.click(run, [parts.length, *painted], everything, show_progress="hidden")
+    parts.stop.click(page.stop, queue=False)
+    drawn = [parts.video, parts.text]
+    parts.pictures.click(_told_on_the_way(page.pictures), painted, drawn, show_progress="hidden")
 
 
 def serve(blocks: gr.Blocks, folder: Path, host: str, port: int, open_browser: bool) -> None:
@@ -233,6 +274,18 @@ def serve(blocks: gr.Blocks, folder: Path, host: str, port: int, open_browser: b
         allowed_paths=[str(folder.resolve())],
         footer_links=[],
     )
+
+
+def _number(shown: Shown) -> int:
+    return 0 if shown is None else shown[0]
+
+
+def _digest(editor: dict) -> bytes:
+    """Of the frame in the editor and what is painted on it."""
+    sha = hashlib.sha256()
+    for picture in (editor.get("background"), editor["layers"][0]):
+        sha.update(b"" if picture is None else picture.tobytes())
+    return sha.digest()
 
 
 def _hex(object_id: int) -> str:

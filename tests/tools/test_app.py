@@ -55,15 +55,20 @@ def paint(layer: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.where(ids[..., None] > 0, colors, layer)
 
 
-def painted(shown: tuple[int, np.ndarray], ids: np.ndarray) -> dict:
+def at(number: int) -> tuple[int, np.ndarray]:
+    """What is in the editor: a frame and its mask."""
+    return number, np.zeros((H, W), np.uint8)
+
+
+def painted(ids: np.ndarray) -> dict:
     return {"layers": [paint(np.zeros((H, W, 4), np.uint8), ids)]}
 
 
 def test_what_is_painted_is_taken_and_propagated(page: Page, annotation: Annotation) -> None:
-    *_, shown, number = page.discard(0, 1)
+    *_, shown, number = page.discard(1, None)
     assert number == 0
     mask = squares(1, 300)
-    steps = list(page.propagate("forwards", 0, 0, 1, painted(shown, mask), shown))
+    steps = list(page.propagate("forwards", 0, 1, shown, painted(mask)))
     assert np.array_equal(annotation.mask(0), mask)
     assert annotation.given == [0]
     assert [step[-1] for step in steps] == [1, 2, 3, 4, 4]
@@ -78,47 +83,74 @@ def test_what_is_painted_is_taken_and_propagated(page: Page, annotation: Annotat
 def test_a_correction_is_propagated_a_few_frames_backwards(page: Page, annotation: Annotation) -> None:
     annotation.give(0, squares(1))
     *_, shown, _ = page.go(3, 1, None, None)
-    steps = list(page.propagate("backwards", 2, 3, 1, painted(shown, squares(0, 2)), shown))
+    steps = list(page.propagate("backwards", 2, 1, shown, painted(squares(0, 2))))
     assert [step[-1] for step in steps] == [2, 1, 1]
     assert annotation.given == [0, 3]
 
 
 def test_stop_ends_it_after_a_frame(page: Page, annotation: Annotation) -> None:
     annotation.give(0, squares(1))
-    run = page.propagate("forwards", 0, 0, 1, None, None)
+    run = page.propagate("forwards", 0, 1, at(0), None)
     next(run)
     with pytest.raises(ValueError, match="a propagation is running"):
-        next(page.propagate("forwards", 0, 0, 1, None, None))
+        next(page.propagate("forwards", 0, 1, at(0), None))
     page.stop()
     assert [step[-1] for step in run] == [1]
     assert annotation.mask(2) is None
-    assert len(list(page.propagate("forwards", 1, 1, 1, None, None))) == 2
+    assert len(list(page.propagate("forwards", 1, 1, at(1), None))) == 2
 
 
 def test_painting_is_taken_when_another_frame_is_shown(page: Page, annotation: Annotation) -> None:
-    *_, shown, _ = page.discard(0, 1)
-    *_, number = page.step(1, 0, 1, painted(shown, squares(4)), shown)
+    *_, shown, _ = page.discard(1, None)
+    *_, number = page.step(1, 1, shown, painted(squares(4)))
     assert number == 1
     assert np.array_equal(annotation.mask(0), squares(4))
-    *_, shown, _ = page.discard(0, 1)
-    page.go(2, 1, {"layers": [layer_of(squares(4))]}, shown)
-    page.go(1, 1, {"layers": []}, shown)
+    *_, shown, _ = page.discard(1, at(0))
+    page.go(2, 1, shown, {"layers": [layer_of(squares(4))]})
+    page.go(1, 1, shown, {"layers": []})
     assert annotation.given == [0]
+
+
+def test_painting_that_comes_once_more_with_the_next_frame_is_not_its(page: Page, annotation: Annotation) -> None:
+    left_behind = {"background": annotation.image(0), **painted(squares(4))}
+    page.go(1, 1, at(0), left_behind)
+    page.go(2, 1, at(1), left_behind)
+    assert annotation.given == [0]
+    page.go(3, 1, at(2), {"background": annotation.image(2), **painted(squares(4))})  # the same strokes
+    assert annotation.given == [0, 2]
+    page.forget(1, at(2))
+    page.keep(1, at(2), {"background": annotation.image(2), **painted(squares(4))})  # painted anew
+    assert annotation.given == [0, 2]
+
+
+def test_the_editor_s_canvas_is_as_large_as_the_frames(annotation: Annotation) -> None:
+    blocks = build_page(annotation)
+    (editor,) = (part for part in blocks.blocks.values() if isinstance(part, gr.ImageEditor))
+    assert editor.canvas_size == (W, H)  # gradio draws masks in the middle of its own, 800 x 800
+
+
+def test_steps_count_from_the_frame_that_is_shown_and_end_with_the_clip(page: Page) -> None:
+    *_, shown, slider = page.go(3, 1, None, None)
+    assert shown[0] == 3
+    assert slider == gr.skip()  # it may be on its way to the next frame
+    assert page.step(1, 1, shown, None)[-1] == 4
+    assert page.step(-1, 1, at(0), None)[-1] == 0
+    assert page.go(99, 1, None, None)[-2][0] == FRAMES - 1
 
 
 def test_masks_from_files_kept_removed_and_deleted(page: Page, annotation: Annotation, tmp_path: Path) -> None:
     Image.fromarray(squares(2, 3).astype(np.uint8)).save(tmp_path / "mask.png")
-    page.read(str(tmp_path / "mask.png"), 1, 1)
+    page.read(str(tmp_path / "mask.png"), 1, at(1))
     assert annotation.given == [1]
-    page.keep(2, 1, None, None)
+    page.keep(1, at(2), None)
     assert annotation.given == [1, 2]
-    page.delete(1, 3, None, None)
+    page.delete(3, at(1), None)
     assert np.array_equal(annotation.mask(1), squares(2))
-    page.forget(1, 1)
+    page.forget(1, at(1))
     assert annotation.mask(1) is None
     with pytest.raises(ValueError, match="from 1 to 65535"):
-        page.choose(0, 1)
-    assert len(list(page.pictures(0, 1, None, None))) == FRAMES + 1
+        page.choose(0, at(1))
+    assert len(list(page.pictures(1, at(0), None))) == FRAMES + 1
     assert (annotation.folder / "overlay.mp4").exists()
 
 
