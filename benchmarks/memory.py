@@ -42,10 +42,9 @@ class Args:
 def main() -> None:
     args = tyro.cli(Args)
     torch.manual_seed(0)
-    bound = None if args.max_memory_frames == "unbounded" else args.max_memory_frames
     changes = get_model_config(args.model).changes_from_text(*args.set)
     model = build_model(args.model, device=args.device, **changes)
-    segmenter = VideoSegmenter(model, max_memory_frames=bound, short_edge=-1 if args.native else None)
+    segmenter = VideoSegmenter(model, max_memory_frames=args.max_memory_frames, short_edge=-1 if args.native else None)
     device = torch.device(args.device)
     mask = grid_mask(args.objects, args.height, args.width)
     rows: list[tuple[int, float, float, int]] = []

@@ -20,6 +20,7 @@ from evaluators.frame_rate import FrameRateKeeper
 from networks import compile_network
 from networks.engines import DepthChoice, Engine, Step, Work, average, likeliest, look_up, run, run_together
 from networks.folding import folded
+from networks.memory import MemoryPolicy
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 MAX_ID = 65535
@@ -44,7 +45,8 @@ class VideoSegmenter:
             ids = segmenter.step(frame)
 
     Args:
-        model: what ``networks.build_model`` gives. Its weights are taken as they are now.
+        model: what ``networks.build_model`` gives. Its weights are taken as they are now. It may be in training mode:
+            it is run as in evaluation all the same, and left as it is.
         scales: test scales; probabilities are averaged over them.
         flip: average over horizontally flipped copies, too.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
@@ -53,9 +55,11 @@ class VideoSegmenter:
             :class:`~evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed. None: the depth
             is left alone.
         clock: gives the time in seconds where ``target_fps`` is asked for; None: ``time.perf_counter``.
+        policy: which frames the long-term memory holds, in place of the family's own rule; gap and bound of
+            the config then do nothing.
         **options: fields of ``PropagationConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``,
             ``long_term_gap``, ``short_term_skip``, ``max_memory_frames``, ...); None or absent: what the model's config
-            says.
+            says. ``max_memory_frames="unbounded"``: no bound, where the config has one.
 
     Raises:
         ValueError: an option that doesn't exist (near names are listed) or a value out of range.
@@ -71,6 +75,7 @@ class VideoSegmenter:
         compile: bool = False,
         target_fps: float | None = None,
         clock: Callable[[], float] | None = None,
+        policy: MemoryPolicy | None = None,
         **options: object,
     ) -> None:
         if not isinstance(model.config, PropagationConfig):
@@ -80,22 +85,26 @@ class VideoSegmenter:
             raise ValueError(f"the network's weights are {dtype}: leave them float32, amp is for half precision")
         for name in options:
             if name not in INFERENCE_FIELDS:
-                known = [*INFERENCE_FIELDS, "scales", "flip", "amp", "compile", "target_fps", "clock"]
+                known = [*INFERENCE_FIELDS, "scales", "flip", "amp", "compile", "target_fps", "clock", "policy"]
                 raise ValueError(f"VideoSegmenter has no option {name!r}: {suggest(name, known)}")
         if amp is not None and amp not in AMP_TYPES:
             raise ValueError(f"amp is 'fp16', 'bf16' or None, got {amp!r}")
         scales = tuple(scales)
         if not scales or any(not 0 < s < math.inf for s in scales):
             raise ValueError(f"scales are one or more positive numbers, got {scales}")
-        config = model.config.override(**{k: v for k, v in options.items() if v is not None})
+        fields = {k: v for k, v in options.items() if v is not None}
+        if fields.get("max_memory_frames") == "unbounded":
+            fields["max_memory_frames"] = None
+        config = model.config.override(**fields)
         if len(scales) > 1 and config.max_short_edge is None:
             config = config.override(max_short_edge=config.max_short_edge_multi_scale)
         self.model = model
         self.config = config
         self.amp = amp
+        self.policy = policy
         flips = {"both": (False, True), "mirrored": (True,)}[config.flip_views] if flip else (False,)
         self.augmentations = [Augmentation(s, f) for s in scales for f in flips]
-        self._network: Any = folded(model, AMP_TYPES[amp] if amp else None)
+        self._network: Any = folded(model, AMP_TYPES[amp] if amp else None).eval()
         if compile:
             compile_network(self._network)
         self._engines = self._new_engines()
@@ -123,6 +132,7 @@ class VideoSegmenter:
             "flip": any(a.flip for a in self.augmentations),
             "amp": self.amp,
             "target_fps": self.target_fps,
+            **({} if self.policy is None else {"policy": repr(self.policy)}),
         }
 
     def set_depth(self, depth: int) -> None:
@@ -302,7 +312,7 @@ class VideoSegmenter:
         return [_usable(result) for result in results]
 
     def _new_engines(self) -> list[Engine]:
-        return [self._network.new_engine(self.config) for _ in self.augmentations]
+        return [self._network.new_engine(self.config, self.policy) for _ in self.augmentations]
 
     @torch.inference_mode()
     def _step(
@@ -351,7 +361,7 @@ class VideoSegmenter:
         ids = self._to_ids(slots_HW)
         if not return_probs:
             return ids
-        return ids, torch.ones(1, *slots_HW.shape, device=self._device) if probs is None else probs
+        return ids, torch.ones(1, *slots_HW.shape, dtype=torch.float32, device=self._device) if probs is None else probs
 
     @property
     def _device(self) -> torch.device:
@@ -389,7 +399,9 @@ class VideoSegmenter:
         """Raise the ``ValueError`` that ``step`` would raise for a frame and a mask; nothing else happens."""
         self._check_frame(frame)
         if output_size is not None and not (
-            isinstance(output_size, Sequence) and len(output_size) == 2 and min(output_size) >= 1
+            isinstance(output_size, Sequence)
+            and len(output_size) == 2
+            and all(isinstance(edge, (int, np.integer)) and edge >= 1 for edge in output_size)
         ):
             raise ValueError(f"output_size is a height and a width in pixels, or None, got {output_size!r}")
         if mask is not None:

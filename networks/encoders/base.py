@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Pretrained(Protocol):
@@ -43,10 +47,18 @@ class Encoder(nn.Module, ABC):
         """Parts in the order in which training freezes them; the first is the stem."""
 
     def freeze(self, count: int) -> None:
-        """Make the first ``count`` stages fixed: their parameters get no gradient."""
+        """Make the first ``count`` stages fixed: their parameters get no gradient, norms keep their statistics."""
         for stage in self.stages()[:count]:
             for part in stage:
                 part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, but norms whose weights are fixed don't learn statistics, either."""
+        super().train(mode)
+        for part in self.modules():
+            if isinstance(part, _BatchNorm) and part.weight is not None and not part.weight.requires_grad:
+                part.training = False
+        return self
 
     @staticmethod
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:

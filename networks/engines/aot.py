@@ -14,7 +14,15 @@ from networks.engines.neighbours import keep_apart
 from networks.engines.objects import ObjectSlots, mask_says_something, resize_labels
 from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
 from networks.engines.together import Call, Memories, Work
-from networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart, PrototypeBank, PrototypePolicy
+from networks.memory import (
+    EveryNthFrame,
+    FrameBank,
+    LayeredBank,
+    MemoryPart,
+    MemoryPolicy,
+    PrototypeBank,
+    PrototypePolicy,
+)
 
 if TYPE_CHECKING:
     from configs.models.aot import IdentityModel
@@ -32,12 +40,13 @@ class AOTEngine:
     Args:
         network: an AOT or DeAOT.
         config: gap, skip and bound of the memory.
+        policy: which frames the long-term memory holds; None: every ``long_term_gap``-th.
     """
 
-    def __init__(self, network: AOT, config: IdentityModel) -> None:
+    def __init__(self, network: AOT, config: IdentityModel, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
-        self._policy = EveryNthFrame(config.long_term_gap, config.max_memory_frames)
+        self._policy = policy or EveryNthFrame(config.long_term_gap, config.max_memory_frames)
         self.reset()
 
     def reset(self) -> None:

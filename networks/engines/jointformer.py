@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from networks.engines.objectwise import ObjectwiseEngine
-from networks.memory import FirstAndLatest, FrameBank, MemoryPart
+from networks.memory import FirstAndLatest, FrameBank, MemoryPart, MemoryPolicy
 
 if TYPE_CHECKING:
     from configs.models.jointformer import JointFormerFamily
@@ -31,14 +31,15 @@ class JointFormerEngine(ObjectwiseEngine):
     Args:
         network: a JointFormer.
         config: fields of the memory.
+        policy: which frames the memory holds; None: the first and the latest of every ``mem_every``-th.
     """
 
-    def __init__(self, network: JointFormer, config: JointFormerFamily) -> None:
+    def __init__(self, network: JointFormer, config: JointFormerFamily, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
         self._cohorts: list[_Cohort] = []
         self._tokens: Tensor | None = None
-        super().__init__(network, config)
+        super().__init__(network, config, policy or FirstAndLatest(config.mem_every, config.max_memory_frames))
 
     @property
     def memory_frames(self) -> int:
@@ -63,8 +64,7 @@ class JointFormerEngine(ObjectwiseEngine):
             return
         new = self.network.new_tokens(count)
         self._tokens = new if self._tokens is None else torch.cat([self._tokens, new])
-        policy = FirstAndLatest(self.config.mem_every, self.config.max_memory_frames)
-        self._cohorts.append(_Cohort(FrameBank(policy), count))
+        self._cohorts.append(_Cohort(FrameBank(self._policy), count))
 
     def _remember(
         self, image_13HW: Tensor, features: ImageFeatures, masks_KHW: Tensor, stored: bool, given: bool

@@ -16,6 +16,7 @@ from networks.engines.constants import constant
 from networks.engines.objects import ObjectSlots, mask_says_something, resize_labels
 from networks.engines.prediction import ResizedProbabilities
 from networks.engines.together import Call, Work
+from networks.memory import MemoryPolicy
 from networks.ops.aggregation import aggregate
 
 STRIDE = 16
@@ -29,11 +30,12 @@ class ObjectwiseEngine(ABC):
     Args:
         network: has ``encode_image``.
         config: fields of the memory.
+        policy: which frames are stored.
     """
 
-    def __init__(self, network: nn.Module, config: ObjectwiseFields) -> None:
+    def __init__(self, network: nn.Module, config: ObjectwiseFields, policy: MemoryPolicy) -> None:
         self._encode: Any = network.encode_image
-        self._mem_every = config.mem_every
+        self._policy = policy
         self._background = config.background
         self.reset()
 
@@ -66,7 +68,7 @@ class ObjectwiseEngine(ABC):
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         image, padding = pad_to_stride(image_13HW)
         features = yield Call(self._encode, (image,))
-        stored = given or self._frame - self._last_stored >= self._mem_every
+        stored = given or self._policy.due(self._frame, self._last_stored)
         masks_KHW = self._predict(features, stored) if self._objects else None
         if mask_HW is not None and given:
             before = len(self._objects)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from networks.engines.aot import AOTEngine, keep_rows
 from networks.engines.together import Memories
-from networks.memory import LayeredBank, MemoryPart
+from networks.memory import LayeredBank, MemoryPart, MemoryPolicy
 
 if TYPE_CHECKING:
     from configs.models.aost import AOST as AOSTConfig
@@ -38,13 +38,14 @@ class ScalableEngine(AOTEngine):
     Args:
         network: an AOST.
         config: gap, skip and bound of the memory.
+        policy: as in :class:`AOTEngine`.
     """
 
     network: AOST
 
-    def __init__(self, network: AOST, config: AOSTConfig | None = None) -> None:
+    def __init__(self, network: AOST, config: AOSTConfig | None = None, policy: MemoryPolicy | None = None) -> None:
         self.depth = network.config.depths[-1]
-        super().__init__(network, config or network.config)
+        super().__init__(network, config or network.config, policy)
 
     def reset(self) -> None:
         """Forget everything but the depth."""

@@ -8,7 +8,14 @@ from torch import Tensor
 
 from networks.engines.objectwise import ObjectwiseEngine
 from networks.layers.maps import to_map, to_sequence
-from networks.memory import AnisotropicMatching, EveryNthFrame, PrototypeMemory, PrototypePolicy, SensoryMemory
+from networks.memory import (
+    AnisotropicMatching,
+    EveryNthFrame,
+    MemoryPolicy,
+    PrototypeMemory,
+    PrototypePolicy,
+    SensoryMemory,
+)
 
 if TYPE_CHECKING:
     from configs.models.xmem import XMemFamily
@@ -21,15 +28,17 @@ class XMemEngine(ObjectwiseEngine):
     Args:
         network: an XMem.
         config: fields of the memory.
+        policy: which frames are stored, and where there are no prototypes which make room; None: every
+            ``mem_every``-th.
     """
 
-    def __init__(self, network: XMem, config: XMemFamily) -> None:
+    def __init__(self, network: XMem, config: XMemFamily, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
-        policy = EveryNthFrame(config.mem_every, config.max_memory_frames)
+        policy = policy or EveryNthFrame(config.mem_every, config.max_memory_frames)
         self._last_deep: int | None = None
         self._memory = PrototypeMemory(AnisotropicMatching(), policy, PrototypePolicy.of(config))
-        super().__init__(network, config)
+        super().__init__(network, config, policy)
 
     @property
     def memory_frames(self) -> int:

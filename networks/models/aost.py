@@ -18,7 +18,7 @@ from configs.models.aot import IdentityModel
 from networks.decoders import ScalableFPNDecoder
 from networks.engines.scalable import ScalableEngine
 from networks.layers.position import sine_position
-from networks.memory import MemoryPart
+from networks.memory import MemoryPart, MemoryPolicy
 from networks.models.aot import AOT, Features, LayerStack, LayerState, LSTTLayer, Propagated
 from networks.supervised import Supervised
 
@@ -83,9 +83,9 @@ class AOST(AOT):
             align_corners=config.align_corners,
         )
 
-    def new_engine(self, config: IdentityModel | None = None) -> ScalableEngine:
+    def new_engine(self, config: IdentityModel | None = None, policy: MemoryPolicy | None = None) -> ScalableEngine:
         assert config is None or isinstance(config, AOSTConfig)
-        return ScalableEngine(self, config)
+        return ScalableEngine(self, config, policy)
 
     def encode_ids(self, ids_GHW: Tensor) -> Tensor:
         """As in AOT, normed; positions that see the background alone are no exception."""

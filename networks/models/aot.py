@@ -26,7 +26,7 @@ from networks.layers.attention import LocalAttention, MemoryAttention, SelfAtten
 from networks.layers.maps import to_map, to_sequence
 from networks.layers.norms import GroupNormGELUDepthwise
 from networks.layers.position import sine_position
-from networks.memory import MemoryPart
+from networks.memory import MemoryPart, MemoryPolicy
 from networks.ops import embed_identities
 from networks.supervised import Supervised
 
@@ -214,9 +214,12 @@ class AOT(nn.Module):
         out.out_channels = len(rows)
         self.config = self.config.override(max_objects=len(identities))
 
-    def new_engine(self, config: IdentityModel | None = None) -> AOTEngine:
-        """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""
-        return AOTEngine(self, config or self.config)
+    def new_engine(self, config: IdentityModel | None = None, policy: MemoryPolicy | None = None) -> AOTEngine:
+        """The state of one video, run with the inference fields of ``config`` (default: the model's own).
+
+        ``policy`` says which frames the long-term memory holds (default: what the config says).
+        """
+        return AOTEngine(self, config or self.config, policy)
 
     def propagate_clips(
         self,

@@ -24,7 +24,7 @@ from networks.encoders.convmae import ConvBlock, ConvMAE, append_normal
 from networks.engines.jointformer import JointFormerEngine
 from networks.layers.joint_attention import JointBlock, MemoryReading
 from networks.layers.maps import with_masks
-from networks.memory import MemoryPart
+from networks.memory import MemoryPart, MemoryPolicy
 from networks.supervised import Supervised
 
 
@@ -52,9 +52,14 @@ class JointFormer(nn.Module):
         self.convmae = ConvMAE(channels, config.update_block_depth, config.enhance_block_depth)
         self.decoder = FusingDecoder(self.convmae.channels[:3])
 
-    def new_engine(self, config: JointFormerFamily | None = None) -> JointFormerEngine:
-        """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""
-        return JointFormerEngine(self, config or self.config)
+    def new_engine(
+        self, config: JointFormerFamily | None = None, policy: MemoryPolicy | None = None
+    ) -> JointFormerEngine:
+        """The state of one video, run with the inference fields of ``config`` (default: the model's own).
+
+        ``policy`` says which frames the memory holds (default: what the config says).
+        """
+        return JointFormerEngine(self, config or self.config, policy)
 
     @property
     def pretrained_encoders(self) -> dict[str, Encoder]:

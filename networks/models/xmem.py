@@ -27,6 +27,7 @@ from networks.encoders.resnet import ResNet
 from networks.engines.xmem import XMemEngine
 from networks.layers.fusion import FeatureFusion, GatedUpdate
 from networks.layers.maps import with_masks
+from networks.memory import MemoryPolicy
 from networks.supervised import Supervised
 
 
@@ -136,9 +137,12 @@ class XMem(nn.Module):
                 part.eval()
         return self
 
-    def new_engine(self, config: XMemFamily | None = None) -> XMemEngine:
-        """The state of one video, run with the inference fields of ``config`` (default: the model's own)."""
-        return XMemEngine(self, config or self.config)
+    def new_engine(self, config: XMemFamily | None = None, policy: MemoryPolicy | None = None) -> XMemEngine:
+        """The state of one video, run with the inference fields of ``config`` (default: the model's own).
+
+        ``policy`` says which frames the memory holds (default: what the config says).
+        """
+        return XMemEngine(self, config or self.config, policy)
 
     def propagate_clips(
         self,

@@ -26,8 +26,8 @@ class SmallNetwork(nn.Module):
         self.config = get_model_config("xmem", mem_every=1, max_long_term_elements=300, num_prototypes=20, top_k=8)
         self.scale = nn.Parameter(torch.ones(()))
 
-    def new_engine(self, config) -> XMemEngine:
-        return XMemEngine(self, config)
+    def new_engine(self, config, policy) -> XMemEngine:
+        return XMemEngine(self, config, policy)
 
     def encode_image(self, image):
         x = F.avg_pool2d(image, 16) * self.scale

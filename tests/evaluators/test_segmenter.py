@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from moving_clip import H, W, moving_frames, squares
 from configs import list_models
 from evaluators import VideoSegmenter
 from networks import build_model
+from networks.memory import StoredFrame
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,7 @@ def test_probabilities_are_a_tensor_like_any_other(aott, frames) -> None:
     assert not together.is_inference()
 
 
-@pytest.mark.parametrize("size", [(0, 1), 120, (3,)])
+@pytest.mark.parametrize("size", [(0, 1), 120, (3,), (24.0, 32.0), ("a", "b")])
 def test_sizes_that_results_can_t_have(aott, frames, size) -> None:
     segmenter = VideoSegmenter(aott)
     with pytest.raises(ValueError, match="output_size is a height and a width in pixels, or None, got"):
@@ -256,6 +259,68 @@ def test_bounded_memory_stays_bounded(aott, frames) -> None:
         sizes.append((segmenter.memory_frames, segmenter.memory_bytes))
     assert sizes[-1][0] == 3
     assert len(set(sizes[2:])) == 1
+
+
+@dataclass(frozen=True)
+class LatestOnly:
+    max_frames: int
+
+    def due(self, frame: int, last: int) -> bool:
+        return True
+
+    def place(self, stored: Sequence[StoredFrame], new: StoredFrame) -> int | None:
+        if len(stored) < self.max_frames:
+            return len(stored)
+        return min(range(len(stored)), key=lambda slot: stored[slot].frame)
+
+
+@pytest.mark.parametrize("name", ["aott", "aost", "xmem", "jointformer"])
+def test_a_policy_of_one_s_own(name: str, frames) -> None:
+    """It alone says what is stored and what makes room: a bound and a gap of the config do nothing."""
+    torch.manual_seed(0)
+    fields = {"enable_long_term": False} if name == "xmem" else {}
+    model = build_model(name, device="cpu", **fields)
+    size = {} if name.startswith("ao") else {"short_edge": -1}
+    own, plain = (VideoSegmenter(model, long_term_gap=9, policy=p, **size) for p in (LatestOnly(2), None))
+    for segmenter in (own, own.another()):
+        segmenter.step(frames[0], mask=squares(1))
+        held = []
+        for frame in frames[1:5]:
+            segmenter.step(frame)
+            held.append(segmenter.memory_frames)
+        assert held == [2, 2, 2, 2]
+    assert own.settings["policy"] == "LatestOnly(max_frames=2)"
+    assert "policy" not in plain.settings
+
+
+def test_a_bound_of_the_config_can_be_lifted(frames) -> None:
+    model = build_model("aott", device="cpu", max_memory_frames=2, long_term_gap=1)
+    for bound, most in ((None, 2), ("unbounded", 5), (3, 3)):
+        segmenter = VideoSegmenter(model, max_memory_frames=bound)
+        for t, frame in enumerate(frames[:5]):
+            segmenter.step(frame, squares(1) if t == 0 else None)
+        assert segmenter.memory_frames == most
+
+
+def test_a_network_in_training_mode_is_run_as_in_evaluation(frames) -> None:
+    torch.manual_seed(0)
+    model = build_model("aott", device="cpu")
+    plain = VideoSegmenter(model)
+    model.train()
+    training = {m for m in model.modules() if m.training}
+    other = VideoSegmenter(model)
+    for t, frame in enumerate(frames[:3]):
+        mask = squares(1, 2) if t == 0 else None
+        assert np.array_equal(plain.step(frame, mask), other.step(frame, mask))
+    assert training == {m for m in model.modules() if m.training} != set()
+
+
+def test_probabilities_are_float32_whatever_the_default(aott, frames) -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert VideoSegmenter(aott).step(frames[0], return_probs=True)[1].dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_probabilities_are_averaged_over_augmentations(aott, frames) -> None:
