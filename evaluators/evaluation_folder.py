@@ -18,7 +18,8 @@ import torch
 
 from dataloaders.datasets import Dataset, Video
 from dataloaders.files import digest
-from evaluators.metrics import SCORERS, Scores, score
+from evaluators.dataset_scoring import UNPACKED, DatasetScoring
+from evaluators.metrics import Scores
 from evaluators.metrics.page import write_page
 from evaluators.metrics.report import write_scores
 from evaluators.referring import ReferringSegmenter
@@ -76,14 +77,17 @@ class EvaluationFolder:
         settings: everything that results depend on, as JSON types.
 
     Raises:
-        ValueError: the folder holds results of other settings.
+        ValueError: the folder holds results of other settings, or the dataset's description names an unknown scorer.
     """
 
     def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any]) -> None:
         self.dataset = dataset
         self.output = output
         self.results = output / "Annotations"
+        self.scoring = DatasetScoring(dataset)
         self.settings = check_settings(output, settings, self.results)
+        if self.scoring.obstacle and dataset.has_ground_truth:
+            logger.info("there will be no scores: %s", self.scoring.obstacle)
 
     def is_finished(self, video: Video) -> bool:
         """Whether all results of a video are there."""
@@ -103,7 +107,7 @@ class EvaluationFolder:
         return out
 
     def finish(self, archive: str, num_workers: int | None = None) -> Scores | None:
-        """Write timing, the archive and, where the ground truth is there, scores.
+        """Write timing, the archive and scores -> these, or None where there can be none, which is logged.
 
         Args:
             archive: name of the archive, without its suffix.
@@ -118,6 +122,8 @@ class EvaluationFolder:
             shutil.rmtree(self.output / left, ignore_errors=True)
         for left_by_killed in self.output.glob(".*.tmp*"):
             left_by_killed.unlink()
+        for left_by_killed in self.output.glob(f"{UNPACKED}*"):
+            shutil.rmtree(left_by_killed)
         timings = [VideoTiming.load(self._timing_path(v)) for v in self.dataset if self._timing_path(v).exists()]
         keys = ("model", "device", "amp", "scales", "flip")
         environment = {
@@ -128,41 +134,16 @@ class EvaluationFolder:
             **{k: self.settings.get(k) for k in keys},
         }
         replace_text(self.output / "timing.json", json.dumps(summarise(timings, environment), indent=2) + "\n")
-        pack(self.dataset, self.results, self.output / f"{archive}{self.dataset.config.archive_suffix}")
-        if self.dataset.config.scoring not in SCORERS.names() or (root := self._truth()) is None:
-            known = sum(video.ground_truth is not None for video in self.dataset)
-            where = f"{self.dataset.name} {self.dataset.split}"
-            logger.info(
-                "no scores: true masks that can be scored are there for %d of %d videos of %s",
-                known,
-                len(self.dataset),
-                where,
-            )
+        packed = self.output / f"{archive}{self.dataset.config.archive_suffix}"
+        pack(self.dataset, self.results, packed)
+        if self.scoring.obstacle:
+            logger.info("no scores: %s", self.scoring.obstacle)
             return None
-        scorer = SCORERS.get(self.dataset.config.scoring)
-        options: dict[str, Any] = {"split": self.dataset.split} if "split" in scorer.options else {}
-        if "resolution" in scorer.options:  # the folder that holds the videos' true masks
-            options["resolution"] = next(v.ground_truth.parent.name for v in self.dataset if v.ground_truth)
-        if "ignore_id" in scorer.options:
-            config = self.dataset.config
-            options["binary"] = "yes" if config.binary else "no"
-            options["ignore_id"] = "none" if config.ignore_id is None else str(config.ignore_id)
-        scores = score(scorer.name, root, self.results, num_workers=num_workers, **options)
+        scores = self.scoring.score(self.results, packed, num_workers)
         write_scores(scores, self.output / "scores.json")
         if scores.frames:
             write_page(scores.frames, self.output / "scores_frames.png")
         return scores
-
-    def _truth(self) -> Path | None:
-        """Where the scorer looks for the true masks; None: they aren't there, or not as it wants them."""
-        if not self.dataset.has_ground_truth:
-            return None
-        if self.dataset.config.scoring != "folder":
-            return self.dataset.root
-        folders = [video.ground_truth for video in self.dataset if video.ground_truth is not None]
-        parents = {folder.parent for folder in folders}
-        as_videos = all(folder.name == video.name for folder, video in zip(folders, self.dataset, strict=True))
-        return parents.pop() if len(parents) == 1 and as_videos else None
 
     def _timing_path(self, video: Video) -> Path:
         return self.output / ".timing" / f"{video.name}.json"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +274,72 @@ TREES = {
     "custom": custom,
 }
 """A tree for each registered dataset."""
+
+
+def _truth_of_youtube(root: Path) -> None:
+    for frame in ("00000", "00002", "00004"):
+        mask(root / f"reference/Annotations/vid1/{frame}.png", (1,) if frame == "00000" else (1, 4))
+    write_json(root / "categories.json", {"seen": ["dog"]})
+
+
+def _truth_of_mose(root: Path) -> None:
+    for name in ("0a1b", "2c3d"):
+        for frame in FRAMES:
+            mask(root / f"valid/Annotations/{name}/{frame}.png", (1, 2))
+
+
+def _truth_of_longvideo(root: Path) -> None:
+    for folder in ("long_video", "long_video_x3"):
+        mask(root / folder / "Annotations/rat/00005.png")
+
+
+def _truth_of_burst(root: Path) -> None:
+    data = json.loads((root / "val/first_frame_annotations.json").read_text())
+    (sequence,) = data["sequences"]
+    tracks = {k: v for given in sequence["segmentations"] for k, v in given.items()}
+    sequence["segmentations"] = [tracks] * len(sequence["annotated_image_paths"])
+    data["categories"] = [{"id": 4, "name": "a"}, {"id": 7, "name": "b"}]
+    write_json(root / "val/all_classes.json", data)
+
+
+def _truth_of_expressions(expressions: str, masks: str, meta: str) -> Callable[[Path], None]:
+    def add(root: Path) -> None:
+        encoded = {"size": list(SIZE), "counts": run_lengths(ids_mask((1,)) == 1)}
+        data = json.loads((root / meta).read_text())
+        for entry in data["videos"].values():
+            for said in entry["expressions"].values():
+                said["anno_id"] = ["7"]
+        for name in data["videos"]:
+            video(root, "valid/JPEGImages/{}", "", name, ())
+        write_json(root / expressions, {"videos": {"vid1": data["videos"]["vid1"]}})
+        write_json(root / masks, {"7": [encoded] * len(FRAMES)})
+
+    return add
+
+
+TRUTH: dict[str, Callable[[Path], Any]] = {
+    "youtubevos2018": _truth_of_youtube,
+    "youtubevos2019": _truth_of_youtube,
+    "refytvos": _truth_of_expressions(
+        "reference/expressions.json", "reference/mask_dict.json", "meta_expressions/valid/meta_expressions.json"
+    ),
+    "mevis": _truth_of_expressions(
+        "valid/meta_expressions.json", "valid/mask_dict.json", "valid/meta_expressions.json"
+    ),
+    "mosev1": _truth_of_mose,
+    "mosev2": _truth_of_mose,
+    "lvos": lambda root: text(root / "valid/unseen_videos.txt", ""),
+    "lvosv2": lambda root: text(root / "valid/unseen_videos.txt", ""),
+    "burst": _truth_of_burst,
+    "longvideo": _truth_of_longvideo,
+    "custom": lambda root: video(root, "frames/{}", "ground_truth/{}", "dance", FRAMES, ids=(1, 200)),
+}
+"""What the trees lack of the whole truth."""
+
+
+def rename_everywhere(root: Path, old: str, new: str) -> None:
+    """Give files and folders that are called ``old``, as a word in their name, another one: a split's folder."""
+    for path in sorted(root.rglob("*"), key=lambda p: -len(p.parts)):
+        name = re.sub(rf"(?<![a-z]){re.escape(old)}(?![a-z])", new, path.name)
+        if name != path.name and not path.with_name(name).exists():
+            path.rename(path.with_name(name))

@@ -107,7 +107,7 @@ class DatasetConfig(Config):
     """Whether there is (or was) a server for the first split; else the archive is only for keeping."""
 
     scoring: str = "folder"
-    """Name of the scoring protocol: an entry of ``evaluators.metrics.SCORERS``."""
+    """Name of the scoring protocol: an entry of ``evaluators.metrics.SCORERS``. Empty: there is none."""
 
     def __post_init__(self) -> None:
         where = f"dataset {self.name or type(self).__name__!r}"

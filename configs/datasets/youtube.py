@@ -54,7 +54,7 @@ class RefYouTubeVOS(DatasetConfig):
     splits = ("val", "test")
     split_folders = ("valid", "test")
     frames = ("{split}/JPEGImages/{video}", "valid/JPEGImages/{video}")
-    ground_truth = ("reference/Annotations/{video}",)
+    ground_truth = ("reference/mask_dict.json",)
     meta = ("meta_expressions/{split}/meta_expressions.json",)
     excluded_meta = ("meta_expressions/test/meta_expressions.json",)
     meta_format = "expressions"
@@ -75,7 +75,7 @@ class MeViS(RefYouTubeVOS):
     splits = ("val", "val_u")
     split_folders = ("valid", "valid_u")
     frames = ("{split}/JPEGImages/{video}",)
-    ground_truth = ()
+    ground_truth = ("{split}/mask_dict.json",)
     meta = ("{split}/meta_expressions.json", "meta_expressions/{split}/meta_expressions.json")
     excluded_meta = ()
     archive_prefix = ""

@@ -51,7 +51,7 @@ def build_video(layout: Layout, entry: Entry, *, require_frames: bool, report_an
     if config.fed == "listed" and require_frames:
         _report_unlisted(layout, entry, listed, frames.files, report)
     dense = layout.split in config.all_frames_splits
-    truth_is_more = config.meta_format == "burst" or len(truth) > len(given)
+    truth_is_more = not truth or len(truth) > len(given)  # one file is the whole truth
     return Video(
         name=entry.name,
         config=config,

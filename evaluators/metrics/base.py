@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -68,14 +68,35 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class VideoFolders:
+    """Where a video's true masks and its frames lie."""
+
+    masks: Path
+    images: Path
+
+
+def video_folders(names: Iterable[str], masks: Path, images: Path) -> dict[str, VideoFolders]:
+    """The folders of videos that lie side by side, in folders called like them."""
+    return {name: VideoFolders(masks / name, images / name) for name in names}
+
+
+@dataclass(frozen=True)
 class Request:
-    """What to score. ``options`` has every option of the scorer."""
+    """What to score.
+
+    Args:
+        options: every option of the scorer.
+        videos: the videos to score, for a ``VideoScorer``; None: those that the benchmark's own layout has.
+        meta: the benchmark's file about all videos, where it has one; None: where its own layout has it.
+    """
 
     data_root: Path
     results: Path
     options: Mapping[str, str]
     num_workers: int = 1
     progress: Progress | None = None
+    videos: Mapping[str, VideoFolders] | None = None
+    meta: Path | None = None
 
 
 class Scorer(ABC):
@@ -94,6 +115,13 @@ class Scorer(ABC):
     def run(self, request: Request) -> Scores:
         """Score. Raises FileNotFoundError or ValueError naming the file that is missing or unfit."""
 
+    def check(self, request: Request) -> None:  # noqa: B027 - nothing to look for is a fine answer
+        """See that the files are there that tell about the truth, before there are results.
+
+        Raises:
+            FileNotFoundError, ValueError: as ``run`` would for them.
+        """
+
     def complete_options(self, given: Mapping[str, str]) -> dict[str, str]:
         """Defaults with ``given`` laid over.
 
@@ -110,6 +138,18 @@ class Scorer(ABC):
                     f"--{name} {value}: {self.name} offers {', '.join(choices)} ({self.options[name].meaning})"
                 )
         return {name: given.get(name, option.default) for name, option in self.options.items()}
+
+
+class VideoScorer(Scorer):
+    """A scorer that can be told where the true masks of each video lie, in place of the benchmark's own layout."""
+
+    @abstractmethod
+    def find(self, request: Request) -> Mapping[str, VideoFolders]:
+        """The videos in the benchmark's own layout. Raises FileNotFoundError or ValueError as ``run``."""
+
+    def videos(self, request: Request) -> Mapping[str, VideoFolders]:
+        """The videos to score."""
+        return self.find(request) if request.videos is None else request.videos
 
 
 SCORERS: Registry[Scorer] = Registry("dataset to score")

@@ -64,19 +64,29 @@ class ClassResult:
 
 
 class Burst(Scorer):
-    """Truth is ``<split>/all_classes.json`` (open world: ``common_classes.json``, ``uncommon_classes.json`` too)."""
+    """Truth is ``<split>/all_classes.json`` (open world: ``common_classes.json``, ``uncommon_classes.json`` too).
+
+    The folder ``<split>`` is in the data's root or in ``annotations`` there.
+    """
 
     options = {
-        "split": Option("val", ("val", "test"), "a folder of truth"),
+        "split": Option("val", ("val", "test", "train"), "a folder of truth"),
         "task": Option(
             "exemplar_guided", ("exemplar_guided", "class_guided", "open_world"), "what the method was given"
         ),
     }
 
+    def check(self, request: Request) -> None:
+        """The truth is there."""
+        if not (path := _truth_folder(request) / "all_classes.json").is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+
     def run(self, request: Request) -> Scores:
         """Score a file of tracks."""
+        if request.results.is_dir():
+            raise ValueError(f"{request.results}: results of BURST are a JSON file, as tools/pack.py writes it")
         predictions = _by_name(read_json(request.results, "sequences"))
-        folder = request.data_root / request.options["split"]
+        folder = _truth_folder(request)
         if request.options["task"] == "open_world":
             return self._open_world(request, folder, predictions)
         results = self._measure(request, folder / "all_classes.json", predictions)
@@ -218,6 +228,12 @@ def _total(results: dict[str, dict[int, ClassResult]], class_id: int) -> tuple[H
 def _mean_ap(classes: list[dict[str, Any]]) -> dict[str, Any]:
     by_threshold = np.mean([each["AP_thresholds"] for each in classes], axis=0)
     return {"AP": float(by_threshold.mean()), "AP_thresholds": by_threshold.tolist()}
+
+
+def _truth_folder(request: Request) -> Path:
+    split = request.options["split"]
+    folders = [request.data_root / split, request.data_root / "annotations" / split]
+    return next((folder for folder in folders if (folder / "all_classes.json").is_file()), folders[0])
 
 
 def _class_names(truth: dict[str, Any]) -> dict[int, str]:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
+from evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
 from evaluators.metrics.frames import Rules, measure
 from evaluators.metrics.jobs import run_frames
 from evaluators.metrics.semi_supervised import J_AND_F, object_row, scored_frames, with_j_and_f
 from evaluators.metrics.sequences import frame_pairs, mask_names, read_list
 
 
-class Davis2016(Scorer):
+class Davis2016(VideoScorer):
     """First and last frame don't count; global figures are means over sequences."""
 
     options = {
@@ -22,14 +22,20 @@ class Davis2016(Scorer):
         "resolution": Option("480p", ("480p", "1080p", "Full-Resolution"), "the folder of masks"),
     }
 
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The sequences of the list."""
+        size = request.options["resolution"]
+        names = read_list(_list_file(request.data_root, request.options["split"], size))
+        return video_folders(names, request.data_root / "Annotations" / size, request.data_root / "JPEGImages" / size)
+
     def run(self, request: Request) -> Scores:
         """Score all sequences of the split."""
-        size = request.options["resolution"]
+        videos = self.videos(request)
         rules = Rules(objects=(1,), binary=True)
         work = {}
-        for sequence in read_list(_list_file(request.data_root, request.options["split"], size)):
-            truth = request.data_root / "Annotations" / size / sequence
-            work[sequence] = (rules, frame_pairs(truth, request.results / sequence, mask_names(truth)[1:-1]))
+        for sequence, folders in videos.items():
+            names = mask_names(folders.masks)[1:-1]
+            work[sequence] = (rules, frame_pairs(folders.masks, request.results / sequence, names))
         values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
         rows, frames = {}, []
         for sequence, (_, pairs) in work.items():
@@ -40,9 +46,7 @@ class Davis2016(Scorer):
             for key in ("J_frames", "F_frames"):  # an entry a frame of the sequence, as the tool has it
                 row[key] = [float("nan"), *row[key], float("nan")]
             rows[sequence] = row
-            frames += scored_frames(
-                sequence, rules, pairs, measured, request.data_root / "JPEGImages" / size / sequence
-            )
+            frames += scored_frames(sequence, rules, pairs, measured, videos[sequence].images)
         totals = statistics.mean_of(with_j_and_f(rows.values()), J_AND_F)
         return Scores(self.name, dict(request.options), {"global": totals, "per_sequence": rows}, J_AND_F, frames)
 

@@ -12,7 +12,7 @@ import numpy as np
 from dataloaders.masks import read_mask
 from dataloaders.palette import MAX_ID
 from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
+from evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
 from evaluators.metrics.frames import VOID, FramePair, FrameValues, Rules, measure
 from evaluators.metrics.jobs import run_frames
 from evaluators.metrics.label_maps import read_label_map
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _KEYS = ("J&F", "J", "F")
 
 
-class FolderPair(Scorer):
+class FolderPair(VideoScorer):
     """Videos present in both folders, frames present in the truth's; ids are whatever values occur, 255 included.
 
     A video whose truth has no other value than 255 besides 0 (or 0 and 255 with a soft edge) has one object, id 1, as
@@ -40,16 +40,22 @@ class FolderPair(Scorer):
         "ignore_id": Option("none", None, "a value of the truth that is no object and is left out of both masks"),
     }
 
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The common videos; others are named in a warning."""
+        names = _common_videos(request.data_root, request.results)
+        return video_folders(names, request.data_root, request.data_root.parent / "JPEGImages")
+
     def run(self, request: Request) -> Scores:
-        """Score the common videos; others are named in a warning.
+        """Score the videos.
 
         Raises:
             ValueError: a video's results have none of the ids of its truth.
         """
         ignore_id = _number(request.options["ignore_id"])
+        videos = self.videos(request)
         work, uncounted = {}, {}
-        for video in _common_videos(request.data_root, request.results):
-            truth, results = request.data_root / video, request.results / video
+        for video, folders in videos.items():
+            truth, results = folders.masks, request.results / video
             names = mask_names(truth)
             counted = names[1:-1] if request.options["frames"] == "inner" else names
             rules = rules_for(truth, names, request.options["binary"] == "yes", ignore_id)
@@ -67,8 +73,7 @@ class FolderPair(Scorer):
             per_object[video] = rows
             if rows:
                 per_sequence[video] = statistics.mean_of(rows.values(), _KEYS)
-            images = request.data_root.parent / "JPEGImages" / video
-            frames += scored_frames(video, rules, pairs, values[video], images)
+            frames += scored_frames(video, rules, pairs, values[video], videos[video].images)
         totals = statistics.mean_of([row for rows in per_object.values() for row in rows.values()], _KEYS)
         tables = {"global": totals, "per_sequence": per_sequence, "per_object": per_object}
         return Scores(self.name, dict(request.options), tables, _KEYS, frames)

@@ -12,7 +12,16 @@ from typing import Any, cast
 import numpy as np
 
 from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Option, Request, ScoredFrame, Scorer, Scores
+from evaluators.metrics.base import (
+    SCORERS,
+    Option,
+    Request,
+    ScoredFrame,
+    Scores,
+    VideoFolders,
+    VideoScorer,
+    video_folders,
+)
 from evaluators.metrics.frames import (
     MAX_PROPOSALS,
     FramePair,
@@ -40,7 +49,7 @@ class _Life:
     names: tuple[str, ...]
 
 
-class Lvos(Scorer):
+class Lvos(VideoScorer):
     """Objects, and the frames of each, are those of ``<split>_meta.json``."""
 
     options = {
@@ -56,20 +65,31 @@ class Lvos(Scorer):
         ),
     }
 
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The videos of the meta file."""
+        meta = _meta_file(request)
+        names = read_json(meta, "videos")["videos"]
+        return video_folders(names, meta.parent / "Annotations", meta.parent / "JPEGImages")
+
+    def check(self, request: Request) -> None:
+        """The meta file and the list of unseen videos are there."""
+        read_json(_meta_file(request), "videos")
+        _unseen(_meta_file(request).with_name("unseen_videos.txt"))
+
     def run(self, request: Request) -> Scores:
         """Score all videos of the meta file, in the order of their names."""
-        folder = request.data_root / {"val": "valid", "test": "test"}[request.options["split"]]
-        videos = read_json(folder / f"{folder.name}_meta.json", "videos")["videos"]
-        unseen = _unseen(folder / "unseen_videos.txt")
+        meta, places = _meta_file(request), self.videos(request)
+        videos = read_json(meta, "videos")["videos"]
+        unseen = _unseen(meta.with_name("unseen_videos.txt"))
         proposals = request.options["task"] == "unsupervised_multiple"
         kind = cast(BoundaryKind, request.options["reading"])
-        lives = {video: _lives(videos[video]["objects"]) for video in sorted(videos)}
+        lives = {video: _lives(videos[video]["objects"]) for video in sorted(places)}
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
         for video, objects in lives.items():
             names = {name for life in objects for name in (life.names[:-1] if proposals else life.names[1:-1])}
             ids = tuple(life.object_id for life in objects)
             rules = Rules(objects=ids, boundary=kind, highest=MAX_PROPOSALS if proposals else None)
-            pairs = frame_pairs(folder / "Annotations" / video, request.results / video, sorted(names))
+            pairs = frame_pairs(places[video].masks, request.results / video, sorted(names))
             work[video] = (rules, pairs)
         frames: list[ScoredFrame] = []
         if proposals:
@@ -77,7 +97,7 @@ class Lvos(Scorer):
         else:
             rows, values = _object_rows(request, work, lives)
             for video, (rules, pairs) in work.items():
-                frames += scored_frames(video, rules, pairs, values[video], folder / "JPEGImages" / video)
+                frames += scored_frames(video, rules, pairs, values[video], places[video].images)
         for name, row in rows.items():
             row["unseen"] = name.rpartition("_")[0] in unseen
         tables = {"global": _totals(rows), "per_object": rows}
@@ -164,6 +184,13 @@ def _lives(objects: dict[str, Any]) -> list[_Life]:
         names = tuple(f"{frame:08d}" for frame in range(start, end + 1, _STEP))
         lives.append(_Life(int(object_id), names))
     return lives
+
+
+def _meta_file(request: Request) -> Path:
+    if request.meta is not None:
+        return request.meta
+    folder = request.data_root / {"val": "valid", "test": "test"}[request.options["split"]]
+    return folder / f"{folder.name}_meta.json"
 
 
 def _unseen(path: Path) -> set[str]:

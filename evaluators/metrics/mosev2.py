@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Request, ScoredFrame, Scorer, Scores
+from evaluators.metrics.base import SCORERS, Request, ScoredFrame, Scores, VideoFolders, VideoScorer, video_folders
 from evaluators.metrics.frames import FramePair, Rules, read_pair
 from evaluators.metrics.jobs import run_frames
 from evaluators.metrics.planes import pack_ids, tolerance
@@ -70,25 +71,33 @@ def segments(empty: Sequence[bool]) -> tuple[list[range], list[range]]:
     return absent, present
 
 
-class MoseV2(Scorer):
+class MoseV2(VideoScorer):
     """Objects and videos of ``meta.json``; the second frame to the last but one count."""
+
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The videos of the meta file."""
+        root = request.data_root
+        return video_folders(_entries(request), root / "Annotations", root / "JPEGImages")
+
+    def check(self, request: Request) -> None:
+        """The meta file is there."""
+        _entries(request)
 
     def run(self, request: Request) -> Scores:
         """Score all videos. Results must have a mask for every frame of the truth, the first too."""
-        videos = read_json(request.data_root / "meta.json", "videos")["videos"]
+        entries, videos = _entries(request), self.videos(request)
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
-        for video, entry in sorted(videos.items()):
-            truth = request.data_root / "Annotations" / video
-            names = sorted(mask_names(truth), key=int)
-            pairs = frame_pairs(truth, request.results / video, names)
-            work[video] = (Rules(objects=tuple(int(k) for k in entry["objects"])), pairs[1:-1])
+        for video, folders in sorted(videos.items()):
+            names = sorted(mask_names(folders.masks), key=int)
+            pairs = frame_pairs(folders.masks, request.results / video, names)
+            work[video] = (Rules(objects=tuple(int(k) for k in entries[video]["objects"])), pairs[1:-1])
         values = run_frames(measure_mose, work, num_workers=request.num_workers, progress=request.progress)
         per_object: dict[str, dict[str, Any]] = {}
         frames: list[ScoredFrame] = []
         for video, (rules, pairs) in work.items():
             assert rules.objects is not None
             per_object |= {f"{video}_{k}": _row(values[video], i) for i, k in enumerate(rules.objects)}
-            folder = request.data_root / "JPEGImages" / video
+            folder = videos[video].images
             frames += [
                 ScoredFrame(
                     video, pair, rules, float((v.region + v.boundary_new).mean() / 2), image_of(folder, pair.name)
@@ -97,6 +106,12 @@ class MoseV2(Scorer):
             ]
         tables = {"global": _totals(per_object), "per_object": per_object}
         return Scores(self.name, dict(request.options), tables, _HEADLINE, frames)
+
+
+def _entries(request: Request) -> dict[str, Any]:
+    path: Path = request.meta or request.data_root / "meta.json"
+    entries: dict[str, Any] = read_json(path, "videos")["videos"]
+    return entries
 
 
 def _measure_frame(rules: Rules, pair: FramePair) -> MoseValues:

@@ -39,6 +39,13 @@ class Referring(Scorer):
 
     layouts: dict[str, Layout]
 
+    def check(self, request: Request) -> None:
+        """Expressions and masks of the truth are there."""
+        layout = self.layouts[request.options["split"]]
+        for path in (request.data_root / layout.expressions, request.data_root / layout.masks):
+            if not path.is_file():
+                raise FileNotFoundError(f"{path}: no such file")
+
     def run(self, request: Request) -> Scores:
         """Score every expression of the truth."""
         layout = self.layouts[request.options["split"]]

@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Option, Request, ScoredFrame, Scorer, Scores
+from evaluators.metrics.base import (
+    SCORERS,
+    Option,
+    Request,
+    ScoredFrame,
+    Scores,
+    VideoFolders,
+    VideoScorer,
+    video_folders,
+)
 from evaluators.metrics.frames import FramePair, FrameValues, Rules, highest_id, measure
 from evaluators.metrics.jobs import run_frames
 from evaluators.metrics.sequences import frame_pairs, image_of, mask_names, read_list
@@ -31,6 +40,10 @@ class Layout:
     lists: str
     masks: str
     images: str
+
+    def videos(self, root: Path, names: Sequence[str]) -> dict[str, VideoFolders]:
+        """The folders of sequences."""
+        return video_folders(names, root / self.masks, root / self.images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +94,7 @@ def object_row(region: np.ndarray, boundary: np.ndarray | None) -> dict[str, Any
 
 
 def score_semi_supervised(
-    request: Request, layout: Layout, sequences: Sequence[str], rules: SemiRules, keys: Sequence[str]
+    request: Request, videos: Mapping[str, VideoFolders], rules: SemiRules, keys: Sequence[str]
 ) -> SemiResult:
     """Measure the sequences as the family does.
 
@@ -89,8 +102,8 @@ def score_semi_supervised(
         FileNotFoundError, ValueError: a missing or unfit file; see ``sequences`` and ``frames``.
     """
     work: dict[str, tuple[Rules, Sequence[FramePair]]] = {}
-    for sequence in sequences:
-        truth = request.data_root / layout.masks / sequence
+    for sequence, folders in videos.items():
+        truth = folders.masks
         names = mask_names(truth)
         objects = highest_id(truth / f"{names[0]}.png")
         counted = names[1:-1] if rules.skip_last else names[1:]
@@ -112,8 +125,7 @@ def score_semi_supervised(
             result.per_sequence[sequence] = statistics.mean_of(
                 with_j_and_f(rows.values()), [key for key in keys if "last" not in key]
             )
-        images = request.data_root / layout.images / sequence
-        result.frames += scored_frames(sequence, measured, pairs, values[sequence], images)
+        result.frames += scored_frames(sequence, measured, pairs, values[sequence], videos[sequence].images)
     return result
 
 
@@ -134,7 +146,7 @@ def _rows_of_sequence(rules: Rules, values: Sequence[FrameValues], boundary: boo
     return {k: object_row(region[:, i], edges[:, i] if boundary else None) for i, k in enumerate(rules.objects)}
 
 
-class DavisStyle(Scorer):
+class DavisStyle(VideoScorer):
     """A benchmark scored like DAVIS 2017 semi-supervised."""
 
     options = {"split": Option("val", None, "the list of sequences")}
@@ -149,11 +161,15 @@ class DavisStyle(Scorer):
         """The rules for the options asked for."""
         return self.rules
 
-    def run(self, request: Request) -> Scores:
-        """Score all sequences of the split."""
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The sequences of the list."""
         layout = self.layout_for(request)
         names = read_list(request.data_root / layout.lists / f"{request.options['split']}.txt")
-        result = score_semi_supervised(request, layout, names, self.rules_for(request), J_AND_F)
+        return layout.videos(request.data_root, names)
+
+    def run(self, request: Request) -> Scores:
+        """Score all sequences of the split."""
+        result = score_semi_supervised(request, self.videos(request), self.rules_for(request), J_AND_F)
         return Scores(self.name, dict(request.options), result.tables(J_AND_F), J_AND_F, result.frames)
 
 
@@ -175,7 +191,7 @@ class LongTimeVideo(DavisStyle):
     """Long-Time Video, 1x or 3x: only labelled frames are read."""
 
     options = {
-        "split": Option("val", None, "a list in the data's root"),
+        "split": Option("val", None, "a list in the data's root; without val.txt all sequences"),
         "reading": Option(
             "davis",
             ("davis", "afburr"),
@@ -184,6 +200,13 @@ class LongTimeVideo(DavisStyle):
         ),
     }
     layout = Layout("", "Annotations", "JPEGImages")
+
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The sequences of the list, or all: the published folders have none."""
+        masks, split = request.data_root / self.layout.masks, request.options["split"]
+        if split == "val" and masks.is_dir() and not (request.data_root / "val.txt").is_file():
+            return self.layout.videos(request.data_root, _folders_in(masks))
+        return super().find(request)
 
     def rules_for(self, request: Request) -> SemiRules:
         """The rules of the reading asked for."""
@@ -199,38 +222,44 @@ class Visor(DavisStyle):
     rules = SemiRules(skip_last=False)
 
 
-class MoseV1(Scorer):
+class MoseV1(VideoScorer):
     """MOSEv1 with the DAVIS 2017 measure. The server's program is not public; this is for splits with local truth."""
 
     options = {"split": Option("valid", None, "the folder with Annotations and JPEGImages")}
 
-    def run(self, request: Request) -> Scores:
-        """Score every video that the truth has."""
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """Every video that the truth has."""
         split = request.options["split"]
         if not (request.data_root / split / "Annotations").is_dir():
             there = ", ".join(sorted(path.parent.name for path in request.data_root.glob("*/Annotations"))) or "none"
             raise FileNotFoundError(f"{request.data_root / split / 'Annotations'}: no such folder; splits: {there}")
         layout = Layout("", f"{split}/Annotations", f"{split}/JPEGImages")
-        names = sorted(path.name for path in (request.data_root / layout.masks).iterdir() if path.is_dir())
-        result = score_semi_supervised(request, layout, names, SemiRules(), J_AND_F)
+        return layout.videos(request.data_root, _folders_in(request.data_root / layout.masks))
+
+    def run(self, request: Request) -> Scores:
+        """Score every video that the truth has."""
+        result = score_semi_supervised(request, self.videos(request), SemiRules(), J_AND_F)
         return Scores(self.name, dict(request.options), result.tables(J_AND_F), J_AND_F, result.frames)
 
 
-class Vost(Scorer):
+class Vost(DavisStyle):
     """VOST: J, and J_last of the last quarter of the counted frames, the paper's J_tr (Tokmakov et al., CVPR 2023)."""
 
     options = {"split": Option("val", None, "a list of ImageSets")}
+    layout = Layout("ImageSets", "Annotations", "JPEGImages")
+    rules = SemiRules(boundary=False, refuse_unknown=False)
 
     def run(self, request: Request) -> Scores:
         """Score all sequences of the split."""
-        layout = Layout("ImageSets", "Annotations", "JPEGImages")
-        names = read_list(request.data_root / layout.lists / f"{request.options['split']}.txt")
-        rules = SemiRules(boundary=False, refuse_unknown=False)
-        result = score_semi_supervised(request, layout, names, rules, _J_AND_LAST)
+        result = score_semi_supervised(request, self.videos(request), self.rules, _J_AND_LAST)
         for row in result.per_object.values():
             row |= statistics.summary("J_last", row["J_frames"][int(0.75 * len(row["J_frames"])) :])
         tables = result.tables(_J_AND_LAST)
         return Scores(self.name, dict(request.options), tables, ("J-Mean", "J_last-Mean"), result.frames)
+
+
+def _folders_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
 for _scorer in (Davis2017("davis2017"), LongTimeVideo("longvideo"), Visor("visor"), MoseV1("mosev1"), Vost("vost")):

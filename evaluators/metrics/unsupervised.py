@@ -6,9 +6,8 @@ Proposals are matched to objects one to one, so that the sum of their mean (J + 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,16 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Option, Request, ScoredFrame, Scorer, Scores
+from evaluators.metrics.base import (
+    SCORERS,
+    Option,
+    Request,
+    ScoredFrame,
+    Scores,
+    VideoFolders,
+    VideoScorer,
+    video_folders,
+)
 from evaluators.metrics.frames import MAX_PROPOSALS, VOID, FramePair, Rules, highest_id, measure_all_pairs
 from evaluators.metrics.jobs import run_frames
 from evaluators.metrics.semi_supervised import J_AND_F, object_row, with_j_and_f
@@ -36,7 +44,7 @@ def match(region: NDArray[np.float64], boundary: NDArray[np.float64]) -> list[tu
 
 
 def score_proposals(
-    request: Request, sequences: Sequence[str], truth_root: Path, image_root: Path
+    request: Request, videos: Mapping[str, VideoFolders]
 ) -> tuple[dict[str, dict[str, Any]], list[ScoredFrame]]:
     """Rows ``<sequence>_<k>`` for the k-th matched pair of each sequence, and the frames.
 
@@ -44,11 +52,11 @@ def score_proposals(
         FileNotFoundError, ValueError: a missing or unfit file, or more than 20 proposals.
     """
     work: dict[str, tuple[Rules, Sequence[FramePair]]] = {}
-    for sequence in sequences:
-        names = mask_names(truth_root / sequence)
-        objects = tuple(range(1, 1 + highest_id(truth_root / sequence / f"{names[0]}.png")))
+    for sequence, folders in videos.items():
+        names = mask_names(folders.masks)
+        objects = tuple(range(1, 1 + highest_id(folders.masks / f"{names[0]}.png")))
         rules = Rules(objects=objects, void=VOID, highest=MAX_PROPOSALS)
-        work[sequence] = (rules, frame_pairs(truth_root / sequence, request.results / sequence, names))
+        work[sequence] = (rules, frame_pairs(folders.masks, request.results / sequence, names))
     values = run_frames(measure_all_pairs, work, num_workers=request.num_workers, progress=request.progress)
     rows: dict[str, dict[str, Any]] = {}
     frames: list[ScoredFrame] = []
@@ -66,14 +74,14 @@ def score_proposals(
         means = ((region + boundary) / 2)[:, at[0], at[1]].mean(axis=1)
         frames += [
             ScoredFrame(
-                sequence, pair, replace(rules, highest=None), float(value), image_of(image_root / sequence, pair.name)
+                sequence, pair, replace(rules, highest=None), float(value), image_of(videos[sequence].images, pair.name)
             )
             for pair, value in zip(pairs, means, strict=True)
         ]
     return rows, frames
 
 
-class Davis2017Unsupervised(Scorer):
+class Davis2017Unsupervised(VideoScorer):
     """DAVIS 2017 unsupervised."""
 
     options = {
@@ -81,39 +89,44 @@ class Davis2017Unsupervised(Scorer):
         "resolution": Option("480p", ("480p", "Full-Resolution"), "the folder of masks"),
     }
 
-    def run(self, request: Request) -> Scores:
-        """Score all sequences of the split."""
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The sequences of the list."""
         split, size = request.options["split"], request.options["resolution"]
         names = read_list(request.data_root / "ImageSets" / ("2019" if "test" in split else "2017") / f"{split}.txt")
-        rows, frames = score_proposals(
-            request,
-            names,
-            request.data_root / "Annotations_unsupervised" / size,
-            request.data_root / "JPEGImages" / size,
-        )
+        masks = request.data_root / "Annotations_unsupervised" / size
+        return video_folders(names, masks, request.data_root / "JPEGImages" / size)
+
+    def run(self, request: Request) -> Scores:
+        """Score all sequences of the split."""
+        rows, frames = score_proposals(request, self.videos(request))
         totals = statistics.mean_of(with_j_and_f(rows.values()), J_AND_F)
         return Scores(self.name, dict(request.options), {"global": totals, "per_object": rows}, J_AND_F, frames)
 
 
-class RefDavis17(Scorer):
+class RefDavis17(VideoScorer):
     """Ref-DAVIS17: the unsupervised measure of each annotator's result folder, anno_0 to anno_3, and their mean."""
 
-    options = {"split": Option("val", None, "a list of DAVIS/ImageSets/2017")}
+    options = {"split": Option("val", None, "a list of DAVIS/ImageSets/2017, or the folder valid or train")}
+
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The sequences of the list of DAVIS, or all in ``valid`` (``train``), as the data is often laid out."""
+        split = request.options["split"]
+        converted = request.data_root / {"val": "valid"}.get(split, split)
+        if (converted / "Annotations").is_dir():
+            names = sorted(path.name for path in (converted / "Annotations").iterdir() if path.is_dir())
+            return video_folders(names, converted / "Annotations", converted / "JPEGImages")
+        root = request.data_root / "DAVIS" if (request.data_root / "DAVIS").is_dir() else request.data_root
+        names = read_list(root / "ImageSets" / "2017" / f"{split}.txt")
+        return video_folders(names, root / "Annotations_unsupervised" / "480p", root / "JPEGImages" / "480p")
 
     def run(self, request: Request) -> Scores:
         """Score the four folders."""
-        root = request.data_root / "DAVIS" if (request.data_root / "DAVIS").is_dir() else request.data_root
-        names = read_list(root / "ImageSets" / "2017" / f"{request.options['split']}.txt")
+        videos = self.videos(request)
         per_annotator: dict[str, dict[str, float]] = {}
         per_object: dict[str, dict[str, Any]] = {}
         frames: list[ScoredFrame] = []
         for annotator in (f"anno_{a}" for a in range(_ANNOTATORS)):
-            rows, scored = score_proposals(
-                replace(request, results=request.results / annotator),
-                names,
-                root / "Annotations_unsupervised" / "480p",
-                root / "JPEGImages" / "480p",
-            )
+            rows, scored = score_proposals(replace(request, results=request.results / annotator), videos)
             per_annotator[annotator] = statistics.mean_of(with_j_and_f(rows.values()), J_AND_F)
             per_object |= {f"{annotator}/{name}": row for name, row in rows.items()}
             frames += [replace(frame, sequence=f"{annotator}/{frame.sequence}") for frame in scored]

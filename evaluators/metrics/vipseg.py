@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataloaders.images import load_image
-from evaluators.metrics.base import SCORERS, Request, Scorer, Scores
+from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
 from evaluators.metrics.jobs import run_jobs
 from evaluators.metrics.sequences import read_json
 from evaluators.metrics.stq import StqCounts, segmentation_tracking_quality, stq_counts
@@ -48,11 +48,18 @@ class Categories:
 
 
 class VipSeg(Scorer):
-    """``panoptic_gt_VIPSeg_val.json`` and ``panomasksRGB`` against ``pred.json`` and ``pan_pred``."""
+    """``panoptic_gt_VIPSeg_<split>.json`` and ``panomasksRGB`` against ``pred.json`` and ``pan_pred``."""
+
+    options = {"split": Option("val", None, "the split of panoptic_gt_VIPSeg_<split>.json")}
+
+    def check(self, request: Request) -> None:
+        """The file of the truth is there."""
+        if not _truth_file(request).is_file():
+            raise FileNotFoundError(f"{_truth_file(request)}: no such file")
 
     def run(self, request: Request) -> Scores:
         """Score all videos of the truth."""
-        truth = read_json(request.data_root / "panoptic_gt_VIPSeg_val.json", "categories", "videos", "annotations")
+        truth = read_json(_truth_file(request), "categories", "videos", "annotations")
         categories = Categories(
             len(truth["categories"]), frozenset(c["id"] for c in truth["categories"] if c["isthing"])
         )
@@ -115,6 +122,10 @@ def read_panoptic(path: Path) -> NDArray[np.uint32]:
         raise ValueError(f"{path}: a panoptic mask must be RGB (id = R + 256 G + 65536 B), this file is {image.mode}")
     channels = np.asarray(image, np.uint32)
     return np.asarray(channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16)
+
+
+def _truth_file(request: Request) -> Path:
+    return request.data_root / f"panoptic_gt_VIPSeg_{request.options['split']}.json"
 
 
 def _frames(truth: dict[str, Any], predictions: dict[str, Any], request: Request) -> dict[str, list[PanopticFrame]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
+from evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
 from evaluators.metrics.frames import FramePair, Rules, measure
 from evaluators.metrics.jobs import run_frames
 from evaluators.metrics.semi_supervised import scored_frames
@@ -21,7 +21,7 @@ from evaluators.metrics.sequences import frame_pairs, read_json
 _KEYS = ("Overall", "J-seen", "J-unseen", "F-seen", "F-unseen")
 
 
-class YouTubeVos(Scorer):
+class YouTubeVos(VideoScorer):
     """Needs the truth that the organisers hold back, as ``reference/Annotations/<video>/<frame>.png`` in the root."""
 
     options = {
@@ -33,29 +33,36 @@ class YouTubeVos(Scorer):
         ),
     }
 
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """The videos of ``meta.json``."""
+        meta = _meta_file(request)
+        names = read_json(meta, "videos")["videos"]
+        return video_folders(names, request.data_root / "reference" / "Annotations", meta.parent / "JPEGImages")
+
+    def check(self, request: Request) -> None:
+        """``meta.json`` and the files that tell the seen categories are there."""
+        read_json(_meta_file(request), "videos")
+        _Categories(request.data_root)
+
     def run(self, request: Request) -> Scores:
         """Score all videos of ``meta.json``."""
-        folder = {"val": "valid", "test": "test"}[request.options["split"]]
-        videos = read_json(request.data_root / folder / "meta.json", "videos")["videos"]
-        categories = _Categories(request.data_root)
-        truth = request.data_root / "reference" / "Annotations"
+        videos = read_json(_meta_file(request), "videos")["videos"]
+        categories, places = _Categories(request.data_root), self.videos(request)
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
-        for video, entry in videos.items():
-            objects = {int(k): v["frames"] for k, v in entry["objects"].items()}
+        for video, folders in places.items():
+            objects = {int(k): v["frames"] for k, v in videos[video]["objects"].items()}
             listed = sorted(set().union(*objects.values()))
             first = min(min(frames) for frames in objects.values())
             counted = [frame for frame in listed if frame > first]
             rules = Rules(objects=tuple(sorted(objects)))
-            work[video] = (rules, frame_pairs(truth / video, request.results / video, counted))
+            work[video] = (rules, frame_pairs(folders.masks, request.results / video, counted))
         values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
 
         per_object: dict[str, dict[str, Any]] = {}
         frames = []
         with_last = request.options["reading"] == "after_first"
         for video, (rules, pairs) in work.items():
-            frames += scored_frames(
-                video, rules, pairs, values[video], request.data_root / folder / "JPEGImages" / video
-            )
+            frames += scored_frames(video, rules, pairs, values[video], places[video].images)
             at = {pair.name: value for pair, value in zip(pairs, values[video], strict=True)}
             last = max(max(entry["frames"]) for entry in videos[video]["objects"].values())
             for object_id, entry in videos[video]["objects"].items():
@@ -72,6 +79,11 @@ class YouTubeVos(Scorer):
                 }
         tables = {"global": _totals(per_object), "per_object": per_object}
         return Scores(self.name, dict(request.options), tables, _KEYS, frames)
+
+
+def _meta_file(request: Request) -> Path:
+    folder = {"val": "valid", "test": "test"}.get(request.options["split"], "")
+    return request.meta or request.data_root / folder / "meta.json"
 
 
 def _totals(per_object: dict[str, dict[str, Any]]) -> dict[str, float]:
