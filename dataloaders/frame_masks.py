@@ -23,16 +23,14 @@ class FrameMasks:
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ValueError: a folder by names without any mask.
+        ValueError: a folder by names without any mask, or with two for one frame.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, by_name: bool = False) -> None:
         self.path = Path(path)
         if not self.path.exists():
             raise FileNotFoundError(f"{self.path}: no such mask")
-        self._by_name = {p.stem: p for p in list_images(self.path, (".png",))} if by_name else None
-        if by_name and not self._by_name:
-            raise ValueError(f"{self.path}: no masks (*.png) in this folder")
+        self._by_name = _by_stem(list_images(self.path, MASK_EXTENSIONS)) if by_name else None
         self._unused = set(self._by_name or ())
 
     def __call__(self, frame: Frame) -> np.ndarray | None:
@@ -108,6 +106,14 @@ def masks_for(path: str | os.PathLike[str], source: FrameSource) -> FrameMasks:
             f"frames (the first is {source.name_of(0)}), and those of objects by their ids (1.png)"
         )
     return FrameMasks(path, by_name=bool(of_frames))
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    out: dict[str, Path] = {}
+    for path in paths:
+        if (other := out.setdefault(path.stem, path)) is not path:
+            raise ValueError(f"{path.parent}: {other.name} and {path.name} are masks of one frame: remove one of them")
+    return out
 
 
 def _called_like_frames(stems: Iterable[str], source: FrameSource) -> list[str]:

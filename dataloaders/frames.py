@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.image_frames import ImageFrames, open_image_folder
-from dataloaders.images import IMAGE_EXTENSIONS
+from dataloaders.images import IMAGE_EXTENSIONS, refuse_several_pictures
 from dataloaders.video_frames import VideoFrames, VideoInput
 
 __all__ = ["Frame", "FrameSource", "open_frames"]
@@ -60,6 +60,7 @@ def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> 
     if path.is_char_device():
         return VideoFrames(_device(text, path.name, text, fps), fps=fps)
     if path.suffix.lower() in IMAGE_EXTENSIONS:
+        refuse_several_pictures(path)
         return ImageFrames([path], name=path.stem, fps=fps)
     # "file:" keeps FFmpeg from reading a colon in the name as a protocol.
     return VideoFrames(VideoInput(url=f"file:{text}", label=text, name=path.stem), fps=fps)

@@ -88,6 +88,17 @@ def shown_size(image: Image.Image) -> tuple[int, int]:
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
+def refuse_several_pictures(path: Path) -> None:
+    """Raise a ValueError where a file is an animation or has several pages, of which ``load_image`` gives the first."""
+    try:
+        with Image.open(path) as image:
+            count, kind = getattr(image, "n_frames", 1), image.format
+    except Exception:  # damaged: reading it says how
+        return
+    if count > 1 and kind != "MPO":  # photographs with a preview
+        raise ValueError(f"{path} holds {count} pictures: make a video or a folder of single images of it")
+
+
 def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     """H x W x 3 uint8 RGB of a loaded image of any mode, upright (EXIF orientation applied).
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from dataloaders.files import alone
 from dataloaders.frame_masks import FrameMasks
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.prefetch import prefetch
@@ -81,17 +82,18 @@ class ClipWriter:
 
     ``masks/<frame>.png`` (palette PNGs; 16-bit above 255 ids), ``overlay.mp4``, ``contact_sheet.png`` and the report.
     Results of an earlier run in the same folder are replaced, all of them, once there is a first result. When a clip
-    breaks off, what was done stays: the masks, and the video as ``overlay.incomplete.mp4``.
+    breaks off, what was done stays: the masks, and the video as ``overlay.incomplete.mp4``. Within ``with`` no other
+    program writes there.
 
     Raises:
-        ValueError: the folder holds masks, but not of an earlier run.
+        ValueError: the folder holds masks, but not of an earlier run; or (from ``with`` on) another run writes there.
         OSError: the folder can't be made or written.
     """
 
     def __init__(self, folder: Path, report: ClipReport, fps: float, num_frames: int | None = None) -> None:
         make_folder(folder)
         _check_ours(folder)
-        shutil.rmtree(folder / _SCRATCH, ignore_errors=True)  # of a run that was killed
+        self._lock = alone(folder)
         self.folder = folder
         self.report = report
         self._fps = fps
@@ -137,13 +139,18 @@ class ClipWriter:
             self.report.save(self.folder)
 
     def __enter__(self) -> Self:
+        self._lock.__enter__()
+        shutil.rmtree(self.folder / _SCRATCH, ignore_errors=True)  # of a run that was killed
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
+        try:
+            if error is None:
+                self.close()
+            else:
+                self.abort()
+        finally:
+            self._lock.__exit__(None, None, None)
 
 
 def _check_ours(folder: Path) -> None:

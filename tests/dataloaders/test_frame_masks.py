@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media_files import ids_of, object_folder, one_line, save_mask, write_video
+from PIL import Image
 
 from dataloaders.frame_masks import FrameMasks, masks_for
 from dataloaders.frames import FrameSource, open_frames
@@ -60,6 +61,18 @@ def test_folder_of_masks_by_frame(
         save_mask(tmp_path / "masks" / f"{name}.png", ids_of(3, 4)).rename(tmp_path / "masks" / f"{name}{extension}")
     with clip(tmp_path, *frames) as source:
         assert given(masks_for(tmp_path / "masks", source), source) == {name: [0, 3, 4] for name in masks}
+
+
+def test_masks_by_frame_of_several_kinds(tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    first = save_mask(folder / "000.png", ids_of(3))
+    Image.fromarray(ids_of(5)).save(folder / "002.tif")
+    with clip(tmp_path, "000", "001", "002") as source:
+        assert given(masks_for(folder, source), source) == {"000": [0, 3], "002": [0, 5]}
+        first.rename(folder / "002.png")
+        with pytest.raises(ValueError, match=r"002\.png and 002\.tif are masks of one frame: remove one") as raised:
+            masks_for(folder, source)
+    one_line(raised)
 
 
 def test_masks_by_frame_where_the_number_of_frames_is_not_known(tmp_path: Path) -> None:

@@ -118,6 +118,17 @@ def test_pixels_of_no_known_range(tmp_path: Path) -> None:
         open_frames(tmp_path / "wide.tif")
 
 
+@pytest.mark.parametrize("name", ["a.webp", "a.png", "a.tif"])
+def test_several_pictures_in_one_file_are_no_frame(tmp_path: Path, name: str) -> None:
+    pictures = [Image.fromarray(np.full((20, 30, 3), level, np.uint8)) for level in (0, 90, 200)]
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
+    with pytest.raises(
+        ValueError, match=f"{name} holds 3 pictures: make a video or a folder of single images"
+    ) as error:
+        open_frames(tmp_path / name)
+    one_line(error)
+
+
 def test_images_read_in_several_threads_leave_pillow_as_it_was(tmp_path: Path, monkeypatch) -> None:
     folder = save_images(tmp_path / "images", "1.png", "2.png", size=(64, 64))
     cut = tmp_path / "cut.png"

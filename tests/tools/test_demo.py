@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dataloaders.files import alone
 from dataloaders.masks import read_mask, write_mask
 from evaluators import VideoSegmenter
 from networks import build_model, save_weights
@@ -145,6 +146,24 @@ def test_a_run_that_can_t_begin_leaves_earlier_results(tmp_path, frames, mask, c
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert call(monkeypatch, *arguments, "--mask", first) == 0
     assert not list(out.rglob(".*tmp*"))
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:
+    write_mask(tmp_path / "first.png", mask)
+    folder, out = write_folder(tmp_path / "clip", frames[:3]), tmp_path / "out"
+    arguments = (
+        "--data_path", folder, "--ckpt_path", checkpoint, "--output_path", out, "--mask", tmp_path / "first.png",
+    )  # fmt: skip
+    assert call(monkeypatch, *arguments) == 0
+    (out / "clip" / ".backwards").mkdir()
+    with alone(out / "clip"):
+        assert call(monkeypatch, *arguments, "--max_frames", 1) == 1
+        assert f"{out / 'clip'}: another program is writing there" in capsys.readouterr().err
+        assert len(list((out / "clip" / "masks").iterdir())) == 3
+        assert (out / "clip" / ".backwards").is_dir()
+    assert call(monkeypatch, *arguments, "--max_frames", 1) == 0
+    assert [p.name for p in (out / "clip" / "masks").iterdir()] == ["000.png"]
+    assert not (out / "clip" / ".backwards").exists()
 
 
 def test_one_bad_scene_is_reported_and_the_others_run(tmp_path, frames, mask, checkpoint, monkeypatch, caplog) -> None:
