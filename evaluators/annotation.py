@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,7 @@ class Annotation:
 
     ``folder/given/<frame>.png`` are the masks that the person gave, ``folder/masks/<frame>.png`` those of all frames as
     they are now. All of them are files at any time, so that nothing is lost and a later session goes on from there; so
-    it does from results of the demo.
+    it does from results of the demo. Masks may be given and removed during a propagation, also by another thread.
 
     Args:
         segmenter: propagates; it is reset before and after.
@@ -43,6 +44,9 @@ class Annotation:
         self._palette = overlay_palette()
         for part in ("given", "masks"):
             make_folder(folder / part)
+        self._changing = threading.RLock()  # held while masks change: files and the two sets below go together
+        self._waiting: set[int] = set()  # propagated masks that will be written; giving or forgetting takes one out
+        self._running = False
         self._given = {number for number in range(len(self)) if self._path("given", number).exists()}
 
     def __len__(self) -> int:
@@ -76,17 +80,21 @@ class Annotation:
         """
         if ids_HW.shape != self.source.size:
             raise ValueError(f"the mask is {ids_HW.shape}, the frames are {self.source.size} (height, width)")
-        for part in ("masks", "given"):
-            write_mask(self._path(part, number), ids_HW, palette=self._palette)
-            self._begin_to_change()
-        self._given.add(number)
+        with self._changing:
+            for part in ("masks", "given"):
+                write_mask(self._path(part, number), ids_HW, palette=self._palette)
+                self._begin_to_change()
+            self._given.add(number)
+            self._waiting.discard(number)
 
     def forget(self, number: int) -> None:
         """Remove a frame's mask, given or not."""
-        self._begin_to_change()
-        self._given.discard(number)
-        for part in ("given", "masks"):
-            self._path(part, number).unlink(missing_ok=True)
+        with self._changing:
+            self._begin_to_change()
+            self._given.discard(number)
+            self._waiting.discard(number)
+            for part in ("given", "masks"):
+                self._path(part, number).unlink(missing_ok=True)
 
     def propagate(self, first: int, last: int) -> Iterator[tuple[Frame, np.ndarray]]:
         """Propagate the mask of frame ``first`` to those after it up to ``last``; backwards where that comes before.
@@ -98,45 +106,49 @@ class Annotation:
             each frame that was done, beginning with the one after ``first``, and its ids, H x W.
 
         Raises:
-            ValueError: ``first`` has no mask, or one without an object.
+            ValueError: ``first`` has no mask, or one without an object; or another propagation is open.
             OSError: a mask can't be written.
         """
         start = self.mask(first)
         if start is None or not start.any():
             raise ValueError(f"frame {first} has no mask with an object that could be propagated: give one")
-        self._begin_to_change()
-        step = self.segmenter.step
-        self.segmenter.reset()
         frames = prefetch(self.source.between(first, last))
+        with self._changing:
+            self._check_idle()
+            self._running = True
         try:
+            self._begin_to_change()
+            self.segmenter.reset()
             with closing(BackgroundWriter()) as writer:  # masks that wait are written, also where the caller stops
                 for frame in frames:
-                    number = frame.index
-                    if number == first or number in self._given:
-                        ids = start if number == first else self._given_mask(number)
-                        step(frame.image, ids, complete=True)
-                    else:
-                        ids = step(frame.image)
-                        writer.submit(write_mask, self._path("masks", number), ids, palette=self._palette)
-                    if number != first:
+                    ids = self._step(frame, start if frame.index == first else None, writer)
+                    if frame.index != first:
                         yield frame, ids
         finally:
             frames.close()  # type: ignore[attr-defined]
             self.segmenter.reset()
+            self._running = False
 
     def delete_object(self, object_id: int) -> int:
-        """Remove an object from all masks, given ones, too. Gives the number of frames that had it."""
-        self._begin_to_change()
-        changed = 0
-        for number in range(len(self)):
-            mask = self.mask(number)
-            if mask is None or object_id not in mask:
-                continue
-            mask[mask == object_id] = 0
-            for part in ("given", "masks") if number in self._given else ("masks",):
-                write_mask(self._path(part, number), mask, palette=self._palette)
-            changed += 1
-        return changed
+        """Remove an object from all masks, given ones, too. Gives the number of frames that had it.
+
+        Raises:
+            ValueError: a propagation is open, which would bring the object back; or a mask's file is damaged.
+            OSError: a mask can't be written.
+        """
+        with self._changing:
+            self._check_idle()
+            self._begin_to_change()
+            changed = 0
+            for number in range(len(self)):
+                mask = self.mask(number)
+                if mask is None or object_id not in mask:
+                    continue
+                mask[mask == object_id] = 0
+                for part in ("given", "masks") if number in self._given else ("masks",):
+                    write_mask(self._path(part, number), mask, palette=self._palette)
+                changed += 1
+            return changed
 
     def make_pictures(self, fps: float | None = None) -> Iterator[int]:
         """Write ``overlay.mp4`` and ``contact_sheet.png``; gives the number of each frame that was done."""
@@ -150,6 +162,30 @@ class Annotation:
         except BaseException:
             pictures.abort()
             raise
+
+    def _step(self, frame: Frame, start: np.ndarray | None, writer: BackgroundWriter) -> np.ndarray:
+        """Propagate to a frame, or from it where its mask is known, and write what the network says."""
+        with self._changing:
+            known = self._given_mask(frame.index) if start is None and frame.index in self._given else start
+        if known is not None:
+            self.segmenter.step(frame.image, known, complete=True)
+            return known
+        ids = self.segmenter.step(frame.image)
+        with self._changing:
+            if frame.index not in self._given:  # it may have been given meanwhile
+                self._waiting.add(frame.index)
+        writer.submit(self._write_propagated, frame.index, ids)
+        return ids
+
+    def _write_propagated(self, number: int, ids_HW: np.ndarray) -> None:
+        with self._changing:
+            if number in self._waiting:
+                write_mask(self._path("masks", number), ids_HW, palette=self._palette)
+                self._waiting.discard(number)
+
+    def _check_idle(self) -> None:
+        if self._running:
+            raise ValueError("a propagation is running: stop it first")
 
     def _given_mask(self, number: int) -> np.ndarray:
         return read_mask(self._path("given", number), size=self.source.size)

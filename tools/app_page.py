@@ -7,6 +7,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +38,7 @@ class Page:
 
     def __init__(self, annotation: Annotation) -> None:
         self.annotation = annotation
-        self._network = threading.Lock()  # one propagation at a time
+        self._busy = threading.Lock()  # held while masks are changed, propagated or drawn
         self._stop = threading.Event()
         self._taken = (-1, b"")  # frame and digest of the painting that was taken last
 
@@ -73,12 +74,12 @@ class Page:
 
     def go(self, number: float, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Show the frame that the slider names; the slider stays, since it may be on its way already."""
-        self._take(shown, editor)
+        self._leave(shown, editor)
         return (*self.show(self._nearest(number), object_id)[:4], gr.skip())
 
     def step(self, by: int, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Show a frame before or after this one."""
-        self._take(shown, editor)
+        self._leave(shown, editor)
         return self.show(self._nearest(_number(shown) + by), object_id)
 
     def choose(self, object_id: int, shown: Shown) -> gr.ImageEditor:
@@ -94,37 +95,39 @@ class Page:
     def keep(self, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Take the mask as it is for a given one, also where nothing was painted: the network was right."""
         number = _number(shown)
-        if not self._take(shown, editor):
-            self.annotation.give(number, self._mask(number))
+        with self._alone():
+            if not self._take(shown, editor):
+                self.annotation.give(number, self._mask(number))
         return self.show(number, object_id)
 
     def read(self, file: str, object_id: int, shown: Shown) -> tuple:
         """Take a frame's mask from a file."""
-        self.annotation.give(_number(shown), read_mask(file, size=self.annotation.source.size))
+        with self._alone():
+            self.annotation.give(_number(shown), read_mask(file, size=self.annotation.source.size))
         return self.show(_number(shown), object_id)
 
     def forget(self, object_id: int, shown: Shown) -> tuple:
         """Remove the frame's mask."""
-        self.annotation.forget(_number(shown))
+        with self._alone():
+            self.annotation.forget(_number(shown))
         return self.show(_number(shown), object_id)
 
     def delete(self, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Remove an object from all frames."""
-        self._take(shown, editor)
-        gr.Info(f"object {int(object_id)} was in {self.annotation.delete_object(int(object_id))} frames")
+        with self._alone():
+            self._take(shown, editor)
+            gr.Info(f"object {int(object_id)} was in {self.annotation.delete_object(int(object_id))} frames")
         return self.show(_number(shown), object_id)
 
     def propagate(
         self, towards: str, length: int, object_id: int, shown: Shown, editor: dict | None
     ) -> Iterator[tuple]:
         """Propagate from this frame, and show each frame that is done."""
-        self._take(shown, editor)
         number, end = _number(shown), len(self.annotation) - 1
         reach = int(length) or end
         last = self._nearest(number - reach if towards == "backwards" else number + reach)
-        if not self._network.acquire(blocking=False):
-            raise ValueError("a propagation is running: stop it first")
-        try:
+        with self._alone():
+            self._take(shown, editor)
             self._stop.clear()
             for frame, ids in self.annotation.propagate(number, last):
                 number = frame.index
@@ -132,8 +135,6 @@ class Page:
                 yield gr.skip(), draw_overlay(frame.image, ids), text, gr.skip(), number
                 if self._stop.is_set():
                     break
-        finally:
-            self._network.release()
         yield self.show(number, object_id)
 
     def stop(self) -> None:
@@ -142,9 +143,10 @@ class Page:
 
     def pictures(self, object_id: int, shown: Shown, editor: dict | None) -> Iterator[tuple[Any, str]]:
         """Write the overlay video and the contact sheet, and show the video."""
-        self._take(shown, editor)
-        for done in self.annotation.make_pictures():
-            yield gr.skip(), f"**Drawing**: frame {done} of {len(self.annotation) - 1}"
+        with self._alone():
+            self._take(shown, editor)
+            for done in self.annotation.make_pictures():
+                yield gr.skip(), f"**Drawing**: frame {done} of {len(self.annotation) - 1}"
         number = _number(shown)
         video = gr.Video(value=str(self.annotation.folder / "overlay.mp4"), visible=True)
         yield video, self.text(number, self._mask(number))
@@ -156,20 +158,42 @@ class Page:
         mask = self.annotation.mask(number)
         return np.zeros(self.annotation.source.size, np.uint8) if mask is None else mask
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Do something that changes masks or needs them unchanged; it is refused while another such thing runs."""
+        if not self._busy.acquire(blocking=False):
+            raise ValueError("a propagation is running: stop it first (or wait for the overlay video that is drawn)")
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+    def _leave(self, shown: Shown, editor: dict | None) -> None:
+        """Take what was painted before another frame is shown; where nothing was, frames can be looked at any time."""
+        if self._painted(shown, editor) is not None:
+            with self._alone():
+                self._take(shown, editor)
+
     def _take(self, shown: Shown, editor: dict | None) -> bool:
         """Take what was painted, if anything was."""
-        if editor is None or shown is None or not editor["layers"]:
+        ids = self._painted(shown, editor)
+        if ids is None or shown is None or editor is None:
             return False
+        self.annotation.give(shown[0], ids)
+        self._taken = shown[0], _digest(editor)
+        return True
+
+    def _painted(self, shown: Shown, editor: dict | None) -> np.ndarray | None:
+        """The ids that the editor means, if they aren't those that were shown."""
+        if editor is None or shown is None or not editor["layers"]:
+            return None
         number, mask = shown
         ids = ids_of(editor["layers"][0], mask)
-        painting = _digest(editor)
+        if np.array_equal(ids, mask):
+            return None
         # keys that follow fast send what they left behind once more, with the next frame's number
-        left_behind = painting == self._taken[1] and number != self._taken[0]
-        if left_behind or np.array_equal(ids, mask):
-            return False
-        self.annotation.give(number, ids)
-        self._taken = number, painting
-        return True
+        left_behind = number != self._taken[0] and _digest(editor) == self._taken[1]
+        return None if left_behind else ids
 
 
 def build_page(annotation: Annotation) -> gr.Blocks:

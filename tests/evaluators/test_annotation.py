@@ -115,6 +115,37 @@ def test_an_object_is_deleted_everywhere(annotation: Annotation) -> None:
     assert not read_mask(annotation.folder / "given" / "00002.png").any()
 
 
+def test_masks_that_are_given_or_removed_during_a_propagation_stay_so(annotation: Annotation) -> None:
+    annotation.give(0, cropped(1))
+    later = cropped(9)
+    for _ in range(5):
+        for frame, _ids in annotation.propagate(0, 3):
+            if frame.index == 1:
+                annotation.give(1, later)  # its propagated mask may wait to be written
+                annotation.give(3, later)
+            if frame.index == 2:
+                annotation.forget(2)
+        assert annotation.given == [0, 1, 3]
+        assert np.array_equal(annotation.mask(1), later)
+        assert annotation.mask(2) is None
+        assert np.array_equal(annotation.mask(3), later)
+        annotation.forget(1)
+        annotation.forget(3)
+
+
+def test_an_object_isn_t_deleted_during_a_propagation_which_would_bring_it_back(annotation: Annotation) -> None:
+    annotation.give(0, cropped(1, 7))
+    run = annotation.propagate(0, 3)
+    next(run)
+    with pytest.raises(ValueError, match="a propagation is running: stop it first"):
+        annotation.delete_object(7)
+    with pytest.raises(ValueError, match="a propagation is running: stop it first"):
+        next(annotation.propagate(0, 3))
+    run.close()
+    assert annotation.delete_object(7) >= 1
+    assert len(list(annotation.propagate(0, 3))) == 3
+
+
 def test_pictures(annotation: Annotation) -> None:
     annotation.give(1, cropped(1))
     assert list(annotation.make_pictures()) == list(range(FRAMES))

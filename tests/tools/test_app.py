@@ -100,6 +100,28 @@ def test_stop_ends_it_after_a_frame(page: Page, annotation: Annotation) -> None:
     assert len(list(page.propagate("forwards", 1, 1, at(1), None))) == 2
 
 
+def test_nothing_is_changed_during_a_propagation(page: Page, annotation: Annotation, tmp_path: Path) -> None:
+    annotation.give(0, squares(1))
+    Image.fromarray(squares(2).astype(np.uint8)).save(tmp_path / "mask.png")
+    run = page.propagate("forwards", 0, 1, at(0), None)
+    next(run)
+    for change in (
+        lambda: page.keep(1, at(2), None),
+        lambda: page.read(str(tmp_path / "mask.png"), 1, at(2)),
+        lambda: page.forget(1, at(0)),
+        lambda: page.delete(1, at(0), None),
+        lambda: page.step(1, 1, at(2), painted(squares(3))),
+        lambda: next(page.pictures(1, at(0), None)),
+    ):
+        with pytest.raises(ValueError, match="a propagation is running: stop it first"):
+            change()
+    assert page.step(1, 1, at(2), None)[-1] == 3  # frames can be looked at
+    assert annotation.given == [0]
+    run.close()
+    page.delete(1, at(0), None)
+    assert not any(np.any(annotation.mask(n)) for n in range(FRAMES) if annotation.mask(n) is not None)
+
+
 def test_painting_is_taken_when_another_frame_is_shown(page: Page, annotation: Annotation) -> None:
     *_, shown, _ = page.discard(1, None)
     *_, number = page.step(1, 1, shown, painted(squares(4)))
