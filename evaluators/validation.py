@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from configs import PropagationConfig
+from configs import ModelConfig, PropagationConfig
 from dataloaders.datasets import Dataset
 from evaluators.benchmark import Evaluation
+from evaluators.dataset_scoring import DatasetScoring
 from evaluators.evaluation_folder import EvaluationFolder
-from evaluators.metrics import SCORERS
 from evaluators.metrics.report import headline
 from evaluators.referring import ReferringSegmenter
 from evaluators.referring_benchmark import ReferringEvaluation
@@ -37,21 +38,36 @@ class Share:
 class Validation:
     """Segments a dataset and scores the results: called with a network, gives the benchmark's main figure.
 
+    The figure is that of ``tools/eval.py``: settings that the network's authors chose for the dataset hold.
+
     Args:
         dataset: an opened dataset with its ground truth.
         output: folder for the results of the last call.
         share: the videos of this process.
         wait: returns when all processes have called it.
+        config: that of the networks to come; None: not known yet.
 
     Raises:
-        ValueError: the dataset's ground truth is not there.
+        ValueError: the dataset can't be scored, or gives nothing that a network could be told its objects by.
     """
 
     def __init__(
-        self, dataset: Dataset, output: Path, share: Share | None = None, wait: Callable[[], None] = lambda: None
+        self,
+        dataset: Dataset,
+        output: Path,
+        share: Share | None = None,
+        wait: Callable[[], None] = lambda: None,
+        *,
+        config: ModelConfig | None = None,
     ) -> None:
-        if not dataset.has_ground_truth or dataset.config.scoring not in SCORERS.names():
-            raise ValueError(f"{dataset.name} {dataset.split} can't be scored here: its ground truth is not there")
+        where = f"{dataset.name} {dataset.split} can't be used for validation"
+        masks, sentences = (any(getattr(v, what) for v in dataset) for what in ("given", "expressions"))
+        if not masks and not sentences:
+            raise ValueError(f"{where}: it gives neither masks nor sentences")
+        if config is not None and not (masks if isinstance(config, PropagationConfig) else sentences):
+            raise ValueError(f"{where}: {type(config).__name__} is told its objects by {_told_by(config)}")
+        if obstacle := DatasetScoring(dataset).obstacle:
+            raise ValueError(f"{where}: {obstacle}")
         self.dataset, self.output, self.share, self.wait = dataset, output, share or Share(), wait
 
     def __call__(self, network: nn.Module) -> float:
@@ -66,7 +82,8 @@ class Validation:
             self.output.mkdir(parents=True)
             replace_text(self.output / "settings.json", "{}\n")  # which all processes look for
         self.wait()
-        evaluation = self._run(network)
+        with _settings_for(self.dataset.name, network):
+            evaluation = self._run(network)
         self.wait()
         if not is_first:
             return math.nan
@@ -85,3 +102,18 @@ class Validation:
         by_sentences = ReferringEvaluation(self.dataset, self.output, {})
         by_sentences.run(ReferringSegmenter(network), self.share, progress=False)
         return by_sentences
+
+
+def _told_by(config: ModelConfig) -> str:
+    return "masks" if isinstance(config, PropagationConfig) else "sentences"
+
+
+@contextmanager
+def _settings_for(dataset: str, network: nn.Module) -> Iterator[None]:
+    """Let the network's config be what its authors chose for a dataset, for a while."""
+    own = network.config
+    network.config = own.override(**own.dataset_settings.get(dataset, {}))
+    try:
+        yield
+    finally:
+        network.config = own
