@@ -156,7 +156,7 @@ def run(args: Args) -> int:
     if args.val_dataset is not None:
         dataset = open_dataset(args.val_dataset, args.val_root, split=args.val_split)
         share = Share(processes.rank, processes.count)
-        validate = Validation(dataset, output / "validation", share, processes.barrier)
+        validate = Validation(dataset, output / "validation", share, processes.agree)
     if args.checkpoint_activations:
         checkpoint_activations(network)
     if args.compile:
@@ -172,13 +172,24 @@ def run(args: Args) -> int:
         trainer.train()
     finally:
         signal.signal(signal.SIGTERM, before)
-    if trainer.step < stage.total_steps:
-        if processes.is_first:
-            logger.warning("stopped at step %d; run it again to go on", trainer.step)
+    return ending(trainer)
+
+
+def ending(trainer: Trainer) -> int:
+    """Say how a training ended -> the exit code."""
+    first, failed = trainer.processes.is_first, trainer.failed_validations
+    finished = trainer.step == trainer.stage.total_steps
+    if first and finished:
+        print(f"results: {trainer.output / 'ema.safetensors'}")
+    if first and failed:
+        again = ": run it again to score the last one" if trainer.unscored and finished else ""
+        logger.error("validation failed at step %s%s", ", ".join(map(str, failed)), again)
+    if not finished or (trainer.unscored and trainer.step not in failed):
+        if first:
+            what = "before the last validation" if finished else f"at step {trainer.step}"
+            logger.warning("stopped %s; run it again to go on", what)
         return STOPPED
-    if processes.is_first:
-        print(f"results: {output / 'ema.safetensors'}")
-    return 0
+    return int(bool(failed))
 
 
 def main() -> int:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
+
+
+class FailedTogether(ValueError):
+    """Something failed on one of the processes, and all know it."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,35 @@ class Processes:
         """Wait for all."""
         if self.count > 1:
             dist.barrier()
+
+    def agree(self, failure: str | None = None) -> None:
+        """Wait for all, each of which may say that it has failed.
+
+        Raises:
+            FailedTogether: one of them has, on all processes.
+        """
+        if failures := [text for text in self.gather(failure) if text is not None]:
+            raise FailedTogether("; ".join(dict.fromkeys(failures)))
+
+    def attempt(self, work: Callable[[], T]) -> T:
+        """What all processes do at once, and may fail at, without leaving any of them waiting for another.
+
+        In ``work`` they may wait for each other by ``agree`` alone.
+
+        Raises:
+            FailedTogether: it failed on one of them, on all processes; its cause is known to that one.
+        """
+        try:
+            value = work()
+        except FailedTogether:
+            raise
+        except Exception as error:
+            try:
+                self.agree(str(error) or type(error).__name__)
+            except FailedTogether as together:
+                raise together from error
+        self.agree()
+        return value
 
 
 def join_processes(device: torch.device) -> Processes:

@@ -37,7 +37,7 @@ from trainers.memory import peak_memory
 from trainers.objectives import build_objective
 from trainers.parameter_groups import parameter_groups, set_rates
 from trainers.pictures import clip_picture
-from trainers.processes import Processes
+from trainers.processes import FailedTogether, Processes
 from trainers.sampling import ByEpoch, StepBatches
 from trainers.schedule import Schedule
 from trainers.state import find_states, load_state, save_state
@@ -80,7 +80,8 @@ class Trainer:
         output: folder of the run.
         processes: the processes that train together.
         validate: gives a score of the averaged weights at each checkpoint; the best are kept in ``best.safetensors``.
-            It is called on all processes, and the first one's score counts.
+            It is called on all processes, which may wait for each other by ``processes.agree`` alone, and the first
+            one's score counts. It may fail: training goes on, and ``failed_validations`` has the step.
 
     Raises:
         ValueError: the batch can't be shared, or a checkpoint in the folder is of another run or damaged, or not all
@@ -140,6 +141,9 @@ class Trainer:
         self.average = AveragedWeights(network, stage.total_steps, stage.ema_ratio)
         self.step = 0
         self.best = -math.inf
+        self.unscored = False
+        """Whether the present step's validation is due: it was put off by a stop, or failed."""
+        self.failed_validations: list[int] = []
         self._stop_wanted = self._stopping = False
         self._over = torch.multiprocessing.get_context().Event()
         self._resume()
@@ -173,6 +177,8 @@ class Trainer:
         self.processes.barrier()
 
     def _train_until(self, stop: int, log: SummaryWriter | None, bar: tqdm) -> None:
+        if self.unscored:
+            self._validate(log)
         waited, begin = 0.0, time.perf_counter()
         losses: deque[float] = deque(maxlen=self.stage.log_every)
         batches = self._batches(stop)
@@ -190,7 +196,11 @@ class Trainer:
                 waited, begin = 0.0, time.perf_counter()
             if self.step % self.stage.save_every == 0 or self.step == stop or self._stopping:
                 paused = time.perf_counter()
-                self._save(log)
+                due = self.step % self.stage.save_every == 0 or self.step == stop
+                self.unscored = due and self.validate is not None
+                self._save()
+                if self.unscored and not self._stopping:
+                    self._validate(log)
                 if log is not None and (shown := self.objective.shown(batch)) is not None:
                     tail = slice(-len(shown.predicted), None)
                     picture = clip_picture(shown.frames[tail], shown.labels[tail], shown.predicted)
@@ -283,22 +293,14 @@ class Trainer:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, AMP_TYPES[self.options.amp])
 
-    def _save(self, log: SummaryWriter | None) -> None:
-        """Write a checkpoint, and the best weights where they are the best so far."""
+    def _save(self) -> None:
+        """Write a checkpoint."""
         random = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
         randoms = self.processes.gather(random)
-        score = self._score() if self.validate is not None else None
         if not self.processes.is_first:
             return
-        if score is not None:
-            logger.info("step %d: validation %.4f (best %.4f)", self.step, score, max(self.best, score))
-            if log is not None:
-                log.add_scalar("validation", score, self.step)
-            if score > self.best:
-                self.best = score
-                self._save_average(self.output / "best.safetensors")
         state = {
             "step": self.step,
             "stage": self.stage.to_dict(),
@@ -309,9 +311,35 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "random": randoms,
             "best": self.best,
+            "unscored": self.unscored,
             "data": {"seed": self.options.seed, "clips": len(self.dataset)},
         }
         save_state(self.output / "checkpoints", self.step, state, self.stage.keep)
+
+    def _validate(self, log: SummaryWriter | None) -> None:
+        """Score the present step, whose checkpoint is written, and keep the weights that are the best so far.
+
+        Steps are safe before it begins, since it may take long, and fail. A stop that is asked for meanwhile is heard
+        by all processes at its end.
+        """
+        try:
+            score = self.processes.attempt(self._score)
+        except FailedTogether as error:
+            self.failed_validations.append(self.step)
+            cause = error.__cause__
+            traceback = None if isinstance(cause, (ValueError, OSError)) else cause  # these say what is to be done
+            logger.error("step %d: validation failed, training goes on: %s", self.step, error, exc_info=traceback)
+        else:
+            self.unscored = False
+            if self.processes.is_first:
+                logger.info("step %d: validation %.4f (best %.4f)", self.step, score, max(self.best, score))
+                if log is not None:
+                    log.add_scalar("validation", score, self.step)
+                if score > self.best:
+                    self.best = score
+                    self._save_average(self.output / "best.safetensors")
+            self._save()
+        self._stopping = any(self.processes.gather(self._stop_wanted))
 
     def _resume(self) -> None:
         found = find_states(self.output / "checkpoints")
@@ -325,6 +353,7 @@ class Trainer:
         if differences := self._differences(state):
             raise ValueError(f"{found[-1]} is from a run of other settings ({differences}): give another folder")
         self.step, self.best = state["step"], state["best"]
+        self.unscored = self.validate is not None and state.get("unscored", False)
         self.network.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])

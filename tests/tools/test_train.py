@@ -104,6 +104,20 @@ def test_validation_keeps_the_best(data, tmp_path, monkeypatch) -> None:
     assert 0 <= scores["J&F-Mean"] <= state["best"] <= 1
 
 
+def test_a_validation_that_fails_is_told_at_the_end(data, tmp_path, monkeypatch, capsys, caplog) -> None:
+    mask = data / "DAVIS" / "Annotations" / "480p" / "b" / "00003.png"
+    whole = mask.read_bytes()
+    mask.write_bytes(whole[:50])
+    validation = ("--val_dataset", "davis2017", "--val_root", data / "DAVIS", "--val_split", "val")
+    arguments = ("--data_path", data, "--output_path", tmp_path / "out", *SMALL, *validation)
+    assert call(monkeypatch, *arguments) == 1
+    assert "validation failed at step 1, 2: run it again to score the last one" in caplog.messages
+    assert (tmp_path / "out" / "default_AOTT" / "PRE" / "ema.safetensors").exists()
+    mask.write_bytes(whole)
+    assert call(monkeypatch, *arguments) == 0
+    assert (tmp_path / "out" / "default_AOTT" / "PRE" / "best.safetensors").exists()
+
+
 def test_validation_by_two_processes_equals_that_of_one(data, tmp_path) -> None:
     network = build_model("aott", device="cpu")
     dataset = open_dataset("davis2017", data / "DAVIS", split="val")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,63 +10,14 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from small_training import SMALL, Squares, in_two_processes, join, make, small_stage, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from configs.stages import get_stage_config
-from dataloaders.training import TrainClip
 from networks import build_model, checkpoint_activations
 from trainers.processes import Processes, join_processes
 from trainers.sampling import StepBatches, identity_permutations
 from trainers.state import find_states
-from trainers.trainer import Trainer, TrainerOptions
-
-SMALL = {"num_layers": 1, "embed_dim": 32, "ffn_dim": 64, "self_heads": 2, "attention_heads": 2, "window": 5}
-
-
-class Squares:
-    """Clips of a bright square that moves over noise; a function of epoch and index."""
-
-    def __init__(self, length: int = 12, poison: int | None = None) -> None:
-        self.length, self.poison, self.epoch = length, poison, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> TrainClip:
-        rng = np.random.default_rng((self.epoch, index))
-        frames = rng.normal(0, 0.3, (3, 3, 49, 49)).astype(np.float32)
-        labels = np.zeros((3, 49, 49), np.uint8)
-        y, x = rng.integers(0, 20, 2)
-        for t in range(3):
-            labels[t, y + t : y + t + 20, x + t : x + t + 20] = 1
-        frames += 2.0 * (labels == 1)[:, None]
-        if index == self.poison:
-            frames[:] = np.nan
-        return TrainClip(torch.from_numpy(frames), torch.from_numpy(labels), 1, f"clip {index}")
-
-
-def small_stage(**changes: object):
-    fields = {
-        "crop": 49, "clip_length": 3, "total_steps": 8, "batch_size": 4, "workers": 0, "save_every": 3, "keep": 2,
-        "log_every": 2, "rate": 1e-3,
-    }  # fmt: skip
-    return get_stage_config("pre", **{**fields, **changes})
-
-
-def make(output: Path, data: Squares | None = None, drop_path: float = 0.1, options=None, processes=None, **changes):
-    torch.manual_seed(0)
-    network = build_model("aott", device="cpu", **SMALL, drop_path=drop_path)
-    options = options or TrainerOptions(progress=False)
-    return Trainer(network, small_stage(**changes), data or Squares(), output, options=options, processes=processes)
-
-
-def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    own = {f"own {k}": v for k, v in trainer.network.state_dict().items()}
-    return own | {f"average {k}": v for k, v in trainer.average.weights.items()}
+from trainers.trainer import TrainerOptions
 
 
 def test_interrupted_and_resumed_is_the_same_run(tmp_path: Path) -> None:
@@ -129,23 +77,8 @@ def test_activations_that_are_computed_again_change_nothing(tmp_path: Path) -> N
         assert torch.allclose(x, weights(again)[name], atol=1e-6), name
 
 
-def _join(rank: int, port: int) -> Processes:
-    torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
-    )
-    return join_processes(torch.device("cpu"))
-
-
-def _in_two_processes(work: Callable[[int, int, str], None], output: Path) -> None:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    mp.spawn(work, args=(port, str(output)), nprocs=2)
-
-
 def _train_in_process(rank: int, port: int, output: str) -> None:
-    processes = _join(rank, port)
+    processes = join(rank, port)
     trainer = make(Path(output), drop_path=0, processes=processes, optimiser="sgd", sequential_start=0.2)
     trainer.train(until=3)
     if rank == 0:
@@ -154,7 +87,7 @@ def _train_in_process(rank: int, port: int, output: str) -> None:
 
 
 def _stop_one_process(rank: int, port: int, output: str) -> None:
-    trainer = make(Path(output), processes=_join(rank, port))
+    trainer = make(Path(output), processes=join(rank, port))
     if rank == 1:
         trainer.stop()
     trainer.train()
@@ -163,14 +96,14 @@ def _stop_one_process(rank: int, port: int, output: str) -> None:
 
 
 def test_when_one_process_is_asked_to_stop_all_do(tmp_path: Path) -> None:
-    _in_two_processes(_stop_one_process, tmp_path)
+    in_two_processes(_stop_one_process, tmp_path)
     assert [p.name for p in find_states(tmp_path / "checkpoints")] == ["step_00000001.pt"]
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     one = make(tmp_path / "one", drop_path=0, optimiser="sgd", sequential_start=0.2)
     one.train(until=3)
-    _in_two_processes(_train_in_process, tmp_path / "two")
+    in_two_processes(_train_in_process, tmp_path / "two")
     two = torch.load(tmp_path / "two" / "result.pt")
     for name, x in weights(one).items():
         assert torch.allclose(x, two[name], atol=1e-5), name
@@ -204,7 +137,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path: Path) -> None
 
 
 def _stop_in_process(rank: int, port: int, output: str) -> None:
-    trainer = make(Path(output), Squares(4, poison=2), processes=_join(rank, port))
+    trainer = make(Path(output), Squares(4, poison=2), processes=join(rank, port))
     before = {k: v.clone() for k, v in weights(trainer).items()}
     with pytest.raises(FloatingPointError, match="loss of step 0 is not finite"):
         trainer.train()
@@ -213,7 +146,7 @@ def _stop_in_process(rank: int, port: int, output: str) -> None:
 
 
 def test_a_loss_that_is_not_finite_in_one_process_stops_both(tmp_path: Path) -> None:
-    _in_two_processes(_stop_in_process, tmp_path)
+    in_two_processes(_stop_in_process, tmp_path)
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_step(tmp_path: Path) -> None:
@@ -302,15 +235,6 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:kept])
         with pytest.raises(ValueError, match=r"step_00000003\.pt is damaged \(.+\)"):
             make(tmp_path)
-
-
-def test_the_best_weights_are_kept(tmp_path: Path) -> None:
-    scores = iter([0.2, 0.9, 0.5])
-    trainer = make(tmp_path, total_steps=9)
-    trainer.validate = lambda network: next(scores) if not network.training else pytest.fail("training mode")
-    trainer.train()
-    assert trainer.best == 0.9
-    assert (tmp_path / "best.safetensors").exists()
 
 
 def test_batches_do_not_depend_on_the_number_of_processes() -> None:

@@ -1,0 +1,147 @@
+"""Validation while a network is trained: steps are safe before it, and it can be put off and fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from small_training import in_two_processes, join, make, weights
+
+from trainers.processes import FailedTogether, Processes
+from trainers.state import find_states
+from trainers.trainer import Trainer
+
+
+class Scores:
+    """A validation that gives one score after the other, and fails where there is an error in place of one."""
+
+    def __init__(self, trainer: Trainer, *scores: float | Exception) -> None:
+        self.trainer, self.scores, self.steps = trainer, list(scores), []
+        self.saved: list[list[str]] = []
+
+    def __call__(self, network: Any) -> float:
+        assert not network.training
+        self.steps.append(self.trainer.step)
+        self.saved.append([p.name for p in find_states(self.trainer.output / "checkpoints")])
+        score = self.scores.pop(0)
+        if isinstance(score, Exception):
+            raise score
+        return score
+
+
+def scored(output: Path, *scores: float | Exception, **changes: Any) -> tuple[Trainer, Scores]:
+    trainer = make(output, **changes)
+    trainer.validate = Scores(trainer, *scores)
+    return trainer, trainer.validate
+
+
+def test_the_best_weights_are_kept(tmp_path: Path) -> None:
+    trainer, _ = scored(tmp_path, 0.2, 0.9, 0.5, total_steps=9)
+    trainer.train()
+    assert trainer.best == 0.9
+    assert (tmp_path / "best.safetensors").exists()
+    assert make(tmp_path, total_steps=9).best == 0.9
+
+
+def test_steps_are_safe_before_their_validation(tmp_path: Path) -> None:
+    trainer, scores = scored(tmp_path, 0.1, 0.2, 0.3)
+    trainer.train()
+    assert scores.steps == [3, 6, 8]
+    assert [saved[-1] for saved in scores.saved] == [f"step_0000000{step}.pt" for step in scores.steps]
+
+
+def test_a_validation_that_fails_does_not_end_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = make(tmp_path / "whole")
+    whole.train()
+    trainer, scores = scored(tmp_path / "run", ValueError("video a: no mask"), 0.2, RuntimeError("out of memory"))
+    trainer.train()
+    assert scores.steps == [3, 6, 8]
+    assert trainer.failed_validations == [3, 8]
+    assert "step 3: validation failed, training goes on: video a: no mask" in caplog.messages
+    assert trainer.best == 0.2
+    for name, x in weights(whole).items():
+        assert torch.equal(x, weights(trainer)[name]), name
+
+
+def test_one_that_failed_at_the_end_is_done_when_the_run_is_called_again(tmp_path: Path) -> None:
+    trainer, _ = scored(tmp_path, 0.1, 0.2, ValueError("the disk is away"))
+    trainer.train()
+    again = make(tmp_path, validate=lambda _: 0.7)
+    again.train()
+    assert (again.step, again.best, again.failed_validations, again.unscored) == (8, 0.7, [], False)
+
+
+def test_a_stop_puts_validation_off_until_the_run_goes_on(tmp_path: Path) -> None:
+    whole, _ = scored(tmp_path / "whole", 0.5, 0.2, 0.1)
+    whole.train()
+    first, scores = scored(tmp_path / "parts", total_steps=8)
+    step = first._train_step
+
+    def stop_in_the_third(*batch: Any) -> tuple[float, float]:
+        if first.step == 2:
+            first.stop()
+        return step(*batch)
+
+    first._train_step = stop_in_the_third  # type: ignore[method-assign]
+    first.train()
+    assert (first.step, scores.steps) == (3, [])
+    second = make(tmp_path / "parts", validate=lambda _: 0.0)
+    second.validate = later = Scores(second, 0.5, 0.2, 0.1)
+    second.train()
+    assert later.steps == [3, 6, 8]
+    assert second.best == whole.best == 0.5
+    for name, x in weights(whole).items():
+        assert torch.equal(x, weights(second)[name]), name
+
+
+def test_a_stop_during_a_validation_is_heard_at_its_end(tmp_path: Path) -> None:
+    trainer = make(tmp_path)
+    steps = []
+
+    def stop(_: Any) -> float:
+        steps.append(trainer.step)
+        trainer.stop()
+        return 0.5
+
+    trainer.validate = stop
+    trainer.train()
+    assert (trainer.step, steps) == (3, [3])
+    assert make(tmp_path).best == 0.5
+
+
+def _validate_in_process(rank: int, port: int, output: str) -> None:
+    processes = join(rank, port)
+    trainer = make(Path(output), processes=processes)
+
+    def validate(_: Any) -> float:
+        processes.agree()
+        if trainer.step == 3 and rank == 1:
+            raise OSError("no room on the disk of the second")
+        processes.agree()
+        if trainer.step == 6 and rank == 0:
+            raise ValueError("no scores")
+        if trainer.step == 8 and rank == 1:
+            trainer.stop()
+        return 0.5 if rank == 0 else float("nan")
+
+    trainer.validate = validate
+    trainer.train()
+    assert trainer.step == 8
+    assert trainer.failed_validations == [3, 6]
+    assert not trainer.unscored
+    assert trainer._stopping
+    dist.destroy_process_group()
+
+
+def test_processes_stay_in_step_when_one_fails(tmp_path: Path) -> None:
+    in_two_processes(_validate_in_process, tmp_path)
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def test_what_fails_in_one_process_fails_with_its_reason() -> None:
+    with pytest.raises(FailedTogether, match="no such file"):
+        Processes().attempt(lambda: (_ for _ in ()).throw(OSError("no such file")))
+    assert Processes().attempt(lambda: 3) == 3
