@@ -131,3 +131,14 @@ def test_wrong_imagenet_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_unknown_encoder_lists_near_names() -> None:
     with pytest.raises(ValueError, match="did you mean resnet50"):
         build_encoder("resnet5O")
+
+
+def test_frozen_stages_keep_their_statistics_in_training() -> None:
+    encoder = build_encoder("resnet50", freeze_bn=False, freeze_at=2).train()
+    norms = [name for name, part in encoder.named_modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    fixed = [name for name in norms if not name.startswith(("layer2", "layer3"))]
+    before = {name: x.clone() for name, x in encoder.state_dict().items()}
+    encoder(torch.randn(2, 3, 33, 33))
+    kept = [n for n in norms if torch.equal(before[f"{n}.running_mean"], encoder.state_dict()[f"{n}.running_mean"])]
+    assert kept == fixed
+    assert fixed
