@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from configs import suggest
 from configs.stages import ReferringStage, StageConfig
 from dataloaders.captions import Tokenizer
 from dataloaders.training import ClipBatch
@@ -126,7 +127,7 @@ def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | R
     """The objective of a stage.
 
     Raises:
-        ValueError: the network isn't trained by stages of this kind, or scores several classes.
+        ValueError: the network isn't trained by stages of this kind, or scores several classes; an unknown loss.
     """
     referring = network.config.task == "referring"
     if referring != isinstance(stage, ReferringStage):
@@ -136,6 +137,8 @@ def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | R
         )
     if referring and network.config.num_classes != 1:
         raise ValueError(f"training scores one class, the network has num_classes={network.config.num_classes}")
+    if not referring and stage.loss not in CLIP_LOSSES:
+        raise ValueError(f"unknown loss {stage.loss!r} of {type(stage).__name__}: {suggest(stage.loss, CLIP_LOSSES)}")
     return ReferringLoss(network) if referring else ClipLoss(network, stage, seed)
 
 

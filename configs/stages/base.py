@@ -21,9 +21,9 @@ class StageConfig(Config):
     previous: str | None = None
     """Stage whose averaged weights this one starts from; None: from the encoder's ImageNet weights."""
     datasets: tuple[str, ...] = ("static",)
-    """What is trained on: ``static``, ``collage``, ``youtubevos``, ``davis2017``, ``bl30k``, ``vost``, ``mosev1``,
-    ``lvos``, ``visor``, ``burst``, ``ovis``, or the JSON file of one's own dataset; with sentences ``refcoco``,
-    ``refcoco+``, ``refcocog``, ``refytvos``."""
+    """What is trained on: ``static``, ``collage``, ``youtubevos``, ``bl30k``, ``burst``, ``ovis``, a registered dataset
+    with a split ``train`` (``davis2017``, ``vost``, ``mosev1``, ...), or the JSON file of one's own dataset; with
+    sentences ``refcoco``, ``refcoco+``, ``refcocog``, ``refytvos``."""
 
     crop: int = 465
     """Side of the square training frames; models without ``align_corners`` take one pixel less."""
@@ -51,8 +51,9 @@ class StageConfig(Config):
 
     max_objects: int | None = None
     """Most objects of a clip; None: the model's."""
-    sampling: Literal["gaps", "skips"] = "gaps"
-    """How clips are drawn and augmented: as AOT does it, or as XMem does it (its stages have more fields for that)."""
+    sampling: str = "gaps"
+    """How clips are drawn and augmented: ``gaps`` as AOT does it, ``skips`` as XMem does it (its stages have more
+    fields for that), or another entry of ``dataloaders.training.build.SAMPLINGS``."""
 
     total_steps: int = 100_000
     batch_size: int = 16
@@ -84,8 +85,8 @@ class StageConfig(Config):
     ema_ratio: float = 0.1
     """The averaged weights' memory as a share of the stage; 0: they are the last weights."""
 
-    loss: Literal["bootstrapped_jaccard", "bootstrapped_dice", "bootstrapped_dice_ignoring"] = "bootstrapped_jaccard"
-    """A loss of ``trainers.losses.CLIP_LOSSES``."""
+    loss: str = "bootstrapped_jaccard"
+    """A loss of ``trainers.losses.CLIP_LOSSES``, where one's own can be entered."""
     mining_steps: tuple[int, int] | None = None
     """Steps between which hard mining sets in; None: see ``mining_ratio``."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from configs.stages.base import StageConfig, register_stage
 
@@ -15,7 +15,7 @@ class SkipStage(StageConfig):
     crop: int = 384
     clip_length: int = 8
     max_objects: int | None = 3
-    sampling: Literal["gaps", "skips"] = "skips"
+    sampling: str = "skips"
     skip_from: tuple[float, ...] = (0.0, 0.1, 0.3, 0.9)
     """Shares of the stage from which on each of ``skips`` holds."""
     skips: tuple[int, ...] = (5, 10, 15, 5)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset
 
+from configs.datasets import get_dataset_config, list_datasets
 from configs.registry import suggest
 from configs.stages import SkipStage, StageConfig
 from dataloaders.datasets import open_dataset
@@ -28,11 +29,12 @@ _FOLDERS = {
     "burst": ("BURST/train", "train", ""),
     "ovis": ("OVIS/train", "train", ""),
 }
-_WITH_TRAIN_SPLIT = ("davis2017", "vost", "mosev1", "lvos", "visor")
-_SAMPLINGS: dict[str, tuple[type[StaticClips], type[VideoClips]]] = {
+_REPEATED = ("davis2016", "davis2017")
+SAMPLINGS: dict[str, tuple[type[StaticClips], type[VideoClips]]] = {
     "gaps": (StaticClips, VideoClips),
     "skips": (SkipStaticClips, SkipVideoClips),
 }
+"""How clips are drawn from images and from videos, by what a stage calls it."""
 
 DataRoot = str | os.PathLike[str]
 
@@ -68,8 +70,10 @@ def build_training_data(
     - ``youtubevos``: ``train/JPEGImages`` and ``train/Annotations`` in ``data_root/YouTubeVOS`` (``YTB/2019``, ...).
     - ``bl30k``: ``JPEGImages`` and ``Annotations`` in ``data_root/BL30K`` or in ``data_root``, with a folder a video;
       ``burst``, ``ovis``: the same in ``data_root/BURST/train``, ``data_root/OVIS/train`` (their JSON masks as PNGs).
-    - ``davis2017``: the videos of ``ImageSets/2017/train.txt`` in ``data_root/DAVIS`` or ``data_root``, each
-      ``davis_repeat`` times; ``vost``, ``mosev1``, ``lvos``, ``visor``: their train splits, see docs/datasets.md.
+    - ``davis2017``, ``davis2016``: the videos of ``ImageSets/2017/train.txt`` (2016: its list) in ``data_root/DAVIS``
+      or ``data_root``, each ``davis_repeat`` times.
+    - any other registered dataset with a split ``train`` and masks (``vost``, ``mosev1``, ``lvos``, ``visor``, ...,
+      one's own): that split, see docs/datasets.md; ``davis_gap`` holds for it.
     - a JSON file as ``dataloaders.datasets.open_dataset`` reads it, as it is named or below ``data_root``: all masks
       are truth, and ``davis_gap`` holds for it.
 
@@ -84,8 +88,10 @@ def build_training_data(
 
     Raises:
         FileNotFoundError: a dataset is not there.
-        ValueError: an unknown dataset, or one that can't be trained on.
+        ValueError: an unknown dataset, or one that can't be trained on; an unknown sampling.
     """
+    if stage.sampling not in SAMPLINGS:
+        raise ValueError(f"unknown sampling {stage.sampling!r}: {suggest(stage.sampling, SAMPLINGS)}")
     options = {"crop": stage.crop if crop is None else crop, "max_objects": max_objects, "augmentation": augmentation}
     if not stage.datasets:
         raise ValueError("the stage has no datasets")
@@ -104,7 +110,7 @@ def _root(data_root: DataRoot | Mapping[str, DataRoot], name: str) -> Path:
 
 
 def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> ClipDataset:
-    static, video = _SAMPLINGS[stage.sampling]
+    static, video = SAMPLINGS[stage.sampling]
     if name == "static":
         return static(_first_folder(root, _STATIC, name), stage, **options)
     if name == "collage":
@@ -115,14 +121,21 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
     if name in _FOLDERS:
         folder = _first_folder(root, _FOLDERS[name], name)
         return video(folder_records(folder / "JPEGImages", folder / "Annotations"), stage, **options)
-    if name in _WITH_TRAIN_SPLIT:
-        repeat = stage.davis_repeat if name == "davis2017" else 1
+    with_train_split = _with_train_split()
+    if name in with_train_split:
+        repeat = stage.davis_repeat if name in _REPEATED else 1
         return video(open_dataset(name, root, split="train"), stage, repeat=repeat, **options)
     if name.lower().endswith(".json"):
         path = Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name
         return video(open_dataset(path), stage, **options)
-    known = ("static", "collage", *_FOLDERS, *_WITH_TRAIN_SPLIT)
+    known = ("static", "collage", *_FOLDERS, *with_train_split)
     raise ValueError(f"no training dataset {name!r} (nor is it a .json file): {suggest(name, known)}")
+
+
+def _with_train_split() -> list[str]:
+    """Registered datasets, also one's own, with masks to train on."""
+    configs = {name: get_dataset_config(name) for name in list_datasets()}
+    return [name for name, config in configs.items() if "train" in config.splits and config.task != "referring"]
 
 
 def _first_folder(root: Path, folders: Sequence[str], name: str) -> Path:

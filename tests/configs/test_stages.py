@@ -101,3 +101,9 @@ def test_tuples_may_be_given_with_commas() -> None:
     assert get_stage_config("pre").override_from_text("datasets=mine.json").datasets == ("mine.json",)
     assert get_stage_config("s0").override_from_text("mining_steps=1000,2000").mining_steps == (1000, 2000)
     assert get_stage_config("s0").override_from_text("mining_steps=None").mining_steps is None
+
+
+def test_losses_and_samplings_of_ones_own_can_be_set() -> None:
+    stage = get_stage_config("pre").override_from_text("loss=mine", "sampling=often")
+    assert (stage.loss, stage.sampling) == ("mine", "often")
+    assert type(stage).from_dict(stage.to_dict()) == stage

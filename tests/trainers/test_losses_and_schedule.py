@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from configs import get_model_config
+from configs.stages import get_stage_config
 from networks import build_network
 from trainers.ema import AveragedWeights
 from trainers.losses import (
@@ -21,6 +22,7 @@ from trainers.losses import (
     reference_weight,
     soft_jaccard,
 )
+from trainers.objectives import build_objective
 from trainers.parameter_groups import parameter_groups, set_rates
 from trainers.schedule import Schedule
 
@@ -136,3 +138,11 @@ def test_parameter_groups(goldens_of, family: str) -> None:
         got = {g["name"]: (g["weight_decay"], g["scale"] < 1) for g in groups}
         want = {name: (decay, reduced) for name, decay, reduced in rows if name != "LSTT.mask_token"}
         assert got == want, model
+
+
+def test_an_unknown_loss_lists_near_names() -> None:
+    stage = get_stage_config("pre", loss="bootstraped_jaccard")
+    with pytest.raises(
+        ValueError, match="unknown loss 'bootstraped_jaccard' of Pre: did you mean bootstrapped_jaccard"
+    ):
+        build_objective(build_network(get_model_config("aott")), stage, 0)

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from configs.datasets.base import DATASETS, DatasetConfig
 from configs.stages import StageConfig, get_stage_config
 from dataloaders.masks import write_mask
 from dataloaders.training import (
@@ -481,6 +482,42 @@ def test_other_datasets_are_found_in_their_folders(tmp_path: Path, name: str, fo
     data = build_training_data(skip_stage(datasets=[name]), tmp_path, crop=CROP)
     assert [part.divisor for part in data.parts] == [{"vost": 5, "ovis": 3}.get(name, 1)]
     check(data[0])
+
+
+def test_any_registered_dataset_with_a_train_split_is_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mine(DatasetConfig):
+        splits = ("train", "all")
+        frames = ("JPEGImages/480p/{video}",)
+        masks = ground_truth = ("Annotations/480p/{video}",)
+        index_required = False
+
+    monkeypatch.setitem(DATASETS._entries, "mine", Mine)
+    root = video_tree(tmp_path)
+    check(build_training_data(stage(datasets=["mine"]), root, crop=CROP)[0])
+    with pytest.raises(ValueError, match=r"no training dataset 'mosev3' .*did you mean mosev"):
+        build_training_data(stage(datasets=["mosev3"]), root)
+    with pytest.raises(ValueError, match="no training dataset 'refdavis17'"):
+        build_training_data(stage(datasets=["refdavis17"]), root)
+    with pytest.raises(ValueError, match="unknown sampling 'gap': did you mean gaps"):
+        build_training_data(stage(sampling="gap"), root)
+
+
+@pytest.mark.parametrize("ids", [(255,), (3, 7), (3, 255)])
+def test_binary_masks_show_one_object(tmp_path: Path, ids: tuple[int, ...]) -> None:
+    root = video_tree(tmp_path)
+    (root / "ImageSets/2016").mkdir(parents=True)
+    names = sorted(p.name for p in (root / "JPEGImages/480p").iterdir())
+    (root / "ImageSets/2016/train.txt").write_text("".join(f"{name}\n" for name in names))
+    for path in (root / "Annotations/480p").rglob("*.png"):
+        mask = np.zeros_like(np.array(Image.open(path)))
+        mask[5:50, 5:50] = ids[0]
+        mask[30:50, 5:50] = ids[-1]
+        Image.fromarray(mask).save(path)
+    data = build_training_data(stage(datasets=["davis2016"], merge=0.0), root, crop=CROP)
+    assert len(data) == 5 * len(names)
+    assert set(np.unique(data.parts[0].records[0].labels(0))) == {0, 1}
 
 
 def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
