@@ -86,9 +86,9 @@ class SentenceEvaluation:
             )
         predictions = [entry for video in self.data.images for entry in json.loads(self._path(video).read_text())]
         replace_text(self.output / "predictions.json", json.dumps(predictions))
-        shutil.rmtree(self.parts)
         scores = score(self.data.name, self.data.truth, self.output / "predictions.json")
         write_scores(scores, self.output / "scores.json")
+        shutil.rmtree(self.parts)
         return scores
 
     def _path(self, video: str) -> Path:

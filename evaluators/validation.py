@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -109,7 +110,7 @@ def _told_by(config: ModelConfig) -> str:
 
 
 @contextmanager
-def _settings_for(dataset: str, network: nn.Module) -> Iterator[None]:
+def _settings_for(dataset: str, network: Any) -> Iterator[None]:
     """Let the network's config be what its authors chose for a dataset, for a while."""
     own = network.config
     network.config = own.override(**own.dataset_settings.get(dataset, {}))

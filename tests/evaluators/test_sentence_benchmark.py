@@ -13,7 +13,7 @@ from pycocotools import mask as coco
 
 from dataloaders.datasets.sentences import open_sentences
 from dataset_trees import image, text, write_json
-from evaluators import ReferringSegmenter
+from evaluators import ReferringSegmenter, sentence_benchmark
 from evaluators.sentence_benchmark import SentenceEvaluation, around, binary_masks
 from evaluators.work_queue import WorkQueue
 from networks import build_model
@@ -137,6 +137,19 @@ def test_it_goes_on_after_a_bad_video_was_mended(segmenter: ReferringSegmenter, 
     before = (evaluation.parts / "dog.json").stat().st_mtime_ns
     evaluation.run(segmenter, WorkQueue(), progress=False)
     assert (evaluation.parts / "dog.json").stat().st_mtime_ns == before
+    evaluation.finish()
+
+
+def test_predictions_outlive_a_scoring_that_fails(
+    segmenter: ReferringSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation = SentenceEvaluation(open_sentences("a2d", a2d(tmp_path / "data")), tmp_path / "out", {})
+    evaluation.run(segmenter, WorkQueue(), progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(sentence_benchmark, "score", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluation.finish()
+    assert not evaluation.failures()
     evaluation.finish()
 
 
