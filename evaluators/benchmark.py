@@ -6,6 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Evaluation(EvaluationFolder):
                         stopwatch.forget_memory()
                         bar.set_description(video.name, refresh=False)
                         own = free.pop()
-                        work = self._segment_video(own, video, ScoreMaps() if self.save_scores else None)
+                        work = self._segment_video(own, video)
                         running.append(Running(own, video, work))
                         go_on(running[-1], None)
                     if not running:
@@ -122,9 +123,7 @@ class Evaluation(EvaluationFolder):
             self._failed(one.video, error)
             return False
 
-    def _segment_video(
-        self, segmenter: VideoSegmenter, video: Video, scores: ScoreMaps | None
-    ) -> Generator[Wanted, Result, None]:
+    def _segment_video(self, segmenter: VideoSegmenter, video: Video) -> Generator[Wanted, Result, None]:
         """Read and write a video; frames are given out and results are taken in."""
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
@@ -133,7 +132,8 @@ class Evaluation(EvaluationFolder):
         start = time.perf_counter()
         segmenter.reset()
         size = self.dataset.result_size(video)
-        with video.source() as source, MaskWriter(partial) as writer:
+        scores = ScoreMaps(self._scores_path(video)) if self.save_scores else None
+        with video.source() as source, MaskWriter(partial) as writer, scores or nullcontext():
             for frame in prefetch(source):
                 mask = video.mask(frame.name)
                 segmenter.check(frame.image, mask)
@@ -149,14 +149,14 @@ class Evaluation(EvaluationFolder):
                 timing.objects = max(timing.objects, len(segmenter.object_ids))
                 timing.peak_memory = max(timing.peak_memory or 0, result.memory or 0) or None
             timing.frame_size = source.size
-        missing = wanted - set(writer.names)
-        if missing:
-            raise ValueError(f"{len(missing)} frames that are asked for are not in the video, such as {min(missing)}")
+            if missing := wanted - set(writer.names):
+                what = "frames that are asked for are not in the video"
+                raise ValueError(f"{len(missing)} {what}, such as {min(missing)}")
+            if scores is not None:
+                scores.finish(segmenter.object_ids)
         timing.model_seconds = round(timing.model_seconds, 6)
         timing.seconds = round(time.perf_counter() - start, 6)
         timing.save(self._timing_path(video))
-        if scores is not None:
-            scores.save(self._scores_path(video), segmenter.object_ids)
         final = self.results / video.name
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.exists():  # of an earlier evaluation that kept no probabilities

@@ -6,11 +6,17 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 IDS = "ids"
 
@@ -33,21 +39,49 @@ def merge_score_maps(maps_KHW: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class ScoreMaps:
-    """The maps of one video while it is segmented."""
+    """Writes the maps of one video while it is segmented, each as it comes: all of them may take gigabytes.
 
-    def __init__(self) -> None:
-        self._maps: dict[str, np.ndarray] = {}
+    A context manager: the file is there after ``finish``. When the body ends without that, nothing is left.
+
+    Args:
+        path: the file; its folder is made when missing.
+
+    Raises:
+        OSError: it can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._temporary = path.with_name(f".{path.stem}.tmp.npz")
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._temporary.open("wb")
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError, ValueError):  # of a full disk, which was told already
+            self._zip.close()
+        with suppress(OSError):
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
 
     def add(self, frame: str, probabilities_KHW: Tensor) -> None:
-        """Take in a frame."""
-        self._maps[frame] = score_map(probabilities_KHW)
+        """Write the map of a frame."""
+        self._write(frame, score_map(probabilities_KHW))
 
-    def save(self, path: Path, ids: Sequence[int]) -> None:
-        """Write the file, under a temporary name that is renamed at the end."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.tmp.npz")
-        np.savez_compressed(temporary, **{IDS: np.asarray(ids, np.uint16)}, **self._maps)  # type: ignore[arg-type]
-        temporary.replace(path)
+    def finish(self, ids: Sequence[int]) -> None:
+        """Write the objects' ids, and give the file its name."""
+        self._write(IDS, np.asarray(ids, np.uint16))
+        self._zip.close()
+        self._file.close()
+        self._temporary.replace(self.path)
+
+    def _write(self, name: str, array: np.ndarray) -> None:
+        """As ``np.savez_compressed`` has it."""
+        with self._zip.open(f"{name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def merged_frames(paths: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:

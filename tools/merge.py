@@ -9,7 +9,9 @@ Masks go to <output_path>/Annotations; tools/pack.py and tools/score.py take it 
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,20 +35,43 @@ class Args:
     """Folder of the merged masks."""
 
 
+def videos_of_all(runs: Sequence[Path]) -> list[str]:
+    """Names of the files of score maps, which all evaluations have.
+
+    Raises:
+        ValueError: one has none, or others than the rest.
+    """
+    found = {run: {p.name for p in (run / "Scores").glob("*.npz") if not p.name.startswith(".")} for run in runs}
+    everything = set().union(*found.values())
+    for run, names in found.items():
+        if not names:
+            raise ValueError(f"{run} has no score maps; run tools/eval.py with --save_scores")
+        if missing := sorted(Path(name).stem for name in everything - names):
+            raise ValueError(
+                f"{run} has no score maps of {len(missing)} of {len(everything)} videos, such as {missing[0]}: "
+                "run its tools/eval.py to the end"
+            )
+    return sorted(everything)
+
+
 def run(args: Args) -> int:
     """Merge all videos."""
     if not args.results:
         raise ValueError("--results: give the output folders of two or more evaluations")
     if (args.output_path / "Annotations").exists():
         raise ValueError(f"{args.output_path / 'Annotations'} is there already: give another output folder")
-    names = sorted(path.name for path in (args.results[0] / "Scores").glob("*.npz"))
-    if not names:
-        raise ValueError(f"{args.results[0]} has no score maps; run tools/eval.py with --save_scores")
-    for name in tqdm(names, unit="video"):
-        for frame, ids in merged_frames([folder / "Scores" / name for folder in args.results]):
-            path = args.output_path / "Annotations" / Path(name).stem / f"{frame}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_mask(path, ids)
+    names = videos_of_all(args.results)
+    partial = args.output_path / ".partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for name in tqdm(names, unit="video"):
+            folder = partial / Path(name).stem
+            folder.mkdir(parents=True)
+            for frame, ids in merged_frames([run / "Scores" / name for run in args.results]):
+                write_mask(folder / f"{frame}.png", ids)
+        partial.rename(args.output_path / "Annotations")
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     print(f"results: {args.output_path}")
     return 0
 
