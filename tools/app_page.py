@@ -40,6 +40,7 @@ class Page:
         self.annotation = annotation
         self._busy = threading.Lock()  # held while masks are changed, propagated or drawn
         self._stop = threading.Event()
+        self._reached = 0  # frame at which the last propagation is
         self._taken = (-1, b"")  # frame and digest of the painting that was taken last
 
     # what is shown --------------------------------------------------------------------------------------------------
@@ -119,23 +120,29 @@ class Page:
             gr.Info(f"object {int(object_id)} was in {self.annotation.delete_object(int(object_id))} frames")
         return self.show(_number(shown), object_id)
 
-    def propagate(
-        self, towards: str, length: int, object_id: int, shown: Shown, editor: dict | None
-    ) -> Iterator[tuple]:
-        """Propagate from this frame, and show each frame that is done."""
+    def propagate(self, towards: str, length: int, shown: Shown, editor: dict | None) -> Iterator[tuple]:
+        """Propagate from this frame, and show the result of each frame that is done; ``finish`` comes next."""
         number, end = _number(shown), len(self.annotation) - 1
         reach = int(length) or end
         last = self._nearest(number - reach if towards == "backwards" else number + reach)
         with self._alone():
             self._take(shown, editor)
+            self._reached = number
             self._stop.clear()
+            yield gr.skip(), gr.skip(), f"**Propagating {towards}** until {last}.", (number, self._mask(number)), number
             for frame, ids in self.annotation.propagate(number, last):
-                number = frame.index
-                text = f"**Propagating {towards}**: frame {number}, until {last}."
-                yield gr.skip(), draw_overlay(frame.image, ids), text, gr.skip(), number
+                self._reached = frame.index
+                text = f"**Propagating {towards}**: frame {frame.index}, until {last}."
+                yield gr.skip(), draw_overlay(frame.image, ids), text, gr.skip(), frame.index
                 if self._stop.is_set():
                     break
-        yield self.show(number, object_id)
+
+    def finish(self, object_id: int, shown: Shown, editor: dict | None) -> Any:
+        """Take what was painted during a propagation, and show the last frame that it reached."""
+        if self._busy.locked():  # this one was refused, since another one runs
+            return gr.skip()
+        self._leave(shown, editor)
+        return self.show(self._reached, object_id)
 
     def stop(self) -> None:
         """End a propagation after the frame at which it is."""
@@ -278,7 +285,8 @@ def _connect(blocks: gr.Blocks, page: Page, parts: SimpleNamespace) -> None:
     parts.upload.upload(_told(page.read), [parts.upload, *here], everything)
     for button, towards in ((parts.forwards, "forwards"), (parts.backwards, "backwards")):
         run = _told_on_the_way(functools.partial(page.propagate, towards))
-        button.click(run, [parts.length, *painted], everything, show_progress="hidden")
+        ran = button.click(run, [parts.length, shown, parts.editor], everything, show_progress="hidden")
+        ran.then(_told(page.finish), painted, everything)
     parts.stop.click(page.stop, queue=False)
     drawn = [parts.video, parts.text]
     parts.pictures.click(_told_on_the_way(page.pictures), painted, drawn, show_progress="hidden")

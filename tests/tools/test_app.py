@@ -68,12 +68,12 @@ def test_what_is_painted_is_taken_and_propagated(page: Page, annotation: Annotat
     *_, shown, number = page.discard(1, None)
     assert number == 0
     mask = squares(1, 300)
-    steps = list(page.propagate("forwards", 0, 1, shown, painted(mask)))
+    steps = list(page.propagate("forwards", 0, shown, painted(mask)))
     assert np.array_equal(annotation.mask(0), mask)
     assert annotation.given == [0]
-    assert [step[-1] for step in steps] == [1, 2, 3, 4, 4]
+    assert [step[-1] for step in steps] == [0, 1, 2, 3, 4]
     assert all(annotation.mask(n) is not None for n in range(FRAMES))
-    editor, result, text, shown, number = steps[-1]
+    editor, result, text, shown, number = page.finish(1, shown, None)
     assert editor.value is not None
     assert result.shape == (H, W, 3)
     assert "Frame 4" in text
@@ -83,27 +83,29 @@ def test_what_is_painted_is_taken_and_propagated(page: Page, annotation: Annotat
 def test_a_correction_is_propagated_a_few_frames_backwards(page: Page, annotation: Annotation) -> None:
     annotation.give(0, squares(1))
     *_, shown, _ = page.go(3, 1, None, None)
-    steps = list(page.propagate("backwards", 2, 1, shown, painted(squares(0, 2))))
-    assert [step[-1] for step in steps] == [2, 1, 1]
+    steps = list(page.propagate("backwards", 2, shown, painted(squares(0, 2))))
+    assert [step[-1] for step in steps] == [3, 2, 1]
     assert annotation.given == [0, 3]
 
 
 def test_stop_ends_it_after_a_frame(page: Page, annotation: Annotation) -> None:
     annotation.give(0, squares(1))
-    run = page.propagate("forwards", 0, 1, at(0), None)
-    next(run)
+    run = page.propagate("forwards", 0, at(0), None)
+    assert [next(run)[-1], next(run)[-1]] == [0, 1]
     with pytest.raises(ValueError, match="a propagation is running"):
-        next(page.propagate("forwards", 0, 1, at(0), None))
+        next(page.propagate("forwards", 0, at(0), None))
+    assert page.finish(1, at(0), None) == gr.skip()  # of the one that was refused
     page.stop()
-    assert [step[-1] for step in run] == [1]
+    assert not list(run)
+    assert page.finish(1, at(0), None)[-1] == 1
     assert annotation.mask(2) is None
-    assert len(list(page.propagate("forwards", 1, 1, at(1), None))) == 2
+    assert len(list(page.propagate("forwards", 1, at(1), None))) == 2
 
 
 def test_nothing_is_changed_during_a_propagation(page: Page, annotation: Annotation, tmp_path: Path) -> None:
     annotation.give(0, squares(1))
     Image.fromarray(squares(2).astype(np.uint8)).save(tmp_path / "mask.png")
-    run = page.propagate("forwards", 0, 1, at(0), None)
+    run = page.propagate("forwards", 0, at(0), None)
     next(run)
     for change in (
         lambda: page.keep(1, at(2), None),
@@ -120,6 +122,19 @@ def test_nothing_is_changed_during_a_propagation(page: Page, annotation: Annotat
     run.close()
     page.delete(1, at(0), None)
     assert not any(np.any(annotation.mask(n)) for n in range(FRAMES) if annotation.mask(n) is not None)
+
+
+def test_what_is_painted_during_a_propagation_is_taken_at_its_end(page: Page, annotation: Annotation) -> None:
+    *_, shown, _ = page.discard(1, at(0))
+    run = page.propagate("forwards", 0, shown, painted(squares(1)))
+    *_, shown, _ = next(run)
+    assert np.array_equal(shown[1], squares(1))
+    assert page.step(1, 1, shown, painted(squares(1)))[-1] == 1  # was taken at the start, so nothing holds us here
+    page.stop()
+    assert len(list(run)) == 1
+    *_, number = page.finish(1, shown, painted(squares(1, 5)))
+    assert number == 1
+    assert np.array_equal(annotation.mask(0), squares(1, 5))
 
 
 def test_painting_is_taken_when_another_frame_is_shown(page: Page, annotation: Annotation) -> None:
