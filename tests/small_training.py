@@ -60,6 +60,7 @@ def make(
     options=None,
     processes=None,
     validate=None,
+    start=None,
     **changes,
 ):
     torch.manual_seed(0)
@@ -73,6 +74,7 @@ def make(
         options=options,
         processes=processes,
         validate=validate,
+        start=start,
     )
 
 

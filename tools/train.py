@@ -10,6 +10,7 @@ the present step with a checkpoint, and the exit code is 143. Results are in <ou
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -26,13 +27,15 @@ import tyro
 from configs import ModelConfig, PropagationConfig, get_model_config
 from configs.stages import ReferringStage, StageConfig, get_stage_config
 from dataloaders.datasets import open_dataset
+from dataloaders.files import alone, digest
 from dataloaders.training import TrainingData, build_training_data
 from dataloaders.training.referring_clips import ReferringData, build_referring_data
 from evaluators.validation import Share, Validation
 from networks import build_model, checkpoint_activations, compile_network
 from tools.command import run_command
 from tools.processes import run_side_by_side
-from trainers.processes import join_processes
+from trainers.processes import Processes, join_processes
+from trainers.state import find_states, load_state
 from trainers.trainer import Trainer, TrainerOptions
 
 logger = logging.getLogger("train")
@@ -84,24 +87,37 @@ class Args:
     """Fields of the model's config to change."""
 
 
-def start_weights(args: Args, stage: StageConfig) -> dict[str, Any]:
-    """What ``build_model`` starts from."""
+def start_files(args: Args, stage: StageConfig) -> dict[str, Path]:
+    """The files whose weights a training begins with: a checkpoint, or encoders' by the config's fields that name them.
+
+    They need not be there.
+    """
     if args.ckpt_path is not None:
         return {"checkpoint": args.ckpt_path}
     if stage.previous is not None:
-        path = run_folder(args, stage.previous) / "ema.safetensors"
-        if path.exists():
+        return {"checkpoint": run_folder(args, stage.previous) / "ema.safetensors"}
+    fields = get_model_config(args.model).to_dict()
+    files = {name: PRETRAINED / value for name, value in fields.items() if name.endswith("encoder_weights") and value}
+    if args.encoder_ckpt is not None:
+        files["encoder_weights"] = args.encoder_ckpt
+    return files
+
+
+def start_weights(args: Args, stage: StageConfig, files: dict[str, Path], last: Path | None) -> dict[str, Any]:
+    """What ``build_model`` is told of these files, which a run that goes on from its ``last`` checkpoint can do without."""
+    if "checkpoint" in files:
+        path = files["checkpoint"]
+        if path.exists() or (last is None and args.ckpt_path is not None):
             return {"checkpoint": path}
+        if last is not None:
+            return load_state(last)["model"]  # the file would say more of the network than its name does
         raise ValueError(
             f"stage {args.stage} starts from stage {stage.previous}, whose {path} is not there: train it, or give "
             "--ckpt_path"
         )
-    fields = get_model_config(args.model).to_dict()
-    files = {name: PRETRAINED / value for name, value in fields.items() if name.endswith("encoder_weights")}
-    if args.encoder_ckpt is not None:
-        files["encoder_weights"] = args.encoder_ckpt
-    found = {name: path for name, path in files.items() if path.exists() or path == args.encoder_ckpt}
-    for name in files.keys() - found.keys():
+    needed = args.encoder_ckpt if last is None else None
+    found = {name: path for name, path in files.items() if path.exists() or path == needed}
+    for name in () if last is not None else files.keys() - found.keys():
         logger.warning("%s is not there: this encoder starts from random weights", files[name])
     return {"encoder_checkpoint": found} if found else {}
 
@@ -134,21 +150,32 @@ def run(args: Args) -> int:
         stopped = STOPPED in codes and set(codes) <= {STOPPED, -signal.SIGTERM}
         return STOPPED if stopped else int(any(codes))
     stage = get_stage_config(args.stage).override_from_text(*args.set)
-    changes = get_model_config(args.model).changes_from_text(*stage.model, *args.set_model)
+    output = run_folder(args, args.stage)
+    on_cuda = torch.cuda.is_available() and str(args.device or "cuda").startswith("cuda")
     device = args.device
-    if device in (None, "cuda") and torch.cuda.is_available():
+    if on_cuda and device in (None, "cuda"):
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
         torch.cuda.set_device(device)
+    processes = join_processes(torch.device("cuda" if on_cuda else "cpu"))
+    with contextlib.ExitStack() as stack:
+        processes.attempt(lambda: stack.enter_context(alone(output)) if processes.is_first else None)
+        return train(args, stage, output, device, processes)
+
+
+def train(args: Args, stage: StageConfig, output: Path, device: str | None, processes: Processes) -> int:
+    """Train as one of some processes, in a folder that is theirs."""
+    states = find_states(output / "checkpoints")
+    files = start_files(args, stage)
+    changes = get_model_config(args.model).changes_from_text(*stage.model, *args.set_model)
     torch.manual_seed(args.seed)  # of the weights that no file gives
-    network = build_model(args.model, device=device, **start_weights(args, stage), **changes)
+    weights = start_weights(args, stage, files, states[-1] if states else None)
+    network = build_model(args.model, device=device, **{**weights, **changes})
     place = next(network.parameters()).device
-    processes = join_processes(place)
     config: ModelConfig = network.config  # type: ignore[assignment]
     if isinstance(stage, ReferringStage) and stage.reset_classes:
         network.reset_classes()  # type: ignore[operator]
     data = training_data(args, stage, config)
     stage = stage.for_data(len(data))
-    output = run_folder(args, args.stage)
     if processes.is_first:
         logger.info("%s on %s: %s", args.model, place, config)
         logger.info("%s: %d clips, %s", output, len(data), stage)
@@ -166,7 +193,10 @@ def run(args: Args) -> int:
         accumulate=args.accumulate,
         seed=args.seed,
     )
-    trainer = Trainer(network, stage, data, output, processes=processes, options=options, validate=validate)
+    start = {name: digest(path) if path.is_file() else None for name, path in files.items()}
+    trainer = Trainer(
+        network, stage, data, output, processes=processes, options=options, validate=validate, start=start
+    )
     before = signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
     try:
         trainer.train()

@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,8 @@ class Trainer:
         validate: gives a score of the averaged weights at each checkpoint; the best are kept in ``best.safetensors``.
             It is called on all processes, which may wait for each other by ``processes.agree`` alone, and the first
             one's score counts. It may fail: training goes on, and ``failed_validations`` has the step.
+        start: digests of the files from which the network's weights are, by what they are; None for one that isn't
+            there. A run goes on from its checkpoint with the same files alone, as far as they are known.
 
     Raises:
         ValueError: the batch can't be shared, or a checkpoint in the folder is of another run or damaged, or not all
@@ -98,11 +100,13 @@ class Trainer:
         processes: Processes | None = None,
         options: TrainerOptions | None = None,
         validate: Callable[[nn.Module], float] | None = None,
+        start: Mapping[str, str | None] | None = None,
     ) -> None:
         self.network, self.stage, self.dataset, self.output = network, stage, dataset, output
         self.processes = processes or Processes()
         self.options = options or TrainerOptions()
         self.validate = validate
+        self.start = start
         self.device = next(network.parameters()).device
         share = stage.batch_size // self.processes.count
         if share % self.options.accumulate:
@@ -313,6 +317,7 @@ class Trainer:
             "best": self.best,
             "unscored": self.unscored,
             "data": {"seed": self.options.seed, "clips": len(self.dataset)},
+            "start": None if self.start is None else dict(self.start),
         }
         save_state(self.output / "checkpoints", self.step, state, self.stage.keep)
 
@@ -377,7 +382,8 @@ class Trainer:
         now = {**self.stage.to_dict(), "seed": self.options.seed, "clips": len(self.dataset)}
         now |= {f"model's {k}": v for k, v in config.to_dict().items()}
         other = [k for k in before if k not in _FREE and before[k] != now[k]]
-        return ", ".join(f"{k} was {before[k]}, is {now[k]}" for k in other)
+        texts = [f"{k} was {before[k]}, is {now[k]}" for k in other]
+        return ", ".join(texts + _other_start(state.get("start"), self.start))
 
     def _score(self) -> float:
         """Score the averaged weights."""
@@ -407,6 +413,16 @@ class Trainer:
         """The stage's results: the last and the averaged weights."""
         save_weights(self.network, self.output / "weights.safetensors")
         self._save_average(self.output / "ema.safetensors")
+
+
+def _other_start(before: Mapping[str, str | None] | None, now: Mapping[str, str | None] | None) -> list[str]:
+    """What is known to differ between the files with which a run began and those with which it is to go on."""
+    if before is None or now is None:
+        return []
+    if before.keys() != now.keys():
+        return [f"weights to start from were {', '.join(before) or 'random'}, are {', '.join(now) or 'random'}"]
+    known = [k for k in before if before[k] is not None and now[k] is not None and before[k] != now[k]]
+    return [f"{k} to start from was a file of digest {before[k]}, is one of {now[k]}" for k in known]
 
 
 def _next(batches: Iterator[Any]) -> Any:

@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 
 from dataloaders.datasets import open_dataset
+from dataloaders.files import alone
 from dataloaders.masks import write_mask
 from evaluators.validation import Share, Validation
-from networks import build_model
+from networks import build_model, save_weights
 from tools import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +92,27 @@ def test_bad_arguments_are_one_line(data, tmp_path, monkeypatch, capsys, more, w
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert what in errors[0]
+
+
+def test_one_folder_has_one_training(data, tmp_path, monkeypatch, capsys) -> None:
+    out = tmp_path / "out"
+    with alone(out / "default_AOTT" / "PRE"):
+        assert call(monkeypatch, "--data_path", data, "--output_path", out, *SMALL) == 1
+    assert "default_AOTT/PRE: another program is writing there" in capsys.readouterr().err
+    assert not (out / "default_AOTT" / "PRE" / "checkpoints").exists()
+
+
+def test_a_run_goes_on_with_its_own_start_or_without(data, tmp_path, monkeypatch, capsys) -> None:
+    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for path in files:
+        save_weights(build_model("aott", device="cpu", top_k=20), path)
+    common = ("--data_path", data, "--output_path", tmp_path / "out", *SMALL, "--ckpt_path")
+    assert call(monkeypatch, *common, files[0]) == 0
+    capsys.readouterr()
+    assert call(monkeypatch, *common, files[1]) == 1
+    assert "(checkpoint to start from was a file of digest " in capsys.readouterr().err
+    files[0].unlink()
+    assert call(monkeypatch, *common, files[0]) == 0  # what it would say of the network is in the checkpoint
 
 
 def test_validation_keeps_the_best(data, tmp_path, monkeypatch) -> None:

@@ -186,6 +186,20 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
             make(tmp_path, **changes)
 
 
+def test_a_run_goes_on_with_the_files_it_began_with_as_far_as_they_are_known(tmp_path: Path) -> None:
+    make(tmp_path / "old").train(until=1)
+    make(tmp_path / "old", start={"checkpoint": "1f"})
+    make(tmp_path, start={"checkpoint": "1f"}).train(until=1)
+    for start in ({"checkpoint": "1f"}, {"checkpoint": None}, None):
+        assert make(tmp_path, start=start).step == 1
+    for start, what in (
+        ({"checkpoint": "2e"}, "checkpoint to start from was a file of digest 1f, is one of 2e"),
+        ({"encoder_weights": None}, "weights to start from were checkpoint, are encoder_weights"),
+    ):
+        with pytest.raises(ValueError, match=rf"is from a run of other settings \({what}\)"):
+            make(tmp_path, start=start)
+
+
 def test_a_run_goes_on_in_another_precision(tmp_path: Path) -> None:
     make(tmp_path).train(until=2)
     other = make(tmp_path, options=TrainerOptions(amp="fp16", progress=False))
