@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import dataset_trees as trees
 from configs.datasets import get_dataset_config, list_datasets
+from configs.datasets.base import DATASETS
 from dataloaders.datasets import Dataset, Video, open_dataset
 from dataloaders.datasets.mask_files import BurstMasks
 from evaluators.dataset_scoring import DatasetScoring
@@ -227,3 +229,20 @@ def test_an_unknown_scorer_is_refused_at_once(tmp_path) -> None:
     with pytest.raises(ValueError, match="davis2017"):
         EvaluationFolder(open_dataset(tmp_path / "own.json"), tmp_path / "out", {})
     assert not (tmp_path / "out").exists()
+
+
+def test_the_dataset_in_code_of_the_documentation_is_opened_and_scored(tmp_path, monkeypatch) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/datasets.md").read_text()
+    block = text.split("## A dataset in code")[1].split("```python\n")[1].split("```")[0]
+    monkeypatch.setattr(DATASETS, "_entries", dict(DATASETS._entries))
+    exec(block, {"__name__": "configs.datasets.dances"})
+    assert "dances" in list_datasets()
+    trees.video(tmp_path, "JPEGImages/{}", "Annotations/{}", "waltz", trees.FRAMES, ids=(1, 2))
+    trees.text(tmp_path / "ImageSets/val.txt", "waltz\n")
+    dataset = open_dataset("dances", tmp_path)
+    assert list(dataset.videos[0].given) == ["00000"]
+    evaluation = EvaluationFolder(dataset, tmp_path / "out", {})
+    shutil.copytree(tmp_path / "Annotations", evaluation.results)
+    scores = evaluation.finish("dances", num_workers=1)
+    assert scores is not None
+    assert scores.tables["global"]["J&F-Mean"] == 1
