@@ -25,6 +25,8 @@ from tools.command import run_command
 
 logger = logging.getLogger("masks_to_png")
 
+_SHOWN = 20
+
 
 @dataclass(frozen=True)
 class Args:
@@ -37,20 +39,25 @@ class Args:
 
 
 def run(args: Args) -> int:
-    """Write all videos."""
+    """Write all videos but those that have a folder; these are named."""
     partial = args.output / ".partial"
     count = 0
+    there: list[str] = []
     for video in tqdm(json_masks(args.annotations), unit="video"):
         final = args.output / video.name
-        count += 1
         if final.is_dir():
+            there.append(video.name)
             continue
         shutil.rmtree(partial, ignore_errors=True)
         with MaskWriter(partial) as writer:
             for frame, ids in video.masks:
                 writer.write(frame, ids)
         partial.rename(final)
-    logger.info("%s: %d videos", args.output, count)
+        count += 1
+    logger.info("%s: %d videos written", args.output, count)
+    if there:
+        names = ", ".join(there[:_SHOWN]) + ", ..." * (len(there) > _SHOWN)
+        logger.info("%d videos left as they are, because their folders are there already: %s", len(there), names)
     return 0
 
 

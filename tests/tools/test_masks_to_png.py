@@ -15,6 +15,7 @@ from dataloaders.datasets.json_masks import json_masks
 from dataloaders.masks import read_mask
 from dataloaders.training import build_training_data
 from dataset_trees import SIZE, burst, ids_mask, image, run_lengths, write_json
+from tools import masks_to_png
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -163,3 +164,17 @@ def test_tracks_of_burst_without_an_encoding_are_named(tmp_path: Path, encoded: 
     [video] = json_masks(path)
     with pytest.raises(ValueError, match=r"frame frame0020, track 2: no run-length encoding 'rle'"):
         list(video.masks)
+
+
+def test_videos_that_are_there_are_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    args = masks_to_png.Args(annotations=ovis(tmp_path), output=tmp_path / "out")
+    (tmp_path / "out/cat").mkdir(parents=True)
+    assert masks_to_png.run(args) == 0
+    assert f"{tmp_path / 'out'}: 1 videos written" in caplog.text
+    assert "1 videos left as they are, because their folders are there already: cat" in caplog.text
+    assert not list((tmp_path / "out/cat").iterdir())
+    caplog.clear()
+    assert masks_to_png.run(args) == 0
+    assert "0 videos written" in caplog.text
+    assert "2 videos left as they are, because their folders are there already: bird, cat" in caplog.text
