@@ -33,7 +33,9 @@ def ids_of(layer_HW4: np.ndarray, shown_HW: np.ndarray) -> np.ndarray:
         ValueError: the layer has another size.
     """
     if layer_HW4.shape != (*shown_HW.shape, 4):
-        raise ValueError(f"the painted layer is {layer_HW4.shape}, the frame {shown_HW.shape}: load the frame again")
+        raise ValueError(
+            f"the painted layer is {layer_HW4.shape}, not the frame's {(*shown_HW.shape, 4)}: discard the painting"
+        )
     alpha = layer_HW4[..., 3]
     ids = np.where(alpha >= _ERASED, shown_HW, 0).astype(np.int64)
     painted = alpha >= _PAINTED

@@ -279,6 +279,7 @@ def _connect(blocks: gr.Blocks, page: Page, parts: SimpleNamespace) -> None:
     parts.after.click(_told(functools.partial(page.step, 1)), painted, everything)
     parts.object_id.change(_told(page.choose), here, parts.editor)
     parts.discard.click(_told(page.discard), here, everything)
+    parts.editor.clear(_told(page.discard), here, everything)  # its bin, which removes the frame as well
     parts.keep.click(_told(page.keep), painted, everything)
     parts.forget.click(_told(page.forget), here, everything)
     parts.delete.click(_told(page.delete), painted, everything)

@@ -56,5 +56,5 @@ def test_blended_edges_go_to_the_nearer_colour() -> None:
 
 
 def test_a_layer_of_another_size_is_refused(shown: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="load the frame again"):
+    with pytest.raises(ValueError, match="discard the painting"):
         ids_of(layer_of(shown)[1:], shown)
