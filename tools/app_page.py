@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import html
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -75,8 +76,11 @@ class Page:
 
     def go(self, number: float, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Show the frame that the slider names; the slider stays, since it may be on its way already."""
-        self._leave(shown, editor)
-        return (*self.show(self._nearest(number), object_id)[:4], gr.skip())
+        try:
+            self._leave(shown, editor)
+            return (*self.show(self._nearest(number), object_id)[:4], gr.skip())
+        except (ValueError, OSError) as error:
+            return *[_tell(error)] * 4, _number(shown)
 
     def step(self, by: int, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Show a frame before or after this one."""
@@ -103,8 +107,12 @@ class Page:
 
     def read(self, file: str, object_id: int, shown: Shown) -> tuple:
         """Take a frame's mask from a file."""
+        try:
+            mask = read_mask(file, size=self.annotation.source.size)
+        except (ValueError, OSError) as error:  # names gradio's copy
+            raise ValueError(str(error).replace(str(file), Path(file).name)) from error
         with self._alone():
-            self.annotation.give(_number(shown), read_mask(file, size=self.annotation.source.size))
+            self.annotation.give(_number(shown), mask)
         return self.show(_number(shown), object_id)
 
     def forget(self, object_id: int, shown: Shown) -> tuple:
@@ -326,13 +334,13 @@ def _hex(object_id: int) -> str:
 
 
 def _told(action: Callable[..., Any]) -> Callable[..., Any]:
-    """An action whose one-line errors are shown on the page."""
+    """An action whose one-line errors are shown on the page, which otherwise stays as it is."""
 
     def run(*arguments: Any) -> Any:
         try:
             return action(*arguments)
         except (ValueError, OSError) as error:
-            raise gr.Error(str(error)) from error
+            return _tell(error)
 
     return run
 
@@ -344,6 +352,13 @@ def _told_on_the_way(action: Callable[..., Iterator[Any]]) -> Callable[..., Iter
         try:
             yield from action(*arguments)
         except (ValueError, OSError) as error:
-            raise gr.Error(str(error)) from error
+            yield _tell(error)
 
     return run
+
+
+def _tell(error: Exception) -> Any:
+    """A message in the corner; gradio's own errors cover all that the action would have changed."""
+    logger.warning("%s", error)
+    gr.Warning(html.escape(str(error), quote=False), title="Not done")
+    return gr.skip()

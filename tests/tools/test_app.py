@@ -24,7 +24,7 @@ from tools import app
 
 gr = pytest.importorskip("gradio", reason="the page is made with gradio")
 
-from tools.app_page import Page, build_page  # noqa: E402
+from tools.app_page import Page, _told, _told_on_the_way, build_page  # noqa: E402
 
 FRAMES = 5
 
@@ -189,6 +189,23 @@ def test_masks_from_files_kept_removed_and_deleted(page: Page, annotation: Annot
         page.choose(0, at(1))
     assert len(list(page.pictures(1, at(0), None))) == FRAMES + 1
     assert (annotation.folder / "overlay.mp4").exists()
+
+
+def test_errors_are_messages_that_leave_the_page_as_it_is(
+    page: Page, annotation: Annotation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(gr, "Warning", lambda message, **_: told.append(message))
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "bad<i>.png").write_bytes(b"no picture")
+    assert _told(page.read)(str(tmp_path / "copy" / "bad<i>.png"), 1, at(0)) == gr.skip()
+    assert told[0].startswith("bad&lt;i&gt;.png")
+    assert str(tmp_path) not in told[0]
+    assert list(_told_on_the_way(page.propagate)("forwards", 0, at(3), None))[-1] == gr.skip()
+    assert "frame 3 has no mask with an object" in told[1]
+    (annotation.folder / "masks" / "00002.png").write_bytes(b"damaged")
+    assert page.go(2, 1, at(1), None)[-1] == 1  # the slider goes back
+    assert "00002.png" in told[2]
 
 
 def test_the_page_is_served(annotation: Annotation) -> None:
