@@ -21,6 +21,12 @@ def davis_palette() -> bytes:
     return _davis_colors().tobytes()
 
 
+@lru_cache(maxsize=1)
+def voc_palette() -> bytes:
+    """The 768 values of the colour map of PASCAL VOC, which DAVIS's own files and other code have."""
+    return _voc_colors().tobytes()
+
+
 def id_colors(ids: ArrayLike) -> np.ndarray:
     """(N, 3) uint8 RGB: the colour to draw each of N object ids in.
 
@@ -40,11 +46,16 @@ def id_colors(ids: ArrayLike) -> np.ndarray:
 
 def _davis_colors() -> np.ndarray:
     colors = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    for index in range(_DAVIS_COLORS):
-        bits = [[(index >> (3 * level + channel)) & 1 for level in range(8)] for channel in range(3)]
-        values = [sum(bit << (7 - level) for level, bit in enumerate(channel)) for channel in bits]
-        colors[index] = [191 if value == 192 else value for value in values]
+    voc = _voc_colors()[:_DAVIS_COLORS]
+    colors[:_DAVIS_COLORS] = np.where(voc == 192, 191, voc)
     return colors
+
+
+@lru_cache(maxsize=1)
+def _voc_colors() -> np.ndarray:
+    """The bits of an index dealt out to the channels in turn, highest value first."""
+    index, channel, level = np.ogrid[:256, :3, :8]
+    return ((index >> (3 * level + channel) & 1) << (7 - level)).sum(axis=2).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)

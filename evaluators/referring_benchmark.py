@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from dataloaders.datasets import Dataset, Video
+from dataloaders.datasets import ANNOTATORS, Dataset, Video
 from dataloaders.prefetch import prefetch
 from evaluators.evaluation_folder import EvaluationFolder
 from evaluators.key_frames import KeyFrame, propagate
@@ -21,8 +21,6 @@ from evaluators.segmenter import VideoSegmenter
 from evaluators.timing import Stopwatch, VideoTiming
 from evaluators.work_queue import Items
 from evaluators.writers import MaskWriter
-
-ANNOTATORS = 4
 
 
 class ReferringEvaluation(EvaluationFolder):

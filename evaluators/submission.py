@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from dataloaders.datasets import Dataset, Problem
+from dataloaders.datasets import ANNOTATORS, Dataset, Problem
 from evaluators.submission_archive import Members, write_archive, write_file
 from evaluators.submission_checks import MaskKind, ResultFolder, check_folders, video_folders
 from evaluators.submission_json import burst_json, check_panoptic, panoptic_members, visor_json
@@ -18,7 +18,6 @@ logger = logging.getLogger(__name__)
 ArchiveLayout = Literal["server", "aot", "aot_sparse"]
 
 _SHOWN = 20
-_ANNOTATORS = 4
 
 
 class SubmissionError(ValueError):
@@ -125,7 +124,7 @@ def result_folders(
     if kind == "annotators":
         return root, [
             ResultFolder(root / f"anno_{k}" / video.name, video, video.submitted, frozenset(video.object_ids))
-            for k in range(_ANNOTATORS)
+            for k in range(ANNOTATORS)
             for video in dataset
         ]
     return root, [

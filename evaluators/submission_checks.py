@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +14,7 @@ from PIL import Image
 
 from dataloaders.datasets import Dataset, Problem, Video
 from dataloaders.images import load_image
-from dataloaders.palette import davis_palette
+from dataloaders.palette import davis_palette, voc_palette
 
 MaskKind = Literal["ids", "grey", "rgb"]
 
@@ -114,7 +113,7 @@ class _Expected:
     @classmethod
     def of(cls, folder: ResultFolder) -> _Expected:
         video = folder.video
-        palettes = [davis_palette(), _voc_palette()]
+        palettes = [davis_palette(), voc_palette()]
         given_sizes, given_ids = [], set()
         for path in video.given.values() if folder.kind == "ids" and video.config.copy_given_mask else ():
             if path.suffix == ".png":
@@ -177,17 +176,6 @@ def _values(image: Image.Image) -> set[int]:
 def _same_colors(colors: bytes, palette: bytes, values: set[int]) -> bool:
     last = 3 * (max(values, default=0) + 1)
     return len(colors) >= last and all(colors[3 * v : 3 * v + 3] == palette[3 * v : 3 * v + 3] for v in values)
-
-
-@lru_cache(maxsize=1)
-def _voc_palette() -> bytes:
-    """The colour map of PASCAL VOC, which DAVIS files and other code have: 192 where AOT's palette has 191."""
-    colors = np.zeros((256, 3), np.uint8)
-    for index in range(256):
-        for channel in range(3):
-            bits = [(index >> (3 * level + channel)) & 1 for level in range(8)]
-            colors[index, channel] = sum(bit << (7 - level) for level, bit in enumerate(bits[:8]))
-    return colors.tobytes()
 
 
 def _show(size: tuple[int, int]) -> str:

@@ -2,6 +2,15 @@
 
 from dataloaders.datasets.dataset import Dataset, open_dataset, read_dataset_config
 from dataloaders.datasets.problems import Problem, raise_problem
-from dataloaders.datasets.video import Video, image_size
+from dataloaders.datasets.video import ANNOTATORS, Video, image_size
 
-__all__ = ["Dataset", "Problem", "Video", "image_size", "open_dataset", "raise_problem", "read_dataset_config"]
+__all__ = [
+    "ANNOTATORS",
+    "Dataset",
+    "Problem",
+    "Video",
+    "image_size",
+    "open_dataset",
+    "raise_problem",
+    "read_dataset_config",
+]

@@ -88,8 +88,11 @@ class PanopticImages:
 
 
 def read_panoptic_ids(path: Path) -> np.ndarray:
-    """H x W int64 ids of an RGB panoptic PNG. Raises ValueError for another kind of file."""
+    """H x W uint32 ids of an RGB panoptic PNG. Raises FileNotFoundError, or ValueError for another kind of file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: this panoptic mask is missing")
     image = load_image(path)
-    if image.mode != "RGB":
-        raise ValueError(f"{path}: a panoptic mask is an RGB PNG, this one has mode {image.mode}")
-    return np.asarray(image).astype(np.int64) @ np.array([1, 256, 65536])
+    if image.mode not in ("RGB", "RGBA"):
+        raise ValueError(f"{path}: a panoptic mask must be RGB (id = R + 256 G + 65536 B), this file is {image.mode}")
+    channels = np.asarray(image, np.uint32)
+    return channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16

@@ -18,6 +18,9 @@ from dataloaders.frames import open_frames
 from dataloaders.image_frames import ImageFrames
 from dataloaders.images import shown_size
 
+ANNOTATORS = 4
+"""Of Ref-DAVIS17, who each have described every object; expression ``4 k + a`` is annotator a's of object k + 1."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Video:
@@ -99,7 +102,7 @@ class Video:
         if self.meta is not None and self.meta.object_ids is not None:
             return self.meta.object_ids
         if self.config.archive == "annotators":
-            return tuple(range(1, len(self.expressions) // 4 + 1))
+            return tuple(range(1, len(self.expressions) // ANNOTATORS + 1))
         ids: set[int] = set()
         for frame in self.given:
             mask = self.mask(frame)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from dataloaders.json_file import load_json
 from evaluators.metrics.frames import FramePair, require_files
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -72,12 +72,7 @@ def read_json(path: Path, *keys: str) -> Any:
         FileNotFoundError: no such file.
         ValueError: it is no JSON, or lacks a key.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a JSON file ({error})") from error
+    content = load_json(path)
     if keys and (not isinstance(content, dict) or not set(keys) <= set(content)):
         raise ValueError(f"{path}: must be a JSON object with {', '.join(keys)}")
     return content

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from dataloaders.datasets import ANNOTATORS
 from evaluators.metrics import statistics
 from evaluators.metrics.base import (
     SCORERS,
@@ -29,8 +30,6 @@ from evaluators.metrics.frames import MAX_PROPOSALS, VOID, FramePair, Rules, hig
 from evaluators.metrics.jobs import run_frames
 from evaluators.metrics.semi_supervised import J_AND_F, object_row, with_j_and_f
 from evaluators.metrics.sequences import frame_pairs, image_of, mask_names, read_list
-
-_ANNOTATORS = 4
 
 
 def match(region: NDArray[np.float64], boundary: NDArray[np.float64]) -> list[tuple[int, int]]:
@@ -125,7 +124,7 @@ class RefDavis17(VideoScorer):
         per_annotator: dict[str, dict[str, float]] = {}
         per_object: dict[str, dict[str, Any]] = {}
         frames: list[ScoredFrame] = []
-        for annotator in (f"anno_{a}" for a in range(_ANNOTATORS)):
+        for annotator in (f"anno_{a}" for a in range(ANNOTATORS)):
             rows, scored = score_proposals(replace(request, results=request.results / annotator), videos)
             per_annotator[annotator] = statistics.mean_of(with_j_and_f(rows.values()), J_AND_F)
             per_object |= {f"{annotator}/{name}": row for name, row in rows.items()}

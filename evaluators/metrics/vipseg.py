@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataloaders.images import load_image
+from dataloaders.datasets.mask_files import read_panoptic_ids
 from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
 from evaluators.metrics.jobs import run_jobs
 from evaluators.metrics.sequences import read_json
@@ -93,8 +93,8 @@ def measure_video(frames: list[PanopticFrame], categories: Categories) -> tuple[
     """
     predicted, true = [], []
     for frame in frames:
-        truth = read_panoptic(frame.truth)
-        prediction = read_panoptic(frame.prediction)
+        truth = read_panoptic_ids(frame.truth)
+        prediction = read_panoptic_ids(frame.prediction)
         if truth.shape != prediction.shape:
             raise ValueError(
                 f"{frame.prediction}: the mask is {prediction.shape[0]}x{prediction.shape[1]} (height x width), the "
@@ -111,17 +111,6 @@ def measure_video(frames: list[PanopticFrame], categories: Categories) -> tuple[
         vpq_counts(predicted, true, listed_p, listed_t, areas),
         stq_counts(predicted, true, listed_p, listed_t, categories.count, categories.things),
     )
-
-
-def read_panoptic(path: Path) -> NDArray[np.uint32]:
-    """H x W ids of a panoptic RGB mask. Raises FileNotFoundError, or ValueError where it isn't RGB or is damaged."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: this panoptic mask is missing")
-    image = load_image(path)
-    if image.mode not in ("RGB", "RGBA"):
-        raise ValueError(f"{path}: a panoptic mask must be RGB (id = R + 256 G + 65536 B), this file is {image.mode}")
-    channels = np.asarray(image, np.uint32)
-    return np.asarray(channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16)
 
 
 def _truth_file(request: Request) -> Path:
