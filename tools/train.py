@@ -104,7 +104,7 @@ def start_files(args: Args, stage: StageConfig) -> dict[str, Path]:
 
 
 def start_weights(args: Args, stage: StageConfig, files: dict[str, Path], last: Path | None) -> dict[str, Any]:
-    """What ``build_model`` is told of these files, which a run that goes on from its ``last`` checkpoint can do without."""
+    """What ``build_model`` is told of the files, without which a run can go on from its ``last`` checkpoint."""
     if "checkpoint" in files:
         path = files["checkpoint"]
         if path.exists() or (last is None and args.ckpt_path is not None):
@@ -131,19 +131,20 @@ def training_data(args: Args, stage: StageConfig, config: ModelConfig) -> Traini
     """The stage's data, as the model sees them."""
     if not isinstance(config, PropagationConfig):
         return build_referring_data(stage, args.data_path, seed=args.seed)
-    fields = config.to_dict()
     return build_training_data(
         stage,
         args.data_path,
         crop=config.training_crop(stage.crop),
-        max_objects=stage.max_objects or fields["max_objects"],
-        augmentation=fields["train_augmentation"],
+        max_objects=stage.max_objects or config.max_objects,
+        augmentation=config.train_augmentation,
         seed=args.seed,
     )
 
 
 def run(args: Args) -> int:
     """Train; the exit code says whether the stage was finished."""
+    if args.gpu_num < 1:
+        raise ValueError(f"--gpu_num is the number of processes, at least 1, got {args.gpu_num}")
     if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
         codes = run_side_by_side(__file__, args.gpu_num, CHILD, together=True)
         # one that has just stopped may be told to end a second time, when it doesn't listen any more

@@ -113,10 +113,10 @@ class Trainer:
             raise ValueError(f"{share} clips a process can't be worked off in {self.options.accumulate} equal parts")
         torch.manual_seed(self.options.seed * 1000 + self.processes.rank)
         network.train()
-        large = stage.least_rate_large is not None and not network.config.encoder.startswith("mobilenet")
+        small = getattr(network.config, "encoder", "").startswith("mobilenet")
         self.schedule = Schedule(
             base=stage.rate,
-            least=stage.least_rate_large if large and stage.least_rate_large is not None else stage.least_rate,
+            least=stage.least_rate if small or stage.least_rate_large is None else stage.least_rate_large,
             total_steps=stage.total_steps,
             warm_up_ratio=stage.warm_up_ratio,
             power=stage.power,

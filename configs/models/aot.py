@@ -46,7 +46,6 @@ class IdentityModel(PrototypeFields):
     decoder_uses_all_layers: bool = True
     """The decoder sees the projected feature and every layer's output, else the last output alone."""
     train_long_term_gap: int = 9999
-    train_augmentation: str = "v1"
 
     max_short_edge_multi_scale: int | None = 624
     max_long_edge: int | None = 1040

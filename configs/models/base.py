@@ -63,7 +63,8 @@ class ModelConfig(Config):
 class PropagationConfig(ModelConfig):
     """Fields that all families share which propagate given masks. They describe inference as the authors published it.
 
-    ``VideoSegmenter`` takes each of these fields by keyword and then uses that value in place of the model's.
+    ``VideoSegmenter`` takes each of these fields but the last two, which are of training, by keyword and then uses that
+    value in place of the model's.
     """
 
     max_short_edge: int | None = None
@@ -81,6 +82,12 @@ class PropagationConfig(ModelConfig):
     every pixel what it is: a pixel then belongs to the likeliest object, and what was a deleted one's to another."""
     flip_views: Literal["both", "mirrored"] = "both"
     """What flipping at test time means: the mean of a frame and its mirror image, or the mirror image alone."""
+    max_objects: int = 10
+    """Most objects of a training clip; families with an identity bank have so many identities in it."""
+    train_augmentation: Literal["v1", "v2"] = "v1"
+    """Changes of colour in training, see ``dataloaders.training.clip_dataset.ClipDataset``."""
+
+    of_training: ClassVar[tuple[str, ...]] = ("encoder_weights", "train_augmentation")
 
     def input_rule(self) -> dict[str, Any]:
         return {**super().input_rule(), "max_short_edge": self.max_short_edge}
@@ -134,7 +141,6 @@ class ObjectwiseFields(PropagationConfig):
     """Memory frames don't show the other objects' masks (training on static images)."""
     max_objects: int = 3
     """Most objects of a training clip; there is no such bound at test time."""
-    train_augmentation: str = "v1"
 
     short_edge: int | None = 480
     flip_views: Literal["both", "mirrored"] = "mirrored"
@@ -161,7 +167,8 @@ class ObjectwiseFields(PropagationConfig):
         return {**super().input_rule(), "exact": True}
 
 
-INFERENCE_FIELDS = tuple(PropagationConfig.field_types())
+INFERENCE_FIELDS = tuple(n for n in PropagationConfig.field_types() if n not in ("max_objects", "train_augmentation"))
+"""Fields that ``VideoSegmenter`` takes."""
 
 
 def register_model(name: str):

@@ -17,7 +17,7 @@ class DeAOT(IdentityModel):
     self_heads: int = 1
     attention_heads: int = 1
     decoder_uses_all_layers: Literal[False] = False
-    train_augmentation: str = "v2"
+    train_augmentation: Literal["v1", "v2"] = "v2"
 
 
 @register_model("deaott")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from configs.base import Config
@@ -125,6 +126,12 @@ class StageConfig(Config):
         for name in ("crop", "clip_length", "total_steps", "batch_size", "save_every", "keep", "log_every", "cycles"):
             if getattr(self, name) < 1:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1")
+        if self.max_objects is not None and self.max_objects < 1:
+            raise ValueError(f"field 'max_objects' of {type(self).__name__} must be at least 1, or None: the model's")
+        for name in ("ema_ratio", "rate", "workers", "weight_decay", "encoder_rate_ratio"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 0, got {value}")
         if self.clip_length < self.least_clip:
             raise ValueError(f"a training clip has at least {self.least_clip} frames: clip_length")
         if not 0 <= self.warm_up_ratio <= 1:

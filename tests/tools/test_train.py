@@ -85,6 +85,9 @@ def test_a_stage_and_the_next_one(data, tmp_path, monkeypatch) -> None:
         (("--data_path", "nowhere"), "nowhere"),
         (("--ckpt_path", "none.pth"), "none.pth does not exist"),
         (("--accumulate", "2", "--set", "batch_size=3"), "can't be worked off in 2 equal parts"),
+        (("--gpu_num", "0"), "--gpu_num is the number of processes, at least 1, got 0"),
+        (("--set", "max_objects=0"), "'max_objects' of Pre must be at least 1"),
+        (("--set", "ema_ratio=-1"), "'ema_ratio' of Pre must be at least 0, got -1"),
     ],
 )
 def test_bad_arguments_are_one_line(data, tmp_path, monkeypatch, capsys, more, what) -> None:
