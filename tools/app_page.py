@@ -46,15 +46,17 @@ class Page:
 
     # what is shown --------------------------------------------------------------------------------------------------
 
-    def show(self, number: int, object_id: int) -> tuple[Any, ...]:
-        """Everything that depends on the frame: editor, result, text, what was shown, slider."""
+    def show(self, number: int, object_id: int | None) -> tuple[Any, ...]:
+        """Everything that depends on the frame: editor, result, text, what was shown, slider.
+
+        The brush keeps its colour where the object's number is none, such as one that is being typed.
+        """
         mask = self._mask(number)
         image = self.annotation.image(number)
-        editor = gr.ImageEditor(
-            value={"background": image, "layers": [layer_of(mask)], "composite": None},
-            brush=self.brush(mask, object_id),
-        )
-        return editor, draw_overlay(image, mask), self.text(number, mask), (number, mask), number
+        editor: dict[str, Any] = {"value": {"background": image, "layers": [layer_of(mask)], "composite": None}}
+        if object_id is not None and 1 <= object_id <= MAX_ID:
+            editor["brush"] = self.brush(mask, object_id)
+        return gr.ImageEditor(**editor), draw_overlay(image, mask), self.text(number, mask), (number, mask), number
 
     def text(self, number: int, mask_HW: np.ndarray) -> str:
         """State of the frame and its objects."""
@@ -68,13 +70,13 @@ class Page:
 
     def brush(self, mask_HW: np.ndarray, object_id: int) -> gr.Brush:
         """Colours to paint with: the first objects', and those in the frame."""
-        offered = {*range(1, _COLORS_OFFERED + 1), *np.unique(mask_HW[mask_HW > 0]).tolist(), int(object_id)}
+        offered = {*range(1, _COLORS_OFFERED + 1), *np.unique(mask_HW[mask_HW > 0]).tolist(), object_id}
         colors: list[Any] = [_hex(i) for i in sorted(offered)]
-        return gr.Brush(colors=colors, default_color=_hex(int(object_id)), color_mode="fixed", default_size=12)
+        return gr.Brush(colors=colors, default_color=_hex(object_id), color_mode="fixed", default_size=12)
 
     # what a person does ---------------------------------------------------------------------------------------------
 
-    def go(self, number: float, object_id: int, shown: Shown, editor: dict | None) -> tuple:
+    def go(self, number: float, object_id: int | None, shown: Shown, editor: dict | None) -> tuple:
         """Show the frame that the slider names; the slider stays, since it may be on its way already."""
         try:
             self._leave(shown, editor)
@@ -82,22 +84,23 @@ class Page:
         except (ValueError, OSError) as error:
             return *[_tell(error)] * 4, _number(shown)
 
-    def step(self, by: int, object_id: int, shown: Shown, editor: dict | None) -> tuple:
+    def step(self, by: int, object_id: int | None, shown: Shown, editor: dict | None) -> tuple:
         """Show a frame before or after this one."""
         self._leave(shown, editor)
         return self.show(self._nearest(_number(shown) + by), object_id)
 
-    def choose(self, object_id: int, shown: Shown) -> gr.ImageEditor:
+    def choose(self, object_id: int | None, shown: Shown) -> Any:
         """Paint another object; what was painted stays."""
-        if not 1 <= object_id <= MAX_ID:
-            raise ValueError(f"an object's number is from 1 to {MAX_ID}")
+        if object_id is None:  # another number is being typed
+            return gr.skip()
+        _check_id(object_id)
         return gr.ImageEditor(brush=self.brush(self._mask(_number(shown)), object_id))
 
-    def discard(self, object_id: int, shown: Shown) -> tuple:
+    def discard(self, object_id: int | None, shown: Shown) -> tuple:
         """Show the frame anew, without what was painted."""
         return self.show(_number(shown), object_id)
 
-    def keep(self, object_id: int, shown: Shown, editor: dict | None) -> tuple:
+    def keep(self, object_id: int | None, shown: Shown, editor: dict | None) -> tuple:
         """Take the mask as it is for a given one, also where nothing was painted: the network was right."""
         number = _number(shown)
         with self._alone():
@@ -105,7 +108,7 @@ class Page:
                 self.annotation.give(number, self._mask(number))
         return self.show(number, object_id)
 
-    def read(self, file: str, object_id: int, shown: Shown) -> tuple:
+    def read(self, file: str, object_id: int | None, shown: Shown) -> tuple:
         """Take a frame's mask from a file."""
         try:
             mask = read_mask(file, size=self.annotation.source.size)
@@ -115,7 +118,7 @@ class Page:
             self.annotation.give(_number(shown), mask)
         return self.show(_number(shown), object_id)
 
-    def forget(self, object_id: int, shown: Shown) -> tuple:
+    def forget(self, object_id: int | None, shown: Shown) -> tuple:
         """Remove the frame's mask."""
         with self._alone():
             self.annotation.forget(_number(shown))
@@ -123,15 +126,18 @@ class Page:
 
     def delete(self, object_id: int, shown: Shown, editor: dict | None) -> tuple:
         """Remove an object from all frames."""
+        _check_id(object_id)
         with self._alone():
             self._take(shown, editor)
-            gr.Info(f"object {int(object_id)} was in {self.annotation.delete_object(int(object_id))} frames")
+            gr.Info(f"object {object_id} was in {self.annotation.delete_object(object_id)} frames")
         return self.show(_number(shown), object_id)
 
-    def propagate(self, towards: str, length: int, shown: Shown, editor: dict | None) -> Iterator[tuple]:
+    def propagate(self, towards: str, length: int | None, shown: Shown, editor: dict | None) -> Iterator[tuple]:
         """Propagate from this frame, and show the result of each frame that is done; ``finish`` comes next."""
         number, end = _number(shown), len(self.annotation) - 1
-        reach = int(length) or end
+        if length is not None and length < 0:
+            raise ValueError(f"the number of frames to propagate is 1 or more, or 0 for all, not {length}")
+        reach = length or end
         last = self._nearest(number - reach if towards == "backwards" else number + reach)
         with self._alone():
             self._take(shown, editor)
@@ -145,7 +151,7 @@ class Page:
                 if self._stop.is_set():
                     break
 
-    def finish(self, object_id: int, shown: Shown, editor: dict | None) -> Any:
+    def finish(self, object_id: int | None, shown: Shown, editor: dict | None) -> Any:
         """Take what was painted during a propagation, and show the last frame that it reached."""
         if self._busy.locked():  # this one was refused, since another one runs
             return gr.skip()
@@ -156,7 +162,7 @@ class Page:
         """End a propagation after the frame at which it is."""
         self._stop.set()
 
-    def pictures(self, object_id: int, shown: Shown, editor: dict | None) -> Iterator[tuple[Any, str]]:
+    def pictures(self, object_id: int | None, shown: Shown, editor: dict | None) -> Iterator[tuple[Any, str]]:
         """Write the overlay video and the contact sheet, and show the video."""
         with self._alone():
             self._take(shown, editor)
@@ -251,13 +257,13 @@ def _right_column() -> dict[str, Any]:
     parts: dict[str, Any] = {
         "text": gr.Markdown(),
         "result": gr.Image(label="Result", format="jpeg", interactive=False, buttons=["download", "fullscreen"]),
-        "object_id": gr.Number(1, precision=0, label="Object to paint", minimum=1, maximum=MAX_ID),
+        "object_id": gr.Number(1, precision=0, label="Object to paint"),
     }
     with gr.Row():
         parts["forwards"] = gr.Button("Propagate forwards", variant="primary")
         parts["backwards"] = gr.Button("Propagate backwards", variant="primary")
         parts["stop"] = gr.Button("Stop", variant="stop")
-    parts["length"] = gr.Number(0, precision=0, minimum=0, label="Frames to propagate (0: to the end)")
+    parts["length"] = gr.Number(0, precision=0, label="Frames to propagate (0: to the end)")
     with gr.Row():
         parts["discard"] = gr.Button("Discard painting", size="sm")
         parts["keep"] = gr.Button("Keep as given", size="sm")
@@ -321,6 +327,12 @@ def _number(shown: Shown) -> int:
     return 0 if shown is None else shown[0]
 
 
+def _check_id(object_id: int | None) -> None:
+    if object_id is None or not 1 <= object_id <= MAX_ID:
+        found = "nothing" if object_id is None else object_id
+        raise ValueError(f"Object to paint: an object's number is from 1 to {MAX_ID}, not {found}")
+
+
 def _digest(editor: dict) -> bytes:
     """Of the frame in the editor and what is painted on it."""
     sha = hashlib.sha256()
@@ -360,5 +372,5 @@ def _told_on_the_way(action: Callable[..., Iterator[Any]]) -> Callable[..., Iter
 def _tell(error: Exception) -> Any:
     """A message in the corner; gradio's own errors cover all that the action would have changed."""
     logger.warning("%s", error)
-    gr.Warning(html.escape(str(error), quote=False), title="Not done")
+    gr.Warning(html.escape(str(error), quote=False))
     return gr.skip()

@@ -195,7 +195,7 @@ def test_errors_are_messages_that_leave_the_page_as_it_is(
     page: Page, annotation: Annotation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(gr, "Warning", lambda message, **_: told.append(message))
+    monkeypatch.setattr(gr, "Warning", told.append)
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "bad<i>.png").write_bytes(b"no picture")
     assert _told(page.read)(str(tmp_path / "copy" / "bad<i>.png"), 1, at(0)) == gr.skip()
@@ -206,6 +206,30 @@ def test_errors_are_messages_that_leave_the_page_as_it_is(
     (annotation.folder / "masks" / "00002.png").write_bytes(b"damaged")
     assert page.go(2, 1, at(1), None)[-1] == 1  # the slider goes back
     assert "00002.png" in told[2]
+
+
+def test_without_a_number_of_frames_it_propagates_to_the_end(page: Page, annotation: Annotation) -> None:
+    annotation.give(0, squares(1))
+    assert [step[-1] for step in page.propagate("forwards", None, at(0), None)] == list(range(FRAMES))
+    with pytest.raises(ValueError, match="the number of frames to propagate is 1 or more, or 0 for all, not -2"):
+        next(page.propagate("forwards", -2, at(0), None))
+
+
+@pytest.mark.parametrize("typed", [None, 0, -1, 70000])
+def test_without_an_object_s_number_frames_can_be_looked_at(
+    page: Page, annotation: Annotation, typed: int | None
+) -> None:
+    annotation.give(0, squares(1))
+    editor, *_, number = page.step(1, typed, at(0), None)
+    assert number == 1
+    assert "brush" not in editor.constructor_args
+    with pytest.raises(ValueError, match="Object to paint: an object's number is from 1 to 65535"):
+        page.delete(typed, at(0), None)
+    if typed is None:
+        assert page.choose(typed, at(0)) == gr.skip()  # another number is being typed
+    else:
+        with pytest.raises(ValueError, match="from 1 to 65535"):
+            page.choose(typed, at(0))
 
 
 def test_the_page_is_served(annotation: Annotation) -> None:
