@@ -13,7 +13,7 @@ from evaluators.metrics import SCORERS, Scores
 from evaluators.metrics.base import Request, Scorer, VideoFolders, VideoScorer
 from evaluators.metrics.jobs import default_workers
 
-_PLACES = ("split", "resolution")  # options that say where a benchmark's own layout has the truth
+_ONE_OBJECT = "davis2016"
 UNPACKED = ".unpacked-"
 
 
@@ -85,6 +85,8 @@ class DatasetScoring:
                 f"{dataset.split} (looked for: {looked_for})"
             )
         given: dict[str, str] = {}
+        if config.binary and "binary" not in scorer.options and scorer.name != _ONE_OBJECT:
+            raise ValueError(f"{scorer.name} scores ids, not binary masks: let the description's scoring be folder")
         if "ignore_id" in scorer.options:
             given["binary"] = "yes" if config.binary else "no"
             given["ignore_id"] = "none" if config.ignore_id is None else str(config.ignore_id)
@@ -93,11 +95,9 @@ class DatasetScoring:
                 given["split"] = _split_of(scorer, dataset)
             return Request(dataset.root, Path(), scorer.complete_options(given))
         videos = {video.name: _folders(video) for video in dataset}
-        options = {k: v for k, v in scorer.complete_options(given).items() if k not in _PLACES}
-        if "split" in scorer.options:
-            options["split"] = dataset.split
-        if "resolution" in scorer.options:
-            options["resolution"] = next(iter(videos.values())).masks.parent.name
+        # where a benchmark's own layout has the truth is no choice here, and written down as it is
+        places = {"split": dataset.split, "resolution": next(iter(videos.values())).masks.parent.name}
+        options = {k: places.get(k, v) for k, v in scorer.complete_options(given).items()}
         return Request(dataset.root, Path(), options, videos=videos, meta=dataset.meta_path)
 
 

@@ -99,7 +99,8 @@ def score_semi_supervised(
     """Measure the sequences as the family does.
 
     Raises:
-        FileNotFoundError, ValueError: a missing or unfit file; see ``sequences`` and ``frames``.
+        FileNotFoundError, ValueError: a missing or unfit file; see ``sequences`` and ``frames``. No first mask of the
+            truth has an object.
     """
     work: dict[str, tuple[Rules, Sequence[FramePair]]] = {}
     for sequence, folders in videos.items():
@@ -115,6 +116,11 @@ def score_semi_supervised(
                 void_is_one=rules.void_is_one,
             ),
             frame_pairs(truth, request.results / sequence, counted),
+        )
+    if not any(sequence_rules.objects for sequence_rules, _ in work.values()):
+        raise ValueError(
+            f"{request.data_root}: no first mask of the ground truth has an id of an object, 1 to 254: "
+            "masks of 0 and 255 are scored by davis2016 or folder"
         )
     values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
     result = SemiResult()

@@ -223,6 +223,19 @@ def test_what_scoring_lacks_is_known_before_there_are_results(name, file, reason
     assert reason in DatasetScoring(open_dataset(name, tmp_path)).obstacle
 
 
+@pytest.mark.parametrize("fields", [{"binary": True}, {}])
+def test_binary_masks_are_not_scored_by_rules_of_ids(tmp_path, fields) -> None:
+    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz", ids=(255,), grey=True)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES, ids=(255,), grey=True)
+    (tmp_path / "own.json").write_text(json.dumps({**OWN, "scoring": "davis2017", **fields}))
+    dataset = open_dataset(tmp_path / "own.json")
+    scoring = DatasetScoring(dataset)
+    assert bool(scoring.obstacle) == bool(fields)
+    true_results(dataset, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"davis2017 scores ids|no first mask of the ground truth has an id"):
+        scoring.score(tmp_path / "out/Annotations", tmp_path / "x.zip", num_workers=1)
+
+
 def test_an_unknown_scorer_is_refused_at_once(tmp_path) -> None:
     trees.custom(tmp_path)
     (tmp_path / "own.json").write_text(json.dumps({"scoring": "davis2071"}))
