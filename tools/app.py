@@ -12,6 +12,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,8 +55,12 @@ class Args(ModelArgs):
 
 def run(args: Args) -> int:
     """Serve the page until Ctrl-C."""
+    with _gradio_s_folder():
+        return _run(args)
+
+
+def _run(args: Args) -> int:
     try:
-        os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
         from tools.app_page import build_page, serve
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is not installed, which the page needs: pip install -e '.[app]'") from None
@@ -75,6 +82,20 @@ def run(args: Args) -> int:
         )
         serve(build_page(annotation), annotation.folder, args.host, args.port, args.open_browser)
     return 0
+
+
+@contextmanager
+def _gradio_s_folder() -> Iterator[None]:
+    """Where gradio puts a file for each picture that is shown, until the end; it would leave them all there."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="annotation-", ignore_cleanup_errors=True) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def main() -> int:

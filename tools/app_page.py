@@ -28,6 +28,7 @@ Shown = tuple[int, np.ndarray] | None  # number and mask of the frame in the edi
 _COLORS_OFFERED = 12
 # in the browser, since gradio has an error of its own for what is typed: nothing yet, or beyond the end
 _INSIDE = "(number, ...others) => [Math.min(Math.max(Math.round(number ?? 0), 0), %d), ...others]"
+_KEPT = (60, 600)  # seconds: how often files of pictures are looked through, and how old ones are removed
 _HELP = (
     "Choose an object's number, paint it, *propagate*. Where the result is wrong, stop, correct it by brush and "
     "eraser, and propagate on from there. What you paint is taken when you go to another frame or propagate."
@@ -219,7 +220,8 @@ class Page:
 
 def build_page(annotation: Annotation) -> gr.Blocks:
     """The page for one clip."""
-    with gr.Blocks(title=annotation.folder.name, analytics_enabled=False, fill_width=True) as blocks:
+    title = annotation.folder.name
+    with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=_KEPT) as blocks:
         with gr.Row():
             with gr.Column(scale=3, min_width=480):
                 left = _left_column(annotation)
@@ -313,14 +315,17 @@ def serve(blocks: gr.Blocks, folder: Path, host: str, port: int, open_browser: b
         logging.getLogger(name).setLevel(logging.WARNING)
     logger.info("the page is at http://%s:%d; Ctrl-C ends it", host, port)
     blocks.queue()
-    blocks.launch(
-        server_name=host,
-        server_port=port,
-        inbrowser=open_browser,
-        quiet=True,
-        allowed_paths=[str(folder.resolve())],
-        footer_links=[],
-    )
+    try:
+        blocks.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=open_browser,
+            quiet=True,
+            allowed_paths=[str(folder.resolve())],
+            footer_links=[],
+        )
+    finally:
+        blocks.close(verbose=False)  # so that no picture is written after the end
 
 
 def _number(shown: Shown) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import urllib.request
@@ -247,10 +248,19 @@ def test_the_page_is_served(annotation: Annotation) -> None:
 
 def test_flags(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[tuple] = []
-    monkeypatch.setattr("tools.app_page.serve", lambda *arguments: served.append(arguments))
+    folders: list[Path] = []
+
+    def serve(*arguments: object) -> None:
+        served.append(arguments)
+        folders.append(Path(os.environ["GRADIO_TEMP_DIR"]))
+        assert folders[-1].is_dir()
+
+    monkeypatch.setattr("tools.app_page.serve", serve)
     Image.fromarray(squares(5).astype(np.uint8)).save(tmp_path / "first.png")
     flags = {"data_path": clip, "device": "cpu", "output_path": tmp_path / "out", "mask": tmp_path / "first.png"}
     assert app.run(app.Args(**flags, port=1234)) == 0
+    assert not folders[0].exists()
+    assert os.environ.get("GRADIO_TEMP_DIR") != str(folders[0])
     assert served[0][1:4] == (tmp_path / "out" / "clip", "127.0.0.1", 1234)
     assert np.array_equal(read_mask(tmp_path / "out" / "clip" / "given" / "00000.png"), squares(5))
     with pytest.raises(ValueError, match="has given masks already, go on without it"):
