@@ -1,7 +1,8 @@
-"""One optimiser group for each parameter, with its own weight decay and share of the learning rate."""
+"""What weight decay and share of the learning rate each parameter has, and optimiser groups of those that are alike."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -19,7 +20,7 @@ def parameter_groups(
     decay_all: bool = False,
     text_ratio: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Groups for ``torch.optim``: ``name``, ``params``, ``weight_decay`` and ``scale`` (of the learning rate)."""
+    """A group for each parameter: ``name``, ``params``, ``weight_decay`` and ``scale`` (of the learning rate)."""
     groups = []
     decay_norms = getattr(network.config, "decay_encoder_norms", False)
     prefix = getattr(network, "encoder_prefix", "encoder.")
@@ -38,6 +39,37 @@ def parameter_groups(
             }
         )
     return groups
+
+
+def merged(groups: Sequence[dict[str, Any]], frozen: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Few groups for ``torch.optim``, which spends time on each: those of one decay and one scale together.
+
+    Parameters that will be ``frozen`` (parts of names) and others stay apart, so that ``name``, the first one's, says
+    which they are. ``names`` are those of ``params``.
+    """
+    out: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for group in groups:
+        key = (group["weight_decay"], group["scale"], any(part in group["name"] for part in frozen))
+        whole = out.setdefault(key, {**group, "params": [], "names": []})
+        whole["params"] += group["params"]
+        whole["names"].append(group["name"])
+    return list(out.values())
+
+
+def regrouped(saved: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What an optimiser's saved state knows of parameters, in the groups of another one of the same parameters.
+
+    Older files have a group for each parameter, and no ``names``. All else of a group follows from stage and step.
+    """
+    saved_places: dict[str, int] = {}
+    moments: dict[int, Any] = {}
+    for group in saved["param_groups"]:
+        saved_places.update(zip(group.get("names", [group["name"]]), group["params"], strict=True))
+    for group in own["param_groups"]:
+        for name, place in zip(group["names"], group["params"], strict=True):
+            if saved_places[name] in saved["state"]:
+                moments[place] = saved["state"][saved_places[name]]
+    return {**own, "state": moments}
 
 
 def set_rates(groups: list[dict[str, Any]], schedule: Schedule, step: int, frozen: tuple[str, ...] = ()) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import gc
-import itertools
 import logging
 import math
 import multiprocessing.synchronize
@@ -35,7 +34,7 @@ from networks import save_weights
 from trainers.ema import AveragedWeights
 from trainers.memory import peak_memory
 from trainers.objectives import build_objective
-from trainers.parameter_groups import parameter_groups, set_rates
+from trainers.parameter_groups import merged, parameter_groups, regrouped, set_rates
 from trainers.pictures import clip_picture
 from trainers.processes import FailedTogether, Processes
 from trainers.sampling import ByEpoch, StepBatches
@@ -135,6 +134,7 @@ class Trainer:
             self.loss.broadcast_buffers = False  # the argument of this name is deprecated
         text_ratio = stage.text_rate_ratio if isinstance(stage, ReferringStage) else 1.0
         groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all, text_ratio)
+        groups = merged(groups, stage.frozen_in_sequential)
         fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" else {}
         self.optimiser: torch.optim.Optimizer
         if stage.optimiser == "adamw":
@@ -281,9 +281,9 @@ class Trainer:
         if not math.isfinite(mean):
             raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(batch.names)}")
         self.scaler.unscale_(self.optimiser)
-        trained = itertools.chain.from_iterable(g["params"] for g in self.optimiser.param_groups)
+        trained = [p for p in self.network.parameters() if p.requires_grad]
         most = None if stage.clip_only_amp and self.options.amp is None else stage.clip_norm
-        norm = float(nn.utils.clip_grad_norm_(list(trained), most or math.inf))
+        norm = float(nn.utils.clip_grad_norm_(trained, most or math.inf))
         # loss scaling skips such a step by itself, and all processes have the same gradient
         if not (math.isfinite(norm) or self.scaler.is_enabled()):
             raise FloatingPointError(f"a gradient of step {self.step} is not finite; clips: {', '.join(batch.names)}")
@@ -361,7 +361,7 @@ class Trainer:
         self.unscored = self.validate is not None and state.get("unscored", False)
         self.network.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(regrouped(state["optimiser"], self.optimiser.state_dict()))
         if state["scaler"]:  # empty where loss scaling was off
             self.scaler.load_state_dict(state["scaler"])
         if len(state["random"]) == self.processes.count:

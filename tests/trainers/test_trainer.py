@@ -14,6 +14,7 @@ from small_training import SMALL, Squares, in_two_processes, join, make, small_s
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from networks import build_model, checkpoint_activations
+from trainers import trainer as trainer_module
 from trainers.processes import Processes, join_processes
 from trainers.sampling import StepBatches, identity_permutations
 from trainers.state import find_states
@@ -184,6 +185,25 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=rf"is from a run of other settings \({what}\): give another folder"):
             make(tmp_path, **changes)
+
+
+def test_parameters_that_are_alike_share_a_group_which_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequential = {"sequential_start": 0.2}
+    few = make(tmp_path / "few", **sequential)
+    few.train()
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "merged", lambda groups, _: groups)
+        patch.setattr(trainer_module, "regrouped", lambda saved, _: saved)
+        many = make(tmp_path / "many", **sequential)
+        many.train(until=3)
+    assert len(few.optimiser.param_groups) < 8 < len(many.optimiser.param_groups)
+    later = make(tmp_path / "many", **sequential)  # its checkpoint is of the older form, a group for each
+    assert later.step == 3
+    later.train()
+    for name, x in weights(few).items():
+        assert torch.equal(x, weights(later)[name]), name
 
 
 def test_a_run_goes_on_with_the_files_it_began_with_as_far_as_they_are_known(tmp_path: Path) -> None:
