@@ -50,7 +50,7 @@ class SkipStage(StageConfig):
     save_every: int = 25_000
     log_every: int = 100
 
-    skip_divisors: ClassVar[Mapping[str, int]] = {"youtubevos": 5, "vost": 5, "lvos": 5, "ovis": 3}
+    skip_divisors: ClassVar[Mapping[str, int]] = {"youtubevos": 5, "vost": 5, "lvos": 5, "lvosv2": 5, "ovis": 3}
     """Datasets whose masks are so many frames apart divide the skip by this."""
 
     def __post_init__(self) -> None:

@@ -465,6 +465,7 @@ def test_clips_that_begin_with_many_ignored_pixels_are_left_out(tmp_path: Path) 
     [
         ("vost", "VOST", "ImageSets/train.txt"),
         ("mosev1", "MOSE/train", None),
+        ("mosev2", "MOSEv2/train", None),
         ("visor", "VISOR", "ImageSets/2022/train.txt"),
         ("burst", "BURST/train", None),
         ("ovis", "OVIS/train", None),
