@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +18,11 @@ from dataloaders.prefetch import prefetch
 from evaluators.clip import REPORT
 from evaluators.clip_pictures import PICTURES, ClipPictures, overlay_palette
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import BackgroundWriter, make_folder
+from evaluators.writers import BackgroundWriter, make_folder, replace_text
+
+logger = logging.getLogger(__name__)
+
+SOURCE = "source.json"
 
 
 class Annotation:
@@ -23,7 +30,8 @@ class Annotation:
 
     ``folder/given/<frame>.png`` are the masks that the person gave, ``folder/masks/<frame>.png`` those of all frames as
     they are now. All of them are files at any time, so that nothing is lost and a later session goes on from there; so
-    it does from results of the demo. Masks may be given and removed during a propagation, also by another thread.
+    it does from results of the demo. ``folder/source.json`` tells of which clip the masks are. Masks may be given and
+    removed during a propagation, also by another thread.
 
     Args:
         segmenter: propagates; it is reset before and after.
@@ -31,7 +39,7 @@ class Annotation:
         folder: of the results.
 
     Raises:
-        ValueError: the clip is damaged or can be read only once.
+        ValueError: the clip is damaged or can be read only once, or the folder's masks are of another one.
         OSError: the folder can't be made.
     """
 
@@ -48,6 +56,8 @@ class Annotation:
         self._waiting: set[int] = set()  # propagated masks that will be written; giving or forgetting takes one out
         self._running = False
         self._given = {number for number in range(len(self)) if self._path("given", number).exists()}
+        self._identity = self._identify()
+        self._check_source()
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -193,7 +203,31 @@ class Annotation:
     def _path(self, part: str, number: int) -> Path:
         return self.folder / part / f"{self._names[number]}.png"
 
+    def _identify(self) -> dict[str, int | str]:
+        """What tells this clip from others of its name, wherever its file lies."""
+        height, width = self.source.size
+        middle = self.image(len(self) // 2)  # many clips begin with the same black
+        checksum = hashlib.sha256(middle.tobytes()).hexdigest()[:16]
+        return {"frames": len(self), "width": width, "height": height, "middle_frame": checksum}
+
+    def _check_source(self) -> None:
+        path = self.folder / SOURCE
+        if path.exists():
+            try:
+                known = json.loads(path.read_text())
+            except ValueError:
+                raise ValueError(f"{path} is damaged: remove it if the masks beside it are of this clip") from None
+            if known != self._identity:
+                raise ValueError(
+                    f"{self.folder} holds masks of another clip than {self.source.name} is now ({known}, not "
+                    f"{self._identity}): give another output folder, or remove {path} if the masks are of this clip"
+                )
+        elif any(self._path("masks", number).exists() for number in range(len(self))):
+            logger.warning("%s doesn't say of which clip its masks are: they are taken for this one's", self.folder)
+
     def _begin_to_change(self) -> None:
         """Remove what was made of other masks; without its report the demo takes the folder for a person's work."""
+        if not (self.folder / SOURCE).exists():  # only now: the demo may have replaced its results till here
+            replace_text(self.folder / SOURCE, json.dumps(self._identity) + "\n")
         for name in (REPORT, *PICTURES):
             (self.folder / name).unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def test_results_of_the_demo_are_gone_on_with_and_then_kept_from_it(
     annotation = Annotation(segmenter, open_frames(clip), folder)
     assert (folder / "overlay.mp4").exists()
     annotation.give(4, cropped(0, 2))
-    assert sorted(path.name for path in folder.iterdir()) == ["given", "masks"]
+    assert sorted(path.name for path in folder.glob("[!.]*")) == ["given", "masks", "source.json"]
     with pytest.raises(ValueError, match="holds 6 PNGs that are no results of ours: give another folder"):
         segment_clip(segmenter, open_frames(clip), FrameMasks(tmp_path / "first.png"), folder, progress=False)
 
@@ -144,6 +144,38 @@ def test_an_object_isn_t_deleted_during_a_propagation_which_would_bring_it_back(
     run.close()
     assert annotation.delete_object(7) >= 1
     assert len(list(annotation.propagate(0, 3))) == 3
+
+
+def test_masks_of_another_clip_of_the_same_name_are_refused(
+    annotation: Annotation, segmenter: VideoSegmenter, clip: Path, tmp_path: Path
+) -> None:
+    annotation.give(0, cropped(1))
+    moved = tmp_path / "elsewhere" / clip.name
+    moved.parent.mkdir()
+    clip.rename(moved)
+    assert Annotation(segmenter, open_frames(moved), annotation.folder).given == [0]
+    for frames in (moving_frames(FRAMES - 1), [frame // 2 for frame in moving_frames(FRAMES)]):
+        with VideoWriter(clip) as writer:
+            for frame in frames:
+                writer.write(frame)
+        with pytest.raises(
+            ValueError, match=r"holds masks of another clip than clip is now .* or remove .*source.json"
+        ):
+            Annotation(segmenter, open_frames(clip), annotation.folder)
+    (annotation.folder / "source.json").write_text("{")
+    with pytest.raises(ValueError, match=r"source.json is damaged: remove it if"):
+        Annotation(segmenter, open_frames(clip), annotation.folder)
+
+
+def test_masks_of_a_folder_that_doesn_t_tell_their_clip_are_taken_as_they_are(
+    annotation: Annotation, segmenter: VideoSegmenter, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not (annotation.folder / "source.json").exists()
+    annotation.give(0, cropped(1))
+    assert not caplog.messages
+    (annotation.folder / "source.json").unlink()
+    assert Annotation(segmenter, open_frames(clip), annotation.folder).given == [0]
+    assert "doesn't say of which clip its masks are: they are taken for this one's" in caplog.text
 
 
 def test_pictures(annotation: Annotation) -> None:
