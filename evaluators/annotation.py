@@ -7,11 +7,13 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dataloaders.files import alone
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.masks import read_mask, write_mask
 from dataloaders.prefetch import prefetch
@@ -20,13 +22,16 @@ from evaluators.clip_pictures import PICTURES, ClipPictures, overlay_palette
 from evaluators.segmenter import VideoSegmenter
 from evaluators.writers import BackgroundWriter, make_folder, replace_text
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 logger = logging.getLogger(__name__)
 
 SOURCE = "source.json"
 
 
 class Annotation:
-    """The masks of one clip, while a person and a network work on them.
+    """The masks of one clip, while a person and a network work on them. Close it, or use it in a ``with`` block.
 
     ``folder/given/<frame>.png`` are the masks that the person gave, ``folder/masks/<frame>.png`` those of all frames as
     they are now. All of them are files at any time, so that nothing is lost and a later session goes on from there; so
@@ -39,7 +44,8 @@ class Annotation:
         folder: of the results.
 
     Raises:
-        ValueError: the clip is damaged or can be read only once, or the folder's masks are of another one.
+        ValueError: the clip is damaged or can be read only once, the folder's masks are of another one, or another
+            program is writing there.
         OSError: the folder can't be made.
     """
 
@@ -50,14 +56,28 @@ class Annotation:
         self.folder = folder
         self._names = [source.name_of(number) for number in range(source.count())]
         self._palette = overlay_palette()
-        for part in ("given", "masks"):
-            make_folder(folder / part)
-        self._changing = threading.RLock()  # held while masks change: files and the two sets below go together
-        self._waiting: set[int] = set()  # propagated masks that will be written; giving or forgetting takes one out
-        self._running = False
-        self._given = {number for number in range(len(self)) if self._path("given", number).exists()}
-        self._identity = self._identify()
-        self._check_source()
+        make_folder(folder)
+        with ExitStack() as locks:
+            locks.enter_context(alone(folder))
+            for part in ("given", "masks"):
+                make_folder(folder / part)
+            self._given = {number for number in range(len(self)) if self._path("given", number).exists()}
+            self._changing = threading.RLock()  # held while masks change: files and the sets of numbers go together
+            self._waiting: set[int] = set()  # propagated masks that will be written; giving or forgetting takes one out
+            self._running = False
+            self._identity = self._identify()
+            self._check_source()
+            self._locks = locks.pop_all()
+
+    def close(self) -> None:
+        """Let other programs write to the folder. May be called twice."""
+        self._locks.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __len__(self) -> int:
         """Number of frames."""

@@ -72,15 +72,15 @@ def _run(args: Args) -> int:
     with open_frames(args.data_path, fps=args.fps) as source:
         segmenter, device = args.build_segmenter()
         logger.info("%s on %s; reading %s", args.model, device, args.data_path)
-        annotation = Annotation(segmenter, source, args.output_path / source.name)
-        if args.mask is not None:
-            if annotation.given:
-                raise ValueError(f"--mask: {annotation.folder} has given masks already, go on without it")
-            annotation.give(0, read_mask(args.mask, size=source.size))
-        logger.info(
-            "%s: %d frames, %d of them with given masks", annotation.folder, len(annotation), len(annotation.given)
-        )
-        serve(build_page(annotation), annotation.folder, args.host, args.port, args.open_browser)
+        with Annotation(segmenter, source, args.output_path / source.name) as annotation:
+            if args.mask is not None:
+                if annotation.given:
+                    raise ValueError(f"--mask: {annotation.folder} has given masks already, go on without it")
+                annotation.give(0, read_mask(args.mask, size=source.size))
+            logger.info(
+                "%s: %d frames, %d of them with given masks", annotation.folder, len(annotation), len(annotation.given)
+            )
+            serve(build_page(annotation), annotation.folder, args.host, args.port, args.open_browser)
     return 0
 
 

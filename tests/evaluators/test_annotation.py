@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,9 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def annotation(segmenter: VideoSegmenter, clip: Path, tmp_path: Path) -> Annotation:
-    return Annotation(segmenter, open_frames(clip), tmp_path / "work")
+def annotation(segmenter: VideoSegmenter, clip: Path, tmp_path: Path) -> Iterator[Annotation]:
+    with Annotation(segmenter, open_frames(clip), tmp_path / "work") as annotation:
+        yield annotation
 
 
 def cropped(*ids: int) -> np.ndarray:
@@ -83,6 +85,7 @@ def test_it_can_be_stopped_and_gone_on_with_later(annotation: Annotation, segmen
     run = annotation.propagate(0, 5)
     assert [next(run)[0].index, next(run)[0].index] == [1, 2]
     run.close()
+    annotation.close()
     later = Annotation(segmenter, open_frames(clip), annotation.folder)
     assert later.given == [0]
     assert [later.mask(number) is not None for number in range(FRAMES)] == [True, True, True, False, False, False]
@@ -101,6 +104,7 @@ def test_results_of_the_demo_are_gone_on_with_and_then_kept_from_it(
     annotation = Annotation(segmenter, open_frames(clip), folder)
     assert (folder / "overlay.mp4").exists()
     annotation.give(4, cropped(0, 2))
+    annotation.close()
     assert sorted(path.name for path in folder.glob("[!.]*")) == ["given", "masks", "source.json"]
     with pytest.raises(ValueError, match="holds 6 PNGs that are no results of ours: give another folder"):
         segment_clip(segmenter, open_frames(clip), FrameMasks(tmp_path / "first.png"), folder, progress=False)
@@ -146,14 +150,23 @@ def test_an_object_isn_t_deleted_during_a_propagation_which_would_bring_it_back(
     assert len(list(annotation.propagate(0, 3))) == 3
 
 
+def test_one_program_writes_to_a_folder(annotation: Annotation, segmenter: VideoSegmenter, clip: Path) -> None:
+    with pytest.raises(ValueError, match="work: another program is writing there: wait, or give another folder"):
+        Annotation(segmenter, open_frames(clip), annotation.folder)
+    annotation.close()
+    Annotation(segmenter, open_frames(clip), annotation.folder).close()
+
+
 def test_masks_of_another_clip_of_the_same_name_are_refused(
     annotation: Annotation, segmenter: VideoSegmenter, clip: Path, tmp_path: Path
 ) -> None:
     annotation.give(0, cropped(1))
+    annotation.close()
     moved = tmp_path / "elsewhere" / clip.name
     moved.parent.mkdir()
     clip.rename(moved)
-    assert Annotation(segmenter, open_frames(moved), annotation.folder).given == [0]
+    with Annotation(segmenter, open_frames(moved), annotation.folder) as same:
+        assert same.given == [0]
     for frames in (moving_frames(FRAMES - 1), [frame // 2 for frame in moving_frames(FRAMES)]):
         with VideoWriter(clip) as writer:
             for frame in frames:
@@ -174,6 +187,7 @@ def test_masks_of_a_folder_that_doesn_t_tell_their_clip_are_taken_as_they_are(
     annotation.give(0, cropped(1))
     assert not caplog.messages
     (annotation.folder / "source.json").unlink()
+    annotation.close()
     assert Annotation(segmenter, open_frames(clip), annotation.folder).given == [0]
     assert "doesn't say of which clip its masks are: they are taken for this one's" in caplog.text
 
