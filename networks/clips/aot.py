@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from networks.clips.features import features_of_frames
 from networks.memory import MemoryPart
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def propagate_clips(
         logits = logits.gather(1, table_BK[:, :, None, None].expand(-1, -1, *size))
         return logits.masked_fill(~used_BK[:, :, None, None], -1e10)
 
-    features = _features_of_frames(network, frames_TB3HW)
+    features = features_of_frames(network, frames_TB3HW)
     ids = encode_ids(labels_TBHW[0])
     propagated = network.refer(features[0], ids)
     logits = [decode(propagated, features[0])]
@@ -91,15 +92,6 @@ def propagate_clips(
             long_term.append(short_term)
             stored = t
     return logits
-
-
-def _features_of_frames(network: AOT, frames_TB3HW: Tensor) -> list[Features]:
-    """Encode all frames at once and take them apart."""
-    length, batch = frames_TB3HW.shape[:2]
-    features = network.encode_image(frames_TB3HW.flatten(0, 1))
-    maps = [x.split(batch) for x in features.maps]
-    projected = features.projected.split(batch)
-    return [type(features)([m[t] for m in maps], projected[t]) for t in range(length)]
 
 
 def _joined(parts: Sequence[MemoryPart]) -> MemoryPart:

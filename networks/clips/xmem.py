@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from networks.clips.features import features_of_frames
 from networks.clips.references import frames_in_memory
 from networks.layers.maps import to_map, to_sequence
 from networks.ops.affinity import anisotropic_similarity
@@ -47,7 +48,7 @@ def propagate_xmem_clips(
         references: which frames besides the first one are in memory, see ``draw_references``.
     """
     length, batch = frames_TB3HW.shape[:2]
-    features = _features_of_frames(network, frames_TB3HW)
+    features = features_of_frames(network, frames_TB3HW)
     identities = torch.arange(1, objects + 1, device=labels_TBHW.device)
     present_BO = identities <= torch.tensor(object_counts, device=labels_TBHW.device)[:, None]
     masks_BOHW = (labels_TBHW[0][:, None] == identities[:, None, None]).float()
@@ -98,12 +99,3 @@ def _read(features: Sequence[ImageFeatures], values_BOQD: Sequence[Tensor], t: i
     value = value.transpose(1, 2).flatten(2, 3)
     read = similarity.softmax(2).to(value.dtype)[:, None] @ value
     return to_map(read.flatten(0, 1), (query.key.shape[2], query.key.shape[3]))
-
-
-def _features_of_frames(network: XMem, frames_TB3HW: Tensor) -> list[ImageFeatures]:
-    """Encode all frames at once and take them apart."""
-    length, batch = frames_TB3HW.shape[:2]
-    features = network.encode_image(frames_TB3HW.flatten(0, 1))
-    maps = [x.split(batch) for x in features.maps]
-    rest = [x.split(batch) for x in features[1:]]
-    return [type(features)([m[t] for m in maps], *(x[t] for x in rest)) for t in range(length)]
