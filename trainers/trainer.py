@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from configs import model_name
 from configs.stages import ReferringStage, StageConfig
 from dataloaders.training import collate
 from dataloaders.training.referring_clip import collate_referring
@@ -309,6 +310,7 @@ class Trainer:
             "step": self.step,
             "stage": self.stage.to_dict(),
             "model": self.network.config.to_dict(),
+            "model_name": model_name(self.network.config),
             "weights": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
