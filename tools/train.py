@@ -184,7 +184,7 @@ def train(args: Args, stage: StageConfig, output: Path, device: str | None, proc
     if args.val_dataset is not None:
         dataset = open_dataset(args.val_dataset, args.val_root, split=args.val_split)
         share = Share(processes.rank, processes.count)
-        validate = Validation(dataset, output / "validation", share, processes.agree)
+        validate = Validation(dataset, output / "validation", share, processes.agree, config=config)
     if args.checkpoint_activations:
         checkpoint_activations(network)
     if args.compile:
