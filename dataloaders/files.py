@@ -1,4 +1,4 @@
-"""What all that write files share: a folder with one program that writes, and a file's fingerprint."""
+"""What all that write files share: files that are whole, a folder with one program that writes, fingerprints."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,32 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, what: str = "it") -> Iterator[Path]:
+    """A path beside a file, which what the body has written there replaces at its end: complete, or not at all.
+
+    Raises:
+        OSError: the body's, naming the file and not its temporary stand-in; ``what`` the file is called in it.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename in (None, str(temporary), temporary):
+            raise OSError(error.errno, f"{what} cannot be written: {error.strerror}", str(path)) from error
+        raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small text file (UTF-8), complete or not at all. Raises OSError, which names it."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from dataloaders.coco_masks import check_mask_size, read_coco_masks
+from dataloaders.files import replacing
 from dataloaders.images import list_images, load_image
 from dataloaders.palette import MAX_ID, davis_palette, id_colors
 
@@ -94,16 +94,8 @@ def write_mask(
     image = _mask_to_image(path, np.asarray(mask), colours)
     encoded = io.BytesIO()
     image.save(encoded, format="PNG")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(encoded.getbuffer())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OSError(error.errno, f"mask cannot be written: {error.strerror}", str(path)) from error
+    with replacing(path, "mask") as temporary:
+        temporary.write_bytes(encoded.getbuffer())
 
 
 def _mask_to_image(path: Path, ids: np.ndarray, palette: bytes | None) -> Image.Image:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dataloaders.files import alone
+from dataloaders.files import alone, replace_text
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.masks import read_mask, write_mask
 from dataloaders.prefetch import prefetch
 from evaluators.clip import REPORT
 from evaluators.clip_pictures import PICTURES, ClipPictures, overlay_palette
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import BackgroundWriter, make_folder, replace_text
+from evaluators.writers import BackgroundWriter, make_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from dataloaders.files import alone
+from dataloaders.files import alone, replace_text
 from dataloaders.frame_masks import FrameMasks
 from dataloaders.frame_source import Frame, FrameSource
 from dataloaders.prefetch import prefetch
@@ -26,7 +26,7 @@ from evaluators.key_frames import KeyFrame, propagate
 from evaluators.referring import ReferringSegmenter, windows
 from evaluators.resources import memory_in_use
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import MaskWriter, make_folder, replace_text
+from evaluators.writers import MaskWriter, make_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from dataloaders.files import replacing
 from dataloaders.frame_source import Frame
 from dataloaders.palette import id_colors
 from evaluators.overlay import ContactSheet, draw_overlay
@@ -68,9 +68,8 @@ class ClipPictures:
             self._sheet.add(frame.index, picture)
 
     def _save_sheet(self) -> None:
-        temporary = self.folder / f".contact_sheet.png.{os.getpid()}.tmp.png"
-        Image.fromarray(self._sheet.image()).save(temporary)
-        temporary.replace(self.folder / "contact_sheet.png")
+        with replacing(self.folder / "contact_sheet.png") as temporary:
+            Image.fromarray(self._sheet.image()).save(temporary, format="PNG")
 
 
 def overlay_palette() -> bytes:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from dataloaders.datasets import Dataset, Video
-from dataloaders.files import digest
+from dataloaders.files import digest, replace_text
 from evaluators.dataset_scoring import UNPACKED, DatasetScoring
 from evaluators.metrics import Scores
 from evaluators.metrics.page import write_page
@@ -26,7 +26,6 @@ from evaluators.referring import ReferringSegmenter
 from evaluators.segmenter import VideoSegmenter
 from evaluators.submission import pack
 from evaluators.timing import VideoTiming, summarise
-from evaluators.writers import replace_text
 
 logger = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from dataloaders.captions import clean_caption
 from dataloaders.datasets.sentences import SentenceImage, SentenceSet
+from dataloaders.files import replace_text
 from evaluators.evaluation_folder import check_settings
 from evaluators.metrics import Scores, score
 from evaluators.metrics.report import write_scores
 from evaluators.referring import ReferringSegmenter
 from evaluators.work_queue import Items
-from evaluators.writers import replace_text
 
 logger = logging.getLogger(__name__)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+
+from dataloaders.files import replacing
 
 Members = Mapping[str, "Path | bytes"]
 
@@ -29,7 +28,8 @@ def write_archive(path: Path, members: Members) -> None:
     Raises:
         OSError: a file can't be read, or the archive can't be written; the error names the file.
     """
-    with _complete_or_absent(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "the archive") as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
             source = members[name]
             info = zipfile.ZipInfo(name, _TIME)
@@ -40,23 +40,6 @@ def write_archive(path: Path, members: Members) -> None:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write one file, complete or not at all. Raises OSError, which names the file."""
-    with _complete_or_absent(path) as temporary:
-        temporary.write_bytes(content)
-
-
-@contextmanager
-def _complete_or_absent(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "a folder is where the archive should be written", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        try:
-            yield temporary
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        if error.filename in (None, str(temporary), temporary):
-            raise OSError(error.errno, f"the archive cannot be written: {error.strerror}", str(path)) from error
-        raise
+    with replacing(path, "the archive") as temporary:
+        temporary.write_bytes(content)

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from dataloaders.files import replace_text
 from evaluators.resources import memory_in_use
-from evaluators.writers import replace_text
 
 
 @dataclasses.dataclass

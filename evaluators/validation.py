@@ -14,6 +14,7 @@ from torch import nn
 
 from configs import ModelConfig, PropagationConfig
 from dataloaders.datasets import Dataset
+from dataloaders.files import replace_text
 from evaluators.benchmark import Evaluation
 from evaluators.dataset_scoring import DatasetScoring
 from evaluators.evaluation_folder import EvaluationFolder
@@ -21,7 +22,6 @@ from evaluators.metrics.report import headline
 from evaluators.referring import ReferringSegmenter
 from evaluators.referring_benchmark import ReferringEvaluation
 from evaluators.segmenter import VideoSegmenter
-from evaluators.writers import replace_text
 
 
 @dataclass(frozen=True)

@@ -400,18 +400,6 @@ class MaskWriter:
         self._background.__exit__(kind, error, traceback)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a small text file, complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    except OSError as error:
-        raise _with_file_name(error, (path,)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _render_into(video: VideoWriter, render: Callable[..., NDArray[np.uint8]], args: tuple[Any, ...]) -> None:
     video.write(render(*args))
 

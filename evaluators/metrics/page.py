@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from dataloaders.files import replacing
 from dataloaders.images import image_to_rgb, load_image
 from evaluators.metrics.base import ScoredFrame
 from evaluators.metrics.frames import read_pair
@@ -28,12 +28,8 @@ Picture = NDArray[np.uint8]
 
 def write_page(frames: Sequence[ScoredFrame], path: Path) -> Path:
     """Draw :func:`frames_page` into a PNG, complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.png")
-    try:
-        Image.fromarray(frames_page(frames)).save(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        Image.fromarray(frames_page(frames)).save(temporary, format="PNG")
     return path
 
 
