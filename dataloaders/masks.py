@@ -167,7 +167,7 @@ def _stored_values(path: Path, image: Image.Image) -> np.ndarray:
         raise ValueError(_color_advice(path, image))
     values = np.array(image)
     if image.mode == "L":
-        values //= _grey_step(path, image)
+        values //= grey_step(path, image)
     if image.mode == "I" and (values.min() < 0 or values.max() > MAX_ID):
         raise ValueError(
             f"{path}: object ids must be between 0 and {MAX_ID}, the mask has {values.min()} to {values.max()}"
@@ -175,7 +175,7 @@ def _stored_values(path: Path, image: Image.Image) -> np.ndarray:
     return values
 
 
-def _grey_step(path: Path, image: Image.Image) -> int:
+def grey_step(path: Path, image: Image.Image) -> int:
     """What Pillow multiplies the values of 2-bit and 4-bit greyscale PNGs by, to stretch them to 255."""
     if image.format != "PNG":
         return 1

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from dataloaders.images import load_image
+from dataloaders.masks import grey_step
 
 IdMap = NDArray[np.integer]
 
@@ -68,6 +69,8 @@ def _read_image(path: Path) -> IdMap:
             f"{path}: a mask must hold object ids (palette or greyscale PNG), this file is {image.mode}: write the ids"
         )
     values = np.array(image)
+    if image.mode == "L":
+        values //= grey_step(path, image)
     if values.dtype in (np.uint8, np.uint16):
         return values
     if values.dtype == bool:

@@ -20,6 +20,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from dataloaders.masks import davis_palette, id_colors, read_coco_masks, read_mask, write_mask
+from evaluators.metrics.label_maps import read_label_map
 
 
 def grey_png(path: Path, values: np.ndarray, bits: int) -> Path:
@@ -209,7 +210,9 @@ def test_1_bit_png_is_object_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_greyscale_png_of_few_bits_is_not_stretched(tmp_path: Path, bits: int) -> None:
     mask = np.random.default_rng(0).integers(0, 1 << bits, (9, 13), np.uint8)
-    assert np.array_equal(read_mask(grey_png(tmp_path / "m.png", mask, bits)), mask)
+    path = grey_png(tmp_path / "m.png", mask, bits)
+    assert np.array_equal(read_mask(path), mask)
+    assert np.array_equal(read_label_map(path), mask)  # as scoring reads it
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
