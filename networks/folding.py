@@ -6,9 +6,11 @@ In half precision, the weights that autocast would convert at each call are conv
 from __future__ import annotations
 
 import copy
+import functools
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from networks.encoders.norms import FrozenBatchNorm
 
@@ -27,8 +29,8 @@ def folded(module: nn.Module, half: torch.dtype | None = None) -> nn.Module:
             it, the same that autocast would give them at each call. It keeps only those of weights with gradients.
     """
     out = copy.copy(module)
-    for name in [n for n in vars(out) if callable(getattr(type(out), n, None))]:
-        delattr(out, name)  # a method wrapped for this one object: it would run the original
+    for name in [n for n, x in vars(out).items() if isinstance(x, functools.partial) and x.func is checkpoint]:
+        delattr(out, name)  # a method of the original whose activations are computed again: here are no gradients
     out._modules = {}
     before: tuple[str, nn.Module] | None = None
     for name, child in module._modules.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from test_trainer import SMALL, Squares, small_stage, weights
+from small_training import SMALL, Squares, small_stage, weights
 from torch import Tensor
 
 from networks import build_model
