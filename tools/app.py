@@ -60,6 +60,7 @@ def run(args: Args) -> int:
 
 
 def _run(args: Args) -> int:
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
         from tools.app_page import build_page, serve
     except ModuleNotFoundError as error:
@@ -87,15 +88,15 @@ def _run(args: Args) -> int:
 @contextmanager
 def _gradio_s_folder() -> Iterator[None]:
     """Where gradio puts a file for each picture that is shown, until the end; it would leave them all there."""
-    before = dict(os.environ)
+    name, before = "GRADIO_TEMP_DIR", os.environ.get("GRADIO_TEMP_DIR")
     with tempfile.TemporaryDirectory(prefix="annotation-", ignore_cleanup_errors=True) as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+        os.environ[name] = folder
         try:
             yield
         finally:
-            os.environ.clear()
-            os.environ.update(before)
+            del os.environ[name]
+            if before is not None:
+                os.environ[name] = before
 
 
 def main() -> int:
