@@ -1,16 +1,64 @@
-"""Package of the framework: the rooms of the house are its top-level packages."""
+"""Packaging: the rooms at the top of the repository are installed as ``voskit.<room>``."""
+
+import re
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).resolve().parent
 ROOMS = ("configs", "networks", "dataloaders", "trainers", "evaluators", "tools")
+# folders of data, which become packages without modules: their files lie below voskit/ in a wheel
+DATA = {
+    "voskit.pretrain_models": "pretrain_models",
+    "voskit.datasets": "datasets",
+}
+
+room_packages = find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")])
+version = re.search(r'__version__ = "(.+)"', (ROOT / "voskit/__init__.py").read_text(encoding="utf-8"))
+assert version is not None
+test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", "build", "twine", "transformers", "gradio>=6"]
+
+
+def index_page() -> str:
+    """README for the package index, which can't follow links to files of the repository."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n?", "", text)  # pictures
+    return re.sub(r"\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
 
 setup(
-    name="vos-framework",
-    version="0.1.0",
-    description="Video object segmentation: AOT, DeAOT and more, for research and for your own videos",
+    name="voskit",
+    description="Video object segmentation in PyTorch: AOT, DeAOT, AOST, XMem, JointFormer and ReferFormer",
+    long_description=index_page(),
+    long_description_content_type="text/markdown",
     license="BSD-3-Clause",
+    license_files=["LICENSE"],
     python_requires=">=3.10",
-    packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
+    keywords=["video object segmentation", "VOS", "tracking", "AOT", "DeAOT", "XMem", "annotation"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+    project_urls={
+        "AOT": "https://arxiv.org/abs/2106.02638",
+        "DeAOT": "https://arxiv.org/abs/2210.09782",
+        "AOST": "https://arxiv.org/abs/2203.11442",
+        "XMem": "https://arxiv.org/abs/2207.07115",
+        "JointFormer": "https://arxiv.org/abs/2308.13505",
+        "ReferFormer": "https://arxiv.org/abs/2201.00487",
+    },
+    version=version[1],
+    packages=[*find_packages(include=["voskit", "voskit.*"]), *(f"voskit.{name}" for name in room_packages), *DATA],
+    package_dir={**{f"voskit.{room}": room for room in ROOMS}, **DATA},
+    package_data={
+        "voskit.pretrain_models": ["deaott_open.*", "roberta-base/*"],
+        "voskit.datasets": ["Demo/README.md", "Demo/images/*/*", "Demo/masks/*/*"],
+        **{f"voskit.{room}": ["**/*.json"] for room in ROOMS},
+    },
     install_requires=[
         "torch>=2.7",
         "torchvision",
@@ -22,16 +70,17 @@ setup(
         "scikit-image",  # regions and contours
         "tensorboard",
         "safetensors",
-        "av>=15",  # reading and writing video
+        "av>=17",  # reading and writing video; earlier versions convert colors wrongly
         "tqdm",
         "tyro",  # command lines from dataclasses
         "pycocotools",  # run-length encoded masks
     ],
-    extras_require={  # pytest-xdist: tests side by side
+    extras_require={
         "correlation": ["spatial-correlation-sampler"],
         "referring": ["transformers"],  # RoBERTa and its tokenizer
-        "app": ["gradio>=6"],  # the page of tools/app.py
-        "test": ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", "transformers", "gradio>=6"],
-        "dev": ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", "transformers", "gradio>=6", "matplotlib", "build"],
+        "annotate": ["gradio>=6"],  # the annotation page
+        "test": test,
+        "dev": [*test, "matplotlib"],
     },
+    entry_points={"console_scripts": ["voskit = voskit.__main__:main"]},
 )

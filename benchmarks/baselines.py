@@ -24,12 +24,12 @@ import numpy as np
 import torch
 import tyro
 
-from dataloaders.datasets import Dataset, open_dataset
-from evaluators import VideoSegmenter
-from evaluators.benchmark import Evaluation
-from evaluators.metrics.report import headline, table_rows
-from evaluators.work_queue import WorkQueue
-from networks import build_model
+from voskit.dataloaders.datasets import Dataset, open_dataset
+from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.benchmarks.propagation import Evaluation
+from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.metrics.report import headline, table_rows
+from voskit.networks import build_model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,12 @@ import torch
 import tyro
 
 from common import save
-from configs import get_model_config
-from dataloaders.datasets import Video, open_dataset
-from evaluators import VideoSegmenter
-from evaluators.metrics import score
-from evaluators.writers import MaskWriter
-from networks import build_model
+from voskit.configs import get_model_config
+from voskit.dataloaders.datasets import Video, open_dataset
+from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.clips.writers import MaskWriter
+from voskit.evaluators.metrics import score
+from voskit.networks import build_model
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,12 @@ from plain import PlainSegmenter
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from configs import get_model_config, list_models
-from configs.models.aot import IdentityModel
-from dataloaders.frames import open_frames
-from dataloaders.masks import read_mask
-from evaluators import VideoSegmenter
-from networks import build_model
+from voskit.configs import get_model_config, list_models
+from voskit.configs.models.aot import IdentityBankConfig
+from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.video.frames import open_frames
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model
 
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 WAYS = ("plain", *TYPES, *(f"compiled-{p}" for p in TYPES))
@@ -122,7 +122,7 @@ def measure(args: Args, name: str, size: str, objects: int, rates: dict[str, flo
     mask = grid_mask(objects, *frames[0].shape[:2]) if args.mask is None else read_mask(args.mask)
     config = get_model_config(name)
     depths: list[dict[str, int]] = [{"depth": d} for d in args.depth] if config.depths else []
-    has_plain_form = isinstance(config, IdentityModel) and not config.depths
+    has_plain_form = isinstance(config, IdentityBankConfig) and not config.depths
     ways = [(way, fields) for fields in depths or [{}] for way in args.how if way != "plain" or has_plain_form]
     segmenters = [segmenter_of(args, name, way, fields) for way, fields in ways]
     times: list[list[float]] = [[] for _ in ways]

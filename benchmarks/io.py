@@ -23,10 +23,10 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from dataloaders.frames import open_frames
-from dataloaders.masks import read_mask, write_mask
-from dataloaders.prefetch import prefetch
-from evaluators.writers import MaskWriter
+from voskit.dataloaders.masks.files import read_mask, write_mask
+from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.prefetch import prefetch
+from voskit.evaluators.clips.writers import MaskWriter
 
 
 @dataclass(frozen=True)

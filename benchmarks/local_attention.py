@@ -21,8 +21,8 @@ import torch
 import tyro
 from plain import dense_local_attention
 
-from evaluators.resources import memory_in_use
-from networks.ops import available_backends, local_attention
+from voskit.networks.memory_usage import memory_in_use
+from voskit.networks.ops import available_backends, local_attention
 
 FORMS = {"aot": (8, 32, 32, True), "deaot": (1, 128, 1024, False)}
 """Heads, channels a head of the key and of the value, and whether values have relative terms."""

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 import tyro
 
-from networks.ops import attention
+from voskit.networks.ops import attention
 
 FORMS = {"aot": (8, 32, 32), "deaot": (1, 128, 1024)}
 """Heads, channels a head of the key and of the value."""

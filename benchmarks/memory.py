@@ -15,10 +15,10 @@ import torch
 import tyro
 
 from common import grid_mask, moving_frames, save
-from configs import get_model_config
-from evaluators import VideoSegmenter
-from evaluators.resources import memory_in_use
-from networks import build_model
+from voskit.configs import get_model_config
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model
+from voskit.networks.memory_usage import memory_in_use
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluators import VideoSegmenter
-from networks.engines import Step, Work
-from networks.layers import attention as attention_layers
-from networks.layers.maps import to_sequence
-from networks.memory import MemoryPart
-from networks.models import aot as aot_model
+from voskit.evaluators import VideoSegmenter
+from voskit.networks.engines import Step, Work
+from voskit.networks.layers import attention as attention_layers
+from voskit.networks.layers.maps import to_sequence
+from voskit.networks.memory import MemoryPart
+from voskit.networks.models import aot as aot_model
 
 
 def dense_local_attention(
@@ -35,7 +35,7 @@ def dense_local_attention(
     dilation: int = 1,
     backend: str | None = None,
 ) -> Tensor:
-    """``networks.ops.local_attention`` by way of all scores [B, N, H, W, H + window - 1, W + window - 1]."""
+    """``voskit.networks.ops.local_attention`` by way of all scores [B, N, H, W, H + window - 1, W + window - 1]."""
     assert dilation == 1
     batch, height, width, heads, channels = q_BHWNC.shape
     radius = window // 2
@@ -64,13 +64,13 @@ def dense_local_attention(
 
 
 def plain_attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None) -> Tensor:
-    """``networks.ops.attention`` by way of all scores."""
+    """``voskit.networks.ops.attention`` by way of all scores."""
     assert top_k is None
     return (q_BNLC * q_BNLC.shape[-1] ** -0.5 @ k_BNMC.transpose(2, 3)).softmax(-1) @ v_BNMD
 
 
 def plain_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, stride: int, padding: int) -> Tensor:
-    """``networks.ops.embed_identities`` as the convolution that it is."""
+    """``voskit.networks.ops.embed_identities`` as the convolution that it is."""
     identities = torch.arange(weight_CKSS.shape[1], device=ids_GHW.device)
     one_hot = (ids_GHW[:, None] == identities[:, None, None]).float()
     return to_sequence(F.conv2d(one_hot, weight_CKSS, bias_C, stride, padding))

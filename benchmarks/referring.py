@@ -20,10 +20,10 @@ from typing import Literal, cast
 import torch
 import tyro
 
-from configs import list_models
-from evaluators import ReferringSegmenter
-from evaluators.timing import Stopwatch
-from networks import build_model
+from voskit.configs import list_models
+from voskit.evaluators import ReferringSegmenter
+from voskit.evaluators.benchmarks.timing import Stopwatch
+from voskit.networks import build_model
 
 SENTENCES = ("a woman in a black top standing beside the white tent", "the boy", "a red car on the left", "the dog")
 

@@ -23,9 +23,9 @@ import torch
 import tyro
 from plain import PlainSegmenter
 
-from evaluators import VideoSegmenter
-from networks import build_model
-from trainers.memory import peak_memory
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model
+from voskit.networks.memory_usage import peak_memory
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from dataloaders.masks import davis_palette
-from evaluators.metrics import score
-from evaluators.metrics.jobs import run_jobs
+from voskit.dataloaders.masks.files import davis_palette
+from voskit.evaluators.metrics import score
+from voskit.evaluators.metrics.jobs import run_jobs
 
 ROOT = Path(__file__).resolve().parents[1]
 SEQUENCES, FRAMES, HEIGHT, WIDTH, OBJECTS = 6, 60, 480, 854, 3

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import tyro
 
-from networks.ops.top_k import largest
+from voskit.networks.ops.top_k import largest
 
 CASES = {
     "jointformer, davis2017": (3240, 60),

@@ -23,12 +23,12 @@ import torch
 import tyro
 from PIL import Image
 
-from configs.stages import StageConfig, get_stage_config
-from dataloaders.masks import write_mask
-from dataloaders.training import TrainingData, build_training_data
-from networks import build_model, checkpoint_activations, compile_network
-from trainers.memory import peak_memory
-from trainers.trainer import Trainer, TrainerOptions
+from voskit.configs.stages import StageConfig, get_stage_config
+from voskit.dataloaders.masks.files import write_mask
+from voskit.dataloaders.training import TrainingData, build_training_data
+from voskit.networks import build_model, checkpoint_activations, compile_network
+from voskit.networks.memory_usage import peak_memory
+from voskit.trainers.trainer import Trainer, TrainerOptions
 
 
 @dataclass(frozen=True, kw_only=True)

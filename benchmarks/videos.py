@@ -21,8 +21,8 @@ import numpy as np
 import torch
 import tyro
 
-from evaluators import VideoSegmenter
-from networks import build_model
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model
 
 
 @dataclass(frozen=True)

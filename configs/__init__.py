@@ -1,7 +1,7 @@
 """Typed configs and the registry that names them."""
 
-from configs.base import Config
-from configs.models import (
+from voskit.configs.base import Config
+from voskit.configs.models import (
     INFERENCE_FIELDS,
     ModelConfig,
     PropagationConfig,
@@ -11,7 +11,7 @@ from configs.models import (
     models_with_depths,
     register_model,
 )
-from configs.registry import Registry, suggest
+from voskit.configs.registry import Registry, suggest
 
 __all__ = [
     "INFERENCE_FIELDS",

@@ -7,9 +7,10 @@ import inspect
 import json
 import types
 import typing
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from configs.registry import suggest
+from voskit.configs.registry import suggest
 
 if typing.TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
@@ -29,6 +30,9 @@ class Config:
         class R50AOTL(AOTL):
             encoder = "resnet50"
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Former names of fields to their present ones, for files that an earlier version wrote."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -57,7 +61,8 @@ class Config:
         types_ = self.field_types()
         for name, value in changes.items():
             if name not in types_:
-                raise ValueError(f"{type(self).__name__} has no field {name!r}: {suggest(name, types_)}")
+                hint = f"it is now {self.renamed[name]!r}" if name in self.renamed else suggest(name, types_)
+                raise ValueError(f"{type(self).__name__} has no field {name!r}: {hint}")
             if not _fits(value, types_[name]):
                 raise ValueError(f"field {name!r} of {type(self).__name__} is {_show(types_[name])}, got {value!r}")
         # JSON and command lines have lists where fields are tuples
@@ -101,13 +106,16 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build from what ``to_dict`` gave; absent fields take their defaults, unknown ones are a ``ValueError``."""
-        return cls().override(**values)
+        """Build from the output of ``to_dict``, also of an earlier version.
+
+        Absent fields take their defaults; unknown ones are a ``ValueError``.
+        """
+        return cls().override(**cls.present_names(values))
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Build from what ``to_json`` gave."""
-        return cls.from_dict(json.loads(text))
+    def present_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace former names of fields by their present ones."""
+        return {cls.renamed.get(name, name): value for name, value in values.items()}
 
 
 _PYTHON = {"None": None, "True": True, "False": False}

@@ -2,6 +2,8 @@
 
 Import from the modules themselves, so that a room which only samples training clips loads no video library:
 
-- ``dataloaders.frames``: ``open_frames`` reads a video, an image folder, an image, a camera or a stream frame by frame.
-- ``dataloaders.masks``: ``read_mask``, ``read_coco_masks``, ``write_mask``, ``davis_palette``, ``id_colors``.
+- ``voskit.dataloaders.video.frames``: ``open_frames`` reads a video, an image folder, an image, a camera or a
+  stream frame by frame.
+- ``voskit.dataloaders.masks.files``: ``read_mask``, ``read_coco_masks``, ``write_mask``, ``davis_palette``,
+  ``id_colors``.
 """

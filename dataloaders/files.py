@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, what: str = "it") -> Iterator[Path]:
+def atomic_write(path: Path, what: str = "it") -> Iterator[Path]:
     """A path beside a file, which what the body has written there replaces at its end: complete, or not at all.
 
     Raises:
@@ -38,14 +38,14 @@ def replacing(path: Path, what: str = "it") -> Iterator[Path]:
         raise
 
 
-def replace_text(path: Path, text: str) -> None:
+def atomic_write_text(path: Path, text: str) -> None:
     """Write a small text file (UTF-8), complete or not at all. Raises OSError, which names it."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Write to a folder, which is made, as the only program; its processes count as one.
 
     The lock goes with the process, however that ends. Windows has none.
@@ -67,7 +67,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def digest(path: str | os.PathLike[str]) -> str:
+def checksum(path: str | os.PathLike[str]) -> str:
     """The first 16 hex digits of a file's SHA-256: which checkpoint something is from."""
     sha = hashlib.sha256()
     with Path(path).open("rb") as f:

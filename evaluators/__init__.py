@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evaluators.referring import ReferringSegmenter
-    from evaluators.segmenter import VideoSegmenter
+    from voskit.evaluators.referring import ReferringSegmenter
+    from voskit.evaluators.segmenter import VideoSegmenter
 
 __all__ = ["ReferringSegmenter", "VideoSegmenter"]
 
@@ -14,11 +14,11 @@ __all__ = ["ReferringSegmenter", "VideoSegmenter"]
 def __getattr__(name: str) -> Any:
     """Import a segmenter when it is asked for: scoring needs no torch, whose import takes seconds."""
     if name == "VideoSegmenter":
-        from evaluators.segmenter import VideoSegmenter
+        from voskit.evaluators.segmenter import VideoSegmenter
 
         return VideoSegmenter
     if name == "ReferringSegmenter":
-        from evaluators.referring import ReferringSegmenter
+        from voskit.evaluators.referring import ReferringSegmenter
 
         return ReferringSegmenter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from configs import suggest
-from configs.models.referformer import ReferFormerFamily
-from dataloaders.captions import Tokenizer
-from dataloaders.transforms import input_size, prepare_image
-from evaluators.segmenter import AMP_TYPES
-from networks import compile_network
-from networks.folding import folded
+from voskit.configs import suggest
+from voskit.configs.models.referformer import ReferFormerConfig
+from voskit.dataloaders.tokenizer import Tokenizer
+from voskit.dataloaders.transforms import input_size, prepare_image
+from voskit.evaluators.segmenter import AMP_TYPES
+from voskit.networks import compile_network
+from voskit.networks.inference import folded
 
 OPTIONS = ("short_edge", "max_long_edge", "window", "threshold")
 
@@ -54,7 +54,7 @@ class ReferringSegmenter:
             ...  # H x W uint8: 0 the background, 1 and 2 what the sentences tell
 
     Args:
-        model: what ``networks.build_model`` gives. Its weights are taken as they are now.
+        model: what ``voskit.networks.build_model`` gives. Its weights are taken as they are now.
         tokenizer: None: the one that comes with the project.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
@@ -74,7 +74,7 @@ class ReferringSegmenter:
         compile: bool = False,
         **options: object,
     ) -> None:
-        if not isinstance(model.config, ReferFormerFamily):
+        if not isinstance(model.config, ReferFormerConfig):
             name = type(model.config).__name__
             raise ValueError(f"{name} propagates masks and takes no sentences: VideoSegmenter is for it")
         for name in options:

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from configs import INFERENCE_FIELDS, PropagationConfig, models_with_depths, suggest
-from dataloaders.transforms import input_size, prepare_image
-from evaluators.frame_rate import FrameRateKeeper
-from networks import compile_network
-from networks.engines import DepthChoice, Engine, Step, Work, average, likeliest, look_up, run, run_together
-from networks.folding import folded
-from networks.memory import MemoryPolicy
+from voskit.configs import INFERENCE_FIELDS, PropagationConfig, models_with_depths, suggest
+from voskit.dataloaders.transforms import input_size, prepare_image
+from voskit.evaluators.frame_rate import FrameRateKeeper
+from voskit.networks import compile_network
+from voskit.networks.engines import DepthChoice, Engine, Step, Work, average, likeliest, look_up, run, run_together
+from voskit.networks.inference import folded
+from voskit.networks.memory import MemoryPolicy
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 MAX_ID = 65535
@@ -45,14 +45,16 @@ class VideoSegmenter:
             ids = segmenter.step(frame)
 
     Args:
-        model: what ``networks.build_model`` gives. Its weights are taken as they are now. It may be in training mode:
+        model: what ``voskit.networks.build_model`` gives. Its weights are taken as they are now. It may be in
+        training mode:
             it is run as in evaluation all the same, and left as it is.
         scales: test scales; probabilities are averaged over them.
         flip: average over horizontally flipped copies, too.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
         target_fps: choose the depth of the network so that ``step`` holds this many predicted frames a second, see
-            :class:`~evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed. None: the depth
+            :class:`~voskit.evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed.
+            None: the depth
             is left alone.
         clock: gives the time in seconds where ``target_fps`` is asked for; None: ``time.perf_counter``.
         policy: which frames the long-term memory holds, in place of the family's own rule; gap and bound of

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from configs import get_model_config, suggest
-from networks.checkpoints import (
+from voskit.configs import get_model_config, suggest
+from voskit.networks.checkpoints import (
     load_encoder,
     load_weights,
     mean_of_weights,
@@ -24,7 +24,7 @@ from networks.checkpoints import (
     read_checkpoint,
     save_weights,
 )
-from networks.models import build_network
+from voskit.networks.models import build_network
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,10 @@ def build_model(
     """Build a network of the model zoo in evaluation mode.
 
     Args:
-        name: a registered model, see ``configs.list_models()``.
+        name: a registered model, see ``voskit.configs.list_models()``.
         checkpoint: a file that the authors published, or one of the project's own ``.safetensors``, which also says
-            what network it is of and how it is run, where ``fields`` don't: all of the config but its ``of_training``.
+            what network it is of and how it is run, where ``fields`` don't: all of the config but its
+            ``training_only``.
             None: the weights are random, which is logged as a warning.
         device: where the network goes; None takes CUDA, else MPS, else the CPU.
         encoder_checkpoint: ImageNet weights for the encoder, where there is no checkpoint; for a network with several

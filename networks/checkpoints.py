@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from configs import ModelConfig, get_model_config, list_models, model_name
+from voskit.configs import ModelConfig, get_model_config, list_models, model_name
 
 logger = logging.getLogger(__name__)
 
@@ -226,15 +226,16 @@ def own_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
     """What a file of ours, written for this model, says of its network otherwise than the model's config."""
     if checkpoint.metadata.get("model") != name:
         return {}
-    written, default = json.loads(checkpoint.metadata.get("config", "{}")), get_model_config(name)
-    fields = default.to_dict().keys() - set(default.of_training)
+    default = get_model_config(name)
+    written = default.present_names(json.loads(checkpoint.metadata.get("config", "{}")))
+    fields = default.to_dict().keys() - set(default.training_only)
     written = {k: tuple(v) if isinstance(v, list) else v for k, v in written.items() if k in fields}
     return {k: v for k, v in written.items() if v != getattr(default, k)}
 
 
 def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:
     """Fields of the config that stands in a file of ours where they differ from a network's, as text."""
-    written = json.loads(checkpoint.metadata.get("config", "{}"))
+    written = config.present_names(json.loads(checkpoint.metadata.get("config", "{}")))
     return ", ".join(f"{k}={v}" for k, v in written.items() if config.to_dict().get(k, v) != v)
 
 
@@ -251,7 +252,7 @@ def _copy(network: nn.Module, state: dict[str, Tensor], report: LoadReport) -> N
 
 def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
     """Names of the registered models that have just these tensors."""
-    from networks.models import build_network
+    from voskit.networks.models import build_network
 
     def shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
         return {k: v.shape for k, v in tensors.items() if not COMPUTED.search(k) and not COUNTERS.search(k)}
@@ -280,7 +281,7 @@ def load_encoder(encoder: Any, path: str | os.PathLike[str]) -> LoadReport:
     """Load an encoder's weights as torchvision, timm, the Swin authors and transformers publish them.
 
     Args:
-        encoder: a module that is :class:`networks.encoders.base.Pretrained`.
+        encoder: a module that is :class:`voskit.networks.encoders.base.Pretrained`.
         path: the file.
 
     Raises:

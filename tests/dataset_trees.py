@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from dataloaders.masks import write_mask
+from voskit.dataloaders.masks.files import write_mask
 
 SIZE = (24, 32)
 FRAMES = ("00000", "00001", "00002")

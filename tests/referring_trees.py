@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dataloaders.masks import write_mask
 from dataset_trees import run_lengths, write_json
+from voskit.dataloaders.masks.files import write_mask
 
 SIZE = (60, 90)
 GREY, RED, BLUE = (40, 40, 40), (250, 10, 10), (10, 10, 250)
@@ -19,9 +19,9 @@ META = "meta_expressions/train/meta_expressions.json"
 def scene(shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """A red block, object 1, on the left, and a blue one, object 2, on the right."""
     image, ids = np.full((*SIZE, 3), GREY, np.uint8), np.zeros(SIZE, np.uint8)
-    for object_id, colour, left in ((1, RED, 8), (2, BLUE, 55)):
+    for object_id, color, left in ((1, RED, 8), (2, BLUE, 55)):
         block = np.s_[15:45, left + shift : left + 25 + shift]
-        image[block], ids[block] = colour, object_id
+        image[block], ids[block] = color, object_id
     return image, ids
 
 

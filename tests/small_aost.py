@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from networks import build_model, save_weights
+from voskit.networks import build_model, save_weights
 
 SMALL = {"embed_dim": 32, "self_heads": 2, "attention_heads": 2, "ffn_dim": 64, "window": 5}
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 
-from configs.stages import get_stage_config
-from dataloaders.training import TrainClip
-from networks import build_model
-from trainers.processes import Processes, join_processes
-from trainers.trainer import Trainer, TrainerOptions
+from voskit.configs.stages import get_stage_config
+from voskit.dataloaders.training import TrainClip
+from voskit.networks import build_model
+from voskit.trainers.distributed import Processes, join_processes
+from voskit.trainers.trainer import Trainer, TrainerOptions
 
 SMALL = {"num_layers": 1, "embed_dim": 32, "ffn_dim": 64, "self_heads": 2, "attention_heads": 2, "window": 5}
 
@@ -48,7 +48,7 @@ class Squares:
 def small_stage(**changes: object):
     fields = {
         "crop": 49, "clip_length": 3, "total_steps": 8, "batch_size": 4, "workers": 0, "save_every": 3, "keep": 2,
-        "log_every": 2, "rate": 1e-3,
+        "log_every": 2, "lr": 1e-3,
     }  # fmt: skip
     return get_stage_config("pre", **{**fields, **changes})
 

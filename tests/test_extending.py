@@ -13,15 +13,15 @@ from PIL import Image
 from small_training import Squares, small_stage
 from torch import nn
 
-from configs import PropagationConfig
-from configs.models.aot import AOTL
-from configs.models.base import MODELS, register_model
-from dataloaders.masks import write_mask
-from networks import build_model
-from networks.encoders import ENCODERS, Encoder, build_encoder
-from networks.supervised import Supervised
-from tools import train
-from trainers.trainer import Trainer, TrainerOptions
+from voskit.configs import PropagationConfig
+from voskit.configs.models.aot import AOTL
+from voskit.configs.models.base import MODELS, register_model
+from voskit.dataloaders.masks.files import write_mask
+from voskit.networks import build_model
+from voskit.networks.encoders import ENCODERS, Encoder, build_encoder
+from voskit.networks.supervised import Supervised
+from voskit.tools import train
+from voskit.trainers.trainer import Trainer, TrainerOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -87,7 +87,7 @@ def test_a_family_needs_no_fields_but_the_common_ones(tmp_path: Path, monkeypatc
         mask = torch.zeros(80, 80, dtype=torch.uint8)
         mask[20:60, 20:60] = 1
         Image.new("RGB", (80, 80)).save(path) if ending == "jpg" else write_mask(path, mask.numpy())
-    stage = small_stage(batch_size=2, least_rate_large=1e-6)
+    stage = small_stage(batch_size=2, min_lr_large=1e-6)
     assert len(train.training_data(train.Args(data_path=tmp_path), stage, Plain())) == 1
     trainer = Trainer(PlainNetwork(Plain()), stage, Squares(), tmp_path, options=TrainerOptions(progress=False))
     trainer.train(until=2)

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 from tqdm import tqdm
 
-from configs.datasets import get_dataset_config
-from dataloaders.datasets import read_dataset_config
-from dataloaders.datasets.check import check_dataset
-from tools.command import run_command
+from voskit.configs.datasets import get_dataset_config
+from voskit.dataloaders.datasets import read_dataset_config
+from voskit.dataloaders.datasets.check import check_dataset
+from voskit.tools.command import run_command
 
 
 @dataclass(frozen=True)

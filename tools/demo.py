@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 
-from configs import PropagationConfig, get_model_config, list_models
-from dataloaders.frame_masks import FrameMasks, masks_for
-from dataloaders.frames import open_frames
-from evaluators import VideoSegmenter
-from evaluators.clip import refer_clip, segment_clip
-from tools.command import run_command
-from tools.model_args import ModelArgs
+from voskit.configs import PropagationConfig, get_model_config, list_models
+from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
+from voskit.dataloaders.video.frames import open_frames
+from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.clips.run import refer_clip, segment_clip
+from voskit.tools.command import run_command
+from voskit.tools.model_args import ModelArgs
 
 logger = logging.getLogger("demo")
 DEMO_SCENES = Path(__file__).resolve().parents[1] / "datasets" / "Demo"

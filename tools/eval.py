@@ -23,21 +23,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 import tyro
 
-from configs import get_model_config
-from dataloaders.datasets import Dataset, open_dataset
-from dataloaders.datasets.sentences import SENTENCE_SETS, open_sentences
-from dataloaders.files import alone
-from evaluators import ReferringSegmenter, VideoSegmenter
-from evaluators.benchmark import Evaluation
-from evaluators.evaluation_folder import EvaluationFolder, settings_of, settings_of_model
-from evaluators.metrics.report import summary_text
-from evaluators.referring_benchmark import ReferringEvaluation
-from evaluators.sentence_benchmark import FRAMES, SentenceEvaluation
-from evaluators.submission import result_name
-from evaluators.work_queue import WorkQueue
-from tools.command import run_command
-from tools.model_args import ModelArgs
-from tools.processes import run_side_by_side
+from voskit.configs import get_model_config
+from voskit.dataloaders.datasets import Dataset, open_dataset
+from voskit.dataloaders.datasets.a2d import SENTENCE_SETS, open_sentences
+from voskit.dataloaders.files import exclusive_lock
+from voskit.evaluators import ReferringSegmenter, VideoSegmenter
+from voskit.evaluators.benchmarks.a2d import FRAMES, SentenceEvaluation
+from voskit.evaluators.benchmarks.folder import EvaluationFolder, settings_of, settings_of_model
+from voskit.evaluators.benchmarks.propagation import Evaluation
+from voskit.evaluators.benchmarks.referring import ReferringEvaluation
+from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.metrics.report import summary_text
+from voskit.evaluators.submissions.pack import result_name
+from voskit.tools.command import run_command
+from voskit.tools.model_args import ModelArgs
+from voskit.tools.processes import run_side_by_side
 
 logger = logging.getLogger("eval")
 CHILD = "VOS_EVAL_CHILD"
@@ -162,7 +162,7 @@ def run(args: Args) -> int:
     child, under_torchrun = CHILD in os.environ, "RANK" in os.environ and CHILD not in os.environ
     queue = WorkQueue() if child or under_torchrun or args.gpu_num == 1 else None
     leads = not child and (queue is None or queue.rank == 0)
-    with alone(args.output_path) if leads else nullcontext():
+    with exclusive_lock(args.output_path) if leads else nullcontext():
         return evaluate(args, dataset, queue, leads=leads, child=child)
 
 

@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 import tyro
 
-from configs import get_model_config
-from networks import build_model, mean_of_weights, save_weights
-from networks.models.aot import AOT
-from tools.command import run_command
+from voskit.configs import get_model_config
+from voskit.networks import build_model, mean_of_weights, save_weights
+from voskit.networks.models.aot import AOT
+from voskit.tools.command import run_command
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
 

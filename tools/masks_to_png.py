@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 from tqdm import tqdm
 
-from dataloaders.datasets.json_masks import json_masks
-from evaluators.writers import MaskWriter
-from tools.command import run_command
+from voskit.dataloaders.datasets.json_masks import json_masks
+from voskit.evaluators.clips.writers import MaskWriter
+from voskit.tools.command import run_command
 
 logger = logging.getLogger("masks_to_png")
 

@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 from tqdm import tqdm
 
-from dataloaders.masks import write_mask
-from evaluators.score_maps import merged_frames
-from tools.command import run_command
+from voskit.dataloaders.masks.files import write_mask
+from voskit.evaluators.benchmarks.score_maps import merged_frames
+from voskit.tools.command import run_command
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
-from configs import get_model_config, models_with_depths
-from evaluators import ReferringSegmenter, VideoSegmenter
-from networks import build_model
+from voskit.configs import get_model_config, models_with_depths
+from voskit.evaluators import ReferringSegmenter, VideoSegmenter
+from voskit.networks import build_model
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 
-from configs.datasets import get_dataset_config
-from dataloaders.datasets import open_dataset, read_dataset_config
-from evaluators.submission import ArchiveLayout, pack
-from tools.command import run_command
+from voskit.configs.datasets import get_dataset_config
+from voskit.dataloaders.datasets import open_dataset, read_dataset_config
+from voskit.evaluators.submissions.pack import ArchiveLayout, pack
+from voskit.tools.command import run_command
 
 
 @dataclass(frozen=True)

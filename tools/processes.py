@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from evaluators.work_queue import serve_queue
+from voskit.evaluators.benchmarks.work_queue import serve_queue
 
 _GRACE = 60.0  # seconds that processes which are told to end have for it
 

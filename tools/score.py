@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 from tqdm import tqdm
 
-from evaluators.metrics import list_scorers, score
-from evaluators.metrics.page import write_page
-from evaluators.metrics.report import summary_text, write_scores
-from tools.command import run_command
+from voskit.evaluators.metrics import list_scorers, score
+from voskit.evaluators.metrics.page import write_page
+from voskit.evaluators.metrics.report import summary_text, write_scores
+from voskit.tools.command import run_command
 
 
 @dataclass(frozen=True)

@@ -24,19 +24,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 import tyro
 
-from configs import ModelConfig, PropagationConfig, get_model_config
-from configs.stages import ReferringStage, StageConfig, get_stage_config
-from dataloaders.datasets import open_dataset
-from dataloaders.files import alone, digest
-from dataloaders.training import TrainingData, build_training_data
-from dataloaders.training.referring_clips import ReferringData, build_referring_data
-from evaluators.validation import Share, Validation
-from networks import build_model, checkpoint_activations, compile_network
-from tools.command import run_command
-from tools.processes import run_side_by_side
-from trainers.processes import Processes, join_processes
-from trainers.state import find_states, load_state
-from trainers.trainer import Trainer, TrainerOptions
+from voskit.configs import ModelConfig, PropagationConfig, get_model_config
+from voskit.configs.stages import ReferringStageConfig, StageConfig, get_stage_config
+from voskit.dataloaders.datasets import open_dataset
+from voskit.dataloaders.files import checksum, exclusive_lock
+from voskit.dataloaders.training import TrainingData, build_training_data
+from voskit.dataloaders.training.referring.datasets import ReferringData, build_referring_data
+from voskit.evaluators.benchmarks.validation import Share, Validation
+from voskit.networks import build_model, checkpoint_activations, compile_network
+from voskit.tools.command import run_command
+from voskit.tools.processes import run_side_by_side
+from voskit.trainers.checkpoints import find_states, load_state
+from voskit.trainers.distributed import Processes, join_processes
+from voskit.trainers.trainer import Trainer, TrainerOptions
 
 logger = logging.getLogger("train")
 CHILD = "VOS_TRAIN_CHILD"
@@ -159,7 +159,7 @@ def run(args: Args) -> int:
         torch.cuda.set_device(device)
     processes = join_processes(torch.device("cuda" if on_cuda else "cpu"))
     with contextlib.ExitStack() as stack:
-        processes.attempt(lambda: stack.enter_context(alone(output)) if processes.is_first else None)
+        processes.attempt(lambda: stack.enter_context(exclusive_lock(output)) if processes.is_first else None)
         return train(args, stage, output, device, processes)
 
 
@@ -173,7 +173,7 @@ def train(args: Args, stage: StageConfig, output: Path, device: str | None, proc
     network = build_model(args.model, device=device, **{**weights, **changes})
     place = next(network.parameters()).device
     config: ModelConfig = network.config  # type: ignore[assignment]
-    if isinstance(stage, ReferringStage) and stage.reset_classes:
+    if isinstance(stage, ReferringStageConfig) and stage.reset_classes:
         network.reset_classes()  # type: ignore[operator]
     data = training_data(args, stage, config)
     stage = stage.for_data(len(data))
@@ -194,7 +194,7 @@ def train(args: Args, stage: StageConfig, output: Path, device: str | None, proc
         accumulate=args.accumulate,
         seed=args.seed,
     )
-    start = {name: digest(path) if path.is_file() else None for name, path in files.items()}
+    start = {name: checksum(path) if path.is_file() else None for name, path in files.items()}
     trainer = Trainer(
         network, stage, data, output, processes=processes, options=options, validate=validate, start=start
     )

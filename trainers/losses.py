@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from configs.stages import StageConfig
-from dataloaders.training.clip import IGNORE
-from networks.supervised import Supervised
+from voskit.configs.stages import StageConfig
+from voskit.dataloaders.training.clip import IGNORE
+from voskit.networks.supervised import Supervised
 
 Clips = Sequence[Sequence[Supervised]]
 """What is supervised of each frame of a batch of clips."""
@@ -82,7 +82,7 @@ def bootstrapped_jaccard(
 ) -> Tensor:
     """AOT's loss of a batch, the mean over its clips, of all frames, the reference included."""
     total = stage.total_steps
-    fraction = kept_fraction(step, stage.mining_ratio * total, stage.hardest_pixels)
+    fraction = kept_fraction(step, stage.mining_ratio * total, stage.hard_pixel_ratio)
     losses = [supervised_losses(x, labels, fraction) for x, labels in zip(clips, labels_TBHW, strict=True)]
     weight = stage.reference_weight * reference_weight(step, total, stage.reference_ratio)
     return clip_loss(torch.stack(losses), weight)
@@ -132,7 +132,7 @@ def bootstrapped_dice(
     Args:
         clips: one [B, K, H, W] of each of these frames.
     """
-    fraction = kept_fraction_between(step, *_mining_steps(stage), stage.hardest_pixels)
+    fraction = kept_fraction_between(step, *_mining_steps(stage), stage.hard_pixel_ratio)
     total = clips[0][0].logits.new_zeros(())
     for logits, masks, labels in _supervised_after_first(clips, labels_TBHW, counts):
         total = total + bootstrapped_cross_entropy(logits, labels, fraction).mean() + dice(masks, labels)
@@ -147,7 +147,7 @@ def bootstrapped_dice_ignoring(
     Before hard mining begins the mean is that of the pixels that count, and dice is that of all clips together.
     """
     start, end = _mining_steps(stage)
-    fraction = kept_fraction_between(step, start, end, stage.hardest_pixels)
+    fraction = kept_fraction_between(step, start, end, stage.hard_pixel_ratio)
     total = clips[0][0].logits.new_zeros(())
     for logits, masks, labels in _supervised_after_first(clips, labels_TBHW, counts):
         hardest = bootstrapped_cross_entropy(logits, labels, fraction)

@@ -9,18 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from configs import suggest
-from configs.stages import ReferringStage, StageConfig
-from dataloaders.captions import Tokenizer
-from dataloaders.training import ClipBatch
-from dataloaders.training.referring_clip import ReferringBatch
-from trainers.losses import CLIP_LOSSES
-from trainers.processes import Processes
-from trainers.referring_losses import Target, match, referring_loss
-from trainers.sampling import identity_permutations
+from voskit.configs import suggest
+from voskit.configs.stages import ReferringStageConfig, StageConfig
+from voskit.dataloaders.tokenizer import Tokenizer
+from voskit.dataloaders.training import ClipBatch
+from voskit.dataloaders.training.referring.clip import ReferringBatch
+from voskit.trainers.distributed import Processes
+from voskit.trainers.losses import CLIP_LOSSES
+from voskit.trainers.referring_losses import Target, match, referring_loss
+from voskit.trainers.sampling import identity_permutations
 
 
-class Shown(NamedTuple):
+class ClipPreview(NamedTuple):
     """A clip, for a picture."""
 
     frames: Tensor
@@ -41,13 +41,13 @@ class Objective(Protocol):
         """
         ...
 
-    def shown(self, batch: Any) -> Shown | None:
+    def shown(self, batch: Any) -> ClipPreview | None:
         """The first clip of the batch that was worked off last, with what was predicted."""
         ...
 
 
 class ClipLoss(nn.Module):
-    """Loss of clips whose objects are given by masks; see :mod:`trainers.losses`."""
+    """Loss of clips whose objects are given by masks; see :mod:`voskit.trainers.losses`."""
 
     def __init__(self, network: Any, stage: StageConfig, seed: int) -> None:
         super().__init__()
@@ -77,15 +77,15 @@ class ClipLoss(nn.Module):
             self._predicted_THW = torch.stack([frame[-1].logits[0].detach().argmax(0) for frame in supervised])
         return CLIP_LOSSES[self.stage.loss](supervised, labels_TBHW, counts, self.stage, step)
 
-    def shown(self, batch: ClipBatch) -> Shown | None:
+    def shown(self, batch: ClipBatch) -> ClipPreview | None:
         """See ``Objective``."""
         if self._predicted_THW is None:
             return None
-        return Shown(batch.frames[:, 0], batch.labels[:, 0], self._predicted_THW)
+        return ClipPreview(batch.frames[:, 0], batch.labels[:, 0], self._predicted_THW)
 
 
 class ReferringLoss(nn.Module):
-    """Loss of clips whose object a sentence tells; see :mod:`trainers.referring_losses`."""
+    """Loss of clips whose object a sentence tells; see :mod:`voskit.trainers.referring_losses`."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -114,13 +114,13 @@ class ReferringLoss(nn.Module):
                 self._predicted_Thw = layers[-1].masks[0, :, match(layers[-1], target)[0]]
         return referring_loss(layers, target, num_boxes)
 
-    def shown(self, batch: ReferringBatch) -> Shown | None:
+    def shown(self, batch: ReferringBatch) -> ClipPreview | None:
         """See ``Objective``; the mask is that of the candidate which matches best."""
         if self._predicted_Thw is None:
             return None
         size = (batch.frames_TB3HW.shape[3], batch.frames_TB3HW.shape[4])
         masks = F.interpolate(self._predicted_Thw[:, None], size, mode="bilinear", align_corners=False)[:, 0] > 0
-        return Shown(batch.frames_TB3HW[:, 0], batch.masks_TBHW[:, 0].int(), masks.int())
+        return ClipPreview(batch.frames_TB3HW[:, 0], batch.masks_TBHW[:, 0].int(), masks.int())
 
 
 def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | ReferringLoss:
@@ -130,7 +130,7 @@ def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | R
         ValueError: the network isn't trained by stages of this kind, or scores several classes; an unknown loss.
     """
     referring = network.config.task == "referring"
-    if referring != isinstance(stage, ReferringStage):
+    if referring != isinstance(stage, ReferringStageConfig):
         kind = "of sentences" if referring else "that propagate masks"
         raise ValueError(
             f"{type(network.config).__name__} is one of the models {kind}: {type(stage).__name__} is a stage of others"

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from trainers.schedule import Schedule
+from voskit.trainers.schedule import Schedule
 
 NO_DECAY = ("absolute_pos_embed", "relative_position_bias_table", "relative_emb_v", "conv_out")
 """Parts of names of parameters that have no weight decay, besides all that have one dimension."""
@@ -76,6 +76,6 @@ def set_rates(groups: list[dict[str, Any]], schedule: Schedule, step: int, froze
     """Set the rate of each group for a step; parameters whose names contain a ``frozen`` part stand still."""
     for group in groups:
         still = any(part in group["name"] for part in frozen)
-        group["lr"] = 0.0 if still else schedule.rate(step, group["scale"])
+        group["lr"] = 0.0 if still else schedule.lr(step, group["scale"])
         if still:
             group["weight_decay"] = 0.0

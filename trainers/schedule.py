@@ -25,7 +25,7 @@ class Schedule:
     """In place of all that: the base rate, which falls to ``gamma`` times what it was at these steps."""
     gamma: float = 0.1
 
-    def rate(self, step: int, scale: float = 1.0) -> float:
+    def lr(self, step: int, scale: float = 1.0) -> float:
         """Rate of a step; ``scale`` reduces the rise above the least rate (0.1 for encoders)."""
         if self.milestones is not None:
             return self.base * scale * self.gamma ** sum(step >= m for m in self.milestones)

@@ -27,20 +27,20 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from configs import model_name
-from configs.stages import ReferringStage, StageConfig
-from dataloaders.training import collate
-from dataloaders.training.referring_clip import collate_referring
-from networks import save_weights
-from trainers.ema import AveragedWeights
-from trainers.memory import peak_memory
-from trainers.objectives import build_objective
-from trainers.parameter_groups import merged, parameter_groups, regrouped, set_rates
-from trainers.pictures import clip_picture
-from trainers.processes import FailedTogether, Processes
-from trainers.sampling import ByEpoch, StepBatches
-from trainers.schedule import Schedule
-from trainers.state import find_states, load_state, save_state
+from voskit.configs import model_name
+from voskit.configs.stages import ReferringStageConfig, StageConfig
+from voskit.dataloaders.training import collate
+from voskit.dataloaders.training.referring.clip import collate_referring
+from voskit.networks import save_weights
+from voskit.networks.memory_usage import peak_memory
+from voskit.trainers.checkpoints import find_states, load_state, save_state
+from voskit.trainers.distributed import FailedTogether, Processes
+from voskit.trainers.ema import AveragedWeights
+from voskit.trainers.objectives import build_objective
+from voskit.trainers.parameter_groups import merged, parameter_groups, regrouped, set_rates
+from voskit.trainers.sampling import ByEpoch, StepBatches
+from voskit.trainers.schedule import Schedule
+from voskit.trainers.tensorboard_images import clip_preview
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,10 @@ class Trainer:
     one gives.
 
     Args:
-        network: on its device; see :mod:`trainers.objectives` for what its loss is taken of.
+        network: on its device; see :mod:`voskit.trainers.objectives` for what its loss is taken of.
         stage: what is trained how.
-        dataset: gives :class:`~dataloaders.training.TrainClip` (with sentences ``ReferringClip``), has ``set_epoch``.
+        dataset: gives :class:`~voskit.dataloaders.training.TrainClip` (with sentences ``ReferringClip``), has
+        ``set_epoch``.
         output: folder of the run.
         processes: the processes that train together.
         validate: gives a score of the averaged weights at each checkpoint; the best are kept in ``best.safetensors``.
@@ -115,8 +116,8 @@ class Trainer:
         network.train()
         small = getattr(network.config, "encoder", "").startswith("mobilenet")
         self.schedule = Schedule(
-            base=stage.rate,
-            least=stage.least_rate if small or stage.least_rate_large is None else stage.least_rate_large,
+            base=stage.lr,
+            least=stage.min_lr if small or stage.min_lr_large is None else stage.min_lr_large,
             total_steps=stage.total_steps,
             warm_up_ratio=stage.warm_up_ratio,
             power=stage.power,
@@ -133,15 +134,15 @@ class Trainer:
             unused = stage.sequential_start < 1 and bool(stage.frozen_in_sequential)
             self.loss = DistributedDataParallel(self.loss, devices, find_unused_parameters=unused)
             self.loss.broadcast_buffers = False  # the argument of this name is deprecated
-        text_ratio = stage.text_rate_ratio if isinstance(stage, ReferringStage) else 1.0
-        groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all, text_ratio)
+        text_ratio = stage.text_rate_ratio if isinstance(stage, ReferringStageConfig) else 1.0
+        groups = parameter_groups(network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all, text_ratio)
         groups = merged(groups, stage.frozen_in_sequential)
         fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" else {}
-        self.optimiser: torch.optim.Optimizer
-        if stage.optimiser == "adamw":
-            self.optimiser = torch.optim.AdamW(groups, lr=stage.rate, **fused)
+        self.optimizer: torch.optim.Optimizer
+        if stage.optimizer == "adamw":
+            self.optimizer = torch.optim.AdamW(groups, lr=stage.lr, **fused)
         else:
-            self.optimiser = torch.optim.SGD(groups, lr=stage.rate, momentum=stage.momentum)
+            self.optimizer = torch.optim.SGD(groups, lr=stage.lr, momentum=stage.momentum)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.options.amp == "fp16")
         self.average = AveragedWeights(network, stage.total_steps, stage.ema_ratio)
         self.step = 0
@@ -208,7 +209,7 @@ class Trainer:
                     self._validate(log)
                 if log is not None and (shown := self.objective.shown(batch)) is not None:
                     tail = slice(-len(shown.predicted), None)
-                    picture = clip_picture(shown.frames[tail], shown.labels[tail], shown.predicted)
+                    picture = clip_preview(shown.frames[tail], shown.labels[tail], shown.predicted)
                     log.add_image("clip", picture, self.step, dataformats="HWC")
                 begin += time.perf_counter() - paused
 
@@ -227,7 +228,7 @@ class Trainer:
         return {
             "loss": loss,
             "gradient_norm": norm,
-            "rate": self.schedule.rate(self.step - 1),
+            "lr": self.schedule.lr(self.step - 1),
             "seconds_a_step": seconds,
             "waiting": waiting,
             "memory_GiB": peak_memory(self.device) / 2**30,
@@ -252,7 +253,7 @@ class Trainer:
                 ByEpoch(self.dataset),
                 batch_sampler=sampler,
                 num_workers=workers,
-                collate_fn=collate_referring if isinstance(self.stage, ReferringStage) else collate,
+                collate_fn=collate_referring if isinstance(self.stage, ReferringStageConfig) else collate,
                 pin_memory=self.device.type == "cuda",
                 worker_init_fn=functools.partial(_leave_stopping_to_the_trainer, self._over),
                 generator=torch.Generator(),  # else it would draw from the generator whose state is resumed
@@ -263,11 +264,11 @@ class Trainer:
         """One optimiser step -> loss of the whole batch and norm of the gradient before clipping."""
         stage, count = self.stage, self.options.accumulate
         frozen = stage.frozen_in_sequential if self.step >= stage.sequential_start * stage.total_steps else ()
-        set_rates(self.optimiser.param_groups, self.schedule, self.step, frozen)
+        set_rates(self.optimizer.param_groups, self.schedule, self.step, frozen)
         places = self._sampler.places(self.step)
         parts = self.objective.parts(batch.to(self.device), places, count, self.processes)
         total = torch.zeros((), device=self.device)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         for part, arguments in enumerate(parts):
             shared = self.processes.count > 1 and part < count - 1
             assert not shared or isinstance(self.loss, DistributedDataParallel)
@@ -281,14 +282,14 @@ class Trainer:
         self._stopping = stopping > 0
         if not math.isfinite(mean):
             raise FloatingPointError(f"the loss of step {self.step} is not finite; clips: {', '.join(batch.names)}")
-        self.scaler.unscale_(self.optimiser)
+        self.scaler.unscale_(self.optimizer)
         trained = [p for p in self.network.parameters() if p.requires_grad]
         most = None if stage.clip_only_amp and self.options.amp is None else stage.clip_norm
         norm = float(nn.utils.clip_grad_norm_(trained, most or math.inf))
         # loss scaling skips such a step by itself, and all processes have the same gradient
         if not (math.isfinite(norm) or self.scaler.is_enabled()):
             raise FloatingPointError(f"a gradient of step {self.step} is not finite; clips: {', '.join(batch.names)}")
-        self.scaler.step(self.optimiser)
+        self.scaler.step(self.optimizer)
         self.scaler.update()
         self.average.update(self.network)
         return mean, norm
@@ -313,7 +314,7 @@ class Trainer:
             "model_name": model_name(self.network.config),
             "weights": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "random": randoms,
             "best": self.best,
@@ -363,7 +364,7 @@ class Trainer:
         self.unscored = self.validate is not None and state.get("unscored", False)
         self.network.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(regrouped(state["optimiser"], self.optimiser.state_dict()))
+        self.optimizer.load_state_dict(regrouped(state["optimizer"], self.optimizer.state_dict()))
         if state["scaler"]:  # empty where loss scaling was off
             self.scaler.load_state_dict(state["scaler"])
         if len(state["random"]) == self.processes.count:

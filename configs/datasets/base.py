@@ -15,8 +15,8 @@ import string
 from collections.abc import Iterable
 from typing import Literal
 
-from configs.base import Config
-from configs.registry import Registry
+from voskit.configs.base import Config
+from voskit.configs.registry import Registry
 
 DATASETS: Registry[type[DatasetConfig]] = Registry("dataset")
 
@@ -107,7 +107,7 @@ class DatasetConfig(Config):
     """Whether there is (or was) a server for the first split; else the archive is only for keeping."""
 
     scoring: str = "folder"
-    """Name of the scoring protocol: an entry of ``evaluators.metrics.SCORERS``. Empty: there is none."""
+    """Name of the scoring protocol: an entry of ``voskit.evaluators.metrics.SCORERS``. Empty: there is none."""
 
     def __post_init__(self) -> None:
         where = f"dataset {self.name or type(self).__name__!r}"

@@ -1,8 +1,8 @@
-"""One's own dataset, described by a JSON file: ``dataloaders.datasets.open_dataset`` documents it."""
+"""One's own dataset, described by a JSON file: ``voskit.dataloaders.datasets.open_dataset`` documents it."""
 
 from __future__ import annotations
 
-from configs.datasets.base import DatasetConfig, register_dataset
+from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 
 @register_dataset("custom")

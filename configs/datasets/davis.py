@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from configs.datasets.base import DatasetConfig, register_dataset
+from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 _SPLITS_2017 = ("val", "test-dev", "test", "test-challenge", "train")
 _FOLDERS_2017 = ("val", "test-dev", "test-dev", "test-challenge", "train")  # AOT's "test" is test-dev

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from configs.datasets.base import DatasetConfig, register_dataset
+from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 
 class YouTubeVOS(DatasetConfig):

@@ -1,7 +1,14 @@
 """Configs of all models. Importing this package registers them."""
 
-from configs.models import aost, aot, deaot, jointformer, referformer, xmem  # noqa: F401 - registration
-from configs.models.base import (
+from voskit.configs.models import (
+    aost,  # noqa: F401 - registration
+    aot,  # noqa: F401 - registration
+    deaot,  # noqa: F401 - registration
+    jointformer,  # noqa: F401 - registration
+    referformer,  # noqa: F401 - registration
+    xmem,  # noqa: F401 - registration
+)
+from voskit.configs.models.base import (
     INFERENCE_FIELDS,
     ModelConfig,
     PropagationConfig,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from configs.models.aot import AOTL
-from configs.models.base import register_model
+from voskit.configs.models.aot import AOTL
+from voskit.configs.models.base import register_model
 
 
-@register_model("aost")
-class AOST(AOTL):
+class AOSTConfig(AOTL):
     """AOT with identities in every layer and a decoder input for every depth: one checkpoint runs at each of them.
 
     There is no series of sizes; depth takes its place.
@@ -29,14 +28,19 @@ class AOST(AOTL):
         return tuple(range(1, (self.depth or self.num_layers) + 1))
 
 
+@register_model("aost")
+class AOST(AOSTConfig):
+    """MobileNet-V2 encoder."""
+
+
 @register_model("r50_aost")
-class R50AOST(AOST):
+class R50AOST(AOSTConfig):
     encoder = "resnet50"
     encoder_weights = "resnet50-0676ba61.pth"
 
 
 @register_model("swinb_aost")
-class SwinBAOST(AOST):
+class SwinBAOST(AOSTConfig):
     encoder = "swin_base"
     encoder_weights = "swin_base_patch4_window7_224_22k.pth"
     align_corners = False

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from configs.models.base import PrototypeFields, register_model
+from voskit.configs.models.base import PrototypeConfig, register_model
 
 _MOST_IDENTITIES = 254  # labels of training and of the identity bank are bytes, and 255 is no identity
 
 
-class IdentityModel(PrototypeFields):
+class IdentityBankConfig(PrototypeConfig):
     """Fields that AOT and the families after it share; the defaults are those of the Tiny models."""
 
     encoder: str = "mobilenetv2"
@@ -25,7 +25,7 @@ class IdentityModel(PrototypeFields):
     embed_dim: int = 256
     max_objects: int = 10
     """Identities of one bank; more objects are further groups on the batch axis."""
-    neighbours_apart: bool = False
+    neighbors_apart: bool = False
     """Where there are several groups, objects of a mask that are close to each other go into different ones; else they
     are grouped in the order of their ids, as published."""
     num_layers: int = 1
@@ -34,12 +34,14 @@ class IdentityModel(PrototypeFields):
     window: int = 15
     """Side of the local window of short-term attention, in positions at stride 16."""
     local_attention: str | None = None
-    """Back end of short-term attention, of ``networks.ops.available_backends()``; None: what suits the device."""
+    """Back end of short-term attention, of ``voskit.networks.ops.available_backends()``; None: what suits the
+    device."""
     top_k: int | None = None
     """Long-term attention reads the likeliest positions only, so many, but for training; None: all, as published."""
     trained_positions: int | None = None
     """Positions of a frame in training. Scores of long-term attention to more of them are multiplied by the ratio of
-    the logarithms, so that it is as sharp as it was then (``networks.ops.sharpness``); None: not, as published."""
+    the logarithms, so that it is as sharp as it was then (``voskit.networks.ops.sharpness``); None: not, as
+    published."""
     drop_path: float = 0.1
     encoder_drop_path: float = 0.3
     """Largest drop-path rate of encoders that have it (Swin)."""
@@ -51,14 +53,15 @@ class IdentityModel(PrototypeFields):
     max_long_edge: int | None = 1040
     long_term_gap: int = 9999
 
-    least_values: ClassVar[dict[str, int]] = {
+    renamed = {"neighbours_apart": "neighbors_apart"}
+    minimums: ClassVar[dict[str, int]] = {
         "short_edge": -1,
         "drop_path": 0,
         "encoder_drop_path": 0,
         "freeze_at": 0,
         "trained_positions": 2,
     }
-    of_training: ClassVar[tuple[str, ...]] = (
+    training_only: ClassVar[tuple[str, ...]] = (
         "encoder_weights",
         "freeze_bn",
         "freeze_at",
@@ -90,24 +93,24 @@ class IdentityModel(PrototypeFields):
         return crop if self.align_corners else crop - 1
 
 
-class AOT(IdentityModel):
+class AOTConfig(IdentityBankConfig):
     """Fields of the AOT family; the defaults are those of AOT-Tiny."""
 
     ffn_dim: int = 1024
 
 
 @register_model("aott")
-class AOTT(AOT):
+class AOTT(AOTConfig):
     pass
 
 
 @register_model("aots")
-class AOTS(AOT):
+class AOTS(AOTConfig):
     num_layers = 2
 
 
 @register_model("aotb")
-class AOTB(AOT):
+class AOTB(AOTConfig):
     num_layers = 3
 
 

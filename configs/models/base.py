@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from configs.base import Config
-from configs.registry import Registry
+from voskit.configs.base import Config
+from voskit.configs.registry import Registry
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,12 +25,12 @@ class ModelConfig(Config):
 
     task: ClassVar[Literal["semi_supervised", "referring"]] = "semi_supervised"
     """What the objects are told by: masks, or sentences."""
-    of_training: ClassVar[tuple[str, ...]] = ("encoder_weights",)
+    training_only: ClassVar[tuple[str, ...]] = ("encoder_weights",)
     """Fields that say how weights are trained, or where a network runs: all others hold for those who use the weights,
     too, and so a file of ours sets them for the network built from it."""
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bicubic"
-    """How frames are resized, see ``dataloaders.transforms.prepare_image``."""
-    least_values: ClassVar[dict[str, int]] = {"short_edge": -1}
+    """How frames are resized, see ``voskit.dataloaders.transforms.prepare_image``."""
+    minimums: ClassVar[dict[str, int]] = {"short_edge": -1}
     """Least values of numbers for which that isn't 1."""
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Fields that the authors chose for a dataset, by its name; ``tools/eval.py`` takes them where it is told nothing
@@ -43,7 +43,7 @@ class ModelConfig(Config):
 
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
-            least = self.least_values.get(name, 1)
+            least = self.minimums.get(name, 1)
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not least <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
         if self.short_edge == 0:
@@ -51,7 +51,7 @@ class ModelConfig(Config):
             raise ValueError(f"field 'short_edge' of {type(self).__name__} is in pixels, or {own}")
 
     def input_rule(self) -> dict[str, Any]:
-        """Arguments of ``dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
+        """Arguments of ``voskit.dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
         return {name: getattr(self, name) for name in ("short_edge", "max_long_edge")}
 
     @classmethod
@@ -85,9 +85,9 @@ class PropagationConfig(ModelConfig):
     max_objects: int = 10
     """Most objects of a training clip; families with an identity bank have so many identities in it."""
     train_augmentation: Literal["v1", "v2"] = "v1"
-    """Changes of colour in training, see ``dataloaders.training.clip_dataset.ClipDataset``."""
+    """Changes of colour in training, see ``voskit.dataloaders.training.clip_dataset.ClipDataset``."""
 
-    of_training: ClassVar[tuple[str, ...]] = ("encoder_weights", "train_augmentation")
+    training_only: ClassVar[tuple[str, ...]] = ("encoder_weights", "train_augmentation")
 
     def input_rule(self) -> dict[str, Any]:
         return {**super().input_rule(), "max_short_edge": self.max_short_edge}
@@ -97,7 +97,7 @@ class PropagationConfig(ModelConfig):
         return crop
 
 
-class PrototypeFields(PropagationConfig):
+class PrototypeConfig(PropagationConfig):
     """A long-term memory of prototypes (XMem, section 3.3), for families that can have one."""
 
     enable_long_term: bool = False
@@ -129,7 +129,7 @@ class PrototypeFields(PropagationConfig):
             )
 
 
-class ObjectwiseFields(PropagationConfig):
+class PerObjectConfig(PropagationConfig):
     """Families in which each object is a row of the batch with a mask of its own, fed as XMem's authors feed it.
 
     ``mem_every`` is what other families call ``long_term_gap``: either name sets both.
@@ -146,7 +146,7 @@ class ObjectwiseFields(PropagationConfig):
     flip_views: Literal["both", "mirrored"] = "mirrored"
 
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bilinear"
-    of_training: ClassVar[tuple[str, ...]] = (
+    training_only: ClassVar[tuple[str, ...]] = (
         "encoder_weights",
         "value_encoder_weights",
         "added_channel",

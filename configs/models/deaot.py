@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from configs.models.aot import IdentityModel
-from configs.models.base import register_model
+from voskit.configs.models.aot import IdentityBankConfig
+from voskit.configs.models.base import register_model
 
 
-class DeAOT(IdentityModel):
+class DeAOTConfig(IdentityBankConfig):
     """Fields of the DeAOT family; the defaults are those of DeAOT-Tiny."""
 
     expansion: int = 2
@@ -21,17 +21,17 @@ class DeAOT(IdentityModel):
 
 
 @register_model("deaott")
-class DeAOTT(DeAOT):
+class DeAOTT(DeAOTConfig):
     pass
 
 
 @register_model("deaots")
-class DeAOTS(DeAOT):
+class DeAOTS(DeAOTConfig):
     num_layers = 2
 
 
 @register_model("deaotb")
-class DeAOTB(DeAOT):
+class DeAOTB(DeAOTConfig):
     num_layers = 3
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from configs.models.base import ObjectwiseFields, register_model
+from voskit.configs.models.base import PerObjectConfig, register_model
 
 _FIRST_AND_LAST = {"max_memory_frames": 1}
 _THREE = {"max_memory_frames": 3}
 
 
-class JointFormerFamily(ObjectwiseFields):
+class JointFormerConfig(PerObjectConfig):
     """Fields of the JointFormer family; the defaults are those of the published program."""
 
     encoder: Literal["convmae_base"] = "convmae_base"
@@ -58,12 +58,12 @@ class JointFormerFamily(ObjectwiseFields):
 
 
 @register_model("jointformer")
-class JointFormer(JointFormerFamily):
+class JointFormer(JointFormerConfig):
     """For several objects (all stages but s0)."""
 
 
 @register_model("jointformer_s0")
-class JointFormerS0(JointFormerFamily):
+class JointFormerS0(JointFormerConfig):
     """After static images (stage s0): objects don't know of each other."""
 
     single_object = True

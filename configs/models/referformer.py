@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from configs.models.base import ModelConfig, register_model
+from voskit.configs.models.base import ModelConfig, register_model
 
 
-class ReferFormerFamily(ModelConfig):
+class ReferFormerConfig(ModelConfig):
     """Fields of the ReferFormer family; the defaults are those of the published programs."""
 
     encoder: str = "resnet50"
@@ -37,8 +37,8 @@ class ReferFormerFamily(ModelConfig):
 
     task: ClassVar[Literal["semi_supervised", "referring"]] = "referring"
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "antialiased"
-    least_values: ClassVar[dict[str, int]] = {"short_edge": -1, "encoder_drop_path": 0, "dropout": 0, "threshold": 0}
-    of_training: ClassVar[tuple[str, ...]] = (
+    minimums: ClassVar[dict[str, int]] = {"short_edge": -1, "encoder_drop_path": 0, "dropout": 0, "threshold": 0}
+    training_only: ClassVar[tuple[str, ...]] = (
         "encoder_weights",
         "encoder_drop_path",
         "text_encoder_weights",
@@ -61,55 +61,55 @@ class ReferFormerFamily(ModelConfig):
 
 
 @register_model("r50_referformer")
-class R50ReferFormer(ReferFormerFamily):
+class R50ReferFormer(ReferFormerConfig):
     encoder_weights = "resnet50-0676ba61.pth"
 
 
 @register_model("r101_referformer")
-class R101ReferFormer(ReferFormerFamily):
+class R101ReferFormer(ReferFormerConfig):
     encoder = "resnet101"
     encoder_weights = "resnet101-63fe2227.pth"
 
 
 @register_model("swint_referformer")
-class SwinTReferFormer(ReferFormerFamily):
+class SwinTReferFormer(ReferFormerConfig):
     encoder = "swin_tiny"
     encoder_weights = "swin_tiny_patch4_window7_224.pth"
 
 
 @register_model("swins_referformer")
-class SwinSReferFormer(ReferFormerFamily):
+class SwinSReferFormer(ReferFormerConfig):
     encoder = "swin_small"
     encoder_weights = "swin_small_patch4_window7_224.pth"
 
 
 @register_model("swinb_referformer")
-class SwinBReferFormer(ReferFormerFamily):
+class SwinBReferFormer(ReferFormerConfig):
     encoder = "swin_base"
     encoder_weights = "swin_base_patch4_window7_224_22k.pth"
     encoder_drop_path = 0.3
 
 
 @register_model("swinl_referformer")
-class SwinLReferFormer(ReferFormerFamily):
+class SwinLReferFormer(ReferFormerConfig):
     encoder = "swin_large"
     encoder_weights = "swin_large_patch4_window7_224_22k.pth"
     encoder_drop_path = 0.3
 
 
 @register_model("vswint_referformer")
-class VideoSwinTReferFormer(ReferFormerFamily):
+class VideoSwinTReferFormer(ReferFormerConfig):
     encoder = "video_swin_tiny"
     encoder_weights = "swin_tiny_patch244_window877_kinetics400_1k.pth"
 
 
 @register_model("vswins_referformer")
-class VideoSwinSReferFormer(ReferFormerFamily):
+class VideoSwinSReferFormer(ReferFormerConfig):
     encoder = "video_swin_small"
     encoder_weights = "swin_small_patch244_window877_kinetics400_1k.pth"
 
 
 @register_model("vswinb_referformer")
-class VideoSwinBReferFormer(ReferFormerFamily):
+class VideoSwinBReferFormer(ReferFormerConfig):
     encoder = "video_swin_base"
     encoder_weights = "swin_base_patch244_window877_kinetics600_22k.pth"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from configs.models.base import ObjectwiseFields, PrototypeFields, register_model
+from voskit.configs.models.base import PerObjectConfig, PrototypeConfig, register_model
 
 
-class XMemFamily(ObjectwiseFields, PrototypeFields):
+class XMemConfig(PerObjectConfig, PrototypeConfig):
     """Fields of the XMem family; the defaults are those of the published model."""
 
     encoder: Literal["resnet50"] = "resnet50"
@@ -30,33 +30,33 @@ class XMemFamily(ObjectwiseFields, PrototypeFields):
 
     enable_long_term: bool = True
 
-    least_values: ClassVar[dict[str, int]] = {"short_edge": -1, "hidden_dim": 0, "deep_update_every": -1}
+    minimums: ClassVar[dict[str, int]] = {"short_edge": -1, "hidden_dim": 0, "deep_update_every": -1}
 
 
 @register_model("xmem")
-class XMem(XMemFamily):
+class XMem(XMemConfig):
     """Trained on static images, then on YouTube-VOS and DAVIS (stages s0, s3)."""
 
 
 @register_model("xmem_s012")
-class XMemS012(XMemFamily):
+class XMemS012(XMemConfig):
     """Trained on BL30K between the two (stages s0, s1, s2)."""
 
 
 @register_model("xmem_s2")
-class XMemS2(XMemFamily):
+class XMemS2(XMemConfig):
     """Trained on YouTube-VOS and DAVIS alone (stage s2)."""
 
 
 @register_model("xmem_no_sensory")
-class XMemNoSensory(XMemFamily):
+class XMemNoSensory(XMemConfig):
     """Without sensory memory."""
 
     hidden_dim = 0
 
 
 @register_model("xmem_s0")
-class XMemS0(XMemFamily):
+class XMemS0(XMemConfig):
     """After static images (stage s0): objects don't know of each other."""
 
     single_object = True

@@ -1,28 +1,28 @@
 """Training stages by name. One's own is a class of five lines::
 
 @register_stage("mine")
-class Mine(MainStage):
+class Mine(MainStageConfig):
     datasets = ("my_videos.json",)
     total_steps = 20_000
     previous = "pre"
 """
 
-from configs.stages.base import StageConfig, get_stage_config, list_stages, register_stage
-from configs.stages.jointformer import JointFormerStage
-from configs.stages.open_data import OpenLarge, OpenSmall
-from configs.stages.published import MainStage
-from configs.stages.referformer import ReferringStage
-from configs.stages.xmem import SkipStage, XMemStage
+from voskit.configs.stages.aot import MainStageConfig
+from voskit.configs.stages.base import StageConfig, get_stage_config, list_stages, register_stage
+from voskit.configs.stages.bundled import OpenLarge, OpenSmall
+from voskit.configs.stages.jointformer import JointFormerStageConfig
+from voskit.configs.stages.referformer import ReferringStageConfig
+from voskit.configs.stages.xmem import SkipStageConfig, XMemStageConfig
 
 __all__ = [
-    "JointFormerStage",
-    "MainStage",
+    "JointFormerStageConfig",
+    "MainStageConfig",
     "OpenLarge",
     "OpenSmall",
-    "ReferringStage",
-    "SkipStage",
+    "ReferringStageConfig",
+    "SkipStageConfig",
     "StageConfig",
-    "XMemStage",
+    "XMemStageConfig",
     "get_stage_config",
     "list_stages",
     "register_stage",

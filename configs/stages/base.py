@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from configs.base import Config
-from configs.registry import Registry
+from voskit.configs.base import Config
+from voskit.configs.registry import Registry
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,7 +37,7 @@ class StageConfig(Config):
     """Probability of a horizontal flip of the whole clip."""
     crop_tries: int = 10
     """Most attempts to find a crop that shows objects."""
-    least_shown: float = 0.005
+    min_object_area: float = 0.005
     """Share of a crop that objects have to cover; where no attempt gives that, the crop with most of them is taken."""
     reverse: bool = True
     """Clips are also taken backwards, half of the time."""
@@ -47,28 +47,28 @@ class StageConfig(Config):
     """Largest distance between two frames of a clip of DAVIS."""
     ytb_gap: int = 3
     """The same for YouTube-VOS."""
-    merge: float = 1.0
+    merge_probability: float = 1.0
     """Probability that objects of another clip are laid over a clip."""
 
     max_objects: int | None = None
     """Most objects of a clip; None: the model's."""
     sampling: str = "gaps"
     """How clips are drawn and augmented: ``gaps`` as AOT does it, ``skips`` as XMem does it (its stages have more
-    fields for that), or another entry of ``dataloaders.training.build.SAMPLINGS``."""
+    fields for that), or another entry of ``voskit.dataloaders.training.build.SAMPLINGS``."""
 
     total_steps: int = 100_000
     batch_size: int = 16
     """Clips a step, over all processes."""
     workers: int = 8
     """Loader processes of each training process."""
-    optimiser: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     momentum: float = 0.9
     """Of SGD."""
-    rate: float = 4e-4
-    least_rate: float = 2e-5
-    least_rate_large: float | None = None
-    """Stands for ``least_rate`` with encoders larger than MobileNet."""
-    encoder_rate_ratio: float = 0.1
+    lr: float = 4e-4
+    min_lr: float = 2e-5
+    min_lr_large: float | None = None
+    """Stands for ``min_lr`` with encoders larger than MobileNet."""
+    encoder_lr_ratio: float = 0.1
     warm_up_ratio: float = 0.05
     power: float = 0.9
     cosine: bool = False
@@ -87,11 +87,11 @@ class StageConfig(Config):
     """The averaged weights' memory as a share of the stage; 0: they are the last weights."""
 
     loss: str = "bootstrapped_jaccard"
-    """A loss of ``trainers.losses.CLIP_LOSSES``, where one's own can be entered."""
+    """A loss of ``voskit.trainers.losses.CLIP_LOSSES``, where one's own can be entered."""
     mining_steps: tuple[int, int] | None = None
     """Steps between which hard mining sets in; None: see ``mining_ratio``."""
 
-    hardest_pixels: float = 0.15
+    hard_pixel_ratio: float = 0.15
     """Share of pixels that count once hard mining is in full force."""
     mining_ratio: float = 0.5
     """Share of the stage over which hard mining sets in."""
@@ -110,7 +110,18 @@ class StageConfig(Config):
     """Checkpoints that are kept."""
     log_every: int = 20
 
-    least_clip: ClassVar[int] = 2
+    renamed = {
+        "optimiser": "optimizer",
+        "rate": "lr",
+        "least_rate": "min_lr",
+        "least_rate_large": "min_lr_large",
+        "encoder_rate_ratio": "encoder_lr_ratio",
+        "merge": "merge_probability",
+        "least_shown": "min_object_area",
+        "hardest_pixels": "hard_pixel_ratio",
+        "most_ignored": "max_ignored",
+    }
+    min_clip_length: ClassVar[int] = 2
     """Frames that a clip has at least."""
 
     @property
@@ -128,12 +139,12 @@ class StageConfig(Config):
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1")
         if self.max_objects is not None and self.max_objects < 1:
             raise ValueError(f"field 'max_objects' of {type(self).__name__} must be at least 1, or None: the model's")
-        for name in ("ema_ratio", "rate", "workers", "weight_decay", "encoder_rate_ratio"):
+        for name in ("ema_ratio", "lr", "workers", "weight_decay", "encoder_lr_ratio"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 0, got {value}")
-        if self.clip_length < self.least_clip:
-            raise ValueError(f"a training clip has at least {self.least_clip} frames: clip_length")
+        if self.clip_length < self.min_clip_length:
+            raise ValueError(f"a training clip has at least {self.min_clip_length} frames: clip_length")
         if not 0 <= self.warm_up_ratio <= 1:
             raise ValueError(f"warm_up_ratio is a share of the stage, 0 to 1, got {self.warm_up_ratio}")
         low, high = self.scale_range

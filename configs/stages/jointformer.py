@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from configs.stages.base import register_stage
-from configs.stages.xmem import SkipStage
+from voskit.configs.stages.base import register_stage
+from voskit.configs.stages.xmem import SkipStageConfig
 
 
-class JointFormerStage(SkipStage):
+class JointFormerStageConfig(SkipStageConfig):
     """What all stages share; the defaults are those of videos."""
 
     model: tuple[str, ...] = ("added_channel=normal",)
@@ -16,25 +16,25 @@ class JointFormerStage(SkipStage):
     reference_frames: int = 2
     first_frame_tries: int = 10
     batch_size: int = 12
-    rate: float = 5e-5
-    encoder_rate_ratio: float = 0.1
+    lr: float = 5e-5
+    encoder_lr_ratio: float = 0.1
     clip_norm: float | None = 0.1
     clip_only_amp: bool = True
     total_steps: int = 150_000
     fine_tuning: int = 10_000
 
 
-class LongClips(JointFormerStage):
+class LongClipStageConfig(JointFormerStageConfig):
     """Stages for which no command line is published."""
 
     clip_length = 8
     reference_frames = 3
     batch_size = 8
-    rate = 1e-5
+    lr = 1e-5
 
 
 @register_stage("jointformer_s0")
-class JointFormerS0(JointFormerStage):
+class JointFormerS0(JointFormerStageConfig):
     """Still images: one object, clips of three frames."""
 
     model = ("single_object=true",)
@@ -47,7 +47,7 @@ class JointFormerS0(JointFormerStage):
 
 
 @register_stage("jointformer_s1")
-class JointFormerS1(JointFormerStage):
+class JointFormerS1(JointFormerStageConfig):
     """BL30K."""
 
     previous = "jointformer_s0"
@@ -61,7 +61,7 @@ class JointFormerS1(JointFormerStage):
 
 
 @register_stage("jointformer_s2")
-class JointFormerS2(JointFormerStage):
+class JointFormerS2(JointFormerStageConfig):
     """YouTube-VOS and DAVIS after BL30K; after still images with ``--set previous=jointformer_s0``, or None."""
 
     previous = "jointformer_s1"
@@ -69,7 +69,7 @@ class JointFormerS2(JointFormerStage):
 
 
 @register_stage("jointformer_s3")
-class JointFormerS3(LongClips):
+class JointFormerS3(LongClipStageConfig):
     """The same, shorter."""
 
     previous = "jointformer_s0"
@@ -78,13 +78,13 @@ class JointFormerS3(LongClips):
 
 
 @register_stage("jointformer_s4")
-class JointFormerS4(JointFormerStage):
+class JointFormerS4(JointFormerStageConfig):
     """VOST, whose uncertain pixels don't count."""
 
     previous = "jointformer_s2"
     datasets = ("vost",)
     first_frame_tries = 20
-    most_ignored = 0.2
+    max_ignored = 0.2
     total_steps = 30_000
     milestones = (20_000,)
     mining_steps = (4_000, 13_000)
@@ -92,7 +92,7 @@ class JointFormerS4(JointFormerStage):
 
 
 @register_stage("jointformer_s5")
-class JointFormerS5(JointFormerStage):
+class JointFormerS5(JointFormerStageConfig):
     """MOSE."""
 
     previous = "jointformer_s1"
@@ -101,7 +101,7 @@ class JointFormerS5(JointFormerStage):
 
 
 @register_stage("jointformer_s6")
-class JointFormerS6(JointFormerStage):
+class JointFormerS6(JointFormerStageConfig):
     """LVOS."""
 
     previous = "jointformer_s2"
@@ -113,7 +113,7 @@ class JointFormerS6(JointFormerStage):
 
 
 @register_stage("jointformer_s7")
-class JointFormerS7(JointFormerStage):
+class JointFormerS7(JointFormerStageConfig):
     """VISOR."""
 
     previous = "jointformer_s0"
@@ -122,7 +122,7 @@ class JointFormerS7(JointFormerStage):
 
 
 @register_stage("jointformer_s8")
-class JointFormerS8(LongClips):
+class JointFormerS8(LongClipStageConfig):
     """BURST, its masks converted to images."""
 
     previous = "jointformer_s0"
@@ -131,7 +131,7 @@ class JointFormerS8(LongClips):
 
 
 @register_stage("jointformer_s9")
-class JointFormerS9(LongClips):
+class JointFormerS9(LongClipStageConfig):
     """DAVIS, YouTube-VOS, MOSE, BURST and OVIS together."""
 
     previous = "jointformer_s0"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from configs.stages.base import StageConfig, register_stage
+from voskit.configs.stages.base import StageConfig, register_stage
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class ReferringStage(StageConfig):
+class ReferringStageConfig(StageConfig):
     """What all stages share; the defaults are those of fine-tuning on Ref-YouTube-VOS, on 8 GPUs."""
 
     datasets: tuple[str, ...] = ("refytvos",)
@@ -26,8 +26,8 @@ class ReferringStage(StageConfig):
     """Passes after which the rate falls to ``gamma`` times what it was."""
     batch_size: int = 8
     workers: int = 4
-    rate: float = 1e-4
-    encoder_rate_ratio: float = 0.5
+    lr: float = 1e-4
+    encoder_lr_ratio: float = 0.5
     text_rate_ratio: float = 0.1
     """Share of the rate at which the text encoder learns, where it does."""
     milestones: tuple[int, ...] | None = ()
@@ -36,7 +36,7 @@ class ReferringStage(StageConfig):
     clip_norm: float | None = 0.1
     ema_ratio: float = 0.0
 
-    least_clip: ClassVar[int] = 1
+    min_clip_length: ClassVar[int] = 1
 
     def for_data(self, clips: int) -> Self:
         """With the steps that so many clips take."""
@@ -47,7 +47,7 @@ class ReferringStage(StageConfig):
 
 
 @register_stage("refer_coco")
-class ReferCoco(ReferringStage):
+class ReferCoco(ReferringStageConfig):
     """RefCOCO, RefCOCO+ and RefCOCOg: single images; the text encoder learns, too."""
 
     model = ("freeze_text_encoder=false",)
@@ -59,7 +59,7 @@ class ReferCoco(ReferringStage):
 
 
 @register_stage("refer_ytvos")
-class ReferYouTubeVOS(ReferringStage):
+class ReferYouTubeVOS(ReferringStageConfig):
     """Ref-YouTube-VOS after images."""
 
     previous = "refer_coco"
@@ -67,7 +67,7 @@ class ReferYouTubeVOS(ReferringStage):
 
 
 @register_stage("refer_ytvos_scratch")
-class ReferYouTubeVOSScratch(ReferringStage):
+class ReferYouTubeVOSScratch(ReferringStageConfig):
     """Ref-YouTube-VOS alone."""
 
     epochs = 10
@@ -75,7 +75,7 @@ class ReferYouTubeVOSScratch(ReferringStage):
 
 
 @register_stage("refer_joint")
-class ReferJoint(ReferringStage):
+class ReferJoint(ReferringStageConfig):
     """Both at once, images made into clips."""
 
     datasets = ("refcoco", "refcoco+", "refcocog", "refytvos")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from configs.stages.base import StageConfig, register_stage
+from voskit.configs.stages.base import StageConfig, register_stage
 
 
-class SkipStage(StageConfig):
+class SkipStageConfig(StageConfig):
     """What all stages of XMem, and of families that train like it, share; the defaults are those of videos."""
 
     datasets: tuple[str, ...] = ("youtubevos", "davis2017")
@@ -26,10 +26,10 @@ class SkipStage(StageConfig):
     """In so many last steps frames of videos aren't rotated and sheared."""
     frame_affine: bool = True
     """Whether each frame of a video is rotated and sheared by itself."""
-    merge: float = 0.0
+    merge_probability: float = 0.0
     first_frame_tries: int = 5
     """Choices of frames that are tried in one video until one begins with an object."""
-    most_ignored: float | None = None
+    max_ignored: float | None = None
     """Clips are left out whose first frame has more ignored pixels than this share of those that aren't background."""
 
     reference_frames: int = 3
@@ -37,8 +37,8 @@ class SkipStage(StageConfig):
 
     batch_size: int = 8
     workers: int = 16
-    rate: float = 1e-5
-    encoder_rate_ratio: float = 1.0
+    lr: float = 1e-5
+    encoder_lr_ratio: float = 1.0
     milestones: tuple[int, ...] | None = ()
     weight_decay: float = 0.05
     decay_all: bool = True
@@ -65,7 +65,7 @@ class SkipStage(StageConfig):
         return [s for start, s in zip(self.skip_from, self.skips, strict=True) if start <= progress][-1]
 
 
-class XMemStage(SkipStage):
+class XMemStageConfig(SkipStageConfig):
     """What all stages of XMem share."""
 
     model: tuple[str, ...] = ("added_channel=orthogonal",)
@@ -74,7 +74,7 @@ class XMemStage(SkipStage):
 
 
 @register_stage("s0")
-class S0(XMemStage):
+class S0(XMemStageConfig):
     """Still images: one object, clips of three frames."""
 
     model = ("single_object=true",)
@@ -87,7 +87,7 @@ class S0(XMemStage):
 
 
 @register_stage("s1")
-class S1(XMemStage):
+class S1(XMemStageConfig):
     """BL30K."""
 
     previous = "s0"
@@ -100,7 +100,7 @@ class S1(XMemStage):
 
 
 @register_stage("s2")
-class S2(XMemStage):
+class S2(XMemStageConfig):
     """YouTube-VOS and DAVIS after BL30K, or from ImageNet alone with ``--set previous=None``."""
 
     previous = "s1"
@@ -110,7 +110,7 @@ class S2(XMemStage):
 
 
 @register_stage("s3")
-class S3(XMemStage):
+class S3(XMemStageConfig):
     """The same after still images, shorter."""
 
     previous = "s0"

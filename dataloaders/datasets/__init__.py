@@ -1,8 +1,8 @@
 """Datasets by description: the videos of a benchmark, or of one's own, with their frames and given masks."""
 
-from dataloaders.datasets.dataset import Dataset, open_dataset, read_dataset_config
-from dataloaders.datasets.problems import Problem, raise_problem
-from dataloaders.datasets.video import ANNOTATORS, Video, image_size
+from voskit.dataloaders.datasets.dataset import Dataset, open_dataset, read_dataset_config
+from voskit.dataloaders.datasets.problem import Problem, raise_problem
+from voskit.dataloaders.datasets.video import ANNOTATORS, Video, image_size
 
 __all__ = [
     "ANNOTATORS",

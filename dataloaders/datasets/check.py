@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from configs.datasets import DatasetConfig
-from dataloaders.datasets.dataset import open_dataset
-from dataloaders.datasets.extras import extra_folders
-from dataloaders.datasets.problems import Problem
-from dataloaders.datasets.video import Video
-from dataloaders.images import load_image, shown_size
+from voskit.configs.datasets import DatasetConfig
+from voskit.dataloaders.datasets.dataset import open_dataset
+from voskit.dataloaders.datasets.problem import Problem
+from voskit.dataloaders.datasets.unlisted import extra_folders
+from voskit.dataloaders.datasets.video import Video
+from voskit.dataloaders.images import load_image, shown_size
 
 _ENDS = {"PNG": (b"IEND\xaeB`\x82", 64), "JPEG": (b"\xff\xd9", 4096)}  # what a file ends with, and how much may follow
 _CUT_SHORT = "the file is cut short: copy it again"

@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from configs.datasets import DatasetConfig, expand, get_dataset_config
-from dataloaders.datasets.build import build_video
-from dataloaders.datasets.index import read_index
-from dataloaders.datasets.layout import Layout, scan_images
-from dataloaders.datasets.problems import Report, raise_problem
-from dataloaders.datasets.video import Video, image_size
-from dataloaders.json_file import load_json
+from voskit.configs.datasets import DatasetConfig, expand, get_dataset_config
+from voskit.dataloaders.datasets.index import read_index
+from voskit.dataloaders.datasets.layout import Layout, scan_images
+from voskit.dataloaders.datasets.problem import Report, raise_problem
+from voskit.dataloaders.datasets.video import Video, image_size
+from voskit.dataloaders.datasets.video_builder import build_video
+from voskit.dataloaders.json_file import load_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,8 @@ def open_dataset(
 ) -> Dataset:
     """Open a dataset: find its files and read its lists, without decoding an image.
 
-    One's own dataset is described by a JSON file: an object with any fields of ``configs.datasets.DatasetConfig``, as
+    One's own dataset is described by a JSON file: an object with any fields of
+    ``voskit.configs.datasets.DatasetConfig``, as
     changes to the dataset that its field ``base`` names (default: ``custom``)::
 
         {"name": "my_dances", "frames": "clips/{video}", "masks": "masks/{video}", "ground_truth": "truth/{video}"}

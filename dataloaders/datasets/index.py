@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataloaders.datasets.layout import VIDEO_EXTENSIONS, Layout, prefix, scan_images, subfolders
-from dataloaders.datasets.lists import read_video_list
-from dataloaders.datasets.meta import VideoMeta, read_meta
-from dataloaders.datasets.problems import Problem, Report
+from voskit.dataloaders.datasets.layout import VIDEO_EXTENSIONS, Layout, prefix, scan_images, subfolders
+from voskit.dataloaders.datasets.lists import read_video_list
+from voskit.dataloaders.datasets.meta import VideoMeta, read_meta
+from voskit.dataloaders.datasets.problem import Problem, Report
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dataloaders.coco_masks import decode_segmentation
-from dataloaders.datasets.mask_files import BurstMasks
-from dataloaders.datasets.meta import read_meta
-from dataloaders.datasets.problems import raise_problem
-from dataloaders.json_file import load_json
+from voskit.dataloaders.datasets.mask_files import BurstMasks
+from voskit.dataloaders.datasets.meta import read_meta
+from voskit.dataloaders.datasets.problem import raise_problem
+from voskit.dataloaders.json_file import load_json
+from voskit.dataloaders.masks.coco import decode_segmentation
 
 
 class VideoMasks(NamedTuple):

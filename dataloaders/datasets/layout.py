@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.datasets import DatasetConfig, expand
-from dataloaders.images import IMAGE_EXTENSIONS, natural_sorted
+from voskit.configs.datasets import DatasetConfig, expand
+from voskit.dataloaders.images import IMAGE_EXTENSIONS, natural_sorted
 
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 

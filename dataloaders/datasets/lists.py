@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataloaders.datasets.problems import Problem, Report
+from voskit.dataloaders.datasets.problem import Problem, Report
 
 FilePairs = dict[str, list[tuple[str, str | None]]]
 

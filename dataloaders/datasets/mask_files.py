@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dataloaders.coco_masks import decode_run_lengths
-from dataloaders.datasets.meta import Segment
-from dataloaders.images import load_image
-from dataloaders.masks import read_mask
+from voskit.dataloaders.datasets.meta import Segment
+from voskit.dataloaders.images import load_image
+from voskit.dataloaders.masks.coco import decode_run_lengths
+from voskit.dataloaders.masks.files import read_mask
 
 
 class MaskFiles(Protocol):

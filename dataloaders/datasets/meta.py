@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataloaders.datasets.problems import Problem, Report
-from dataloaders.json_file import load_json
+from voskit.dataloaders.datasets.problem import Problem, Report
+from voskit.dataloaders.json_file import load_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from configs.datasets import DatasetConfig
-from dataloaders.datasets.mask_files import MaskFiles
-from dataloaders.datasets.meta import VideoMeta
-from dataloaders.frame_source import FrameSource
-from dataloaders.frames import open_frames
-from dataloaders.image_frames import ImageFrames
-from dataloaders.images import shown_size
+from voskit.configs.datasets import DatasetConfig
+from voskit.dataloaders.datasets.mask_files import MaskFiles
+from voskit.dataloaders.datasets.meta import VideoMeta
+from voskit.dataloaders.images import shown_size
+from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.image_files import ImageFrames
+from voskit.dataloaders.video.source import FrameSource
 
 ANNOTATORS = 4
 """Of Ref-DAVIS17, who each have described every object; expression ``4 k + a`` is annotator a's of object k + 1."""
@@ -133,7 +133,8 @@ class Video:
         raise ValueError(f"video {self.name}: its frames are not there, and nothing else tells their size")
 
     def source(self) -> FrameSource:
-        """Open the frames. Raises ValueError or FileNotFoundError as ``dataloaders.frames.open_frames`` does."""
+        """Open the frames. Raises ValueError or FileNotFoundError as
+        ``voskit.dataloaders.video.frames.open_frames`` does."""
         if self.video_file is not None:
             return open_frames(self.video_file)
         if not self.files:

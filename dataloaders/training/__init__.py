@@ -6,14 +6,14 @@ A loader takes ``collate``; ``set_epoch`` comes before each pass::
     loader = DataLoader(data, batch_size=4, shuffle=True, num_workers=8, collate_fn=collate)
 """
 
-from dataloaders.training.build import TrainingData, build_training_data
-from dataloaders.training.clip import ClipBatch, TrainClip, collate
-from dataloaders.training.clip_dataset import Augmentation, ClipDataset
-from dataloaders.training.collage import CollageClips
-from dataloaders.training.records import VideoRecord, folder_records, video_records
-from dataloaders.training.skips import SkipStaticClips, SkipVideoClips
-from dataloaders.training.static import StaticClips
-from dataloaders.training.video import VideoClips, draw_frame_numbers
+from voskit.dataloaders.training.aot_images import StaticClips
+from voskit.dataloaders.training.aot_videos import VideoClips, draw_frame_numbers
+from voskit.dataloaders.training.build import TrainingData, build_training_data
+from voskit.dataloaders.training.clip import ClipBatch, TrainClip, collate
+from voskit.dataloaders.training.clip_dataset import Augmentation, ClipDataset
+from voskit.dataloaders.training.collage import CollageClips
+from voskit.dataloaders.training.records import VideoRecord, folder_records, video_records
+from voskit.dataloaders.training.xmem import SkipStaticClips, SkipVideoClips
 
 __all__ = [
     "Augmentation",

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from dataloaders.transforms import IMAGENET_MEAN
+from voskit.dataloaders.transforms import IMAGENET_MEAN
 
 FILL = tuple(float(round(255 * value)) for value in IMAGENET_MEAN)  # colour outside of the image
 _LUMA = np.array((0.299, 0.587, 0.114))
@@ -77,7 +77,7 @@ def warp_mask(mask_HW: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray:
     return cv2.warpAffine(mask_HW, view[:2], (crop, crop), flags=cv2.INTER_NEAREST, borderValue=0)
 
 
-def recolour(
+def recolor(
     image_HW3: np.ndarray, *, brightness: float = 1, contrast: float = 1, saturation: float = 1, hue: float = 0
 ) -> np.ndarray:
     """The uint8 image with changed colours, in one linear map.
@@ -96,7 +96,7 @@ def recolour(
     return cv2.transform(image_HW3, np.column_stack((matrix, (offset,) * 3)))
 
 
-def draw_colour(rng: np.random.Generator, amount: float, hue: float) -> dict[str, float]:
+def draw_color(rng: np.random.Generator, amount: float, hue: float) -> dict[str, float]:
     """Arguments of ``recolour``: factors within 1 +- ``amount``, and a turn within +- ``hue``."""
     factors = 1 + rng.uniform(-amount, amount, size=3)
     names = ("brightness", "contrast", "saturation")

@@ -9,17 +9,17 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset
 
-from configs.datasets import get_dataset_config, list_datasets
-from configs.registry import suggest
-from configs.stages import SkipStage, StageConfig
-from dataloaders.datasets import open_dataset
-from dataloaders.training.clip import TrainClip
-from dataloaders.training.clip_dataset import Augmentation, ClipDataset
-from dataloaders.training.collage import CollageClips
-from dataloaders.training.records import folder_records
-from dataloaders.training.skips import SkipStaticClips, SkipVideoClips
-from dataloaders.training.static import StaticClips
-from dataloaders.training.video import VideoClips
+from voskit.configs.datasets import get_dataset_config, list_datasets
+from voskit.configs.registry import suggest
+from voskit.configs.stages import SkipStageConfig, StageConfig
+from voskit.dataloaders.datasets import open_dataset
+from voskit.dataloaders.training.aot_images import StaticClips
+from voskit.dataloaders.training.aot_videos import VideoClips
+from voskit.dataloaders.training.clip import TrainClip
+from voskit.dataloaders.training.clip_dataset import Augmentation, ClipDataset
+from voskit.dataloaders.training.collage import CollageClips
+from voskit.dataloaders.training.records import folder_records
+from voskit.dataloaders.training.xmem import SkipStaticClips, SkipVideoClips
 
 _STATIC = ("Static", "static", "")
 _YOUTUBE = ("YouTubeVOS", "YTB/2019", "YTB/2018", "YTB", "YouTube-VOS", "2019", "2018", "")
@@ -74,7 +74,8 @@ def build_training_data(
       or ``data_root``, each ``davis_repeat`` times.
     - any other registered dataset with a split ``train`` and masks (``vost``, ``mosev1``, ``lvos``, ``visor``, ...,
       one's own): that split, see docs/datasets.md; ``davis_gap`` holds for it.
-    - a JSON file as ``dataloaders.datasets.open_dataset`` reads it, as it is named or below ``data_root``: all masks
+    - a JSON file as ``voskit.dataloaders.datasets.open_dataset`` reads it, as it is named or below ``data_root``:
+      all masks
       are truth, and ``davis_gap`` holds for it.
 
     Args:
@@ -116,7 +117,7 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
     if name == "collage":
         return CollageClips(_first_folder(root, _STATIC, name), stage, **options)
     options["gap"] = stage.ytb_gap if name == "youtubevos" else stage.davis_gap
-    if isinstance(stage, SkipStage):
+    if isinstance(stage, SkipStageConfig):
         options["divisor"] = stage.skip_divisors.get(name, 1)
     if name in _FOLDERS:
         folder = _first_folder(root, _FOLDERS[name], name)

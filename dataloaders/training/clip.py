@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
+from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 IGNORE = 255
 """Value of labels that no loss counts."""

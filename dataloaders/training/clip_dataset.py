@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from torch.utils.data import get_worker_info
 
-from configs.stages import StageConfig
-from dataloaders.training import augment
-from dataloaders.training.clip import VOID, RawClip, TrainClip, finish, object_ids
-from dataloaders.training.epoch import EpochDataset
-from dataloaders.training.merge import merge
+from voskit.configs.stages import StageConfig
+from voskit.dataloaders.training import augment
+from voskit.dataloaders.training.clip import VOID, RawClip, TrainClip, finish, object_ids
+from voskit.dataloaders.training.epoch import EpochDataset
+from voskit.dataloaders.training.merge import merge
 
 Augmentation = Literal["v1", "v2"]
 
@@ -107,7 +107,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
         )
 
     def _complete(self, clip: RawClip, source: int, rng: np.random.Generator) -> TrainClip:
-        if rng.random() < self.stage.merge:
+        if rng.random() < self.stage.merge_probability:
             clip = self._merged(clip, source, rng)
         if self.augmentation == "v2":
             _same_for_all(clip, rng)
@@ -146,17 +146,17 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
             shown = int(((first != 0) & (first != VOID)).sum())
             if shown > most:
                 best, most = (views, [first]), shown
-            if most >= max(1, self.stage.least_shown * first.size):
+            if most >= max(1, self.stage.min_object_area * first.size):
                 break
         return best
 
 
 def _same_for_all(clip: RawClip, rng: np.random.Generator) -> None:
     """The clip's frames get other colours and blur, all the same."""
-    colour = augment.draw_colour(rng, amount=0.2, hue=0.05) if rng.random() < _JITTER else {}
+    color = augment.draw_color(rng, amount=0.2, hue=0.05) if rng.random() < _JITTER else {}
     if rng.random() < _GREY:
-        colour["saturation"] = 0.0
+        color["saturation"] = 0.0
     sigma = rng.uniform(0.1, 2.0) if rng.random() < _BLUR else 0.0
     for place, frame in enumerate(clip.frames):
-        coloured = augment.recolour(frame, **colour) if colour else frame
-        clip.frames[place] = augment.blur(coloured, sigma) if sigma else coloured
+        colored = augment.recolor(frame, **color) if color else frame
+        clip.frames[place] = augment.blur(colored, sigma) if sigma else colored

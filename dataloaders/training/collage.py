@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dataloaders.training import augment
-from dataloaders.training.clip import VOID, RawClip, object_ids
-from dataloaders.training.records import read_image, read_labels
-from dataloaders.training.static import StaticClips
+from voskit.dataloaders.training import augment
+from voskit.dataloaders.training.aot_images import StaticClips
+from voskit.dataloaders.training.clip import VOID, RawClip, object_ids
+from voskit.dataloaders.training.records import read_image, read_labels
 
 _LAYERS = (6, 20)  # fewest and most cut-outs of a clip
 _SIZES = (0.06, 0.6)  # square root of a cut-out's area, as a share of the clip's side
@@ -74,8 +74,8 @@ class CollageClips(StaticClips):
         inside = mask == rng.choice(large) if of_object else _random_shape(mask.shape, rng)
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        colour = augment.draw_colour(rng, amount=0.2, hue=0.1)
-        return CutOut(augment.recolour(np.ascontiguousarray(image[box]), **colour), inside[box].astype(np.float32))
+        color = augment.draw_color(rng, amount=0.2, hue=0.1)
+        return CutOut(augment.recolor(np.ascontiguousarray(image[box]), **color), inside[box].astype(np.float32))
 
     def _lay(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataloaders.training.clip import VOID, RawClip, object_ids
+from voskit.dataloaders.training.clip import VOID, RawClip, object_ids
 
 
 def merge(clip: RawClip, other: RawClip, max_objects: int, rng: np.random.Generator) -> RawClip:

@@ -10,12 +10,12 @@ from typing import overload
 
 import numpy as np
 
-from dataloaders.datasets import Dataset, Video
-from dataloaders.datasets.layout import scan_images, subfolders
-from dataloaders.datasets.mask_files import IdImages, MaskFiles
-from dataloaders.images import image_to_rgb, load_image
-from dataloaders.masks import read_mask
-from dataloaders.training.clip import VOID, object_ids
+from voskit.dataloaders.datasets import Dataset, Video
+from voskit.dataloaders.datasets.layout import scan_images, subfolders
+from voskit.dataloaders.datasets.mask_files import IdImages, MaskFiles
+from voskit.dataloaders.images import image_to_rgb, load_image
+from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.training.clip import VOID, object_ids
 
 _MASK_EXTENSIONS = (".png",)
 PALETTE_MASKS = IdImages(ignore_id=255)

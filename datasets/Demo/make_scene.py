@@ -30,17 +30,17 @@ JPEG_QUALITY = 88
 
 def palette() -> list[int]:
     """The 256 colours of the masks: those of PASCAL VOC and DAVIS below id 22, then (i, i, i)."""
-    colours = []
+    colors = []
     for i in range(256):
         if i >= 22:
-            colours += [i, i, i]
+            colors += [i, i, i]
             continue
         channels = [0, 0, 0]
         for bit in range(8):
             for c in range(3):
                 channels[c] |= (i >> (3 * bit + c) & 1) << (7 - bit)
-        colours += channels
-    return colours
+        colors += channels
+    return colors
 
 
 def write_mask(path: Path, ids: np.ndarray) -> None:

@@ -1,19 +1,19 @@
 """The official measures of the benchmarks, by name: ``score("davis2017", data_root, results)``."""
 
-from evaluators.metrics import (  # noqa: F401  (each registers its scorers)
+from voskit.evaluators.metrics import (  # noqa: F401 - registration
+    a2d,
     burst,
     davis2016,
+    davis2017,
+    davis2017_unsupervised,
     folder,
     lvos,
     mosev2,
     referring,
-    semi_supervised,
-    sentences,
-    unsupervised,
     vipseg,
     ytvos,
 )
-from evaluators.metrics.base import SCORERS, Scores, score
+from voskit.evaluators.metrics.base import SCORERS, Scores, score
 
 list_scorers = SCORERS.names
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from configs.registry import Registry
-from evaluators.metrics.frames import FramePair, Rules
-from evaluators.metrics.jobs import Progress, default_workers
+from voskit.configs.registry import Registry
+from voskit.evaluators.metrics.frames import FramePair, Rules
+from voskit.evaluators.metrics.jobs import Progress, default_workers
 
 logger = logging.getLogger(__name__)
 

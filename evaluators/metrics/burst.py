@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
-from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
-from evaluators.metrics.burst_classes import COMMON, DISTRACTORS, MERGED_INTO
-from evaluators.metrics.hota import HotaCounts, class_average, hota_counts, hota_figures
-from evaluators.metrics.jobs import run_jobs
-from evaluators.metrics.lvis_names import LVIS_NAMES
-from evaluators.metrics.sequences import read_json
-from evaluators.metrics.statistics import mean
-from evaluators.metrics.track_ap import TrackMatches, average_precision, match_tracks
+from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
+from voskit.evaluators.metrics.burst_classes import COMMON, DISTRACTORS, MERGED_INTO
+from voskit.evaluators.metrics.jobs import run_jobs
+from voskit.evaluators.metrics.lvis_names import LVIS_NAMES
+from voskit.evaluators.metrics.measures.hota import HotaCounts, class_average, hota_counts, hota_figures
+from voskit.evaluators.metrics.measures.statistics import mean
+from voskit.evaluators.metrics.measures.track_ap import TrackMatches, average_precision, match_tracks
+from voskit.evaluators.metrics.sequences import read_json
 
 _ANY_CLASS = 0
 _GUIDED = ("HOTA", "DetA", "AssA")

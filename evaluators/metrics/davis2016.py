@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
-from evaluators.metrics.frames import Rules, measure
-from evaluators.metrics.jobs import run_frames
-from evaluators.metrics.semi_supervised import J_AND_F, object_row, scored_frames, with_j_and_f
-from evaluators.metrics.sequences import frame_pairs, mask_names, read_list
+from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
+from voskit.evaluators.metrics.davis2017 import J_AND_F, object_row, scored_frames, with_j_and_f
+from voskit.evaluators.metrics.frames import Rules, measure
+from voskit.evaluators.metrics.jobs import run_frames
+from voskit.evaluators.metrics.measures import statistics
+from voskit.evaluators.metrics.sequences import frame_pairs, mask_names, read_list
 
 
 class Davis2016(VideoScorer):

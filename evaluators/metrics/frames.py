@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.metrics.label_maps import Encoded, IdMap, read_label_map, read_same_size
-from evaluators.metrics.planes import BoundaryKind, bounding_box, pack_ids, tolerance
-from evaluators.metrics.similarity import all_pairs, boundary_of_planes, region_of_planes
+from voskit.evaluators.metrics.label_maps import Encoded, IdMap, read_label_map, read_same_size
+from voskit.evaluators.metrics.measures.bit_planes import BoundaryKind, bounding_box, pack_ids, tolerance
+from voskit.evaluators.metrics.measures.jaccard_boundary import all_pairs, boundary_of_planes, region_of_planes
 
 VOID = 255
 MAX_PROPOSALS = 20

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from dataloaders.images import load_image
-from dataloaders.masks import grey_step
+from voskit.dataloaders.images import load_image
+from voskit.dataloaders.masks.files import grey_step
 
 IdMap = NDArray[np.integer]
 

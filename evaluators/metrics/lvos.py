@@ -11,8 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from evaluators.metrics import statistics
-from evaluators.metrics.base import (
+from voskit.evaluators.metrics.base import (
     SCORERS,
     Option,
     Request,
@@ -22,7 +21,9 @@ from evaluators.metrics.base import (
     VideoScorer,
     video_folders,
 )
-from evaluators.metrics.frames import (
+from voskit.evaluators.metrics.davis2017 import scored_frames
+from voskit.evaluators.metrics.davis2017_unsupervised import match
+from voskit.evaluators.metrics.frames import (
     MAX_PROPOSALS,
     FramePair,
     FrameValues,
@@ -31,11 +32,10 @@ from evaluators.metrics.frames import (
     measure,
     measure_all_pairs,
 )
-from evaluators.metrics.jobs import run_frames
-from evaluators.metrics.planes import BoundaryKind
-from evaluators.metrics.semi_supervised import scored_frames
-from evaluators.metrics.sequences import frame_pairs, read_json
-from evaluators.metrics.unsupervised import match
+from voskit.evaluators.metrics.jobs import run_frames
+from voskit.evaluators.metrics.measures import statistics
+from voskit.evaluators.metrics.measures.bit_planes import BoundaryKind
+from voskit.evaluators.metrics.sequences import frame_pairs, read_json
 
 _STEP = 5
 _MEASURES = ("J", "F", "V")

@@ -14,13 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Request, ScoredFrame, Scores, VideoFolders, VideoScorer, video_folders
-from evaluators.metrics.frames import FramePair, Rules, read_pair
-from evaluators.metrics.jobs import run_frames
-from evaluators.metrics.planes import pack_ids, tolerance
-from evaluators.metrics.sequences import frame_pairs, image_of, mask_names, read_json
-from evaluators.metrics.similarity import boundary_of_planes
+from voskit.evaluators.metrics.base import (
+    SCORERS,
+    Request,
+    ScoredFrame,
+    Scores,
+    VideoFolders,
+    VideoScorer,
+    video_folders,
+)
+from voskit.evaluators.metrics.frames import FramePair, Rules, read_pair
+from voskit.evaluators.metrics.jobs import run_frames
+from voskit.evaluators.metrics.measures import statistics
+from voskit.evaluators.metrics.measures.bit_planes import pack_ids, tolerance
+from voskit.evaluators.metrics.measures.jaccard_boundary import boundary_of_planes
+from voskit.evaluators.metrics.sequences import frame_pairs, image_of, mask_names, read_json
 
 _HEADLINE = ("J&F_new", "J", "F_new", "disappear_J&F_new", "reappear_J&F_new", "F", "J&F")
 

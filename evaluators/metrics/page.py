@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from dataloaders.files import replacing
-from dataloaders.images import image_to_rgb, load_image
-from evaluators.metrics.base import ScoredFrame
-from evaluators.metrics.frames import read_pair
-from evaluators.metrics.label_maps import IdMap
-from evaluators.overlay import draw_overlay
+from voskit.dataloaders.files import atomic_write
+from voskit.dataloaders.images import image_to_rgb, load_image
+from voskit.evaluators.clips.overlay import draw_overlay
+from voskit.evaluators.metrics.base import ScoredFrame
+from voskit.evaluators.metrics.frames import read_pair
+from voskit.evaluators.metrics.label_maps import IdMap
 
 _TILE_WIDTH = 360
 _GAP = 8
@@ -28,7 +28,7 @@ Picture = NDArray[np.uint8]
 
 def write_page(frames: Sequence[ScoredFrame], path: Path) -> Path:
     """Draw :func:`frames_page` into a PNG, complete or not at all."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(frames_page(frames)).save(temporary, format="PNG")
     return path
 

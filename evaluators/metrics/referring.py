@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from evaluators.metrics import statistics
-from evaluators.metrics.base import SCORERS, Option, Request, ScoredFrame, Scorer, Scores
-from evaluators.metrics.frames import FramePair, Rules, measure, require_files
-from evaluators.metrics.jobs import run_frames
-from evaluators.metrics.label_maps import Encoded
-from evaluators.metrics.semi_supervised import scored_frames
-from evaluators.metrics.sequences import read_json
+from voskit.evaluators.metrics.base import SCORERS, Option, Request, ScoredFrame, Scorer, Scores
+from voskit.evaluators.metrics.davis2017 import scored_frames
+from voskit.evaluators.metrics.frames import FramePair, Rules, measure, require_files
+from voskit.evaluators.metrics.jobs import run_frames
+from voskit.evaluators.metrics.label_maps import Encoded
+from voskit.evaluators.metrics.measures import statistics
+from voskit.evaluators.metrics.sequences import read_json
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataloaders.files import replace_text
-from evaluators.metrics.base import Scores
+from voskit.dataloaders.files import atomic_write_text
+from voskit.evaluators.metrics.base import Scores
 
 _PRINTED_ROWS = 40
 _PRINTED_COLUMNS = 8
@@ -131,5 +131,5 @@ def _cell(value: Any) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    replace_text(path, text)
+    atomic_write_text(path, text)
     return path

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataloaders.datasets.mask_files import read_panoptic_ids
-from evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
-from evaluators.metrics.jobs import run_jobs
-from evaluators.metrics.sequences import read_json
-from evaluators.metrics.stq import StqCounts, segmentation_tracking_quality, stq_counts
-from evaluators.metrics.vpq import WINDOWS, VpqCounts, panoptic_quality, vpq_counts
+from voskit.dataloaders.datasets.mask_files import read_panoptic_ids
+from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
+from voskit.evaluators.metrics.jobs import run_jobs
+from voskit.evaluators.metrics.measures.stq import StqCounts, segmentation_tracking_quality, stq_counts
+from voskit.evaluators.metrics.measures.vpq import WINDOWS, VpqCounts, panoptic_quality, vpq_counts
+from voskit.evaluators.metrics.sequences import read_json
 
 
 @dataclass(frozen=True)

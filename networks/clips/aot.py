@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from networks.clips.features import features_of_frames
-from networks.memory import MemoryPart
+from voskit.networks.clips.features import features_of_frames
+from voskit.networks.memory import MemoryPart
 
 if TYPE_CHECKING:
-    from networks.models.aot import AOT, Features, Propagated
-    from networks.supervised import Supervised
+    from voskit.networks.models.aot import AOT, Features, Propagated
+    from voskit.networks.supervised import Supervised
 
 
 def propagate_clips(

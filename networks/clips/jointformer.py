@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from networks.clips.references import frames_in_memory
-from networks.memory import MemoryPart
-from networks.ops.aggregation import aggregate
+from voskit.networks.clips.references import frames_in_memory
+from voskit.networks.memory import MemoryPart
+from voskit.networks.ops.aggregation import aggregate
 
 if TYPE_CHECKING:
-    from networks.models.jointformer import JointFormer
+    from voskit.networks.models.jointformer.network import JointFormer
 
 
 def propagate_jointformer_clips(

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from networks.clips.features import features_of_frames
-from networks.clips.references import frames_in_memory
-from networks.layers.maps import to_map, to_sequence
-from networks.ops.affinity import anisotropic_similarity
-from networks.ops.aggregation import aggregate
+from voskit.networks.clips.features import features_of_frames
+from voskit.networks.clips.references import frames_in_memory
+from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.ops.affinity import anisotropic_similarity
+from voskit.networks.ops.aggregation import aggregate
 
 if TYPE_CHECKING:
-    from networks.models.xmem import ImageFeatures, XMem
+    from voskit.networks.models.xmem import ImageFeatures, XMem
 
 
 def propagate_xmem_clips(

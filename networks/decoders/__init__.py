@@ -1,7 +1,7 @@
 """Decoders: from propagated features to logits."""
 
-from networks.decoders.fpn import FPNDecoder, ScalableFPNDecoder
-from networks.decoders.fusing import FusingDecoder
-from networks.decoders.recurrent import RecurrentDecoder
+from voskit.networks.decoders.fpn import FPNDecoder, ScalableFPNDecoder
+from voskit.networks.decoders.jointformer import FusingDecoder
+from voskit.networks.decoders.xmem import RecurrentDecoder
 
 __all__ = ["FPNDecoder", "FusingDecoder", "RecurrentDecoder", "ScalableFPNDecoder"]

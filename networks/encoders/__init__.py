@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from torch import nn
 
-from configs import suggest
-from networks.encoders.base import Encoder
-from networks.encoders.mobilenet_v2 import MobileNetV2
-from networks.encoders.mobilenet_v3 import MobileNetV3
-from networks.encoders.norms import FrozenBatchNorm
-from networks.encoders.resnet import ResNeSt50, ResNeSt101, ResNet50, ResNet101, WholeResNet50, WholeResNet101
-from networks.encoders.swin import SWIN_SIZES, build_swin
-from networks.encoders.video_swin import VideoSwin
+from voskit.configs import suggest
+from voskit.networks.encoders.base import Encoder
+from voskit.networks.encoders.mobilenet_v2 import MobileNetV2
+from voskit.networks.encoders.mobilenet_v3 import MobileNetV3
+from voskit.networks.encoders.norms import FrozenBatchNorm
+from voskit.networks.encoders.resnet import ResNeSt50, ResNeSt101, ResNet50, ResNet101, WholeResNet50, WholeResNet101
+from voskit.networks.encoders.swin import SWIN_SIZES, build_swin
+from voskit.networks.encoders.video_swin import VideoSwin
 
 Norm = Callable[[int], nn.Module]
 

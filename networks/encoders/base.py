@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Pretrained(Protocol):
-    """What ``networks.load_encoder`` asks of an encoder of whatever kind."""
+    """What ``voskit.networks.load_encoder`` asks of an encoder of whatever kind."""
 
     pretrained_unused: tuple[str, ...]
     """Beginnings of the file's names that have no counterpart here."""

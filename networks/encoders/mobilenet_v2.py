@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
-from networks.encoders.base import Encoder
+from voskit.networks.encoders.base import Encoder
 
 
 class MobileNetV2(Encoder):

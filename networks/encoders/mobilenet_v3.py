@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from networks.encoders.base import Encoder, rename
+from voskit.networks.encoders.base import Encoder, rename
 
 # kernel, expanded channels, output channels, squeeze-excitation, stride, dilation of blocks 1 to 15
 BLOCKS = (

@@ -10,7 +10,7 @@ import timm
 from torch import Tensor, nn
 from torchvision.models import resnet50, resnet101
 
-from networks.encoders.base import Encoder
+from voskit.networks.encoders.base import Encoder
 
 
 class ResNet(Encoder):

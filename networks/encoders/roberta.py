@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from networks.layers.position import word_position
+from voskit.networks.layers.position import word_position
 
 PAD = 1
 """Token that fills sentences up to the longest one of a batch."""
@@ -48,7 +48,7 @@ def build_roberta(layers: int = 12) -> nn.Module:
         layer_norm_eps=1e-5,
     )
     roberta: Any = RobertaModel(config, add_pooling_layer=True)
-    # what ``networks.load_encoder`` asks of an encoder
+    # what ``voskit.networks.load_encoder`` asks of an encoder
     roberta.pretrained_unused = ("lm_head.", "roberta.embeddings.position_ids")
     roberta.pretrained_absent = ("pooler.",)
     roberta.convert_pretrained = _convert_pretrained

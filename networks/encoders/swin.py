@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from networks.encoders.base import Encoder
-from networks.layers.mlp import Mlp
+from voskit.networks.encoders.base import Encoder
+from voskit.networks.layers.mlp import Mlp
 
 
 class WindowAttention(nn.Module):

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from networks.encoders.base import Encoder
-from networks.encoders.swin import PatchMerging, drop_path_rates
-from networks.layers.mlp import Mlp
+from voskit.networks.encoders.base import Encoder
+from voskit.networks.encoders.swin import PatchMerging, drop_path_rates
+from voskit.networks.layers.mlp import Mlp
 
 WINDOW = (8, 7, 7)
 _WINDOWS_AT_ONCE = 64

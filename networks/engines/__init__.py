@@ -1,11 +1,12 @@
 """Engines: the state of one video while it is propagated."""
 
-from networks.engines.aot import AOTEngine
-from networks.engines.base import DepthChoice, Engine, Step
-from networks.engines.constants import look_up
-from networks.engines.jointformer import JointFormerEngine
-from networks.engines.objects import ObjectSlots
-from networks.engines.prediction import (
+from voskit.networks.engines.aost import AOSTEngine
+from voskit.networks.engines.aot import AOTEngine
+from voskit.networks.engines.batching import Work, run, run_together
+from voskit.networks.engines.cached_tensors import look_up
+from voskit.networks.engines.jointformer import JointFormerEngine
+from voskit.networks.engines.objects import ObjectSlots
+from voskit.networks.engines.prediction import (
     FrameProbabilities,
     GivenOver,
     Prediction,
@@ -13,11 +14,11 @@ from networks.engines.prediction import (
     average,
     likeliest,
 )
-from networks.engines.scalable import ScalableEngine
-from networks.engines.together import Work, run, run_together
-from networks.engines.xmem import XMemEngine
+from voskit.networks.engines.protocol import DepthChoice, Engine, Step
+from voskit.networks.engines.xmem import XMemEngine
 
 __all__ = [
+    "AOSTEngine",
     "AOTEngine",
     "DepthChoice",
     "Engine",
@@ -27,7 +28,6 @@ __all__ = [
     "ObjectSlots",
     "Prediction",
     "ResizedProbabilities",
-    "ScalableEngine",
     "Step",
     "Work",
     "XMemEngine",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from networks.engines.base import Step
-from networks.engines.neighbours import keep_apart
-from networks.engines.objects import ObjectSlots, mask_says_something, resize_labels
-from networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
-from networks.engines.together import Call, Memories, Work
-from networks.memory import (
+from voskit.networks.engines.batching import Call, Memories, Work
+from voskit.networks.engines.grouping import keep_apart
+from voskit.networks.engines.objects import ObjectSlots, has_objects, resize_labels
+from voskit.networks.engines.prediction import FrameProbabilities, GivenOver, Prediction
+from voskit.networks.engines.protocol import Step
+from voskit.networks.memory import (
     EveryNthFrame,
     FrameBank,
     LayeredBank,
@@ -25,8 +25,8 @@ from networks.memory import (
 )
 
 if TYPE_CHECKING:
-    from configs.models.aot import IdentityModel
-    from networks.models.aot import AOT, Features, Propagated
+    from voskit.configs.models.aot import IdentityBankConfig
+    from voskit.networks.models.aot import AOT, Features, Propagated
 
 Bank = FrameBank | LayeredBank | PrototypeBank
 
@@ -43,7 +43,7 @@ class AOTEngine:
         policy: which frames the long-term memory holds; None: every ``long_term_gap``-th.
     """
 
-    def __init__(self, network: AOT, config: IdentityModel, policy: MemoryPolicy | None = None) -> None:
+    def __init__(self, network: AOT, config: IdentityBankConfig, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
         self._policy = policy or EveryNthFrame(config.long_term_gap, config.max_memory_frames)
@@ -79,8 +79,8 @@ class AOTEngine:
     def work(
         self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
     ) -> Work[Step]:
-        """Segment the next frame and remember it; see :class:`~networks.engines.base.Engine`."""
-        given = mask_says_something(mask_HW, complete and bool(self._objects))
+        """Segment the next frame and remember it; see :class:`~voskit.networks.engines.protocol.Engine`."""
+        given = has_objects(mask_HW, complete and bool(self._objects))
         if not given and not self._objects:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         network = self.network
@@ -125,7 +125,7 @@ class AOTEngine:
         """Give identities to the objects of a mask that are new."""
         known = set(self.object_ids)
         new = [i for i in mask_HW.unique().tolist() if i and i not in known]
-        if new and self.config.neighbours_apart:
+        if new and self.config.neighbors_apart:
             new = keep_apart(mask_HW, new, self._objects.group_size, self._objects.room)
         self._objects.add(new)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from networks.engines.objectwise import ObjectwiseEngine
-from networks.memory import FirstAndLatest, FrameBank, MemoryPart, MemoryPolicy
+from voskit.networks.engines.per_object import PerObjectEngine
+from voskit.networks.memory import FirstAndLatest, FrameBank, MemoryPart, MemoryPolicy
 
 if TYPE_CHECKING:
-    from configs.models.jointformer import JointFormerFamily
-    from networks.models.jointformer import ImageFeatures, JointFormer
+    from voskit.configs.models.jointformer import JointFormerConfig
+    from voskit.networks.models.jointformer.network import ImageFeatures, JointFormer
 
 
 class _Cohort(NamedTuple):
@@ -23,7 +23,7 @@ class _Cohort(NamedTuple):
     """How many they are."""
 
 
-class JointFormerEngine(ObjectwiseEngine):
+class JointFormerEngine(PerObjectEngine):
     """Segments frame by frame from keys and values of memory frames in each block, and a token of each object.
 
     Keys and values are kept, so that a frame is taken through the blocks once and not at each reading.
@@ -34,7 +34,7 @@ class JointFormerEngine(ObjectwiseEngine):
         policy: which frames the memory holds; None: the first and the latest of every ``mem_every``-th.
     """
 
-    def __init__(self, network: JointFormer, config: JointFormerFamily, policy: MemoryPolicy | None = None) -> None:
+    def __init__(self, network: JointFormer, config: JointFormerConfig, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
         self._cohorts: list[_Cohort] = []

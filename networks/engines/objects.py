@@ -16,7 +16,7 @@ def resize_labels(labels_HW: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(labels_HW[None, None].float(), size, mode="nearest")[0, 0].int()
 
 
-def mask_says_something(mask_HW: Tensor | None, if_empty: bool) -> bool:
+def has_objects(mask_HW: Tensor | None, if_empty: bool) -> bool:
     """Whether a mask was given that shows an object; one that shows none says something ``if_empty``."""
     return mask_HW is not None and (if_empty or bool((mask_HW > 0).any()))
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from networks.engines.constants import constant, look_up, unused_channels
-from networks.ops.aggregation import LEAST_SURE
+from voskit.networks.engines.cached_tensors import constant, look_up, unused_channels
+from voskit.networks.ops.aggregation import LEAST_SURE
 
 BAND_ELEMENTS = 2**23
 """Most probabilities that a band has."""

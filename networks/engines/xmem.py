@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from networks.engines.objectwise import ObjectwiseEngine
-from networks.layers.maps import to_map, to_sequence
-from networks.memory import (
+from voskit.networks.engines.per_object import PerObjectEngine
+from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.memory import (
     AnisotropicMatching,
     EveryNthFrame,
     MemoryPolicy,
@@ -18,11 +18,11 @@ from networks.memory import (
 )
 
 if TYPE_CHECKING:
-    from configs.models.xmem import XMemFamily
-    from networks.models.xmem import ImageFeatures, XMem
+    from voskit.configs.models.xmem import XMemConfig
+    from voskit.networks.models.xmem import ImageFeatures, XMem
 
 
-class XMemEngine(ObjectwiseEngine):
+class XMemEngine(PerObjectEngine):
     """Segments frame by frame from sensory, working and long-term memory (XMem, section 3.1).
 
     Args:
@@ -32,7 +32,7 @@ class XMemEngine(ObjectwiseEngine):
             ``mem_every``-th.
     """
 
-    def __init__(self, network: XMem, config: XMemFamily, policy: MemoryPolicy | None = None) -> None:
+    def __init__(self, network: XMem, config: XMemConfig, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
         policy = policy or EveryNthFrame(config.mem_every, config.max_memory_frames)

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.layers.maps import merge_heads, split_heads
-from networks.layers.norms import Depthwise
-from networks.memory import MemoryPart
-from networks.ops import attention, local_attention, sharpness
+from voskit.networks.layers.maps import merge_heads, split_heads
+from voskit.networks.layers.norms import Depthwise
+from voskit.networks.memory import MemoryPart
+from voskit.networks.ops import attention, local_attention, sharpness
 
 
 def read_memory(

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.ops.deformable_attention import deformable_attention
+from voskit.networks.ops.deformable_attention import deformable_attention
 
 
 class Pyramid(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.layers.maps import share
+from voskit.networks.layers.maps import share
 
 
 class ResidualBlock(nn.Module):

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from networks.layers.maps import merge_heads, split_heads
-from networks.layers.mlp import Mlp
-from networks.memory import MemoryPart
-from networks.ops.attention import attention, selective_attention
+from voskit.networks.layers.maps import merge_heads, split_heads
+from voskit.networks.layers.mlp import Mlp
+from voskit.networks.memory import MemoryPart
+from voskit.networks.ops.attention import attention, selective_attention
 
 
 class MemoryReading(NamedTuple):

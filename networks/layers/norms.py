@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.layers.maps import to_map, to_sequence
+from voskit.networks.layers.maps import to_map, to_sequence
 
 
 class GroupNorm(nn.Module):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from networks.memory.policies import MemoryPolicy, StoredFrame
+from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
 
 
 class MemoryPart(NamedTuple):
@@ -82,7 +82,7 @@ class FrameBank:
         return [MemoryPart(k, v) for k, v in zip(filled[::2], filled[1::2], strict=True)]
 
     def note_read(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Frames stay whatever use they are: nothing is counted, see :class:`~networks.memory.PrototypeBank`."""
+        """Frames stay whatever use they are: nothing is counted, see :class:`~voskit.networks.memory.PrototypeBank`."""
 
     def keep_groups(self, groups: Sequence[int]) -> None:
         """Forget all id groups but these."""

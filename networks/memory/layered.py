@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from networks.memory.bank import FrameBank, MemoryPart
-from networks.memory.prototype_bank import PrototypeBank
+from voskit.networks.memory.bank import FrameBank, MemoryPart
+from voskit.networks.memory.prototype_bank import PrototypeBank
 
 
 class LayeredBank:

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from networks.layers.maps import split_heads
-from networks.ops.affinity import anisotropic_similarity
+from voskit.networks.layers.maps import split_heads
+from voskit.networks.ops.affinity import anisotropic_similarity
 
 Columns = Mapping[str, Tensor]
 """Named tensors [B, Q or M, C] of queries or of memory elements."""

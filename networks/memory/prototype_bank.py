@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from networks.memory.bank import MemoryPart
-from networks.memory.matching import DotProductMatching
-from networks.memory.policies import MemoryPolicy, StoredFrame
-from networks.memory.prototypes import PrototypeMemory, PrototypePolicy
-from networks.ops import sharpness
+from voskit.networks.memory.bank import MemoryPart
+from voskit.networks.memory.matching import DotProductMatching
+from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
+from voskit.networks.memory.prototypes import PrototypeMemory, PrototypePolicy
+from voskit.networks.ops import sharpness
 
 
 class PrototypeBank:
-    """What :class:`~networks.memory.FrameBank` is, with the long-term memory of XMem in each layer.
+    """What :class:`~voskit.networks.memory.FrameBank` is, with the long-term memory of XMem in each layer.
 
     Each layer counts what its own attention uses, all heads alike, and picks its own prototypes.
 
@@ -25,7 +25,7 @@ class PrototypeBank:
         policy: decides which frames are stored.
         prototypes: decides when frames become prototypes.
         heads: of the attention.
-        trained_positions: see ``networks.ops.sharpness``.
+        trained_positions: see ``voskit.networks.ops.sharpness``.
         block: frames by which the allocation grows, at least.
     """
 
@@ -68,7 +68,7 @@ class PrototypeBank:
         return self.policy.due(frame, max(f.frame for f in self.frames))
 
     def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
-        """Store a frame; see :meth:`networks.memory.FrameBank.write`."""
+        """Store a frame; see :meth:`voskit.networks.memory.FrameBank.write`."""
         if not self._layers:
             matching = DotProductMatching(self.heads)
             self._layers = [PrototypeMemory(matching, self.policy, self.prototypes, self.block) for _ in layers]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from configs.models.base import PrototypeFields
-from networks.memory.matching import Columns, Matching
-from networks.memory.policies import MemoryPolicy, StoredFrame
-from networks.memory.table import Table
-from networks.ops.affinity import add_up_weights, read_sparse, top_k_weights
+from voskit.configs.models.base import PrototypeConfig
+from voskit.networks.memory.matching import Columns, Matching
+from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
+from voskit.networks.memory.table import Table
+from voskit.networks.ops.affinity import add_up_weights, read_sparse, top_k_weights
 
 _CHUNK = 2**24  # most similarities that are worked out at a time
 _NO_LIFE = 1e-7  # life of an element that has not been read yet: its usage is 0, and not 0 / 0
@@ -37,7 +37,7 @@ class PrototypePolicy:
     """Prototypes that are used least make room; else the oldest ones."""
 
     @classmethod
-    def of(cls, config: PrototypeFields) -> PrototypePolicy | None:
+    def of(cls, config: PrototypeConfig) -> PrototypePolicy | None:
         """The policy that a config describes; None where it has no long-term memory.
 
         ``max_memory_frames`` lowers the number of frames that are left after each frame.

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from torch import nn
 
-from configs import ModelConfig
-from configs.models.aost import AOST as AOSTConfig
-from configs.models.aot import AOT as AOTConfig
-from configs.models.deaot import DeAOT as DeAOTConfig
-from configs.models.jointformer import JointFormerFamily
-from configs.models.referformer import ReferFormerFamily
-from configs.models.xmem import XMemFamily
-from networks.models.aost import AOST
-from networks.models.aot import AOT
-from networks.models.deaot import DeAOT
-from networks.models.jointformer import JointFormer
-from networks.models.referformer import ReferFormer
-from networks.models.xmem import XMem
+from voskit.configs import ModelConfig
+from voskit.configs.models.aost import AOSTConfig
+from voskit.configs.models.aot import AOTConfig
+from voskit.configs.models.deaot import DeAOTConfig
+from voskit.configs.models.jointformer import JointFormerConfig
+from voskit.configs.models.referformer import ReferFormerConfig
+from voskit.configs.models.xmem import XMemConfig
+from voskit.networks.models.aost import AOST
+from voskit.networks.models.aot import AOT
+from voskit.networks.models.deaot import DeAOT
+from voskit.networks.models.jointformer.network import JointFormer
+from voskit.networks.models.referformer import ReferFormer
+from voskit.networks.models.xmem import XMem
 
 FAMILIES: dict[type[ModelConfig], type[nn.Module]] = {
     AOTConfig: AOT,
     DeAOTConfig: DeAOT,
     AOSTConfig: AOST,
-    XMemFamily: XMem,
-    JointFormerFamily: JointFormer,
-    ReferFormerFamily: ReferFormer,
+    XMemConfig: XMem,
+    JointFormerConfig: JointFormer,
+    ReferFormerConfig: ReferFormer,
 }
 
 

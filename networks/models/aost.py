@@ -12,15 +12,14 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from configs.models.aost import AOST as AOSTConfig
-from configs.models.aot import AOT as AOTConfig
-from configs.models.aot import IdentityModel
-from networks.decoders import ScalableFPNDecoder
-from networks.engines.scalable import ScalableEngine
-from networks.layers.position import sine_position
-from networks.memory import MemoryPart, MemoryPolicy
-from networks.models.aot import AOT, Features, LayerStack, LayerState, LSTTLayer, Propagated
-from networks.supervised import Supervised
+from voskit.configs.models.aost import AOSTConfig
+from voskit.configs.models.aot import AOTConfig, IdentityBankConfig
+from voskit.networks.decoders import ScalableFPNDecoder
+from voskit.networks.engines.aost import AOSTEngine
+from voskit.networks.layers.position import sine_position
+from voskit.networks.memory import MemoryPart, MemoryPolicy
+from voskit.networks.models.aot import AOT, Features, LayerStack, LayerState, LSTTLayer, Propagated
+from voskit.networks.supervised import Supervised
 
 _NUMBERED = re.compile(r"^(LSTT\.layers|LSTT\.decoder_norms|decoder\.conv_in)\.(\d+)\.")
 """Names of tensors that belong to one depth, and its number from 0 on."""
@@ -83,9 +82,9 @@ class AOST(AOT):
             align_corners=config.align_corners,
         )
 
-    def new_engine(self, config: IdentityModel | None = None, policy: MemoryPolicy | None = None) -> ScalableEngine:
+    def new_engine(self, config: IdentityBankConfig | None = None, policy: MemoryPolicy | None = None) -> AOSTEngine:
         assert config is None or isinstance(config, AOSTConfig)
-        return ScalableEngine(self, config, policy)
+        return AOSTEngine(self, config, policy)
 
     def encode_ids(self, ids_GHW: Tensor) -> Tensor:
         """As in AOT, normed; positions that see the background alone are no exception."""

@@ -15,20 +15,19 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from configs.models.aot import AOT as AOTConfig
-from configs.models.aot import IdentityModel
-from configs.stages import StageConfig
-from networks.clips.aot import propagate_clips
-from networks.decoders import FPNDecoder
-from networks.encoders import Encoder, build_encoder
-from networks.engines.aot import AOTEngine
-from networks.layers.attention import LocalAttention, MemoryAttention, SelfAttention
-from networks.layers.maps import to_map, to_sequence
-from networks.layers.norms import GroupNormGELUDepthwise
-from networks.layers.position import sine_position
-from networks.memory import MemoryPart, MemoryPolicy
-from networks.ops import embed_identities
-from networks.supervised import Supervised
+from voskit.configs.models.aot import AOTConfig, IdentityBankConfig
+from voskit.configs.stages import StageConfig
+from voskit.networks.clips.aot import propagate_clips
+from voskit.networks.decoders import FPNDecoder
+from voskit.networks.encoders import Encoder, build_encoder
+from voskit.networks.engines.aot import AOTEngine
+from voskit.networks.layers.attention import LocalAttention, MemoryAttention, SelfAttention
+from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.layers.norms import GroupNormGELUDepthwise
+from voskit.networks.layers.position import sine_position
+from voskit.networks.memory import MemoryPart, MemoryPolicy
+from voskit.networks.ops import embed_identities
+from voskit.networks.supervised import Supervised
 
 LayerState = tuple[Tensor, ...]
 """What a layer knows of a frame before the frame's mask is known; ``remember`` turns it into a memory."""
@@ -148,9 +147,9 @@ class LSTT(LayerStack):
 
 
 class AOT(nn.Module):
-    """AOT as functions between tensors; :class:`~networks.engines.AOTEngine` keeps what a video needs."""
+    """AOT as functions between tensors; :class:`~voskit.networks.engines.AOTEngine` keeps what a video needs."""
 
-    config: IdentityModel
+    config: IdentityBankConfig
 
     def __init__(self, config: AOTConfig) -> None:
         super().__init__()
@@ -159,7 +158,7 @@ class AOT(nn.Module):
         self.LSTT: nn.Module = LSTT(config)
         self._initialise()
 
-    def _build(self, config: IdentityModel, decoder_channels: int) -> None:
+    def _build(self, config: IdentityBankConfig, decoder_channels: int) -> None:
         """Everything but the transformer, which is what the families of this kind differ in."""
         self.config = config
         dim, identities = config.embed_dim, config.max_objects + 1
@@ -214,7 +213,7 @@ class AOT(nn.Module):
         out.out_channels = len(rows)
         self.config = self.config.override(max_objects=len(identities))
 
-    def new_engine(self, config: IdentityModel | None = None, policy: MemoryPolicy | None = None) -> AOTEngine:
+    def new_engine(self, config: IdentityBankConfig | None = None, policy: MemoryPolicy | None = None) -> AOTEngine:
         """The state of one video, run with the inference fields of ``config`` (default: the model's own).
 
         ``policy`` says which frames the long-term memory holds (default: what the config says).

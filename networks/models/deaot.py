@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from configs.models.deaot import DeAOT as DeAOTConfig
-from networks.layers.attention import GatedLocalAttention, GatedMemoryAttention, GatedSelfAttention
-from networks.layers.maps import to_sequence
-from networks.layers.norms import GroupNorm
-from networks.memory import MemoryPart
-from networks.models.aot import AOT, LayerState, Propagated
+from voskit.configs.models.deaot import DeAOTConfig
+from voskit.networks.layers.attention import GatedLocalAttention, GatedMemoryAttention, GatedSelfAttention
+from voskit.networks.layers.maps import to_sequence
+from voskit.networks.layers.norms import GroupNorm
+from voskit.networks.memory import MemoryPart
+from voskit.networks.models.aot import AOT, LayerState, Propagated
 
 
 class GatedPropagationModule(nn.Module):

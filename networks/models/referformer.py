@@ -17,16 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
-from configs.models.referformer import ReferFormerFamily
-from networks.decoders.cross_modal import CrossModalPyramid, VisionLanguageBlock, WordFusion
-from networks.decoders.dynamic_masks import dynamic_masks, parameter_count
-from networks.encoders import Encoder, build_encoder
-from networks.encoders.roberta import Text, TextProjection, build_roberta, encode_text
-from networks.encoders.swin import SwinBlock
-from networks.encoders.video_swin import VideoSwinBlock
-from networks.layers.deformable import Decoded, DeformableEncoderLayer, DeformableTransformer, refine
-from networks.layers.mlp import Perceptron
-from networks.layers.position import valid_position
+from voskit.configs.models.referformer import ReferFormerConfig
+from voskit.networks.decoders.cross_modal_fpn import CrossModalPyramid, VisionLanguageBlock, WordFusion
+from voskit.networks.decoders.dynamic_mask_head import dynamic_masks, parameter_count
+from voskit.networks.encoders import Encoder, build_encoder
+from voskit.networks.encoders.roberta import Text, TextProjection, build_roberta, encode_text
+from voskit.networks.encoders.swin import SwinBlock
+from voskit.networks.encoders.video_swin import VideoSwinBlock
+from voskit.networks.layers.deformable import Decoded, DeformableEncoderLayer, DeformableTransformer, refine
+from voskit.networks.layers.mlp import Perceptron
+from voskit.networks.layers.position import valid_position
 
 DIM = 256
 HEADS = 8
@@ -86,9 +86,9 @@ class _Joined(nn.Module):
 class ReferFormer(nn.Module):
     """ReferFormer as functions between tensors: ``encode_image``, ``encode_text``, ``find``, ``score``, ``masks``."""
 
-    config: ReferFormerFamily
+    config: ReferFormerConfig
 
-    def __init__(self, config: ReferFormerFamily) -> None:
+    def __init__(self, config: ReferFormerConfig) -> None:
         super().__init__()
         self.config = config
         encoder = build_encoder(

@@ -16,19 +16,19 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
-from configs.models.xmem import XMemFamily
-from configs.stages import StageConfig, XMemStage
-from networks.clips.references import draw_references
-from networks.clips.xmem import draw_deep_updates, propagate_xmem_clips
-from networks.decoders import RecurrentDecoder
-from networks.encoders import Encoder
-from networks.encoders.base import rename
-from networks.encoders.resnet import ResNet
-from networks.engines.xmem import XMemEngine
-from networks.layers.fusion import FeatureFusion, GatedUpdate
-from networks.layers.maps import with_masks
-from networks.memory import MemoryPolicy
-from networks.supervised import Supervised
+from voskit.configs.models.xmem import XMemConfig
+from voskit.configs.stages import StageConfig, XMemStageConfig
+from voskit.networks.clips.references import draw_references
+from voskit.networks.clips.xmem import draw_deep_updates, propagate_xmem_clips
+from voskit.networks.decoders import RecurrentDecoder
+from voskit.networks.encoders import Encoder
+from voskit.networks.encoders.base import rename
+from voskit.networks.encoders.resnet import ResNet
+from voskit.networks.engines.xmem import XMemEngine
+from voskit.networks.layers.fusion import FeatureFusion, GatedUpdate
+from voskit.networks.layers.maps import with_masks
+from voskit.networks.memory import MemoryPolicy
+from voskit.networks.supervised import Supervised
 
 
 class ImageFeatures(NamedTuple):
@@ -115,11 +115,11 @@ def append_orthogonal(weight_OIHW: Tensor, count: int) -> Tensor:
 
 
 class XMem(nn.Module):
-    """XMem as functions between tensors; :class:`~networks.engines.xmem.XMemEngine` keeps what a video needs."""
+    """XMem as functions between tensors; :class:`~voskit.networks.engines.xmem.XMemEngine` keeps what a video needs."""
 
-    config: XMemFamily
+    config: XMemConfig
 
-    def __init__(self, config: XMemFamily) -> None:
+    def __init__(self, config: XMemConfig) -> None:
         super().__init__()
         self.config = config
         self.key_encoder = KeyEncoder()
@@ -137,7 +137,7 @@ class XMem(nn.Module):
                 part.eval()
         return self
 
-    def new_engine(self, config: XMemFamily | None = None, policy: MemoryPolicy | None = None) -> XMemEngine:
+    def new_engine(self, config: XMemConfig | None = None, policy: MemoryPolicy | None = None) -> XMemEngine:
         """The state of one video, run with the inference fields of ``config`` (default: the model's own).
 
         ``policy`` says which frames the memory holds (default: what the config says).
@@ -155,8 +155,10 @@ class XMem(nn.Module):
         permutation_BO: Tensor,
     ) -> list[list[Supervised]]:
         """A training batch -> logits of frames 1 to T - 1, [B, O + 1, H, W]; objects have no identities to permute."""
-        if not isinstance(stage, XMemStage):
-            raise ValueError(f"XMem is trained by stages that derive from XMemStage, not by {type(stage).__name__}")
+        if not isinstance(stage, XMemStageConfig):
+            raise ValueError(
+                f"XMem is trained by stages that derive from XMemStageConfig, not by {type(stage).__name__}"
+            )
         length, batch = frames_TB3HW.shape[:2]
         logits = propagate_xmem_clips(
             self,

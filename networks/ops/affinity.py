@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from networks.ops.top_k import largest
+from voskit.networks.ops.top_k import largest
 
 
 def anisotropic_similarity(

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from networks.ops.affinity import read_sparse
-from networks.ops.top_k import largest
+from voskit.networks.ops.affinity import read_sparse
+from voskit.networks.ops.top_k import largest
 
 MAX_SCORES = 2**23
 """Most scores that exist at a time where no fused kernel applies."""

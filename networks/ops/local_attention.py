@@ -242,7 +242,7 @@ def _correlation(
 
 def _triton(*inputs: Tensor | int | None) -> Tensor:
     """Fused kernels, which aren't compiled before they are needed."""
-    from networks.ops.local_attention_triton import attend
+    from voskit.networks.ops.local_attention_triton import attend
 
     return attend(*inputs)  # type: ignore[arg-type]
 

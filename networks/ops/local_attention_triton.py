@@ -393,7 +393,7 @@ def attend(
     window: int,
     dilation: int,
 ) -> Tensor:
-    """A back end of :func:`networks.ops.local_attention`, in the query's type; scores and sums are float32.
+    """A back end of :func:`voskit.networks.ops.local_attention`, in the query's type; scores and sums are float32.
 
     Raises:
         ValueError: another type than float32, float16 or bfloat16.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import dataset_trees as trees
-from networks import build_model, save_weights
+from voskit.networks import build_model, save_weights
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = "--height 64 --width 96"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import Config, Registry, get_model_config, list_models, model_name
-from configs.models.base import MODELS
-from networks.encoders import build_encoder
+from voskit.configs import Config, Registry, get_model_config, list_models, model_name
+from voskit.configs.models.base import MODELS
+from voskit.networks.encoders import build_encoder
 
 PUBLISHED = {
     "MODEL_ALIGN_CORNERS": "align_corners",
@@ -53,7 +53,7 @@ def test_values_are_the_published_ones(aot_goldens: Path) -> None:
 @pytest.mark.parametrize("name", list_models())
 def test_json_round_trip(name: str) -> None:
     config = get_model_config(name, short_edge=300)
-    assert type(config).from_json(config.to_json()) == config
+    assert type(config).from_dict(json.loads(config.to_json())) == config
     assert model_name(config) == name
 
 

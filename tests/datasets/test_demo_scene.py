@@ -41,7 +41,7 @@ def test_masks_have_the_size_of_the_images() -> None:
     assert sizes == {(1104, 624)}
 
 
-def test_masks_are_palette_images_with_the_benchmark_colours() -> None:
+def test_masks_are_palette_images_with_the_benchmark_colors() -> None:
     for path in DEMO.glob(f"*/{SCENE}/*.png"):
         mask = Image.open(path)
         assert mask.mode == "P"

@@ -11,10 +11,10 @@ import torch
 from moving_clip import H, W, moving_frames, squares
 from small_aost import SMALL, save_small_aost
 
-from configs import models_with_depths
-from evaluators import VideoSegmenter
-from evaluators.frame_rate import FrameRateKeeper
-from networks import build_model
+from voskit.configs import models_with_depths
+from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.frame_rate import FrameRateKeeper
+from voskit.networks import build_model
 
 
 @pytest.fixture(scope="module")

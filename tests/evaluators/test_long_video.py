@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from configs import get_model_config
-from evaluators import VideoSegmenter
-from evaluators.resources import memory_in_use
-from networks import build_model
-from networks.engines import XMemEngine
-from networks.models.xmem import ImageFeatures
+from voskit.configs import get_model_config
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model
+from voskit.networks.engines import XMemEngine
+from voskit.networks.memory_usage import memory_in_use
+from voskit.networks.models.xmem import ImageFeatures
 
 H, W = 48, 64
 

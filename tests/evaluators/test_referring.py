@@ -12,17 +12,17 @@ import torch
 from moving_clip import H, W, moving_frames
 from PIL import Image
 
-from dataloaders.datasets import Video, open_dataset
-from dataloaders.images import load_image
 from dataset_trees import davis2017, mevis, ref_davis, ref_youtube, text
-from evaluators import ReferringSegmenter, VideoSegmenter
-from evaluators.key_frames import KeyFrame, propagate
-from evaluators.referring import Referred, choose, windows
-from evaluators.referring_benchmark import ReferringEvaluation
-from evaluators.validation import Validation
-from evaluators.work_queue import WorkQueue
-from networks import build_model
-from tools.model_args import BUNDLED_WEIGHTS
+from voskit.dataloaders.datasets import Video, open_dataset
+from voskit.dataloaders.images import load_image
+from voskit.evaluators import ReferringSegmenter, VideoSegmenter
+from voskit.evaluators.benchmarks.referring import ReferringEvaluation
+from voskit.evaluators.benchmarks.validation import Validation
+from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.clips.key_frames import KeyFrame, propagate
+from voskit.evaluators.referring import Referred, choose, windows
+from voskit.networks import build_model
+from voskit.tools.model_args import BUNDLED_WEIGHTS
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
 
-from configs import list_models
-from evaluators import VideoSegmenter
-from networks import build_model
-from networks.memory import StoredFrame
+from voskit.configs import list_models
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model
+from voskit.networks.memory import StoredFrame
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from networks.ops import local_attention_triton as kernels
+from voskit.networks.ops import local_attention_triton as kernels
 
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 ALWAYS_FLOAT = ("log_sum_ptr", "delta_ptr", "out_bias_ptr")

@@ -12,16 +12,22 @@ import torch
 from moving_clip import moving_frames, squares
 from torch import Tensor, nn
 
-from configs import get_model_config, models_with_depths
-from dataloaders.transforms import prepare_image
-from evaluators import VideoSegmenter
-from networks import build_model, build_network, save_weights
-from networks.checkpoints import load_weights, read_checkpoint
-from networks.decoders import ScalableFPNDecoder
-from networks.layers.maps import to_map, to_sequence
-from networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart, PrototypeBank
-from networks.models.aost import SLSTT, SLSTTLayer
-from trainers.losses import bootstrapped_cross_entropy, frame_loss, kept_fraction, soft_jaccard, supervised_losses
+from voskit.configs import get_model_config, models_with_depths
+from voskit.dataloaders.transforms import prepare_image
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model, build_network, save_weights
+from voskit.networks.checkpoints import load_weights, read_checkpoint
+from voskit.networks.decoders import ScalableFPNDecoder
+from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart, PrototypeBank
+from voskit.networks.models.aost import SLSTT, SLSTTLayer
+from voskit.trainers.losses import (
+    bootstrapped_cross_entropy,
+    frame_loss,
+    kept_fraction,
+    soft_jaccard,
+    supervised_losses,
+)
 
 Case = dict[str, Tensor]
 SMALL = {"embed_dim": 32, "self_heads": 4, "attention_heads": 4, "ffn_dim": 128}
@@ -100,7 +106,7 @@ def test_layer(load) -> None:
 def test_transformer_at_each_depth(load, monkeypatch, depth: int) -> None:
     case = load("components/slstt_three_layers")
     position = case["pos"].transpose(0, 1)  # not a sine here
-    monkeypatch.setattr("networks.models.aot.sine_position", lambda *a: position)
+    monkeypatch.setattr("voskit.networks.models.aot.sine_position", lambda *a: position)
     module = take_weights(SLSTT(get_model_config("aost", **SMALL)), case)
     size = tuple(case["size_2d"].tolist())
     x0, x1, ids, later = (case[n].transpose(0, 1) for n in ("x0", "x1", "id_emb", "fuse.id_emb"))
@@ -145,7 +151,7 @@ def test_identity_embedding_is_normed_everywhere(load, aost_goldens: Path, aot_g
 
 
 def test_losses_of_all_depths_and_their_gradients(load) -> None:
-    from networks.supervised import Supervised
+    from voskit.networks.supervised import Supervised
 
     case = load("components/depth_losses")
     fraction = kept_fraction(int(case["step"]), float(case["hard_mining_steps"]), float(case["top_k"]))

@@ -7,11 +7,11 @@ import torch
 from moving_clip import moving_frames, squares
 from torch import Tensor
 
-from evaluators import VideoSegmenter
-from networks import build_model
-from networks.layers.attention import MemoryAttention, read_memory
-from networks.memory import MemoryPart
-from networks.ops import attention, sharpness
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model
+from voskit.networks.layers.attention import MemoryAttention, read_memory
+from voskit.networks.memory import MemoryPart
+from voskit.networks.ops import attention, sharpness
 
 
 def random_qkv(values: int) -> list[Tensor]:

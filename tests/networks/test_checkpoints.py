@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from configs import get_model_config, list_models
-from networks import build_model, build_network, save_weights
-from networks.checkpoints import load_weights, models_that_fit, read_checkpoint
+from voskit.configs import get_model_config, list_models
+from voskit.networks import build_model, build_network, save_weights
+from voskit.networks.checkpoints import load_weights, models_that_fit, read_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def network():
 def published(network, tmp_path_factory) -> Path:
     """A file laid out like the authors' ones, optimiser and scaler included."""
     path = tmp_path_factory.mktemp("published") / "AOTT_PRE_YTB_DAV.pth"
-    optimiser = {"param_groups": [{"lr": np.float64(2e-4), "step": np.int64(3)}], "state": {}}
-    torch.save({"state_dict": network.state_dict(), "optimizer": optimiser, "scaler": {"scale": 2.0}}, path)
+    optimizer = {"param_groups": [{"lr": np.float64(2e-4), "step": np.int64(3)}], "state": {}}
+    torch.save({"state_dict": network.state_dict(), "optimizer": optimizer, "scaler": {"scale": 2.0}}, path)
     return path
 
 
@@ -39,7 +39,7 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 @pytest.mark.parametrize("name", list_models("semi_supervised"))
 def test_tensor_names_and_shapes_are_the_published_ones(goldens_of, name: str) -> None:
-    from configs import get_model_config
+    from voskit.configs import get_model_config
 
     keys = json.loads((goldens_of(name) / "keys" / f"{name}.json").read_text())
     with torch.device("meta"):
@@ -158,7 +158,7 @@ def test_a_model_that_cannot_be_built_without_data_is_no_fitting_one(network, mo
             torch.zeros(1).tolist()  # as some networks of torchvision do: NotImplementedError on device meta
         return build_network(config)
 
-    monkeypatch.setattr("networks.models.build_network", build)
+    monkeypatch.setattr("voskit.networks.models.build_network", build)
     assert models_that_fit(network.state_dict()) == ["aott"]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from evaluators import VideoSegmenter
-from networks import build_model, compile_network
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model, compile_network
 
 
 def test_a_compiled_network_gives_the_same() -> None:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from configs import get_model_config
-from networks.decoders import FPNDecoder
-from networks.engines import ObjectSlots, Prediction
-from networks.layers.attention import (
+from voskit.configs import get_model_config
+from voskit.networks.decoders import FPNDecoder
+from voskit.networks.engines import ObjectSlots, Prediction
+from voskit.networks.layers.attention import (
     GatedLocalAttention,
     GatedMemoryAttention,
     GatedSelfAttention,
@@ -20,12 +20,12 @@ from networks.layers.attention import (
     MemoryAttention,
     SelfAttention,
 )
-from networks.layers.maps import to_map, to_sequence
-from networks.layers.norms import GroupNormGELUDepthwise
-from networks.layers.position import sine_position
-from networks.memory import MemoryPart
-from networks.models.aot import LSTT
-from networks.models.deaot import DualBranchGPM
+from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.layers.norms import GroupNormGELUDepthwise
+from voskit.networks.layers.position import sine_position
+from voskit.networks.memory import MemoryPart
+from voskit.networks.models.aot import LSTT
+from voskit.networks.models.deaot import DualBranchGPM
 
 Case = dict[str, Tensor]
 
@@ -197,7 +197,7 @@ def test_decoder(load, align: int, all_layers: int) -> None:
 def test_identity_embedding_gives_nothing_to_invalid_ids(load, aot_goldens: Path, model: str) -> None:
     import fill
 
-    from networks import build_network
+    from voskit.networks import build_network
 
     case = load("id_embedding")
     network = build_network(get_model_config(model)).eval()

@@ -11,8 +11,8 @@ import timm
 import torch
 import torchvision
 
-from networks import load_encoder
-from networks.encoders import ENCODERS, build_encoder
+from voskit.networks import load_encoder
+from voskit.networks.encoders import ENCODERS, build_encoder
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from configs import list_models
-from networks import build_model, checkpoint_activations
-from networks.encoders.norms import FrozenBatchNorm
-from networks.folding import folded
+from voskit.configs import list_models
+from voskit.networks import build_model, checkpoint_activations
+from voskit.networks.encoders.norms import FrozenBatchNorm
+from voskit.networks.inference import folded
 
 WITHOUT_BATCH_NORMS = ("swin", "jointformer")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from networks import build_model, save_weights
-from networks.ops import embed_identities
+from voskit.networks import build_model, save_weights
+from voskit.networks.ops import embed_identities
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(17, 8), (16, 0)])

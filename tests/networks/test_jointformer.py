@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from configs import get_model_config
-from evaluators import VideoSegmenter
-from networks import build_model, build_network, load_encoder, save_weights
-from networks.checkpoints import models_that_fit, read_checkpoint
-from networks.encoders.convmae import ConvBlock, PatchEmbed
-from networks.layers.joint_attention import JointBlock, MemoryReading
-from networks.layers.position import resize_table, sine_cosine_table
-from networks.memory import FirstAndLatest, MemoryPart, StoredFrame
-from networks.models.jointformer import memory_readings
-from networks.ops.aggregation import aggregate
+from voskit.configs import get_model_config
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model, build_network, load_encoder, save_weights
+from voskit.networks.checkpoints import models_that_fit, read_checkpoint
+from voskit.networks.layers.joint_attention import JointBlock, MemoryReading
+from voskit.networks.layers.position import resize_table, sine_cosine_table
+from voskit.networks.memory import FirstAndLatest, MemoryPart, StoredFrame
+from voskit.networks.models.jointformer.convmae import ConvBlock, PatchEmbed
+from voskit.networks.models.jointformer.network import memory_readings
+from voskit.networks.ops.aggregation import aggregate
 
 Case = dict[str, Tensor]
 SMALL = {"update_block_depth": 1, "enhance_block_depth": 1}
@@ -176,7 +176,7 @@ def test_selective_attention_in_bands_of_queries(monkeypatch) -> None:
     part = MemoryPart(torch.randn(2, 12, 24), torch.randn(2, 12, 24))
     query = torch.randn(1, 6, 24)
     whole = block(query, part, MemoryReading(4))
-    monkeypatch.setattr(sys.modules["networks.ops.attention"], "MAX_SCORES", 80)
+    monkeypatch.setattr(sys.modules["voskit.networks.ops.attention"], "MAX_SCORES", 80)
     close(block(query, part, MemoryReading(4)), whole, 1e-5)
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from networks.ops import available_backends, local_attention
+from voskit.networks.ops import available_backends, local_attention
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CASES = [  # height, width, window, dilation, heads, key channels, value channels, relative values
@@ -159,7 +159,7 @@ def test_errors_say_what_exists() -> None:
 
 
 def test_a_model_takes_the_back_end_of_its_config() -> None:
-    from networks import build_model
+    from voskit.networks import build_model
 
     model = build_model("aott", device="cpu", local_attention="cuda")
     features = model.encode_image(torch.zeros(1, 3, 33, 33))
@@ -168,7 +168,7 @@ def test_a_model_takes_the_back_end_of_its_config() -> None:
 
 
 def test_triton_follows_either_switch_of_reduced_precision(monkeypatch) -> None:
-    kernels = pytest.importorskip("networks.ops.local_attention_triton")
+    kernels = pytest.importorskip("voskit.networks.ops.local_attention_triton")
     products = torch.backends.cuda.matmul
     if not hasattr(products, "fp32_precision"):
         pytest.skip("this PyTorch has the old switch only")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networks.memory import EveryNthFrame, FrameBank, MemoryPart, StoredFrame
+from voskit.networks.memory import EveryNthFrame, FrameBank, MemoryPart, StoredFrame
 
 
 def frame(value: float, groups: int = 2, length: int = 3) -> list[MemoryPart]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networks.engines import ObjectSlots, Prediction
-from networks.engines import prediction as prediction_module
+from voskit.networks.engines import ObjectSlots, Prediction
+from voskit.networks.engines import prediction as prediction_module
 
 
 def test_ids_get_slots_in_the_order_in_which_they_come() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from configs import get_model_config
-from networks.memory import (
+from voskit.configs import get_model_config
+from voskit.networks.memory import (
     AnisotropicMatching,
     DotProductMatching,
     EveryNthFrame,
@@ -21,7 +21,7 @@ from networks.memory import (
     Table,
     prototypes,
 )
-from networks.memory.matching import Columns
+from voskit.networks.memory.matching import Columns
 
 POLICY = PrototypePolicy(max_frames=4, min_frames=2, max_prototypes=11, new_prototypes=4)
 LENGTH, KEY, VALUE = 6, 4, 5

@@ -13,22 +13,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from configs import get_model_config, list_models
-from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
-from networks import build_model, save_weights
-from networks.decoders.cross_modal import _POSITIONS_AT_ONCE, VisionLanguageBlock, WordFusion
-from networks.decoders.dynamic_masks import dynamic_masks
-from networks.encoders.roberta import PAD, Text, TextProjection
-from networks.layers.deformable import (
-    DeformableAttention,
-    encoder_references,
-    inverse_sigmoid,
-    valid_ratio,
-)
-from networks.layers.position import valid_position, word_position
-from networks.models import build_network
-from networks.models.referformer import LAYERS, ReferFormer
-from networks.ops.deformable_attention import deformable_attention
+from voskit.configs import get_model_config, list_models
+from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
+from voskit.networks import build_model, save_weights
+from voskit.networks.decoders.cross_modal_fpn import _POSITIONS_AT_ONCE, VisionLanguageBlock, WordFusion
+from voskit.networks.decoders.dynamic_mask_head import dynamic_masks
+from voskit.networks.encoders.roberta import PAD, Text, TextProjection
+from voskit.networks.layers.deformable import DeformableAttention, encoder_references, inverse_sigmoid, valid_ratio
+from voskit.networks.layers.position import valid_position, word_position
+from voskit.networks.models import build_network
+from voskit.networks.models.referformer import LAYERS, ReferFormer
+from voskit.networks.ops.deformable_attention import deformable_attention
 
 MODELS = {
     "resnet50": "r50_referformer",
@@ -167,7 +162,7 @@ def test_deformable_attention_and_its_gradients(component) -> None:
 
 def test_deformable_attention_in_parts_is_the_same(component, monkeypatch) -> None:
     x = component("msda_core")
-    monkeypatch.setattr("networks.ops.deformable_attention.MAX_SAMPLES", 1)
+    monkeypatch.setattr("voskit.networks.ops.deformable_attention.MAX_SAMPLES", 1)
     with torch.inference_mode():
         out = deformable_attention(x["value"], sizes_of(x), x["sampling_locations"], x["attention_weights"])
     assert close(out, x["output"])
@@ -302,7 +297,7 @@ def test_frames_in_parts_give_the_same(small: ReferFormer, monkeypatch) -> None:
     frames, tokens = torch.randn(1, 5, 3, 64, 64), torch.tensor([[0, 9, 2]])
     with torch.inference_mode():
         whole = small(frames, tokens)[-1]
-        monkeypatch.setattr("networks.models.referformer._FRAMES_AT_ONCE", 2)
+        monkeypatch.setattr("voskit.networks.models.referformer._FRAMES_AT_ONCE", 2)
         for a, b in zip(whole, small(frames, tokens)[-1], strict=True):
             assert torch.allclose(a, b, atol=1e-4)
 

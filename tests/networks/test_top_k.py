@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networks.ops.top_k import largest
+from voskit.networks.ops.top_k import largest
 
 
 @pytest.mark.parametrize("length", [5, 40, 160, 163, 1000])

@@ -10,14 +10,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from configs import get_model_config
-from evaluators import VideoSegmenter
-from networks import build_model, build_network
-from networks.checkpoints import models_that_fit, read_checkpoint
-from networks.layers.maps import to_map, to_sequence
-from networks.memory import AnisotropicMatching, EveryNthFrame, PrototypeMemory, PrototypePolicy
-from networks.ops.affinity import add_up_weights, anisotropic_similarity, read_sparse, spread_weights, top_k_weights
-from networks.ops.aggregation import aggregate
+from voskit.configs import get_model_config
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model, build_network
+from voskit.networks.checkpoints import models_that_fit, read_checkpoint
+from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.memory import AnisotropicMatching, EveryNthFrame, PrototypeMemory, PrototypePolicy
+from voskit.networks.ops.affinity import (
+    add_up_weights,
+    anisotropic_similarity,
+    read_sparse,
+    spread_weights,
+    top_k_weights,
+)
+from voskit.networks.ops.aggregation import aggregate
 
 Case = dict[str, Tensor]
 VARIANTS = {"default": "xmem", "no_sensory": "xmem_no_sensory", "single_object": "xmem_s0"}

@@ -13,8 +13,8 @@ from media_files import cut, write_video
 from PIL import Image
 
 import dataset_trees as trees
-from configs.datasets import list_datasets
-from dataloaders.datasets.check import check_dataset
+from voskit.configs.datasets import list_datasets
+from voskit.dataloaders.datasets.check import check_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 

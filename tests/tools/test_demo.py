@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dataloaders.files import alone
-from dataloaders.masks import read_mask, write_mask
-from evaluators import VideoSegmenter
-from networks import build_model, save_weights
-from tools import demo
-from tools.model_args import BUNDLED_WEIGHTS
+from voskit.dataloaders.files import exclusive_lock
+from voskit.dataloaders.masks.files import read_mask, write_mask
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model, save_weights
+from voskit.tools import demo
+from voskit.tools.model_args import BUNDLED_WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
 H, W, T = 48, 64, 7
@@ -156,7 +156,7 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path, frames, mask, checkpoin
     )  # fmt: skip
     assert call(monkeypatch, *arguments) == 0
     (out / "clip" / ".backwards").mkdir()
-    with alone(out / "clip"):
+    with exclusive_lock(out / "clip"):
         assert call(monkeypatch, *arguments, "--max_frames", 1) == 1
         assert f"{out / 'clip'}: another program is writing there" in capsys.readouterr().err
         assert len(list((out / "clip" / "masks").iterdir())) == 3

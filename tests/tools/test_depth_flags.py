@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from small_aost import SMALL, save_small_aost
 
-from dataloaders.masks import read_mask, write_mask
-from evaluators import VideoSegmenter
-from networks import build_model, save_weights
-from tools import demo
-from tools import eval as evaluation
+from voskit.dataloaders.masks.files import read_mask, write_mask
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model, save_weights
+from voskit.tools import demo
+from voskit.tools import eval as evaluation
 
 H, W, T = 48, 64, 6
 SET = ("--set", *(f"{k}={v}" for k, v in SMALL.items()))

@@ -17,12 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dataloaders.files import alone
-from dataloaders.masks import read_mask, write_mask
-from evaluators import VideoSegmenter
-from evaluators.timing import VideoTiming, summarise
-from networks import build_model, save_weights
-from tools import eval as program
+from voskit.dataloaders.files import exclusive_lock
+from voskit.dataloaders.masks.files import read_mask, write_mask
+from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.benchmarks.timing import VideoTiming, summarise
+from voskit.networks import build_model, save_weights
+from voskit.tools import eval as program
 
 ROOT = Path(__file__).resolve().parents[2]
 H, W = 48, 64
@@ -253,7 +253,7 @@ def test_a_dataset_of_one_s_own_is_scored_where_all_its_truth_is_there(
 
 
 def test_two_programs_don_t_write_to_one_folder(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
-    with alone(tmp_path / "out"):
+    with exclusive_lock(tmp_path / "out"):
         assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out")) == 1
     assert "another program is writing there: wait, or give another folder" in capsys.readouterr().err
 

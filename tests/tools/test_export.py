@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from networks import build_model, save_weights
-from tools import export
+from voskit.networks import build_model, save_weights
+from voskit.tools import export
 
 
 @pytest.fixture(scope="module")

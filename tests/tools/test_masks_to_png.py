@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs.stages import get_stage_config
-from dataloaders.datasets.json_masks import json_masks
-from dataloaders.masks import read_mask
-from dataloaders.training import build_training_data
 from dataset_trees import SIZE, burst, ids_mask, image, run_lengths, write_json
-from tools import masks_to_png
+from voskit.configs.stages import get_stage_config
+from voskit.dataloaders.datasets.json_masks import json_masks
+from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.training import build_training_data
+from voskit.tools import masks_to_png
 
 ROOT = Path(__file__).resolve().parents[2]
 

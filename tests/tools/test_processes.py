@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import processes
+from voskit.tools import processes
 
 DEAF = """
 import os, signal, sys, time

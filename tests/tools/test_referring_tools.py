@@ -14,11 +14,11 @@ import torch
 from moving_clip import H, W, moving_frames
 from PIL import Image
 
-from dataloaders.masks import read_mask
 from dataset_trees import davis2017, ref_youtube
-from evaluators.writers import VideoWriter
-from networks import build_model, save_weights
-from tools import demo
+from voskit.dataloaders.masks.files import read_mask
+from voskit.evaluators.clips.writers import VideoWriter
+from voskit.networks import build_model, save_weights
+from voskit.tools import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 

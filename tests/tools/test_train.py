@@ -17,12 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dataloaders.datasets import open_dataset
-from dataloaders.files import alone
-from dataloaders.masks import write_mask
-from evaluators.validation import Share, Validation
-from networks import build_model, save_weights
-from tools import train
+from voskit.dataloaders.datasets import open_dataset
+from voskit.dataloaders.files import exclusive_lock
+from voskit.dataloaders.masks.files import write_mask
+from voskit.evaluators.benchmarks.validation import Share, Validation
+from voskit.networks import build_model, save_weights
+from voskit.tools import train
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
@@ -99,7 +99,7 @@ def test_bad_arguments_are_one_line(data, tmp_path, monkeypatch, capsys, more, w
 
 def test_one_folder_has_one_training(data, tmp_path, monkeypatch, capsys) -> None:
     out = tmp_path / "out"
-    with alone(out / "default_AOTT" / "PRE"):
+    with exclusive_lock(out / "default_AOTT" / "PRE"):
         assert call(monkeypatch, "--data_path", data, "--output_path", out, *SMALL) == 1
     assert "default_AOTT/PRE: another program is writing there" in capsys.readouterr().err
     assert not (out / "default_AOTT" / "PRE" / "checkpoints").exists()

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from configs.stages import get_stage_config
-from networks import build_model, checkpoint_activations
-from networks.clips.jointformer import propagate_jointformer_clips
-from networks.supervised import Supervised
-from trainers.losses import CLIP_LOSSES, dice, dice_of_batch, kept_fraction_between
-from trainers.parameter_groups import parameter_groups
+from voskit.configs.stages import get_stage_config
+from voskit.networks import build_model, checkpoint_activations
+from voskit.networks.clips.jointformer import propagate_jointformer_clips
+from voskit.networks.supervised import Supervised
+from voskit.trainers.losses import CLIP_LOSSES, dice, dice_of_batch, kept_fraction_between
+from voskit.trainers.parameter_groups import parameter_groups
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -82,12 +82,12 @@ def test_a_training_step_is_the_originals(jointformer_goldens: Path, jointformer
     loss = CLIP_LOSSES[stage.loss](clips, labels, golden["num_objects"], stage, golden["iteration"])
     assert loss.item() == pytest.approx(golden["losses"]["total_loss"], rel=1e-5)
     loss.backward()
-    groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all)
+    groups = parameter_groups(network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all)
     for scale, want in zip((1.0, 0.1), golden["parameter_groups"], strict=True):
         assert sum(g["scale"] == scale for g in groups) == want["num_tensors"]
-        assert stage.rate * scale == pytest.approx(want["lr"])
+        assert stage.lr * scale == pytest.approx(want["lr"])
     for group in groups:
-        group["lr"] = stage.rate * group["scale"]
+        group["lr"] = stage.lr * group["scale"]
     torch.optim.AdamW(groups).step()
     parameters = dict(network.named_parameters())
     assert parameters.keys() == golden["gradients"].keys()
@@ -105,7 +105,7 @@ def test_stages_have_the_published_values(jointformer_goldens: Path) -> None:
     for name, content in facts["stages"].items():
         stage, want = get_stage_config(f"jointformer_{name}"), content["published_command_line"]
         want = want or content["parser_defaults"]
-        ours = (stage.batch_size, stage.total_steps, stage.fine_tuning, list(stage.milestones), stage.rate)
+        ours = (stage.batch_size, stage.total_steps, stage.fine_tuning, list(stage.milestones), stage.lr)
         assert ours == tuple(want[k] for k in ("batch_size", "iterations", "finetune", "steps", "lr")), name
         assert (stage.reference_frames, stage.clip_length) == (want["num_ref_frames"], want["num_frames"]), name
         assert stage.mining_steps == (want["start_warm"], want["end_warm"]), name
@@ -119,7 +119,7 @@ def test_stages_have_the_published_values(jointformer_goldens: Path) -> None:
     assert stage.crop == training["crop"][0]
     assert (stage.max_objects, get_stage_config("jointformer_s0").max_objects) == (3, 1)
     assert (stage.clip_norm, stage.clip_only_amp) == (0.1, True)
-    assert get_stage_config("jointformer_s4").most_ignored == training["ignore_thresh"]
+    assert get_stage_config("jointformer_s4").max_ignored == training["ignore_thresh"]
 
 
 def test_activations_that_are_computed_again_change_nothing() -> None:
@@ -143,5 +143,5 @@ def test_activations_that_are_computed_again_change_nothing() -> None:
 def test_another_familys_stage_is_refused() -> None:
     network = build_model("jointformer", device="cpu", update_block_depth=1)
     frames, labels = torch.zeros(2, 1, 3, 32, 32), torch.zeros(2, 1, 32, 32)
-    with pytest.raises(ValueError, match="derive from JointFormerStage, not by S3"):
+    with pytest.raises(ValueError, match="derive from JointFormerStageConfig, not by S3"):
         network.propagate_clips(frames, labels, [1], stage=get_stage_config("s3"), step=0, permutation_BO=labels[0, 0])

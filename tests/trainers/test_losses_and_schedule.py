@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from configs import get_model_config
-from configs.stages import get_stage_config
-from networks import build_network
-from trainers.ema import AveragedWeights
-from trainers.losses import (
+from voskit.configs import get_model_config
+from voskit.configs.stages import get_stage_config
+from voskit.networks import build_network
+from voskit.trainers.ema import AveragedWeights
+from voskit.trainers.losses import (
     bootstrapped_cross_entropy,
     clip_loss,
     frame_loss,
@@ -22,9 +22,9 @@ from trainers.losses import (
     reference_weight,
     soft_jaccard,
 )
-from trainers.objectives import build_objective
-from trainers.parameter_groups import parameter_groups, set_rates
-from trainers.schedule import Schedule
+from voskit.trainers.objectives import build_objective
+from voskit.trainers.parameter_groups import parameter_groups, set_rates
+from voskit.trainers.schedule import Schedule
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_learning_rates(aot_goldens: Path) -> None:
             cycles=case["restart"],
         )
         for row in case["rows"]:
-            assert schedule.rate(row["step"]) == pytest.approx(row["lr"], rel=1e-9), (case["label"], row["step"])
-            assert schedule.rate(row["step"], case["encoder_ratio"]) == pytest.approx(row["encoder_lr"], rel=1e-9)
+            assert schedule.lr(row["step"]) == pytest.approx(row["lr"], rel=1e-9), (case["label"], row["step"])
+            assert schedule.lr(row["step"], case["encoder_ratio"]) == pytest.approx(row["encoder_lr"], rel=1e-9)
             names = ("decoder.x", "patch_wise_id_bank.weight")
             groups = [{"name": name, "weight_decay": 0.07, "scale": 1.0} for name in names]
             set_rates(groups, schedule, row["step"], ("patch_wise_id_bank",) if case["id_bank_frozen"] else ())

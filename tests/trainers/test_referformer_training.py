@@ -12,17 +12,17 @@ from referring_trees import image_tree, video_tree
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from configs.stages import ReferringStage, get_stage_config
-from dataloaders.captions import Tokenizer
-from dataloaders.training.referring_clip import ReferringBatch
-from dataloaders.training.referring_clips import build_referring_data
-from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
-from networks import build_model, checkpoint_activations, load_encoder
-from networks.encoders.roberta import build_roberta
-from trainers.objectives import ReferringLoss, build_objective
-from trainers.parameter_groups import parameter_groups
-from trainers.processes import Processes
-from trainers.trainer import Trainer, TrainerOptions
+from voskit.configs.stages import ReferringStageConfig, get_stage_config
+from voskit.dataloaders.tokenizer import Tokenizer
+from voskit.dataloaders.training.referring.clip import ReferringBatch
+from voskit.dataloaders.training.referring.datasets import build_referring_data
+from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
+from voskit.networks import build_model, checkpoint_activations, load_encoder
+from voskit.networks.encoders.roberta import build_roberta
+from voskit.trainers.distributed import Processes
+from voskit.trainers.objectives import ReferringLoss, build_objective
+from voskit.trainers.parameter_groups import parameter_groups
+from voskit.trainers.trainer import Trainer, TrainerOptions
 
 
 def test_a_training_step_is_the_originals(referformer_goldens: Path, referformer_weights) -> None:
@@ -62,14 +62,14 @@ def test_a_training_step_is_the_originals(referformer_goldens: Path, referformer
         assert np.abs(own.numpy() - case[name]).max() <= 2e-3 * np.abs(case[name]).max() + 1e-5 * total, name
     stage = get_stage_config("refer_ytvos")
     groups = parameter_groups(
-        network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all, stage.text_rate_ratio
+        network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all, stage.text_rate_ratio
     )
     of_encoder = [g for g in groups if g["scale"] == 0.5]
     recorded = keys["optimizer_groups_freeze_text_encoder"]
     assert len(of_encoder) == recorded["backbone"]["tensors"]
     assert len(groups) - len(of_encoder) == recorded["main"]["tensors"] + recorded["linear_proj"]["tensors"]
     for group in groups:
-        group["lr"] = stage.rate * group["scale"]
+        group["lr"] = stage.lr * group["scale"]
     norm = torch.nn.utils.clip_grad_norm_([g["params"][0] for g in groups], stage.clip_norm)
     assert float(norm) == pytest.approx(total, rel=1e-3)
     torch.optim.AdamW(groups).step()
@@ -80,10 +80,10 @@ def test_a_training_step_is_the_originals(referformer_goldens: Path, referformer
 def test_the_text_encoder_learns_at_its_own_rate_in_pre_training() -> None:
     network = build_model("r50_referformer", device="cpu", text_layers=1, freeze_text_encoder=False)
     stage = get_stage_config("refer_coco")
-    groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, True, stage.text_rate_ratio)
+    groups = parameter_groups(network, stage.weight_decay, stage.encoder_lr_ratio, True, stage.text_rate_ratio)
     scales = {g["scale"] for g in groups if g["name"].startswith("text_encoder.")}
     assert scales == {0.1}
-    assert stage.rate * 0.1 == pytest.approx(1e-5)
+    assert stage.lr * 0.1 == pytest.approx(1e-5)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_the_text_encoder_learns_at_its_own_rate_in_pre_training() -> None:
 )
 def test_stages_are_the_published_ones(name: str, clip: int, batch: int, epochs: int, drops) -> None:
     stage = get_stage_config(name)
-    assert isinstance(stage, ReferringStage)
+    assert isinstance(stage, ReferringStageConfig)
     assert (stage.clip_length, stage.batch_size, stage.epochs, stage.drop_epochs) == (clip, batch, epochs, drops)
-    assert (stage.rate, stage.rate * stage.encoder_rate_ratio, stage.weight_decay) == (1e-4, 5e-5, 5e-4)
+    assert (stage.lr, stage.lr * stage.encoder_lr_ratio, stage.weight_decay) == (1e-4, 5e-5, 5e-4)
     whole = stage.for_data(10 * batch)
     assert whole.total_steps == 10 * epochs
     assert whole.milestones == tuple(10 * n for n in drops)
@@ -121,9 +121,9 @@ def make(
 @pytest.fixture
 def small_networks_and_frames(monkeypatch) -> None:
     """A text encoder of which a checkpoint isn't a gigabyte, and frames of 64 pixels."""
-    monkeypatch.setattr("networks.encoders.roberta.WIDTH", 96)
-    monkeypatch.setattr("dataloaders.training.referring_augment.SHORT_SIDES", (64,))
-    monkeypatch.setattr("dataloaders.training.referring_augment.SIDES_BEFORE_CROP", (70,))
+    monkeypatch.setattr("voskit.networks.encoders.roberta.WIDTH", 96)
+    monkeypatch.setattr("voskit.dataloaders.training.referring.augment.SHORT_SIDES", (64,))
+    monkeypatch.setattr("voskit.dataloaders.training.referring.augment.SIDES_BEFORE_CROP", (70,))
 
 
 @pytest.mark.usefixtures("small_networks_and_frames")
@@ -148,7 +148,7 @@ class TestTrainer:
         root = video_tree(tmp_path / "data")
         options = TrainerOptions(accumulate=2, progress=False)
         trainers = [
-            make(root, tmp_path / name, options=own, dropout=0.0, optimiser="sgd", rate=1e-3)
+            make(root, tmp_path / name, options=own, dropout=0.0, optimizer="sgd", lr=1e-3)
             for name, own in (("large", None), ("parts", options))
         ]
         for trainer in trainers:

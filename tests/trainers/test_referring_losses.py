@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers.referring_losses import LOSS_WEIGHTS, Target, layer_losses, match, matching_cost, referring_loss
+from voskit.trainers.referring_losses import LOSS_WEIGHTS, Target, layer_losses, match, matching_cost, referring_loss
 
 
 class Layer(NamedTuple):

@@ -8,10 +8,10 @@ import torch
 from small_training import SMALL, Squares, small_stage, weights
 from torch import Tensor
 
-from networks import build_model
-from networks.clips.aot import propagate_clips
-from trainers.losses import supervised_losses
-from trainers.trainer import Trainer, TrainerOptions
+from voskit.networks import build_model
+from voskit.networks.clips.aot import propagate_clips
+from voskit.trainers.losses import supervised_losses
+from voskit.trainers.trainer import Trainer, TrainerOptions
 
 
 def make(output: Path, **changes: object) -> Trainer:
@@ -39,7 +39,7 @@ def losses_by_depth(trainer: Trainer) -> Tensor:
 
 
 def test_the_loss_of_every_depth_falls(tmp_path: Path) -> None:
-    trainer = make(tmp_path, total_steps=200, save_every=200, batch_size=2, rate=1e-3)
+    trainer = make(tmp_path, total_steps=200, save_every=200, batch_size=2, lr=1e-3)
     before = losses_by_depth(trainer)
     trainer.train()
     after = losses_by_depth(trainer)

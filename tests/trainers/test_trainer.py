@@ -13,12 +13,12 @@ import torch.distributed as dist
 from small_training import Squares, in_two_processes, join, make, small_stage, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from networks import build_model, checkpoint_activations
-from trainers import trainer as trainer_module
-from trainers.processes import Processes, join_processes
-from trainers.sampling import StepBatches, identity_permutations
-from trainers.state import find_states
-from trainers.trainer import TrainerOptions
+from voskit.networks import build_model, checkpoint_activations
+from voskit.trainers import trainer as trainer_module
+from voskit.trainers.checkpoints import find_states
+from voskit.trainers.distributed import Processes, join_processes
+from voskit.trainers.sampling import StepBatches, identity_permutations
+from voskit.trainers.trainer import TrainerOptions
 
 
 def test_interrupted_and_resumed_is_the_same_run(tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_a_run_that_is_asked_to_stop_ends_with_a_checkpoint(tmp_path: Path) -> N
 
 # AdamW divides by the gradient's size, which makes rounding errors of vanishing gradients as large as a step: so, SGD
 def test_accumulation_equals_the_large_batch(tmp_path: Path) -> None:
-    large = make(tmp_path / "large", drop_path=0, optimiser="sgd")
-    parts = make(tmp_path / "parts", drop_path=0, optimiser="sgd", options=TrainerOptions(accumulate=2, progress=False))
+    large = make(tmp_path / "large", drop_path=0, optimizer="sgd")
+    parts = make(tmp_path / "parts", drop_path=0, optimizer="sgd", options=TrainerOptions(accumulate=2, progress=False))
     for trainer in (large, parts):
         trainer.train(until=3)
     for name, x in weights(large).items():
@@ -81,7 +81,7 @@ def test_activations_that_are_computed_again_change_nothing(tmp_path: Path) -> N
 
 def _train_in_process(rank: int, port: int, output: str) -> None:
     processes = join(rank, port)
-    trainer = make(Path(output), drop_path=0, processes=processes, optimiser="sgd", sequential_start=0.2)
+    trainer = make(Path(output), drop_path=0, processes=processes, optimizer="sgd", sequential_start=0.2)
     trainer.train(until=3)
     if rank == 0:
         torch.save(weights(trainer), Path(output) / "result.pt")
@@ -103,7 +103,7 @@ def test_when_one_process_is_asked_to_stop_all_do(tmp_path: Path) -> None:
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    one = make(tmp_path / "one", drop_path=0, optimiser="sgd", sequential_start=0.2)
+    one = make(tmp_path / "one", drop_path=0, optimizer="sgd", sequential_start=0.2)
     one.train(until=3)
     in_two_processes(_train_in_process, tmp_path / "two")
     two = torch.load(tmp_path / "two" / "result.pt")
@@ -167,7 +167,7 @@ def test_figures_and_pictures_are_logged(tmp_path: Path, caplog: pytest.LogCaptu
     trainer._train_step = lambda *a: losses.append(step(*a)) or losses[-1]  # type: ignore[method-assign]
     trainer.train(until=4)
     events = EventAccumulator(str(tmp_path / "log")).Reload()
-    assert {"loss", "gradient_norm", "rate", "seconds_a_step", "waiting", "memory_GiB"} <= set(events.Tags()["scalars"])
+    assert {"loss", "gradient_norm", "lr", "seconds_a_step", "waiting", "memory_GiB"} <= set(events.Tags()["scalars"])
     values = [loss for loss, _ in losses]
     assert [e.value for e in events.Scalars("loss")] == pytest.approx([np.mean(values[:2]), np.mean(values[2:])])
     assert [e.step for e in events.Images("clip")] == [3, 4]
@@ -180,7 +180,7 @@ def test_figures_and_pictures_are_logged(tmp_path: Path, caplog: pytest.LogCaptu
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     make(tmp_path).train(until=3)
     for changes, what in (
-        ({"rate": 2e-3}, r"rate was 0\.\d+, is 0\.002"),
+        ({"lr": 2e-3}, r"lr was 0\.\d+, is 0\.002"),
         ({"options": TrainerOptions(seed=7, progress=False)}, "seed was 0, is 7"),
         ({"data": Squares(9)}, r"clips was \d+, is 9"),
     ):
@@ -199,7 +199,7 @@ def test_parameters_that_are_alike_share_a_group_which_changes_nothing(
         patch.setattr(trainer_module, "regrouped", lambda saved, _: saved)
         many = make(tmp_path / "many", **sequential)
         many.train(until=3)
-    assert len(few.optimiser.param_groups) < 8 < len(many.optimiser.param_groups)
+    assert len(few.optimizer.param_groups) < 8 < len(many.optimizer.param_groups)
     later = make(tmp_path / "many", **sequential)  # its checkpoint is of the older form, a group for each
     assert later.step == 3
     later.train()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from networks import build_model
-from networks.clips.aot import propagate_clips
-from trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight, supervised_losses
+from voskit.networks import build_model
+from voskit.networks.clips.aot import propagate_clips
+from voskit.trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight, supervised_losses
 
 CASES = [
     (model, f"{name}_step{step}")

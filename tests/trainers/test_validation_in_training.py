@@ -10,9 +10,9 @@ import torch
 import torch.distributed as dist
 from small_training import in_two_processes, join, make, weights
 
-from trainers.processes import FailedTogether, Processes
-from trainers.state import find_states
-from trainers.trainer import Trainer
+from voskit.trainers.checkpoints import find_states
+from voskit.trainers.distributed import FailedTogether, Processes
+from voskit.trainers.trainer import Trainer
 
 
 class Scores:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from configs.stages import get_stage_config
-from networks import build_model
-from networks.clips.xmem import propagate_xmem_clips
-from networks.supervised import Supervised
-from trainers.losses import CLIP_LOSSES, bootstrapped_cross_entropy, dice, kept_fraction_between
-from trainers.parameter_groups import parameter_groups
-from trainers.schedule import Schedule
+from voskit.configs.stages import get_stage_config
+from voskit.networks import build_model
+from voskit.networks.clips.xmem import propagate_xmem_clips
+from voskit.networks.supervised import Supervised
+from voskit.trainers.losses import CLIP_LOSSES, bootstrapped_cross_entropy, dice, kept_fraction_between
+from voskit.trainers.parameter_groups import parameter_groups
+from voskit.trainers.schedule import Schedule
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -62,9 +62,9 @@ def test_a_training_step_is_the_originals(xmem_goldens: Path, xmem_weights) -> N
     loss = CLIP_LOSSES[stage.loss](clips, labels, golden["num_objects"], stage, step)
     assert loss.item() == pytest.approx(golden["losses"]["total_loss"], rel=1e-5)
     loss.backward()
-    groups = parameter_groups(network, stage.weight_decay, stage.encoder_rate_ratio, stage.decay_all)
-    optimiser = torch.optim.AdamW(groups, lr=stage.rate)
-    optimiser.step()
+    groups = parameter_groups(network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all)
+    optimizer = torch.optim.AdamW(groups, lr=stage.lr)
+    optimizer.step()
     parameters = dict(network.named_parameters())
     assert parameters.keys() == golden["gradients"].keys()
     for name, want in golden["gradients"].items():
@@ -74,7 +74,7 @@ def test_a_training_step_is_the_originals(xmem_goldens: Path, xmem_weights) -> N
         assert gradient.norm().item() == pytest.approx(want["norm"], rel=2e-3), name
         for place, value in want["param_after_step"].items():
             tiny = abs(want["at"][place]) < 1e-4 * want["norm"]
-            limit = 1e-6 + (2.1 * stage.rate if tiny else 0)
+            limit = 1e-6 + (2.1 * stage.lr if tiny else 0)
             assert abs(parameters[name].detach().flatten()[int(place)].item() - value) <= limit, (name, place)
 
 
@@ -90,7 +90,7 @@ def test_stages_have_the_published_values(xmem_goldens: Path) -> None:
     facts = json.loads((xmem_goldens / "facts.json").read_text())
     for name, want in facts["stages"].items():
         stage = get_stage_config(name)
-        ours = (stage.batch_size, stage.total_steps, stage.fine_tuning, list(stage.milestones), stage.rate)
+        ours = (stage.batch_size, stage.total_steps, stage.fine_tuning, list(stage.milestones), stage.lr)
         assert ours == tuple(want[k] for k in ("batch_size", "iterations", "finetune", "steps", "lr")), name
         assert (stage.reference_frames, stage.clip_length) == (want["num_ref_frames"], want["num_frames"])
         assert stage.mining_steps == (want["start_warm"], want["end_warm"])
@@ -103,18 +103,18 @@ def test_stages_have_the_published_values(xmem_goldens: Path) -> None:
     for name in ("deep_update_prob", "weight_decay", "gamma"):
         assert getattr(get_stage_config("s2"), name) == training[name]
     assert get_stage_config("s2").crop == training["crop"][0]
-    assert get_stage_config("s2").hardest_pixels == facts["loss"]["bootstrapped_cross_entropy"]["top_p"]
+    assert get_stage_config("s2").hard_pixel_ratio == facts["loss"]["bootstrapped_cross_entropy"]["top_p"]
 
 
 def test_the_rate_falls_at_milestones() -> None:
     schedule = Schedule(base=1e-5, least=0, total_steps=100, milestones=(50, 80))
-    assert [schedule.rate(s) for s in (0, 49, 50, 79, 80)] == pytest.approx([1e-5, 1e-5, 1e-6, 1e-6, 1e-7])
+    assert [schedule.lr(s) for s in (0, 49, 50, 79, 80)] == pytest.approx([1e-5, 1e-5, 1e-6, 1e-6, 1e-7])
 
 
 def test_another_familys_stage_is_refused() -> None:
     network = build_model("xmem", device="cpu")
     frames, labels = torch.zeros(2, 1, 3, 32, 32), torch.zeros(2, 1, 32, 32)
-    with pytest.raises(ValueError, match="derive from XMemStage, not by PreYtb"):
+    with pytest.raises(ValueError, match="derive from XMemStageConfig, not by PreYtb"):
         network.propagate_clips(
             frames, labels, [1], stage=get_stage_config("pre_ytb"), step=0, permutation_BO=torch.zeros(1, 3)
         )

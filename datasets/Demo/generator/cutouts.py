@@ -141,9 +141,9 @@ SEPIA = [(0.0, (14, 12, 16)), (0.5, (124, 116, 108)), (1.0, (250, 240, 222))]
 def _sprites(rgb: np.ndarray, alphas: dict[str, np.ndarray], scale: float = 1.0) -> dict[str, Sprite]:
     """Sprites of one photograph on a common canvas (they move together), at ``scale`` times its size."""
     union = np.max(list(alphas.values()), axis=0)
-    colour = shrunk(bled(rgb, union), scale)
+    color = shrunk(bled(rgb, union), scale)
     resized = {name: shrunk(alpha, scale) for name, alpha in alphas.items()}
-    return {name: padded(Sprite(colour, alpha), MARGIN) for name, alpha in resized.items()}
+    return {name: padded(Sprite(color, alpha), MARGIN) for name, alpha in resized.items()}
 
 
 def astronaut_cutouts() -> dict[str, Sprite]:

@@ -59,5 +59,5 @@ def tinted(rgb: np.ndarray, stops: list[tuple[float, tuple[int, int, int]]]) -> 
     """Colour a grey photograph: its grey levels are mapped through colour ``stops`` (level 0..1, 8-bit RGB)."""
     levels = [level for level, _ in stops]
     grey = rgb.mean(axis=2)
-    channels = [np.interp(grey, levels, [colour[c] / 255 for _, colour in stops]) for c in range(3)]
+    channels = [np.interp(grey, levels, [color[c] / 255 for _, color in stops]) for c in range(3)]
     return np.stack(channels, axis=2).astype(np.float32)

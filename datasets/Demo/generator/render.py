@@ -59,8 +59,8 @@ class Renderer:
             if box is None:
                 continue
             alpha = _warped(layer.sprite.alpha, matrix, box)
-            colour = _warped(layer.sprite.rgb, matrix, box, border=cv2.BORDER_REPLICATE)
-            picture[box] += (colour - picture[box]) * alpha[..., None]
+            color = _warped(layer.sprite.rgb, matrix, box, border=cv2.BORDER_REPLICATE)
+            picture[box] += (color - picture[box]) * alpha[..., None]
             if ids is not None:
                 ids[box][alpha > 0.5] = number
         return picture

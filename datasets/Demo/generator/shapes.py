@@ -83,13 +83,13 @@ def snapped(rgb: np.ndarray, alpha: np.ndarray, band: int, rounding: float = 1.5
 def bled(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Continue the colours inside the outline beyond it, so that no old background shows at a soft edge."""
     solid = (alpha > 0.97).astype(np.float32)
-    colour, weight = rgb * solid[..., None], solid
+    color, weight = rgb * solid[..., None], solid
     for sigma in (1.0, 3.0, 9.0):
         near = cv2.GaussianBlur(solid, (0, 0), sigma)
         spread = cv2.GaussianBlur(rgb * solid[..., None], (0, 0), sigma) / np.maximum(near, 1e-6)[..., None]
         new = ((weight == 0) & (near > 1e-3)).astype(np.float32)
-        colour, weight = colour + spread * new[..., None], weight + new
-    return np.where(weight[..., None] > 0, colour, rgb).astype(np.float32)
+        color, weight = color + spread * new[..., None], weight + new
+    return np.where(weight[..., None] > 0, color, rgb).astype(np.float32)
 
 
 def padded(sprite: Sprite, margin: int) -> Sprite:

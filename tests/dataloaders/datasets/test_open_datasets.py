@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 from PIL import Image
 
 import dataset_trees as trees
-from configs.datasets import DatasetConfig, get_dataset_config, list_datasets, register_dataset
-from dataloaders.datasets import open_dataset
+from voskit.configs.datasets import DatasetConfig, get_dataset_config, list_datasets, register_dataset
+from voskit.dataloaders.datasets import open_dataset
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def metrics(request: pytest.FixtureRequest) -> Path:
 def test_config_survives_json(name: str) -> None:
     config = get_dataset_config(name)
     assert config.name == name and config.title
-    assert type(config).from_json(config.to_json()) == config
+    assert type(config).from_dict(json.loads(config.to_json())) == config
 
 
 def test_config_errors() -> None:

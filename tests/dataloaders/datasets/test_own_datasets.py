@@ -11,10 +11,10 @@ import pytest
 from media_files import write_video
 
 import dataset_trees as trees
-from dataloaders.datasets import Problem, open_dataset
-from dataloaders.datasets.check import check_dataset
-from dataloaders.frames import open_frames
-from dataloaders.training.records import video_records
+from voskit.dataloaders.datasets import Problem, open_dataset
+from voskit.dataloaders.datasets.check import check_dataset
+from voskit.dataloaders.training.records import video_records
+from voskit.dataloaders.video.frames import open_frames
 
 
 def one_line(error: pytest.ExceptionInfo[BaseException]) -> str:

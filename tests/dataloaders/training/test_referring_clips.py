@@ -15,35 +15,35 @@ import torch
 from referring_trees import BLUE, META, RED, SIZE, coco_entries, image_tree, save, scene, video_tree
 from torch.utils.data import DataLoader
 
-from configs.stages import StageConfig, get_stage_config
-from dataloaders.captions import clean_caption
-from dataloaders.masks import write_mask
-from dataloaders.training import referring_augment
-from dataloaders.training.referring_augment import (
+from dataset_trees import write_json
+from voskit.configs.stages import StageConfig, get_stage_config
+from voskit.dataloaders.masks.files import write_mask
+from voskit.dataloaders.tokenizer import clean_caption
+from voskit.dataloaders.training.referring import augment as referring_augment
+from voskit.dataloaders.training.referring.augment import (
     SHORT_SIDES,
     augment_clip,
     crop_clip,
-    distort_colours,
+    distort_colors,
     image_to_clip,
     resize_clip,
     resized_size,
 )
-from dataloaders.training.referring_clip import (
+from voskit.dataloaders.training.referring.clip import (
     ReferringClip,
     boxes_of,
     collate_referring,
     finish_referring,
     mirrored_caption,
 )
-from dataloaders.training.referring_clips import (
+from voskit.dataloaders.training.referring.datasets import (
     ReferringClips,
     ReferringImageClips,
     ReferringVideoClips,
     build_referring_data,
     draw_frames,
 )
-from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
-from dataset_trees import write_json
+from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 
 def stage_of(clip_length: int = 3, datasets: tuple[str, ...] = ("refytvos",)) -> StageConfig:
@@ -76,24 +76,24 @@ def same(one: ReferringClip, other: ReferringClip) -> bool:
     return all(torch.equal(a, b) for a, b in pairs) and (one.caption, one.name) == (other.caption, other.name)
 
 
-def is_coloured(frame: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+def is_colored(frame: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
     """Where a frame has about a colour."""
-    return np.abs(frame.astype(np.float64) - colour).max(2) < 60
+    return np.abs(frame.astype(np.float64) - color).max(2) < 60
 
 
-def shares_of_colour(frame: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> tuple[float, float]:
+def shares_of_color(frame: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> tuple[float, float]:
     """Share of a colour well inside of a mask, and well outside."""
     rim = np.ones((max(9, len(mask) // 8 | 1),) * 2)  # blur reaches 3 of an image's 60 pixels
     inside = cv2.erode(mask.astype(np.uint8), rim, borderValue=1) > 0
     outside = cv2.dilate(mask.astype(np.uint8), rim) == 0
-    hit = is_coloured(frame, colour)
+    hit = is_colored(frame, color)
     return float(hit[inside].mean()) if inside.any() else 1.0, float(hit[outside].mean())
 
 
 @pytest.fixture
-def true_colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(referring_augment, "distort_colours", lambda frame, _: frame)
-    monkeypatch.setattr(referring_augment, "recolour", lambda frame, **_: frame)
+def true_colors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(referring_augment, "distort_colors", lambda frame, _: frame)
+    monkeypatch.setattr(referring_augment, "recolor", lambda frame, **_: frame)
 
 
 @pytest.fixture(params=["videos", "images", "images as videos"])
@@ -142,17 +142,17 @@ def test_workers_give_the_same_items_and_see_the_epoch(clips: ReferringClips) ->
             assert same(own, clips[place])
 
 
-@pytest.mark.usefixtures("true_colours")
+@pytest.mark.usefixtures("true_colors")
 def test_masks_stay_on_their_objects_and_sentences_stay_true(clips: ReferringClips) -> None:
     said = set()
     for epoch in range(8):
         clips.set_epoch(epoch)
         clip = clips[0]
         for frame, mask in zip(pixels(clip), clip.masks.numpy(), strict=True):
-            inside, outside = shares_of_colour(frame, mask, RED)
+            inside, outside = shares_of_color(frame, mask, RED)
             assert inside > 0.95
             assert outside < 0.01
-        red, blue = (np.nonzero(is_coloured(pixels(clip)[0], colour))[1] for colour in (RED, BLUE))
+        red, blue = (np.nonzero(is_colored(pixels(clip)[0], color))[1] for color in (RED, BLUE))
         if not (len(red) and len(blue)):
             continue  # one was cropped
         assert ("left" if red.mean() < blue.mean() else "right") in clip.caption
@@ -211,12 +211,12 @@ def test_frames_stay_within_short_videos() -> None:
             assert start in numbers
 
 
-@pytest.mark.usefixtures("true_colours")
+@pytest.mark.usefixtures("true_colors")
 def test_the_object_is_that_of_the_sentence(tmp_path: Path) -> None:
     data = ReferringVideoClips(video_tree(tmp_path), stage_of(1))
-    for index, colour in ((0, RED), (7, BLUE), (14, RED), (21, BLUE)):
+    for index, color in ((0, RED), (7, BLUE), (14, RED), (21, BLUE)):
         clip = data[index]
-        assert shares_of_colour(pixels(clip)[0], clip.masks[0].numpy(), colour)[0] > 0.95
+        assert shares_of_color(pixels(clip)[0], clip.masks[0].numpy(), color)[0] > 0.95
 
 
 def test_another_clip_stands_for_one_without_its_object(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_polygons_and_run_lengths_give_the_same_mask(tmp_path: Path) -> None:
     assert polygon.caption == "the left block"
 
 
-@pytest.mark.usefixtures("true_colours")
+@pytest.mark.usefixtures("true_colors")
 def test_an_image_becomes_frames_of_a_moving_camera() -> None:
     image, ids = scene()
     rng = np.random.default_rng(0)
@@ -264,14 +264,14 @@ def test_an_image_becomes_frames_of_a_moving_camera() -> None:
         assert not np.array_equal(frames[0], frames[1])
         for frame, mask in zip(frames, masks, strict=True):
             assert mask.dtype == bool
-            assert shares_of_colour(frame, mask, RED)[0] > 0.95
+            assert shares_of_color(frame, mask, RED)[0] > 0.95
             places.append(np.argwhere(mask).mean(0))
     spread = np.std(places, axis=0)
     assert (spread > 2).all()
     assert (spread < 15).all()
 
 
-def test_frames_made_of_an_image_have_colours_of_their_own() -> None:
+def test_frames_made_of_an_image_have_colors_of_their_own() -> None:
     """Seen where a tilt, a shift or blur can't change anything but by the fill: in the median of a plain image."""
     frames, _ = image_to_clip(
         np.full((50, 50, 3), (180, 90, 60), np.uint8), np.ones((50, 50), bool), 8, np.random.default_rng(0)
@@ -365,12 +365,12 @@ def test_masks_are_resized_by_nearest_neighbour_and_frames_smoothly() -> None:
     assert 0 < large[0, 3, 0] < large[0, 4, 0] < 200
 
 
-def test_colours_are_distorted_in_each_frame_apart() -> None:
+def test_colors_are_distorted_in_each_frame_apart() -> None:
     rng = np.random.default_rng(0)
     grey = np.full((2, 2, 3), 100, np.uint8)  # saturation, hue and the order of channels are nothing to it
     values = []
     for _ in range(400):
-        distorted = distort_colours(grey, rng)
+        distorted = distort_colors(grey, rng)
         assert distorted.dtype == np.uint8
         assert np.ptp(distorted.astype(int)) <= 1
         values.append(int(distorted[0, 0, 0]))
@@ -379,7 +379,7 @@ def test_colours_are_distorted_in_each_frame_apart() -> None:
     assert 170 < max(values) <= 198
     before = np.broadcast_to(np.array((200, 120, 60), np.uint8), (2, 2, 3)).copy()
     copy = before.copy()
-    orders = Counter(tuple(np.argsort(distort_colours(before, rng)[0, 0])) for _ in range(400))
+    orders = Counter(tuple(np.argsort(distort_colors(before, rng)[0, 0])) for _ in range(400))
     assert len(orders) == 6
     assert 0.45 < orders[(2, 1, 0)] / 400 < 0.75  # half of the frames, and a sixth of the others
     assert np.array_equal(before, copy)
@@ -402,8 +402,8 @@ class OnlyHue(np.random.Generator):
 
 def test_hue_turns_by_18_degrees_of_the_full_circle() -> None:
     """RGB is taken for BGR, so that red turns towards yellow by a negative angle."""
-    colours = np.array([[(200, 0, 0), (0, 200, 0), (0, 0, 200), (120, 120, 120), (100, 100, 110)]], np.uint8)
-    turned = {turn: distort_colours(colours, OnlyHue(turn))[0].tolist() for turn in (-18, 18)}
+    colors = np.array([[(200, 0, 0), (0, 200, 0), (0, 0, 200), (120, 120, 120), (100, 100, 110)]], np.uint8)
+    turned = {turn: distort_colors(colors, OnlyHue(turn))[0].tolist() for turn in (-18, 18)}
     assert turned[-18] == [[200, 60, 0], [0, 200, 60], [60, 0, 200], [120] * 3, [103, 100, 110]]
     assert turned[18] == [[200, 0, 60], [60, 200, 0], [0, 60, 200], [120] * 3, [100, 103, 110]]
 
@@ -493,7 +493,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         build_referring_data(stage_of(1, ("refytv",)), tmp_path)
     with pytest.raises(ValueError, match="the stage has no datasets"):
         build_referring_data(stage_of(1, ()), tmp_path)
-    with pytest.raises(ValueError, match="clips with sentences need a stage that derives from ReferringStage"):
+    with pytest.raises(ValueError, match="clips with sentences need a stage that derives from ReferringStageConfig"):
         build_referring_data(get_stage_config("pre"), tmp_path)
     with pytest.raises(FileNotFoundError, match=rf"{META}: no such file: give the folder that holds meta_expressions"):
         ReferringVideoClips(tmp_path / "none", stage_of())

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from configs.datasets.base import DATASETS, DatasetConfig
-from configs.stages import StageConfig, get_stage_config
-from dataloaders.masks import write_mask
-from dataloaders.training import (
+from voskit.configs.datasets.base import DATASETS, DatasetConfig
+from voskit.configs.stages import StageConfig, get_stage_config
+from voskit.dataloaders.masks.files import write_mask
+from voskit.dataloaders.training import (
     CollageClips,
     SkipStaticClips,
     SkipVideoClips,
@@ -32,12 +32,12 @@ from dataloaders.training import (
     draw_frame_numbers,
     folder_records,
 )
-from dataloaders.training.clip import VOID, RawClip
-from dataloaders.training.collage import CutOut
-from dataloaders.training.merge import merge
-from dataloaders.training.records import read_labels
-from dataloaders.training.skips import draw_within_skip, thin_plate_warp
-from dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
+from voskit.dataloaders.training.clip import VOID, RawClip
+from voskit.dataloaders.training.collage import CutOut
+from voskit.dataloaders.training.merge import merge
+from voskit.dataloaders.training.records import read_labels
+from voskit.dataloaders.training.xmem import draw_within_skip, thin_plate_warp
+from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 CROP = 65
 COLOURS = ((40, 40, 40), (250, 10, 10), (10, 10, 250), (10, 250, 10))
@@ -79,7 +79,7 @@ def video_tree(root: Path, count: int = 8, empty: tuple[int, ...] = ()) -> Path:
 
 
 def stage(**changes: Any) -> StageConfig:
-    return get_stage_config("pre", **{"short_edge": 70, "merge": 0.0, **changes})
+    return get_stage_config("pre", **{"short_edge": 70, "merge_probability": 0.0, **changes})
 
 
 def videos(root: Path, **changes: Any) -> VideoClips:
@@ -113,10 +113,10 @@ def same(one: TrainClip, other: TrainClip) -> bool:
 @pytest.fixture(params=["static", "collage", "video"])
 def clips(request: pytest.FixtureRequest, tmp_path: Path) -> StaticClips | VideoClips:
     if request.param == "static":
-        return StaticClips(static_tree(tmp_path), stage(merge=0.5), crop=CROP)
+        return StaticClips(static_tree(tmp_path), stage(merge_probability=0.5), crop=CROP)
     if request.param == "collage":
-        return CollageClips(static_tree(tmp_path), stage(merge=0.5), crop=CROP)
-    return videos(video_tree(tmp_path), merge=0.5)
+        return CollageClips(static_tree(tmp_path), stage(merge_probability=0.5), crop=CROP)
+    return videos(video_tree(tmp_path), merge_probability=0.5)
 
 
 def test_items_are_as_documented(clips: StaticClips | VideoClips) -> None:
@@ -153,17 +153,17 @@ def test_workers_give_the_same_items_and_see_the_epoch(clips: StaticClips | Vide
 
 @pytest.mark.parametrize("kind", ["static", "video"])
 def test_labels_stay_on_their_pixels(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(augment, "recolour", lambda image, **_: image)
+    monkeypatch.setattr(augment, "recolor", lambda image, **_: image)
     monkeypatch.setattr(augment, "blur", lambda image, _: image)
     if kind == "static":
-        data: StaticClips | VideoClips = StaticClips(static_tree(tmp_path), stage(merge=1.0), crop=CROP)
+        data: StaticClips | VideoClips = StaticClips(static_tree(tmp_path), stage(merge_probability=1.0), crop=CROP)
     else:
-        data = videos(video_tree(tmp_path), merge=1.0)
+        data = videos(video_tree(tmp_path), merge_probability=1.0)
     for epoch in range(5):
         data.set_epoch(epoch)
         clip = data[epoch % len(data)]
         for frame, labels in zip(pixels(clip), clip.labels.numpy(), strict=True):
-            objects = np.stack([np.abs(frame - colour).max(2) < 30 for colour in COLOURS[1:3]])
+            objects = np.stack([np.abs(frame - color).max(2) < 30 for color in COLOURS[1:3]])
             outside = cv2.dilate((labels > 0).astype(np.uint8), np.ones((3, 3))) == 0
             assert not objects.any(0)[outside].any()
             for label in range(1, clip.num_objects + 1):
@@ -187,13 +187,13 @@ def test_merging_adds_objects_that_hide_others() -> None:
 def test_merged_items_have_more_objects(tmp_path: Path) -> None:
     static_tree(tmp_path, ids=(4,))
     alone = [StaticClips(tmp_path, stage(), crop=CROP)[i].num_objects for i in range(4)]
-    merged = [StaticClips(tmp_path, stage(merge=1.0), crop=CROP)[i].num_objects for i in range(4)]
+    merged = [StaticClips(tmp_path, stage(merge_probability=1.0), crop=CROP)[i].num_objects for i in range(4)]
     assert alone == [1] * 4
     assert max(merged) == 2
 
 
 def test_no_more_objects_than_asked_for(tmp_path: Path) -> None:
-    data = StaticClips(static_tree(tmp_path, ids=(1, 2, 9)), stage(merge=1.0), crop=CROP, max_objects=2)
+    data = StaticClips(static_tree(tmp_path, ids=(1, 2, 9)), stage(merge_probability=1.0), crop=CROP, max_objects=2)
     for index in range(len(data)):
         check(data[index], max_objects=2)
 
@@ -211,7 +211,7 @@ def test_a_collage_has_many_objects_and_their_ids_move_with_them(
         )
 
     monkeypatch.setattr(CollageClips, "_cut_out", disc)
-    monkeypatch.setattr(augment, "recolour", lambda image, **_: image)
+    monkeypatch.setattr(augment, "recolor", lambda image, **_: image)
     monkeypatch.setattr(augment, "blur", lambda image, _: image)
     data = CollageClips(static_tree(tmp_path, ids=(3,)), stage(), crop=CROP, max_objects=254)
     counts, returns = [], 0
@@ -270,7 +270,7 @@ def test_clips_are_reversed_only_if_asked_for(tmp_path: Path, monkeypatch: pytes
         seen.append(backwards)
         return draw_frame_numbers(count, length, gap, backwards, rng)
 
-    monkeypatch.setattr("dataloaders.training.video.draw_frame_numbers", spy)
+    monkeypatch.setattr("voskit.dataloaders.training.aot_videos.draw_frame_numbers", spy)
     for reverse, expected in ((True, {True, False}), (False, {False})):
         data = videos(video_tree(tmp_path / str(reverse)), reverse=reverse)
         seen.clear()
@@ -302,9 +302,9 @@ def test_a_crop_shows_more_than_a_corner_of_an_object(tmp_path: Path) -> None:
             out.append(float((data[0].labels[0] > 0).float().mean()))
         return out
 
-    assert min(shown(least_shown=0.2)) >= 0.2
-    assert min(shown(least_shown=0.0)) < 0.1
-    assert min(shown(least_shown=0.99)) > 0.3  # there is no such crop: the best one is taken
+    assert min(shown(min_object_area=0.2)) >= 0.2
+    assert min(shown(min_object_area=0.0)) < 0.1
+    assert min(shown(min_object_area=0.99)) > 0.3  # there is no such crop: the best one is taken
 
 
 def test_v2_changes_all_frames_of_a_clip_alike(tmp_path: Path) -> None:
@@ -457,7 +457,7 @@ def test_clips_that_begin_with_many_ignored_pixels_are_left_out(tmp_path: Path) 
     data = SkipVideoClips(records, skip_stage(), crop=CROP)
     assert (data[0].labels == 255).any()
     with pytest.raises(ValueError, match="no clip"):
-        SkipVideoClips(records, skip_stage(most_ignored=0.0), crop=CROP)[0]
+        SkipVideoClips(records, skip_stage(max_ignored=0.0), crop=CROP)[0]
 
 
 @pytest.mark.parametrize(
@@ -516,7 +516,7 @@ def test_binary_masks_show_one_object(tmp_path: Path, ids: tuple[int, ...]) -> N
         mask[5:50, 5:50] = ids[0]
         mask[30:50, 5:50] = ids[-1]
         Image.fromarray(mask).save(path)
-    data = build_training_data(stage(datasets=["davis2016"], merge=0.0), root, crop=CROP)
+    data = build_training_data(stage(datasets=["davis2016"], merge_probability=0.0), root, crop=CROP)
     assert len(data) == 5 * len(names)
     assert set(np.unique(data.parts[0].records[0].labels(0))) == {0, 1}
 
@@ -533,7 +533,7 @@ def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
 
 
 def test_skips_need_a_stage_of_their_kind(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="derives from SkipStage"):
+    with pytest.raises(ValueError, match="derives from SkipStageConfig"):
         SkipStaticClips(static_tree(tmp_path), stage(), crop=CROP)
     with pytest.raises(ValueError, match="need as many skip_from"):
         skip_stage(skips=[5])

@@ -33,7 +33,7 @@ def differences(goldens: Path) -> Callable[[Any, Any], list[Any]]:
 @pytest.fixture
 def run_score(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     """``tools/score.py`` in this process: exit code, and what it wrote to stderr."""
-    from tools import score
+    from voskit.tools import score
 
     def run(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr("sys.argv", ["score.py", *map(str, arguments)])

@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluators.metrics.planes import boundaries, count, dilate, disc, pack_ids, tolerance
-from evaluators.metrics.similarity import all_pairs, boundary_accuracy, boundary_of_planes, region_similarity
+from voskit.evaluators.metrics.measures.bit_planes import boundaries, count, dilate, disc, pack_ids, tolerance
+from voskit.evaluators.metrics.measures.jaccard_boundary import (
+    all_pairs,
+    boundary_accuracy,
+    boundary_of_planes,
+    region_similarity,
+)
 
 
 @pytest.fixture(scope="module")

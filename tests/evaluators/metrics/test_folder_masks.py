@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluators.metrics import score
+from voskit.evaluators.metrics import score
 
 SIZE = (24, 32)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evaluators.metrics import list_scorers, score
+from voskit.evaluators.metrics import list_scorers, score
 
 INVOCATIONS = Path(__file__).resolve().parents[4] / "shared" / "conformance" / "metrics" / "invocations.json"
 CASES = json.loads(INVOCATIONS.read_text()) if INVOCATIONS.is_file() else []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evaluators.metrics import score
+from voskit.evaluators.metrics import score
 
 Differences = Callable[[Any, Any], list[Any]]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluators.metrics.base import ScoredFrame, Scores
-from evaluators.metrics.frames import FramePair, Rules
-from evaluators.metrics.page import frames_page, pick
-from evaluators.metrics.report import summary_text, table_rows, write_scores
+from voskit.evaluators.metrics.base import ScoredFrame, Scores
+from voskit.evaluators.metrics.frames import FramePair, Rules
+from voskit.evaluators.metrics.page import frames_page, pick
+from voskit.evaluators.metrics.report import summary_text, table_rows, write_scores
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluators.metrics.statistics import decay, mean, mean_of, recall
+from voskit.evaluators.metrics.measures.statistics import decay, mean, mean_of, recall
 
 FIRST_WRONG = 257  # from so many values on the tool's own decay goes astray
 

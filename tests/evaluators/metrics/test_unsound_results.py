@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluators.metrics import score
+from voskit.evaluators.metrics import score
 
 Run = Callable[..., tuple[int, str]]
 

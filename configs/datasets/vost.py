@@ -1,0 +1,20 @@
+"""VOST."""
+
+from __future__ import annotations
+
+from voskit.configs.datasets.base import DatasetConfig, register_dataset
+
+
+@register_dataset("vost")
+class VOST(DatasetConfig):
+    """Objects under transformation (Tokmakov et al., CVPR 2023); 255 is void."""
+
+    title = "VOST"
+    folder = "VOST"
+    roots = ("", "VOST")
+    splits = ("val", "test", "train")
+    frames = ("JPEGImages/{video}",)
+    masks = ("Annotations/{video}",)
+    ground_truth = ("Annotations/{video}",)
+    video_list = ("ImageSets/{split}.txt",)
+    scoring = "vost"

@@ -1,0 +1,137 @@
+"""A2D-Sentences and JHMDB-Sentences: single annotated frames of videos, each with a sentence.
+
+Gavrilyuk et al., "Actor and Action Video Segmentation from a Sentence", CVPR 2018; in the layout of the code bases that
+test on them, whose truth is a COCO file with an image for each frame and sentence.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from voskit.dataloaders.json_file import load_json
+from voskit.dataloaders.video.frames import open_frames
+
+SENTENCE_SETS = ("a2d", "jhmdb")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    truth: str
+    sentences: str
+    videos: str
+    image_id: re.Pattern[str]
+    first: int
+    """Number of a video's first frame."""
+
+
+_LAYOUTS = {
+    "a2d": _Layout(
+        "a2d_sentences_test_annotations_in_coco_format.json",
+        "text_annotations/a2d_annotation.txt",
+        "Release/clips320H/{video}.mp4",
+        re.compile(r"v_(?P<video>.+)_f_(?P<frame>\d+)_i_(?P<instance>\d+)"),
+        0,
+    ),
+    "jhmdb": _Layout(
+        "jhmdb_sentences_gt_annotations_in_coco_format.json",
+        "jhmdb_annotation.txt",
+        "Rename_Images/{video}",
+        re.compile(r"v_(?P<video>.+)_f_(?P<frame>\d+)"),
+        1,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class SentenceImage:
+    """A frame and a sentence about it."""
+
+    image_id: str
+    frame: int
+    """Its place in the video, from 0 on."""
+    sentence: str
+    size: tuple[int, int]
+    """Height and width of the mask."""
+
+
+@dataclass(frozen=True)
+class SentenceSet:
+    """The test images of a dataset, by video.
+
+    Attributes:
+        name: "a2d" or "jhmdb".
+        truth: the COCO file.
+        videos: file or folder of each video.
+        images: of each video, in the order of the truth.
+    """
+
+    name: str
+    truth: Path
+    videos: Mapping[str, Path]
+    images: Mapping[str, Sequence[SentenceImage]]
+
+    def frames(self, video: str) -> list[np.ndarray]:
+        """All frames of a video, H x W x 3 uint8 RGB (they are short).
+
+        Raises:
+            FileNotFoundError, ValueError: it isn't there or can't be read.
+        """
+        with open_frames(self.videos[video]) as source:
+            return [frame.image for frame in source]
+
+
+def open_sentences(name: str, root: str | os.PathLike[str]) -> SentenceSet:
+    """Open one of ``SENTENCE_SETS``.
+
+    - ``a2d``: ``a2d_sentences_test_annotations_in_coco_format.json``, ``text_annotations/a2d_annotation.txt`` and
+      ``Release/clips320H/<video>.mp4`` in ``root``; image ids are ``v_<video>_f_<frame>_i_<instance>``, frames from 0.
+    - ``jhmdb``: ``jhmdb_sentences_gt_annotations_in_coco_format.json``, ``jhmdb_annotation.txt`` and
+      ``Rename_Images/<video>/00001.png``, ... in ``root``; image ids are ``v_<video>_f_<frame>``, frames from 1 on.
+
+    Raises:
+        FileNotFoundError: a file isn't there.
+        ValueError: an unknown name, or files that don't fit each other.
+    """
+    if name not in _LAYOUTS:
+        raise ValueError(f"no dataset {name!r} of sentences about images: known: {', '.join(SENTENCE_SETS)}")
+    layout, root = _LAYOUTS[name], Path(root)
+    truth = root / layout.truth
+    sentences = _read_sentences(root / layout.sentences)
+    data = load_json(truth)
+    if not isinstance(data, dict) or not isinstance(data.get("images"), list) or not data["images"]:
+        raise ValueError(f"{truth}: expected a COCO JSON file with 'images'")
+    images: dict[str, list[SentenceImage]] = {}
+    for entry in data["images"]:
+        image_id, size = str(entry.get("id")), (int(entry.get("height", 0)), int(entry.get("width", 0)))
+        found = layout.image_id.fullmatch(image_id)
+        if found is None or min(size) < 1:
+            raise ValueError(f"{truth}: image {image_id!r}: expected an id {layout.image_id.pattern}, height and width")
+        key = (found["video"], found["instance"] if "instance" in found.groupdict() else "")
+        if key not in sentences:
+            raise ValueError(f"{root / layout.sentences}: no sentence for {image_id} of {truth.name}")
+        frame = int(found["frame"]) - layout.first
+        images.setdefault(found["video"], []).append(SentenceImage(image_id, frame, sentences[key], size))
+    videos = {video: root / layout.videos.format(video=video) for video in images}
+    if absent := [path for path in videos.values() if not path.exists()]:
+        raise FileNotFoundError(
+            f"{absent[0]}: no such video, and {len(absent) - 1} others of {len(videos)} are missing"
+        )
+    return SentenceSet(name, truth, videos, images)
+
+
+def _read_sentences(path: Path) -> dict[tuple[str, str], str]:
+    """Sentences by video and instance (an empty text where there are none)."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of sentences")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file, skipinitialspace=True)
+        if not {"video_id", "query"} <= set(rows.fieldnames or ()):
+            raise ValueError(f"{path}: expected columns video_id, query (and instance_id), got {rows.fieldnames}")
+        return {(row["video_id"], (row.get("instance_id") or "").strip()): row["query"] for row in rows}

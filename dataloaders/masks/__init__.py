@@ -1,0 +1,1 @@
+"""Masks of object ids: PNG, COCO JSON, palettes, and the masks that come with a video."""

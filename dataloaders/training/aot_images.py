@@ -1,0 +1,79 @@
+"""Pseudo-videos: still images, each frame under a motion and colours of its own (AOT, section 5)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voskit.configs.stages import StageConfig
+from voskit.dataloaders.datasets.layout import scan_images, subfolders
+from voskit.dataloaders.training import augment
+from voskit.dataloaders.training.clip import RawClip
+from voskit.dataloaders.training.clip_dataset import ClipDataset
+from voskit.dataloaders.training.records import read_image, read_labels
+
+logger = logging.getLogger(__name__)
+_BLUR = 0.5
+
+
+class StaticClips(ClipDataset):
+    """One clip of each image in ``root/JPEGImages/<set>`` that has a mask in ``root/Annotations/<set>``, for all sets.
+
+    Args:
+        root: the folder of both.
+        stage, options: see ``ClipDataset``.
+
+    Raises:
+        FileNotFoundError: there are no such folders.
+        ValueError: no image has a mask.
+    """
+
+    def __init__(self, root: Path, stage: StageConfig, **options: Any) -> None:
+        super().__init__(stage, **options)
+        self.root = root
+        self.pairs = _find_pairs(root)
+
+    def _num_sources(self) -> int:
+        return len(self.pairs)
+
+    def _source_name(self, source: int) -> str:
+        return str(self.pairs[source][0])
+
+    def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
+        image_path, mask_path = self.pairs[source]
+        mask = read_labels(mask_path)
+        found = self._find_view(mask, rng, affine=True)
+        if found is None:
+            return None
+        views, masks = found
+        image = read_image(image_path, mask.shape)
+        masks += [augment.warp_mask(mask, view, self.crop) for view in views[1:]]
+        frames = [augment.warp_image(image, view, self.crop) for view in views]
+        frames = [augment.recolor(frame, **augment.draw_color(rng, amount=0.1, hue=0.02)) for frame in frames]
+        if rng.random() < _BLUR:
+            blurred = int(rng.integers(len(frames)))
+            frames[blurred] = augment.blur(frames[blurred], rng.uniform(0.3, 1.5))
+        return RawClip(frames, masks, f"{image_path.parent.name}/{image_path.stem}")
+
+
+def _find_pairs(root: Path) -> list[tuple[Path, Path]]:
+    images, masks = root / "JPEGImages", root / "Annotations"
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder, images for training lie in {root}/JPEGImages/<set>")
+    pairs: list[tuple[Path, Path]] = []
+    for name in subfolders(images):
+        mask_files = scan_images(masks / name, (".png",)).files
+        files = scan_images(images / name).files
+        own = [(path, mask_files[stem]) for stem, path in files.items() if stem in mask_files]
+        if not own:
+            logger.warning(
+                "%s: none of its %d images has a mask in %s: left out", images / name, len(files), masks / name
+            )
+        pairs += own
+    if not pairs:
+        raise ValueError(f"{images}: no <set>/<name>.jpg has a mask {masks}/<set>/<name>.png")
+    return pairs

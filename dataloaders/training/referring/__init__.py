@@ -1,0 +1,1 @@
+"""Training clips with text prompts (ReferFormer)."""

@@ -1,0 +1,368 @@
+"""The training data of referring video object segmentation: Ref-YouTube-VOS, and RefCOCO, RefCOCO+ and RefCOCOg."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco
+from torch.utils.data import ConcatDataset, get_worker_info
+
+from voskit.configs.registry import suggest
+from voskit.configs.stages import ReferringStageConfig, StageConfig
+from voskit.dataloaders.datasets.meta import load_json
+from voskit.dataloaders.masks.coco import decode_run_lengths
+from voskit.dataloaders.tokenizer import clean_caption
+from voskit.dataloaders.training.epoch import EpochDataset
+from voskit.dataloaders.training.records import read_image, read_labels
+from voskit.dataloaders.training.referring.augment import Frames, Masks, augment_clip, image_to_clip
+from voskit.dataloaders.training.referring.clip import ReferringClip, finish_referring
+
+IMAGE_SETS = ("refcoco", "refcoco+", "refcocog")
+
+_VIDEO_META = "meta_expressions/train/meta_expressions.json"
+_SOURCES = 20  # items that are tried for one
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """A clip before augmentation."""
+
+    frames: Frames
+    masks: Masks
+    caption: str
+
+
+class ReferringClips(EpochDataset[ReferringClip], ABC):
+    """A dataset of clips with sentences. Item ``index`` depends on the seed, the epoch and the index, on nothing else.
+
+    Args:
+        stage: says how many frames a clip has, and how far they are apart.
+        seed: one integer (or several) from 0 on.
+    """
+
+    def __init__(self, stage: ReferringStageConfig, *, seed: int | Sequence[int] = 0) -> None:
+        super().__init__(seed)
+        self.stage = stage
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Items of an epoch."""
+
+    @abstractmethod
+    def _name(self, index: int) -> str:
+        """What messages call an item."""
+
+    @abstractmethod
+    def _read(self, index: int, rng: np.random.Generator) -> _Raw | None:
+        """A random clip of an item; None where no frame shows the object."""
+
+    def __getitem__(self, index: int) -> ReferringClip:
+        """One clip. Where its object isn't in any frame, another item stands for it.
+
+        Raises:
+            IndexError: there is no such item.
+            FileNotFoundError: an image or a mask is missing.
+            ValueError: one can't be read or doesn't fit (the file is named), or no clip shows its object.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        if get_worker_info() is not None:
+            cv2.setNumThreads(0)
+        rng = self.generator(index)
+        source = index
+        for _ in range(_SOURCES):
+            raw = self._read(source, rng)
+            if raw is not None:
+                clip = finish_referring(*augment_clip(raw.frames, raw.masks, raw.caption, rng), self._name(source))
+                if clip.valid.any():
+                    return clip
+            source = int(rng.integers(len(self)))
+        raise ValueError(
+            f"{self._name(index)}: no frame shows the object that the sentence is about, nor does any of "
+            f"{_SOURCES - 1} other clips: are the masks empty?"
+        )
+
+
+@dataclass(frozen=True)
+class _Expression:
+    """A sentence about an object of a video."""
+
+    video: str
+    key: str
+    caption: str
+    object_id: int
+
+
+class ReferringVideoClips(ReferringClips):
+    """Clips of Ref-YouTube-VOS: one for each sentence and every ``clip_length``-th frame of its video.
+
+    Args:
+        root: the folder with ``meta_expressions/train/meta_expressions.json``, ``train/JPEGImages/<video>/<frame>.jpg``
+            and ``train/Annotations/<video>/<frame>.png`` (ids of objects).
+        stage, seed: see ``ReferringClips``.
+
+    Raises:
+        FileNotFoundError: there is no such JSON file.
+        ValueError: it is of another kind, or says of a sentence not which object it is about.
+    """
+
+    def __init__(self, root: Path, stage: ReferringStageConfig, *, seed: int | Sequence[int] = 0) -> None:
+        super().__init__(stage, seed=seed)
+        self.meta = root / _VIDEO_META
+        self.images = root / "train" / "JPEGImages"
+        self.annotations = root / "train" / "Annotations"
+        self.frames, self.expressions = _read_expressions(self.meta)
+        starts = [range(0, len(self.frames[e.video]), self.stage.clip_length) for e in self.expressions]
+        # arrays, as workers copy the memory of Python's objects by looking at them
+        self._expression = np.repeat(np.arange(len(starts)), [len(own) for own in starts])
+        self._start = np.concatenate([np.array(own) for own in starts])
+
+    def __len__(self) -> int:
+        return len(self._start)
+
+    def _name(self, index: int) -> str:
+        expression = self.expressions[self._expression[index]]
+        frame = self.frames[expression.video][self._start[index]]
+        return f"video {expression.video}, expression {expression.key}, frame {frame}"
+
+    def _read(self, index: int, rng: np.random.Generator) -> _Raw | None:
+        expression = self.expressions[self._expression[index]]
+        names = self.frames[expression.video]
+        numbers = draw_frames(len(names), int(self._start[index]), self.stage.clip_length, rng, self.stage.max_skip)
+        chosen = [names[number] for number in numbers]
+        masks = self._masks(expression, chosen)
+        if not any(mask.any() for mask in masks):
+            return None
+        paths = [self.images / expression.video / f"{name}.jpg" for name in chosen]
+        frames = [read_image(self._existing(path), (masks[0].shape[0], masks[0].shape[1])) for path in paths]
+        return _Raw(frames, masks, expression.caption)
+
+    def _masks(self, expression: _Expression, names: Sequence[str]) -> Masks:
+        masks: Masks = []
+        for name in names:
+            path = self.annotations / expression.video / f"{name}.png"
+            masks.append(read_labels(self._existing(path)) == expression.object_id)
+            (height, width), first = masks[-1].shape, masks[0].shape
+            if (height, width) != first:
+                raise ValueError(
+                    f"{path}: this mask is {height}x{width} (height x width), another of its video is "
+                    f"{first[0]}x{first[1]}: extract the video again"
+                )
+        return masks
+
+    def _existing(self, path: Path) -> Path:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file, but {self.meta} lists its frame: extract the video again")
+        return path
+
+
+def draw_frames(count: int, start: int, length: int, rng: np.random.Generator, farthest: int = 3) -> list[int]:
+    """Rising numbers of ``length`` of ``count`` frames around one; some may come twice.
+
+    They are ``start``, a frame 1 to ``farthest`` before it and one as near after it, as far as there are such, and
+    others from before and after these. Of two frames the other one is one of the neighbours; in a short video the
+    others come from all of it.
+    """
+    if length == 1:
+        return [start]
+    before, after = rng.integers(1, farthest + 1, size=2).tolist()
+    near = [max(0, start - before), min(count - 1, start + after)]
+    if length == 2:
+        return sorted((start, near[int(rng.integers(2))]))
+    others, pool = length - 3, [*range(near[0]), *range(near[1], count)]
+    if len(pool) < others:
+        pool = list(range(count))
+    return sorted((start, *near, *rng.choice(pool, others, replace=len(pool) < others).tolist()))
+
+
+def _read_expressions(path: Path) -> tuple[dict[str, tuple[str, ...]], list[_Expression]]:
+    """Frames of each video, and all sentences."""
+    data = _load(path, "give the folder that holds meta_expressions and train")
+    videos = data.get("videos") if isinstance(data, dict) else None
+    if not isinstance(videos, dict) or not videos:
+        raise ValueError(f"{path}: expected a JSON object with 'videos': is it the file of Ref-YouTube-VOS?")
+    frames: dict[str, tuple[str, ...]] = {}
+    expressions: list[_Expression] = []
+    for video, entry in videos.items():
+        try:
+            frames[video] = tuple(map(str, entry["frames"]))
+            expressions += [_expression(path, video, key, value) for key, value in entry["expressions"].items()]
+        except (KeyError, TypeError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{path}: video {video}: its entry can't be understood ({reason})") from None
+        if not frames[video]:
+            raise ValueError(f"{path}: video {video}: no frames are listed")
+    if not expressions:
+        raise ValueError(f"{path}: there are no expressions in it")
+    return frames, expressions
+
+
+def _expression(path: Path, video: str, key: str, value: Mapping[str, Any]) -> _Expression:
+    object_id = str(value.get("obj_id", ""))
+    if not object_id.isdecimal():
+        raise ValueError(
+            f"{path}: video {video}, expression {key}: no obj_id: give the train split's file, which says which object "
+            "each sentence is about"
+        )
+    return _Expression(video, key, clean_caption(value["exp"]), int(object_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A sentence about an object of an image; ``segmentation`` is JSON, smaller than the lists of numbers in it."""
+
+    file: str
+    caption: str
+    size: tuple[int, int]
+    segmentation: bytes
+
+
+class ReferringImageClips(ReferringClips):
+    """The images of RefCOCO, RefCOCO+ or RefCOCOg, once for each sentence; clips of several frames are made of them.
+
+    Args:
+        root: the folder with ``train2014`` (images) and ``<name>/instances_<name>_train.json``: a COCO JSON file with
+            an image entry for each sentence (``file_name``, ``height``, ``width``, ``caption``) and one annotation for
+            each such entry.
+        stage, seed: see ``ReferringClips``.
+        name: "refcoco", "refcoco+" or "refcocog".
+
+    Raises:
+        FileNotFoundError: there is no such JSON file.
+        ValueError: it is of another kind, or an entry hasn't exactly one annotation.
+    """
+
+    def __init__(
+        self, root: Path, stage: ReferringStageConfig, *, seed: int | Sequence[int] = 0, name: str = "refcoco"
+    ) -> None:
+        super().__init__(stage, seed=seed)
+        self.name = name
+        self.file = root / _instances(name)
+        self.images = root / "train2014"
+        self.sentences = _read_sentences(self.file)
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def _name(self, index: int) -> str:
+        return f"{self.name} {index}, {self.sentences[index].file}"
+
+    def _read(self, index: int, rng: np.random.Generator) -> _Raw | None:
+        sentence = self.sentences[index]
+        where = f"{self.file}: image {index} ({sentence.file})"
+        mask = _decode(where, json.loads(sentence.segmentation), sentence.size)
+        if not mask.any():
+            return None
+        path = self.images / sentence.file
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such image, but {self.file} lists it: put COCO's train2014 there")
+        image = read_image(path, sentence.size)
+        if self.stage.clip_length == 1:
+            return _Raw([image], [mask], sentence.caption)
+        return _Raw(*image_to_clip(image, mask, self.stage.clip_length, rng), sentence.caption)
+
+
+def _instances(name: str) -> str:
+    return f"{name}/instances_{name}_train.json"
+
+
+def _read_sentences(path: Path) -> list[_Sentence]:
+    data = _load(path, "give the folder that holds train2014 and the folders of RefCOCO, RefCOCO+ and RefCOCOg")
+    images, annotations = (data.get(key) if isinstance(data, dict) else None for key in ("images", "annotations"))
+    if not (isinstance(images, list) and images and isinstance(annotations, list)):
+        raise ValueError(f"{path}: expected a COCO JSON file with 'images' and 'annotations'")
+    try:
+        return list(_sentences(path, images, annotations))
+    except (KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}: an image or annotation can't be understood ({reason})") from None
+
+
+def _sentences(path: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> Iterator[_Sentence]:
+    by_image: dict[Any, list[Any]] = {}
+    for annotation in annotations:
+        by_image.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
+    known: dict[bytes, bytes] = {}  # several sentences are about one object
+    for image in images:
+        own = by_image.get(image["id"], [])
+        if len(own) != 1:
+            raise ValueError(
+                f"{path}: image {image['id']} ({image.get('file_name')}): {len(own)} annotations, expected exactly one"
+            )
+        packed = json.dumps(own[0], separators=(",", ":")).encode()
+        size = int(image["height"]), int(image["width"])
+        yield _Sentence(image["file_name"], clean_caption(image["caption"]), size, known.setdefault(packed, packed))
+
+
+def _decode(where: str, segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """H x W bool of polygons or a run-length encoding."""
+    if isinstance(segmentation, dict):
+        stated = segmentation.get("size")
+        if stated != list(size):
+            raise ValueError(f"{where}: the mask's size is {stated}, the image's {list(size)} (height, width)")
+        return decode_run_lengths(where, segmentation.get("counts"), size)
+    try:
+        return coco.decode(coco.merge(coco.frPyObjects(segmentation, *size))).astype(bool)
+    except Exception as error:  # pycocotools raises nearly anything for what is no polygon
+        raise ValueError(f"{where}: its segmentation is neither polygons nor a run-length encoding") from error
+
+
+def _load(path: Path, advice: str) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file: {advice}")
+    return load_json(path)
+
+
+class ReferringData(ConcatDataset[ReferringClip]):
+    """Datasets of clips with sentences one after the other."""
+
+    def __init__(self, parts: Sequence[ReferringClips]) -> None:
+        super().__init__(parts)
+        self.parts = tuple(parts)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose items are given, see ``ReferringClips``."""
+        for part in self.parts:
+            part.set_epoch(epoch)
+
+
+def build_referring_data(stage: StageConfig, data_root: str | os.PathLike[str], seed: int = 0) -> ReferringData:
+    """All datasets of a stage, in its order; collate with ``collate_referring``.
+
+    - ``refytvos``: Ref-YouTube-VOS in ``data_root/ref-youtube-vos`` or in ``data_root``, see ``ReferringVideoClips``.
+    - ``refcoco``, ``refcoco+``, ``refcocog``: in ``data_root/coco`` or in ``data_root``, see ``ReferringImageClips``.
+
+    Raises:
+        FileNotFoundError: a dataset is not there.
+        ValueError: an unknown dataset, or one that can't be trained on.
+    """
+    if not isinstance(stage, ReferringStageConfig):
+        raise ValueError(f"clips with sentences need a stage that derives from ReferringStageConfig, not {type(stage)}")
+    if not stage.datasets:
+        raise ValueError("the stage has no datasets")
+    parts = [_build_part(name, stage, Path(data_root), (seed, place)) for place, name in enumerate(stage.datasets)]
+    return ReferringData(parts)
+
+
+def _build_part(name: str, stage: ReferringStageConfig, root: Path, seed: Sequence[int]) -> ReferringClips:
+    if name == "refytvos":
+        return ReferringVideoClips(_folder(root, "ref-youtube-vos", _VIDEO_META), stage, seed=seed)
+    if name in IMAGE_SETS:
+        return ReferringImageClips(_folder(root, "coco", _instances(name)), stage, seed=seed, name=name)
+    raise ValueError(f"no training dataset {name!r} with sentences: {suggest(name, ('refytvos', *IMAGE_SETS))}")
+
+
+def _folder(root: Path, name: str, file: str) -> Path:
+    """``root/name`` or ``root``, whichever holds a file."""
+    for folder in (root / name, root):
+        if (folder / file).is_file():
+            return folder
+    raise FileNotFoundError(f"{root}: neither {name}/{file} nor {file} in it: give the folder of the datasets")

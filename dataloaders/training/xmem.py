@@ -1,0 +1,215 @@
+"""Clips as XMem draws and augments them (ECCV 2022, section 4.1): frames within a skip of each other, a crop of random
+area, and for still images a thin-plate spline."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from voskit.configs.stages import SkipStageConfig, StageConfig
+from voskit.dataloaders.training import augment
+from voskit.dataloaders.training.aot_images import StaticClips
+from voskit.dataloaders.training.aot_videos import VideoClips
+from voskit.dataloaders.training.clip import VOID, RawClip, object_ids
+from voskit.dataloaders.training.records import read_image, read_labels
+
+_GREY = 0.05
+_SPLINE = 0.33
+_ASPECTS = (3 / 4, 4 / 3)
+_CROPS = 10  # crops that are tried until one lies within the frame
+STATIC_REPEATS = {"BIG_small": 5, "HRSOD_small": 5}
+"""Folders of still images that count so many times."""
+
+
+class SkipVideoClips(VideoClips):
+    """Clips of annotated videos whose frames lie within a skip of each other, which changes in the course of a stage.
+
+    Args:
+        videos, stage, repeat, options: see ``VideoClips``; the stage derives from ``SkipStageConfig``.
+        divisor: the stage's skip is divided by it.
+        gap: not used; it belongs to the other way of drawing.
+
+    Raises:
+        ValueError: a stage of another kind; else as for ``VideoClips``.
+    """
+
+    def __init__(self, videos: Any, stage: StageConfig, *, gap: int = 1, divisor: int = 1, **options: Any) -> None:
+        super().__init__(videos, stage, gap=gap, **options)
+        self.plan = _skip_stage(stage)
+        self.divisor = divisor
+
+    def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
+        record = self.records[source]
+        skip = max(1, self.plan.skip_at(self.progress) // self.divisor)
+        for _ in range(self.plan.first_frame_tries):
+            numbers = draw_within_skip(len(record.frames), self.plan.clip_length, skip, rng)
+            if self.plan.reverse and rng.random() < 0.5:
+                numbers = numbers[::-1]
+            mask = record.labels(numbers[0])
+            views = self._views(mask.shape, rng)
+            first = augment.warp_mask(mask, views[0], self.crop)
+            if len(object_ids(first)) and not self._ignored_too_much(first):
+                clip = self._read(record, numbers, mask, views, [first])
+                _recolor(clip, rng, hue=0.0, sequence=(0.1, 0.03, 0.03), frame=0.01)
+                return clip
+        return None
+
+    def _ignored_too_much(self, mask: np.ndarray) -> bool:
+        most = self.plan.max_ignored
+        return most is not None and bool(np.count_nonzero(mask == VOID) > most * np.count_nonzero(mask))
+
+    def _views(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """The map of each frame, [T, 3, 3]: a rotation and shear of its own, and the clip's crop and flip."""
+        crop = area_crop_view(size, self.plan.crop_area, self.crop, rng, flip=bool(rng.random() < self.plan.flip))
+        fine = self.progress >= 1 - self.plan.fine_tuning / self.plan.total_steps
+        if fine or not self.plan.frame_affine:
+            return np.repeat(crop[None], self.plan.clip_length, axis=0)
+        moves = [
+            augment.random_affine(self.crop, rng, degrees=15, scale=0, shear=10, shift=0)
+            for _ in range(self.plan.clip_length)
+        ]
+        return np.stack(moves) @ crop
+
+
+class SkipStaticClips(StaticClips):
+    """Pseudo-videos of still images as XMem makes them.
+
+    Args:
+        root, stage, options: see ``StaticClips``; the stage derives from ``SkipStageConfig``.
+
+    Raises:
+        FileNotFoundError, ValueError: as for ``StaticClips``; a stage of another kind.
+    """
+
+    def __init__(self, root: Path, stage: StageConfig, **options: Any) -> None:
+        super().__init__(root, stage, **options)
+        self.plan = _skip_stage(stage)
+        self.pairs = [pair for pair in self.pairs for _ in range(STATIC_REPEATS.get(pair[0].parent.name, 1))]
+
+    def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
+        image_path, mask_path = self.pairs[source]
+        mask = read_labels(mask_path)
+        for _ in range(max(1, self.plan.crop_tries)):
+            views = self._views(mask.shape, rng)
+            masks = [augment.warp_mask(mask, view, self.crop) for view in views]
+            if len(object_ids(masks[0])):
+                break
+        else:
+            return None
+        image = read_image(image_path, mask.shape)
+        frames = [augment.warp_image(image, view, self.crop) for view in views]
+        for t in range(len(frames)):
+            if rng.random() < _SPLINE:
+                frames[t], masks[t] = thin_plate_warp(frames[t], masks[t], rng)
+        if not len(object_ids(masks[0])):
+            return None
+        clip = RawClip(frames, masks, f"{image_path.parent.name}/{image_path.stem}")
+        _recolor(clip, rng, hue=0.05, sequence=(0.1, 0.05, 0.05), frame=0.05)
+        return clip
+
+    def _views(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """The map of each frame: the clip's scale and flip, and a motion and crop of its own."""
+        flip = bool(rng.random() < self.plan.flip)
+        centre, factor = (self.crop - 1) / 2, rng.uniform(0.8, 1.5)
+        scale = np.array(((factor, 0, centre * (1 - factor)), (0, factor, centre * (1 - factor)), (0, 0, 1)))
+        views = []
+        for _ in range(self.plan.clip_length):
+            move = augment.random_affine(self.crop, rng, degrees=20, scale=0.1, shear=10, shift=0)
+            crop = augment.crop_view((size[0], size[1]), short_edge=self.crop, crop=self.crop, flip=flip, rng=rng)
+            views.append(move @ scale @ crop)
+        return np.stack(views)
+
+
+def draw_within_skip(count: int, length: int, skip: int, rng: np.random.Generator) -> list[int]:
+    """``length`` of ``count`` frames, rising: the first at random, then ones that are within ``skip`` of another.
+
+    Where the video has fewer frames than the clip, its last one is repeated.
+    """
+    chosen = [int(rng.integers(count))]
+    while len(chosen) < min(length, count):
+        near = np.abs(np.arange(count)[:, None] - chosen).min(1)
+        chosen.append(int(rng.choice(np.flatnonzero((near > 0) & (near <= skip)))))
+    chosen.sort()
+    return chosen + chosen[-1:] * (length - len(chosen))
+
+
+def area_crop_view(
+    size: tuple[int, ...], area: tuple[float, float], crop: int, rng: np.random.Generator, *, flip: bool
+) -> np.ndarray:
+    """3 x 3 map (x, y, 1) of a crop of random area (as a share) and aspect, scaled to a square of ``crop``."""
+    height, width = size[:2]
+    for _ in range(_CROPS):
+        pixels = height * width * rng.uniform(*area)
+        aspect = math.exp(rng.uniform(*np.log(_ASPECTS)))
+        wide, high = math.sqrt(pixels * aspect), math.sqrt(pixels / aspect)
+        if wide <= width and high <= height:
+            break
+    else:
+        wide = high = min(height, width)
+    left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
+    x, y = crop / wide, crop / high
+    view = np.array(((x, 0, x * (0.5 - left) - 0.5), (0, y, y * (0.5 - top) - 0.5), (0, 0, 1)))
+    return np.array(((-1, 0, crop - 1), (0, 1, 0), (0, 0, 1))) @ view if flip else view
+
+
+def thin_plate_warp(
+    image_HW3: np.ndarray, mask_HW: np.ndarray, rng: np.random.Generator, *, points: int = 12, scale: float = 0.02
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and mask under a random thin-plate spline.
+
+    Args:
+        image_HW3: uint8, square.
+        mask_HW: uint16 of the same size.
+        points: control points, at random places.
+        scale: deviation of their displacements, as a share of half the side.
+    """
+    side = mask_HW.shape[0]
+    control = rng.uniform(-1, 1, (points, 2))
+    moved = np.vstack((rng.normal(0, scale, (points, 2)), np.zeros((3, 2))))
+
+    def basis(at: np.ndarray) -> np.ndarray:
+        squared = ((at[:, None] - control) ** 2).sum(2)
+        radial = 0.5 * squared * np.log(np.maximum(squared, 1e-12))  # r^2 log r
+        return np.hstack((radial, np.ones((len(at), 1)), at))
+
+    affine = np.hstack((np.ones((points, 1)), control))
+    system = np.vstack((basis(control), np.hstack((affine.T, np.zeros((3, 3))))))
+    weights = np.linalg.lstsq(system, moved, rcond=None)[0]
+    # the spline is smooth: it is worked out on a coarse grid
+    grid = np.linspace(-1, 1, 33)
+    coarse = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
+    shift = (basis(coarse) @ weights).reshape(33, 33, 2).astype(np.float32) * side / 2
+    shift = cv2.resize(shift, (side, side), interpolation=cv2.INTER_LINEAR)
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    maps = x + shift[..., 0], y + shift[..., 1]
+    fill = augment.FILL
+    return (
+        cv2.remap(image_HW3, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill),
+        cv2.remap(mask_HW, *maps, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0),
+    )
+
+
+def _recolor(
+    clip: RawClip, rng: np.random.Generator, *, hue: float, sequence: tuple[float, float, float], frame: float
+) -> None:
+    """Colours change for the whole clip, and a little more for each frame."""
+    names = ("brightness", "contrast", "saturation")
+    whole = {n: 1 + float(rng.uniform(-a, a)) for n, a in zip(names, sequence, strict=True)}
+    if rng.random() < _GREY:
+        whole["saturation"] = 0.0
+    turn = float(rng.uniform(-hue, hue))
+    for place, image in enumerate(clip.frames):
+        own = {n: factor * (1 + float(rng.uniform(-frame, frame))) for n, factor in whole.items()}
+        clip.frames[place] = augment.recolor(image, **own, hue=turn)
+
+
+def _skip_stage(stage: StageConfig) -> SkipStageConfig:
+    if not isinstance(stage, SkipStageConfig):
+        raise ValueError(
+            f"clips with sampling 'skips' need a stage that derives from SkipStageConfig, not {type(stage)}"
+        )
+    return stage

@@ -1,0 +1,1 @@
+"""Frames of videos, image folders, cameras and streams."""

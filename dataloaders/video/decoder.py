@@ -1,0 +1,350 @@
+"""Frames of anything that FFmpeg decodes (through PyAV): video files, network streams, cameras.
+
+FFmpeg ends quietly where a file is cut short, so what was read is compared with what the container states: the number
+of frames (mp4, mov, avi) or the duration (mkv, webm, flv, asf). A file that states neither (mpeg-ts, recordings of a
+browser or of a crashed recorder) and is cut exactly between two frames cannot be told from a complete one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+import numpy as np
+
+from voskit.dataloaders.video.header import read_header
+from voskit.dataloaders.video.orientation import upright_rgb
+from voskit.dataloaders.video.seek import FrameIndex, seek_images
+from voskit.dataloaders.video.source import Frame, FrameSource
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+logger = logging.getLogger(__name__)
+_HELD_BYTES = 2**26  # of the frames that are held at a time to be handed out backwards
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInput:
+    """What to open and how.
+
+    Attributes:
+        url: what FFmpeg is given.
+        label: what errors call it (no passwords).
+        name: what outputs are named after.
+        format: FFmpeg's input format where it can't be guessed (devices).
+        options: FFmpeg's options for that input.
+        timeout: seconds to open and seconds per read; None waits for ever.
+        live: damaged frames are skipped with a warning, and there is no end to check. None: decided by whether a
+            duration is stated.
+        rereadable: whether it can be opened again to be read once more.
+    """
+
+    url: str
+    label: str
+    name: str
+    format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    timeout: tuple[float, float] | None = None
+    live: bool | None = False
+    rereadable: bool = True
+
+
+class VideoFrames(FrameSource):
+    """The frames of one video, camera or stream, decoded as they are asked for.
+
+    Args:
+        source: what to open.
+        fps: rate to report in place of the video's own average rate.
+
+    Raises:
+        ValueError: it cannot be opened, has no video stream, or not one frame can be decoded.
+    """
+
+    def __init__(self, source: VideoInput, *, fps: float | None = None) -> None:
+        self._source = source
+        self._readers: list[_Reader] = []
+        self._index = FrameIndex()
+        self._closed = self._seek_failed = False
+        reader = self._open()
+        self._unread: _Reader | None = reader
+        self.name = source.name
+        self.size = reader.size
+        self.fps = fps or reader.header.fps
+        self.num_frames = reader.header.num_frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        self._check_open()
+        reader, self._unread = self._unread, None
+        if reader is None:
+            if not self._source.rereadable:
+                raise ValueError(f"{self._source.label}: a camera or stream can be read only once: open it again")
+            reader = self._open()
+        return self._frames(reader)
+
+    def between(self, first: int, last: int) -> Iterator[Frame]:
+        self._check_open()
+        if not self._source.rereadable:
+            raise ValueError(f"{self._source.label}: a camera or stream can be read only once, and forwards: record it")
+        return self._between(first, last)
+
+    def name_of(self, number: int) -> str:
+        return f"{number:05d}"
+
+    def count(self) -> int:
+        return sum(1 for _ in self)
+
+    def _between(self, first: int, last: int) -> Iterator[Frame]:
+        """See ``between``. Backwards, some frames at a time are read forwards."""
+        if first <= last:
+            for number, image in enumerate(self._images(first, last), first):
+                yield self._named(number, image)
+            return
+        height, width = self.size
+        held = max(1, _HELD_BYTES // (height * width * 3))
+        for high in range(first, last - 1, -held):
+            low = max(last, high - held + 1)
+            images = list(self._images(low, high))
+            while images:
+                yield self._named(low + len(images) - 1, images.pop())
+
+    def _images(self, first: int, last: int) -> Iterator[np.ndarray]:
+        """Pixels of frames ``first`` to ``last``."""
+        if last >= len(self._index):
+            for _ in itertools.islice(self, last + 1):  # fills the index
+                pass
+        if first < 0 or last >= len(self._index):
+            missing = first if first < 0 else last
+            raise ValueError(f"{self._source.label}: there is no frame {missing}, the last is {len(self._index) - 1}")
+        with _open_container(self._source) as container:
+            for image in seek_images(container, _video_stream(container, self._source.label), self._index, first, last):
+                self._check_open()
+                yield image
+                first += 1
+        if first <= last:
+            if not self._seek_failed:
+                self._seek_failed = True
+                logger.warning("%s: can't be read from its middle, so its start is read each time", self._source.label)
+            yield from (frame.image for frame in itertools.islice(self, first, last + 1))
+
+    def _frames(self, reader: _Reader) -> Iterator[Frame]:
+        try:
+            for number, image in enumerate(reader.images()):
+                yield self._named(number, image)
+        finally:
+            reader.close()
+
+    def _named(self, number: int, image: np.ndarray) -> Frame:
+        return Frame(number, self.name_of(number), image)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"{self._source.label}: the source is closed: open it again to read its frames")
+
+    def close(self) -> None:
+        self._closed = True
+        self._unread = None
+        for reader in self._readers:
+            reader.close()
+
+    def _open(self) -> _Reader:
+        self._readers = [reader for reader in self._readers if not reader.closed]
+        self._readers.append(_Reader(self._source, self._index))
+        return self._readers[-1]
+
+
+class _Reader:
+    """One pass through a container: opened and with its first frame decoded, ready to give all images in order."""
+
+    def __init__(self, source: VideoInput, index: FrameIndex) -> None:
+        self.label = source.label
+        self._index = index
+        self._rereadable = source.rereadable
+        self.closed = False
+        self._container = _open_container(source)
+        try:
+            self._stream = _video_stream(self._container, self.label)
+            self._live = not self._container.duration if source.live is None else source.live
+            self.header = read_header(self._container, self._stream)
+            self._packets = self._damaged = self._count = 0
+            self._last_has_duration = self._gap_seen = False
+            self._end = self._video_end = 0.0  # seconds where the last packet of any stream, and of the video, ends
+            self._previous: tuple[float, float] | None = None  # seconds: start and duration of a frame
+            self._longest_gap = 1 / self.header.fps if self.header.fps else 0.0
+            self._pending = self._decode()
+            self._first: np.ndarray | None = self._next_image()
+            if self._first is None:
+                raise ValueError(f"{self.label}: the video holds no frame that can be decoded: copy or export it again")
+            self.size: tuple[int, int] = self._first.shape[:2]
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.closed = True
+        self._container.close()
+
+    def images(self) -> Iterator[np.ndarray]:
+        """H x W x 3 uint8 each. Raises ValueError at the first frame that is damaged or missing."""
+        image, self._first = self._first, None
+        while image is not None:
+            self._count += 1
+            yield image
+            image = None  # so that the caller alone holds what was handed out
+            if self.closed:
+                raise ValueError(f"{self.label}: the source was closed while it was read")
+            image = self._next_image()
+        self._check_complete()
+
+    def _next_image(self) -> np.ndarray | None:
+        for frame in self._pending:
+            if frame.is_corrupt:
+                if not self._live:
+                    raise self._damage("its data is damaged")
+                self._warn_damage("damaged data")
+            self._watch_gaps(frame)
+            image = upright_rgb(frame)
+            size: tuple[int, int] = image.shape[:2]
+            if self._count and size != self.size:
+                raise ValueError(
+                    f"{self.label}: frame {self._count} is {size[0]}x{size[1]} (height x width), the frames before it "
+                    f"are {self.size[0]}x{self.size[1]}: cut or re-encode the video to one size"
+                )
+            if self._rereadable:  # a camera may run for weeks
+                self._index.see(self._count, frame.pts, image)
+            return image
+        return None
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        try:
+            for packet in self._container.demux():
+                if not packet.size:  # the decoder would take an empty packet (a dropped frame, the end) as "flush"
+                    continue
+                end = _end_of(packet)
+                self._end = max(self._end, end)
+                if packet.stream_index != self._stream.index:
+                    continue
+                self._video_end = max(self._video_end, end)
+                self._packets += 1
+                self._last_has_duration = bool(packet.duration)
+                self._damaged += packet.is_corrupt
+                yield from self._decode_packet(packet)
+            yield from self._decode_packet(None)
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError as error:
+            raise self._damage(_reason(error)) from error
+
+    def _decode_packet(self, packet: av.Packet | None) -> list[VideoFrame]:
+        try:
+            return self._stream.decode(packet)
+        except av.error.InvalidDataError as error:
+            if not self._live:
+                raise
+            self._warn_damage(_reason(error))  # usual in streams joined between two key frames
+            return []
+
+    def _watch_gaps(self, frame: VideoFrame) -> None:
+        """Remember the longest step between two frames, and warn of one that leaves out frames."""
+        if frame.pts is None or self._live:
+            return
+        base = float(self._stream.time_base or 0)  # frames drained at the end carry none of their own
+        previous, self._previous = self._previous, (frame.pts * base, (getattr(frame, "duration", 0) or 0) * base)
+        if previous is None:
+            return
+        time, duration = previous
+        gap = self._previous[0] - time
+        self._longest_gap = max(self._longest_gap, gap)
+        states_frames = self.header.packets is not None or self.header.video_only
+        if duration and round(gap / duration) > 2 and not states_frames and not self._gap_seen:
+            self._gap_seen = True  # once: a video of variable frame rate has many
+            logger.warning(
+                "%s: frame %d comes %.3f s after the one before it, which lasts %.3f s: the frame rate varies, or "
+                "frames were lost by damage",
+                self.label,
+                self._count,
+                gap,
+                duration,
+            )
+
+    def _check_complete(self) -> None:
+        if self._live:
+            return
+        missing = self.header.missing(
+            packets=self._packets,
+            end=self._video_end if self.header.video_only else self._end,
+            longest_gap=self._longest_gap,
+            last_has_duration=self._last_has_duration,
+        )
+        if missing or self._damaged:
+            evidence = missing or f"{self._damaged} piece(s) of its data are damaged"
+            raise ValueError(
+                f"{self.label}: the video ends before frame {self._count}: {self._count} frame(s) were read, but "
+                f"{evidence}: the file is damaged or cut short, copy it again or re-encode what is left of it"
+            )
+        if self.header.num_frames is not None and self._count < self.header.num_frames:
+            stated = self.header.num_frames
+            logger.warning("%s: %d frames were decoded, the file states %d", self.label, self._count, stated)
+
+    def _damage(self, reason: str) -> ValueError:
+        count = self._count
+        return ValueError(
+            f"{self.label}: frame {count} cannot be decoded ({reason}); {count} frame(s) were read before it: "
+            "the file is damaged or cut short, copy it again or re-encode what is left of it"
+        )
+
+    def _warn_damage(self, reason: str) -> None:
+        logger.warning("%s: damaged data around frame %d (%s)", self.label, self._count, reason)
+
+
+def _end_of(packet: av.Packet) -> float:
+    """Second at which a packet ends; 0 for one without a time."""
+    start = packet.pts if packet.pts is not None else packet.dts
+    return 0.0 if start is None or not packet.time_base else float((start + (packet.duration or 0)) * packet.time_base)
+
+
+def _open_container(source: VideoInput) -> InputContainer:
+    try:
+        return av.open(source.url, format=source.format, options=dict(source.options), timeout=source.timeout)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise ValueError(f"{source.label}: cannot be opened as a video: {_open_advice(source, error)}") from None
+
+
+def _open_advice(source: VideoInput, error: Exception) -> str:
+    reason = _reason(error)
+    if source.format is not None:
+        return f"{reason}: check that the camera is connected and not used by another program"
+    if source.timeout is not None:
+        return f"{reason}: check the address, and that the server can be reached"
+    if isinstance(error, av.error.InvalidDataError):
+        return f"{reason}: it is no video, or an incomplete one (recording or copy cut short, mp4 index missing)"
+    return reason
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's words without the URL, which may hold a password."""
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
+def _video_stream(container: InputContainer, label: str) -> VideoStream:
+    for stream in container.streams.video:
+        cover = stream.disposition & av.stream.Disposition.attached_pic
+        if cover or container.format.name == "tty":  # FFmpeg renders plain text files as a video of a terminal
+            continue
+        if stream.codec_context is None:
+            raise ValueError(f"{label}: no decoder for the video stream: re-encode the video, e.g. as H.264 in mp4")
+        stream.thread_type = "AUTO"
+        if stream.codec_context.name == "mjpeg":  # else a picture that is cut short passes for a whole one, half grey
+            stream.codec_context.options = {"err_detect": "explode"}
+        return stream
+    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    raise ValueError(f"{label}: there is no video stream in this file (it holds {kinds}): give a video")

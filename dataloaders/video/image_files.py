@@ -1,0 +1,81 @@
+"""Frames from image files: a folder of them, or a single one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from voskit.dataloaders.images import image_to_rgb, list_images, load_image
+from voskit.dataloaders.video.source import Frame, FrameSource
+
+
+class ImageFrames(FrameSource):
+    """The frames of image files, in the order given.
+
+    Args:
+        paths: the files; at least one, with different stems.
+        name: name of the source.
+        fps: rate to report; images have none of their own.
+
+    Raises:
+        ValueError: two files have one stem, or the first image cannot be read.
+    """
+
+    def __init__(self, paths: list[Path], *, name: str, fps: float | None = None) -> None:
+        by_stem: dict[str, Path] = {}
+        for path in paths:
+            other = by_stem.setdefault(path.stem, path)
+            if other is not path:
+                raise ValueError(
+                    f"{path.parent}: {other.name} and {path.name} are the same frame twice "
+                    "(outputs are named by the stem): remove or rename one of them"
+                )
+        self._paths = paths
+        self._closed = False
+        self.name = name
+        self.fps = fps
+        self.num_frames = len(paths)
+        self.size = _read_rgb(paths[0]).shape[:2]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(len(self._paths)):
+            yield self._frame(index)
+
+    def between(self, first: int, last: int) -> Iterator[Frame]:
+        step = 1 if last >= first else -1
+        return (self._frame(index) for index in range(first, last + step, step))
+
+    def name_of(self, number: int) -> str:
+        return self._paths[number].stem
+
+    def count(self) -> int:
+        return len(self._paths)
+
+    def _frame(self, index: int) -> Frame:
+        if self._closed:
+            raise ValueError(f"{self.name}: the source is closed: open it again to read its frames")
+        if not 0 <= index < len(self._paths):
+            raise ValueError(f"{self.name}: there is no frame {index}, the last is {len(self._paths) - 1}")
+        path = self._paths[index]
+        image = _read_rgb(path)
+        if image.shape[:2] != self.size:
+            raise ValueError(
+                f"{path}: this frame is {image.shape[0]}x{image.shape[1]} (height x width), the frames before it "
+                f"(from {self._paths[0].name}) are {self.size[0]}x{self.size[1]}: give frames of one size"
+            )
+        return Frame(index, path.stem, image)
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def open_image_folder(folder: Path, fps: float | None) -> ImageFrames:
+    """All images directly in ``folder``, naturally sorted. Raises ValueError as ImageFrames, or for no image."""
+    name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+    return ImageFrames(list_images(folder), name=name or "frames", fps=fps)
+
+
+def _read_rgb(path: Path) -> np.ndarray:
+    return image_to_rgb(load_image(path), path)

@@ -1,0 +1,1 @@
+"""Annotation of a clip: session, painting, page."""

@@ -1,0 +1,1 @@
+"""Benchmark runs: masks, timing, score maps, scores."""

@@ -1,0 +1,143 @@
+"""Running A2D-Sentences and JHMDB-Sentences: all candidates for single frames, scored as detections."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pycocotools import mask as coco
+from torch import Tensor
+from tqdm import tqdm
+
+from voskit.dataloaders.datasets.a2d import SentenceImage, SentenceSet
+from voskit.dataloaders.files import atomic_write_text
+from voskit.dataloaders.tokenizer import clean_caption
+from voskit.evaluators.benchmarks.folder import check_settings
+from voskit.evaluators.benchmarks.work_queue import Items
+from voskit.evaluators.metrics import Scores, score
+from voskit.evaluators.metrics.report import write_scores
+from voskit.evaluators.referring import ReferringSegmenter
+
+logger = logging.getLogger(__name__)
+
+LONG_EDGE = 640
+"""Limit of the frames' long edge, as published."""
+FRAMES = 5
+"""Frames that are seen around the annotated one, as published for fine-tuned models."""
+
+
+class SentenceEvaluation:
+    """Predictions of one model with one setting in a folder: ``predictions.json``, ``scores.json``, ``settings.json``.
+
+    An evaluation goes on where it was stopped: what is finished of a video lies in ``.predictions/<video>.json``.
+
+    Args:
+        data: an opened dataset.
+        output: the folder.
+        settings: everything that results depend on, as JSON types.
+        frames: see ``FRAMES``.
+
+    Raises:
+        ValueError: the folder holds results of other settings.
+    """
+
+    def __init__(self, data: SentenceSet, output: Path, settings: dict[str, Any], frames: int = FRAMES) -> None:
+        self.data, self.output, self.frames = data, output, frames
+        self.parts = output / ".predictions"
+        check_settings(output, {**settings, "frames": frames}, self.parts)
+        self._errors: dict[str, str] = {}
+
+    def run(self, segmenter: ReferringSegmenter, queue: Items, *, progress: bool = True) -> None:
+        """Segment the images of the videos that this process gets; a bad video is logged and the others go on."""
+        videos = list(self.data.images)
+        self.parts.mkdir(parents=True, exist_ok=True)
+        with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
+            for place in queue.items(len(videos)):
+                video = videos[place]
+                if not self._path(video).exists():
+                    try:
+                        atomic_write_text(self._path(video), json.dumps(self._predict(segmenter, video)))
+                    except (ValueError, FileNotFoundError) as error:
+                        logger.error("video %s: %s", video, error)
+                        self._errors[video] = str(error)
+                bar.update()
+
+    def failures(self) -> dict[str, str]:
+        """Videos that are not finished, and why as far as that is known."""
+        unfinished = [video for video in self.data.images if not self._path(video).exists()]
+        return {video: self._errors.get(video, "not run to its end") for video in unfinished}
+
+    def finish(self) -> Scores:
+        """Write all predictions and their scores.
+
+        Raises:
+            ValueError: not all videos are finished.
+        """
+        if failures := self.failures():
+            raise ValueError(
+                f"{len(failures)} of {len(self.data.images)} videos are not finished: {', '.join(failures)}"
+            )
+        predictions = [entry for video in self.data.images for entry in json.loads(self._path(video).read_text())]
+        atomic_write_text(self.output / "predictions.json", json.dumps(predictions))
+        scores = score(self.data.name, self.data.truth, self.output / "predictions.json")
+        write_scores(scores, self.output / "scores.json")
+        shutil.rmtree(self.parts)
+        return scores
+
+    def _path(self, video: str) -> Path:
+        return self.parts / f"{video}.json"
+
+    def _predict(self, segmenter: ReferringSegmenter, video: str) -> list[dict[str, Any]]:
+        frames = self.data.frames(video)
+        by_frame: dict[int, list[SentenceImage]] = {}
+        for image in self.data.images[video]:
+            by_frame.setdefault(image.frame, []).append(image)
+        entries = []
+        for frame, images in by_frame.items():
+            if not 0 <= frame < len(frames):
+                raise ValueError(f"{self.data.videos[video]}: {images[0].image_id} is beyond its {len(frames)} frames")
+            near, place = around(frame, len(frames), self.frames)
+            found = segmenter.candidates(
+                [frames[i] for i in near], [clean_caption(image.sentence) for image in images], place, LONG_EDGE
+            )
+            for image, (scores, logits, size) in zip(images, found, strict=True):
+                entries += detections(image, scores, binary_masks(logits, size, image.size))
+        return entries
+
+
+def around(frame: int, count: int, length: int) -> tuple[list[int], int]:
+    """``length`` numbers of ``count`` frames with one in their middle, clamped; and its first place among them."""
+    near = [min(max(i, 0), count - 1) for i in range(frame - length // 2, frame + (length + 1) // 2)]
+    return near, near.index(frame)
+
+
+def binary_masks(logits_QHW: Tensor, size: tuple[int, int], original: tuple[int, int]) -> np.ndarray:
+    """Masks [Q, H, W] uint8 at the original size, of logits at a quarter of the padded size of the network's input.
+
+    Args:
+        logits_QHW: of all candidates.
+        size: height and width of the input without padding.
+        original: of the masks.
+    """
+    masks = F.interpolate(logits_QHW[:, None].float(), scale_factor=4, mode="bilinear", align_corners=False)
+    masks = (masks.sigmoid() > 0.5)[:, :, : size[0], : size[1]]
+    return F.interpolate(masks.float(), original, mode="nearest")[:, 0].to(torch.uint8).cpu().numpy()
+
+
+def detections(image: SentenceImage, scores: Sequence[float], masks_QHW: np.ndarray) -> list[dict[str, Any]]:
+    """Entries of a COCO list of results, one for each candidate."""
+    entries = []
+    for value, mask in zip(scores, masks_QHW, strict=True):
+        encoded = coco.encode(np.asfortranarray(mask))
+        segmentation = {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
+        entries.append(
+            {"image_id": image.image_id, "category_id": 1, "segmentation": segmentation, "score": float(value)}
+        )
+    return entries

@@ -1,0 +1,120 @@
+"""Scoring the results of an opened dataset: with its scorer, from where the dataset's truth was found."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from voskit.configs.datasets import expand
+from voskit.dataloaders.datasets import Dataset, Video
+from voskit.evaluators.metrics import SCORERS, Scores
+from voskit.evaluators.metrics.base import Request, Scorer, VideoFolders, VideoScorer
+from voskit.evaluators.metrics.jobs import default_workers
+
+_ONE_OBJECT = "davis2016"
+UNPACKED = ".unpacked-"
+
+
+class DatasetScoring:
+    """What a dataset's results are scored with. All of it is known, and looked for, before there are results.
+
+    Args:
+        dataset: an opened dataset.
+
+    Attributes:
+        obstacle: why results can't be scored, in words; empty where they can.
+
+    Raises:
+        ValueError: the description names an unknown scorer; near names are listed.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.obstacle = ""
+        name = dataset.config.scoring
+        if not name:
+            self.obstacle = f"there is no scorer for {dataset.name}"
+            return
+        scorer = SCORERS.get(name)
+        try:
+            self._scorer, self._request = scorer, self._resolve(scorer)
+            scorer.check(self._request)
+        except (ValueError, FileNotFoundError) as error:
+            self.obstacle = str(error)
+
+    def score(self, results: Path, archive: Path, num_workers: int | None = None) -> Scores:
+        """Score results.
+
+        Args:
+            results: the folder of the videos.
+            archive: what was packed of them, which is what BURST and VIPSeg are scored by.
+            num_workers: processes; None takes all cores.
+
+        Raises:
+            ValueError: there is an obstacle, or a file is unfit.
+            FileNotFoundError: a file is missing.
+        """
+        if self.obstacle:
+            raise ValueError(f"{self.dataset.name} {self.dataset.split} can't be scored: {self.obstacle}")
+        workers = default_workers() if num_workers is None else num_workers
+        if self.dataset.config.archive == "burst":
+            return self._run(archive, workers)
+        if self.dataset.config.archive == "panoptic":
+            with tempfile.TemporaryDirectory(prefix=UNPACKED, dir=archive.parent) as folder:
+                with zipfile.ZipFile(archive) as file:
+                    file.extractall(folder)
+                return self._run(Path(folder), workers)
+        return self._run(results, workers)
+
+    def _run(self, results: Path, workers: int) -> Scores:
+        request = self._request
+        return self._scorer.run(
+            Request(request.data_root, results, request.options, workers, None, request.videos, request.meta)
+        )
+
+    def _resolve(self, scorer: Scorer) -> Request:
+        """All that the scorer needs but results. Raises ValueError: no truth, or not as the scorer wants it."""
+        dataset, config = self.dataset, self.dataset.config
+        if not dataset.has_ground_truth:
+            known = sum(video.ground_truth is not None for video in dataset)
+            looked_for = ", ".join(expand(config.ground_truth, config, dataset.split, results=True)) or "none is known"
+            raise ValueError(
+                f"true masks that can be scored are there for {known} of {len(dataset)} videos of {dataset.name} "
+                f"{dataset.split} (looked for: {looked_for})"
+            )
+        given: dict[str, str] = {}
+        if config.binary and "binary" not in scorer.options and scorer.name != _ONE_OBJECT:
+            raise ValueError(f"{scorer.name} scores ids, not binary masks: let the description's scoring be folder")
+        if "ignore_id" in scorer.options:
+            given["binary"] = "yes" if config.binary else "no"
+            given["ignore_id"] = "none" if config.ignore_id is None else str(config.ignore_id)
+        if not isinstance(scorer, VideoScorer):
+            if "split" in scorer.options:
+                given["split"] = _split_of(scorer, dataset)
+            return Request(dataset.root, Path(), scorer.complete_options(given))
+        videos = {video.name: _folders(video) for video in dataset}
+        # where a benchmark's own layout has the truth is no choice here, and written down as it is
+        places = {"split": dataset.split, "resolution": next(iter(videos.values())).masks.parent.name}
+        options = {k: places.get(k, v) for k, v in scorer.complete_options(given).items()}
+        return Request(dataset.root, Path(), options, videos=videos, meta=dataset.meta_path)
+
+
+def _folders(video: Video) -> VideoFolders:
+    masks = video.ground_truth
+    assert masks is not None
+    for path in video.truth_frames.values():
+        if path.suffix != ".png":
+            raise ValueError(f"{path}: true masks can be scored where their names end in .png: rename it")
+    image: Any = next(iter(video.files.values()), video.video_file)
+    return VideoFolders(masks, masks if image is None else image.parent)
+
+
+def _split_of(scorer: Scorer, dataset: Dataset) -> str:
+    """The scorer's name for the split: ours or that of its folder."""
+    choices = scorer.options["split"].choices
+    for name in (dataset.split, dataset.config.split_folder(dataset.split)):
+        if choices is None or name in choices:
+            return name
+    raise ValueError(f"{scorer.name} is scored for {', '.join(choices or ())}, not for {dataset.split}")

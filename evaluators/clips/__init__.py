@@ -1,0 +1,1 @@
+"""Segmentation of one clip into a folder of masks, overlay and report."""

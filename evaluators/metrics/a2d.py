@@ -1,0 +1,93 @@
+"""A2D-Sentences and JHMDB-Sentences: precision at K, overall and mean IoU, and COCO's average precision.
+
+Gavrilyuk et al., "Actor and Action Video Segmentation from a Sentence", CVPR 2018. Truth and predictions are COCO
+files: one truth mask an image, a list of scored predictions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from voskit.evaluators.metrics.base import SCORERS, Request, Scorer, Scores
+from voskit.evaluators.metrics.sequences import read_json
+
+_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+_PRECISIONS = ("mAP 0.5:0.95", "AP 0.5", "AP 0.75", "AP 0.5:0.95 S", "AP 0.5:0.95 M", "AP 0.5:0.95 L")
+_SMOOTH = np.float32(1e-6)
+
+
+class Sentences(Scorer):
+    """IoU of each image's best-scored prediction, the last among equals; AP of all of them."""
+
+    def run(self, request: Request) -> Scores:
+        """Score a file of predictions against a file of truth."""
+        truth = read_json(request.data_root, "images", "annotations", "categories")
+        predictions = read_json(request.results)
+        if not isinstance(predictions, list):
+            raise ValueError(f"{request.results}: must be a list of predictions as COCO has it")
+        per_image = _best_overlaps(truth, predictions, request.results)
+        ious = np.array([row["iou"] for row in per_image.values()])
+        both = np.array([row["intersection"] for row in per_image.values()])
+        either = np.array([row["union"] for row in per_image.values()])
+        figures = average_precisions(truth, predictions)
+        figures |= {f"P@{k}": float((ious > k).mean()) for k in _THRESHOLDS}
+        figures |= {"overall_iou": float(both.sum() / either.sum()), "mean_iou": float(ious.mean())}
+        headline = ("mAP 0.5:0.95", *(f"P@{k}" for k in _THRESHOLDS), "overall_iou", "mean_iou")
+        return Scores(self.name, dict(request.options), {"global": figures, "per_image": per_image}, headline)
+
+
+def average_precisions(truth: dict[str, Any], predictions: list[dict[str, Any]]) -> dict[str, float]:
+    """COCO's six averages over masks, categories ignored; -1 where the truth has no such size."""
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+        data = COCO()
+        data.dataset = truth
+        data.createIndex()
+        if not predictions:
+            return dict.fromkeys(_PRECISIONS, 0.0)
+        evaluation = COCOeval(data, data.loadRes([dict(entry) for entry in predictions]), "segm")
+        evaluation.params.useCats = 0
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: float(value) for name, value in zip(_PRECISIONS, evaluation.stats[:6], strict=True)}
+
+
+def _best_overlaps(
+    truth: dict[str, Any], predictions: list[dict[str, Any]], source: Path
+) -> dict[str, dict[str, float]]:
+    """By image: float32 IoU with 1e-6 added to both counts, as the published scorer has it, and the counts."""
+    masks = {entry["image_id"]: entry["segmentation"] for entry in truth["annotations"]}
+    best: dict[Any, dict[str, Any]] = {}
+    for prediction in predictions:
+        image = prediction["image_id"]
+        if image not in masks:
+            raise ValueError(f"{source}: image_id {image!r} is not in the ground truth")
+        if image not in best or prediction["score"] >= best[image]["score"]:
+            best[image] = prediction
+    rows = {}
+    for image, mask in masks.items():
+        if image not in best:
+            raise ValueError(f"{source}: no prediction for image_id {image!r}")
+        if list(best[image]["segmentation"]["size"]) != list(mask["size"]):
+            raise ValueError(
+                f"{source}: the mask of image_id {image!r} is {best[image]['segmentation']['size']} (height, width), "
+                f"the ground truth {mask['size']}"
+            )
+        predicted, true = coco_mask.decode(best[image]["segmentation"]), coco_mask.decode(mask)
+        both = np.float32(np.count_nonzero(predicted & true))
+        either = np.float32(np.count_nonzero(predicted | true))
+        iou = np.float32((both + _SMOOTH) / (either + _SMOOTH))
+        rows[str(image)] = {"iou": float(iou), "intersection": float(both), "union": float(either)}
+    return rows
+
+
+for _name in ("a2d", "jhmdb"):
+    SCORERS.register(_name)(Sentences(_name))

@@ -1,0 +1,1 @@
+"""Measures: J and F, HOTA, STQ, VPQ, track AP."""

@@ -1,0 +1,63 @@
+"""The decoder of JointFormer: from features at stride 16 to logits at stride 4, and a map that sums up what it saw.
+
+Names of tensors are those of the published checkpoints. Shapes: K objects on the batch axis, H W the input size.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voskit.networks.decoders.xmem import UpBlock
+from voskit.networks.layers.fusion import FeatureFusion
+
+
+class _FuseAll(nn.Module):
+    """The decoder's maps at three scales side by side at stride 16, [K, 3 * width, H / 16, W / 16]."""
+
+    def __init__(self, channels: tuple[int, int, int], width: int) -> None:
+        super().__init__()
+        self.g16_conv, self.g8_conv, self.g4_conv = (nn.Conv2d(c, width, 1) for c in channels)
+
+    def forward(self, g16: Tensor, g8: Tensor, g4: Tensor) -> Tensor:
+        g8 = F.interpolate(g8, scale_factor=1 / 2, mode="area")
+        g4 = F.interpolate(g4, scale_factor=1 / 4, mode="area")
+        return torch.cat([self.g16_conv(g16), self.g8_conv(g8), self.g4_conv(g4)], 1)
+
+
+class FusingDecoder(nn.Module):
+    """Decoder of JointFormer (section 3.5).
+
+    Args:
+        maps: widths of the encoder's maps at strides 4, 8 and 16.
+    """
+
+    def __init__(self, maps: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.fuser_16 = FeatureFusion(2 * maps[2], 384)
+        self.up_16_8 = UpBlock(maps[1], 384, 256)
+        self.up_8_4 = UpBlock(maps[0], 256, 256)
+        self.pred = nn.Conv2d(256, 1, 3, padding=1)
+        self.fuser_all = _FuseAll((384, 256, 256 + 1), maps[2] // 3)
+
+    def forward(
+        self, f4_BCHW: Tensor, f8_BCHW: Tensor, f16_KCHW: Tensor, enhanced_KCHW: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Decode.
+
+        Args:
+            f4_BCHW, f8_BCHW: maps at strides 4 and 8; B is 1, or images that have the same number of objects each,
+                side by side.
+            f16_KCHW: each object's features at stride 16.
+            enhanced_KCHW: the same with what its token adds.
+
+        Returns:
+            logits [K, H, W] of each object and the fusion feature [K, C, H / 16, W / 16], C as ``f16_KCHW`` has it.
+        """
+        g16 = self.fuser_16(f16_KCHW, enhanced_KCHW)
+        g8 = self.up_16_8(f8_BCHW, g16)
+        g4 = self.up_8_4(f4_BCHW, g8)
+        logits = self.pred(F.relu(g4))
+        fusion = self.fuser_all(g16, g8, torch.cat([g4, logits], 1))
+        return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)[:, 0], fusion

@@ -1,0 +1,93 @@
+"""The engine of networks whose depth is chosen while a video runs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor
+
+from voskit.networks.engines.aot import AOTEngine, keep_rows
+from voskit.networks.engines.batching import Memories
+from voskit.networks.memory import LayeredBank, MemoryPart, MemoryPolicy
+
+if TYPE_CHECKING:
+    from voskit.configs.models.aost import AOSTConfig
+    from voskit.networks.models.aost import AOST
+    from voskit.networks.models.aot import Features, Propagated
+
+
+class Tail(NamedTuple):
+    """From where deeper layers can take up a frame that the first layers have seen."""
+
+    hidden: Tensor
+    """Output of the last layer that was run, [G, L, C]."""
+    ids: Tensor
+    """Identity embedding of the frame's mask, [G, L, C]."""
+
+
+class AOSTEngine(AOTEngine):
+    """An :class:`AOTEngine` that runs the first ``depth`` layers of its network and lets this number change.
+
+    Frames whose mask is given are taken through all layers, which leaves what the first ones say as it is: so deeper
+    layers know every object from its own mask, and the depth can be raised at any frame. What they miss while they rest
+    are predicted frames. Of these the one that is the short-term memory is made up for when they are taken in again
+    (:meth:`AOST.deepen`); long-term memory of deeper layers keeps its gaps.
+
+    Args:
+        network: an AOST.
+        config: gap, skip and bound of the memory.
+        policy: as in :class:`AOTEngine`.
+    """
+
+    network: AOST
+
+    def __init__(self, network: AOST, config: AOSTConfig | None = None, policy: MemoryPolicy | None = None) -> None:
+        self.depth = network.config.depths[-1]
+        super().__init__(network, config or network.config, policy)
+
+    def reset(self) -> None:
+        """Forget everything but the depth."""
+        super().reset()
+        self._tails: deque[Tail | None] = deque(maxlen=self._short_term.maxlen)
+
+    def set_depth(self, depth: int) -> None:
+        """Run this many layers from the next frame on; see :class:`~voskit.networks.engines.protocol.DepthChoice`."""
+        depths = self.network.config.depths
+        if depth not in depths:
+            raise ValueError(
+                f"depth {depth} can't be run: this network was built with the layers of depth {depths[-1]}"
+            )
+        self.depth = depth
+
+    def _new_bank(self) -> LayeredBank:
+        return LayeredBank([self._new_plain_bank() for _ in range(self.network.config.depths[-1])])
+
+    def _memories(self, features: Features) -> tuple[Memories, list[MemoryPart]]:
+        short_term, tail = self._short_term[0], self._tails[0]
+        if len(short_term) < self.depth:
+            assert tail is not None
+            size = (features.projected.shape[2], features.projected.shape[3])
+            deeper, hidden = self.network.deepen(tail.hidden, tail.ids, size, range(len(short_term), self.depth))
+            short_term.extend(deeper)
+            self._tails[0] = tail._replace(hidden=hidden)
+        long_term, short_term = super()._memories(features)
+        return Memories(long_term[: self.depth]), short_term[: self.depth]
+
+    def _take_reference(self, features: Features, slots_HW: Tensor, input_size: tuple[int, int]) -> None:
+        super()._take_reference(features, slots_HW, input_size)
+        self._tails.clear()
+        self._tails.append(None)
+
+    def _remember(self, propagated: Propagated, ids_GLC: Tensor, memory: list[MemoryPart]) -> None:
+        super()._remember(propagated, ids_GLC, memory)
+        whole = len(propagated.states) == self.network.config.depths[-1]
+        assert propagated.hidden is not None
+        self._tails.append(None if whole else Tail(propagated.hidden, ids_GLC))
+
+    def _keep_groups(self, stay: Sequence[int]) -> None:
+        total = sum(bank.groups for bank in self._banks)
+        super()._keep_groups(stay)
+        for i, tail in enumerate(self._tails):
+            self._tails[i] = None if tail is None else Tail(*(keep_rows(x, stay, total) for x in tail))

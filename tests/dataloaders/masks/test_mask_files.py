@@ -1,0 +1,504 @@
+"""Masks of object ids: what is read, what is refused and in which words, and what is written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import struct
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from media_files import ids_of, object_folder, one_line, save_mask
+from PIL import Image
+from pycocotools import mask as coco
+
+from voskit.dataloaders.masks.files import davis_palette, id_colors, read_coco_masks, read_mask, write_mask
+from voskit.evaluators.metrics.label_maps import read_label_map
+
+
+def grey_png(path: Path, values: np.ndarray, bits: int) -> Path:
+    """A greyscale PNG with fewer than 8 bits a pixel, which Pillow cannot write."""
+    height, width = values.shape
+    per_byte = 8 // bits
+    padded = np.zeros((height, -(-width // per_byte) * per_byte), np.uint8)
+    padded[:, :width] = values
+    shifts = np.arange(per_byte)[::-1] * bits
+    rows = (padded.reshape(height, -1, per_byte) << shifts).sum(-1).astype(np.uint8)
+    data = b"".join(b"\0" + row.tobytes() for row in rows)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)), (b"IDAT", zlib.compress(data))]
+    body = b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in [*chunks, (b"IEND", b"")]
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+def compressed(mask: np.ndarray) -> dict[str, Any]:
+    rle = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": list(rle["size"]), "counts": rle["counts"].decode()}
+
+
+def uncompressed(mask: np.ndarray) -> dict[str, Any]:
+    flat = np.concatenate([[0], mask.astype(int).ravel(order="F"), [-1]])
+    edges = np.flatnonzero(np.diff(flat))
+    return {"size": list(mask.shape), "counts": np.diff(np.concatenate([[0], edges])).tolist()}
+
+
+def write_json(path: Path, data: object) -> Path:
+    path.write_text(json.dumps(data))
+    return path
+
+
+# ------------------------------------------------------------------------------------------------------------ palettes
+
+
+def test_davis_palette() -> None:
+    palette = davis_palette()
+    assert len(palette) == 768
+    colors = [tuple(palette[3 * index : 3 * index + 3]) for index in range(256)]
+    assert colors[:4] == [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
+    assert colors[8:10] == [(64, 0, 0), (191, 0, 0)]
+    assert colors[18] == (0, 191, 0)
+    assert colors[21] == (128, 64, 128)
+    assert colors[22] == (22, 22, 22)
+    assert colors[255] == (255, 255, 255)
+
+
+def test_id_colors_are_those_of_the_palette_and_all_different() -> None:
+    colors = id_colors(np.arange(65536))
+    assert colors.shape == (65536, 3)
+    assert colors.dtype == np.uint8
+    assert colors[:22].tobytes() == davis_palette()[:66]
+    assert len(np.unique(colors, axis=0)) == 65536
+    window = colors[22:42].astype(int)
+    distances = np.abs(window[:, None] - window[None]).sum(-1) + 1000 * np.eye(20, dtype=int)
+    assert distances.min() > 50
+    assert id_colors([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("ids", [[-1], [65536], [1.5]])
+def test_id_colors_of_what_is_no_id(ids: list) -> None:
+    with pytest.raises(ValueError, match="object ids must be integers"):
+        id_colors(ids)
+
+
+# ------------------------------------------------------------------------------------------------------- write and read
+
+
+@pytest.mark.parametrize("top", [1, 7, 22, 254, 255])
+def test_ids_up_to_255_are_a_palette_png(tmp_path: Path, top: int) -> None:
+    mask = ids_of(top, 1, dtype=np.int64)
+    write_mask(tmp_path / "00000.png", mask)
+    with Image.open(tmp_path / "00000.png") as image:
+        assert image.mode == "P"
+        assert bytes(image.getpalette() or []) == davis_palette()
+    read = read_mask(tmp_path / "00000.png", size=(12, 16))
+    assert read.dtype == np.uint8
+    assert np.array_equal(read, mask)
+
+
+@pytest.mark.parametrize("top", [256, 300, 65535])
+def test_ids_above_255_are_a_16_bit_png(tmp_path: Path, top: int) -> None:
+    mask = ids_of(top, 3, dtype=np.int32)
+    write_mask(tmp_path / "00000.png", mask)
+    assert np.asarray(cv2.imread(str(tmp_path / "00000.png"), cv2.IMREAD_UNCHANGED)).dtype == np.uint16
+    read = read_mask(tmp_path / "00000.png")
+    assert read.dtype == np.uint16
+    assert np.array_equal(read, mask)
+
+
+def test_bool_mask_and_own_palette(tmp_path: Path) -> None:
+    write_mask(tmp_path / "m.png", ids_of(1).astype(bool), palette=bytes([0, 0, 0, 9, 8, 7]))
+    with Image.open(tmp_path / "m.png") as image:
+        assert (image.getpalette() or [])[:6] == [0, 0, 0, 9, 8, 7]
+    assert np.array_equal(read_mask(tmp_path / "m.png"), ids_of(1))
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (ids_of(65536, dtype=np.int64), "between 0 and 65535, the mask has 0 to 65536"),
+        (np.full((4, 4), -1), "between 0 and 65535, the mask has -1 to -1"),
+        (np.ones((4, 4), np.float32), "integer object ids, not float32"),
+        (np.ones((4, 4, 3), np.uint8), r"height x width and not empty, not of shape \(4, 4, 3\)"),
+        (np.ones((0, 4), np.uint8), "not empty"),
+    ],
+)
+def test_what_is_no_mask_is_not_written(tmp_path: Path, mask: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        write_mask(tmp_path / "m.png", mask)
+    assert "m.png" in one_line(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_extension_palette_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"m\.jpg: masks are written as PNG"):
+        write_mask(tmp_path / "m.jpg", ids_of(1))
+    with pytest.raises(ValueError, match="1 to 256 RGB triples"):
+        write_mask(tmp_path / "m.png", ids_of(1), palette=bytes(769))
+    with pytest.raises(FileNotFoundError, match=r"none/m\.png") as error:
+        write_mask(tmp_path / "none" / "m.png", ids_of(1))
+    one_line(error)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes and limits of POSIX")
+def test_failed_write_names_the_file_and_leaves_the_old_one(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "m.png"
+    write_mask(path, ids_of(3))
+    noise = np.random.default_rng(0).integers(0, 200, (128, 128), np.uint8)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the kernel refuses the write as a full disk does
+    try:
+        with pytest.raises(OSError, match=r"mask cannot be written.*m\.png") as error:
+            write_mask(path, noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.value.errno == errno.EFBIG
+    assert error.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert np.array_equal(read_mask(path), ids_of(3))
+
+
+def test_disk_full_keeps_its_error_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match=r"No space left.*m\.png") as error:
+        write_mask(tmp_path / "m.png", ids_of(1))
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / "m.png"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes of POSIX")
+def test_written_masks_have_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_mask(tmp_path / "m.png", ids_of(1))
+    assert stat.S_IMODE((tmp_path / "m.png").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+# ---------------------------------------------------------------------------------------------------------- image files
+
+
+def test_greyscale_values_are_ids(tmp_path: Path) -> None:
+    for name in ("m.png", "m.bmp", "m.tif"):
+        assert np.array_equal(read_mask(save_mask(tmp_path / name, ids_of(1, 5, 200))), ids_of(1, 5, 200))
+
+
+def test_16_bit_greyscale_with_small_ids_is_uint8(tmp_path: Path) -> None:
+    for name in ("m.png", "m.tif"):
+        mask = read_mask(save_mask(tmp_path / name, ids_of(1, 2, dtype=np.uint16)))
+        assert mask.dtype == np.uint8
+        assert np.array_equal(mask, ids_of(1, 2))
+
+
+def test_1_bit_png_is_object_1(tmp_path: Path) -> None:
+    Image.fromarray(ids_of(255)).convert("1").save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), ids_of(1))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_greyscale_png_of_few_bits_is_not_stretched(tmp_path: Path, bits: int) -> None:
+    mask = np.random.default_rng(0).integers(0, 1 << bits, (9, 13), np.uint8)
+    path = grey_png(tmp_path / "m.png", mask, bits)
+    assert np.array_equal(read_mask(path), mask)
+    assert np.array_equal(read_label_map(path), mask)  # as scoring reads it
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_palette_png_of_few_bits(tmp_path: Path, bits: int) -> None:
+    mask = np.random.default_rng(0).integers(0, 1 << bits, (9, 13), np.uint8)
+    image = Image.fromarray(mask)
+    image.putpalette(davis_palette())
+    image.save(tmp_path / "m.png", bits=bits)
+    assert (tmp_path / "m.png").read_bytes()[24] == bits
+    assert np.array_equal(read_mask(tmp_path / "m.png"), mask)
+
+
+def test_a_soft_edge_makes_no_objects(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    soft = np.zeros((9, 13), np.uint8)
+    soft[2:7, 2:11] = 255
+    soft[1, 2:11] = np.linspace(20, 240, 9)
+    assert np.array_equal(read_mask(save_mask(tmp_path / "soft.png", soft)), soft > 127)
+    assert "soft.png: 0 and 255 with a soft edge: read as one object with id 1, from 128 on" in caplog.text
+    ids = np.where(soft == 255, 200, soft)  # no 255: ids as they are
+    assert np.array_equal(read_mask(save_mask(tmp_path / "ids.png", ids)), ids)
+
+
+def test_black_and_white_is_one_object(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert np.array_equal(read_mask(save_mask(tmp_path / "m.png", ids_of(255))), ids_of(1))
+    assert "m.png: its values are 0 and 255 only" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["L", "P"])
+def test_void_is_kept_and_logged(tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    image = Image.fromarray(ids_of(1, 255))
+    if mode == "P":
+        image.putpalette(davis_palette())
+    image.save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), ids_of(1, 255))
+    assert "void" in caplog.text
+
+
+def test_mask_without_objects(tmp_path: Path) -> None:
+    assert not read_mask(save_mask(tmp_path / "m.png", np.zeros((5, 6), np.uint8))).any()
+
+
+def test_photo_as_mask_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_mask(save_mask(tmp_path / "m.png", np.arange(256, dtype=np.uint8).reshape(16, 16)))
+    assert "255 different values" in caplog.text
+
+
+def test_wrong_size(tmp_path: Path) -> None:
+    path = save_mask(tmp_path / "m.png", ids_of(1))
+    with pytest.raises(
+        ValueError, match=r"m\.png: the mask is 12x16 .* frames are 24x32: .*nearest-neighbour"
+    ) as error:
+        read_mask(path, size=(24, 32))
+    one_line(error)
+    with pytest.raises(ValueError, match="quarter: was it drawn on the unrotated frame"):
+        read_mask(path, size=(16, 12))
+
+
+def test_color_masks_are_refused_with_advice(tmp_path: Path) -> None:
+    colors = np.frombuffer(davis_palette(), np.uint8).reshape(256, 3)[ids_of(1, 2)]
+    for name, picture in (("rgb.png", colors), ("rgba.png", np.dstack([colors, np.full((12, 16), 255, np.uint8)]))):
+        with pytest.raises(ValueError, match=r"with 3 colour\(s\).*\(rgb == \(0, 128, 0\)\)") as error:
+            read_mask(save_mask(tmp_path / name, picture))
+        assert name in one_line(error)
+
+
+def test_photos_and_grey_rgb_are_refused_with_other_advice(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    with pytest.raises(ValueError, match="looks like a photo"):
+        read_mask(save_mask(tmp_path / "photo.png", noise))
+    with pytest.raises(ValueError, match=r"all grey: save one channel"):
+        read_mask(save_mask(tmp_path / "grey.png", np.repeat(ids_of(1, 2)[..., None], 3, axis=2)))
+    Image.fromarray(ids_of(1, 2)).convert("LA").save(tmp_path / "alpha.png")
+    with pytest.raises(ValueError, match=r"this is LA .* all grey"):
+        read_mask(tmp_path / "alpha.png")
+
+
+@pytest.mark.parametrize("name", ["m.jpg", "m.png"])
+def test_jpeg_is_refused_whatever_its_name(tmp_path: Path, name: str) -> None:
+    Image.fromarray(ids_of(1)).save(tmp_path / name, format="JPEG")
+    with pytest.raises(ValueError, match=rf"{name}: JPEG files cannot hold object ids exactly: save the mask as PNG"):
+        read_mask(tmp_path / name)
+
+
+def test_numbers_that_are_no_ids(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"float\.tif: floating-point values"):
+        read_mask(save_mask(tmp_path / "float.tif", np.ones((4, 4), np.float32)))
+    with pytest.raises(ValueError, match=r"big\.tif: .*between 0 and 65535, the mask has 0 to 70000"):
+        read_mask(save_mask(tmp_path / "big.tif", ids_of(70000, dtype=np.int32)))
+    Image.fromarray(ids_of(1)).save(tmp_path / "pages.tif", save_all=True, append_images=[Image.fromarray(ids_of(2))])
+    with pytest.raises(ValueError, match=r"pages\.tif: the file holds several images"):
+        read_mask(tmp_path / "pages.tif")
+
+
+def test_files_that_are_no_image(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.png: no such mask"):
+        read_mask(tmp_path / "gone.png")
+    (tmp_path / "page.png").write_text("<html>404</html>")
+    with pytest.raises(ValueError, match=r"page\.png: not an image"):
+        read_mask(tmp_path / "page.png")
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ValueError, match=r"empty\.png: the file is empty"):
+        read_mask(tmp_path / "empty.png")
+    whole = save_mask(tmp_path / "m.png", np.random.default_rng(0).integers(0, 9, (64, 64), np.uint8)).read_bytes()
+    for name, data in (("cut.png", whole[: len(whole) // 2]), ("tail.png", whole[:-20])):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ValueError, match=f"{name}: the image is truncated or damaged") as error:
+            read_mask(tmp_path / name)
+        one_line(error)
+
+
+# ------------------------------------------------------------------------------------------------------ object folders
+
+
+def test_folder_with_ids_as_names(tmp_path: Path) -> None:
+    folder = object_folder(tmp_path / "objects", _2=ids_of(255, 0, 0), _10=ids_of(0, 1, 0), _00300=ids_of(0, 0, 9))
+    (folder / ".DS_Store").touch()
+    mask = read_mask(folder, size=(12, 16))
+    assert mask.dtype == np.uint16
+    assert np.array_equal(mask, ids_of(2, 10, 300, dtype=np.uint16))
+
+
+def test_folder_with_names_is_numbered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = object_folder(tmp_path / "objects", obj10=ids_of(0, 255), obj2=ids_of(255, 0))
+    mask = read_mask(folder)
+    assert mask.dtype == np.uint8
+    assert np.array_equal(mask, ids_of(1, 2))
+    assert "obj2.png is 1, obj10.png is 2" in caplog.text
+
+
+def test_overlap_in_a_folder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = object_folder(tmp_path / "objects", _1=ids_of(255), _2=ids_of(255), _3=ids_of(0))
+    assert np.array_equal(read_mask(folder), ids_of(2))
+    assert "overlap in 72 pixels" in caplog.text
+    assert "no pixel of object 3" in caplog.text
+
+
+def test_bad_object_folders(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "1.jpg").touch()
+    with pytest.raises(ValueError, match=r"empty: no image in this folder \(looked for \.bmp, \.png.*e\.g\. 1\.jpg"):
+        read_mask(tmp_path / "empty")
+    sizes = object_folder(tmp_path / "sizes", _1=ids_of(1), _2=ids_of(1, size=(16, 12)))
+    with pytest.raises(ValueError, match=r"2\.png: this mask is 16x12 .* \(from 1\.png\) are 12x16"):
+        read_mask(sizes)
+    twice = object_folder(tmp_path / "twice", _1=ids_of(1), _01=ids_of(1))
+    with pytest.raises(ValueError, match=r"are both object 1: remove one"):
+        read_mask(twice)
+    several = object_folder(tmp_path / "several", _1=ids_of(1, 2))
+    with pytest.raises(ValueError, match=r"1\.png: .* this one has 2 values"):
+        read_mask(several)
+    high = object_folder(tmp_path / "high", _70000=ids_of(1))
+    with pytest.raises(ValueError, match=r"70000\.png: object ids must be between 1 and 65535"):
+        read_mask(high)
+
+
+# ----------------------------------------------------------------------------------------------------------------- COCO
+
+
+@pytest.mark.parametrize("encode", [compressed, uncompressed])
+def test_run_lengths_in_every_form_of_file(tmp_path: Path, encode: Any) -> None:
+    first, second = ids_of(1, 0), ids_of(0, 1)
+    expected = ids_of(3, 400, dtype=np.uint16)
+    annotations = [
+        {"image_id": 7, "id": 900100, "category_id": 1, "object_id": 3, "segmentation": encode(first)},
+        {"image_id": 7, "id": 900101, "category_id": 1, "object_id": 400, "segmentation": encode(second)},
+    ]
+    image = {"id": 7, "file_name": "video/00000.jpg", "height": 12, "width": 16}
+    whole = write_json(tmp_path / "whole.json", {"images": [image], "annotations": annotations})
+    assert read_mask(whole).dtype == np.uint16
+    assert np.array_equal(read_mask(whole, size=(12, 16)), expected)
+    assert np.array_equal(read_mask(write_json(tmp_path / "list.json", annotations)), expected)
+    assert np.array_equal(read_mask(write_json(tmp_path / "one.json", encode(first))), first)
+
+
+def test_random_masks_survive_both_encodings(tmp_path: Path) -> None:
+    for seed in range(20):
+        mask = np.random.default_rng(seed).random((17, 23)) < seed / 19
+        for encode in (compressed, uncompressed):
+            assert np.array_equal(read_mask(write_json(tmp_path / "m.json", encode(mask))), mask)
+
+
+def test_polygons(tmp_path: Path) -> None:
+    square = [2, 2, 10, 2, 10, 8, 2, 8]
+    image = {"id": 1, "file_name": "a.jpg", "height": 12, "width": 16}
+    data = {"images": [image], "annotations": [{"image_id": 1, "id": 5, "segmentation": [square]}]}
+    mask = read_mask(write_json(tmp_path / "m.json", data))
+    assert set(np.unique(mask)) == {0, 5}
+    assert mask[5, 5] == 5
+    assert mask.shape == (12, 16)
+    flat = write_json(tmp_path / "flat.json", [{"id": 5, "segmentation": square}])
+    assert np.array_equal(read_mask(flat, size=(12, 16)), mask)
+    with pytest.raises(ValueError, match="polygons need the image's size"):
+        read_mask(flat)
+    with pytest.raises(ValueError, match="a polygon must be at least 3 points"):
+        read_mask(write_json(tmp_path / "bad.json", [{"id": 5, "segmentation": [[1, 2, 3, 4]]}]), size=(12, 16))
+
+
+def test_one_image_of_several(tmp_path: Path) -> None:
+    images = [{"id": index, "file_name": f"v/{index:05d}.jpg", "height": 12, "width": 16} for index in range(12)]
+    annotations = [{"id": 1 + index, "image_id": index, "segmentation": compressed(ids_of(1))} for index in range(11)]
+    path = write_json(tmp_path / "m.json", {"images": images, "annotations": annotations})
+    for image in (3, "3", "v/00003.jpg", "00003.jpg", "00003", "v/00003"):
+        assert np.array_equal(read_coco_masks(path, image=image), ids_of(4))
+    assert not read_coco_masks(path, image=11).any()
+    with pytest.raises(ValueError, match=r"masks of 12 images: say which .*00000\.jpg, .*12 in all") as error:
+        read_mask(path)
+    one_line(error)
+    with pytest.raises(ValueError, match=r"no image x\.jpg in this file; it has v/00000\.jpg"):
+        read_coco_masks(path, image="x.jpg")
+    results = write_json(tmp_path / "results.json", annotations)
+    assert np.array_equal(read_coco_masks(results, image=2), ids_of(3))
+    with pytest.raises(ValueError, match="masks of 11 images"):
+        read_coco_masks(results)
+
+
+def test_where_object_ids_come_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = {"segmentation": compressed(ids_of(1, 0))}, {"segmentation": compressed(ids_of(0, 1))}
+    path = tmp_path / "m.json"
+    assert np.array_equal(read_mask(write_json(path, [first, second])), ids_of(1, 2))
+    kinds = [{"id": 4, "category_id": 1, **first}, {"id": 5, "category_id": 1, **second}]
+    assert np.array_equal(read_mask(write_json(path, kinds)), ids_of(4, 5))
+    assert np.array_equal(
+        read_mask(write_json(path, [{"category_id": 9, **first}, {"category_id": 9, **second}])), ids_of(9, 9)
+    )
+    assert not caplog.records
+    with pytest.raises(ValueError, match="only some annotations have id"):
+        read_mask(write_json(path, [{"id": 4, **first}, second]))
+    for value in (0, -1, 65536, "7", True, 1.0):
+        with pytest.raises(ValueError, match=r"m\.json: annotation 0: id .* is no object id"):
+            read_mask(write_json(path, [{"id": value, **first}]))
+
+
+def test_later_annotations_win(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    annotations = [{"id": index, "segmentation": compressed(ids_of(1))} for index in (5, 3)]
+    assert np.array_equal(read_mask(write_json(tmp_path / "m.json", annotations)), ids_of(3))
+    assert "overlap in 72 pixels" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        ("41", "covers 21 pixels|damaged"),  # pycocotools alone reads past the end of this one
+        ("zzzzz", "damaged"),
+        ("é", "damaged"),
+        ("", "covers 0 pixels"),
+        ([3, 4], "covers 7 pixels of 4x4 = 16"),
+        ([-3, 19], "damaged"),
+        ([1.5, 14.5], "damaged"),
+        (None, "damaged"),
+    ],
+)
+def test_damaged_run_lengths(tmp_path: Path, counts: object, reason: str) -> None:
+    path = write_json(tmp_path / "m.json", {"size": [4, 4], "counts": counts})
+    with pytest.raises(ValueError, match=rf"m\.json: annotation 0 .*({reason})") as error:
+        read_mask(path)
+    one_line(error)
+
+
+def test_bad_coco_files(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    with pytest.raises(FileNotFoundError, match=r"m\.json: no such file"):
+        read_coco_masks(path)
+    for text in ("{", "\x00", ""):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"m\.json: not a JSON file") as error:
+            read_mask(path)
+        one_line(error)
+    wrong: list[object] = [3, {"images": []}, {"annotations": {}}]
+    for data in wrong:
+        with pytest.raises(ValueError, match="no COCO masks"):
+            read_mask(write_json(path, data))
+    with pytest.raises(ValueError, match="must be a JSON object"):
+        read_mask(write_json(path, [1, 2]))
+    with pytest.raises(ValueError, match="no annotation for its only image and no image size"):
+        read_mask(write_json(path, []))
+    with pytest.raises(ValueError, match="no segmentation"):
+        read_mask(write_json(path, [{"id": 1, "bbox": [0, 0, 2, 2]}]))
+    with pytest.raises(ValueError, match=r"two positive integers \(height, width\), not \[0, 4\]"):
+        read_mask(write_json(path, {"size": [0, 4], "counts": []}))
+    with pytest.raises(ValueError, match="frames are 6x8"):
+        read_coco_masks(write_json(path, compressed(ids_of(1))), size=(6, 8))
+    sizes = [{"id": 1, "segmentation": compressed(ids_of(1))}, {"id": 2, "segmentation": compressed(np.ones((4, 4)))}]
+    with pytest.raises(ValueError, match=r"object 2\): its size is 4x4 .* the image's is 12x16"):
+        read_mask(write_json(path, sizes))
+
+
+def test_coco_image_without_objects(tmp_path: Path) -> None:
+    data: dict[str, list] = {"images": [{"id": 1, "height": 12, "width": 16}], "annotations": []}
+    assert np.array_equal(read_mask(write_json(tmp_path / "m.json", data)), np.zeros((12, 16)))

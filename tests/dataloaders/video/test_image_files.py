@@ -1,0 +1,214 @@
+"""Reading image folders and images as frames, and all that can be wrong with them."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from media_files import BLUE, GREEN, GREY, RED, four_colors, one_line, quarters, save_images
+from PIL import Image, ImageFile
+
+from voskit.dataloaders.images import load_image, natural_key, natural_sorted
+from voskit.dataloaders.video.frames import open_frames
+
+
+def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
+    folder = save_images(tmp_path / "walk", "frame2.png", "frame10.JPG", "frame1.bmp", "Frame3.webp", "frame4.tiff")
+    save_images(folder / "nested", "frame0.png")
+    (folder / ".frame0.png").write_bytes(b"hidden")
+    (folder / "notes.txt").write_text("no image")
+    with open_frames(folder) as source:
+        assert (source.name, source.size, source.fps, source.num_frames) == ("walk", (20, 30), None, 5)
+        assert [frame.name for frame in source] == ["frame1", "frame2", "Frame3", "frame4", "frame10"]
+        assert [frame.index for frame in source] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["b.jpg", "a.jpg", "B.jpg", "A.jpg"],
+        ["a10b2", "a9b10", "a09b2"],
+        ["frame2.jpg", "frame10.jpg", "frame1.jpg", "frame01.jpg"],
+        ["00010.jpg", "00009.jpg", "00100.jpg"],
+        ["00010.jpg", "00009.png", "00009.jpg"],
+        [],
+    ],
+)
+def test_natural_order_is_that_of_its_key(names: list[str]) -> None:
+    assert natural_sorted(names) == sorted(names, key=natural_key)
+
+
+def test_images_by_their_numbers(tmp_path: Path) -> None:
+    with open_frames(save_images(tmp_path / "walk", "1.png", "2.png", "3.png")) as source:
+        assert [frame.name for frame in source.between(2, 0)] == ["3", "2", "1"]
+        assert [frame.index for frame in source.between(1, 2)] == [1, 2]
+        for number in (3, -1):
+            with pytest.raises(ValueError, match=f"no frame {number}, the last is 2"):
+                next(source.between(number, number))
+
+
+def test_single_image_is_one_frame(tmp_path: Path) -> None:
+    Image.fromarray(four_colors()).save(tmp_path / "photo.png")
+    with open_frames(str(tmp_path / "photo.png")) as source:
+        assert (source.name, source.num_frames) == ("photo", 1)
+        (frame,) = source
+    assert np.array_equal(frame.image, four_colors())
+    assert frame.name == "photo"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(four_colors()).save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    expected = {
+        1: [RED, GREEN, BLUE, GREY],
+        2: [GREEN, RED, GREY, BLUE],
+        3: [GREY, BLUE, GREEN, RED],
+        4: [BLUE, GREY, RED, GREEN],
+        5: [RED, BLUE, GREEN, GREY],
+        6: [BLUE, RED, GREY, GREEN],
+        7: [GREY, GREEN, BLUE, RED],
+        8: [GREEN, GREY, RED, BLUE],
+    }
+    with open_frames(tmp_path / "phone.jpg") as source:
+        assert source.size == ((32, 48) if orientation < 5 else (48, 32))
+        assert quarters(next(iter(source)).image) == expected[orientation]
+
+
+def test_all_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
+    image = Image.fromarray(four_colors())
+    grey = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    palette = image.convert("P", palette=Image.Palette.ADAPTIVE)
+    cases = {
+        "rgba.png": image.convert("RGBA"),
+        "palette.png": palette,
+        "cmyk.jpg": image.convert("CMYK"),
+        "grey.png": image.convert("L"),
+        "alpha.png": image.convert("LA"),
+        "bits.png": image.convert("1"),
+        "deep.png": Image.fromarray(grey),
+        "deep.tif": Image.fromarray(grey),
+    }
+    for name, picture in cases.items():
+        options: dict[str, Any] = {"transparency": bytes([0, 128, 255, 255])} if name == "palette.png" else {}
+        picture.save(tmp_path / name, **options)
+        with open_frames(tmp_path / name) as source:
+            (frame,) = source
+        assert frame.image.dtype == np.uint8
+        assert frame.image.flags.writeable
+        if name in ("rgba.png", "palette.png", "cmyk.jpg"):
+            assert quarters(frame.image) == [RED, GREEN, BLUE, GREY]
+        elif name.startswith("deep"):
+            assert np.array_equal(frame.image, np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2))
+        else:
+            assert np.array_equal(frame.image[..., 0], np.asarray(picture.convert("L")))
+
+
+def test_pixels_of_no_known_range(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match=r"float\.tif: floating-point"):
+        open_frames(tmp_path / "float.tif")
+    Image.fromarray(np.full((4, 4), 1 << 20, np.int32)).save(tmp_path / "wide.tif")
+    with pytest.raises(ValueError, match=r"wide\.tif: 32-bit"):
+        open_frames(tmp_path / "wide.tif")
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.png", "a.tif"])
+def test_several_pictures_in_one_file_are_no_frame(tmp_path: Path, name: str) -> None:
+    pictures = [Image.fromarray(np.full((20, 30, 3), level, np.uint8)) for level in (0, 90, 200)]
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
+    with pytest.raises(
+        ValueError, match=f"{name} holds 3 pictures: make a video or a folder of single images"
+    ) as error:
+        open_frames(tmp_path / name)
+    one_line(error)
+
+
+def test_images_read_in_several_threads_leave_pillow_as_it_was(tmp_path: Path, monkeypatch) -> None:
+    folder = save_images(tmp_path / "images", "1.png", "2.png", size=(64, 64))
+    cut = tmp_path / "cut.png"
+    cut.write_bytes((folder / "1.png").read_bytes()[:-30])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    filters = list(warnings.filters)
+
+    def refused(path: Path) -> bool:
+        try:
+            load_image(path)
+        except ValueError:
+            return True
+        return False
+
+    paths = [folder / "1.png", cut, folder / "2.png"] * 100
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(refused, paths)) == [path == cut for path in paths]
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+    assert warnings.filters == filters
+
+
+@pytest.mark.parametrize("name", ["2.jpg", "2.png", "2.webp", "2.tif", "2.bmp"])
+def test_truncated_image_is_named(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_images(tmp_path / "images", "1.png", "3.png", size=(64, 64))
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(folder / name)
+    (folder / name).write_bytes((folder / name).read_bytes()[:-900])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # another library's doing
+    names: list[str] = []
+    with open_frames(folder) as source, pytest.raises(ValueError, match=name) as error:
+        names.extend(frame.name for frame in source)
+    assert names == ["1"]
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+    one_line(error)
+
+
+def test_png_with_a_flipped_bit(tmp_path: Path) -> None:
+    folder = save_images(tmp_path / "images", "1.png", size=(64, 64))
+    data = bytearray((folder / "1.png").read_bytes())
+    data[data.index(b"IDAT") + 12] ^= 4
+    (folder / "1.png").write_bytes(data)
+    with pytest.raises(ValueError, match=r"1\.png: the image is truncated or damaged"):
+        open_frames(folder)
+
+
+def test_file_that_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "page.png").write_text("<html>404</html>")
+    with pytest.raises(ValueError, match=r"page\.png: not an image"):
+        open_frames(tmp_path / "page.png")
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ValueError, match=r"empty\.png: the file is empty"):
+        open_frames(tmp_path / "empty.png")
+
+
+def test_size_that_changes_within_a_folder(tmp_path: Path) -> None:
+    folder = save_images(tmp_path / "images", "1.png", "2.png")
+    save_images(folder, "3.png", size=(30, 20))
+    read = 0
+    with open_frames(folder) as source, pytest.raises(ValueError, match=r"3\.png: .*30x20.*20x30"):
+        for _ in source:
+            read += 1
+    assert read == 2
+
+
+def test_same_stem_twice(tmp_path: Path) -> None:
+    folder = save_images(tmp_path / "images", "00001.jpg", "00001.png")
+    with pytest.raises(ValueError, match=r"00001\.jpg and 00001\.png are the same frame"):
+        open_frames(folder)
+
+
+def test_folder_without_images(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no image in this folder \(looked for \.bmp, \.jpeg, \.jpg"):
+        open_frames(tmp_path)
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(ValueError, match=r"it holds 1 other file\(s\), e\.g\. clip\.mp4"):
+        open_frames(tmp_path)
+
+
+def test_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.mp4: no such file or folder") as error:
+        open_frames(tmp_path / "gone.mp4")
+    one_line(error)
+    with pytest.raises(FileNotFoundError, match="empty string"):
+        open_frames("")

@@ -1,0 +1,217 @@
+"""Annotation: masks that a person gives, propagated and corrected; all of it in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from moving_clip import H, W, moving_frames, squares
+from PIL import Image
+
+from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.masks.frame_masks import FrameMasks
+from voskit.dataloaders.video.frames import open_frames
+from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.annotation.session import Annotation
+from voskit.evaluators.clips.run import segment_clip
+from voskit.evaluators.clips.writers import VideoWriter
+from voskit.networks import build_model
+
+FRAMES = 6
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> VideoSegmenter:
+    torch.manual_seed(0)
+    return VideoSegmenter(build_model("aott", device="cpu"))
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path) as writer:
+        for frame in moving_frames(FRAMES):
+            writer.write(frame)
+    return path
+
+
+@pytest.fixture
+def annotation(segmenter: VideoSegmenter, clip: Path, tmp_path: Path) -> Iterator[Annotation]:
+    with Annotation(segmenter, open_frames(clip), tmp_path / "work") as annotation:
+        yield annotation
+
+
+def cropped(*ids: int) -> np.ndarray:
+    """Squares in a mask of the video's size, which is even."""
+    return np.pad(squares(*ids), ((0, H % 2), (0, W % 2)))
+
+
+def test_a_mask_is_propagated_forwards_and_backwards(annotation: Annotation, segmenter: VideoSegmenter) -> None:
+    assert len(annotation) == FRAMES
+    given = cropped(1, 7)
+    annotation.give(2, given)
+    assert annotation.given == [2]
+    assert [frame.index for frame, _ in annotation.propagate(2, 5)] == [3, 4, 5]
+    assert [frame.index for frame, _ in annotation.propagate(2, 0)] == [1, 0]
+    segmenter.reset()
+    for number in (2, 1, 0):
+        expected = segmenter.step(annotation.image(number), given if number == 2 else None)
+        found = annotation.mask(number)
+        assert found is not None
+        assert np.array_equal(found, expected)
+    segmenter.reset()
+    assert np.array_equal(read_mask(annotation.folder / "given" / "00002.png"), given)
+
+
+def test_given_masks_on_the_way_stay_as_they_are(annotation: Annotation, segmenter: VideoSegmenter) -> None:
+    first, later = cropped(1, 7), cropped(0, 7, 9)
+    annotation.give(0, first)
+    annotation.give(3, later)
+    assert len(list(annotation.propagate(0, FRAMES - 1))) == FRAMES - 1
+    assert np.array_equal(annotation.mask(3), later)
+    segmenter.reset()
+    segmenter.step(annotation.image(0), first)
+    for number in range(1, FRAMES):
+        ids = segmenter.step(annotation.image(number), later if number == 3 else None, complete=True)
+        assert np.array_equal(annotation.mask(number), ids)
+    segmenter.reset()
+
+
+def test_it_can_be_stopped_and_gone_on_with_later(annotation: Annotation, segmenter, clip: Path) -> None:
+    annotation.give(0, cropped(1))
+    run = annotation.propagate(0, 5)
+    assert [next(run)[0].index, next(run)[0].index] == [1, 2]
+    run.close()
+    annotation.close()
+    later = Annotation(segmenter, open_frames(clip), annotation.folder)
+    assert later.given == [0]
+    assert [later.mask(number) is not None for number in range(FRAMES)] == [True, True, True, False, False, False]
+    later.forget(0)
+    assert later.given == []
+    assert later.mask(0) is None
+    assert [frame.index for frame, _ in later.propagate(2, 3)] == [3]  # from a propagated mask
+
+
+def test_results_of_the_demo_are_gone_on_with_and_then_kept_from_it(
+    segmenter: VideoSegmenter, clip: Path, tmp_path: Path
+) -> None:
+    Image.fromarray(cropped(1, 2).astype(np.uint8)).save(tmp_path / "first.png")
+    folder = tmp_path / "out"
+    segment_clip(segmenter, open_frames(clip), FrameMasks(tmp_path / "first.png"), folder, progress=False)
+    annotation = Annotation(segmenter, open_frames(clip), folder)
+    assert (folder / "overlay.mp4").exists()
+    annotation.give(4, cropped(0, 2))
+    annotation.close()
+    assert sorted(path.name for path in folder.glob("[!.]*")) == ["given", "masks", "source.json"]
+    with pytest.raises(ValueError, match="holds 6 PNGs that are no results of ours: give another folder"):
+        segment_clip(segmenter, open_frames(clip), FrameMasks(tmp_path / "first.png"), folder, progress=False)
+
+
+def test_an_object_is_deleted_everywhere(annotation: Annotation) -> None:
+    annotation.give(0, cropped(1, 300))
+    annotation.give(1, cropped(1))
+    annotation.give(2, cropped(300))
+    assert annotation.delete_object(300) == 2
+    assert [np.unique(annotation.mask(n)).tolist() for n in range(3)] == [[0, 1], [0, 1], [0]]
+    assert not read_mask(annotation.folder / "given" / "00002.png").any()
+
+
+def test_masks_that_are_given_or_removed_during_a_propagation_stay_so(annotation: Annotation) -> None:
+    annotation.give(0, cropped(1))
+    later = cropped(9)
+    for _ in range(5):
+        for frame, _ids in annotation.propagate(0, 3):
+            if frame.index == 1:
+                annotation.give(1, later)  # its propagated mask may wait to be written
+                annotation.give(3, later)
+            if frame.index == 2:
+                annotation.forget(2)
+        assert annotation.given == [0, 1, 3]
+        assert np.array_equal(annotation.mask(1), later)
+        assert annotation.mask(2) is None
+        assert np.array_equal(annotation.mask(3), later)
+        annotation.forget(1)
+        annotation.forget(3)
+
+
+def test_an_object_isn_t_deleted_during_a_propagation_which_would_bring_it_back(annotation: Annotation) -> None:
+    annotation.give(0, cropped(1, 7))
+    run = annotation.propagate(0, 3)
+    next(run)
+    with pytest.raises(ValueError, match="a propagation is running: stop it first"):
+        annotation.delete_object(7)
+    with pytest.raises(ValueError, match="a propagation is running: stop it first"):
+        next(annotation.propagate(0, 3))
+    run.close()
+    assert annotation.delete_object(7) >= 1
+    assert len(list(annotation.propagate(0, 3))) == 3
+
+
+def test_one_program_writes_to_a_folder(annotation: Annotation, segmenter: VideoSegmenter, clip: Path) -> None:
+    with pytest.raises(ValueError, match="work: another program is writing there: wait, or give another folder"):
+        Annotation(segmenter, open_frames(clip), annotation.folder)
+    annotation.close()
+    Annotation(segmenter, open_frames(clip), annotation.folder).close()
+
+
+def test_masks_of_another_clip_of_the_same_name_are_refused(
+    annotation: Annotation, segmenter: VideoSegmenter, clip: Path, tmp_path: Path
+) -> None:
+    annotation.give(0, cropped(1))
+    annotation.close()
+    moved = tmp_path / "elsewhere" / clip.name
+    moved.parent.mkdir()
+    clip.rename(moved)
+    with Annotation(segmenter, open_frames(moved), annotation.folder) as same:
+        assert same.given == [0]
+    for frames in (moving_frames(FRAMES - 1), [frame // 2 for frame in moving_frames(FRAMES)]):
+        with VideoWriter(clip) as writer:
+            for frame in frames:
+                writer.write(frame)
+        with pytest.raises(
+            ValueError, match=r"holds masks of another clip than clip is now .* or remove .*source.json"
+        ):
+            Annotation(segmenter, open_frames(clip), annotation.folder)
+    (annotation.folder / "source.json").write_text("{")
+    with pytest.raises(ValueError, match=r"source.json is damaged: remove it if"):
+        Annotation(segmenter, open_frames(clip), annotation.folder)
+
+
+def test_masks_of_a_folder_that_doesn_t_tell_their_clip_are_taken_as_they_are(
+    annotation: Annotation, segmenter: VideoSegmenter, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not (annotation.folder / "source.json").exists()
+    annotation.give(0, cropped(1))
+    assert not caplog.messages
+    (annotation.folder / "source.json").unlink()
+    annotation.close()
+    assert Annotation(segmenter, open_frames(clip), annotation.folder).given == [0]
+    assert "doesn't say of which clip its masks are: they are taken for this one's" in caplog.text
+
+
+def test_pictures(annotation: Annotation) -> None:
+    annotation.give(1, cropped(1))
+    assert list(annotation.make_pictures()) == list(range(FRAMES))
+    with open_frames(annotation.folder / "overlay.mp4") as video:
+        assert video.count() == FRAMES
+    assert (annotation.folder / "contact_sheet.png").exists()
+    annotation.give(1, cropped(2))
+    assert not (annotation.folder / "overlay.mp4").exists()  # it showed other masks
+
+
+def test_what_can_t_be_done_is_told(annotation: Annotation) -> None:
+    with pytest.raises(ValueError, match="frame 0 has no mask with an object that could be propagated"):
+        next(annotation.propagate(0, 3))
+    with pytest.raises(ValueError, match="the mask is"):
+        annotation.give(0, squares(1)[:5])
+    with pytest.raises(ValueError, match="object ids must be between 0 and 65535"):
+        annotation.give(0, cropped(70000))
+    assert annotation.given == []
+    annotation.give(0, cropped())
+    with pytest.raises(ValueError, match="frame 0 has no mask with an object that could be propagated"):
+        next(annotation.propagate(0, 3))
+    with pytest.raises(ValueError, match="there is no frame 6"):
+        annotation.image(6)

@@ -1,0 +1,177 @@
+"""A2D-Sentences and JHMDB-Sentences: masks as the original makes them, reading, running, resuming, errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as coco
+
+from dataset_trees import image, text, write_json
+from voskit.dataloaders.datasets.a2d import open_sentences
+from voskit.evaluators import ReferringSegmenter
+from voskit.evaluators.benchmarks import a2d as sentence_benchmark
+from voskit.evaluators.benchmarks.a2d import SentenceEvaluation, around, binary_masks
+from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.networks import build_model
+
+SIZE = (48, 64)
+
+
+def truth(ids: list[str]) -> dict:
+    mask = np.zeros(SIZE, np.uint8)
+    mask[10:30, 20:50] = 1
+    encoded = coco.encode(np.asfortranarray(mask))
+    segmentation = {"size": list(SIZE), "counts": encoded["counts"].decode()}
+    shared = {"category_id": 1, "iscrowd": 0, "area": int(mask.sum()), "bbox": [20, 10, 30, 20]}
+    return {
+        "categories": [{"id": 1, "name": "dummy"}],
+        "images": [{"id": i, "height": SIZE[0], "width": SIZE[1]} for i in ids],
+        "annotations": [{"id": n, "image_id": i, "segmentation": segmentation, **shared} for n, i in enumerate(ids, 1)],
+    }
+
+
+def write_video(path: Path, count: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
+        for _ in range(count):
+            values = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def a2d(root: Path) -> Path:
+    ids = ["v_-ab_c_f_0_i_0", "v_-ab_c_f_0_i_1", "v_-ab_c_f_7_i_0", "v_dog_f_3_i_2"]
+    write_json(root / "a2d_sentences_test_annotations_in_coco_format.json", truth(ids))
+    lines = ["video_id,instance_id,query", '-ab_c,0,"a Man,  running"', "-ab_c,1,the dog", "dog,2,the ball rolling"]
+    text(root / "text_annotations/a2d_annotation.txt", "\n".join(lines) + "\n")
+    for video, count in (("-ab_c", 8), ("dog", 5)):
+        write_video(root / f"Release/clips320H/{video}.mp4", count)
+    return root
+
+
+def jhmdb(root: Path) -> Path:
+    write_json(root / "jhmdb_sentences_gt_annotations_in_coco_format.json", truth(["v_run_f_1", "v_run_f_3"]))
+    text(root / "jhmdb_annotation.txt", "video_id,query\nrun,a man running\n")
+    for number in range(1, 4):
+        image(root / f"Rename_Images/run/{number:05d}.png", SIZE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> ReferringSegmenter:
+    torch.manual_seed(0)
+    return ReferringSegmenter(build_model("r50_referformer", device="cpu", text_layers=1, short_edge=40))
+
+
+def test_masks_are_the_originals(referformer_goldens: Path) -> None:
+    with np.load(referformer_goldens / "components" / "a2d_postprocess.npz") as f:
+        case = {k: f[k] for k in f.files}
+    for i in range(2):
+        assert (
+            np.abs(torch.from_numpy(case["pred_logits"][i, 0, :, 0]).sigmoid().numpy() - case[f"scores.{i}"]).max()
+            < 1e-6
+        )
+        size, original = (tuple(map(int, case[key][i])) for key in ("resized_sizes", "orig_sizes"))
+        own = binary_masks(torch.from_numpy(case["pred_masks"][i, 0]), size, original)
+        assert np.array_equal(own.astype(bool), case[f"masks.{i}"][:, 0])
+
+
+def test_frames_around_the_annotated_one_are_clamped() -> None:
+    assert around(10, 20, 5) == ([8, 9, 10, 11, 12], 2)
+    assert around(10, 20, 6) == ([7, 8, 9, 10, 11, 12], 3)
+    assert around(0, 20, 5) == ([0, 0, 0, 1, 2], 0)
+    assert around(19, 20, 5) == ([17, 18, 19, 19, 19], 2)
+
+
+def test_images_and_their_sentences(tmp_path: Path) -> None:
+    data = open_sentences("a2d", a2d(tmp_path))
+    assert {video: [(i.image_id, i.frame, i.sentence) for i in own] for video, own in data.images.items()} == {
+        "-ab_c": [
+            ("v_-ab_c_f_0_i_0", 0, "a Man,  running"),
+            ("v_-ab_c_f_0_i_1", 0, "the dog"),
+            ("v_-ab_c_f_7_i_0", 7, "a Man,  running"),
+        ],
+        "dog": [("v_dog_f_3_i_2", 3, "the ball rolling")],
+    }
+    assert len(data.frames("dog")) == 5
+
+
+def test_frames_of_jhmdb_count_from_one(tmp_path: Path) -> None:
+    assert [i.frame for i in open_sentences("jhmdb", jhmdb(tmp_path)).images["run"]] == [0, 2]
+
+
+def test_every_candidate_is_a_prediction_and_all_are_scored(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
+    data = open_sentences("a2d", a2d(tmp_path / "data"))
+    evaluation = SentenceEvaluation(data, tmp_path / "out", {"model": "a"})
+    evaluation.run(segmenter, WorkQueue(), progress=False)
+    scores = evaluation.finish()
+    predictions = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert len(predictions) == 4 * 5
+    assert {tuple(p["segmentation"]["size"]) for p in predictions} == {SIZE}
+    assert all(0 < p["score"] < 1 for p in predictions)
+    assert 0 <= scores.tables["global"]["mean_iou"] <= 1
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.json")) == [
+        "predictions.json", "scores.json", "settings.json",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="holds results of other settings"):
+        SentenceEvaluation(data, tmp_path / "out", {"model": "b"})
+
+
+def test_it_goes_on_after_a_bad_video_was_mended(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
+    root = a2d(tmp_path / "data")
+    path = root / "Release/clips320H/-ab_c.mp4"
+    write_video(path, 3)  # the annotated frame 7 isn't in it
+    evaluation = SentenceEvaluation(open_sentences("a2d", root), tmp_path / "out", {})
+    evaluation.run(segmenter, WorkQueue(), progress=False)
+    assert "v_-ab_c_f_7_i_0 is beyond its 3 frames" in evaluation.failures()["-ab_c"]
+    with pytest.raises(ValueError, match="1 of 2 videos are not finished: -ab_c"):
+        evaluation.finish()
+    write_video(path, 8)
+    before = (evaluation.parts / "dog.json").stat().st_mtime_ns
+    evaluation.run(segmenter, WorkQueue(), progress=False)
+    assert (evaluation.parts / "dog.json").stat().st_mtime_ns == before
+    evaluation.finish()
+
+
+def test_predictions_outlive_a_scoring_that_fails(
+    segmenter: ReferringSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation = SentenceEvaluation(open_sentences("a2d", a2d(tmp_path / "data")), tmp_path / "out", {})
+    evaluation.run(segmenter, WorkQueue(), progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(sentence_benchmark, "score", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluation.finish()
+    assert not evaluation.failures()
+    evaluation.finish()
+
+
+def test_jhmdb_runs(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
+    evaluation = SentenceEvaluation(open_sentences("jhmdb", jhmdb(tmp_path / "data")), tmp_path / "out", {})
+    evaluation.run(segmenter, WorkQueue(), progress=False)
+    assert evaluation.finish().dataset == "jhmdb"
+
+
+def test_what_doesn_t_fit_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no dataset 'a3d' of sentences about images: known: a2d, jhmdb"):
+        open_sentences("a3d", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"a2d_annotation\.txt: no such file of sentences"):
+        open_sentences("a2d", tmp_path)
+    root = a2d(tmp_path / "a")
+    (root / "Release/clips320H/dog.mp4").unlink()
+    with pytest.raises(FileNotFoundError, match=r"dog\.mp4: no such video, and 0 others of 2 are missing"):
+        open_sentences("a2d", root)
+    text(root / "text_annotations/a2d_annotation.txt", "video_id,instance_id,query\n-ab_c,0,a man\n")
+    with pytest.raises(ValueError, match="no sentence for v_-ab_c_f_0_i_1"):
+        open_sentences("a2d", root)
+    text(root / "text_annotations/a2d_annotation.txt", "a,b\n1,2\n")
+    with pytest.raises(ValueError, match="expected columns video_id, query"):
+        open_sentences("a2d", root)

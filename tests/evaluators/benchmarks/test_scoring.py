@@ -1,0 +1,261 @@
+"""What a complete evaluation is scored with. Results are the truth, as a dataset's masks are read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dataset_trees as trees
+from voskit.configs.datasets import get_dataset_config, list_datasets
+from voskit.configs.datasets.base import DATASETS
+from voskit.dataloaders.datasets import Dataset, Video, open_dataset
+from voskit.dataloaders.datasets.mask_files import BurstMasks
+from voskit.evaluators.benchmarks.folder import EvaluationFolder
+from voskit.evaluators.benchmarks.referring import ReferringEvaluation
+from voskit.evaluators.benchmarks.scoring import DatasetScoring
+from voskit.evaluators.clips.writers import MaskWriter
+from voskit.evaluators.metrics import score
+
+
+def true_ids(video: Video, name: str) -> np.ndarray:
+    """The truth of a frame, as the dataset's masks are read; nothing where a frame has none."""
+    if video.ground_truth is not None and video.ground_truth.suffix == ".json":
+        sequences = json.loads(video.ground_truth.read_text())["sequences"]
+        return BurstMasks(sequences[0]).read(video.ground_truth, name)
+    path = video.truth_frames.get(name)
+    return np.zeros(video.frame_size, np.uint8) if path is None else video.masks.read(path, name)
+
+
+def true_results(dataset: Dataset, output: Path) -> None:
+    """Write the true mask of every wanted frame as the result, in the layout of the dataset's results."""
+    for video in dataset:
+        if dataset.config.archive == "expressions":
+            masks = [(f"{video.name}/{e}", lambda name: 255 * trees.ids_mask((1,))) for e in video.expressions]
+        else:
+            folders = [f"anno_{a}/{video.name}" for a in range(4)]
+            folders = folders if dataset.config.archive == "annotators" else [video.name]
+            masks = [(folder, partial(true_ids, video)) for folder in folders]
+        for folder, ids in masks:
+            with MaskWriter(output / "Annotations" / folder, grey=dataset.config.archive == "expressions") as writer:
+                for name in video.wanted:
+                    writer.write(name, ids(name))
+
+
+def first_figure(table: Mapping[str, Any]) -> float:
+    """The first figure of a table that is none of NaN."""
+    for value in table.values():
+        found = first_figure(value) if isinstance(value, Mapping) else value
+        if not np.isnan(found):
+            return found
+    return float("nan")
+
+
+OWN = {"name": "own", "given": "first"}
+
+
+@pytest.mark.parametrize("grey", [True, False])
+@pytest.mark.parametrize(
+    ("ids", "fields"),
+    [
+        ((255,), {}),
+        ((255,), {"binary": True}),
+        ((255,), {"ignore_id": 255}),
+        ((1, 255), {"ignore_id": 255}),
+        ((1, 2, 254), {"ignore_id": 254}),
+        ((3, 7), {"binary": True}),
+        ((3, 7, 255), {"binary": True, "ignore_id": 255}),
+        ((3, 7), {}),
+    ],
+)
+def test_an_own_dataset_is_scored_by_what_its_description_says(tmp_path, ids, fields, grey) -> None:
+    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz", ids=ids, grey=grey)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES[:2], ids=ids, grey=grey)
+    trees.mask(tmp_path / "ground_truth/waltz/00002.png", (), grey=grey)  # the objects have gone
+    (tmp_path / "own.json").write_text(json.dumps({**OWN, **fields}))
+    dataset = open_dataset(tmp_path / "own.json")
+    evaluation = EvaluationFolder(dataset, tmp_path / "out", {})
+    true_results(dataset, tmp_path / "out")
+    scores = evaluation.finish("own", num_workers=1)
+    assert scores is not None
+    assert scores.tables["global"]["J&F"] == 100
+
+
+NO_SCORES = {
+    ("mevis", "val"): "mevis is scored for valid_u, train, not for val",
+    ("refytvos", "test"): "refytvos is scored for val, not for test",
+    ("vspw", "val"): "there is no scorer for vspw",
+    ("vspw", "test"): "there is no scorer for vspw",
+    ("vspw", "train"): "there is no scorer for vspw",
+}
+TOO_SMALL_FOR_OTHERS = {
+    "mosev2": lambda figures: {"J": figures["J"]},  # the boundary's tolerance is less than a pixel
+    "vipseg": lambda figures: figures["STQ"],  # VPQ takes windows of more frames
+}
+SPLITS = [(name, split) for name in list_datasets() for split in get_dataset_config(name).splits]
+
+
+@pytest.mark.parametrize(("name", "split"), SPLITS)
+def test_every_split_with_its_truth_is_scored_or_says_why_not(name, split, tmp_path, caplog) -> None:
+    config, root = get_dataset_config(name), tmp_path / "data"
+    trees.TREES[name](root)
+    trees.TRUTH.get(name, lambda root: None)(root)
+    if (name, split) == ("refytvos", "test"):
+        (root / "meta_expressions/test/meta_expressions.json").unlink()
+        (root / "meta_expressions/test").rmdir()
+    trees.rename_everywhere(root, config.split_folder(config.splits[0]), config.split_folder(split))
+    dataset = open_dataset(name, root, split=split)
+    assert dataset.has_ground_truth
+    caplog.set_level("INFO")
+    kind = ReferringEvaluation if dataset.config.archive in ("expressions", "annotators") else EvaluationFolder
+    evaluation = kind(dataset, tmp_path / "out", {})
+    if reason := NO_SCORES.get((name, split)):
+        assert f"there will be no scores: {reason}" in caplog.text
+    true_results(dataset, tmp_path / "out")
+    scores = evaluation.finish("results", num_workers=1)
+    if reason:
+        assert scores is None
+        assert f"no scores: {reason}" in caplog.text
+    else:
+        assert scores is not None
+        figures = scores.tables["global"]
+        assert first_figure(TOO_SMALL_FOR_OTHERS.get(name, lambda table: table)(figures)) in (1, pytest.approx(100))
+        assert (tmp_path / "out" / "scores.json").is_file()
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def burst_annotations_apart(root: Path) -> None:
+    trees.burst(root)
+    trees.TRUTH["burst"](root)
+    (root / "annotations").mkdir()
+    (root / "frames/val/HACS").mkdir(parents=True)
+    (root / "val/JPEGImages/HACS_-_clip_a").rename(root / "frames/val/HACS/clip_a")
+    (root / "val/JPEGImages").rmdir()
+    (root / "val").rename(root / "annotations/val")
+
+
+def mose_beside_its_folders(root: Path, *, meta: bool) -> None:
+    trees.mose(root / "all", meta=meta)
+    trees.TRUTH["mosev1"](root / "all")
+    for path in (root / "all/valid").iterdir():
+        path.rename(root / path.name)
+
+
+def mose_with_meta_outside(root: Path) -> None:
+    trees.mose(root, meta=True)
+    trees.TRUTH["mosev2"](root)
+    (root / "valid/meta.json").rename(root / "meta.json")
+
+
+def long_video_flat(root: Path) -> None:
+    trees.longvideo(root / "all")
+    trees.TRUTH["longvideo"](root / "all")
+    for path in (root / "all/long_video").iterdir():
+        path.rename(root / path.name)
+    trees.text(root / "val.txt", "rat\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("burst", burst_annotations_apart),
+        ("mosev1", partial(mose_beside_its_folders, meta=False)),
+        ("mosev2", partial(mose_beside_its_folders, meta=True)),
+        ("mosev2", mose_with_meta_outside),
+        ("longvideo", long_video_flat),
+        ("refdavis17", partial(trees.ref_davis, davis=False)),
+    ],
+)
+def test_other_layouts_that_a_dataset_is_found_in_are_scored_too(name, build, tmp_path) -> None:
+    build(tmp_path / "data")
+    dataset = open_dataset(name, tmp_path / "data")
+    kind = ReferringEvaluation if name == "refdavis17" else EvaluationFolder
+    evaluation = kind(dataset, tmp_path / "out", {})
+    true_results(dataset, tmp_path / "out")
+    scores = evaluation.finish("results", num_workers=1)
+    assert scores is not None
+    assert first_figure(TOO_SMALL_FOR_OTHERS.get(name, lambda table: table)(scores.tables["global"])) in (1, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "results"),
+    [
+        ("burst", burst_annotations_apart, "results.json"),
+        ("refdavis17", partial(trees.ref_davis, davis=False), "Annotations"),
+        ("longvideo", lambda root: (trees.longvideo(root), trees.TRUTH["longvideo"](root)), "Annotations"),
+    ],
+)
+def test_the_command_line_scores_documented_layouts(name, build, results, tmp_path) -> None:
+    build(tmp_path / "data")
+    dataset = open_dataset(name, tmp_path / "data")
+    kind = ReferringEvaluation if name == "refdavis17" else EvaluationFolder
+    evaluation = kind(dataset, tmp_path / "out", {})
+    true_results(dataset, tmp_path / "out")
+    scores = evaluation.finish("results", num_workers=1)
+    root = tmp_path / "data" / ("long_video" if name == "longvideo" else "")
+    again = score(name, root, tmp_path / "out" / results, num_workers=1)
+    assert scores is not None
+    assert first_figure(again.tables["global"]) == first_figure(scores.tables["global"]) in (1, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "reason"),
+    [
+        ("youtubevos2019", "categories.json", "categories.json: no such file, and no train/meta.json"),
+        ("lvos", "valid/unseen_videos.txt", "unseen_videos.txt: no such list of videos"),
+        ("refytvos", "reference/expressions.json", "expressions.json: no such file"),
+        ("refytvos", "reference/mask_dict.json", "are there for 0 of 1 videos of refytvos val (looked for: reference/"),
+        ("mosev1", "valid/Annotations/0a1b/00001.png", "are there for 1 of 2 videos of mosev1 val (looked for: valid/"),
+    ],
+)
+def test_what_scoring_lacks_is_known_before_there_are_results(name, file, reason, tmp_path) -> None:
+    trees.TREES[name](tmp_path)
+    trees.TRUTH[name](tmp_path)
+    (tmp_path / file).unlink()
+    if name == "mosev1":
+        (tmp_path / "valid/Annotations/0a1b/00002.png").unlink()
+    assert reason in DatasetScoring(open_dataset(name, tmp_path)).obstacle
+
+
+@pytest.mark.parametrize("fields", [{"binary": True}, {}])
+def test_binary_masks_are_not_scored_by_rules_of_ids(tmp_path, fields) -> None:
+    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz", ids=(255,), grey=True)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES, ids=(255,), grey=True)
+    (tmp_path / "own.json").write_text(json.dumps({**OWN, "scoring": "davis2017", **fields}))
+    dataset = open_dataset(tmp_path / "own.json")
+    scoring = DatasetScoring(dataset)
+    assert bool(scoring.obstacle) == bool(fields)
+    true_results(dataset, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"davis2017 scores ids|no first mask of the ground truth has an id"):
+        scoring.score(tmp_path / "out/Annotations", tmp_path / "x.zip", num_workers=1)
+
+
+def test_an_unknown_scorer_is_refused_at_once(tmp_path) -> None:
+    trees.custom(tmp_path)
+    (tmp_path / "own.json").write_text(json.dumps({"scoring": "davis2071"}))
+    with pytest.raises(ValueError, match="davis2017"):
+        EvaluationFolder(open_dataset(tmp_path / "own.json"), tmp_path / "out", {})
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_dataset_in_code_of_the_documentation_is_opened_and_scored(tmp_path, monkeypatch) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/datasets.md").read_text()
+    block = text.split("## A dataset in code")[1].split("```python\n")[1].split("```")[0]
+    monkeypatch.setattr(DATASETS, "_entries", dict(DATASETS._entries))
+    exec(block, {"__name__": "voskit.configs.datasets.dances"})
+    assert "dances" in list_datasets()
+    trees.video(tmp_path, "JPEGImages/{}", "Annotations/{}", "waltz", trees.FRAMES, ids=(1, 2))
+    trees.text(tmp_path / "ImageSets/val.txt", "waltz\n")
+    dataset = open_dataset("dances", tmp_path)
+    assert list(dataset.videos[0].given) == ["00000"]
+    evaluation = EvaluationFolder(dataset, tmp_path / "out", {})
+    shutil.copytree(tmp_path / "Annotations", evaluation.results)
+    scores = evaluation.finish("dances", num_workers=1)
+    assert scores is not None
+    assert scores.tables["global"]["J&F-Mean"] == 1
