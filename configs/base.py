@@ -100,6 +100,15 @@ class Config:
         """All fields as plain JSON types."""
         return {f.name: getattr(self, f.name) for f in _own_fields(type(self))}
 
+    def differences(self) -> dict[str, Any]:
+        """Return the fields whose values differ from the defaults of the class, with their values."""
+        default = type(self)().to_dict()
+        return {name: value for name, value in self.to_dict().items() if value != default[name]}
+
+    def __str__(self) -> str:
+        """Name the class and the fields that differ from its defaults, for logs; ``repr`` has all fields."""
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.differences().items())})"
+
     def to_json(self) -> str:
         """All fields as JSON text."""
         return json.dumps(self.to_dict(), indent=2)

@@ -131,3 +131,10 @@ def test_registry_refuses_a_name_twice() -> None:
     with pytest.raises(ValueError, match="thing 'a' is registered twice"):
         registry.register("a")(Config)
     assert MODELS.names() == list_models()
+
+
+def test_logs_show_the_fields_that_differ_from_the_default() -> None:
+    config = get_model_config("r50_aotl", long_term_gap=7, short_edge=300)
+    assert config.differences() == {"short_edge": 300, "long_term_gap": 7}
+    assert str(config) == "R50AOTL(short_edge=300, long_term_gap=7)"
+    assert str(get_model_config("aott")) == "AOTT()"
