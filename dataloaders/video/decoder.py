@@ -91,9 +91,12 @@ class VideoFrames(FrameSource):
 
     def between(self, first: int, last: int) -> Iterator[Frame]:
         self._check_open()
+        self.check_rereadable()
+        return self._between(first, last)
+
+    def check_rereadable(self) -> None:
         if not self._source.rereadable:
             raise ValueError(f"{self._source.label}: a camera or stream can be read only once, and forwards: record it")
-        return self._between(first, last)
 
     def name_of(self, number: int) -> str:
         return f"{number:05d}"

@@ -61,6 +61,9 @@ class FrameSource(ABC):
             ValueError: the source can be read only once (now), there is no such frame, or one can't be read.
         """
 
+    def check_rereadable(self) -> None:  # noqa: B027 -- files and folders can always be read again
+        """Raise a ValueError if the source, such as a camera, can be read only once."""
+
     @abstractmethod
     def name_of(self, number: int) -> str:
         """What frame ``number`` is called, see :class:`Frame`."""
