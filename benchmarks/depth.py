@@ -22,7 +22,7 @@ from common import save
 from voskit.configs import get_model_config
 from voskit.dataloaders.datasets import Video, open_dataset
 from voskit.evaluators import VideoSegmenter
-from voskit.evaluators.clips.writers import MaskWriter
+from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.metrics import score
 from voskit.networks import build_model
 

@@ -26,7 +26,7 @@ from PIL import Image
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.prefetch import prefetch
-from voskit.evaluators.clips.writers import MaskWriter
+from voskit.evaluators.clips.mask_writer import MaskWriter
 
 
 @dataclass(frozen=True)

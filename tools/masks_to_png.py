@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 from tqdm import tqdm
 
-from voskit.dataloaders.datasets.json_masks import json_masks
-from voskit.evaluators.clips.writers import MaskWriter
+from voskit.dataloaders.datasets.json_masks import read_json_masks
+from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.tools.command import run_command
 
 logger = logging.getLogger("masks_to_png")
@@ -43,7 +43,7 @@ def run(args: Args) -> int:
     partial = args.output / ".partial"
     count = 0
     there: list[str] = []
-    for video in tqdm(json_masks(args.annotations), unit="video"):
+    for video in tqdm(read_json_masks(args.annotations), unit="video"):
         final = args.output / video.name
         if final.is_dir():
             there.append(video.name)

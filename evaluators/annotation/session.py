@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voskit.dataloaders.files import atomic_write_text, exclusive_lock
+from voskit.dataloaders.files import atomic_write_text, exclusive_lock, make_folder
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
+from voskit.evaluators.clips.background import BackgroundWriter
 from voskit.evaluators.clips.previews import PICTURES, ClipPictures, overlay_palette
 from voskit.evaluators.clips.run import REPORT
-from voskit.evaluators.clips.writers import BackgroundWriter, make_folder
 from voskit.evaluators.segmenter import VideoSegmenter
 
 if TYPE_CHECKING:

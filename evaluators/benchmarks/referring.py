@@ -18,7 +18,7 @@ from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.timing import Stopwatch, VideoTiming
 from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
-from voskit.evaluators.clips.writers import MaskWriter
+from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.referring import Referred, ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
 
@@ -101,7 +101,7 @@ class ReferringEvaluation(EvaluationFolder):
         start = time.perf_counter()
         keys = [KeyFrame() for _ in video.expressions]
         with video.source() as source, ExitStack() as stack:
-            writers = [stack.enter_context(MaskWriter(partial / n, grey=not self._by_annotator)) for n in names]
+            writers = [stack.enter_context(MaskWriter(partial / n, grayscale=not self._by_annotator)) for n in names]
             for window in windows(prefetch(source), segmenter.config.window):
                 with stopwatch.running():
                     found = segmenter.refer([frame.image for frame in window], list(video.expressions.values()))
@@ -134,7 +134,7 @@ class ReferringEvaluation(EvaluationFolder):
     def _propagate(self, propagator: VideoSegmenter, video: Video, key: KeyFrame, folder: Path) -> None:
         """Write an expression's masks anew."""
         shutil.rmtree(folder)
-        with video.source() as source, MaskWriter(folder, grey=True) as writer:
+        with video.source() as source, MaskWriter(folder, grayscale=True) as writer:
             for frame, ids in propagate(propagator, source, [key], folder.with_name(f".{folder.name}.backwards")):
                 writer.write(frame.name, (ids > 0).astype(np.uint8) * 255)
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
-from voskit.evaluators.clips.writers import MaskWriter
+from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.segmenter import VideoSegmenter
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 from voskit.dataloaders.files import atomic_write
 from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.video.source import Frame
+from voskit.evaluators.clips.background import BackgroundWriter
 from voskit.evaluators.clips.overlay import ContactSheet, draw_overlay
-from voskit.evaluators.clips.writers import BackgroundWriter, VideoWriter
+from voskit.evaluators.clips.video_writer import VideoWriter
 
 logger = logging.getLogger(__name__)
 

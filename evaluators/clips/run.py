@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from voskit.dataloaders.files import atomic_write_text, exclusive_lock
+from voskit.dataloaders.files import atomic_write_text, exclusive_lock, make_folder
 from voskit.dataloaders.masks.frame_masks import FrameMasks
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.backward import backward_pass
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
+from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.clips.previews import PICTURES, ClipPictures, overlay_palette
-from voskit.evaluators.clips.writers import MaskWriter, make_folder
 from voskit.evaluators.referring import ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
 from voskit.networks.memory_usage import memory_in_use

@@ -16,11 +16,11 @@ import dataset_trees as trees
 from voskit.configs.datasets import get_dataset_config, list_datasets
 from voskit.configs.datasets.base import DATASETS
 from voskit.dataloaders.datasets import Dataset, Video, open_dataset
-from voskit.dataloaders.datasets.mask_files import BurstMasks
+from voskit.dataloaders.datasets.mask_readers import BurstMaskReader
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
 from voskit.evaluators.benchmarks.scoring import DatasetScoring
-from voskit.evaluators.clips.writers import MaskWriter
+from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.metrics import score
 
 
@@ -28,7 +28,7 @@ def true_ids(video: Video, name: str) -> np.ndarray:
     """The truth of a frame, as the dataset's masks are read; nothing where a frame has none."""
     if video.ground_truth is not None and video.ground_truth.suffix == ".json":
         sequences = json.loads(video.ground_truth.read_text())["sequences"]
-        return BurstMasks(sequences[0]).read(video.ground_truth, name)
+        return BurstMaskReader(sequences[0]).read(video.ground_truth, name)
     path = video.truth_frames.get(name)
     return np.zeros(video.frame_size, np.uint8) if path is None else video.masks.read(path, name)
 
@@ -43,7 +43,8 @@ def true_results(dataset: Dataset, output: Path) -> None:
             folders = folders if dataset.config.archive == "annotators" else [video.name]
             masks = [(folder, partial(true_ids, video)) for folder in folders]
         for folder, ids in masks:
-            with MaskWriter(output / "Annotations" / folder, grey=dataset.config.archive == "expressions") as writer:
+            grayscale = dataset.config.archive == "expressions"
+            with MaskWriter(output / "Annotations" / folder, grayscale=grayscale) as writer:
                 for name in video.wanted:
                     writer.write(name, ids(name))
 
@@ -60,7 +61,7 @@ def first_figure(table: Mapping[str, Any]) -> float:
 OWN = {"name": "own", "given": "first"}
 
 
-@pytest.mark.parametrize("grey", [True, False])
+@pytest.mark.parametrize("grayscale", [True, False])
 @pytest.mark.parametrize(
     ("ids", "fields"),
     [
@@ -74,10 +75,10 @@ OWN = {"name": "own", "given": "first"}
         ((3, 7), {}),
     ],
 )
-def test_an_own_dataset_is_scored_by_what_its_description_says(tmp_path, ids, fields, grey) -> None:
-    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz", ids=ids, grey=grey)
-    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES[:2], ids=ids, grey=grey)
-    trees.mask(tmp_path / "ground_truth/waltz/00002.png", (), grey=grey)  # the objects have gone
+def test_an_own_dataset_is_scored_by_what_its_description_says(tmp_path, ids, fields, grayscale) -> None:
+    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz", ids=ids, grayscale=grayscale)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES[:2], ids=ids, grayscale=grayscale)
+    trees.mask(tmp_path / "ground_truth/waltz/00002.png", (), grayscale=grayscale)  # the objects have gone
     (tmp_path / "own.json").write_text(json.dumps({**OWN, **fields}))
     dataset = open_dataset(tmp_path / "own.json")
     evaluation = EvaluationFolder(dataset, tmp_path / "out", {})
@@ -225,8 +226,8 @@ def test_what_scoring_lacks_is_known_before_there_are_results(name, file, reason
 
 @pytest.mark.parametrize("fields", [{"binary": True}, {}])
 def test_binary_masks_are_not_scored_by_rules_of_ids(tmp_path, fields) -> None:
-    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz", ids=(255,), grey=True)
-    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES, ids=(255,), grey=True)
+    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz", ids=(255,), grayscale=True)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES, ids=(255,), grayscale=True)
     (tmp_path / "own.json").write_text(json.dumps({**OWN, "scoring": "davis2017", **fields}))
     dataset = open_dataset(tmp_path / "own.json")
     scoring = DatasetScoring(dataset)
