@@ -31,7 +31,7 @@ from PIL import Image
 
 from voskit.dataloaders.masks.files import davis_palette
 from voskit.evaluators.metrics import score
-from voskit.evaluators.metrics.jobs import run_jobs
+from voskit.evaluators.metrics.frames.jobs import run_jobs
 
 ROOT = Path(__file__).resolve().parents[1]
 SEQUENCES, FRAMES, HEIGHT, WIDTH, OBJECTS = 6, 60, 480, 854, 3

@@ -34,11 +34,11 @@ def ids_mask(ids: Iterable[int], size: tuple[int, int] = SIZE) -> np.ndarray:
     return mask
 
 
-def mask(path: Path, ids: Iterable[int] = (1,), size: tuple[int, int] = SIZE, grey: bool = False) -> Path:
+def mask(path: Path, ids: Iterable[int] = (1,), size: tuple[int, int] = SIZE, grayscale: bool = False) -> Path:
     """A palette (or grey) PNG of ids."""
     path.parent.mkdir(parents=True, exist_ok=True)
     values = ids_mask(ids, size)
-    if grey:
+    if grayscale:
         Image.fromarray(values).save(path)
     else:
         write_mask(path, values)
@@ -78,7 +78,7 @@ def davis2016_package(root: Path) -> Path:
     lines = []
     for name in ("bear", "dog"):
         for folder in ("480p", "1080p"):
-            video(root, f"JPEGImages/{folder}/{{}}", f"Annotations/{folder}/{{}}", name, FRAMES, ids=(255,), grey=True)
+            video(root, f"JPEGImages/{folder}/{{}}", f"Annotations/{folder}/{{}}", name, FRAMES, ids=(255,), grayscale=True)
         lines += [f"/JPEGImages/480p/{name}/{f}.jpg /Annotations/480p/{name}/{f}.png" for f in FRAMES]
     text(root / "ImageSets/480p/val.txt", "\n".join(lines) + "\n")
     text(root / "ImageSets/1080p/val.txt", "\n".join(lines).replace("480p", "1080p"))
@@ -242,7 +242,7 @@ def vipseg(root: Path) -> Path:
 
 
 def vspw(root: Path) -> Path:
-    video(root, "data/{}/origin", "data/{}/mask", "1_b", FRAMES, ids=(5, 255), grey=True)
+    video(root, "data/{}/origin", "data/{}/mask", "1_b", FRAMES, ids=(5, 255), grayscale=True)
     text(root / "val.txt", "1_b\n")
     return root
 

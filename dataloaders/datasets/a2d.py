@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from voskit.dataloaders.json_file import load_json
+from voskit.dataloaders.files import load_json
 from voskit.dataloaders.video.frames import open_frames
 
 SENTENCE_SETS = ("a2d", "jhmdb")
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _SetFiles:
     truth: str
     sentences: str
     videos: str
@@ -31,15 +31,15 @@ class _Layout:
     """Number of a video's first frame."""
 
 
-_LAYOUTS = {
-    "a2d": _Layout(
+_SETS = {
+    "a2d": _SetFiles(
         "a2d_sentences_test_annotations_in_coco_format.json",
         "text_annotations/a2d_annotation.txt",
         "Release/clips320H/{video}.mp4",
         re.compile(r"v_(?P<video>.+)_f_(?P<frame>\d+)_i_(?P<instance>\d+)"),
         0,
     ),
-    "jhmdb": _Layout(
+    "jhmdb": _SetFiles(
         "jhmdb_sentences_gt_annotations_in_coco_format.json",
         "jhmdb_annotation.txt",
         "Rename_Images/{video}",
@@ -99,26 +99,26 @@ def open_sentences(name: str, root: str | os.PathLike[str]) -> SentenceSet:
         FileNotFoundError: a file isn't there.
         ValueError: an unknown name, or files that don't fit each other.
     """
-    if name not in _LAYOUTS:
+    if name not in _SETS:
         raise ValueError(f"no dataset {name!r} of sentences about images: known: {', '.join(SENTENCE_SETS)}")
-    layout, root = _LAYOUTS[name], Path(root)
-    truth = root / layout.truth
-    sentences = _read_sentences(root / layout.sentences)
+    files, root = _SETS[name], Path(root)
+    truth = root / files.truth
+    sentences = _read_sentences(root / files.sentences)
     data = load_json(truth)
     if not isinstance(data, dict) or not isinstance(data.get("images"), list) or not data["images"]:
         raise ValueError(f"{truth}: expected a COCO JSON file with 'images'")
     images: dict[str, list[SentenceImage]] = {}
     for entry in data["images"]:
         image_id, size = str(entry.get("id")), (int(entry.get("height", 0)), int(entry.get("width", 0)))
-        found = layout.image_id.fullmatch(image_id)
+        found = files.image_id.fullmatch(image_id)
         if found is None or min(size) < 1:
-            raise ValueError(f"{truth}: image {image_id!r}: expected an id {layout.image_id.pattern}, height and width")
+            raise ValueError(f"{truth}: image {image_id!r}: expected an id {files.image_id.pattern}, height and width")
         key = (found["video"], found["instance"] if "instance" in found.groupdict() else "")
         if key not in sentences:
-            raise ValueError(f"{root / layout.sentences}: no sentence for {image_id} of {truth.name}")
-        frame = int(found["frame"]) - layout.first
+            raise ValueError(f"{root / files.sentences}: no sentence for {image_id} of {truth.name}")
+        frame = int(found["frame"]) - files.first
         images.setdefault(found["video"], []).append(SentenceImage(image_id, frame, sentences[key], size))
-    videos = {video: root / layout.videos.format(video=video) for video in images}
+    videos = {video: root / files.videos.format(video=video) for video in images}
     if absent := [path for path in videos.values() if not path.exists()]:
         raise FileNotFoundError(
             f"{absent[0]}: no such video, and {len(absent) - 1} others of {len(videos)} are missing"

@@ -12,11 +12,11 @@ from typing import Any
 
 from voskit.configs.datasets import DatasetConfig, expand, get_dataset_config
 from voskit.dataloaders.datasets.index import read_index
-from voskit.dataloaders.datasets.layout import Layout, scan_images
+from voskit.dataloaders.datasets.layout import DatasetLayout, scan_images
 from voskit.dataloaders.datasets.problem import Report, raise_problem
 from voskit.dataloaders.datasets.video import Video, image_size
 from voskit.dataloaders.datasets.video_builder import build_video
-from voskit.dataloaders.json_file import load_json
+from voskit.dataloaders.files import load_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ def open_dataset(
     if data_root is None:
         raise ValueError(f"dataset {config.name}: data_root is needed: the folder that holds it")
     split = config.splits[0] if split is None else split
-    layout = Layout(config, Path(data_root), split)
+    layout = DatasetLayout(config, Path(data_root), split)
     videos = []
     entries = read_index(layout, require_frames=require_frames, report=report)
     for entry in entries:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from voskit.dataloaders.datasets.mask_files import BurstMasks
+from voskit.dataloaders.datasets.mask_readers import BurstMaskReader
 from voskit.dataloaders.datasets.meta import read_meta
 from voskit.dataloaders.datasets.problem import raise_problem
-from voskit.dataloaders.json_file import load_json
+from voskit.dataloaders.files import load_json
 from voskit.dataloaders.masks.coco import decode_segmentation
 
 
@@ -24,7 +24,7 @@ class VideoMasks(NamedTuple):
     """The annotated frames in order: name, and ids H x W, uint8 or uint16; 0 is the background."""
 
 
-def json_masks(path: Path) -> Iterator[VideoMasks]:
+def read_json_masks(path: Path) -> Iterator[VideoMasks]:
     """The videos of a JSON file. Objects of YouTube-VIS's kind are numbered from 1 in the order of their ids.
 
     Where two objects overlap the later one wins.
@@ -61,7 +61,7 @@ def json_masks(path: Path) -> Iterator[VideoMasks]:
 
 
 def _burst(path: Path, sequence: Mapping[str, Any], frames: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    reader = BurstMasks(sequence)
+    reader = BurstMaskReader(sequence)
     for frame in frames:
         yield frame, reader.read(path, frame)
 

@@ -13,7 +13,7 @@ from voskit.dataloaders.images import IMAGE_EXTENSIONS, natural_sorted
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
 
-class Layout:
+class DatasetLayout:
     """Where the files of one split lie.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voskit.dataloaders.datasets.problem import Problem, Report
-from voskit.dataloaders.json_file import load_json
+from voskit.dataloaders.files import load_json
 
 
 @dataclass(frozen=True, kw_only=True)

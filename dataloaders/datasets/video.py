@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from voskit.configs.datasets import DatasetConfig
-from voskit.dataloaders.datasets.mask_files import MaskFiles
+from voskit.dataloaders.datasets.mask_readers import MaskReader
 from voskit.dataloaders.datasets.meta import VideoMeta
 from voskit.dataloaders.images import shown_size
 from voskit.dataloaders.video.frames import open_frames
@@ -49,7 +49,7 @@ class Video:
     listed: tuple[str, ...] = ()
     given: Mapping[str, Path] = field(default_factory=dict)
     new_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    masks: MaskFiles
+    masks: MaskReader
     scored: tuple[str, ...] | None = None
     submitted_only: tuple[str, ...] | None = None
     ground_truth: Path | None = None
@@ -64,11 +64,6 @@ class Video:
         with open_frames(self.video_file) as source:
             count = source.num_frames if source.num_frames is not None else sum(1 for _ in source)
         return tuple(f"{index:05d}" for index in range(count))
-
-    @property
-    def frame_paths(self) -> tuple[Path, ...]:
-        """Files of the frames, in order; empty for a video file."""
-        return tuple(self.files.values())
 
     @property
     def wanted(self) -> tuple[str, ...]:

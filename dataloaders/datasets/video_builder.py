@@ -7,8 +7,8 @@ from pathlib import Path
 
 from voskit.configs.datasets import DatasetConfig
 from voskit.dataloaders.datasets.index import Entry
-from voskit.dataloaders.datasets.layout import VIDEO_EXTENSIONS, ImageFolder, Layout, scan_images
-from voskit.dataloaders.datasets.mask_files import BurstMasks, IdImages, MaskFiles, PanopticImages
+from voskit.dataloaders.datasets.layout import VIDEO_EXTENSIONS, DatasetLayout, ImageFolder, scan_images
+from voskit.dataloaders.datasets.mask_readers import BurstMaskReader, MaskReader, PanopticMaskReader, PngMaskReader
 from voskit.dataloaders.datasets.problem import Problem, Report
 from voskit.dataloaders.datasets.video import Video
 from voskit.dataloaders.images import natural_sorted
@@ -16,7 +16,7 @@ from voskit.dataloaders.images import natural_sorted
 _MASK_EXTENSIONS = (".png",)
 
 
-def build_video(layout: Layout, entry: Entry, *, require_frames: bool, report_any: Report) -> Video | None:
+def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, report_any: Report) -> Video | None:
     """The record of one video; None where it has no frames at all, which was reported."""
 
     def report(problem: Problem) -> None:
@@ -69,7 +69,7 @@ def build_video(layout: Layout, entry: Entry, *, require_frames: bool, report_an
     )
 
 
-def _video_file(layout: Layout, entry: Entry) -> Path | None:
+def _video_file(layout: DatasetLayout, entry: Entry) -> Path | None:
     if layout.config.index_required:  # benchmarks have folders of images
         return None
     path = layout.path(layout.frames, entry.names)
@@ -78,7 +78,7 @@ def _video_file(layout: Layout, entry: Entry) -> Path | None:
     return layout.with_extension(path, VIDEO_EXTENSIONS)
 
 
-def _frames(layout: Layout, entry: Entry, require_frames: bool, report: Report) -> ImageFolder:
+def _frames(layout: DatasetLayout, entry: Entry, require_frames: bool, report: Report) -> ImageFolder:
     """The video's frames: those of the list of file pairs, or all in its folder."""
     if not entry.files:
         path = layout.path(layout.frames, entry.names)
@@ -93,7 +93,7 @@ def _frames(layout: Layout, entry: Entry, require_frames: bool, report: Report) 
     return ImageFolder(files)
 
 
-def _cut(layout: Layout, files: dict[str, Path], listed: tuple[str, ...]) -> dict[str, Path]:
+def _cut(layout: DatasetLayout, files: dict[str, Path], listed: tuple[str, ...]) -> dict[str, Path]:
     """The frames that are fed: all, or those that the meta file lists (at 30 fps: from its first to its last)."""
     if layout.config.fed == "folder" or not listed:
         return files
@@ -102,7 +102,7 @@ def _cut(layout: Layout, files: dict[str, Path], listed: tuple[str, ...]) -> dic
     return {name: files[name] for name in listed if name in files}
 
 
-def _report_missing_frames(layout: Layout, entry: Entry, report: Report) -> None:
+def _report_missing_frames(layout: DatasetLayout, entry: Entry, report: Report) -> None:
     if entry.files:  # each missing file was reported
         return
     path = layout.path(layout.frames, entry.names)
@@ -113,7 +113,7 @@ def _report_missing_frames(layout: Layout, entry: Entry, report: Report) -> None
 
 
 def _report_unlisted(
-    layout: Layout, entry: Entry, listed: tuple[str, ...], files: dict[str, Path], report: Report
+    layout: DatasetLayout, entry: Entry, listed: tuple[str, ...], files: dict[str, Path], report: Report
 ) -> None:
     if layout.config.wanted == "listed":  # reported already
         return
@@ -129,7 +129,7 @@ def _scored(config: DatasetConfig, listed: tuple[str, ...], truth: dict[str, Pat
     return list(truth) if config.wanted == "annotated" and truth else None
 
 
-def _ground_truth(layout: Layout, entry: Entry) -> tuple[Path | None, dict[str, Path]]:
+def _ground_truth(layout: DatasetLayout, entry: Entry) -> tuple[Path | None, dict[str, Path]]:
     """The truth's folder (or file) and its masks by frame name."""
     path = layout.path(layout.ground_truth, entry.names)
     if path is None or not path.exists():
@@ -140,7 +140,7 @@ def _ground_truth(layout: Layout, entry: Entry) -> tuple[Path | None, dict[str, 
     return (path, files) if files else (None, {})
 
 
-def _mask_folder(layout: Layout, entry: Entry, report: Report | None) -> tuple[ImageFolder, bool]:
+def _mask_folder(layout: DatasetLayout, entry: Entry, report: Report | None) -> tuple[ImageFolder, bool]:
     """The masks of a video, and whether all of them are given."""
     if entry.files:
         files: dict[str, Path] = {}
@@ -163,7 +163,7 @@ def _mask_folder(layout: Layout, entry: Entry, report: Report | None) -> tuple[I
 
 
 def _given(
-    layout: Layout, entry: Entry, names: list[str], video_file: Path | None, report: Report
+    layout: DatasetLayout, entry: Entry, names: list[str], video_file: Path | None, report: Report
 ) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:
     """The masks that a method is given, and the objects that each is about where it shows others too."""
     config, meta = layout.config, entry.meta
@@ -201,9 +201,9 @@ def _given(
     return files, {}
 
 
-def _mask_files(config: DatasetConfig, entry: Entry) -> MaskFiles:
+def _mask_files(config: DatasetConfig, entry: Entry) -> MaskReader:
     if entry.meta is not None and entry.meta.sequence is not None:
-        return BurstMasks(entry.meta.sequence)
+        return BurstMaskReader(entry.meta.sequence)
     if config.meta_format == "panoptic" and entry.meta is not None:
-        return PanopticImages(entry.meta.segments)
-    return IdImages(binary=config.binary, ignore_id=config.ignore_id)
+        return PanopticMaskReader(entry.meta.segments)
+    return PngMaskReader(binary=config.binary, ignore_id=config.ignore_id)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
+from voskit.dataloaders.files import load_json
 from voskit.dataloaders.images import natural_key
-from voskit.dataloaders.json_file import load_json
 from voskit.dataloaders.masks.palette import MAX_ID
 
 logger = logging.getLogger(__name__)
@@ -130,8 +130,8 @@ def _select(path: Path, data: Any, wanted: str | int | None) -> tuple[str, list[
         data = [{"segmentation": data}]
     if isinstance(data, list):
         data = {"annotations": data}
-    recognised = isinstance(data, dict) and isinstance(data.get("annotations"), list)
-    if not recognised:
+    recognized = isinstance(data, dict) and isinstance(data.get("annotations"), list)
+    if not recognized:
         raise ValueError(
             f'{path}: no COCO masks: expected {{"images": [...], "annotations": [...]}}, a list of annotations or one '
             'encoding {"size": [height, width], "counts": ...}'

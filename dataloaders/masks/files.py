@@ -73,7 +73,7 @@ def read_mask(
 
 
 def write_mask(
-    path: str | os.PathLike[str], mask: ArrayLike, *, palette: bytes | None = None, grey: bool = False
+    path: str | os.PathLike[str], mask: ArrayLike, *, palette: bytes | None = None, grayscale: bool = False
 ) -> None:
     """Write object ids as PNG: a palette PNG up to id 255, a 16-bit greyscale PNG above.
 
@@ -90,7 +90,7 @@ def write_mask(
         OSError: the file cannot be written (no such folder, disk full); the error names the file.
     """
     path = Path(path)
-    colors = None if grey else davis_palette() if palette is None else palette
+    colors = None if grayscale else davis_palette() if palette is None else palette
     image = _mask_to_image(path, np.asarray(mask), colors)
     encoded = io.BytesIO()
     image.save(encoded, format="PNG")
@@ -167,7 +167,7 @@ def _stored_values(path: Path, image: Image.Image) -> np.ndarray:
         raise ValueError(_color_advice(path, image))
     values = np.array(image)
     if image.mode == "L":
-        values //= grey_step(path, image)
+        values //= grayscale_step(path, image)
     if image.mode == "I" and (values.min() < 0 or values.max() > MAX_ID):
         raise ValueError(
             f"{path}: object ids must be between 0 and {MAX_ID}, the mask has {values.min()} to {values.max()}"
@@ -175,7 +175,7 @@ def _stored_values(path: Path, image: Image.Image) -> np.ndarray:
     return values
 
 
-def grey_step(path: Path, image: Image.Image) -> int:
+def grayscale_step(path: Path, image: Image.Image) -> int:
     """What Pillow multiplies the values of 2-bit and 4-bit greyscale PNGs by, to stretch them to 255."""
     if image.format != "PNG":
         return 1

@@ -10,13 +10,13 @@ from voskit.dataloaders.training.aot_images import StaticClips
 from voskit.dataloaders.training.aot_videos import VideoClips, draw_frame_numbers
 from voskit.dataloaders.training.build import TrainingData, build_training_data
 from voskit.dataloaders.training.clip import ClipBatch, TrainClip, collate
-from voskit.dataloaders.training.clip_dataset import Augmentation, ClipDataset
+from voskit.dataloaders.training.clip_dataset import AugmentationVersion, ClipDataset
 from voskit.dataloaders.training.collage import CollageClips
 from voskit.dataloaders.training.records import VideoRecord, folder_records, video_records
 from voskit.dataloaders.training.xmem import SkipStaticClips, SkipVideoClips
 
 __all__ = [
-    "Augmentation",
+    "AugmentationVersion",
     "ClipBatch",
     "ClipDataset",
     "CollageClips",

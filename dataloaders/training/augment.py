@@ -42,7 +42,7 @@ def random_affine(
     shift: float = 0.1,
     amount: float = 1,
 ) -> np.ndarray:
-    """3 x 3 map of a training frame onto itself: rotation, scale, shear and translation about its centre.
+    """3 x 3 map of a training frame onto itself: rotation, scale, shear and translation about its center.
 
     Args:
         degrees: largest rotation.
@@ -53,10 +53,10 @@ def random_affine(
     """
     degrees, scale, shear, shift = (amount * most for most in (degrees, scale, shear, shift))
     angle, slant = math.radians(rng.uniform(-degrees, degrees)), math.tan(math.radians(rng.uniform(-shear, shear)))
-    factor, centre = 1 + rng.uniform(-scale, scale), (crop - 1) / 2
+    factor, center = 1 + rng.uniform(-scale, scale), (crop - 1) / 2
     turn = np.array(((math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))))
     linear = factor * turn @ np.array(((1, slant), (0, 1)))
-    move = rng.uniform(-shift, shift, size=2) * crop + centre - linear @ (centre, centre)
+    move = rng.uniform(-shift, shift, size=2) * crop + center - linear @ (center, center)
     return np.vstack((np.column_stack((linear, move)), (0, 0, 1)))
 
 

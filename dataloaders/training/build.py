@@ -16,7 +16,7 @@ from voskit.dataloaders.datasets import open_dataset
 from voskit.dataloaders.training.aot_images import StaticClips
 from voskit.dataloaders.training.aot_videos import VideoClips
 from voskit.dataloaders.training.clip import TrainClip
-from voskit.dataloaders.training.clip_dataset import Augmentation, ClipDataset
+from voskit.dataloaders.training.clip_dataset import AugmentationVersion, ClipDataset
 from voskit.dataloaders.training.collage import CollageClips
 from voskit.dataloaders.training.records import folder_records
 from voskit.dataloaders.training.xmem import SkipStaticClips, SkipVideoClips
@@ -60,7 +60,7 @@ def build_training_data(
     *,
     crop: int | None = None,
     max_objects: int = 10,
-    augmentation: Augmentation = "v1",
+    augmentation: AugmentationVersion = "v1",
     seed: int = 0,
 ) -> TrainingData:
     """All datasets of a stage, in its order.

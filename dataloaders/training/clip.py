@@ -18,7 +18,7 @@ IGNORE = 255
 VOID = 65535
 """The same while a clip is put together, where 255 may be an object."""
 
-_NORMALISED = ((np.arange(256)[:, None] / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
+_NORMALIZED = ((np.arange(256)[:, None] / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
 
 
 @dataclass
@@ -62,7 +62,7 @@ def finish(clip: RawClip, ids: np.ndarray) -> TrainClip:
     frames = np.empty((len(clip.frames), 3, *size), np.float32)
     for frame, planes in zip(clip.frames, frames, strict=True):
         for channel, plane in enumerate(cv2.split(frame)):
-            planes[channel] = cv2.LUT(plane, _NORMALISED[:, channel])
+            planes[channel] = cv2.LUT(plane, _NORMALIZED[:, channel])
     labels = table[np.stack(clip.masks)]
     return TrainClip(torch.from_numpy(frames), torch.from_numpy(labels), len(ids), clip.name)
 

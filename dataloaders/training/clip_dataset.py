@@ -14,14 +14,13 @@ from voskit.configs.stages import StageConfig
 from voskit.dataloaders.training import augment
 from voskit.dataloaders.training.clip import VOID, RawClip, TrainClip, finish, object_ids
 from voskit.dataloaders.training.epoch import EpochDataset
-from voskit.dataloaders.training.merge import merge
 
-Augmentation = Literal["v1", "v2"]
+AugmentationVersion = Literal["v1", "v2"]
 
 _SOURCES = 20  # images or videos that are tried for one item
 _PARTNERS = 3  # that are tried for merging
 _JITTER = 0.8
-_GREY = 0.1
+_GRAYSCALE = 0.1
 _BLUR = 0.3
 
 
@@ -45,7 +44,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
         *,
         crop: int,
         max_objects: int = 10,
-        augmentation: Augmentation = "v1",
+        augmentation: AugmentationVersion = "v1",
         seed: int | Sequence[int] = 0,
     ) -> None:
         if crop < 1:
@@ -122,7 +121,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
             partner = (source + 1 + int(rng.integers(others))) % self._num_sources()
             other = self._draw(partner, rng)
             if other is not None:
-                return merge(clip, other, self.max_objects, rng)
+                return merge_clips(clip, other, self.max_objects, rng)
         return clip
 
     def _find_view(
@@ -154,9 +153,35 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
 def _same_for_all(clip: RawClip, rng: np.random.Generator) -> None:
     """The clip's frames get other colours and blur, all the same."""
     color = augment.draw_color(rng, amount=0.2, hue=0.05) if rng.random() < _JITTER else {}
-    if rng.random() < _GREY:
+    if rng.random() < _GRAYSCALE:
         color["saturation"] = 0.0
     sigma = rng.uniform(0.1, 2.0) if rng.random() < _BLUR else 0.0
     for place, frame in enumerate(clip.frames):
         colored = augment.recolor(frame, **color) if color else frame
         clip.frames[place] = augment.blur(colored, sigma) if sigma else colored
+
+
+def merge_clips(clip: RawClip, other: RawClip, max_objects: int, rng: np.random.Generator) -> RawClip:
+    """The clip with objects of ``other`` laid over all of its frames, each where it is in ``other``.
+
+    Those of ``other``'s frame 0 are taken, as many as leave room for the clip's own, and one at least. The clip is
+    given back as it is where they would hide all of its own objects in frame 0.
+    """
+    own, ids = object_ids(clip.masks[0]), object_ids(other.masks[0])
+    room = max(1, max_objects - len(own))
+    chosen = rng.permutation(ids)[:room]
+    free = np.setdiff1d(np.arange(1, len(own) + len(chosen) + 1), own)[: len(chosen)]
+    # ids that only later frames of the clip hold are no objects of it: they must not meet the new ids
+    keep = np.zeros(VOID + 1, np.uint16)
+    keep[own], keep[VOID] = own, VOID
+    new = np.zeros(VOID + 1, np.uint16)
+    new[chosen] = free
+    laid = [new[mask] for mask in other.masks]
+    masks = [np.where(over != 0, over, keep[mask]) for over, mask in zip(laid, clip.masks, strict=True)]
+    if not np.isin(object_ids(masks[0]), own).any():
+        return clip
+    frames = [
+        np.where((over != 0)[..., None], theirs, ours)
+        for over, theirs, ours in zip(laid, other.frames, clip.frames, strict=True)
+    ]
+    return RawClip(frames, masks, f"{clip.name}+{other.name}")

@@ -12,13 +12,13 @@ import numpy as np
 
 from voskit.dataloaders.datasets import Dataset, Video
 from voskit.dataloaders.datasets.layout import scan_images, subfolders
-from voskit.dataloaders.datasets.mask_files import IdImages, MaskFiles
+from voskit.dataloaders.datasets.mask_readers import MaskReader, PngMaskReader
 from voskit.dataloaders.images import image_to_rgb, load_image
 from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.training.clip import VOID, object_ids
 
 _MASK_EXTENSIONS = (".png",)
-PALETTE_MASKS = IdImages(ignore_id=255)
+PALETTE_MASKS = PngMaskReader(ignore_id=255)
 
 
 class FolderFiles(Sequence[Path]):
@@ -59,7 +59,7 @@ class VideoRecord:
     name: str
     frames: Sequence[Path]
     masks: Sequence[Path]
-    reader: MaskFiles = PALETTE_MASKS
+    reader: MaskReader = PALETTE_MASKS
 
     def __post_init__(self) -> None:
         if not self.frames or len(self.frames) != len(self.masks):
@@ -117,7 +117,9 @@ def _record(video: Video) -> VideoRecord:
     return _pair(video.name, dict(video.files), masks, video.masks)
 
 
-def _pair(name: str, frames: dict[str, Path], masks: dict[str, Path], reader: MaskFiles = PALETTE_MASKS) -> VideoRecord:
+def _pair(
+    name: str, frames: dict[str, Path], masks: dict[str, Path], reader: MaskReader = PALETTE_MASKS
+) -> VideoRecord:
     both = [stem for stem in frames if stem in masks]
     if not both:
         example = next(iter(frames.values()), None)
@@ -144,7 +146,7 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def read_labels(path: Path, reader: MaskFiles = PALETTE_MASKS) -> np.ndarray:
+def read_labels(path: Path, reader: MaskReader = PALETTE_MASKS) -> np.ndarray:
     """H x W uint16 ids of a mask that stands for itself.
 
     The ignored value is ``VOID`` where it stands beside others, and the object where it is alone.
@@ -156,8 +158,8 @@ def read_labels(path: Path, reader: MaskFiles = PALETTE_MASKS) -> np.ndarray:
     return (ids == VOID).astype(np.uint16) if _is_void_alone(ids) else ids
 
 
-def _read_with_void(path: Path, reader: MaskFiles) -> np.ndarray:
-    if isinstance(reader, IdImages) and not reader.binary and reader.ignore_id is not None:
+def _read_with_void(path: Path, reader: MaskReader) -> np.ndarray:
+    if isinstance(reader, PngMaskReader) and not reader.binary and reader.ignore_id is not None:
         return read_mask(path, ignore=reader.ignore_id, ignored_as=VOID).astype(np.uint16)
     return reader.read(path, path.stem).astype(np.uint16)
 

@@ -17,7 +17,7 @@ from voskit.dataloaders.training.aot_videos import VideoClips
 from voskit.dataloaders.training.clip import VOID, RawClip, object_ids
 from voskit.dataloaders.training.records import read_image, read_labels
 
-_GREY = 0.05
+_GRAYSCALE = 0.05
 _SPLINE = 0.33
 _ASPECTS = (3 / 4, 4 / 3)
 _CROPS = 10  # crops that are tried until one lies within the frame
@@ -114,8 +114,8 @@ class SkipStaticClips(StaticClips):
     def _views(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """The map of each frame: the clip's scale and flip, and a motion and crop of its own."""
         flip = bool(rng.random() < self.plan.flip)
-        centre, factor = (self.crop - 1) / 2, rng.uniform(0.8, 1.5)
-        scale = np.array(((factor, 0, centre * (1 - factor)), (0, factor, centre * (1 - factor)), (0, 0, 1)))
+        center, factor = (self.crop - 1) / 2, rng.uniform(0.8, 1.5)
+        scale = np.array(((factor, 0, center * (1 - factor)), (0, factor, center * (1 - factor)), (0, 0, 1)))
         views = []
         for _ in range(self.plan.clip_length):
             move = augment.random_affine(self.crop, rng, degrees=20, scale=0.1, shear=10, shift=0)
@@ -199,7 +199,7 @@ def _recolor(
     """Colours change for the whole clip, and a little more for each frame."""
     names = ("brightness", "contrast", "saturation")
     whole = {n: 1 + float(rng.uniform(-a, a)) for n, a in zip(names, sequence, strict=True)}
-    if rng.random() < _GREY:
+    if rng.random() < _GRAYSCALE:
         whole["saturation"] = 0.0
     turn = float(rng.uniform(-hue, hue))
     for place, image in enumerate(clip.frames):

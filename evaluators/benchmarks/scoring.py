@@ -11,7 +11,7 @@ from voskit.configs.datasets import expand
 from voskit.dataloaders.datasets import Dataset, Video
 from voskit.evaluators.metrics import SCORERS, Scores
 from voskit.evaluators.metrics.base import Request, Scorer, VideoFolders, VideoScorer
-from voskit.evaluators.metrics.jobs import default_workers
+from voskit.evaluators.metrics.frames.jobs import default_workers
 
 _ONE_OBJECT = "davis2016"
 UNPACKED = ".unpacked-"

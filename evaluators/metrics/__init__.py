@@ -1,19 +1,21 @@
-"""The official measures of the benchmarks, by name: ``score("davis2017", data_root, results)``."""
+"""Official metrics of the benchmarks, by name: ``score("davis2017", data_root, results)``."""
 
-from voskit.evaluators.metrics import (  # noqa: F401 - registration
+from voskit.evaluators.metrics import folder  # noqa: F401 - registration
+from voskit.evaluators.metrics.base import SCORERS, Scores, score
+from voskit.evaluators.metrics.benchmarks import (  # noqa: F401 - registration
     a2d,
     burst,
-    davis2016,
-    davis2017,
-    davis2017_unsupervised,
-    folder,
+    davis,
+    davis_unsupervised,
+    longvideo,
     lvos,
-    mosev2,
-    referring,
+    mose,
+    refytvos,
     vipseg,
-    ytvos,
+    visor,
+    vost,
+    youtubevos,
 )
-from voskit.evaluators.metrics.base import SCORERS, Scores, score
 
 list_scorers = SCORERS.names
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from voskit.configs.registry import Registry
-from voskit.evaluators.metrics.frames import FramePair, Rules
-from voskit.evaluators.metrics.jobs import Progress, default_workers
+from voskit.evaluators.metrics.frames.jobs import Progress, default_workers
+from voskit.evaluators.metrics.frames.measure import FramePair, Rules
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ import numpy as np
 from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.masks.palette import MAX_ID
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
-from voskit.evaluators.metrics.davis2017 import scored_frames
-from voskit.evaluators.metrics.frames import VOID, FramePair, FrameValues, Rules, measure
-from voskit.evaluators.metrics.jobs import run_frames
-from voskit.evaluators.metrics.label_maps import read_label_map
+from voskit.evaluators.metrics.frames.jobs import run_frames
+from voskit.evaluators.metrics.frames.label_maps import read_label_map
+from voskit.evaluators.metrics.frames.measure import VOID, FramePair, FrameValues, Rules, measure
+from voskit.evaluators.metrics.frames.sequences import frame_pairs, mask_names
 from voskit.evaluators.metrics.measures import statistics
-from voskit.evaluators.metrics.sequences import frame_pairs, mask_names
+from voskit.evaluators.metrics.semi_supervised import scored_frames
 
 logger = logging.getLogger(__name__)
 

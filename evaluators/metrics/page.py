@@ -14,8 +14,8 @@ from voskit.dataloaders.files import atomic_write
 from voskit.dataloaders.images import image_to_rgb, load_image
 from voskit.evaluators.clips.overlay import draw_overlay
 from voskit.evaluators.metrics.base import ScoredFrame
-from voskit.evaluators.metrics.frames import read_pair
-from voskit.evaluators.metrics.label_maps import IdMap
+from voskit.evaluators.metrics.frames.label_maps import IdMap
+from voskit.evaluators.metrics.frames.measure import read_pair
 
 _TILE_WIDTH = 360
 _GAP = 8

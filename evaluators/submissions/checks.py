@@ -16,7 +16,7 @@ from voskit.dataloaders.datasets import Dataset, Problem, Video
 from voskit.dataloaders.images import load_image
 from voskit.dataloaders.masks.palette import davis_palette, voc_palette
 
-MaskKind = Literal["ids", "grey", "rgb"]
+MaskKind = Literal["ids", "grayscale", "rgb"]
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,11 @@ class _Expected:
             problems.append(f"is a {image.format} file, it must be a PNG")
         if self.kind == "rgb":
             return problems + ([] if image.mode == "RGB" else [f"has mode {image.mode}, it must be RGB"])
-        modes = ("L",) if self.kind == "grey" else ("P", "L") if self.binary else ("P",)
+        modes = ("L",) if self.kind == "grayscale" else ("P", "L") if self.binary else ("P",)
         if image.mode not in modes:
-            wanted = "an 8-bit greyscale PNG of 0 and 255" if self.kind == "grey" else "a palette PNG of object ids"
+            wanted = (
+                "an 8-bit greyscale PNG of 0 and 255" if self.kind == "grayscale" else "a palette PNG of object ids"
+            )
             return [*problems, f"has mode {image.mode}, it must be {wanted}"]
         values = _values(image)
         known = self.ids | ({255} if self.binary else set()) | (self.given_ids if given else set())

@@ -14,8 +14,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from voskit.dataloaders.datasets import Dataset, Problem, Video
-from voskit.dataloaders.datasets.mask_files import read_panoptic_ids
-from voskit.dataloaders.datasets.meta import load_json
+from voskit.dataloaders.datasets.mask_readers import read_panoptic_ids
+from voskit.dataloaders.files import load_json
 from voskit.dataloaders.masks.files import read_mask
 
 _VISOR_INFO = {

@@ -115,9 +115,9 @@ def result_folders(
         return results, folders
     root = video_folders(dataset, results)
     if kind == "expressions":
-        grey: MaskKind = "grey"
+        grayscale: MaskKind = "grayscale"
         return root, [
-            ResultFolder(root / video.name / expression, video, video.submitted, frozenset({255}), grey)
+            ResultFolder(root / video.name / expression, video, video.submitted, frozenset({255}), grayscale)
             for video in dataset
             for expression in video.expressions
         ]

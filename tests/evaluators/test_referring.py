@@ -210,7 +210,7 @@ class TestEvaluation:
     def test_a_damaged_frame_is_told_and_others_go_on(self, small, tmp_path: Path) -> None:
         root = ref_youtube(tmp_path / "data")
         dataset = open_dataset("refytvos", root)
-        path = dataset.videos[0].frame_paths[1]
+        path = list(dataset.videos[0].files.values())[1]
         path.write_bytes(path.read_bytes()[:40])
         evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
         evaluation.run(ReferringSegmenter(small), WorkQueue(), progress=False)
@@ -278,9 +278,9 @@ class TestPropagation:
     def test_the_key_frame_is_the_surest(self) -> None:
         key, mask = KeyFrame(), np.ones((2, 2), bool)
         for index, score in enumerate((0.1, 0.7, 0.7, 0.3)):
-            key.see(score, index, mask)
+            key.update(score, index, mask)
         assert (key.index, key.score) == (1, 0.7)
-        key.see(0.9, 4, ~mask)
+        key.update(0.9, 4, ~mask)
         assert (key.index, key.mask) == (4, None)
 
     def test_an_evaluation_propagates(self, small, propagator: VideoSegmenter, video: Video, tmp_path: Path) -> None:

@@ -140,17 +140,17 @@ def test_damaged_video_file(tmp_path: Path) -> None:
 
 
 def test_black_and_white_truth_shows_one_object(tmp_path: Path) -> None:
-    trees.video(tmp_path, "frames/{}", "masks/{}", "a", ids=(255,), grey=True)
-    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=(255,), grey=True)
+    trees.video(tmp_path, "frames/{}", "masks/{}", "a", ids=(255,), grayscale=True)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=(255,), grayscale=True)
     assert not found("custom", tmp_path, full=True)
-    trees.mask(tmp_path / "ground_truth/a/00002.png", ids=(1, 255), grey=True)
+    trees.mask(tmp_path / "ground_truth/a/00002.png", ids=(1, 255), grayscale=True)
     assert "00002.png: id 255 is not among the objects of the video (1)" in found("custom", tmp_path, full=True)
 
 
-@pytest.mark.parametrize("grey", [False, True])
-def test_void_that_stays_when_the_objects_have_left_is_nothing_wrong(tmp_path: Path, grey: bool) -> None:
+@pytest.mark.parametrize("grayscale", [False, True])
+def test_void_that_stays_when_the_objects_have_left_is_nothing_wrong(tmp_path: Path, grayscale: bool) -> None:
     trees.video(tmp_path, "frames/{}", "masks/{}", "a", ids=(2, 3))
-    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=(255,), grey=grey)
+    trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=(255,), grayscale=grayscale)
     trees.mask(tmp_path / "ground_truth/a/00000.png", ids=(2, 255))
     assert not found("custom", tmp_path, full=True, ignore_id=255)
 

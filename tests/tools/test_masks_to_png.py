@@ -12,7 +12,7 @@ import pytest
 
 from dataset_trees import SIZE, burst, ids_mask, image, run_lengths, write_json
 from voskit.configs.stages import get_stage_config
-from voskit.dataloaders.datasets.json_masks import json_masks
+from voskit.dataloaders.datasets.json_masks import read_json_masks
 from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.training import build_training_data
 from voskit.tools import masks_to_png
@@ -98,7 +98,7 @@ def test_it_goes_on_after_a_damaged_mask_was_mended(tmp_path: Path) -> None:
 )
 def test_other_files_are_refused(tmp_path: Path, content: dict, error: str) -> None:
     with pytest.raises(ValueError, match=error):
-        list(json_masks(write_json(tmp_path / "file.json", content)))
+        list(read_json_masks(write_json(tmp_path / "file.json", content)))
 
 
 def one_video(path: Path, encoded: object, names: tuple[str, ...] = ("bird/1.jpg",)) -> Path:
@@ -125,7 +125,7 @@ def test_two_videos_of_one_name_are_refused_before_anything_is_written(tmp_path:
 
 
 def test_polygons(tmp_path: Path) -> None:
-    [video] = json_masks(one_video(tmp_path / "file.json", [[2, 3, 12, 3, 12, 9, 2, 9]]))
+    [video] = read_json_masks(one_video(tmp_path / "file.json", [[2, 3, 12, 3, 12, 9, 2, 9]]))
     [(frame, ids)] = video.masks
     assert (frame, ids.shape) == ("1", SIZE)
     assert np.array_equal(np.argwhere(ids), np.argwhere(np.ones((6, 10))) + np.array([3, 2]))
@@ -142,7 +142,7 @@ def test_polygons(tmp_path: Path) -> None:
 )
 def test_masks_that_are_no_masks_are_named(tmp_path: Path, encoded: object, error: str) -> None:
     path = one_video(tmp_path / "file.json", encoded)
-    [video] = json_masks(path)
+    [video] = read_json_masks(path)
     with pytest.raises(ValueError, match=error) as raised:
         list(video.masks)
     assert str(raised.value).startswith(f"{path}: object 4 in bird/1.jpg: ")
@@ -152,7 +152,7 @@ def test_objects_without_masks_are_named(tmp_path: Path) -> None:
     path = one_video(tmp_path / "file.json", None)
     path.write_text(path.read_text().replace("segmentations", "segments"))
     with pytest.raises(ValueError, match=r"file\.json: object 4 of bird has no list of 'segmentations'"):
-        list(json_masks(path))
+        list(read_json_masks(path))
 
 
 @pytest.mark.parametrize("encoded", [{"counts": "1"}, "1"])
@@ -161,7 +161,7 @@ def test_tracks_of_burst_without_an_encoding_are_named(tmp_path: Path, encoded: 
     data = json.loads(path.read_text())
     data["sequences"][0]["segmentations"][1]["2"] = encoded
     write_json(path, data)
-    [video] = json_masks(path)
+    [video] = read_json_masks(path)
     with pytest.raises(ValueError, match=r"frame frame0020, track 2: no run-length encoding 'rle'"):
         list(video.masks)
 

@@ -1,4 +1,4 @@
-"""Augmentation of clips with a sentence, as ReferFormer does it, and clips made of one image.
+"""AugmentationVersion of clips with a sentence, as ReferFormer does it, and clips made of one image.
 
 Frames are H x W x 3 uint8 RGB, masks H x W bool, as lists over time.
 """
@@ -130,7 +130,7 @@ def image_to_clip(
 
 
 def _move(frame: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Turn about the centre by up to 20 degrees, shift by up to a tenth of the sides."""
+    """Turn about the center by up to 20 degrees, shift by up to a tenth of the sides."""
     height, width = mask.shape
     degrees = rng.uniform(-_DEGREES, _DEGREES)
     matrix: np.ndarray = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
@@ -161,10 +161,10 @@ def _blur(frame: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tupl
     if rng.random() >= _BLUR:
         return frame, mask
     length, angle = int(rng.choice(_BLUR_LENGTHS)), rng.uniform(0, math.pi)
-    centre, reach = length // 2, (length - 1) / 2 * np.array((math.cos(angle), math.sin(angle)))
+    center, reach = length // 2, (length - 1) / 2 * np.array((math.cos(angle), math.sin(angle)))
     kernel = np.zeros((length, length), np.float32)
     for share in np.linspace(-1, 1, 4 * length):
-        x, y = np.rint(centre + share * reach).astype(int)
+        x, y = np.rint(center + share * reach).astype(int)
         kernel[y, x] += 1
     return cv2.filter2D(frame, -1, kernel / kernel.sum()), mask
 

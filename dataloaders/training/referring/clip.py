@@ -115,7 +115,7 @@ def boxes_of(masks_THW: Tensor) -> tuple[Tensor, Tensor]:
         masks_THW: bool.
 
     Returns:
-        [T, 4] float32 (centre x, centre y, width, height) as shares of the frame's width and height, zeros where there
+        [T, 4] float32 (center x, center y, width, height) as shares of the frame's width and height, zeros where there
         is no object; [T] bool: the box has a width and a height, which one row or column of pixels doesn't have.
     """
     height, width = masks_THW.shape[1:]

@@ -17,7 +17,7 @@ from torch.utils.data import ConcatDataset, get_worker_info
 
 from voskit.configs.registry import suggest
 from voskit.configs.stages import ReferringStageConfig, StageConfig
-from voskit.dataloaders.datasets.meta import load_json
+from voskit.dataloaders.files import load_json
 from voskit.dataloaders.masks.coco import decode_run_lengths
 from voskit.dataloaders.tokenizer import clean_caption
 from voskit.dataloaders.training.epoch import EpochDataset

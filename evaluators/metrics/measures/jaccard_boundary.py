@@ -8,12 +8,11 @@ has, or nothing matches.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from voskit.evaluators.metrics.measures.bit_planes import (
     BoundaryKind,
@@ -23,43 +22,10 @@ from voskit.evaluators.metrics.measures.bit_planes import (
     count,
     dilate,
     pack_ids,
-    tolerance,
     unpack,
 )
 
 Values = NDArray[np.float64]
-
-
-def region_similarity(prediction: ArrayLike, truth: ArrayLike, void: ArrayLike | None = None) -> float:
-    """J of two H x W masks; pixels of ``void`` (H x W bool) are left out.
-
-    Raises:
-        ValueError: the masks are of different sizes.
-    """
-    predicted, true = _mask_planes(prediction, truth, void)
-    return float(region_of_planes(predicted, true)[0])
-
-
-def boundary_accuracy(
-    prediction: ArrayLike,
-    truth: ArrayLike,
-    void: ArrayLike | None = None,
-    *,
-    radius: float | None = None,
-    kind: BoundaryKind = "plain",
-) -> float:
-    """F of two H x W masks; pixels of ``void`` (H x W bool) are emptied in both before the boundaries are drawn.
-
-    Args:
-        radius: the tolerance in pixels; None is 0.008 of the diagonal, rounded up.
-        kind: how boundaries are drawn, see ``planes.boundaries``.
-
-    Raises:
-        ValueError: the masks are of different sizes.
-    """
-    predicted, true = _mask_planes(prediction, truth, void)
-    radius = math.ceil(tolerance(*predicted.shape[1:])) if radius is None else radius
-    return float(boundary_of_planes(predicted, true, radius, kind)[0])
 
 
 def region_of_planes(prediction: Planes, truth: Planes) -> Values:
@@ -111,14 +77,6 @@ def all_pairs(
     lengths_P = np.concatenate([count(edge) for edge in edges_p])[: len(proposals), None]
     lengths_O = np.concatenate([count(edge) for edge in edges_t])[None, : len(objects)]
     return region, _f_measure(matched_p, matched_t, *np.broadcast_arrays(lengths_P, lengths_O))
-
-
-def _mask_planes(prediction: ArrayLike, truth: ArrayLike, void: ArrayLike | None) -> tuple[Planes, Planes]:
-    predicted, true = np.asarray(prediction, bool), np.asarray(truth, bool)
-    kept = np.ones(true.shape, bool) if void is None else ~np.asarray(void, bool)
-    if predicted.shape != true.shape or predicted.ndim != 2 or kept.shape != true.shape:
-        raise ValueError(f"masks must be of one size H x W, got {predicted.shape}, {true.shape} and void {kept.shape}")
-    return (predicted & kept)[None].view(np.uint8), (true & kept)[None].view(np.uint8)
 
 
 def _boundary_of_group(prediction: Planes, truth: Planes, radius: float, kind: BoundaryKind) -> Values:

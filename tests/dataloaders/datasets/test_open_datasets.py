@@ -91,7 +91,7 @@ class TestDavis:
             trees.image(path, (54, 96))
         dataset = open_dataset("davis2017", root, full_resolution=True)
         video = dataset.videos[0]
-        assert video.frame_paths[0] == root / "JPEGImages/Full-Resolution/bear/00000.jpg"
+        assert next(iter(video.files.values())) == root / "JPEGImages/Full-Resolution/bear/00000.jpg"
         assert video.given["00000"] == root / "Annotations/Full-Resolution/bear/00000.png"
         assert video.ground_truth == root / "Annotations/Full-Resolution/bear"
         assert video.frame_size == (54, 96)
@@ -119,7 +119,7 @@ class TestDavis:
         video = dataset.videos[1]
         folder = "1080p" if full_resolution else "480p"
         assert [v.name for v in dataset] == ["bear", "dog"]
-        assert video.frame_paths[0] == tmp_path / f"JPEGImages/{folder}/dog/00000.jpg"
+        assert next(iter(video.files.values())) == tmp_path / f"JPEGImages/{folder}/dog/00000.jpg"
         assert list(video.given.values()) == [tmp_path / f"Annotations/{folder}/dog/00000.png"]
         mask = video.mask("00000")
         assert mask is not None and set(np.unique(mask)) == {0, 1}
@@ -222,7 +222,7 @@ def test_longvideo_asks_for_annotated_frames(tmp_path: Path) -> None:
     root = trees.longvideo(tmp_path)
     for split, folder in (("1x", "long_video"), ("3x", "long_video_x3")):
         video = open_dataset("longvideo", root, split=split).videos[0]
-        assert folder in str(video.frame_paths[0]) and len(video.frame_names) == 6
+        assert folder in str(next(iter(video.files.values()))) and len(video.frame_names) == 6
         assert video.wanted == ("00000", "00003") and list(video.given) == ["00000"]
 
 

@@ -216,6 +216,6 @@ class TestErrors:
         shutil.rmtree(root / "JPEGImages")
         dataset = open_dataset("davis2017", root, require_frames=False)
         video = dataset.videos[0]
-        assert video.frame_names == trees.FRAMES and not video.frame_paths and video.frame_size == trees.SIZE
+        assert video.frame_names == trees.FRAMES and not video.files and video.frame_size == trees.SIZE
         with pytest.raises(FileNotFoundError, match="frames are not there"):
             video.source()

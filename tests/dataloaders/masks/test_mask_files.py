@@ -20,7 +20,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from voskit.dataloaders.masks.files import davis_palette, id_colors, read_coco_masks, read_mask, write_mask
-from voskit.evaluators.metrics.label_maps import read_label_map
+from voskit.evaluators.metrics.frames.label_maps import read_label_map
 
 
 def grey_png(path: Path, values: np.ndarray, bits: int) -> Path:

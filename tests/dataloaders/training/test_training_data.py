@@ -33,8 +33,8 @@ from voskit.dataloaders.training import (
     folder_records,
 )
 from voskit.dataloaders.training.clip import VOID, RawClip
+from voskit.dataloaders.training.clip_dataset import merge_clips
 from voskit.dataloaders.training.collage import CutOut
-from voskit.dataloaders.training.merge import merge
 from voskit.dataloaders.training.records import read_labels
 from voskit.dataloaders.training.xmem import draw_within_skip, thin_plate_warp
 from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
@@ -177,10 +177,10 @@ def test_merging_adds_objects_that_hide_others() -> None:
 
     below, above = np.zeros((4, 4)), np.zeros((4, 4))
     below[:, :3], above[:2], above[2, 0] = 1, 1, VOID
-    merged = merge(raw(below, 10), raw(above, 20), 10, np.random.default_rng(0))
+    merged = merge_clips(raw(below, 10), raw(above, 20), 10, np.random.default_rng(0))
     assert merged.masks[0].tolist() == [[2, 2, 2, 2], [2, 2, 2, 2], [1, 1, 1, 0], [1, 1, 1, 0]]
     assert merged.frames[0][..., 0].tolist() == [[20] * 4, [20] * 4, [10] * 4, [10] * 4]
-    hidden = merge(raw(below, 10), raw(np.ones((4, 4)), 20), 10, np.random.default_rng(0))
+    hidden = merge_clips(raw(below, 10), raw(np.ones((4, 4)), 20), 10, np.random.default_rng(0))
     assert hidden.masks[0].tolist() == below.tolist()
 
 
@@ -318,19 +318,19 @@ def test_v2_changes_all_frames_of_a_clip_alike(tmp_path: Path) -> None:
     assert all(torch.equal(frame, strong.frames[0]) for frame in strong.frames)  # a video of one frame
 
 
-@pytest.mark.parametrize("grey", [False, True])
-def test_void_is_ignored_and_a_lone_255_is_an_object(tmp_path: Path, grey: bool) -> None:
-    write_mask(tmp_path / "void.png", np.array([[0, 1, 255]]), grey=grey)
-    write_mask(tmp_path / "object.png", np.array([[0, 0, 255]]), grey=grey)
+@pytest.mark.parametrize("grayscale", [False, True])
+def test_void_is_ignored_and_a_lone_255_is_an_object(tmp_path: Path, grayscale: bool) -> None:
+    write_mask(tmp_path / "void.png", np.array([[0, 1, 255]]), grayscale=grayscale)
+    write_mask(tmp_path / "object.png", np.array([[0, 0, 255]]), grayscale=grayscale)
     assert read_labels(tmp_path / "void.png").tolist() == [[0, 1, VOID]]
     assert read_labels(tmp_path / "object.png").tolist() == [[0, 0, 1]]
 
 
-@pytest.mark.parametrize("grey", [False, True])
-def test_void_that_stays_when_the_objects_have_left_is_no_object(tmp_path: Path, grey: bool) -> None:
+@pytest.mark.parametrize("grayscale", [False, True])
+def test_void_that_stays_when_the_objects_have_left_is_no_object(tmp_path: Path, grayscale: bool) -> None:
     masks = [tmp_path / f"{i}.png" for i in range(2)]
     for path, values in zip(masks, ([0, 1, 255], [0, 0, 255]), strict=True):
-        write_mask(path, np.array([values]), grey=grey)
+        write_mask(path, np.array([values]), grayscale=grayscale)
     assert VideoRecord("left", (tmp_path, tmp_path), tuple(masks)).labels(1).tolist() == [[0, 0, VOID]]
     assert VideoRecord("alone", (tmp_path,), (masks[1],)).labels(0).tolist() == [[0, 0, 1]]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from voskit.evaluators.metrics import jobs
-from voskit.evaluators.metrics.jobs import run_frames, run_jobs
+from voskit.evaluators.metrics.frames import jobs
+from voskit.evaluators.metrics.frames.jobs import run_frames, run_jobs
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -64,7 +64,7 @@ def test_workers_of_a_killed_process_end(tmp_path: Path, method: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(f"""
 import os, pathlib, time
-from voskit.evaluators.metrics import jobs
+from voskit.evaluators.metrics.frames import jobs
 
 def note_and_wait(folder):
     pathlib.Path(folder, str(os.getpid())).touch()

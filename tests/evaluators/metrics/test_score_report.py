@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from voskit.evaluators.metrics.base import ScoredFrame, Scores
-from voskit.evaluators.metrics.frames import FramePair, Rules
+from voskit.evaluators.metrics.frames.measure import FramePair, Rules
 from voskit.evaluators.metrics.page import frames_page, pick
 from voskit.evaluators.metrics.report import summary_text, table_rows, write_scores
 

@@ -17,7 +17,7 @@ from PIL import Image
 import dataset_trees as trees
 from voskit.configs.datasets import get_dataset_config, list_datasets
 from voskit.dataloaders.datasets import Dataset, open_dataset
-from voskit.dataloaders.datasets.mask_files import BurstMasks
+from voskit.dataloaders.datasets.mask_readers import BurstMaskReader
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators.metrics import SCORERS
 from voskit.evaluators.submissions.pack import SubmissionError, check_results, pack, result_folders, result_name
@@ -41,7 +41,7 @@ def answer(dataset: Dataset, results: Path) -> Path:
         for frame in {**dict.fromkeys(folder.video.wanted), **dict.fromkeys(folder.frames)}:
             path = folder.path / f"{frame}.png"
             ids = trees.ids_mask(sorted(folder.ids)[:4], folder.video.frame_size)
-            if folder.kind == "grey":
+            if folder.kind == "grayscale":
                 Image.fromarray(ids).save(path)
             else:
                 write_mask(path, ids)
@@ -170,7 +170,7 @@ class TestRefusals:
             (lambda r: trees.mask(r / "dog/00001.png", (1, 3)), "00001.png: has ids that the video doesn't have: 3"),
             (lambda r: trees.mask(r / "dog/00001.png", (255,)), "doesn't have: 255 (it has 1, 2)"),
             (lambda r: trees.mask(r / "dog/00001.png", size=(20, 30)), "is 20x30 (height x width), it must be 24x32"),
-            (lambda r: trees.mask(r / "dog/00001.png", grey=True), "has mode L, it must be a palette PNG"),
+            (lambda r: trees.mask(r / "dog/00001.png", grayscale=True), "has mode L, it must be a palette PNG"),
             (lambda r: Image.new("RGB", (32, 24)).save(r / "dog/00001.png"), "has mode RGB"),
             (
                 lambda r: write_mask(r / "dog/00001.png", trees.ids_mask((1,)), palette=bytes(range(9))),
@@ -220,7 +220,7 @@ class TestRefusals:
     def test_expressions_are_0_and_255(self, tmp_path: Path) -> None:
         dataset = open_dataset("refytvos", trees.ref_youtube(tmp_path / "data"))
         results = answer(dataset, tmp_path / "results")
-        trees.mask(results / "vid1/1/00001.png", (1,), grey=True)
+        trees.mask(results / "vid1/1/00001.png", (1,), grayscale=True)
         trees.mask(results / "vid1/0/00001.png", (1,))
         (results / "vid1/1/00002.png").unlink()
         texts = [str(p) for p in check_results(dataset, results)]
@@ -299,7 +299,7 @@ def test_burst_as_the_published_results(metrics: Path, tmp_path: Path) -> None:
         folder = tmp_path / "results" / video.name
         folder.mkdir(parents=True)
         for frame in video.wanted:
-            write_mask(folder / f"{frame}.png", BurstMasks(sequence).read(folder, frame))
+            write_mask(folder / f"{frame}.png", BurstMaskReader(sequence).read(folder, frame))
     pack(dataset, tmp_path / "results", tmp_path / "a.json")
     written = json.loads((tmp_path / "a.json").read_text())
     assert written.keys() == expected.keys() and written["categories"] == expected["categories"]
@@ -357,7 +357,7 @@ def test_binary_results_may_be_grey(tmp_path: Path) -> None:
     dataset = open_dataset("davis2016", trees.davis2016_package(tmp_path / "data"))
     results = answer(dataset, tmp_path / "results")
     for path in (results / "bear").iterdir():
-        trees.mask(path, (255,), grey=True)
+        trees.mask(path, (255,), grayscale=True)
     assert not check_results(dataset, results)
     assert read_mask(results / "dog/00001.png").max() == 1
 

@@ -21,9 +21,9 @@ from voskit.evaluators.metrics.base import (
     VideoScorer,
     video_folders,
 )
-from voskit.evaluators.metrics.davis2017 import scored_frames
-from voskit.evaluators.metrics.davis2017_unsupervised import match
-from voskit.evaluators.metrics.frames import (
+from voskit.evaluators.metrics.benchmarks.davis_unsupervised import match
+from voskit.evaluators.metrics.frames.jobs import run_frames
+from voskit.evaluators.metrics.frames.measure import (
     MAX_PROPOSALS,
     FramePair,
     FrameValues,
@@ -32,10 +32,10 @@ from voskit.evaluators.metrics.frames import (
     measure,
     measure_all_pairs,
 )
-from voskit.evaluators.metrics.jobs import run_frames
+from voskit.evaluators.metrics.frames.sequences import frame_pairs, read_json
 from voskit.evaluators.metrics.measures import statistics
 from voskit.evaluators.metrics.measures.bit_planes import BoundaryKind
-from voskit.evaluators.metrics.sequences import frame_pairs, read_json
+from voskit.evaluators.metrics.semi_supervised import scored_frames
 
 _STEP = 5
 _MEASURES = ("J", "F", "V")

@@ -1,6 +1,7 @@
-"""MOSEv2: J&F with a tolerance that shrinks with the object, after disappearance and after reappearance too.
+"""Scorers of MOSE v1 (Ding et al., ICCV 2023) and MOSE v2.
 
-Ding et al., "MOSEv2: A More Challenging Dataset for Video Object Segmentation in Complex Scenes", arXiv:2508.05630.
+MOSE v2 adapts the tolerance of F to the object's size and reports J&F after disappearance and reappearance (Ding et
+al., "MOSEv2: A More Challenging Dataset for Video Object Segmentation in Complex Scenes", arXiv:2508.05630).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voskit.dataloaders.datasets.layout import subfolders
 from voskit.evaluators.metrics.base import (
     SCORERS,
+    Option,
     Request,
     ScoredFrame,
     Scores,
@@ -23,19 +26,40 @@ from voskit.evaluators.metrics.base import (
     VideoScorer,
     video_folders,
 )
-from voskit.evaluators.metrics.frames import FramePair, Rules, read_pair
-from voskit.evaluators.metrics.jobs import run_frames
+from voskit.evaluators.metrics.frames.jobs import run_frames
+from voskit.evaluators.metrics.frames.measure import FramePair, Rules, read_pair
+from voskit.evaluators.metrics.frames.sequences import frame_pairs, image_of, mask_names, read_json
 from voskit.evaluators.metrics.measures import statistics
 from voskit.evaluators.metrics.measures.bit_planes import pack_ids, tolerance
 from voskit.evaluators.metrics.measures.jaccard_boundary import boundary_of_planes
-from voskit.evaluators.metrics.sequences import frame_pairs, image_of, mask_names, read_json
+from voskit.evaluators.metrics.semi_supervised import J_AND_F, DavisFolders, SemiRules, score_semi_supervised
 
-_HEADLINE = ("J&F_new", "J", "F_new", "disappear_J&F_new", "reappear_J&F_new", "F", "J&F")
+_HEADLINE_V2 = ("J&F_new", "J", "F_new", "disappear_J&F_new", "reappear_J&F_new", "F", "J&F")
+
+
+class MoseV1(VideoScorer):
+    """The DAVIS 2017 measure, for splits with local truth. The program of the server is not public."""
+
+    options = {"split": Option("valid", None, "the folder with Annotations and JPEGImages")}
+
+    def find(self, request: Request) -> dict[str, VideoFolders]:
+        """Return every video that the truth has."""
+        split = request.options["split"]
+        if not (request.data_root / split / "Annotations").is_dir():
+            there = ", ".join(sorted(path.parent.name for path in request.data_root.glob("*/Annotations"))) or "none"
+            raise FileNotFoundError(f"{request.data_root / split / 'Annotations'}: no such folder; splits: {there}")
+        folders = DavisFolders("", f"{split}/Annotations", f"{split}/JPEGImages")
+        return folders.videos(request.data_root, subfolders(request.data_root / folders.masks))
+
+    def run(self, request: Request) -> Scores:
+        """Score every video that the truth has."""
+        result = score_semi_supervised(request, self.videos(request), SemiRules(), J_AND_F)
+        return Scores(self.name, dict(request.options), result.tables(J_AND_F), J_AND_F, result.frames)
 
 
 @dataclass(frozen=True)
 class MoseValues:
-    """A frame's J, F_new and F, N values each, and where the truth has no pixel."""
+    """J, F_new and F of the N objects of a frame, and a flag for each object without a true pixel."""
 
     region: NDArray[np.float64]
     boundary_new: NDArray[np.float64]
@@ -44,20 +68,20 @@ class MoseValues:
 
 
 def measure_mose(rules: Rules, pairs: Sequence[FramePair]) -> list[MoseValues]:
-    """The values of each frame."""
+    """Measure frames by the rules of MOSE v2."""
     return [_measure_frame(rules, pair) for pair in pairs]
 
 
 def region_with_one_added(both: int, either: int) -> float:
-    """(both + 1) / (either + 1), at most 1; 1 where either is 0."""
+    """Return (both + 1) / (either + 1), at most 1; 1 if either is 0."""
     return min(1.0, (both + 1) / (either + 1)) if either else 1.0
 
 
 def tolerances(shape: tuple[int, int], area: int) -> tuple[float, float]:
-    """The radii of F and of F_new for an object of ``area`` pixels in the truth.
+    """Return the tolerances of F and F_new, in pixels, for an object of ``area`` pixels in the truth.
 
-    Where the object is large or absent both are 0.008 of the diagonal, unrounded; else F's is that rounded up, and
-    F_new's a tenth of the root of the area rounded up.
+    If the object is large or absent, both are 0.008 of the diagonal, unrounded. Otherwise F has that value rounded up,
+    and F_new a tenth of the square root of the area, rounded up.
     """
     full = tolerance(*shape)
     narrow = math.ceil(0.1 * math.sqrt(area)) if area else full
@@ -65,9 +89,9 @@ def tolerances(shape: tuple[int, int], area: int) -> tuple[float, float]:
 
 
 def segments(empty: Sequence[bool]) -> tuple[list[range], list[range]]:
-    """The stretches of frames after each disappearance and after each reappearance of an object.
+    """Return the stretches of frames after each disappearance and after each reappearance of an object.
 
-    A disappearance at frame 0 keeps its number but is no stretch of its own.
+    An object that is absent in frame 0 starts no stretch, but still counts as a disappearance.
     """
     n = len(empty)
     gone = [t for t in range(n) if empty[t] and (t == 0 or not empty[t - 1])]
@@ -80,19 +104,19 @@ def segments(empty: Sequence[bool]) -> tuple[list[range], list[range]]:
 
 
 class MoseV2(VideoScorer):
-    """Objects and videos of ``meta.json``; the second frame to the last but one count."""
+    """J&F with adaptive tolerance for the objects of ``meta.json``. The first and the last frame don't count."""
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """The videos of the meta file."""
+        """Return the videos of the meta file."""
         root = request.data_root
         return video_folders(_entries(request), root / "Annotations", root / "JPEGImages")
 
     def check(self, request: Request) -> None:
-        """The meta file is there."""
+        """Check that the meta file can be read."""
         _entries(request)
 
     def run(self, request: Request) -> Scores:
-        """Score all videos. Results must have a mask for every frame of the truth, the first too."""
+        """Score all videos. Results need a mask for every frame of the truth, including the first."""
         entries, videos = _entries(request), self.videos(request)
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
         for video, folders in sorted(videos.items()):
@@ -113,7 +137,7 @@ class MoseV2(VideoScorer):
                 for pair, v in zip(pairs, values[video], strict=True)
             ]
         tables = {"global": _totals(per_object), "per_object": per_object}
-        return Scores(self.name, dict(request.options), tables, _HEADLINE, frames)
+        return Scores(self.name, dict(request.options), tables, _HEADLINE_V2, frames)
 
 
 def _entries(request: Request) -> dict[str, Any]:
@@ -163,4 +187,5 @@ def _totals(per_object: dict[str, dict[str, Any]]) -> dict[str, float]:
     return {"J&F_new": (j + new) / 2, "J": j, "F_new": new, **again, "F": f, "J&F": (j + f) / 2}
 
 
-SCORERS.register("mosev2")(MoseV2("mosev2"))
+for _scorer in (MoseV1("mosev1"), MoseV2("mosev2")):
+    SCORERS.register(_scorer.name)(_scorer)

@@ -17,15 +17,19 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
+from voskit.dataloaders.files import load_json
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
-from voskit.evaluators.metrics.burst_classes import COMMON, DISTRACTORS, MERGED_INTO
-from voskit.evaluators.metrics.jobs import run_jobs
-from voskit.evaluators.metrics.lvis_names import LVIS_NAMES
+from voskit.evaluators.metrics.frames.jobs import run_jobs
+from voskit.evaluators.metrics.frames.sequences import read_json
 from voskit.evaluators.metrics.measures.hota import HotaCounts, class_average, hota_counts, hota_figures
 from voskit.evaluators.metrics.measures.statistics import mean
 from voskit.evaluators.metrics.measures.track_ap import TrackMatches, average_precision, match_tracks
-from voskit.evaluators.metrics.sequences import read_json
 
+_DATA = Path(__file__).resolve().parents[1] / "data"
+_CLASSES = load_json(_DATA / "burst_classes.json")
+_COMMON = frozenset(_CLASSES["common"])
+_DISTRACTORS = frozenset(_CLASSES["distractors"])
+_MERGED_INTO = {int(category): other for category, other in _CLASSES["merged_into"].items()}
 _ANY_CLASS = 0
 _GUIDED = ("HOTA", "DetA", "AssA")
 _OPEN = ("OWTA", "DetRe", "AssA")
@@ -99,8 +103,8 @@ class Burst(Scorer):
         }
         groups = {
             "all": classes,
-            "common": [c for c in classes if c in COMMON],
-            "uncommon": [c for c in classes if c not in COMMON],
+            "common": [c for c in classes if c in _COMMON],
+            "uncommon": [c for c in classes if c not in _COMMON],
         }
         figures = {
             key: {group: 100 * mean([per_class[names[c]][key] for c in members]) for group, members in groups.items()}
@@ -239,7 +243,7 @@ def _truth_folder(request: Request) -> Path:
 def _class_names(truth: dict[str, Any]) -> dict[int, str]:
     """Names by id: LVIS v0.5's, as the tool has them, else the file's."""
     listed = {entry["id"]: entry["name"] for entry in truth["categories"]}
-    return listed | dict(enumerate(LVIS_NAMES, start=1))
+    return listed | dict(enumerate(load_json(_DATA / "lvis_v05_names.json")["names"], start=1))
 
 
 def _by_name(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -253,7 +257,7 @@ def _sequence(
 ) -> Sequence:
     if len(prediction["segmentations"]) != len(prediction["annotated_image_paths"]):
         raise ValueError(f"{source}: {name}: 'segmentations' and 'annotated_image_paths' differ in length")
-    distractors = {int(k) for k, c in truth["track_category_ids"].items() if c in DISTRACTORS}
+    distractors = {int(k) for k, c in truth["track_category_ids"].items() if c in _DISTRACTORS}
     size = [truth["height"], truth["width"]]
     predicted = dict(zip(prediction["annotated_image_paths"], prediction["segmentations"], strict=True))
     t_frames, p_frames = [], []
@@ -275,7 +279,7 @@ def _side(
 ) -> Side:
     masks = tuple({k: {"size": size, "counts": entry["rle"]} for k, entry in frame.items()} for frame in frames)
     present = sorted({k for frame in frames for k in frame})
-    classes = {k: _ANY_CLASS if one_class else MERGED_INTO.get(c := categories[str(k)], c) for k in present}
+    classes = {k: _ANY_CLASS if one_class else _MERGED_INTO.get(c := categories[str(k)], c) for k in present}
     scores = {k: mean([frame[k].get("score", 1.0) for frame in frames if k in frame]) for k in present}
     return Side(masks, classes, scores)
 

@@ -25,11 +25,18 @@ from voskit.evaluators.metrics.base import (
     VideoScorer,
     video_folders,
 )
-from voskit.evaluators.metrics.davis2017 import J_AND_F, object_row, with_j_and_f
-from voskit.evaluators.metrics.frames import MAX_PROPOSALS, VOID, FramePair, Rules, highest_id, measure_all_pairs
-from voskit.evaluators.metrics.jobs import run_frames
+from voskit.evaluators.metrics.frames.jobs import run_frames
+from voskit.evaluators.metrics.frames.measure import (
+    MAX_PROPOSALS,
+    VOID,
+    FramePair,
+    Rules,
+    highest_id,
+    measure_all_pairs,
+)
+from voskit.evaluators.metrics.frames.sequences import frame_pairs, image_of, mask_names, read_list
 from voskit.evaluators.metrics.measures import statistics
-from voskit.evaluators.metrics.sequences import frame_pairs, image_of, mask_names, read_list
+from voskit.evaluators.metrics.semi_supervised import J_AND_F, object_row, with_j_and_f
 
 
 def match(region: NDArray[np.float64], boundary: NDArray[np.float64]) -> list[tuple[int, int]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from voskit.dataloaders.json_file import load_json
-from voskit.evaluators.metrics.frames import FramePair, require_files
+from voskit.dataloaders.files import load_json
+from voskit.evaluators.metrics.frames.measure import FramePair, require_files
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from voskit.dataloaders.images import load_image
-from voskit.dataloaders.masks.files import grey_step
+from voskit.dataloaders.masks.files import grayscale_step
 
 IdMap = NDArray[np.integer]
 
@@ -70,7 +70,7 @@ def _read_image(path: Path) -> IdMap:
         )
     values = np.array(image)
     if image.mode == "L":
-        values //= grey_step(path, image)
+        values //= grayscale_step(path, image)
     if values.dtype in (np.uint8, np.uint16):
         return values
     if values.dtype == bool:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
-from voskit.evaluators.metrics.davis2017 import scored_frames
-from voskit.evaluators.metrics.frames import FramePair, Rules, measure
-from voskit.evaluators.metrics.jobs import run_frames
+from voskit.evaluators.metrics.frames.jobs import run_frames
+from voskit.evaluators.metrics.frames.measure import FramePair, Rules, measure
+from voskit.evaluators.metrics.frames.sequences import frame_pairs, read_json
 from voskit.evaluators.metrics.measures import statistics
-from voskit.evaluators.metrics.sequences import frame_pairs, read_json
+from voskit.evaluators.metrics.semi_supervised import scored_frames
 
 _KEYS = ("Overall", "J-seen", "J-unseen", "F-seen", "F-unseen")
 

@@ -14,14 +14,14 @@ from voskit.dataloaders.masks.coco import decode_run_lengths
 from voskit.dataloaders.masks.files import read_mask
 
 
-class MaskFiles(Protocol):
+class MaskReader(Protocol):
     """Reads the mask of one frame."""
 
     def read(self, path: Path, frame: str) -> np.ndarray:
         """H x W uint8 or uint16 ids, 0 = background. Raises ValueError for what can't be read."""
 
 
-class IdImages:
+class PngMaskReader:
     """Palette or greyscale PNGs.
 
     Args:
@@ -42,7 +42,7 @@ class IdImages:
         return ids
 
 
-class BurstMasks:
+class BurstMaskReader:
     """Masks in the ``segmentations`` of a sequence of BURST, which ``path`` only names.
 
     Where two tracks overlap the higher id wins; BURST's own masks don't.
@@ -65,7 +65,7 @@ class BurstMasks:
         return mask.astype(np.uint8) if mask.max(initial=0) <= 255 else mask
 
 
-class PanopticImages:
+class PanopticMaskReader:
     """RGB PNGs, id = R + 256 G + 65536 B, turned into object ids.
 
     Args:

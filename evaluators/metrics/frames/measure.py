@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from voskit.evaluators.metrics.label_maps import Encoded, IdMap, read_label_map, read_same_size
+from voskit.evaluators.metrics.frames.label_maps import Encoded, IdMap, read_label_map, read_same_size
 from voskit.evaluators.metrics.measures.bit_planes import BoundaryKind, bounding_box, pack_ids, tolerance
 from voskit.evaluators.metrics.measures.jaccard_boundary import all_pairs, boundary_of_planes, region_of_planes
 

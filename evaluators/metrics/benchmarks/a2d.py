@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from voskit.evaluators.metrics.base import SCORERS, Request, Scorer, Scores
-from voskit.evaluators.metrics.sequences import read_json
+from voskit.evaluators.metrics.frames.sequences import read_json
 
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _PRECISIONS = ("mAP 0.5:0.95", "AP 0.5", "AP 0.75", "AP 0.5:0.95 S", "AP 0.5:0.95 M", "AP 0.5:0.95 L")

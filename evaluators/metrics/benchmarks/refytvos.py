@@ -1,7 +1,7 @@
 """Ref-YouTube-VOS and MeViS: one mask a frame for each expression, and the mean over expressions.
 
 Seo et al., "URVOS", ECCV 2020; Ding et al., "MeViS", ICCV 2023. The server of Ref-YouTube-VOS has a program that is not
-public; this is the measure of the MeViS authors, for the same layout: every listed frame counts.
+public; this is the measure of the MeViS authors, for the same files: every listed frame counts.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, ScoredFrame, Scorer, Scores
-from voskit.evaluators.metrics.davis2017 import scored_frames
-from voskit.evaluators.metrics.frames import FramePair, Rules, measure, require_files
-from voskit.evaluators.metrics.jobs import run_frames
-from voskit.evaluators.metrics.label_maps import Encoded
+from voskit.evaluators.metrics.frames.jobs import run_frames
+from voskit.evaluators.metrics.frames.label_maps import Encoded
+from voskit.evaluators.metrics.frames.measure import FramePair, Rules, measure, require_files
+from voskit.evaluators.metrics.frames.sequences import read_json
 from voskit.evaluators.metrics.measures import statistics
-from voskit.evaluators.metrics.sequences import read_json
+from voskit.evaluators.metrics.semi_supervised import scored_frames
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ _KEYS = ("J&F", "J", "F")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Files and folders below the data's root: expressions with ``anno_id``, encoded masks by that id, images."""
+class ExpressionFiles:
+    """Paths relative to the data root: expressions with ``anno_id``, encoded masks by that id, and images."""
 
     expressions: str
     masks: str
@@ -37,20 +37,20 @@ class Layout:
 class Referring(Scorer):
     """Scores by expression. An expression of a video without a result folder counts as 0."""
 
-    layouts: dict[str, Layout]
+    files: dict[str, ExpressionFiles]
 
     def check(self, request: Request) -> None:
         """Expressions and masks of the truth are there."""
-        layout = self.layouts[request.options["split"]]
-        for path in (request.data_root / layout.expressions, request.data_root / layout.masks):
+        files = self.files[request.options["split"]]
+        for path in (request.data_root / files.expressions, request.data_root / files.masks):
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: no such file")
 
     def run(self, request: Request) -> Scores:
         """Score every expression of the truth."""
-        layout = self.layouts[request.options["split"]]
-        videos = read_json(request.data_root / layout.expressions, "videos")["videos"]
-        masks = read_json(request.data_root / layout.masks)
+        files = self.files[request.options["split"]]
+        videos = read_json(request.data_root / files.expressions, "videos")["videos"]
+        masks = read_json(request.data_root / files.masks)
         rules = Rules(objects=(1,), binary=True)
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
         for video, entry in videos.items():
@@ -58,7 +58,7 @@ class Referring(Scorer):
                 logger.warning("%s: no such folder: the video's expressions count as 0", request.results / video)
             for expression, said in entry["expressions"].items():
                 name = f"{video}/{expression}"
-                work[name] = (rules, self._pairs(request, layout, masks, name, said["anno_id"], entry["frames"]))
+                work[name] = (rules, self._pairs(request, files, masks, name, said["anno_id"], entry["frames"]))
         values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
         rows: dict[str, dict[str, Any]] = {}
         frames: list[ScoredFrame] = []
@@ -72,14 +72,20 @@ class Referring(Scorer):
                 "J_frames": region.tolist(),
                 "F_frames": boundary.tolist(),
             }
-            folder = request.data_root / layout.images / name.rpartition("/")[0]
+            folder = request.data_root / files.images / name.rpartition("/")[0]
             frames += scored_frames(name, rules, pairs, values[name], folder)
         j, f = (statistics.mean([row[key] for row in rows.values()]) for key in ("J", "F"))
         tables = {"global": {"J&F": (j + f) / 2, "J": j, "F": f}, "per_expression": rows}
         return Scores(self.name, dict(request.options), tables, _KEYS, frames)
 
     def _pairs(
-        self, request: Request, layout: Layout, masks: dict[str, Any], name: str, ids: list[Any], frames: list[str]
+        self,
+        request: Request,
+        files: ExpressionFiles,
+        masks: dict[str, Any],
+        name: str,
+        ids: list[Any],
+        frames: list[str],
     ) -> list[FramePair]:
         """The frames of an expression; none where the video has no results at all."""
         video = name.rpartition("/")[0]
@@ -88,15 +94,15 @@ class Referring(Scorer):
         try:
             tracks = [masks[str(k)] for k in ids]
         except KeyError as error:
-            raise ValueError(f"{request.data_root / layout.masks}: no mask {error}, which {name} refers to") from None
+            raise ValueError(f"{request.data_root / files.masks}: no mask {error}, which {name} refers to") from None
         size = next((mask["size"] for track in tracks for mask in track if mask is not None), None)
         if size is None:
-            raise ValueError(f"{request.data_root / layout.masks}: {name} has no mask in any frame")
+            raise ValueError(f"{request.data_root / files.masks}: {name} has no mask in any frame")
         blank = {"size": size, "counts": [size[0] * size[1]]}
         pairs = []
         for t, frame in enumerate(frames):
             present = tuple(track[t] for track in tracks if track[t] is not None)
-            where = f"{request.data_root / layout.masks}: {name}, frame {frame}"
+            where = f"{request.data_root / files.masks}: {name}, frame {frame}"
             truth = Encoded(present or (_compressed(blank),), where)
             pairs.append(FramePair(frame, truth, request.results / name / f"{frame}.png"))
         require_files(pair.prediction for pair in pairs)
@@ -113,15 +119,15 @@ class RefYouTubeVos(Referring):
     """Truth in ``reference/expressions.json`` and ``reference/mask_dict.json``."""
 
     options = {"split": Option("val", ("val",), "the only one with truth")}
-    layouts = {"val": Layout("reference/expressions.json", "reference/mask_dict.json", "valid/JPEGImages")}
+    files = {"val": ExpressionFiles("reference/expressions.json", "reference/mask_dict.json", "valid/JPEGImages")}
 
 
 class MeViS(Referring):
     """Truth in ``<split>/meta_expressions.json`` and ``<split>/mask_dict.json``."""
 
     options = {"split": Option("valid_u", ("valid_u", "train"), "a folder with mask_dict.json")}
-    layouts = {
-        name: Layout(f"{name}/meta_expressions.json", f"{name}/mask_dict.json", f"{name}/JPEGImages")
+    files = {
+        name: ExpressionFiles(f"{name}/meta_expressions.json", f"{name}/mask_dict.json", f"{name}/JPEGImages")
         for name in ("valid_u", "train")
     }
 

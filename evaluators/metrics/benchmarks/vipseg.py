@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voskit.dataloaders.datasets.mask_files import read_panoptic_ids
+from voskit.dataloaders.datasets.mask_readers import read_panoptic_ids
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
-from voskit.evaluators.metrics.jobs import run_jobs
+from voskit.evaluators.metrics.frames.jobs import run_jobs
+from voskit.evaluators.metrics.frames.sequences import read_json
 from voskit.evaluators.metrics.measures.stq import StqCounts, segmentation_tracking_quality, stq_counts
 from voskit.evaluators.metrics.measures.vpq import WINDOWS, VpqCounts, panoptic_quality, vpq_counts
-from voskit.evaluators.metrics.sequences import read_json
 
 
 @dataclass(frozen=True)

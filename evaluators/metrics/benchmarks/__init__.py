@@ -1,0 +1,1 @@
+"""Scorers of the benchmarks, one file for each benchmark or family of benchmarks."""

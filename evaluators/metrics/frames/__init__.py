@@ -1,0 +1,1 @@
+"""Masks of frames for scoring: reading, comparing, and worker processes."""
