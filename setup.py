@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 ROOMS = ("configs", "networks", "dataloaders", "trainers", "evaluators", "tools")
-# folders of data, which become packages without modules: their files lie below voskit/ in a wheel
+# folders of data become packages without modules, so that their files lie below voskit/ in a wheel
 DATA = {
     "voskit.pretrain_models": "pretrain_models",
     "voskit.datasets": "datasets",
@@ -16,13 +16,15 @@ DATA = {
 room_packages = find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")])
 version = re.search(r'__version__ = "(.+)"', (ROOT / "voskit/__init__.py").read_text(encoding="utf-8"))
 assert version is not None
-test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", "build", "twine", "transformers", "gradio>=6"]
+packaging = ["build", "setuptools>=77", "twine"]
+test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", *packaging, "transformers", "gradio>=6"]
 
 
 def index_page() -> str:
-    """README for the package index, which can't follow links to files of the repository."""
+    """Return the README without pictures and links of the repository, which the package index can't follow."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n?", "", text)  # pictures
+    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n?", "", text)
+    text = re.sub(r'<img [^>]*src="(?!https?:)[^>]*>\n?', "", text)
     return re.sub(r"\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
 
 
@@ -31,7 +33,7 @@ setup(
     description="Video object segmentation in PyTorch: AOT, DeAOT, AOST, XMem, JointFormer and ReferFormer",
     long_description=index_page(),
     long_description_content_type="text/markdown",
-    license="BSD-3-Clause",
+    license_expression="BSD-3-Clause",
     license_files=["LICENSE"],
     python_requires=">=3.10",
     keywords=["video object segmentation", "VOS", "tracking", "AOT", "DeAOT", "XMem", "annotation"],
@@ -55,9 +57,10 @@ setup(
     packages=[*find_packages(include=["voskit", "voskit.*"]), *(f"voskit.{name}" for name in room_packages), *DATA],
     package_dir={**{f"voskit.{room}": room for room in ROOMS}, **DATA},
     package_data={
+        "voskit": ["py.typed"],
         "voskit.pretrain_models": ["deaott_open.*", "roberta-base/*"],
         "voskit.datasets": ["Demo/README.md", "Demo/images/*/*", "Demo/masks/*/*"],
-        **{f"voskit.{room}": ["**/*.json"] for room in ROOMS},
+        **{f"voskit.{room}": ["**/*.json", "**/*.html", "**/*.css", "**/*.js"] for room in ROOMS},
     },
     install_requires=[
         "torch>=2.7",
