@@ -14,6 +14,9 @@ from torch.utils.checkpoint import checkpoint
 
 from voskit.networks.encoders.norms import FrozenBatchNorm
 
+AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+"""Half-precision types by their names in the option ``amp``."""
+
 _CAST = (nn.Conv2d, nn.Conv3d, nn.Linear)  # what autocast runs in half precision
 
 
