@@ -1,4 +1,4 @@
-"""Typed configs and the registry that names them."""
+"""Typed configs of models, stages and datasets, and their registries."""
 
 from voskit.configs.base import Config
 from voskit.configs.models import (

@@ -1,4 +1,4 @@
-"""The base of all config classes: frozen, keyword-only, readable from and writable to JSON."""
+"""Base class of all configs: frozen keyword-only dataclasses with JSON round trip and overrides from a command line."""
 
 from __future__ import annotations
 
@@ -17,88 +17,108 @@ if typing.TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_: Any) -> Any:
-        """Stand-in for the type checker's decorator, which Python 3.10 doesn't have."""
+        """Stand-in for the type checker's decorator, which Python 3.10 lacks."""
         return lambda cls: cls
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Config:
-    """A frozen, keyword-only dataclass; every subclass becomes one by deriving.
+    """A frozen, keyword-only dataclass. Subclasses become dataclasses without a decorator.
 
-    A subclass changes a default by plain assignment, so that a family of models reads like a table::
+    A subclass changes a default by plain assignment, so a family of models reads like a table::
 
         class R50AOTL(AOTL):
             encoder = "resnet50"
+
+    ``str(config)`` shows the fields that differ from the defaults, ``repr(config)`` shows all of them.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {}
-    """Former names of fields to their present ones, for files that an earlier version wrote."""
+    """Former field names and their present ones, so that files of earlier versions can be read."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Second names of fields, accepted wherever a field can be set."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # resolved types, not texts: a subclass in another module need not import what its base's annotations name
+        # resolved types, not strings: the module of a subclass need not import the names in its base's annotations
         bases = [base for base in reversed(cls.__mro__[1:]) if issubclass(base, Config) and base is not Config]
         inherited = {name: hint for base in bases for name, hint in base.field_types().items()}
         annotations = dict(inspect.get_annotations(cls))
-        for name in cls.__dict__:
+        for alias, name in cls.aliases.items():
+            if alias in cls.__dict__ and not isinstance(cls.__dict__[alias], property):
+                setattr(cls, name, cls.__dict__[alias])
+                delattr(cls, alias)
+                annotations.pop(alias, None)
+        for name, value in list(cls.__dict__.items()):
             if name in inherited and name not in annotations:
                 annotations[name] = inherited[name]
+            if name in annotations:
+                setattr(cls, name, _frozen(value))
         cls.__annotations__ = annotations
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
     @classmethod
     def field_types(cls) -> dict[str, Any]:
-        """Names of the fields and their types, in order."""
+        """Return the names of the fields and their types, in order."""
         hints = typing.get_type_hints(cls)
         return {f.name: hints[f.name] for f in _own_fields(cls)}
 
     def override(self, **changes: Any) -> Self:
         """Return a copy with some fields changed.
 
+        Args:
+            **changes: new values by field name or alias. Lists are accepted for tuples, integers for floats.
+
         Raises:
-            ValueError: a field that doesn't exist (near names are listed) or a value of the wrong type.
+            ValueError: an unknown field (near names are listed), a value of the wrong type, or two values for a field
+                and its alias.
         """
         types_ = self.field_types()
-        for name, value in changes.items():
+        values: dict[str, Any] = {}
+        for given, value in changes.items():
+            name = self.aliases.get(given, given)
             if name not in types_:
-                hint = f"it is now {self.renamed[name]!r}" if name in self.renamed else suggest(name, types_)
+                known = [*types_, *self.aliases]
+                hint = f"it is now {self.renamed[name]!r}" if name in self.renamed else suggest(name, known)
                 raise ValueError(f"{type(self).__name__} has no field {name!r}: {hint}")
             if not _fits(value, types_[name]):
-                raise ValueError(f"field {name!r} of {type(self).__name__} is {_show(types_[name])}, got {value!r}")
-        # JSON and command lines have lists where fields are tuples
-        fixed = {k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()}
-        return dataclasses.replace(typing.cast(Any, self), **fixed)
+                raise ValueError(f"field {given!r} of {type(self).__name__} is {_show(types_[name])}, got {value!r}")
+            if name in changes and changes[name] != value:
+                raise ValueError(f"{given} ({value}) and {name} ({changes[name]}) are two names of one field")
+            values[name] = _frozen(value)
+        return dataclasses.replace(typing.cast(Any, self), **values)
 
     def override_from_text(self, *assignments: str) -> Self:
-        """Apply ``name=value`` texts as a command line gives them, see :meth:`changes_from_text`."""
+        """Return a copy changed by ``name=value`` texts, see :meth:`changes_from_text`."""
         return self.override(**self.changes_from_text(*assignments))
 
     @classmethod
     def changes_from_text(cls, *assignments: str) -> dict[str, Any]:
-        """Read ``name=value`` texts; values are JSON, or plain text where that fails.
+        """Parse ``name=value`` texts from a command line.
 
-        A tuple's values may also stand side by side with commas: ``datasets=static,davis2017``.
+        Values are JSON, or plain text if they are not valid JSON. Tuples can also be separated by commas
+        (``datasets=static,davis2017``), and mappings written as ``model=train_long_term_gap=2,freeze_backbone=true``.
 
         Raises:
-            ValueError: no ``=``; unknown fields and values of the wrong type are :meth:`override`'s to refuse.
+            ValueError: a text without ``=``. Unknown fields and wrong types are reported by :meth:`override`.
         """
         changes, types_ = {}, cls.field_types()
         for text in assignments:
-            name, sign, value = text.partition("=")
-            if not sign:
-                raise ValueError(f"{text!r} is not of the form name=value")
-            name = name.strip().replace("-", "_")
-            parsed = _parsed(value)
-            hint = types_.get(name)
-            is_tuple = any(typing.get_origin(h) is tuple for h in (hint, *typing.get_args(hint)))
-            if is_tuple and parsed is not None and not isinstance(parsed, list):
-                parsed = [_parsed(each) for each in value.split(",")]
+            name, value = _split(text)
+            parsed = parse_value(value)
+            hint = types_.get(cls.aliases.get(name, name))
+            kinds = {typing.get_origin(h) for h in (hint, *typing.get_args(hint))}
+            if Mapping in kinds and isinstance(parsed, (str, list)):
+                parsed = mapping_from_text(parsed if isinstance(parsed, list) else value.split(","))
+            elif tuple in kinds and parsed is not None and not isinstance(parsed, list):
+                parsed = [parse_value(each) for each in value.split(",")]
             changes[name] = parsed
         return changes
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as plain JSON types."""
-        return {f.name: getattr(self, f.name) for f in _own_fields(type(self))}
+        """Return all fields as plain Python values that JSON and ``torch.save`` can hold."""
+        values = {f.name: getattr(self, f.name) for f in _own_fields(type(self))}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
     def differences(self) -> dict[str, Any]:
         """Return the fields whose values differ from the defaults of the class, with their values."""
@@ -106,35 +126,71 @@ class Config:
         return {name: value for name, value in self.to_dict().items() if value != default[name]}
 
     def __str__(self) -> str:
-        """Name the class and the fields that differ from its defaults, for logs; ``repr`` has all fields."""
+        """Return the class name with the fields that differ from its defaults."""
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.differences().items())})"
 
     def to_json(self) -> str:
-        """All fields as JSON text."""
+        """Return all fields as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build from the output of ``to_dict``, also of an earlier version.
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a config from the output of :meth:`to_dict`, including that of earlier versions.
 
-        Absent fields take their defaults; unknown ones are a ``ValueError``.
+        Absent fields take their defaults.
+
+        Raises:
+            ValueError: an unknown field, or a value of the wrong type.
         """
         return cls().override(**cls.present_names(values))
 
     @classmethod
     def present_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace former names of fields by their present ones."""
-        return {cls.renamed.get(name, name): value for name, value in values.items()}
+        """Replace former names and aliases of fields by their present names."""
+        present = {**cls.aliases, **cls.renamed}
+        return {present.get(name, name): value for name, value in values.items()}
+
+
+class _FrozenDict(dict[str, Any]):
+    """A hashable dictionary, which dataclasses accept as a default. It is never changed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self))
 
 
 _PYTHON = {"None": None, "True": True, "False": False}
 
 
-def _parsed(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """Parse a value from a command line: JSON, Python's ``None``, ``True`` and ``False``, or else plain text."""
     try:
         return _PYTHON[text] if text in _PYTHON else json.loads(text)
     except json.JSONDecodeError:
         return text
+
+
+def mapping_from_text(assignments: typing.Iterable[str]) -> dict[str, Any]:
+    """Parse ``name=value`` texts into a dictionary; empty texts are skipped.
+
+    Raises:
+        ValueError: a text without ``=``.
+    """
+    pairs = (_split(text) for text in assignments if text)
+    return {name: parse_value(value) for name, value in pairs}
+
+
+def _split(assignment: str) -> tuple[str, str]:
+    name, sign, value = assignment.partition("=")
+    if not sign:
+        raise ValueError(f"{assignment!r} is not of the form name=value")
+    return name.strip().replace("-", "_"), value
+
+
+def _frozen(value: Any) -> Any:
+    """Make a value hashable: JSON and command lines give lists and dictionaries."""
+    if isinstance(value, list):
+        return tuple(value)
+    return _FrozenDict(value) if isinstance(value, Mapping) else value
 
 
 def _own_fields(cls: type) -> tuple[dataclasses.Field, ...]:
@@ -142,7 +198,7 @@ def _own_fields(cls: type) -> tuple[dataclasses.Field, ...]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether ``value`` may stand in a field of this type (int stands for float, a list for a tuple)."""
+    """True if a field of this type can hold ``value``. An int is also a float, and a list is also a tuple."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, a) for a in args)
@@ -157,8 +213,11 @@ def _fits(value: Any, hint: Any) -> bool:
         return True
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
-    return isinstance(value, hint)
+    return isinstance(value, origin or hint)
 
 
 def _show(hint: Any) -> str:
-    return getattr(hint, "__name__", str(hint)) if not typing.get_args(hint) else str(hint).replace("typing.", "")
+    """Name a type for an error message."""
+    if not typing.get_args(hint):
+        return getattr(hint, "__name__", str(hint))
+    return str(hint).replace("typing.", "").replace("collections.abc.", "")

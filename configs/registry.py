@@ -1,26 +1,26 @@
-"""A plain registry: names to things, with errors that help."""
+"""Registry: a table of named entries (models, stages, datasets, losses, ...) with near names in its errors."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message about an unknown name: near names if there are any, else all of them."""
+    """Return the end of an error message about an unknown name: near names, or all names if none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
 
 
 class Registry(Generic[T]):
-    """Named entries of one kind (models, stages, datasets, ...).
+    """A table of named entries of one kind.
 
     Args:
-        kind: what the entries are called in error messages, e.g. ``"model"``.
+        kind: the word for an entry in error messages, e.g. ``"model"``.
     """
 
     def __init__(self, kind: str) -> None:
@@ -28,7 +28,11 @@ class Registry(Generic[T]):
         self._entries: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that files its argument under ``name``; a second entry of that name is a ``ValueError``."""
+        """Return a decorator that enters its argument under ``name``.
+
+        Raises:
+            ValueError: the name is taken.
+        """
 
         def add(entry: T) -> T:
             if name in self._entries:
@@ -39,7 +43,7 @@ class Registry(Generic[T]):
         return add
 
     def names(self) -> list[str]:
-        """All names in the order of registration."""
+        """Return all names, in the order of registration."""
         return list(self._entries)
 
     def get(self, name: str) -> T:
@@ -51,3 +55,12 @@ class Registry(Generic[T]):
         if name not in self._entries:
             raise ValueError(f"unknown {self.kind} {name!r}: {suggest(name, self._entries)}")
         return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

@@ -167,7 +167,7 @@ def train(args: Args, stage: StageConfig, output: Path, device: str | None, proc
     """Train as one of some processes, in a folder that is theirs."""
     states = find_states(output / "checkpoints")
     files = start_files(args, stage)
-    changes = get_model_config(args.model).changes_from_text(*stage.model, *args.set_model)
+    changes = {**stage.model, **get_model_config(args.model).changes_from_text(*args.set_model)}
     torch.manual_seed(args.seed)  # of the weights that no file gives
     weights = start_weights(args, stage, files, states[-1] if states else None)
     network = build_model(args.model, device=device, **{**weights, **changes})

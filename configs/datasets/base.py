@@ -1,113 +1,115 @@
-"""What a description of a dataset says: where things lie, which frames are asked for, how results are handed in.
+"""Dataset descriptions: folder layout, given masks, frames to write, scoring and submission.
 
-Paths are templates below the data root. They may hold
+Paths are templates relative to the data root. Placeholders:
 
 - ``{video}``: the name of a video (BURST also has ``{dataset}`` and ``{sequence}``),
-- ``{split}``: what ``split_folders`` gives for the split,
-- ``{resolution}``: each of ``resolutions``, or of ``full_resolutions`` where ``full_resolution`` is on.
+- ``{split}``: the entry of ``split_folders`` for the split,
+- ``{resolution}``: each of ``resolutions``, or of ``full_resolutions`` if ``full_resolution`` is on.
 
-Where a field holds several templates, the first one that exists is used.
+If a field has several templates, the first path that exists is used.
 """
 
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, TypeVar
 
 from voskit.configs.base import Config
 from voskit.configs.registry import Registry
 
 DATASETS: Registry[type[DatasetConfig]] = Registry("dataset")
 
+D = TypeVar("D", bound="type[DatasetConfig]")
+
 _PLACEHOLDERS = {"video", "split", "resolution", "dataset", "sequence"}
 
 
 class DatasetConfig(Config):
-    """Fields of all datasets. A description is data: it can be written to and read from JSON."""
+    """Fields of every dataset. A description is data and can be stored as JSON."""
 
     name: str = ""
-    """Name in results; that of the registry where nothing else is given."""
+    """Name in results. Default: the name in the registry."""
     title: str = ""
-    """What people call it."""
+    """Name for readers, such as ``"YouTube-VOS 2019"``."""
     task: Literal["semi_supervised", "unsupervised", "referring", "panoptic"] = "semi_supervised"
 
     folder: str = ""
-    """Folder below ``datasets/`` where it usually lies; for documentation."""
+    """Usual folder in ``datasets/``, for documentation."""
     roots: tuple[str, ...] = ("",)
-    """Folders below the data root in which the layout may begin, as several code bases have put it."""
+    """Folders relative to the data root that may hold the layout. Code bases differ in them."""
     splits: tuple[str, ...] = ("val",)
-    """The first one is the default."""
+    """Names of the splits. The first one is the default."""
     split_folders: tuple[str, ...] = ()
-    """What ``{split}`` stands for, for each of ``splits``. Empty: the names themselves."""
+    """Values of ``{split}`` for each of ``splits``. Empty: the names of the splits."""
     all_frames_splits: tuple[str, ...] = ()
-    """Splits whose frames come from ``all_frames``: more frames are fed than the server wants."""
+    """Splits that read their frames from ``all_frames``: more frames than the server scores."""
 
     frames: tuple[str, ...] = ()
-    """Folders of the frames of one video. One's own dataset may have a video file of that name in place of a folder."""
+    """Folders with the frames of one video. Your own dataset can have a video file of that name instead."""
     all_frames: tuple[str, ...] = ()
-    """Stands for ``frames`` in ``all_frames_splits``."""
+    """Replaces ``frames`` in ``all_frames_splits``."""
     given_masks: tuple[str, ...] = ()
-    """Folders that hold just the masks that a method is given. Looked for before ``masks``."""
+    """Folders with only the masks that a method is given. Preferred to ``masks``."""
     masks: tuple[str, ...] = ()
-    """Folders of masks, of which ``given`` says what a method gets."""
+    """Folders of masks, from which ``given`` selects those that a method is given."""
     ground_truth: tuple[str, ...] = ()
-    """Folders (or one JSON file) of the truth. It counts as present where it has more masks than a method is given."""
+    """Folders, or one JSON file, of the ground truth. It counts as present if it has more masks than are given."""
     video_list: tuple[str, ...] = ()
-    """Text files: a video's name on each line, or pairs of files (DAVIS 2016)."""
+    """Text files with the name of a video on each line, or with pairs of files (DAVIS 2016)."""
     meta: tuple[str, ...] = ()
     """JSON files about all videos."""
     excluded_meta: tuple[str, ...] = ()
-    """JSON files of the same kind, whose videos are left out (if they are there)."""
+    """JSON files of the same format. Their videos, if the files exist, are left out."""
     meta_format: Literal["none", "objects", "burst", "panoptic", "expressions"] = "none"
     index_required: bool = True
-    """Whether ``video_list`` or ``meta`` must be there; otherwise the folders of frames are the list."""
+    """True if ``video_list`` or ``meta`` must exist. False: without them, the folders of frames are the list."""
 
     resolutions: tuple[str, ...] = ()
     full_resolutions: tuple[str, ...] = ()
     full_resolution: bool = False
     """Read frames and given masks at their full resolution."""
     results_at: str = ""
-    """One of ``resolutions``: with ``full_resolution`` results have the size of frames there, and the truth is there;
-    empty: of the frames that are read."""
+    """Resolution of results and ground truth with ``full_resolution``, one of ``resolutions``. Empty: that of the
+    frames that are read."""
 
     given: Literal["none", "first", "all", "appearing"] = "first"
-    """Masks that a method is given: the first one, all in the folder, or the objects that begin at a frame, cut out of
-    the full annotation of that frame."""
+    """Masks that a method is given: the first one, all in the folder, or the objects that first appear in a frame, cut
+    out of its full annotation."""
     fed: Literal["folder", "listed"] = "folder"
-    """Frames that a method sees: all in the folder, or those that the meta file lists."""
+    """Frames that a method sees: all in the folder, or those in the meta file."""
     wanted: Literal["all", "listed", "annotated"] = "all"
-    """Frames to be written: all, those that the meta file lists, or those that have a true mask."""
+    """Frames to write: all, those in the meta file, or those with a ground-truth mask."""
     frame_step: int | None = None
-    """Difference between the numbers of two frames; None: not regular. Checked by ``tools/check_dataset.py``."""
+    """Difference between the numbers of consecutive frames, checked by ``voskit check-dataset``. None: irregular."""
 
     binary: bool = False
-    """Any value but 0 is the one object, id 1."""
+    """Read masks as one object, id 1: every value but 0."""
     ignore_id: int | None = 255
-    """Value of masks that is no object."""
+    """Mask value of ignored pixels. None: no such value."""
     max_proposals: int | None = None
-    """Ids 1 to this are known where no mask is given."""
+    """Largest object id in results if no mask is given."""
 
     copy_given_mask: bool = True
-    """The file of the first given mask is the result of its frame (binarised if ``binary``)."""
+    """Copy the first given mask to the results of its frame (binarized if ``binary``)."""
     result_folder: str = ""
-    """Folder between ``Annotations`` and the videos in results as AOT's evaluator writes them."""
+    """Folder between ``Annotations`` and the videos in results of AOT's evaluator."""
     full_resolution_result_folder: str = ""
 
     archive: Literal["masks", "expressions", "annotators", "panoptic", "visor", "burst"] = "masks"
-    """What the server reads: id PNGs; 0/255 PNGs per expression; id PNGs per annotator; RGB PNGs and JSON; JSON."""
+    """Submission format: id PNGs; 0/255 PNGs per expression; id PNGs per annotator; RGB PNGs with JSON; JSON."""
     archive_prefix: str = ""
-    """Folder in the archive that holds the videos."""
+    """Folder of the videos in the archive."""
     archive_suffix: str = ".zip"
     submit_given_frame: bool = True
-    """Whether the first frame's mask is handed in."""
+    """True if a submission includes the mask of the first frame."""
     object_names: tuple[str, ...] = ()
-    """JSON files of object names by video and id (VISOR)."""
+    """JSON files with object names by video and id (VISOR)."""
     server: bool = False
-    """Whether there is (or was) a server for the first split; else the archive is only for keeping."""
+    """True if the first split has, or had, an evaluation server."""
 
     scoring: str = "folder"
-    """Name of the scoring protocol: an entry of ``voskit.evaluators.metrics.SCORERS``. Empty: there is none."""
+    """Scoring protocol, an entry of ``voskit.evaluators.metrics.SCORERS``. Empty: no scores."""
 
     def __post_init__(self) -> None:
         where = f"dataset {self.name or type(self).__name__!r}"
@@ -116,16 +118,16 @@ class DatasetConfig(Config):
         if self.split_folders and len(self.split_folders) != len(self.splits):
             raise ValueError(f"{where}: split_folders must have one entry for each of the {len(self.splits)} splits")
         if self.results_at and self.results_at not in self.resolutions:
-            raise ValueError(f"{where}: results_at {self.results_at!r} is none of {', '.join(self.resolutions)}")
+            raise ValueError(f"{where}: results_at {self.results_at!r} must be one of {', '.join(self.resolutions)}")
         for field, value in self.to_dict().items():
             for template in value if isinstance(value, tuple) else ():
                 _check_template(where, field, template)
 
     def split_folder(self, split: str) -> str:
-        """What ``{split}`` stands for.
+        """Return the value of ``{split}``.
 
         Raises:
-            ValueError: no such split; the message lists those that exist.
+            ValueError: no such split; the message lists all splits.
         """
         if split not in self.splits:
             raise ValueError(f"dataset {self.name!r} has no split {split!r}: known: {', '.join(self.splits)}")
@@ -133,7 +135,7 @@ class DatasetConfig(Config):
 
     @property
     def published_folder(self) -> str:
-        """Folder of the videos in results as AOT's evaluator names it, such as ``Annotations/480p``."""
+        """Folder of the videos in results of AOT's evaluator, such as ``Annotations/480p``."""
         full = self.full_resolution and not self.results_at
         folder = self.full_resolution_result_folder if full else self.result_folder
         return f"Annotations/{folder}".rstrip("/")
@@ -153,13 +155,13 @@ def _check_template(where: str, field: str, template: str) -> None:
         raise ValueError(f"{where}: {field} {template!r} must contain {{video}}")
 
 
-def register_dataset(name: str):
-    """Class decorator that files a dataset's description under ``name``."""
-    return DATASETS.register(name)
+def register_dataset(name: str) -> Callable[[D], D]:
+    """Return a class decorator that registers a dataset description under ``name``."""
+    return DATASETS.register(name)  # type: ignore[return-value]
 
 
 def list_datasets() -> list[str]:
-    """Names of all datasets."""
+    """Return the names of all datasets."""
     return DATASETS.names()
 
 
@@ -167,16 +169,20 @@ def get_dataset_config(name: str, **changes: object) -> DatasetConfig:
     """Return the description of a dataset, with some fields changed.
 
     Raises:
-        ValueError: unknown dataset, unknown field, or a value of the wrong type; near names are listed.
+        ValueError: an unknown dataset or field (near names are listed), or a value of the wrong type.
     """
     config = DATASETS.get(name)()
     return config.override(**{"name": config.name or name, **changes})
 
 
 def expand(templates: Iterable[str], config: DatasetConfig, split: str, *, results: bool = False) -> list[str]:
-    """Templates with ``{split}`` and ``{resolution}`` filled in; ``{video}``, ``{dataset}``, ``{sequence}`` stay.
+    """Fill in ``{split}`` and ``{resolution}`` of path templates; the placeholders of a video stay.
 
-    With ``results`` the resolution is the one at which results are.
+    Args:
+        templates: path templates relative to the data root.
+        config: the dataset.
+        split: one of its splits.
+        results: use the resolution of results instead of that of frames.
     """
     resolutions = (config.full_resolutions if config.full_resolution else config.resolutions) or ("",)
     if results and config.results_at:

@@ -1,4 +1,4 @@
-"""BURST."""
+"""BURST dataset (Athar et al., WACV 2023)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("burst")
 class BURST(DatasetConfig):
-    """Athar et al., WACV 2023; the task with given first masks. Masks are run-length encodings in one JSON file."""
+    """BURST with given first masks. Masks are run-length encodings in one JSON file."""
 
     title = "BURST"
     folder = "BURST"

@@ -1,4 +1,4 @@
-"""One's own dataset, described by a JSON file: ``voskit.dataloaders.datasets.open_dataset`` documents it."""
+"""Your own dataset, described by a JSON file (see ``voskit.dataloaders.datasets.open_dataset``)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("custom")
 class Custom(DatasetConfig):
-    """A folder of frame folders or of video files, and a folder of masks that are called like their frames."""
+    """Folders of frames or video files, and folders of masks with the names of their frames."""
 
-    title = "one's own"
+    title = "your own"
     splits = ("all",)
     frames = ("frames/{video}",)
     masks = ("masks/{video}",)

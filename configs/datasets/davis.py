@@ -1,4 +1,4 @@
-"""DAVIS 2016 and 2017 (Perazzi et al., CVPR 2016; Pont-Tuset et al., 2017; Caelles et al., 2019)."""
+"""DAVIS 2016 and 2017 datasets (Perazzi et al., CVPR 2016; Pont-Tuset et al., 2017; Caelles et al., 2019)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class DAVIS(DatasetConfig):
 
 @register_dataset("davis2016")
 class DAVIS2016(DAVIS):
-    """One object. In the 2017 package, or in the one of 2016, whose lists are pairs of files and whose masks 0/255."""
+    """One object per video.
+
+    Reads the package of 2017, or that of 2016, which lists pairs of files and has masks of 0 and 255.
+    """
 
     title = "DAVIS 2016"
     roots = ("", "DAVIS", "2016", "DAVIS/2016", "2017/trainval", "DAVIS/2017/trainval")
@@ -47,7 +50,7 @@ class DAVIS2017(DAVIS):
 
 @register_dataset("davis2017_unsupervised")
 class DAVIS2017Unsupervised(DAVIS):
-    """No mask is given; up to 20 proposals are answered."""
+    """Unsupervised task: no mask is given, and results hold up to 20 proposals."""
 
     title = "DAVIS 2017 unsupervised"
     task = "unsupervised"
@@ -64,7 +67,7 @@ class DAVIS2017Unsupervised(DAVIS):
 
 @register_dataset("refdavis17")
 class RefDAVIS17(DAVIS):
-    """Language expressions by two annotators, twice (Khoreva et al., ACCV 2018); expression 4k + a is object k + 1."""
+    """Text prompts by two annotators, two each (Khoreva et al., ACCV 2018). Expression 4k + a is of object k + 1."""
 
     title = "Ref-DAVIS17"
     task = "referring"

@@ -1,4 +1,4 @@
-"""Long-Time Video."""
+"""Long-Time Video dataset (Liang et al., NeurIPS 2020)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("longvideo")
 class LongVideo(DatasetConfig):
-    """Long-Time Video (Liang et al., NeurIPS 2020) and XMem's copy that is three times as long; sparse truth."""
+    """Long-Time Video, and XMem's version with videos three times as long. Few frames have a ground truth."""
 
     title = "Long-Time Video"
     folder = "long_video_set"

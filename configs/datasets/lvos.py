@@ -1,4 +1,4 @@
-"""LVOS v1 and v2."""
+"""LVOS v1 and v2 datasets (Hong et al., ICCV 2023 and 2024)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("lvos")
 class LVOS(DatasetConfig):
-    """Long videos (Hong et al., ICCV 2023). Objects appear in any frame; names count in steps of five."""
+    """Long videos. Objects can appear in any frame, and frame numbers are five apart."""
 
     title = "LVOS v1"
     folder = "LVOS"
@@ -29,7 +29,7 @@ class LVOS(DatasetConfig):
 
 @register_dataset("lvosv2")
 class LVOSv2(LVOS):
-    """Hong et al., 2024."""
+    """LVOS v2, in the layout of v1."""
 
     title = "LVOS v2"
     folder = "LVOSv2"

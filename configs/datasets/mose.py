@@ -1,4 +1,4 @@
-"""MOSE v1 and v2."""
+"""MOSE v1 and v2 datasets (Ding et al., ICCV 2023 and 2025)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("mosev1")
 class MOSEv1(DatasetConfig):
-    """Ding et al., ICCV 2023."""
+    """MOSE v1 (Ding et al., ICCV 2023)."""
 
     title = "MOSE v1"
     folder = "MOSE"
@@ -25,7 +25,7 @@ class MOSEv1(DatasetConfig):
 
 @register_dataset("mosev2")
 class MOSEv2(MOSEv1):
-    """Ding et al., 2025."""
+    """MOSE v2 (Ding et al., 2025)."""
 
     title = "MOSE v2"
     folder = "MOSEv2"

@@ -1,4 +1,4 @@
-"""Panoptic and semantic videos, propagated from the first frame."""
+"""VIPSeg and VSPW datasets: panoptic and semantic masks, propagated from the first frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("vipseg")
 class VIPSeg(DatasetConfig):
-    """Miao et al., CVPR 2022. Masks are RGB: id = R + 256 G + 65536 B, 0 is void.
+    """VIPSeg (Miao et al., CVPR 2022). Masks are RGB: id = R + 256 G + 65536 B, 0 is void.
 
     These ids exceed 16 bits, so the segments of a video get the object ids 1, 2, ... by rising id.
     """
@@ -34,7 +34,7 @@ class VIPSeg(DatasetConfig):
 
 @register_dataset("vspw")
 class VSPW(DatasetConfig):
-    """Miao et al., CVPR 2021. Semantic labels: 0 and 255 are void, class = label - 1; a class is an object here."""
+    """VSPW (Miao et al., CVPR 2021). Labels 0 and 255 are void, class = label - 1, and each class is one object."""
 
     title = "VSPW"
     task = "panoptic"
@@ -45,4 +45,4 @@ class VSPW(DatasetConfig):
     masks = ("data/{video}/mask",)
     ground_truth = ("data/{video}/mask",)
     video_list = ("{split}.txt",)
-    scoring = ""  # its measure, the mean IoU of classes, is none of ours
+    scoring = ""  # its metric, the mean IoU of classes, is not implemented

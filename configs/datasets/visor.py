@@ -1,4 +1,4 @@
-"""VISOR."""
+"""VISOR dataset (Darkhalil et al., NeurIPS 2022)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("visor")
 class VISOR(DatasetConfig):
-    """EPIC-KITCHENS VISOR (Darkhalil et al., NeurIPS 2022), converted to the DAVIS layout by VISOR-VOS."""
+    """EPIC-KITCHENS VISOR, converted to the DAVIS layout by VISOR-VOS."""
 
     title = "VISOR"
     folder = "VISOR"

@@ -1,4 +1,4 @@
-"""VOST."""
+"""VOST dataset (Tokmakov et al., CVPR 2023)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("vost")
 class VOST(DatasetConfig):
-    """Objects under transformation (Tokmakov et al., CVPR 2023); 255 is void."""
+    """Objects under transformation. 255 marks ignored pixels."""
 
     title = "VOST"
     folder = "VOST"

@@ -6,7 +6,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 
 class YouTubeVOS(DatasetConfig):
-    """Objects appear in any frame; a mask shows those that begin there. Frames at 6 fps are scored.
+    """Objects can appear in any frame, whose mask shows only the new objects. Frames at 6 fps are scored.
 
     ``val_all_frames`` feeds the frames at 30 fps from the first to the last scored one and writes all of them; the
     submission is cut to the scored ones.
@@ -45,7 +45,7 @@ class YouTubeVOS2019(YouTubeVOS):
 
 @register_dataset("refytvos")
 class RefYouTubeVOS(DatasetConfig):
-    """The meta file of the validation split lists the test videos too: these are left out."""
+    """Ref-YouTube-VOS. The meta file of the validation split also lists the test videos, which are left out."""
 
     title = "Ref-YouTube-VOS"
     task = "referring"

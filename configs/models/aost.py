@@ -7,21 +7,21 @@ from voskit.configs.models.base import register_model
 
 
 class AOSTConfig(AOTL):
-    """AOT with identities in every layer and a decoder input for every depth: one checkpoint runs at each of them.
+    """Fields of the AOST family: AOT with identities in every layer and a decoder input for every depth.
 
-    There is no series of sizes; depth takes its place.
+    One checkpoint runs at every depth, so there are no models of other sizes.
     """
 
     depth: int | None = None
-    """How many of ``num_layers`` layers the network has, from the first on; None: all. A checkpoint of all layers
-    serves every depth. While a video runs, ``VideoSegmenter.set_depth`` chooses among those that the network has."""
+    """Number of layers, counted from the first one. None: ``num_layers``. A checkpoint of all layers fits every depth.
+    ``VideoSegmenter.set_depth`` chooses a depth up to this one during a video."""
     decay_encoder_norms: bool = True
-    """Weight decay also acts on the scales of the encoder's norms (Swin; those of other encoders are fixed)."""
+    """Apply weight decay to the scales of the encoder's norms, too (Swin; other encoders have fixed norms)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.depth is not None and self.depth > self.num_layers:
-            raise ValueError(f"field 'depth' of {type(self).__name__} is 1 to {self.num_layers}, got {self.depth}")
+            raise ValueError(f"field 'depth' of {type(self).__name__} must be 1 to {self.num_layers}, got {self.depth}")
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -6,54 +6,54 @@ from typing import Any, ClassVar
 
 from voskit.configs.models.base import PrototypeConfig, register_model
 
-_MOST_IDENTITIES = 254  # labels of training and of the identity bank are bytes, and 255 is no identity
+_MOST_IDENTITIES = 254  # labels are bytes, and 255 marks ignored pixels
 
 
 class IdentityBankConfig(PrototypeConfig):
-    """Fields that AOT and the families after it share; the defaults are those of the Tiny models."""
+    """Fields of every family with an identity bank (AOT, DeAOT, AOST). The defaults are those of the Tiny models."""
 
     encoder: str = "mobilenetv2"
     encoder_weights: str = "mobilenet_v2-b0353104.pth"
-    """File name of the ImageNet weights from which training starts."""
+    """File name of the ImageNet weights from which training starts, in ``pretrain_models``."""
     freeze_bn: bool = True
-    """Batch norms of the encoder have fixed statistics and weights."""
+    """Fix the statistics and weights of the encoder's batch norms."""
     freeze_at: int = 2
-    """How many stages of the encoder (1 is the stem) training leaves as they are."""
+    """Number of encoder stages that are not trained, counted from the stem (1)."""
     freeze_backbone: bool = False
     align_corners: bool = True
-    """How maps are resized; also fixes the network's input sizes: 16k + 1 with, 16k without."""
+    """Convention for resizing feature maps. It also sets the sizes of the input: 16k + 1 if True, 16k if False."""
     embed_dim: int = 256
     max_objects: int = 10
-    """Identities of one bank; more objects are further groups on the batch axis."""
+    """Identities of the bank. More objects form more groups on the batch axis."""
     neighbors_apart: bool = False
-    """Where there are several groups, objects of a mask that are close to each other go into different ones; else they
-    are grouped in the order of their ids, as published."""
+    """With several groups, put objects that are close to each other into different groups. False: group objects in the
+    order of their ids, as published."""
     num_layers: int = 1
     self_heads: int = 8
     attention_heads: int = 8
     window: int = 15
-    """Side of the local window of short-term attention, in positions at stride 16."""
+    """Side of the local window of short-term attention, in positions at stride 16. Odd."""
     local_attention: str | None = None
-    """Back end of short-term attention, of ``voskit.networks.ops.available_backends()``; None: what suits the
+    """Backend of short-term attention, one of ``voskit.networks.ops.available_backends()``. None: the best one for the
     device."""
     top_k: int | None = None
-    """Long-term attention reads the likeliest positions only, so many, but for training; None: all, as published."""
+    """Number of positions that long-term attention reads, the likeliest ones, at inference. None: all, as published."""
     trained_positions: int | None = None
-    """Positions of a frame in training. Scores of long-term attention to more of them are multiplied by the ratio of
-    the logarithms, so that it is as sharp as it was then (``voskit.networks.ops.sharpness``); None: not, as
-    published."""
+    """Positions of a frame in training. At inference on larger frames, scores of long-term attention are multiplied by
+    the ratio of the logarithms, which keeps attention as sharp as in training (``voskit.networks.ops.sharpness``).
+    None: scores are not changed, as published."""
     drop_path: float = 0.1
     encoder_drop_path: float = 0.3
-    """Largest drop-path rate of encoders that have it (Swin)."""
+    """Largest drop-path rate of the encoder, if it has drop path (Swin)."""
     decoder_uses_all_layers: bool = True
-    """The decoder sees the projected feature and every layer's output, else the last output alone."""
+    """The decoder gets the projected feature and the output of every layer. False: the last output alone."""
     train_long_term_gap: int = 9999
 
     max_short_edge_multi_scale: int | None = 624
     max_long_edge: int | None = 1040
     long_term_gap: int = 9999
 
-    renamed = {"neighbours_apart": "neighbors_apart"}
+    renamed = dict(neighbours_apart="neighbors_apart")  # noqa: C408
     minimums: ClassVar[dict[str, int]] = {
         "short_edge": -1,
         "drop_path": 0,
@@ -79,11 +79,11 @@ class IdentityBankConfig(PrototypeConfig):
         name = type(self).__name__
         for field, heads in (("self_heads", self.self_heads), ("attention_heads", self.attention_heads)):
             if self.embed_dim % heads:
-                raise ValueError(f"{name}: embed_dim ({self.embed_dim}) isn't a multiple of {field} ({heads})")
+                raise ValueError(f"{name}: embed_dim ({self.embed_dim}) is not a multiple of {field} ({heads})")
         if self.window % 2 == 0:
-            raise ValueError(f"field 'window' of {name} is odd, so that it has a middle, got {self.window}")
+            raise ValueError(f"field 'window' of {name} must be odd, got {self.window}")
         if self.max_objects > _MOST_IDENTITIES:
-            most = f"at most {_MOST_IDENTITIES}: further objects are further groups"
+            most = f"at most {_MOST_IDENTITIES} (more objects form more groups)"
             raise ValueError(f"field 'max_objects' of {name} is {most}, got {self.max_objects}")
 
     def input_rule(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class IdentityBankConfig(PrototypeConfig):
 
 
 class AOTConfig(IdentityBankConfig):
-    """Fields of the AOT family; the defaults are those of AOT-Tiny."""
+    """Fields of the AOT family. The defaults are those of AOT-Tiny."""
 
     ffn_dim: int = 1024
 

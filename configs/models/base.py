@@ -1,45 +1,49 @@
-"""What every model's config has: how its authors feed and remember frames."""
+"""Base configs of all models: input size, memory, and other settings of inference."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
 
 from voskit.configs.base import Config
 from voskit.configs.registry import Registry
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 MODELS: Registry[type[ModelConfig]] = Registry("model")
+
+M = TypeVar("M", bound="type[ModelConfig]")
 
 
 class ModelConfig(Config):
-    """Fields that all families share: the size at which frames are seen."""
+    """Fields of every model: the size at which it sees a frame."""
 
     short_edge: int | None = None
-    """Frames are resized until their short edge has this many pixels; None or -1: they keep their size."""
+    """Resize frames until their short edge has this many pixels. None or -1: keep their size."""
     max_long_edge: int | None = None
-    """Frames are scaled down until their long edge is at most this many pixels; None: no limit."""
+    """Scale frames down until their long edge has at most this many pixels. None: no limit."""
 
     task: ClassVar[Literal["semi_supervised", "referring"]] = "semi_supervised"
-    """What the objects are told by: masks, or sentences."""
+    """Prompts that define the objects: masks (``semi_supervised``) or text (``referring``)."""
     training_only: ClassVar[tuple[str, ...]] = ("encoder_weights",)
-    """Fields that say how weights are trained, or where a network runs: all others hold for those who use the weights,
-    too, and so a file of ours sets them for the network built from it."""
+    """Training-only fields. All other fields are stored in our checkpoints and restored by ``build_model``."""
+    pretrained_fields: ClassVar[tuple[str, ...]] = ("encoder_weights",)
+    """Fields with the file names of pretrained encoders, from which a first stage starts."""
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bicubic"
-    """How frames are resized, see ``voskit.dataloaders.transforms.prepare_image``."""
+    """Interpolation for resizing frames, see ``voskit.dataloaders.transforms.prepare_image``."""
     minimums: ClassVar[dict[str, int]] = {"short_edge": -1}
-    """Least values of numbers for which that isn't 1."""
+    """Smallest values of numeric fields for which it isn't 1."""
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Fields that the authors chose for a dataset, by its name; ``tools/eval.py`` takes them where it is told nothing
-    else."""
+    """Fields that the authors chose for a dataset, by its name. ``voskit eval`` uses them unless flags set others."""
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Depths at which the network can be run, ascending, to be chosen while a video runs; empty: it has but one."""
+        """Depths that can be chosen at run time, ascending. Empty if the network has one depth only."""
         return ()
+
+    def pretrained_files(self) -> dict[str, str]:
+        """Return the file names of the pretrained encoders by the fields that name them."""
+        values = self.to_dict()
+        return {name: values[name] for name in self.pretrained_fields if values.get(name)}
 
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
@@ -47,45 +51,49 @@ class ModelConfig(Config):
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not least <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
         if self.short_edge == 0:
-            own = "-1 for the frame's own size"
-            raise ValueError(f"field 'short_edge' of {type(self).__name__} is in pixels, or {own}")
+            raise ValueError(
+                f"field 'short_edge' of {type(self).__name__} is in pixels, or -1 for the frame's own size"
+            )
 
     def input_rule(self) -> dict[str, Any]:
-        """Arguments of ``voskit.dataloaders.transforms.input_size`` but for the frame's size and the test scale."""
+        """Return the arguments of ``voskit.dataloaders.transforms.input_size`` that don't depend on the frame."""
         return {name: getattr(self, name) for name in ("short_edge", "max_long_edge")}
 
     @classmethod
     def implied_fields(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-        """Fields that follow from the names and shapes of the tensors of a file, such as the number of blocks."""
+        """Return the fields that the tensors of a checkpoint determine, such as the number of blocks.
+
+        Args:
+            shapes: shapes of the checkpoint's tensors by name.
+        """
         return {}
 
 
 class PropagationConfig(ModelConfig):
-    """Fields that all families share which propagate given masks. They describe inference as the authors published it.
+    """Fields of every model that propagates masks. The defaults describe inference as the authors published it.
 
-    ``VideoSegmenter`` takes each of these fields but the last two, which are of training, by keyword and then uses that
-    value in place of the model's.
+    ``VideoSegmenter`` takes each field of :data:`INFERENCE_FIELDS` as a keyword, which overrides the model's value.
     """
 
     max_short_edge: int | None = None
-    """The same limit for the short edge; applied before the long edge's."""
+    """Limit of the short edge in pixels, applied before the limit of the long edge. None: no limit."""
     max_short_edge_multi_scale: int | None = None
-    """Stands for ``max_short_edge`` where that is None and there are several test scales."""
+    """Replaces ``max_short_edge`` if that is None and there are several test scales."""
     long_term_gap: int = 5
-    """Frames between two that enter the long-term memory."""
+    """Store a frame in the long-term memory once this many frames have passed since the last stored one."""
     short_term_skip: int = 1
-    """Which earlier frame is the short-term memory: 1 is the previous frame."""
+    """Distance in frames of the short-term memory from the current frame. 1: the previous frame."""
     max_memory_frames: int | None = None
-    """Bound of the long-term memory in frames; None: it grows with the video."""
+    """Largest number of frames in the long-term memory. None: it grows with the video."""
     background: bool = True
-    """Whether a pixel that was predicted may belong to no object. False for panoptic propagation, where masks say of
-    every pixel what it is: a pixel then belongs to the likeliest object, and what was a deleted one's to another."""
+    """True if a predicted pixel can belong to no object. False for panoptic propagation, whose masks label every
+    pixel: each pixel then goes to the likeliest object, and pixels of a deleted object go to another object."""
     flip_views: Literal["both", "mirrored"] = "both"
-    """What flipping at test time means: the mean of a frame and its mirror image, or the mirror image alone."""
+    """Views of horizontal-flip testing: the mean of a frame and its mirror image, or the mirror image alone."""
     max_objects: int = 10
-    """Most objects of a training clip; families with an identity bank have so many identities in it."""
+    """Largest number of objects in a training clip, and the number of identities in an identity bank."""
     train_augmentation: Literal["v1", "v2"] = "v1"
-    """Changes of colour in training, see ``voskit.dataloaders.training.clip_dataset.ClipDataset``."""
+    """Color augmentation in training, see ``voskit.dataloaders.training.clip_dataset.ClipDataset``."""
 
     training_only: ClassVar[tuple[str, ...]] = ("encoder_weights", "train_augmentation")
 
@@ -93,25 +101,25 @@ class PropagationConfig(ModelConfig):
         return {**super().input_rule(), "max_short_edge": self.max_short_edge}
 
     def training_crop(self, crop: int) -> int:
-        """Side of the frames in training, given the stage's."""
+        """Return the side of training frames in pixels for a stage's ``crop``."""
         return crop
 
 
 class PrototypeConfig(PropagationConfig):
-    """A long-term memory of prototypes (XMem, section 3.3), for families that can have one."""
+    """Fields of a long-term memory of prototypes (XMem, section 3.3)."""
 
     enable_long_term: bool = False
-    """Old frames of the memory become a few prototypes, so that memory is bounded; else frames are kept as they are."""
+    """Consolidate old memory frames into a few prototypes, which bounds the memory. False: keep the frames."""
     max_mid_term_frames: int = 10
-    """The working memory is consolidated when it holds so many frames."""
+    """Number of frames in the working memory that triggers a consolidation."""
     min_mid_term_frames: int = 5
-    """Frames that then stay: the first one and the latest."""
+    """Number of frames that a consolidation keeps: the first one and the latest."""
     max_long_term_elements: int = 10_000
-    """Bound of the long-term memory in prototypes: those that are used least make room."""
+    """Largest number of prototypes. The least used ones make room for new ones."""
     num_prototypes: int = 128
-    """Prototypes that a consolidation makes."""
+    """Prototypes made by a consolidation."""
     enable_long_term_count_usage: bool = True
-    """Uses of prototypes are counted. Else the oldest ones make room, and not those that are used least."""
+    """Count how often each prototype is used. False: the oldest prototypes make room, not the least used ones."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,31 +128,30 @@ class PrototypeConfig(PropagationConfig):
         if self.min_mid_term_frames >= self.max_mid_term_frames:
             raise ValueError(
                 f"min_mid_term_frames ({self.min_mid_term_frames}) must be smaller than max_mid_term_frames "
-                f"({self.max_mid_term_frames}): a consolidation would have no frames to work on"
+                f"({self.max_mid_term_frames}), or a consolidation has no frames to work on"
             )
         if self.num_prototypes > self.max_long_term_elements:
             raise ValueError(
                 f"num_prototypes ({self.num_prototypes}) must not be larger than max_long_term_elements "
-                f"({self.max_long_term_elements}): the long-term memory couldn't hold one consolidation"
+                f"({self.max_long_term_elements}), or the long-term memory can't hold one consolidation"
             )
 
 
 class PerObjectConfig(PropagationConfig):
-    """Families in which each object is a row of the batch with a mask of its own, fed as XMem's authors feed it.
+    """Fields of families that hold each object as a row of the batch (XMem, JointFormer).
 
-    ``mem_every`` is what other families call ``long_term_gap``: either name sets both.
+    ``mem_every``, as XMem's authors call it, is a second name of ``long_term_gap``.
     """
 
-    mem_every: int = 5
-    """Frames between two that enter the memory."""
     single_object: bool = False
-    """Memory frames don't show the other objects' masks (training on static images)."""
+    """Hide the masks of other objects from memory frames (training on static images)."""
     max_objects: int = 3
-    """Most objects of a training clip; there is no such bound at test time."""
+    """Largest number of objects in a training clip. Inference has no such limit."""
 
     short_edge: int | None = 480
     flip_views: Literal["both", "mirrored"] = "mirrored"
 
+    aliases = {"mem_every": "long_term_gap"}
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bilinear"
     training_only: ClassVar[tuple[str, ...]] = (
         "encoder_weights",
@@ -153,31 +160,30 @@ class PerObjectConfig(PropagationConfig):
         "train_augmentation",
     )
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "long_term_gap", self.mem_every)
-        super().__post_init__()
-
-    def override(self, **changes: Any) -> Self:
-        gap = changes.get("long_term_gap")
-        if gap is not None and changes.setdefault("mem_every", gap) != gap:
-            raise ValueError(f"mem_every ({changes['mem_every']}) and long_term_gap ({gap}) are two names of one field")
-        return super().override(**changes)
+    @property
+    def mem_every(self) -> int:
+        """``long_term_gap`` under the name that XMem's authors use."""
+        return self.long_term_gap
 
     def input_rule(self) -> dict[str, Any]:
         return {**super().input_rule(), "exact": True}
 
 
 INFERENCE_FIELDS = tuple(n for n in PropagationConfig.field_types() if n not in ("max_objects", "train_augmentation"))
-"""Fields that ``VideoSegmenter`` takes."""
+"""Fields that ``VideoSegmenter`` takes as keywords."""
 
 
-def register_model(name: str):
-    """Class decorator that files a model config under ``name``."""
-    return MODELS.register(name)
+def register_model(name: str) -> Callable[[M], M]:
+    """Return a class decorator that registers a model config under ``name``."""
+    return MODELS.register(name)  # type: ignore[return-value]
 
 
 def list_models(task: str | None = None) -> list[str]:
-    """Names of all models, in the order of the model zoo; with ``task`` of those with that ``ModelConfig.task``."""
+    """Return the names of all models, in the order of the model zoo.
+
+    Args:
+        task: only models with this ``ModelConfig.task``. None: all models.
+    """
     return [name for name in MODELS.names() if task in (None, MODELS.get(name).task)]
 
 
@@ -185,19 +191,23 @@ def get_model_config(name: str, **changes: object) -> ModelConfig:
     """Return the config of a model, with some fields changed.
 
     Raises:
-        ValueError: unknown model, unknown field, or a value of the wrong type; near names are listed.
+        ValueError: an unknown model or field (near names are listed), or a value of the wrong type.
     """
     return MODELS.get(name)().override(**changes)
 
 
 def models_with_depths() -> list[str]:
-    """Names of the models whose depth can be chosen at run time."""
+    """Return the names of the models whose depth can be chosen at run time."""
     return [name for name in MODELS.names() if get_model_config(name).depths]
 
 
 def model_name(config: ModelConfig) -> str:
-    """The name under which a config's class is registered."""
+    """Return the name under which the class of a config is registered.
+
+    Raises:
+        ValueError: the class is not registered.
+    """
     for name in MODELS.names():
         if MODELS.get(name) is type(config):
             return name
-    raise ValueError(f"{type(config).__name__} is not a registered model; file it with @register_model")
+    raise ValueError(f"{type(config).__name__} is not a registered model: decorate it with @register_model")

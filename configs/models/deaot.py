@@ -9,10 +9,10 @@ from voskit.configs.models.base import register_model
 
 
 class DeAOTConfig(IdentityBankConfig):
-    """Fields of the DeAOT family; the defaults are those of DeAOT-Tiny."""
+    """Fields of the DeAOT family. The defaults are those of DeAOT-Tiny."""
 
     expansion: int = 2
-    """Values and gates of each branch are this many times as wide as the embedding; queries and keys half as wide."""
+    """Width of each branch's values and gates relative to the embedding. Queries and keys are half as wide as it."""
 
     self_heads: int = 1
     attention_heads: int = 1

@@ -12,32 +12,35 @@ _THREE = {"max_memory_frames": 3}
 
 
 class JointFormerConfig(PerObjectConfig):
-    """Fields of the JointFormer family; the defaults are those of the published program."""
+    """Fields of the JointFormer family. The defaults are those of the published program."""
 
     encoder: Literal["convmae_base"] = "convmae_base"
-    """There is but this one."""
+    """The only encoder of the family."""
     encoder_weights: str = "convmae_base.pth"
     """File name of the ConvMAE weights from which training starts."""
     update_block_depth: int = 2
-    """Blocks that update an object's token by the decoder's features. Both depths are read off a checkpoint."""
+    """Blocks that update an object's token from the decoder's features. A checkpoint overrides both depths."""
     enhance_block_depth: int = 1
-    """Blocks that enhance features by tokens."""
+    """Blocks that enhance features with the tokens."""
     added_channel: Literal["zeros", "normal"] = "zeros"
-    """Weights of the other masks' channel where a single-object checkpoint is loaded: for testing, for training."""
+    """Initial weights of the channel with the masks of other objects when a single-object checkpoint is loaded: zeros
+    for inference, normal for training."""
 
     include_last: bool = True
-    """The memory also has the latest frame that isn't kept, and every frame updates tokens; else kept frames alone."""
+    """Keep the previous frame in the memory, too, and update the tokens on every frame. False: use stored frames
+    only."""
     topk_num: int = 30
-    """Positions of the memory that a position reads in each head."""
+    """Memory positions that a position reads in each head."""
     topk_range: Literal["all_frames", "every_frame"] = "all_frames"
-    """So many of all memory frames together, or of every one."""
+    """Apply ``topk_num`` to all memory frames together, or to each frame."""
     topk_block: Literal["all_blocks", "half", "last_block", "None"] | None = "all_blocks"
-    """Blocks that read so few: all of them, the later half, the last one, or none."""
+    """Blocks that ``topk_num`` applies to: all, the later half, the last one, or none."""
     topk_clstoken: Literal["N", "Y"] = "N"
-    """Whether tokens, too, attend to so few positions of a frame."""
+    """Apply ``topk_num`` to the attention of tokens, too (``Y``)."""
 
     max_memory_frames: int | None = 5
-    """Frames that an object keeps, the latest one aside: the one with its mask, and the latest kept ones. None: all."""
+    """Stored frames of an object: its reference frame and the latest ones, not counting the previous frame.
+    None: all."""
 
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "davis2017": {**_FIRST_AND_LAST, "topk_num": 60},
@@ -59,12 +62,12 @@ class JointFormerConfig(PerObjectConfig):
 
 @register_model("jointformer")
 class JointFormer(JointFormerConfig):
-    """For several objects (all stages but s0)."""
+    """Several objects (all stages except s0)."""
 
 
 @register_model("jointformer_s0")
 class JointFormerS0(JointFormerConfig):
-    """After static images (stage s0): objects don't know of each other."""
+    """Single objects, after static images (stage s0)."""
 
     single_object = True
     max_objects = 1

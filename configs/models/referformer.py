@@ -9,33 +9,34 @@ from voskit.configs.models.base import ModelConfig, register_model
 
 
 class ReferFormerConfig(ModelConfig):
-    """Fields of the ReferFormer family; the defaults are those of the published programs."""
+    """Fields of the ReferFormer family. The defaults are those of the published programs."""
 
     encoder: str = "resnet50"
     encoder_weights: str = ""
-    """File name of the ImageNet (video Swin: Kinetics) weights from which training starts."""
+    """File name of the ImageNet weights (Video Swin: Kinetics) from which training starts."""
     encoder_drop_path: float = 0.2
-    """Largest drop-path rate of encoders that have it (Swin)."""
+    """Largest drop-path rate of the encoder, if it has drop path (Swin)."""
     text_encoder_weights: str = "roberta_base.safetensors"
     """File name of RoBERTa's weights from which training starts."""
     text_layers: int = 12
-    """Layers of RoBERTa. This, ``num_queries`` and ``num_classes`` are read off a checkpoint."""
+    """Layers of RoBERTa. A checkpoint overrides this, ``num_queries`` and ``num_classes``."""
     freeze_text_encoder: bool = True
-    """RoBERTa isn't trained (its dropout stays active, as published)."""
+    """Don't train RoBERTa. Its dropout stays active, as published."""
     num_queries: int = 5
-    """Candidates that a sentence gets in each frame."""
+    """Candidate objects for a text prompt in each frame."""
     num_classes: int = 1
-    """Classes that a candidate is scored for: that it is what the sentence is about, or the dataset's."""
+    """Scores of a candidate: one for being the referred object, or one for each class of the dataset."""
     dropout: float = 0.1
 
     short_edge: int | None = 360
     window: int | None = 36
-    """Frames that go through the network together, each such part of a video with a candidate of its own; None: the
-    whole video. Memory grows with it."""
+    """Frames that go through the network together. Each window of a video chooses its own candidate, and memory grows
+    with the window. None: the whole video."""
     threshold: float = 0.5
-    """Probability above which a pixel is the object's."""
+    """Probability above which a pixel belongs to the object."""
 
     task: ClassVar[Literal["semi_supervised", "referring"]] = "referring"
+    pretrained_fields: ClassVar[tuple[str, ...]] = ("encoder_weights", "text_encoder_weights")
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "antialiased"
     minimums: ClassVar[dict[str, int]] = {"short_edge": -1, "encoder_drop_path": 0, "dropout": 0, "threshold": 0}
     training_only: ClassVar[tuple[str, ...]] = (

@@ -1,4 +1,4 @@
-"""Training stages by name. One's own is a class of five lines::
+"""Training stages by name. Your own stage is a class of five lines::
 
 @register_stage("mine")
 class Mine(MainStageConfig):

@@ -1,4 +1,4 @@
-"""The stages of AOT and DeAOT."""
+"""Training stages of AOT and DeAOT: static images, then videos (AOT, section 5)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from voskit.configs.stages.base import StageConfig, register_stage
 
 @register_stage("pre")
 class Pre(StageConfig):
-    """Static images made into short pseudo-videos."""
+    """Static pre-training: images made into short pseudo-videos."""
 
 
 class MainStageConfig(StageConfig):
-    """What the stages on video share: predicted masks feed the memory in their second half."""
+    """Fields of the stages on videos. Predicted masks enter the memory in the second half of the stage."""
 
     datasets: tuple[str, ...] = ("youtubevos",)
     merge_probability: float = 0.3

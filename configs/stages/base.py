@@ -1,11 +1,12 @@
-"""What a training stage says: data, sampling, losses, optimiser and schedule."""
+"""Training stages: data, sampling, losses, optimizer and schedule."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from voskit.configs.base import Config
+from voskit.configs.base import Config, mapping_from_text
 from voskit.configs.registry import Registry
 
 if TYPE_CHECKING:
@@ -13,124 +14,144 @@ if TYPE_CHECKING:
 
 STAGES: Registry[type[StageConfig]] = Registry("stage")
 
+S = TypeVar("S", bound="type[StageConfig]")
+
 
 class StageConfig(Config):
-    """Fields of all stages; the defaults are those of static pre-training (AOT, section 5)."""
+    """Fields of every stage. The defaults are those of static pre-training (AOT, section 5)."""
 
-    model: tuple[str, ...] = ()
-    """Fields of the model's config that the stage sets, as NAME=VALUE."""
+    model: Mapping[str, Any] = {}
+    """Fields of the model's config that the stage sets."""
     previous: str | None = None
-    """Stage whose averaged weights this one starts from; None: from the encoder's ImageNet weights."""
+    """Stage whose averaged weights this one starts from. None: the ImageNet weights of the encoder."""
     datasets: tuple[str, ...] = ("static",)
-    """What is trained on: ``static``, ``collage``, ``youtubevos``, ``bl30k``, ``burst``, ``ovis``, a registered dataset
-    with a split ``train`` (``davis2017``, ``vost``, ``mosev1``, ...), or the JSON file of one's own dataset; with
-    sentences ``refcoco``, ``refcoco+``, ``refcocog``, ``refytvos``."""
+    """Training data: ``static``, ``collage``, ``youtubevos``, ``bl30k``, ``burst``, ``ovis``, a registered dataset with
+    a split ``train`` (``davis2017``, ``vost``, ``mosev1``, ...), or the JSON file of your own dataset. With text
+    prompts: ``refcoco``, ``refcoco+``, ``refcocog``, ``refytvos``."""
 
     crop: int = 465
-    """Side of the square training frames; models without ``align_corners`` take one pixel less."""
+    """Side of the square training frames in pixels; one pixel less for models without ``align_corners``."""
     clip_length: int = 5
+    """Frames of a clip."""
     short_edge: int | None = None
-    """Images and videos are scaled to this short edge before they are cropped; None: 480 for a crop of 465, and in
-    proportion for others."""
+    """Scale images and videos to this short edge before they are cropped. None: 480 for a crop of 465, and in
+    proportion for other crops."""
     scale_range: tuple[float, float] = (0.7, 1.3)
+    """Range of the random scale of a clip."""
     flip: float = 0.5
     """Probability of a horizontal flip of the whole clip."""
     crop_tries: int = 10
-    """Most attempts to find a crop that shows objects."""
+    """Largest number of attempts to find a crop that shows objects."""
     min_object_area: float = 0.005
-    """Share of a crop that objects have to cover; where no attempt gives that, the crop with most of them is taken."""
+    """Share of a crop that objects must cover. If no attempt reaches it, the crop with the largest share is used."""
     reverse: bool = True
-    """Clips are also taken backwards, half of the time."""
+    """Reverse half of the clips in time."""
     davis_repeat: int = 5
-    """How many times DAVIS counts beside YouTube-VOS."""
+    """Weight of DAVIS relative to YouTube-VOS: each of its videos is used this many times in an epoch."""
     davis_gap: int = 12
-    """Largest distance between two frames of a clip of DAVIS."""
+    """Largest distance between two frames of a clip from DAVIS, or from another dataset that is not YouTube-VOS."""
     ytb_gap: int = 3
-    """The same for YouTube-VOS."""
+    """Largest distance between two frames of a clip from YouTube-VOS."""
     merge_probability: float = 1.0
-    """Probability that objects of another clip are laid over a clip."""
+    """Probability of pasting the objects of another clip over a clip (AOT's dynamic merge)."""
 
     max_objects: int | None = None
-    """Most objects of a clip; None: the model's."""
+    """Largest number of objects in a clip. None: that of the model."""
     sampling: str = "gaps"
-    """How clips are drawn and augmented: ``gaps`` as AOT does it, ``skips`` as XMem does it (its stages have more
-    fields for that), or another entry of ``voskit.dataloaders.training.build.SAMPLINGS``."""
+    """Sampling and augmentation of clips: ``gaps`` (AOT), ``skips`` (XMem, whose stages have more fields for it), or
+    another entry of ``voskit.dataloaders.training.build.SAMPLINGS``."""
 
     total_steps: int = 100_000
     batch_size: int = 16
-    """Clips a step, over all processes."""
+    """Clips per step, over all processes."""
     workers: int = 8
     """Loader processes of each training process."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     momentum: float = 0.9
-    """Of SGD."""
+    """Momentum of SGD."""
     lr: float = 4e-4
+    """Learning rate after warm-up."""
     min_lr: float = 2e-5
+    """Learning rate at the start of warm-up and at the end of the stage."""
     min_lr_large: float | None = None
-    """Stands for ``min_lr`` with encoders larger than MobileNet."""
+    """Replaces ``min_lr`` for models with an encoder larger than MobileNet."""
     encoder_lr_ratio: float = 0.1
+    """Learning rate of the encoder relative to ``lr``."""
     warm_up_ratio: float = 0.05
+    """Share of the stage for linear warm-up."""
     power: float = 0.9
+    """Exponent of the polynomial decay of the learning rate."""
     cosine: bool = False
+    """Decay the learning rate by a cosine instead of a polynomial."""
     cycles: int = 1
+    """Repetitions of the schedule in the stage."""
     milestones: tuple[int, ...] | None = None
-    """Steps at which the rate falls to ``gamma`` times what it was; None: it falls by the power or the cosine."""
+    """Steps at which the learning rate is multiplied by ``gamma``. None: polynomial or cosine decay."""
     gamma: float = 0.1
     weight_decay: float = 0.03
     decay_all: bool = False
-    """Weight decay also of biases and norms."""
+    """Apply weight decay to biases and norms, too."""
     clip_norm: float | None = 5.0
-    """Largest norm of the gradient; None: any."""
+    """Largest norm of the gradient. None: no clipping."""
     clip_only_amp: bool = False
-    """Whether that holds in mixed precision only."""
+    """Clip gradients in mixed precision only."""
     ema_ratio: float = 0.1
-    """The averaged weights' memory as a share of the stage; 0: they are the last weights."""
+    """Memory of the averaged weights as a share of the stage. 0: no averaging."""
 
     loss: str = "bootstrapped_jaccard"
-    """A loss of ``voskit.trainers.losses.CLIP_LOSSES``, where one's own can be entered."""
+    """An entry of ``voskit.trainers.losses.CLIP_LOSSES``."""
     mining_steps: tuple[int, int] | None = None
-    """Steps between which hard mining sets in; None: see ``mining_ratio``."""
+    """First and last step of the transition to hard pixel mining. None: see ``mining_ratio``."""
 
     hard_pixel_ratio: float = 0.15
-    """Share of pixels that count once hard mining is in full force."""
+    """Share of the pixels that count once hard pixel mining is fully on."""
     mining_ratio: float = 0.5
-    """Share of the stage over which hard mining sets in."""
+    """Share of the stage over which hard pixel mining is turned on."""
     reference_weight: float = 1.0
-    """Weight of the reference frame's loss at the start."""
+    """Weight of the loss on the reference frame at the start."""
     reference_ratio: float = 0.1
     """Share of the stage over which that weight falls to 0."""
     sequential_start: float = 1.0
-    """From this share of the stage on, predicted masks feed the memory."""
+    """Share of the stage after which predicted masks, not true ones, enter the memory."""
     frozen_in_sequential: tuple[str, ...] = ("patch_wise_id_bank",)
-    """Parts of names of parameters that stand still from then on. With none, identity embeddings go on learning; else
-    they get no gradient any more, as published."""
+    """Parts of the names of parameters that are frozen from then on, as published. Empty: the identity bank keeps
+    learning."""
 
     save_every: int = 5000
+    """Steps between two checkpoints."""
     keep: int = 8
-    """Checkpoints that are kept."""
+    """Number of checkpoints to keep."""
     log_every: int = 20
+    """Steps between two log entries."""
 
-    renamed = {
-        "optimiser": "optimizer",
-        "rate": "lr",
-        "least_rate": "min_lr",
-        "least_rate_large": "min_lr_large",
-        "encoder_rate_ratio": "encoder_lr_ratio",
-        "merge": "merge_probability",
-        "least_shown": "min_object_area",
-        "hardest_pixels": "hard_pixel_ratio",
-        "most_ignored": "max_ignored",
-    }
+    renamed = dict(  # noqa: C408
+        optimiser="optimizer",
+        rate="lr",
+        least_rate="min_lr",
+        least_rate_large="min_lr_large",
+        encoder_rate_ratio="encoder_lr_ratio",
+        merge="merge_probability",
+        least_shown="min_object_area",
+        hardest_pixels="hard_pixel_ratio",
+        most_ignored="max_ignored",
+    )
     min_clip_length: ClassVar[int] = 2
-    """Frames that a clip has at least."""
+    """Smallest number of frames in a clip."""
 
     @property
     def scaled_edge(self) -> int:
-        """``short_edge``, or what stands for it."""
+        """``short_edge``, or its value in proportion to ``crop``."""
         return round(self.crop * 480 / 465) if self.short_edge is None else self.short_edge
 
+    @classmethod
+    def present_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        values = super().present_names(values)
+        if isinstance(values.get("model"), (list, tuple)):  # NAME=VALUE texts, as earlier versions wrote them
+            values["model"] = mapping_from_text(values["model"])
+        return values
+
     def for_data(self, clips: int) -> Self:
-        """The stage for data of so many clips; some stages count passes over them."""
+        """Return the stage for training data of ``clips`` clips, which matters if the stage counts epochs."""
         return self
 
     def __post_init__(self) -> None:
@@ -138,27 +159,28 @@ class StageConfig(Config):
             if getattr(self, name) < 1:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1")
         if self.max_objects is not None and self.max_objects < 1:
-            raise ValueError(f"field 'max_objects' of {type(self).__name__} must be at least 1, or None: the model's")
+            name = type(self).__name__
+            raise ValueError(f"field 'max_objects' of {name} must be at least 1, or None for the model's")
         for name in ("ema_ratio", "lr", "workers", "weight_decay", "encoder_lr_ratio"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 0, got {value}")
         if self.clip_length < self.min_clip_length:
-            raise ValueError(f"a training clip has at least {self.min_clip_length} frames: clip_length")
+            raise ValueError(f"clip_length: a training clip has at least {self.min_clip_length} frames")
         if not 0 <= self.warm_up_ratio <= 1:
-            raise ValueError(f"warm_up_ratio is a share of the stage, 0 to 1, got {self.warm_up_ratio}")
+            raise ValueError(f"warm_up_ratio is a share of the stage from 0 to 1, got {self.warm_up_ratio}")
         low, high = self.scale_range
         if not 0 < low <= high:
-            raise ValueError(f"scale_range goes from a smaller to a larger positive number, got {self.scale_range}")
+            raise ValueError(f"scale_range must be two positive numbers in ascending order, got {self.scale_range}")
 
 
-def register_stage(name: str):
-    """Class decorator that files a stage under ``name``."""
-    return STAGES.register(name)
+def register_stage(name: str) -> Callable[[S], S]:
+    """Return a class decorator that registers a stage under ``name``."""
+    return STAGES.register(name)  # type: ignore[return-value]
 
 
 def list_stages() -> list[str]:
-    """Names of all stages."""
+    """Return the names of all stages."""
     return STAGES.names()
 
 
@@ -166,6 +188,6 @@ def get_stage_config(name: str, **changes: object) -> StageConfig:
     """Return the config of a stage, with some fields changed.
 
     Raises:
-        ValueError: unknown stage or field, or a value of the wrong type; near names are listed.
+        ValueError: an unknown stage or field (near names are listed), or a value of the wrong type.
     """
     return STAGES.get(name)().override(**changes)

@@ -1,19 +1,22 @@
-"""How the small model in ``pretrain_models`` was trained: freely licensed data, hours of two CPU cores, at last a GPU.
+"""Training stages of the bundled weights: freely licensed data, hours on two CPU cores, then a GPU.
 
-Two hundred times fewer steps of a quarter of the clips than published, so images and videos come together and
-everything happens earlier: the encoder stands still at first, and frames are small until the last stage.
+They take two hundred times fewer steps than the published stages, with a quarter of the clips per step. So images and
+videos are mixed, the encoder is frozen at first, and frames are small until the last stages.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from voskit.configs.stages.base import StageConfig, register_stage
 
 
 @register_stage("open_small")
 class OpenSmall(StageConfig):
-    """Small frames. Scales vary much, since the network will see frames of 480 rows."""
+    """Small frames and a frozen encoder. Scales vary widely, since inference is on larger frames (480 rows)."""
 
-    model: tuple[str, ...] = ("freeze_backbone=true",)
+    model: Mapping[str, Any] = {"freeze_backbone": True}
     datasets: tuple[str, ...] = ("static", "davis2017")
     davis_repeat: int = 15
     davis_gap: int = 4
@@ -29,16 +32,16 @@ class OpenSmall(StageConfig):
     mining_ratio: float = 0.7
     reference_ratio: float = 0.5
     sequential_start: float = 0.5
-    frozen_in_sequential: tuple[str, ...] = ()  # after so few steps the identities aren't learned yet
+    frozen_in_sequential: tuple[str, ...] = ()  # the identity bank hasn't converged yet
     save_every: int = 100
     keep: int = 2
 
 
 @register_stage("open_whole")
 class OpenWhole(OpenSmall):
-    """The encoder learns, too, and there are more objects."""
+    """The encoder is trained, too, on clips with more objects."""
 
-    model: tuple[str, ...] = ()
+    model: Mapping[str, Any] = {}
     previous: str | None = "open_small"
     merge_probability: float = 0.9
     lr: float = 3e-4
@@ -48,7 +51,7 @@ class OpenWhole(OpenSmall):
 
 @register_stage("open_medium")
 class OpenMedium(OpenWhole):
-    """Larger frames from larger videos, with masks that the network predicted itself."""
+    """Larger frames, with predicted masks in the memory from the first step."""
 
     previous: str | None = "open_whole"
     crop: int = 257
@@ -66,7 +69,7 @@ class OpenMedium(OpenWhole):
 
 @register_stage("open_collage")
 class OpenCollage(OpenMedium):
-    """Many more objects, between others like them that are background."""
+    """Collages: many objects among similar ones that are background."""
 
     previous: str | None = "open_medium"
     datasets: tuple[str, ...] = ("static", "davis2017", "collage")
@@ -76,7 +79,7 @@ class OpenCollage(OpenMedium):
 
 @register_stage("open_large")
 class OpenLarge(OpenCollage):
-    """Still larger frames."""
+    """Collages with larger frames."""
 
     previous: str | None = "open_collage"
     crop: int = 321
@@ -90,9 +93,9 @@ class OpenLarge(OpenCollage):
 
 @register_stage("open_full")
 class OpenFull(OpenLarge):
-    """Frames and batches of the published size, for a GPU."""
+    """Frames and batches of the published size, on a GPU."""
 
-    model: tuple[str, ...] = ("train_long_term_gap=2",)
+    model: Mapping[str, Any] = {"train_long_term_gap": 2}
     previous: str | None = "open_large"
     crop: int = 465
     short_edge: int | None = None
@@ -107,13 +110,13 @@ class OpenFull(OpenLarge):
 
 @register_stage("open_identities")
 class OpenIdentities(OpenCollage):
-    """The identity bank learns again: the reference frame's own loss teaches it what a mask looks like within a patch.
+    """Trains the identity bank, with the encoder frozen and a loss on the reference frame.
 
-    Before, it stood still from the first thousand steps on, and thin objects couldn't be decoded even on the frame
-    whose mask was given.
+    The earlier stages froze the bank after a thousand steps, and the network couldn't decode thin objects even on the
+    reference frame.
     """
 
-    model: tuple[str, ...] = ("train_long_term_gap=2", "freeze_backbone=true")
+    model: Mapping[str, Any] = {"train_long_term_gap": 2, "freeze_backbone": True}
     previous: str | None = "open_full"
     datasets: tuple[str, ...] = ("davis2017", "collage")
     reference_weight: float = 1.0

@@ -1,17 +1,23 @@
-"""The stages of JointFormer (arXiv 2308.13505): the values of the authors' command lines, or else of their program."""
+"""Training stages of JointFormer (arXiv 2308.13505).
+
+Values are those of the authors' command lines, or of their program for stages without a published command line.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from voskit.configs.stages.base import register_stage
 from voskit.configs.stages.xmem import SkipStageConfig
 
 
 class JointFormerStageConfig(SkipStageConfig):
-    """What all stages share; the defaults are those of videos."""
+    """Fields of every stage of JointFormer. The defaults are those of the stages on videos."""
 
-    model: tuple[str, ...] = ("added_channel=normal",)
+    model: Mapping[str, Any] = {"added_channel": "normal"}
     token_update_prob: float = 0.6
-    """Probability that a frame between the first and the last updates tokens as a memory frame, too."""
+    """Probability that a frame, other than the first and the last, also updates tokens as a memory frame."""
     clip_length: int = 4
     reference_frames: int = 2
     first_frame_tries: int = 10
@@ -25,7 +31,7 @@ class JointFormerStageConfig(SkipStageConfig):
 
 
 class LongClipStageConfig(JointFormerStageConfig):
-    """Stages for which no command line is published."""
+    """Fields of the stages without a published command line."""
 
     clip_length = 8
     reference_frames = 3
@@ -35,9 +41,9 @@ class LongClipStageConfig(JointFormerStageConfig):
 
 @register_stage("jointformer_s0")
 class JointFormerS0(JointFormerStageConfig):
-    """Still images: one object, clips of three frames."""
+    """Static images: single objects, clips of three frames."""
 
-    model = ("single_object=true",)
+    model = {"single_object": True}
     datasets = ("static",)
     clip_length = 3
     max_objects = 1
@@ -62,7 +68,7 @@ class JointFormerS1(JointFormerStageConfig):
 
 @register_stage("jointformer_s2")
 class JointFormerS2(JointFormerStageConfig):
-    """YouTube-VOS and DAVIS after BL30K; after still images with ``--set previous=jointformer_s0``, or None."""
+    """YouTube-VOS and DAVIS after BL30K, or after static images with ``--set previous=jointformer_s0``."""
 
     previous = "jointformer_s1"
     milestones = (100_000,)
@@ -70,7 +76,7 @@ class JointFormerS2(JointFormerStageConfig):
 
 @register_stage("jointformer_s3")
 class JointFormerS3(LongClipStageConfig):
-    """The same, shorter."""
+    """YouTube-VOS and DAVIS after static images, shorter than s2."""
 
     previous = "jointformer_s0"
     total_steps = 100_000
@@ -79,7 +85,7 @@ class JointFormerS3(LongClipStageConfig):
 
 @register_stage("jointformer_s4")
 class JointFormerS4(JointFormerStageConfig):
-    """VOST, whose uncertain pixels don't count."""
+    """VOST. Its uncertain pixels are ignored."""
 
     previous = "jointformer_s2"
     datasets = ("vost",)
@@ -123,7 +129,7 @@ class JointFormerS7(JointFormerStageConfig):
 
 @register_stage("jointformer_s8")
 class JointFormerS8(LongClipStageConfig):
-    """BURST, its masks converted to images."""
+    """BURST, with masks converted to PNG files."""
 
     previous = "jointformer_s0"
     datasets = ("burst",)
@@ -132,7 +138,7 @@ class JointFormerS8(LongClipStageConfig):
 
 @register_stage("jointformer_s9")
 class JointFormerS9(LongClipStageConfig):
-    """DAVIS, YouTube-VOS, MOSE, BURST and OVIS together."""
+    """DAVIS, YouTube-VOS, MOSE, BURST and OVIS, mixed."""
 
     previous = "jointformer_s0"
     datasets = ("davis2017", "youtubevos", "mosev1", "burst", "ovis")

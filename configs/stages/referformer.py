@@ -1,4 +1,4 @@
-"""The stages of ReferFormer (CVPR 2022, section 4.2): sentences about images, then about videos."""
+"""Training stages of ReferFormer (CVPR 2022, section 4.2): text prompts for images, then for videos."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ if TYPE_CHECKING:
 
 
 class ReferringStageConfig(StageConfig):
-    """What all stages share; the defaults are those of fine-tuning on Ref-YouTube-VOS, on 8 GPUs."""
+    """Fields of every stage of ReferFormer. The defaults are those of fine-tuning on Ref-YouTube-VOS with 8 GPUs."""
 
     datasets: tuple[str, ...] = ("refytvos",)
     clip_length: int = 5
     max_skip: int = 3
-    """Most frames between a clip's first drawn frame and its nearest ones; the others are from the whole video."""
+    """Largest distance of the nearest two frames from the first frame drawn for a clip. The others are drawn from the
+    whole video."""
     reset_classes: bool = False
-    """The heads for scores begin anew, whatever the weights are from which training starts."""
+    """Reinitialize the score heads after the initial weights are loaded."""
 
     epochs: int | None = 6
-    """Passes over the data, from which ``total_steps`` and ``milestones`` follow; None: those hold."""
+    """Epochs, which determine ``total_steps`` and ``milestones``. None: those fields hold."""
     drop_epochs: tuple[int, ...] = (3, 5)
-    """Passes after which the rate falls to ``gamma`` times what it was."""
+    """Epochs after which the learning rate is multiplied by ``gamma``."""
     batch_size: int = 8
     workers: int = 4
     lr: float = 1e-4
     encoder_lr_ratio: float = 0.5
-    text_rate_ratio: float = 0.1
-    """Share of the rate at which the text encoder learns, where it does."""
+    text_lr_ratio: float = 0.1
+    """Learning rate of the text encoder relative to ``lr``, if it is trained."""
     milestones: tuple[int, ...] | None = ()
     weight_decay: float = 5e-4
     decay_all: bool = True
     clip_norm: float | None = 0.1
     ema_ratio: float = 0.0
 
+    renamed = {**StageConfig.renamed, "text_rate_ratio": "text_lr_ratio"}
     min_clip_length: ClassVar[int] = 1
 
     def for_data(self, clips: int) -> Self:
-        """With the steps that so many clips take."""
+        """Return the stage with ``total_steps`` and ``milestones`` computed from its epochs."""
         if self.epochs is None:
             return self
         steps = [max(1, round(n * clips / self.batch_size)) for n in (self.epochs, *self.drop_epochs)]
@@ -48,9 +50,9 @@ class ReferringStageConfig(StageConfig):
 
 @register_stage("refer_coco")
 class ReferCoco(ReferringStageConfig):
-    """RefCOCO, RefCOCO+ and RefCOCOg: single images; the text encoder learns, too."""
+    """RefCOCO, RefCOCO+ and RefCOCOg: single images. The text encoder is trained, too."""
 
-    model = ("freeze_text_encoder=false",)
+    model = {"freeze_text_encoder": False}
     datasets = ("refcoco", "refcoco+", "refcocog")
     clip_length = 1
     epochs = 12
@@ -60,7 +62,7 @@ class ReferCoco(ReferringStageConfig):
 
 @register_stage("refer_ytvos")
 class ReferYouTubeVOS(ReferringStageConfig):
-    """Ref-YouTube-VOS after images."""
+    """Ref-YouTube-VOS after pre-training on images."""
 
     previous = "refer_coco"
     reset_classes = True
@@ -68,7 +70,7 @@ class ReferYouTubeVOS(ReferringStageConfig):
 
 @register_stage("refer_ytvos_scratch")
 class ReferYouTubeVOSScratch(ReferringStageConfig):
-    """Ref-YouTube-VOS alone."""
+    """Ref-YouTube-VOS without pre-training."""
 
     epochs = 10
     drop_epochs = (6, 8)
@@ -76,7 +78,7 @@ class ReferYouTubeVOSScratch(ReferringStageConfig):
 
 @register_stage("refer_joint")
 class ReferJoint(ReferringStageConfig):
-    """Both at once, images made into clips."""
+    """Images, made into clips, and Ref-YouTube-VOS, mixed."""
 
     datasets = ("refcoco", "refcoco+", "refcocog", "refytvos")
     epochs = 12

@@ -1,15 +1,18 @@
-"""The stages of XMem (ECCV 2022, section 4.1): s0 static images, s1 BL30K, s2 or s3 YouTube-VOS and DAVIS."""
+"""Training stages of XMem (ECCV 2022, section 4.1): s0 static images, s1 BL30K, s2 or s3 YouTube-VOS and DAVIS."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from voskit.configs.stages.base import StageConfig, register_stage
 
 
 class SkipStageConfig(StageConfig):
-    """What all stages of XMem, and of families that train like it, share; the defaults are those of videos."""
+    """Fields of the stages of XMem and JointFormer, which share sampling, augmentation and losses.
+
+    The defaults are those of the stages on videos.
+    """
 
     datasets: tuple[str, ...] = ("youtubevos", "davis2017")
     crop: int = 384
@@ -17,23 +20,23 @@ class SkipStageConfig(StageConfig):
     max_objects: int | None = 3
     sampling: str = "skips"
     skip_from: tuple[float, ...] = (0.0, 0.1, 0.3, 0.9)
-    """Shares of the stage from which on each of ``skips`` holds."""
+    """Share of the stage at which each of ``skips`` starts to hold. The first one is 0."""
     skips: tuple[int, ...] = (5, 10, 15, 5)
-    """How far a frame is at most from another one of its clip."""
+    """Largest distance of a frame from the nearest other frame of its clip, for each part of the stage."""
     crop_area: tuple[float, float] = (0.36, 1.0)
-    """Share of the frame that a crop takes."""
+    """Range of the share of the frame that a crop covers."""
     fine_tuning: int = 0
-    """In so many last steps frames of videos aren't rotated and sheared."""
+    """Number of last steps in which video frames are not rotated and sheared."""
     frame_affine: bool = True
-    """Whether each frame of a video is rotated and sheared by itself."""
+    """Rotate and shear each frame of a video independently."""
     merge_probability: float = 0.0
     first_frame_tries: int = 5
-    """Choices of frames that are tried in one video until one begins with an object."""
+    """Attempts to draw frames from a video so that the first one shows an object."""
     max_ignored: float | None = None
-    """Clips are left out whose first frame has more ignored pixels than this share of those that aren't background."""
+    """Drop clips if the ignored pixels of the first frame exceed this share of its pixels that are not background."""
 
     reference_frames: int = 3
-    """Frames in memory at most: the first one, and others that are drawn."""
+    """Largest number of memory frames: the first frame, and others drawn at random."""
 
     batch_size: int = 8
     workers: int = 16
@@ -51,33 +54,35 @@ class SkipStageConfig(StageConfig):
     log_every: int = 100
 
     skip_divisors: ClassVar[Mapping[str, int]] = {"youtubevos": 5, "vost": 5, "lvos": 5, "lvosv2": 5, "ovis": 3}
-    """Datasets whose masks are so many frames apart divide the skip by this."""
+    """Distance in frames between two masks of a dataset, by which its skip is divided."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.skips) != len(self.skip_from) or self.skip_from[:1] != (0.0,):
-            raise ValueError(f"skips {self.skips} need as many skip_from, the first of them 0: {self.skip_from}")
+            raise ValueError(
+                f"skip_from {self.skip_from} must start with 0 and have one entry for each of {self.skips}"
+            )
         if self.reference_frames < 1:
-            raise ValueError("the first frame is always in memory: reference_frames is at least 1")
+            raise ValueError("reference_frames must be at least 1: the first frame is always in the memory")
 
     def skip_at(self, progress: float) -> int:
-        """The skip at a share of the stage."""
+        """Return the skip at a share of the stage (0 to 1)."""
         return [s for start, s in zip(self.skip_from, self.skips, strict=True) if start <= progress][-1]
 
 
 class XMemStageConfig(SkipStageConfig):
-    """What all stages of XMem share."""
+    """Fields of every stage of XMem."""
 
-    model: tuple[str, ...] = ("added_channel=orthogonal",)
+    model: Mapping[str, Any] = {"added_channel": "orthogonal"}
     deep_update_prob: float = 0.2
-    """Probability of a deep update of the sensory memory on a frame between the first and the last."""
+    """Probability of a deep update of the sensory memory on each frame but the first and the last."""
 
 
 @register_stage("s0")
 class S0(XMemStageConfig):
-    """Still images: one object, clips of three frames."""
+    """Static images: single objects, clips of three frames."""
 
-    model = ("single_object=true",)
+    model = {"single_object": True}
     datasets = ("static",)
     clip_length = 3
     max_objects = 1
@@ -101,7 +106,7 @@ class S1(XMemStageConfig):
 
 @register_stage("s2")
 class S2(XMemStageConfig):
-    """YouTube-VOS and DAVIS after BL30K, or from ImageNet alone with ``--set previous=None``."""
+    """YouTube-VOS and DAVIS after BL30K. ``--set previous=None``: from ImageNet weights."""
 
     previous = "s1"
     total_steps = 150_000
@@ -111,7 +116,7 @@ class S2(XMemStageConfig):
 
 @register_stage("s3")
 class S3(XMemStageConfig):
-    """The same after still images, shorter."""
+    """YouTube-VOS and DAVIS after static images, shorter than s2."""
 
     previous = "s0"
     total_steps = 100_000

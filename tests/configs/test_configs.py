@@ -102,7 +102,7 @@ def test_values_out_of_range_are_refused(field: str) -> None:
 @pytest.mark.parametrize(
     ("model", "field", "value", "error"),
     [
-        ("aott", "self_heads", 7, r"embed_dim \(256\) isn't a multiple of self_heads \(7\)"),
+        ("aott", "self_heads", 7, r"embed_dim \(256\) is not a multiple of self_heads \(7\)"),
         ("aott", "window", 4, "'window' of AOTT is odd"),
         ("aott", "max_objects", 255, "'max_objects' of AOTT is at most 254"),
         ("aott", "drop_path", float("nan"), "'drop_path' of AOTT must be at least 0"),
@@ -138,3 +138,27 @@ def test_logs_show_the_fields_that_differ_from_the_default() -> None:
     assert config.differences() == {"short_edge": 300, "long_term_gap": 7}
     assert str(config) == "R50AOTL(short_edge=300, long_term_gap=7)"
     assert str(get_model_config("aott")) == "AOTT()"
+
+
+def test_an_alias_sets_the_field_that_it_names() -> None:
+    config = get_model_config("xmem").override_from_text("mem_every=3")
+    assert (config.long_term_gap, config.mem_every) == (3, 3)
+    assert "mem_every" not in config.to_dict()
+    assert type(config).from_dict({**config.to_dict(), "mem_every": 3}) == config  # both stand in former files
+
+    class Sparse(type(config)):
+        mem_every = 7
+
+    assert Sparse().long_term_gap == 7
+    with pytest.raises(ValueError, match=r"mem_every \(3\) and long_term_gap \(7\) are two names of one field"):
+        get_model_config("xmem", long_term_gap=7, mem_every=3)
+    with pytest.raises(ValueError, match="no field 'mem_evry': did you mean mem_every"):
+        get_model_config("xmem", mem_evry=3)
+
+
+def test_registry_lists_near_names() -> None:
+    registry: Registry[int] = Registry("loss")
+    registry.register("bootstrapped_dice")(1)
+    assert "bootstrapped_dice" in registry and list(registry) == ["bootstrapped_dice"] and len(registry) == 1
+    with pytest.raises(ValueError, match="unknown loss 'bootstraped_dice': did you mean bootstrapped_dice"):
+        registry.get("bootstraped_dice")

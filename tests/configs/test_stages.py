@@ -1,4 +1,4 @@
-"""Stages: the published values, and one's own in five lines."""
+"""Stages: the published values, settings of former versions, and a stage of your own in five lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from voskit.configs.stages import MainStageConfig, get_stage_config, list_stages
+from voskit.configs.stages import MainStageConfig, ReferringStageConfig, StageConfig, get_stage_config, list_stages
 
 PUBLISHED = {
     "DATASETS": "datasets",
@@ -70,7 +70,7 @@ def test_json_round_trip(name: str) -> None:
     assert type(config).from_dict(json.loads(config.to_json())) == config
 
 
-def test_ones_own_stage() -> None:
+def test_a_stage_of_your_own() -> None:
     class Mine(MainStageConfig):
         datasets = ("my_videos.json",)
         total_steps = 20_000
@@ -103,7 +103,33 @@ def test_tuples_may_be_given_with_commas() -> None:
     assert get_stage_config("s0").override_from_text("mining_steps=None").mining_steps is None
 
 
-def test_losses_and_samplings_of_ones_own_can_be_set() -> None:
+def test_losses_and_samplings_of_your_own_can_be_set() -> None:
     stage = get_stage_config("pre").override_from_text("loss=mine", "sampling=often")
     assert (stage.loss, stage.sampling) == ("mine", "often")
     assert type(stage).from_dict(stage.to_dict()) == stage
+
+
+def test_settings_of_former_versions_are_read() -> None:
+    former = {"rate": 1e-4, "least_rate": 1e-6, "merge": 0.5, "optimiser": "sgd", "model": ["freeze_backbone=true"]}
+    stage = StageConfig.from_dict(former)
+    assert stage == StageConfig(
+        lr=1e-4, min_lr=1e-6, merge_probability=0.5, optimizer="sgd", model={"freeze_backbone": True}
+    )
+    assert ReferringStageConfig.from_dict({"text_rate_ratio": 0.5, "rate": 1e-5}).text_lr_ratio == 0.5
+
+
+@pytest.mark.parametrize(("former", "now"), [("rate", "lr"), ("least_rate", "min_lr"), ("merge", "merge_probability")])
+def test_a_former_name_on_the_command_line_is_an_error_that_names_the_present_one(former: str, now: str) -> None:
+    with pytest.raises(ValueError, match=f"no field '{former}': it is now '{now}'"):
+        get_stage_config("pre").override_from_text(f"{former}=1e-4")
+
+
+def test_fields_of_the_model_that_a_stage_sets() -> None:
+    assert get_stage_config("s1").model == {"added_channel": "orthogonal"}
+    stage = get_stage_config("open_full").override_from_text("model=train_long_term_gap=2,freeze_backbone=true")
+    assert stage.model == {"train_long_term_gap": 2, "freeze_backbone": True}
+    assert get_stage_config("open_full").override_from_text("model=").model == {}
+    assert stage.override_from_text('model={"top_k": null}').model == {"top_k": None}
+    assert type(stage.to_dict()["model"]) is dict  # what torch reads without running code
+    with pytest.raises(ValueError, match="field 'model' of Pre is Mapping"):
+        get_stage_config("pre", model="freeze_backbone")

@@ -279,7 +279,7 @@ def test_own_file_of_a_lower_depth_says_so(tmp_path: Path) -> None:
 
 
 def test_depths_that_a_model_has_not() -> None:
-    with pytest.raises(ValueError, match="field 'depth' of AOST is 1 to 3, got 4"):
+    with pytest.raises(ValueError, match="field 'depth' of AOST must be 1 to 3, got 4"):
         get_model_config("aost", depth=4)
     with pytest.raises(ValueError, match="'depth' of R50AOST must be at least 1"):
         get_model_config("r50_aost", depth=0)

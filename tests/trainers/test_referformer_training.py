@@ -62,7 +62,7 @@ def test_a_training_step_is_the_originals(referformer_goldens: Path, referformer
         assert np.abs(own.numpy() - case[name]).max() <= 2e-3 * np.abs(case[name]).max() + 1e-5 * total, name
     stage = get_stage_config("refer_ytvos")
     groups = parameter_groups(
-        network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all, stage.text_rate_ratio
+        network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all, stage.text_lr_ratio
     )
     of_encoder = [g for g in groups if g["scale"] == 0.5]
     recorded = keys["optimizer_groups_freeze_text_encoder"]
@@ -80,7 +80,7 @@ def test_a_training_step_is_the_originals(referformer_goldens: Path, referformer
 def test_the_text_encoder_learns_at_its_own_rate_in_pre_training() -> None:
     network = build_model("r50_referformer", device="cpu", text_layers=1, freeze_text_encoder=False)
     stage = get_stage_config("refer_coco")
-    groups = parameter_groups(network, stage.weight_decay, stage.encoder_lr_ratio, True, stage.text_rate_ratio)
+    groups = parameter_groups(network, stage.weight_decay, stage.encoder_lr_ratio, True, stage.text_lr_ratio)
     scales = {g["scale"] for g in groups if g["name"].startswith("text_encoder.")}
     assert scales == {0.1}
     assert stage.lr * 0.1 == pytest.approx(1e-5)

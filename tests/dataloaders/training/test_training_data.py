@@ -535,5 +535,5 @@ def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
 def test_skips_need_a_stage_of_their_kind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="derives from SkipStageConfig"):
         SkipStaticClips(static_tree(tmp_path), stage(), crop=CROP)
-    with pytest.raises(ValueError, match="need as many skip_from"):
+    with pytest.raises(ValueError, match="must start with 0 and have one entry for each"):
         skip_stage(skips=[5])
