@@ -75,6 +75,7 @@ setup(
         "safetensors",
         "av>=17",  # reading and writing video; earlier versions convert colors wrongly
         "tqdm",
+        "gdown>=6.5",  # resumable downloads of published weights, from Google Drive and other hosts
         "tyro",  # command lines from dataclasses
         "pycocotools",  # run-length encoded masks
     ],

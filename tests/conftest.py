@@ -20,6 +20,8 @@ import torch
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton is imported: its kernels then run on the CPU
+os.environ["VOSKIT_OFFLINE"] = "1"  # no test downloads, nor finds what an earlier download left in the user's cache
+os.environ["VOSKIT_HOME"] = str(Path(__file__).parent / "no_downloads")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

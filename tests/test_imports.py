@@ -19,7 +19,7 @@ ROOMS = {
 }
 LEAF = "voskit.dataloaders.files"  # standard library only: networks write files by it, too
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "load"}
-FILE_ROOMS = {"checkpoints.py"}  # files of networks/ that read and write files
+FILE_ROOMS = {"checkpoints.py", "weights.py", "downloads.py"}  # files of networks/ that read and write files
 
 
 def imports(tree: ast.AST, *, at_run_time: bool = False) -> Iterator[str]:
