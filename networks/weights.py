@@ -37,6 +37,8 @@ class PublishedWeights:
     """True for the variant that ``pretrained=True`` takes."""
     source: str = ""
     """Page that publishes it."""
+    mebibytes: float | None = None
+    """Size, for checkpoints estimated from the number of parameters (float32); None: unknown."""
 
     @property
     def digest(self) -> str:
@@ -53,10 +55,19 @@ def list_published() -> tuple[PublishedWeights, ...]:
     entries = [PublishedWeights(file, model, variant, is_main=True, source="bundled")]
     for family in catalog["families"].values():
         for row in family["files"]:
-            is_main = row["variant"] == family["main_variant"] and row["model"] != model
-            url = row.get("url") or f"https://drive.google.com/uc?id={row['google_drive_id']}"
-            entries.append(PublishedWeights(row["file"], row["model"], row["variant"], url, is_main, family["source"]))
-    entries += (PublishedWeights(e["file"], "", e["encoder"], e["url"]) for e in catalog["encoders"])
+            entries.append(
+                PublishedWeights(
+                    row["file"],
+                    row["model"],
+                    row["variant"],
+                    row.get("url") or f"https://drive.google.com/uc?id={row['google_drive_id']}",
+                    is_main=row["variant"] == family["main_variant"] and row["model"] != model,
+                    source=family["source"],
+                    mebibytes=catalog["million_parameters"][row["model"]] * 4e6 / 2**20,
+                )
+            )
+    for row in catalog["encoders"]:
+        entries.append(PublishedWeights(row["file"], "", row["encoder"], row["url"], mebibytes=row.get("mebibytes")))
     return tuple(entries)
 
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "merge": "merge evaluations that saved their score maps",
     "train": "train a model through a stage",
     "export": "write checkpoints as one small safetensors file",
+    "weights": "list and download published weights",
     "check-dataset": "report every missing, damaged or mismatched file of a dataset",
     "masks-to-png": "write masks of a JSON file as PNGs, one for each frame",
 }
