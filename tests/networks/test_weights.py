@@ -34,7 +34,7 @@ CONTENT = checkpoint_bytes()
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where downloads go; ``pretrain_models`` is empty, and downloads are allowed."""
+    """The folder of downloads, which are allowed; ``pretrain_models`` is empty."""
     monkeypatch.setenv("VOSKIT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("VOSKIT_OFFLINE", raising=False)
     monkeypatch.setattr(weights, "PRETRAINED", tmp_path / "pretrain_models")
@@ -286,7 +286,7 @@ def test_without_network_the_error_says_what_to_download_and_where_to_put_it(
     assert "\n" not in str(error.value)
 
 
-# answers that are no weights
+# answers other than weights
 
 
 @pytest.mark.parametrize(
