@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import re
+import threading
 import time
 import urllib.parse
 import zipfile
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two blocks
 _RETRIES = 2  # of a cut connection, each from the byte that it reached
+_PATIENCE = 120.0  # seconds until the first byte of content
 _POLL = 0.5  # seconds between two looks at another process' lock
 
 
@@ -105,17 +106,7 @@ def _fetch(url: str, target: Path) -> None:
     host = urllib.parse.urlsplit(url).hostname
     for can_start_over in (True, False):
         try:
-            with tqdm(desc=target.name, unit="B", unit_scale=True, disable=None) as bar:
-                gdown.download(
-                    url,
-                    str(target),
-                    quiet=True,
-                    use_cookies=False,
-                    resume=True,
-                    timeout=_TIMEOUT,
-                    retries=_RETRIES,
-                    progress=functools.partial(_show, bar),
-                )
+            _transfer(url, target)
             return
         except gdown.exceptions.FileURLRetrievalError as error:
             raise ConnectionError(f"{host} refuses {target.name} ({_quoted(error)})") from error
@@ -127,17 +118,45 @@ def _fetch(url: str, target: Path) -> None:
             # the server ignores the Range header, or the partial file is of no use to it
             for part in target.parent.glob("*.part"):
                 part.unlink()
+        except gdown.exceptions.DownloadCancelled as error:
+            raise ConnectionError(f"{target.name}: {host} sends nothing but requests for confirmation") from error
         except requests.RequestException as error:
             raise ConnectionError(f"{target.name}: {_reason(error, host)}") from error
         except (AssertionError, KeyError) as error:  # gdown's parser, on pages that it doesn't know
             raise ConnectionError(f"{target.name}: {host} sent an unexpected page") from error
 
 
-def _show(bar: tqdm, received: int, total: int | None) -> None:
-    bar.total = total
-    if bar.n == 0:
-        bar.initial = received  # resumed bytes don't count for the speed
-    bar.update(received - bar.n)
+def _transfer(url: str, target: Path) -> None:
+    """Download a file with a progress bar, in one or several connections."""
+    import gdown
+
+    no_content = threading.Event()  # gdown follows confirmation pages for ever
+    timer = threading.Timer(_PATIENCE, no_content.set)
+    timer.daemon = True
+    timer.start()
+
+    def show(received: int, total: int | None) -> None:
+        timer.cancel()
+        bar.total = total
+        if bar.n == 0:
+            bar.initial = received  # resumed bytes don't count for the speed
+        bar.update(received - bar.n)
+
+    try:
+        with tqdm(desc=target.name, unit="B", unit_scale=True, disable=None) as bar:
+            gdown.download(
+                url,
+                str(target),
+                quiet=True,
+                use_cookies=False,
+                resume=True,
+                timeout=_TIMEOUT,
+                retries=_RETRIES,
+                progress=show,
+                cancel=no_content,
+            )
+    finally:
+        timer.cancel()
 
 
 def _reason(error: BaseException, host: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -24,7 +25,7 @@ def program() -> ModuleType:
     """docs/make_model_zoo.py."""
     spec = importlib.util.spec_from_file_location("make_model_zoo", ROOT / "docs" / "make_model_zoo.py")
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
 

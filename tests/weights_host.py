@@ -26,6 +26,11 @@ _CONFIRMATION_PAGE = """<!DOCTYPE html><html><head><title>Google Drive - Virus s
 <input type="hidden" name="uuid" value="4b6bb6a2"></form></body></html>"""
 
 
+def confirmation_page(file_id: str) -> str:
+    """Return Google Drive's page about large files, whose form leads to the file."""
+    return _CONFIRMATION_PAGE.replace("{id}", file_id)
+
+
 @dataclass
 class Request:
     """A request that the server received."""
@@ -96,7 +101,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._redirect(f"https://drive.usercontent.google.com/download?id={query['id']}&export=download")
         elif host == "drive.usercontent.google.com":
             if self.weights.confirms and (query.get("confirm"), query.get("uuid")) != ("t", "4b6bb6a2"):
-                self._page(200, _CONFIRMATION_PAGE.replace("{id}", query["id"]))
+                self._page(200, confirmation_page(query["id"]))
             else:
                 self._file(query["id"])
         else:

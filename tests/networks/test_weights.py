@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from weights_host import LOGIN_PAGE, QUOTA_PAGE, WeightsHost, serve
+from weights_host import LOGIN_PAGE, QUOTA_PAGE, WeightsHost, confirmation_page, serve
 
 from voskit.configs import list_models
 from voskit.networks import downloads, weights
@@ -313,6 +313,16 @@ def test_pages_are_refused_and_not_kept(
     assert files_in(home) == []
     host.answer = None
     assert find_weights(model).read_bytes() == CONTENT
+
+
+def test_endless_confirmation_pages_are_given_up(
+    home: Path, host: WeightsHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_PATIENCE", 0.2)
+    host.answer = (200, confirmation_page(R50_DEAOTL))
+    with pytest.raises(ConnectionError, match=r"drive\.google\.com sends nothing but requests for confirmation"):
+        find_weights("r50_deaotl")
+    assert files_in(home) == []
 
 
 @pytest.mark.parametrize(
