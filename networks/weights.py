@@ -94,15 +94,17 @@ def find_encoder(file: str) -> Path:
         file: name of the file, such as ``resnet50-0676ba61.pth``.
 
     Raises:
-        ValueError: no address is known for the file, or it is damaged.
-        FileNotFoundError, OSError: as for ``find_weights``.
+        FileNotFoundError: the file isn't here, and VOSKIT_OFFLINE is set or no address is known.
+        ValueError, OSError: as for ``find_weights``.
     """
-    if (path := _path_here(file)) is not None:
-        return path
     encoders = {entry.file: entry for entry in list_published() if not entry.model}
-    if file not in encoders:
-        raise ValueError(f"no download address is known for {file}: put it into {PRETRAINED} or {weights_folder()}")
-    return find(encoders[file])
+    if file in encoders:
+        return find(encoders[file])
+    if (path := path_here(file)) is None:
+        raise FileNotFoundError(
+            f"{file} is not here, and no download address is known: put it into {PRETRAINED} or {weights_folder()}"
+        )
+    return path
 
 
 def published_weights(model: str, variant: bool | str = True) -> PublishedWeights:
@@ -117,22 +119,21 @@ def published_weights(model: str, variant: bool | str = True) -> PublishedWeight
         names = {entry.model for entry in list_published() if entry.model}
         raise ValueError(f"no weights are published for {model}: {suggest(model, names)}")
     if variant is True:
-        # models with one variant have no other choice, whatever their family's main one is
-        return next((entry for entry in variants.values() if entry.is_main), next(iter(variants.values())))
+        return next(entry for entry in variants.values() if entry.is_main)
     for name, entry in variants.items():
         if name.casefold() == str(variant).casefold():
             return entry
     raise ValueError(f"{model} has no published variant {variant!r}: there are {', '.join(variants)}")
 
 
-def path_here(entry: PublishedWeights) -> Path | None:
-    """Return the path of a published file that is on this disk, or None."""
-    return _path_here(entry.file)
+def path_here(file: str) -> Path | None:
+    """Return the path of a file of weights in ``pretrain_models`` or among the downloads, or None."""
+    return next((path for folder in (PRETRAINED, weights_folder()) if (path := folder / file).is_file()), None)
 
 
 def find(entry: PublishedWeights) -> Path:
     """Return the path of a published file, downloading it if it isn't here; see ``find_weights`` for errors."""
-    if (path := path_here(entry)) is not None:
+    if (path := path_here(entry.file)) is not None:
         if path.parent != PRETRAINED:
             verify(path)
         return path
@@ -166,7 +167,3 @@ def weights_folder() -> Path:
     else:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "voskit" / "weights"
-
-
-def _path_here(file: str) -> Path | None:
-    return next((path for folder in (PRETRAINED, weights_folder()) if (path := folder / file).is_file()), None)

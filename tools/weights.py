@@ -57,7 +57,7 @@ def table() -> str:
 
 
 def _row(entry: PublishedWeights) -> tuple[str, str, str, str, str]:
-    path = path_here(entry)
+    path = path_here(entry.file)
     size = f"~{entry.mebibytes:.0f}" if entry.mebibytes else ""
     if path is not None:
         size = f"{path.stat().st_size / 2**20:.0f}"

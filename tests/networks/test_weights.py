@@ -168,7 +168,9 @@ def test_offline_nothing_is_asked_for(home: Path, host: WeightsHost, monkeypatch
 
 
 def test_an_encoder_without_a_known_address_is_an_error_that_says_where_to_put_it(home: Path) -> None:
-    with pytest.raises(ValueError, match=r"convmae_base\.pth: put it into .*pretrain_models or .*home/weights"):
+    with pytest.raises(
+        FileNotFoundError, match=r"convmae_base\.pth .* put it into .*pretrain_models or .*home/weights"
+    ):
         find_encoder("convmae_base.pth")
     home.mkdir(parents=True)
     (home / "convmae_base.pth").write_bytes(CONTENT)
