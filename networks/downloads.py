@@ -114,7 +114,8 @@ def _fetch(url: str, target: Path) -> None:
             if error.__cause__ is not None:
                 raise ConnectionError(f"{target.name}: {_reason(error.__cause__, host)}") from error
             if not can_start_over:
-                raise ConnectionError(f"{target.name}: download from {host} failed: {error}") from error
+                reason = str(error).partition(";")[0]
+                raise ConnectionError(f"{target.name}: download from {host} failed twice: {reason}") from error
             # the server ignores the Range header, or the partial file is of no use to it
             for part in target.parent.glob("*.part"):
                 part.unlink()
