@@ -86,7 +86,7 @@ def test_the_readme_names_every_object(areas: np.ndarray) -> None:
 
 
 def test_the_readme_gives_a_licence_for_every_source() -> None:
-    section = (DEMO / "README.md").read_text(encoding="utf-8").split("## Sources and licences")[1]
+    section = (DEMO / "README.md").read_text(encoding="utf-8").split("## Sources and licenses")[1]
     table = dict(re.findall(r"^\| `([\w.]+)` \|.*\| ([^|]+) \|$", section, flags=re.MULTILINE))
     pictures = runpy.run_path(str(DEMO / "generator" / "pictures.py"))["PICTURES"]
     assert {picture.file: picture.licence for picture in pictures.values()} == table
