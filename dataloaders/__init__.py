@@ -1,8 +1,8 @@
-"""From files to tensors: frames, masks, dataset layouts, sampling and augmentation.
+"""Files to tensors: frames, masks, datasets, sampling and augmentation.
 
-Import from the modules themselves, so that a room which only samples training clips loads no video library:
+Import from the modules, so that code which only samples training clips loads no video library:
 
-- ``voskit.dataloaders.video.frames``: ``open_frames`` reads a video, an image folder, an image, a camera or a
+- ``voskit.dataloaders.video.frames``: ``open_frames`` reads a video, a folder of images, one image, a camera or a
   stream frame by frame.
 - ``voskit.dataloaders.masks.files``: ``read_mask``, ``read_coco_masks``, ``write_mask``, ``davis_palette``,
   ``id_colors``.

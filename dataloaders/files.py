@@ -1,4 +1,4 @@
-"""What all that write files share: files that are whole, a folder with one program that writes, fingerprints."""
+"""Files: atomic writes, folder locks, checksums, and JSON."""
 
 from __future__ import annotations
 
@@ -22,11 +22,18 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path, what: str = "it") -> Iterator[Path]:
-    """A path beside a file, which what the body has written there replaces at its end: complete, or not at all.
+def atomic_write(path: Path, label: str = "the file") -> Iterator[Path]:
+    """Write a file completely or not at all.
+
+    The body of the ``with`` block writes to the temporary path that it gets, in the folder of ``path``. When the body
+    ends, that file replaces ``path``. After an error ``path`` is as it was before.
+
+    Args:
+        path: the file to write, in an existing folder.
+        label: name of the file's content in error messages.
 
     Raises:
-        OSError: the body's, naming the file and not its temporary stand-in; ``what`` the file is called in it.
+        OSError: the file can't be written. The error names ``path``, not the temporary file.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -37,12 +44,12 @@ def atomic_write(path: Path, what: str = "it") -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         if error.filename in (None, str(temporary), temporary):
-            raise OSError(error.errno, f"{what} cannot be written: {error.strerror}", str(path)) from error
+            raise OSError(error.errno, f"{label} cannot be written: {error.strerror}", str(path)) from error
         raise
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write a small text file (UTF-8), complete or not at all. Raises OSError, which names it."""
+    """Write a small UTF-8 text file, completely or not at all. Raises OSError, which names the file."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -63,12 +70,12 @@ def make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Write to a folder, which is made, as the only program; its processes count as one.
+    """Hold an exclusive lock on a folder, creating it if needed. The processes of one run share the lock.
 
-    The lock goes with the process, however that ends. Windows has none.
+    The lock is released when the process ends, even if it is killed. On Windows nothing is locked.
 
     Raises:
-        ValueError: another program is writing there.
+        ValueError: another program holds the lock.
     """
     if fcntl is None:
         yield
@@ -79,13 +86,15 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{folder}: another program is writing there: wait, or give another folder") from None
-        except OSError as error:  # some network disks have no locks
-            logger.warning("%s can't be locked (%s): see that no other program writes there", folder, error.strerror)
+        except OSError as error:  # some network file systems have no locks
+            logger.warning(
+                "%s can't be locked (%s): make sure that no other program writes there", folder, error.strerror
+            )
         yield
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
-    """The first 16 hex digits of a file's SHA-256: which checkpoint something is from."""
+    """Return the first 16 hex digits of a file's SHA-256."""
     sha = hashlib.sha256()
     with Path(path).open("rb") as f:
         while block := f.read(2**22):
@@ -94,7 +103,7 @@ def checksum(path: str | os.PathLike[str]) -> str:
 
 
 def load_json(path: Path) -> Any:
-    """The content of a JSON file. Raises a one-line FileNotFoundError or ValueError."""
+    """Read a JSON file. Raises FileNotFoundError or ValueError, each in one line that names the file."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Still images: finding them in a folder, decoding them strictly, and turning every pixel format into 8-bit RGB."""
+"""Still images: listing, strict decoding, and conversion of all pixel formats to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 _ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
+_TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
 _ZEROS = str.maketrans("123456789", "000000000")
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_switch = threading.Lock()  # Pillow's switch is one for all threads
+_switch = threading.Lock()  # all threads share Pillow's switch
 _readers, _truncated_before = 0, False
 
-warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; catch_warnings is no thread's own either
+# Pillow warns of odd metadata; catch_warnings would change the filters of all threads
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
-    """Sort key that counts as people do: ``frame2`` before ``frame10``; ties (``01``, ``1``) go by the plain name."""
+    """Return a sort key that orders numbers by value: ``frame2`` before ``frame10``; ties go by the plain name."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
 
 
 def natural_sorted(names: Iterable[str]) -> list[str]:
-    """Names in the order of ``natural_key``."""
+    """Return names in the order of :func:`natural_key`."""
     names = list(names)
-    # where names have digits at the same places, as 00000.jpg and 00001.jpg, the plain order is the same, and faster
+    # plain order is the same, and faster, if all names have digits at the same places (00000.jpg, 00001.jpg)
     alike = len({name.translate(_ZEROS) for name in names}) <= 1
     return sorted(names, key=None if alike else natural_key)
 
 
 def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> list[Path]:
-    """The image files directly in ``folder``, naturally sorted. Hidden files and nested folders are left out.
+    """List the image files directly in ``folder``, naturally sorted, without hidden files and nested folders.
 
     Raises:
-        ValueError: no image is there.
+        ValueError: the folder contains no image.
     """
     files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
     images = [path for path in files if path.suffix.lower() in extensions]
@@ -53,14 +54,14 @@ def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
 
 
 def load_image(path: Path) -> Image.Image:
-    """Decode one image file completely, in the mode that it is stored in (``.format`` says which kind it was).
+    """Decode one image file completely, in its stored mode. ``.format`` tells the file format.
 
-    A truncated image is an error even where Pillow was told elsewhere to accept such files, and every checksum of a
-    PNG is checked. Of several pages or animation frames the first one is given.
+    A truncated image is an error, even if other code has set Pillow to accept such files. All checksums of a PNG are
+    verified. A file of several pages or animation frames gives the first one.
 
     Raises:
-        ValueError: the file is empty, no image, truncated or damaged.
-        OSError: the file cannot be read (missing, permissions).
+        ValueError: the file is empty, truncated, damaged, or not an image.
+        OSError: the file can't be read (missing, permissions).
     """
     data = path.read_bytes()
     if not data:
@@ -75,38 +76,42 @@ def load_image(path: Path) -> Image.Image:
         raise
     except Image.UnidentifiedImageError:
         raise ValueError(f"{path}: not an image that can be read (its content is of no known image format)") from None
-    except Exception as error:  # Pillow's readers raise nearly anything when a file is damaged
+    except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: the image is truncated or damaged ({reason}): copy or export it again") from error
     return image
 
 
 def shown_size(image: Image.Image) -> tuple[int, int]:
-    """(height, width) of an opened image as it is shown (EXIF orientation applied); nothing is decoded for it."""
-    # Pillow decodes a whole PNG to see whether EXIF data stand at its end; where they stand before, it knows
-    turned = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION) in _TURNED
-    return (image.width, image.height) if turned else (image.height, image.width)
+    """Return (height, width) of an opened image with its EXIF orientation applied, without decoding its pixels."""
+    # without this test Pillow would decode a whole PNG, as EXIF data may follow the pixels
+    transposed = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION) in _TRANSPOSED
+    return (image.width, image.height) if transposed else (image.height, image.width)
 
 
 def refuse_several_pictures(path: Path) -> None:
-    """Raise a ValueError where a file is an animation or has several pages, of which ``load_image`` gives the first."""
+    """Raise ValueError if a file is an animation or has several pages: ``load_image`` would give the first alone."""
     try:
         with Image.open(path) as image:
             count, kind = getattr(image, "n_frames", 1), image.format
-    except Exception:  # damaged: reading it says how
+    except Exception:  # damaged: reading it will say how
         return
-    if count > 1 and kind != "MPO":  # photographs with a preview
-        raise ValueError(f"{path} holds {count} pictures: make a video or a folder of single images of it")
+    if count > 1 and kind != "MPO":  # a photo with its preview
+        raise ValueError(f"{path} contains {count} images: convert it to a video or to a folder of single images")
 
 
 def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:
-    """H x W x 3 uint8 RGB of a loaded image of any mode, upright (EXIF orientation applied).
+    """Convert a loaded image of any mode to H x W x 3 uint8 RGB, upright (EXIF orientation applied).
 
-    Greyscale is repeated, palettes are looked up, transparency is dropped (the colours below it are kept), and 16-bit
-    values give their upper 8 bits. ``path`` is only named in errors.
+    Grayscale is repeated, palettes are looked up, transparency is dropped (the colors below it stay), and 16-bit values
+    are reduced to their upper 8 bits.
+
+    Args:
+        image: the image.
+        path: its file, for error messages.
 
     Raises:
-        ValueError: floating-point or 32-bit pixels, whose range nobody knows, or a colour space without an RGB form.
+        ValueError: floating-point or 32-bit pixels, whose range is unknown, or a color space without an RGB form.
     """
     image = ImageOps.exif_transpose(image)
     if image.mode == "I" or image.mode.startswith("I;16"):
@@ -126,7 +131,7 @@ def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:
 
 @contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """Pillow with truncated files refused, whatever other code set, while any thread is in here."""
+    """Make Pillow refuse truncated files, whatever other code has set, while any thread is in here."""
     global _readers, _truncated_before
     with _switch:
         if not _readers:

@@ -1,4 +1,4 @@
-"""From sentences to the tokens that a text encoder takes."""
+"""Tokenizer of text prompts: RoBERTa's byte-pair encoding."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ import torch
 from torch import Tensor
 
 START, PAD, END = 0, 1, 2
-MOST_TOKENS = 512
-"""What RoBERTa has positions for, the start and the end included."""
+MAX_TOKENS = 512
+"""Positions of RoBERTa, start and end included."""
 TOKENIZER = Path(__file__).resolve().parents[1] / "pretrain_models" / "roberta-base"
 
 
 class Tokenizer:
-    """RoBERTa's byte-level pairs: what a sentence says is taken as it stands, capitals and blanks included.
+    """RoBERTa's byte-level tokenizer. Capitals and spaces of a prompt are kept.
 
     Args:
-        folder: holds ``vocab.json`` and ``merges.txt``; None: those that come with the project.
+        folder: folder with ``vocab.json`` and ``merges.txt``; None: the bundled ones.
 
     Raises:
-        FileNotFoundError: a file isn't there.
-        ValueError: a file is damaged, or the package tokenizers isn't installed.
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged, or the package ``tokenizers`` isn't installed.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._pairs = _load(TOKENIZER if folder is None else folder)
 
-    def __call__(self, sentences: Sequence[str]) -> Tensor:
-        """Tokens of sentences, [B, L] int64, filled up to the longest one.
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """Return the tokens of B text prompts, [B, L] int64, padded to the longest one.
 
         Raises:
-            ValueError: a sentence that is empty or too long, or that isn't a text.
+            ValueError: a prompt is empty, too long, or not a string.
         """
         tokens = []
-        for sentence in sentences:
-            if not isinstance(sentence, str) or not sentence.strip():
-                raise ValueError(f"a sentence that says which object is meant is needed, got {sentence!r}")
-            own = [START, *self._pairs.encode(sentence).ids, END]
-            if len(own) > MOST_TOKENS:
-                raise ValueError(f"a sentence has {len(own)} tokens, {MOST_TOKENS} at most: {sentence[:60]!r}...")
+        for prompt in prompts:
+            if not isinstance(prompt, str) or not prompt.strip():
+                raise ValueError(f"a text prompt must describe the object in words, got {prompt!r}")
+            own = [START, *self._pairs.encode(prompt).ids, END]
+            if len(own) > MAX_TOKENS:
+                raise ValueError(
+                    f"a text prompt has {len(own)} tokens, the limit is {MAX_TOKENS}: shorten {prompt[:60]!r}..."
+                )
             tokens.append(own)
         longest = max(map(len, tokens), default=0)
         return torch.tensor([own + [PAD] * (longest - len(own)) for own in tokens], dtype=torch.int64)
@@ -53,20 +55,20 @@ def _load(folder: Path) -> Any:
     files = [folder / name for name in ("vocab.json", "merges.txt")]
     for path in files:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; it belongs to the tokenizer of roberta-base")
+            raise FileNotFoundError(f"{path}: no such file; it is part of the tokenizer of roberta-base")
     try:
         from tokenizers import ByteLevelBPETokenizer
     except ImportError as error:
         raise ValueError(
-            f"sentences need the package tokenizers, which comes with transformers ({error}): "
-            "pip install transformers, or this project as '.[referring]'"
+            f"text prompts need the package tokenizers, which comes with transformers ({error}): "
+            "run pip install transformers, or install this project as '.[referring]'"
         ) from error
     try:
         return ByteLevelBPETokenizer(*map(str, files))
-    except Exception as error:  # its errors have no class of their own
+    except Exception as error:  # tokenizers has no error class of its own
         raise ValueError(f"{folder}: vocab.json or merges.txt can't be read ({error})") from error
 
 
 def clean_caption(text: str) -> str:
-    """Lower case, with one space between words and none around them."""
+    """Convert to lower case, with one space between words and none around them."""
     return " ".join(text.lower().split())

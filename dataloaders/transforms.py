@@ -1,4 +1,4 @@
-"""From a person's frame to a network's input, and the sizes at which that happens."""
+"""Input transforms: resizing and normalization of frames, and input sizes of networks."""
 
 from __future__ import annotations
 
@@ -27,11 +27,16 @@ def input_size(
     align_corners: bool = True,
     exact: bool = False,
 ) -> tuple[int, int]:
-    """Size at which a network sees a frame.
+    """Return (height, width) at which a network sees a frame of ``height`` x ``width`` pixels.
 
-    The frame is brought to ``short_edge`` (None or -1: as it is), then down to each limit in turn, then multiplied by
-    ``scale`` and truncated; each side is rounded to the nearest 16 k + 1 (``align_corners``) or 16 k, halves to even k.
-    With ``exact`` there is no such rounding, see :func:`_exact_size`: such networks pad.
+    The steps, in order:
+
+    1. scale the short edge to ``short_edge`` (None or -1: keep the size),
+    2. reduce to ``max_short_edge``, then to ``max_long_edge``,
+    3. multiply by ``scale`` and truncate,
+    4. round each side to the nearest 16 k + 1 (``align_corners``) or 16 k; halves go to even k.
+
+    With ``exact``, for networks that pad, step 4 is left out, see :func:`_exact_size`.
     """
     if exact:
         return _exact_size(height, width, scale, short_edge, max_short_edge, max_long_edge)
@@ -55,7 +60,7 @@ def _exact_size(
     max_short_edge: float | None,
     max_long_edge: float | None,
 ) -> tuple[int, int]:
-    """The short edge is a whole number, the long one is truncated to the same ratio, as XMem does it."""
+    """Round the short edge and truncate the long edge to the same ratio, as XMem does."""
     short, long = min(height, width), max(height, width)
     edge: float = short_edge if short_edge is not None and short_edge > 0 else short
     if max_short_edge is not None:
@@ -73,11 +78,18 @@ def prepare_image(
     interpolation: Literal["bicubic", "bilinear", "antialiased"] = "bicubic",
     device: torch.device | None = None,
 ) -> Tensor:
-    """uint8 RGB -> normalised float32 [3, *size] on ``device``.
+    """Resize and normalize a frame.
 
-    ``bicubic``: OpenCV's, of 8-bit values, as AOT does it. ``bilinear``: PyTorch's, of normalised ones, as XMem does.
-    ``antialiased``: Pillow's bilinear one, of 8-bit values, as ReferFormer does; the others don't antialias.
-    Colours stay together in memory (channels last) unless a bilinear resizing separates them.
+    Args:
+        image_HW3: uint8 RGB.
+        size: (height, width) of the result.
+        interpolation: ``bicubic``: OpenCV, on 8-bit values (AOT). ``bilinear``: PyTorch, on normalized values (XMem).
+            ``antialiased``: Pillow's bilinear filter, on 8-bit values (ReferFormer). Only the last one antialiases.
+        device: device of the result.
+
+    Returns:
+        [3, *size] float32, normalized by the mean and deviation of ImageNet. It is channels-last in memory, unless
+        ``bilinear`` has resized it.
     """
     if image_HW3.shape[:2] != size and interpolation == "antialiased":
         image_HW3 = np.asarray(Image.fromarray(image_HW3).resize((size[1], size[0]), Image.Resampling.BILINEAR))

@@ -1,27 +1,29 @@
-"""Write masks that a dataset has in one JSON file as a PNG for each frame, as training reads them.
+"""Write the masks of a dataset's JSON file as a PNG for each frame, for training.
 
-    python tools/masks_to_png.py --annotations OVIS/annotations_train.json --output OVIS/train/Annotations
-    python tools/masks_to_png.py --annotations BURST/train/all_classes.json --output BURST/train/Annotations
+    voskit masks-to-png --annotations OVIS/annotations_train.json --output OVIS/train/Annotations
+    voskit masks-to-png --annotations BURST/train/all_classes.json --output BURST/train/Annotations
 
-Run it again to go on after it was stopped: a video's folder is there when it is whole.
+Run it again to resume: a video's folder exists only when it is complete.
 """
 
 from __future__ import annotations
 
-import logging
-import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # python tools/masks_to_png.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from voskit.__main__ import main as voskit
 
-import tyro
+    sys.exit(voskit(["masks-to-png", *sys.argv[1:]]))
+
+import logging
+import shutil
+from dataclasses import dataclass
+
 from tqdm import tqdm
 
-from voskit.dataloaders.datasets.json_masks import read_json_masks
-from voskit.evaluators.clips.mask_writer import MaskWriter
-from voskit.tools.command import run_command
+from voskit.tools.command import run_tool
 
 logger = logging.getLogger("masks_to_png")
 
@@ -30,23 +32,26 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Args:
-    """Write masks that a dataset has in one JSON file as a PNG for each frame."""
+    """Write the masks of a dataset's JSON file as a PNG for each frame."""
 
     annotations: Path
-    """The JSON file: BURST's, or one laid out as YouTube-VIS (OVIS)."""
+    """The JSON file: BURST's, or one in the layout of YouTube-VIS (OVIS)."""
     output: Path
     """Folder of the videos' folders."""
 
 
 def run(args: Args) -> int:
-    """Write all videos but those that have a folder; these are named."""
+    """Write all videos except those that have a folder, and name the latter."""
+    from voskit.dataloaders.datasets.json_masks import read_json_masks
+    from voskit.evaluators.clips.mask_writer import MaskWriter
+
     partial = args.output / ".partial"
     count = 0
-    there: list[str] = []
+    existing: list[str] = []
     for video in tqdm(read_json_masks(args.annotations), unit="video"):
         final = args.output / video.name
         if final.is_dir():
-            there.append(video.name)
+            existing.append(video.name)
             continue
         shutil.rmtree(partial, ignore_errors=True)
         with MaskWriter(partial) as writer:
@@ -55,17 +60,12 @@ def run(args: Args) -> int:
         partial.rename(final)
         count += 1
     logger.info("%s: %d videos written", args.output, count)
-    if there:
-        names = ", ".join(there[:_SHOWN]) + ", ..." * (len(there) > _SHOWN)
-        logger.info("%d videos left as they are, because their folders are there already: %s", len(there), names)
+    if existing:
+        names = ", ".join(existing[:_SHOWN]) + ", ..." * (len(existing) > _SHOWN)
+        logger.info("%d videos skipped, because their folders exist: %s", len(existing), names)
     return 0
 
 
 def main() -> int:
-    """Parse and run."""
-    args = tyro.cli(Args, description=__doc__)
-    return run_command(lambda: run(args), interrupted="interrupted; run it again to go on")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    """Parse the command line and run."""
+    return run_tool(run, Args, __doc__, interrupted="interrupted; run it again to resume")

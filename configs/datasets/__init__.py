@@ -1,4 +1,4 @@
-"""Descriptions of all datasets. Importing this package registers them."""
+"""Dataset descriptions. Importing this package registers all of them."""
 
 from voskit.configs.datasets import davis  # noqa: F401, I001 - registration, in this order
 from voskit.configs.datasets import youtube  # noqa: F401 - registration, in this order

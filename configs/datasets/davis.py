@@ -40,6 +40,8 @@ class DAVIS2016(DAVIS):
 
 @register_dataset("davis2017")
 class DAVIS2017(DAVIS):
+    """DAVIS 2017, semi-supervised."""
+
     title = "DAVIS 2017"
     splits = _SPLITS_2017
     split_folders = _FOLDERS_2017

@@ -29,6 +29,8 @@ class YouTubeVOS(DatasetConfig):
 
 @register_dataset("youtubevos2018")
 class YouTubeVOS2018(YouTubeVOS):
+    """YouTube-VOS 2018."""
+
     title = "YouTube-VOS 2018"
     folder = "YTB/2018"
     roots = ("", "2018", "YTB/2018", "YouTube2018", "YouTubeVOS-2018")
@@ -37,6 +39,8 @@ class YouTubeVOS2018(YouTubeVOS):
 
 @register_dataset("youtubevos2019")
 class YouTubeVOS2019(YouTubeVOS):
+    """YouTube-VOS 2019."""
+
     title = "YouTube-VOS 2019"
     folder = "YTB/2019"
     roots = ("", "2019", "YTB/2019", "YouTube", "YouTubeVOS-2019")
@@ -69,6 +73,8 @@ class RefYouTubeVOS(DatasetConfig):
 
 @register_dataset("mevis")
 class MeViS(RefYouTubeVOS):
+    """MeViS."""
+
     title = "MeViS"
     folder = "mevis"
     roots = ("", "mevis", "MeViS")

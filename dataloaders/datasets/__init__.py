@@ -1,4 +1,4 @@
-"""Datasets by description: the videos of a benchmark, or of one's own, with their frames and given masks."""
+"""Datasets: videos of a benchmark, or of your own data, with their frames and given masks."""
 
 from voskit.dataloaders.datasets.dataset import Dataset, open_dataset, read_dataset_config
 from voskit.dataloaders.datasets.problem import Problem, raise_problem

@@ -1,7 +1,7 @@
-"""A2D-Sentences and JHMDB-Sentences: single annotated frames of videos, each with a sentence.
+"""A2D-Sentences and JHMDB-Sentences: annotated video frames, each with a sentence.
 
-Gavrilyuk et al., "Actor and Action Video Segmentation from a Sentence", CVPR 2018; in the layout of the code bases that
-test on them, whose truth is a COCO file with an image for each frame and sentence.
+Gavrilyuk et al., "Actor and Action Video Segmentation from a Sentence", CVPR 2018. The layout is that of ReferFormer
+and others: the truth is a COCO file with an image for each pair of frame and sentence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _SetFiles:
     videos: str
     image_id: re.Pattern[str]
     first: int
-    """Number of a video's first frame."""
+    """Number of the first frame of a video."""
 
 
 _SETS = {
@@ -51,11 +51,11 @@ _SETS = {
 
 @dataclass(frozen=True)
 class SentenceImage:
-    """A frame and a sentence about it."""
+    """A frame and a sentence about one of its objects."""
 
     image_id: str
     frame: int
-    """Its place in the video, from 0 on."""
+    """Position in the video, from 0 on."""
     sentence: str
     size: tuple[int, int]
     """Height and width of the mask."""
@@ -63,13 +63,13 @@ class SentenceImage:
 
 @dataclass(frozen=True)
 class SentenceSet:
-    """The test images of a dataset, by video.
+    """Test images of a dataset, by video.
 
     Attributes:
         name: "a2d" or "jhmdb".
         truth: the COCO file.
-        videos: file or folder of each video.
-        images: of each video, in the order of the truth.
+        videos: video file or folder of frames, by video.
+        images: images by video, in the order of the truth.
     """
 
     name: str
@@ -78,10 +78,11 @@ class SentenceSet:
     images: Mapping[str, Sequence[SentenceImage]]
 
     def frames(self, video: str) -> list[np.ndarray]:
-        """All frames of a video, H x W x 3 uint8 RGB (they are short).
+        """Read all frames of a video, H x W x 3 uint8 RGB each. The videos are short.
 
         Raises:
-            FileNotFoundError, ValueError: it isn't there or can't be read.
+            FileNotFoundError: the video is missing.
+            ValueError: the video can't be read.
         """
         with open_frames(self.videos[video]) as source:
             return [frame.image for frame in source]
@@ -96,11 +97,11 @@ def open_sentences(name: str, root: str | os.PathLike[str]) -> SentenceSet:
       ``Rename_Images/<video>/00001.png``, ... in ``root``; image ids are ``v_<video>_f_<frame>``, frames from 1 on.
 
     Raises:
-        FileNotFoundError: a file isn't there.
-        ValueError: an unknown name, or files that don't fit each other.
+        FileNotFoundError: a file is missing.
+        ValueError: an unknown name, or files that contradict each other.
     """
     if name not in _SETS:
-        raise ValueError(f"no dataset {name!r} of sentences about images: known: {', '.join(SENTENCE_SETS)}")
+        raise ValueError(f"unknown dataset of sentences {name!r}: known: {', '.join(SENTENCE_SETS)}")
     files, root = _SETS[name], Path(root)
     truth = root / files.truth
     sentences = _read_sentences(root / files.sentences)
@@ -120,14 +121,12 @@ def open_sentences(name: str, root: str | os.PathLike[str]) -> SentenceSet:
         images.setdefault(found["video"], []).append(SentenceImage(image_id, frame, sentences[key], size))
     videos = {video: root / files.videos.format(video=video) for video in images}
     if absent := [path for path in videos.values() if not path.exists()]:
-        raise FileNotFoundError(
-            f"{absent[0]}: no such video, and {len(absent) - 1} others of {len(videos)} are missing"
-        )
+        raise FileNotFoundError(f"{absent[0]}: no such video ({len(absent)} of {len(videos)} videos are missing)")
     return SentenceSet(name, truth, videos, images)
 
 
 def _read_sentences(path: Path) -> dict[tuple[str, str], str]:
-    """Sentences by video and instance (an empty text where there are none)."""
+    """Read the sentences by video and instance; the instance is empty if the file has no such column."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of sentences")
     with path.open(newline="", encoding="utf-8") as file:

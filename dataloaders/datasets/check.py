@@ -1,7 +1,7 @@
-"""Looking a dataset over: every missing, damaged or mismatched file, found without decoding more than is needed.
+"""Dataset check: find all missing, damaged and mismatched files without decoding more than needed.
 
-Of each image the header is read, and the end of the file, which tells truncated copies. Given masks are decoded, and
-images of kinds whose end tells nothing (all but PNG and JPEG). With ``full`` everything else is decoded too.
+For each image the header is read, and the end of the file, which reveals truncated copies. Given masks are decoded, and
+so are images of formats without an end marker (all except PNG and JPEG). With ``full`` everything is decoded.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from voskit.dataloaders.datasets.problem import Problem
 from voskit.dataloaders.datasets.video import Video
 from voskit.dataloaders.images import load_image, shown_size
 
-_ENDS = {"PNG": (b"IEND\xaeB`\x82", 64), "JPEG": (b"\xff\xd9", 4096)}  # what a file ends with, and how much may follow
-_CUT_SHORT = "the file is cut short: copy it again"
+_ENDS = {"PNG": (b"IEND\xaeB`\x82", 64), "JPEG": (b"\xff\xd9", 4096)}  # end marker, and bytes that may follow it
+_TRUNCATED = "the file is truncated: copy it again"
 _MASK_MODES = ("1", "L", "P", "I", "I;16")
 
 
 @dataclass
 class CheckReport:
-    """What was found.
+    """Result of a check.
 
     Attributes:
-        problems: all that is wrong, in the order of the videos.
-        videos, frames, masks, objects: how many were looked at; masks are the given and the true ones.
+        problems: all problems, in the order of the videos.
+        videos, frames, masks, objects: numbers of what was checked; masks are given and true ones.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -49,7 +49,7 @@ class CheckReport:
 
     @property
     def summary(self) -> str:
-        """One line."""
+        """The result in one line."""
         found = f"{len(self.problems)} problem(s)" if self.problems else "nothing wrong"
         return f"{self.videos} videos, {self.frames} frames, {self.masks} masks, {self.objects} objects: {found}"
 
@@ -64,19 +64,20 @@ def check_dataset(
     progress: Callable[[Iterable[Any], int], Iterable[Any]] | None = None,
     **options: Any,
 ) -> CheckReport:
-    """Look a dataset over.
+    """Check all files of a dataset.
 
     Args:
         source, data_root, split, options: as for ``open_dataset``.
         full: decode every frame and mask.
-        workers: threads; None: four for each processor, as most of the time is waiting for the disk.
-        progress: wraps the iteration over the results, such as a progress bar; gets it and the number of videos.
+        workers: number of threads; None: four for each processor, as most time is spent waiting for the disk.
+        progress: wrapper of the iteration over the results, such as a progress bar; it gets the iterable and the number
+            of videos.
 
     Returns:
-        The report; its ``problems`` are empty where all is well.
+        The report. Its ``problems`` are empty if nothing is wrong.
 
     Raises:
-        FileNotFoundError: nothing of the dataset is there.
+        FileNotFoundError: the dataset isn't found.
         ValueError: unknown dataset, split or option, or a list that can't be read at all.
     """
     report = CheckReport()
@@ -99,7 +100,7 @@ def check_dataset(
 @dataclass(frozen=True)
 class _Header:
     shown: tuple[int, int]  # height, width of a frame
-    stored: tuple[int, int]  # of a mask, which is read without turning it
+    stored: tuple[int, int]  # height, width of a mask, which has no orientation
     mode: str
 
 
@@ -127,7 +128,7 @@ def _check_video(video: Video, full: bool) -> tuple[list[Problem], int, int, int
 
 
 def _check_frames(video: Video, full: bool, report: Callable[[Problem], None]) -> tuple[int, int] | None:
-    """The size of the frames; None where it isn't known."""
+    """Check the frames, and return their size; None if it is unknown."""
     if video.video_file is not None:
         return _check_video_file(video, full, report)
     sizes: Counter[tuple[int, int]] = Counter()
@@ -177,7 +178,7 @@ def _check_video_file(video: Video, full: bool, report: Callable[[Problem], None
         return None
     for name in video.given:
         if name not in names:
-            text = f"no frame is called like this mask: the video has 00000 to {names[-1]}"
+            text = f"no frame has the name of this mask: the video has frames 00000 to {names[-1]}"
             report(Problem(video.given[name], text))
     return source.size
 
@@ -195,12 +196,12 @@ def _check_truth_names(video: Video, truth: Mapping[str, Path], report: Callable
             if name not in truth:
                 folder = next(iter(truth.values())).parent
                 report(
-                    Problem(folder / f"{name}.png", "no true mask of this frame, though others have one", missing=True)
+                    Problem(folder / f"{name}.png", "this frame has no true mask, but other frames do", missing=True)
                 )
 
 
 def _check_given(video: Video, size: tuple[int, int] | None, report: Callable[[Problem], None]) -> set[int]:
-    """The ids of the given masks."""
+    """Check the given masks, and return their ids."""
     ids: set[int] = set()
     for name, path in video.given.items():
         header = None if path.suffix == ".json" else _check_image(path, False, report)
@@ -216,12 +217,12 @@ def _check_given(video: Video, size: tuple[int, int] | None, report: Callable[[P
         assert mask is not None
         found = set(np.unique(mask).tolist()) - {0}
         if not found:
-            report(Problem(path, "the given mask shows no object"))
+            report(Problem(path, "the given mask has no object"))
         known = None if video.meta is None else video.meta.object_ids
         if known is not None and (beyond := sorted(found - set(known))):
             report(Problem(path, f"id {beyond[0]} is not among the objects of the meta file ({_ids(known)})"))
         for missing in sorted(set(video.new_ids.get(name, ())) - found):
-            report(Problem(path, f"object {missing} should begin at this frame, but the mask doesn't show it"))
+            report(Problem(path, f"object {missing} should appear in this frame, but the mask doesn't have it"))
         ids |= found
     return ids
 
@@ -235,7 +236,7 @@ def _check_true_ids(video: Video, name: str, ids: set[int], report: Callable[[Pr
     except ValueError as error:
         report(Problem(path, str(error).removeprefix(f"{path}: ")))
         return
-    if video.config.ignore_id is not None and found == {1}:  # void, which stays when the objects have left, reads so
+    if video.config.ignore_id is not None and found == {1}:  # a mask of void alone reads as object 1
         return
     known = ids if video.meta is None or video.meta.object_ids is None else set(video.meta.object_ids)
     if beyond := sorted(found - known):
@@ -247,10 +248,10 @@ def _check_mask_header(
 ) -> bool:
     if video.config.meta_format == "panoptic":
         if header.mode != "RGB":
-            report(Problem(path, f"a panoptic mask is an RGB image, this one has mode {header.mode}"))
+            report(Problem(path, f"a panoptic mask must be an RGB image, this one has mode {header.mode}"))
             return False
     elif header.mode not in _MASK_MODES:
-        report(Problem(path, f"a mask must be a palette or greyscale image of ids, this one has mode {header.mode}"))
+        report(Problem(path, f"a mask must be a palette or grayscale image of ids, this one has mode {header.mode}"))
         return False
     if size is not None and header.stored != size:
         report(Problem(path, f"the mask is {_show(header.stored)}, the frames are {_show(size)}"))
@@ -259,7 +260,7 @@ def _check_mask_header(
 
 
 def _check_image(path: Path, full: bool, report: Callable[[Problem], None]) -> _Header | None:
-    """Header and end of a file; ``full`` decodes it. None where it can't be read, which is reported."""
+    """Read header and end of a file, or decode it if ``full``. If it can't be read, report that and return None."""
     try:
         with path.open("rb") as file:
             with Image.open(file) as image:
@@ -271,15 +272,15 @@ def _check_image(path: Path, full: bool, report: Callable[[Problem], None]) -> _
                 length = file.seek(0, os.SEEK_END)
                 file.seek(max(0, length - slack - len(ending)))
                 if ending not in file.read():
-                    report(Problem(path, _CUT_SHORT))
+                    report(Problem(path, _TRUNCATED))
                     return None
     except FileNotFoundError:
         report(Problem(path, "no such file", missing=True))
         return None
-    except Exception as error:  # Pillow's readers raise nearly anything when a file is damaged
+    except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         reason = "the file is empty" if path.stat().st_size == 0 else " ".join(str(error).split())
         cut = reason.lower().startswith("truncated")
-        text = _CUT_SHORT if cut else f"can't be read: {reason.removeprefix(f'{path}: ')}"
+        text = _TRUNCATED if cut else f"can't be read: {reason.removeprefix(f'{path}: ')}"
         report(Problem(path, text))
         return None
     return header
@@ -294,9 +295,9 @@ def _ids(ids: Iterable[int]) -> str:
 
 
 def extra_folders(dataset: Dataset) -> list[Problem]:
-    """Folders beside those of the videos: in a list or meta file no split knows them, or they have masks only."""
+    """Find folders of unknown videos: no list or meta file of any split has them, or they contain only masks."""
     config = dataset.config
-    if config.meta_format == "burst":  # annotated videos are a part of those in the folders
+    if config.meta_format == "burst":  # only a part of the videos in the folders is annotated
         return []
     known = {*dataset.listed, *_listed(dataset)}
     names = config.all_frames if dataset.split in config.all_frames_splits else config.frames
@@ -309,16 +310,16 @@ def extra_folders(dataset: Dataset) -> list[Problem]:
     problems = []
     for folder, what in folders.items():
         extra = [name for name in subfolders(folder) if name not in known]
-        reason = "no list knows it" if config.index_required else "there are no frames of that name"
+        reason = "no list has it" if config.index_required else "there are no frames of that name"
         problems += [Problem(folder / name, f"a folder of {what} of an unknown video: {reason}") for name in extra]
     return problems
 
 
 def _listed(dataset: Dataset) -> set[str]:
-    """Videos in the lists of all splits, as their folders lie together; and those that a meta file leaves out."""
+    """Return the videos in the lists of all splits, whose folders lie together, and those that a meta file excludes."""
     config = dataset.config
     names: set[str] = set()
-    # DAVIS keeps all splits of all years in one folder of frames
+    # DAVIS keeps the frames of all splits and years in one folder
     folders = {(dataset.root / t).parent for t in expand(config.video_list, config, dataset.split)}
     for folder in folders if config.video_list and config.index_required else ():
         for path in folder.glob("*.txt") if folder != dataset.root else [folder / "val.txt", folder / "train.txt"]:

@@ -1,4 +1,4 @@
-"""Opening a dataset by name or by the JSON file that describes it."""
+"""Datasets: opening one by its name or by a JSON description."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from voskit.dataloaders.files import load_json
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The videos of one split.
+    """Videos of one split.
 
     Attributes:
-        config: its description.
-        split: the split.
-        root: the folder in which the layout begins.
-        videos: the videos in the order of the list.
-        meta_path: the meta file; None where there is none.
-        listed: names of all videos of the split; those with problems may not be among ``videos``.
+        config: description of the dataset.
+        split: name of the split.
+        root: folder that the paths of the description are relative to.
+        videos: the videos, in the order of the list.
+        meta_path: the meta file; None if there is none.
+        listed: names of all videos of the split; videos with problems may be missing in ``videos``.
     """
 
     config: DatasetConfig
@@ -51,10 +51,10 @@ class Dataset:
         return iter(self.videos)
 
     def video(self, name: str) -> Video:
-        """The video of this name.
+        """Return the video of this name.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there is no such video.
         """
         if name not in self._by_name:
             raise ValueError(f"{self.name} {self.split} has no video {name!r}")
@@ -62,11 +62,11 @@ class Dataset:
 
     @property
     def has_ground_truth(self) -> bool:
-        """Whether the true masks of all videos are there."""
+        """True if all videos have true masks."""
         return bool(self.videos) and all(video.ground_truth is not None for video in self.videos)
 
     def result_size(self, video: Video) -> tuple[int, int] | None:
-        """(height, width) of a video's results where they are not of the size of its frames, else None.
+        """Return (height, width) of a video's results if it differs from that of the frames, otherwise None.
 
         Raises:
             FileNotFoundError: there are no frames of that size.
@@ -77,9 +77,7 @@ class Dataset:
         for folder in (self.root / t.format(video=video.name) for t in templates):
             if folder.is_dir():
                 return image_size(next(iter(scan_images(folder).files.values())))
-        raise FileNotFoundError(
-            f"video {video.name}: no frames at {self.config.results_at}, which is the results' size"
-        )
+        raise FileNotFoundError(f"video {video.name}: no frames at {self.config.results_at}, the size of the results")
 
     @cached_property
     def _by_name(self) -> dict[str, Video]:
@@ -87,10 +85,11 @@ class Dataset:
 
     @cached_property
     def object_names(self) -> Mapping[str, Mapping[int, str]]:
-        """Names of objects by video and id, where the dataset has such a file (VISOR), else empty.
+        """Names of objects by video and id (VISOR); empty if the dataset has no such file.
 
         Raises:
-            FileNotFoundError, ValueError: the file is not there or can't be read.
+            FileNotFoundError: the file is missing.
+            ValueError: the file can't be read.
         """
         if not self.config.object_names:
             return {}
@@ -112,41 +111,40 @@ def open_dataset(
     report: Report = raise_problem,
     **options: Any,
 ) -> Dataset:
-    """Open a dataset: find its files and read its lists, without decoding an image.
+    """Open a dataset: find its files and read its lists. No image is decoded.
 
-    One's own dataset is described by a JSON file: an object with any fields of
-    ``voskit.configs.datasets.DatasetConfig``, as
-    changes to the dataset that its field ``base`` names (default: ``custom``)::
+    Describe your own dataset by a JSON file: an object with any fields of
+    :class:`voskit.configs.datasets.DatasetConfig`. They change the dataset named by the field ``base``, by default
+    ``custom``::
 
         {"name": "my_dances", "frames": "clips/{video}", "masks": "masks/{video}", "ground_truth": "truth/{video}"}
 
-    Frames are a folder of images or a video file for each video; masks are PNGs that are called like their frames
-    (``00000``, ``00001``, ... in a video file), or one ``<video>.png`` for the first frame. A text where a list is
-    expected is a list of one.
+    Each video is a folder of images or a video file. Masks are PNGs named like their frames (``00000``, ``00001``, ...
+    in a video file), or one ``<video>.png`` for the first frame. A single string stands for a list of one.
 
     Args:
-        source: a registered name, the path of a JSON file (it ends in ``.json``), or a description.
-        data_root: the folder that holds the dataset. None: the folder of the JSON file.
-        split: one of the description's splits; None: its first one.
-        require_frames: the frames must be there. If not, their names come from lists and masks where they are absent,
-            which is enough for scoring and packing.
-        report: gets each problem; the default raises it. Videos with problems are then left out or incomplete.
+        source: a name of ``voskit.configs.datasets.list_datasets()``, the path of a JSON file ending in ``.json``, or a
+            description.
+        data_root: folder of the dataset; None: the folder of the JSON file.
+        split: one of the splits of the description; None: the first one.
+        require_frames: frames must be present. Otherwise the names of missing frames come from lists and masks, which
+            is enough for scoring and packing.
+        report: function that gets each :class:`Problem`; the default raises it. If it returns, videos with problems are
+            left out or incomplete.
         options: fields of the description to change, such as ``full_resolution=True``.
 
+    Returns:
+        The videos of one split. Iterate over it; each :class:`~voskit.dataloaders.datasets.Video` gives its frames
+        (``video.source()``: H x W x 3 uint8 RGB) and given masks (``video.mask(name)``: H x W uint8 or uint16).
+
     Raises:
-        FileNotFoundError: something is missing; the message names it.
+        FileNotFoundError: a file or folder is missing; the message names it.
         ValueError: unknown dataset, split or option, or files that contradict each other.
     """
-    if isinstance(source, DatasetConfig):
-        config = source
-    elif str(source).lower().endswith(".json"):
-        config = read_dataset_config(source)
-        data_root = Path(source).parent if data_root is None else data_root
-    else:
-        config = get_dataset_config(str(source))
+    config, data_root = find_dataset_config(source, data_root)
     config = config.override(**options)
     if data_root is None:
-        raise ValueError(f"dataset {config.name}: data_root is needed: the folder that holds it")
+        raise ValueError(f"dataset {config.name}: give data_root, the folder of the dataset")
     split = config.splits[0] if split is None else split
     layout = DatasetLayout(config, Path(data_root), split)
     videos = []
@@ -158,17 +156,28 @@ def open_dataset(
     return Dataset(config, split, layout.root, tuple(videos), layout.file(layout.meta), tuple(e.name for e in entries))
 
 
+def find_dataset_config(
+    source: str | os.PathLike[str] | DatasetConfig, data_root: str | os.PathLike[str] | None = None
+) -> tuple[DatasetConfig, str | os.PathLike[str] | None]:
+    """Return the description of a dataset and its folder, see :func:`open_dataset` for arguments and errors."""
+    if isinstance(source, DatasetConfig):
+        return source, data_root
+    if str(source).lower().endswith(".json"):
+        return read_dataset_config(source), Path(source).parent if data_root is None else data_root
+    return get_dataset_config(str(source)), data_root
+
+
 def read_dataset_config(path: str | os.PathLike[str]) -> DatasetConfig:
-    """Read the description of one's own dataset, see ``open_dataset``.
+    """Read the description of a dataset from a JSON file, see :func:`open_dataset`.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no JSON object, an unknown base or field, or a value of the wrong type.
+        ValueError: the file isn't a JSON object, or has an unknown base or field, or a value of a wrong type.
     """
     path = Path(path)
     data = load_json(path)
     if not isinstance(data, dict):
-        raise ValueError(f"{path}: the description of a dataset is a JSON object, not {json.dumps(data)[:40]}")
+        raise ValueError(f"{path}: the description of a dataset must be a JSON object, not {json.dumps(data)[:40]}")
     base = data.pop("base", "custom")
     try:
         config = get_dataset_config(base)

@@ -1,4 +1,4 @@
-"""Which videos a split has, and what its list and meta file say of them."""
+"""Index of a split: its videos, by list, meta file or folder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FilePairs = dict[str, list[tuple[str, str | None]]]
 
 @dataclass(frozen=True)
 class Entry:
-    """A video of the index.
+    """One video of the index.
 
     Attributes:
-        name: the video.
-        source: file or folder that lists it.
-        meta: what the meta file says of it.
-        files: (frame, mask) paths below the root, where the list holds pairs of files.
+        name: name of the video.
+        source: file or folder that lists the video.
+        meta: entry of the meta file.
+        files: (frame, mask) paths relative to the root, if the list has pairs of files.
     """
 
     name: str
@@ -30,15 +30,15 @@ class Entry:
 
     @property
     def names(self) -> dict[str, str]:
-        """What the placeholders of path templates stand for."""
+        """Values of the placeholders of path templates."""
         return {"video": self.name, **({} if self.meta is None else self.meta.names)}
 
 
 def read_index(layout: DatasetLayout, *, require_frames: bool, report: Report) -> list[Entry]:
-    """The videos of a split, in the order of the list, else of the meta file, else by name.
+    """Read the videos of a split, in the order of the list, else of the meta file, else by name.
 
     Raises:
-        FileNotFoundError: there is nothing that tells which videos the split has.
+        FileNotFoundError: neither list, meta file nor folder of videos is found.
         ValueError: the meta file can't be read.
     """
     config = layout.config
@@ -63,14 +63,14 @@ def read_index(layout: DatasetLayout, *, require_frames: bool, report: Report) -
     if folder is None:
         raise FileNotFoundError(
             f"{layout.root / prefix(layout.frames[0])}: no such folder of videos: "
-            f"is data_root the folder that holds {Path(layout.frames[0]).parts[0]}?"
+            f"is data_root the folder that contains {Path(layout.frames[0]).parts[0]}?"
         )
     found = scan_images(folder, VIDEO_EXTENSIONS)
     names = [*subfolders(folder), *found.files, *found.twice]
     if not names:
-        raise FileNotFoundError(f"{folder}: no folder of frames and no video file is in it")
+        raise FileNotFoundError(f"{folder}: no folder of frames and no video file in this folder")
     for name in {n for n in names if names.count(n) > 1}:
-        report(Problem(folder, f"{name} is there several times, as a folder or with several endings"))
+        report(Problem(folder, f"{name} occurs several times, as a folder or with several extensions"))
     return [Entry(name, folder) for name in sorted(set(names))]
 
 
@@ -85,11 +85,11 @@ def _excluded(layout: DatasetLayout, meta_path: Path, report: Report) -> set[str
 
 @dataclass
 class VideoList:
-    """What a list file says.
+    """Content of a list file.
 
     Attributes:
         names: videos in the order of the file.
-        files: (frame, mask) paths of each video, below the root, where the file lists pairs of files.
+        files: (frame, mask) paths of each video relative to the root, if the file lists pairs of files.
     """
 
     names: list[str] = field(default_factory=list)
@@ -97,11 +97,10 @@ class VideoList:
 
 
 def read_video_list(path: Path, report: Report) -> VideoList:
-    """Read a list: a video's name on each line, or the paths of a frame and (except in test sets) of its mask.
+    """Read a list of videos.
 
-    A line without a slash is a name, which may hold blanks.
-
-    The second form is that of the DAVIS 2016 package:
+    Each line is the name of a video, or the paths of a frame and (except in test sets) its mask. A line without a slash
+    is a name, which may contain spaces. Pairs of paths are the form of the DAVIS 2016 package:
     ``/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png``; the folder of a frame names its video.
     """
     result = VideoList()
@@ -123,7 +122,7 @@ def read_video_list(path: Path, report: Report) -> VideoList:
             continue
         first = Path(words[0].strip("/"))
         if len(first.parts) < 2 or not first.suffix or len(words) > 2 or ".." in first.parts:
-            report(Problem(path, f"line {number}: {line.strip()!r} is neither a video's name nor a pair of files"))
+            report(Problem(path, f"line {number}: {line.strip()!r} is neither the name of a video nor a pair of files"))
             continue
         video = first.parent.name
         if video not in result.files:

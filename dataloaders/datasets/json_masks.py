@@ -1,4 +1,4 @@
-"""Masks that a dataset has in one JSON file, frame by frame: BURST, and what is laid out as YouTube-VIS (OVIS)."""
+"""Masks of whole datasets in one JSON file: BURST, and the YouTube-VIS format (OVIS)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from voskit.dataloaders.masks.coco import decode_segmentation
 
 
 class VideoMasks(NamedTuple):
-    """The masks of a video."""
+    """Masks of one video."""
 
     name: str
-    """Of its folder: the frames', or BURST's ``<dataset>_-_<sequence>``."""
+    """Name of the folder of the frames; in BURST ``<dataset>_-_<sequence>``."""
     masks: Iterator[tuple[str, np.ndarray]]
-    """The annotated frames in order: name, and ids H x W, uint8 or uint16; 0 is the background."""
+    """Name and ids of each annotated frame, in order. Ids are H x W uint8 or uint16; 0 is background."""
 
 
 def read_json_masks(path: Path) -> Iterator[VideoMasks]:
-    """The videos of a JSON file. Objects of YouTube-VIS's kind are numbered from 1 in the order of their ids.
+    """Read the videos of a JSON file.
 
-    Where two objects overlap the later one wins.
+    Objects in the YouTube-VIS format are numbered from 1 in the order of their ids. If two objects overlap, the later
+    one wins.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, one of another kind, or videos without names of their own; masks
-            that are damaged are told when they are asked for.
+        FileNotFoundError: no such file.
+        ValueError: the file is of another format, or its videos have no unique names. A damaged mask raises ValueError
+            when it is read.
     """
     data = load_json(path)
     if isinstance(data, dict) and "sequences" in data:
@@ -47,14 +49,14 @@ def read_json_masks(path: Path) -> Iterator[VideoMasks]:
     by_video: dict[Any, list[Mapping[str, Any]]] = {}
     for track in tracks:
         if "video_id" not in track:
-            raise ValueError(f"{path}: object {track.get('id')} has no video_id: say which video it is in")
+            raise ValueError(f"{path}: object {track.get('id')} has no video_id: add the id of its video")
         by_video.setdefault(track["video_id"], []).append(track)
     found: dict[str, VideoMasks] = {}
     for video in videos:
         masks = _video(path, video, by_video)
         if masks.name in found:
             raise ValueError(
-                f"{path}: video {video['id']} is called {masks.name}, as one before it: rename one of them"
+                f"{path}: two videos are named {masks.name}, the second has id {video['id']}: rename one of them"
             )
         found[masks.name] = masks
     yield from found.values()
@@ -67,7 +69,7 @@ def _burst(path: Path, sequence: Mapping[str, Any], frames: tuple[str, ...]) -> 
 
 
 def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[Any, list[Mapping[str, Any]]]) -> VideoMasks:
-    """A video of YouTube-VIS's kind."""
+    """Read a video in the YouTube-VIS format."""
     try:
         names = [PurePosixPath(name) for name in video["file_names"]]
         tracks = sorted(by_video.get(video["id"], []), key=lambda track: track["id"])
@@ -77,13 +79,13 @@ def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[Any, list[Map
         raise ValueError(f"{path}: video {video.get('id')} can't be understood ({error!r})") from None
     if not folder or folder.startswith("."):
         raise ValueError(
-            f"{path}: video {video['id']} has no name: its file_names need the video's folder, such as "
-            f"video{video['id']}/{names[0].name}, not {str(names[0])!r}"
+            f"{path}: video {video['id']} has no name: its file_names must start with the folder of the video, such "
+            f"as video{video['id']}/{names[0].name}, not {str(names[0])!r}"
         )
     for track in tracks:
         masks = track.get("segmentations")
         if not isinstance(masks, list):
-            raise ValueError(f"{path}: object {track['id']} of {folder} has no list of 'segmentations': give one")
+            raise ValueError(f"{path}: object {track['id']} of {folder} has no list of 'segmentations': add one")
         if len(masks) != len(names):
             raise ValueError(f"{path}: object {track['id']} has {len(masks)} masks, its video {len(names)} frames")
     return VideoMasks(folder, _instances(path, names, tracks, size))

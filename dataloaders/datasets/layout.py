@@ -1,4 +1,4 @@
-"""Finding the files of a dataset: templates of its description turned into paths."""
+"""Layout of a dataset: path templates of its description resolved to files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".w
 
 
 class DatasetLayout:
-    """Where the files of one split lie.
+    """Paths of the files of one split.
 
     Args:
-        config: the dataset's description.
-        data_root: the folder that a user gives.
-        split: one of the description's splits.
+        config: description of the dataset.
+        data_root: folder given by the user.
+        split: one of the splits of the description.
 
     Raises:
-        FileNotFoundError: no such folder, or nothing of the dataset is in it; the message says what was looked for.
+        FileNotFoundError: no such folder, or the dataset isn't in it; the message tells what was expected.
         ValueError: no such split.
     """
 
@@ -30,7 +30,7 @@ class DatasetLayout:
         self.config = config
         self.split = split
         if not data_root.is_dir():
-            raise FileNotFoundError(f"{data_root}: no such folder: data_root is where {config.name} lies")
+            raise FileNotFoundError(f"{data_root}: no such folder: give data_root, the folder of {config.name}")
         frames = config.all_frames if split in config.all_frames_splits else config.frames
         self.frames = expand(frames, config, split)
         self.masks = expand(config.masks, config, split)
@@ -48,7 +48,7 @@ class DatasetLayout:
         anchors = needed or [*self.lists, *self.meta, *map(prefix, [*self.frames, *self.masks, *self.ground_truth])]
         folder = config.split_folder(self.split)
         for root in dict.fromkeys(root.format(split=folder) for root in config.roots):
-            # the folder itself ("" as prefix) is no sign of a dataset, but all that some layouts have
+            # the folder alone (prefix "") proves nothing; it is the last resort below
             if any(anchor and (data_root / root / anchor).exists() for anchor in anchors):
                 return data_root / root
         if not config.index_required and "" in anchors:
@@ -57,11 +57,11 @@ class DatasetLayout:
         holds = Path(self.frames[0]).parts[0]
         also = f" (nor {', '.join(what[1:])})" if what[1:] else ""
         raise FileNotFoundError(
-            f"{what[0]} not found under {data_root}{also}: is data_root the folder that holds {holds}?"
+            f"{what[0]} not found in {data_root}{also}: is data_root the folder that contains {holds}?"
         )
 
     def path(self, templates: Iterable[str], names: Mapping[str, str]) -> Path | None:
-        """The path of one video by the first template whose part before the video exists; None where none does."""
+        """Return the path of one video by the first template whose part before the video exists; None if none does."""
         key = tuple(templates)
         if key not in self._chosen:
             self._chosen[key] = next((t for t in key if (self.root / prefix(t)).exists()), None)
@@ -69,23 +69,23 @@ class DatasetLayout:
         return None if template is None else self.root / template.format(**names)
 
     def with_extension(self, path: Path, extensions: tuple[str, ...]) -> Path | None:
-        """The file that is called like ``path`` and ends in one of ``extensions``, in any case, or None."""
+        """Return the file with the name of ``path`` and one of ``extensions``, in lower or upper case, or None."""
         key = (path.parent, extensions)
-        if key not in self._listings:  # once for all videos, which lie in one folder
+        if key not in self._listings:  # listed once for all videos of the folder
             self._listings[key] = scan_images(*key).files
         return self._listings[key].get(path.name)
 
     def file(self, templates: Iterable[str]) -> Path | None:
-        """The first of some files that exists, or None."""
+        """Return the first file that exists, or None."""
         return next((self.root / t for t in templates if (self.root / t).is_file()), None)
 
     def parent(self, templates: Iterable[str]) -> Path | None:
-        """The folder that holds an entry for each video, or None where there is none."""
+        """Return the first folder of videos that exists, or None."""
         return next((self.root / prefix(t) for t in templates if (self.root / prefix(t)).is_dir()), None)
 
 
 def prefix(template: str) -> str:
-    """The part of a template before the first component with a placeholder: ``data/{video}/mask`` gives ``data``."""
+    """Return the part of a template before its first component with a placeholder: ``a`` for ``a/{video}/b``."""
     parts = Path(template).parts
     end = next((i for i, part in enumerate(parts) if "{" in part), len(parts))
     return "/".join(parts[:end])
@@ -93,11 +93,11 @@ def prefix(template: str) -> str:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The images of a folder, found without opening any.
+    """Images of a folder, found without opening them.
 
     Attributes:
-        files: stem to path, naturally sorted by file name.
-        twice: stems that several files have.
+        files: paths by stem, naturally sorted by file name.
+        twice: stems of more than one file.
     """
 
     files: dict[str, Path]
@@ -105,8 +105,12 @@ class ImageFolder:
 
 
 def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> ImageFolder:
-    """List a folder's images (or files of other extensions, which may be in upper case), naturally sorted as
-    ``open_frames`` has them; no such folder is an empty one."""
+    """List the images of a folder, naturally sorted as in ``open_frames``. A missing folder counts as empty.
+
+    Args:
+        folder: the folder.
+        extensions: file extensions in lower case; upper case matches, too.
+    """
     try:
         with os.scandir(folder) as entries:
             shown = (entry for entry in entries if not entry.name.startswith("."))
@@ -116,7 +120,7 @@ def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
     files: dict[str, Path] = {}
     twice = []
     for name in names:
-        stem, extension = os.path.splitext(name)  # noqa: PTH122 - a Path for each of 100 000 names takes a second
+        stem, extension = os.path.splitext(name)  # noqa: PTH122 - 100,000 Path objects take a second
         if extension.lower() not in extensions:
             continue
         if stem in files:
@@ -127,6 +131,6 @@ def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted; hidden ones are left out."""
+    """Return the names of the folders in a folder, sorted, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))

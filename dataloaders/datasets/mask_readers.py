@@ -1,4 +1,4 @@
-"""How the given masks of a dataset are stored: PNGs of ids, run-length encodings in BURST's JSON, RGB panoptic PNGs."""
+"""Readers of the mask formats of datasets: PNGs of ids, BURST's run-length encodings, panoptic RGB PNGs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from voskit.dataloaders.masks.files import read_mask
 
 
 class MaskReader(Protocol):
-    """Reads the mask of one frame."""
+    """Reader of the masks of one video."""
 
     def read(self, path: Path, frame: str) -> np.ndarray:
-        """H x W uint8 or uint16 ids, 0 = background. Raises ValueError for what can't be read."""
+        """Read the mask of a frame: H x W uint8 or uint16 ids, 0 = background. Raises ValueError if it can't be
+        read."""
 
 
 class PngMaskReader:
-    """Palette or greyscale PNGs.
+    """Reader of palette and grayscale PNGs.
 
     Args:
-        binary: any value but 0 is the one object.
-        ignore_id: a value that is no object, unless it is the only one (a mask of 0 and 255).
+        binary: read any value but 0 as object 1.
+        ignore_id: value that isn't an object, unless the mask has no other value (a mask of 0 and 255).
     """
 
     def __init__(self, *, binary: bool = False, ignore_id: int | None = None) -> None:
@@ -38,14 +39,14 @@ class PngMaskReader:
         if self.binary:
             return (ids > 0).astype(np.uint8)
         if self.ignore_id is not None and ids.max(initial=0) == self.ignore_id:
-            ids = (ids == self.ignore_id).astype(np.uint8)  # alone it is the object: beside others it is gone already
+            ids = (ids == self.ignore_id).astype(np.uint8)  # the only value is the object; others have removed it above
         return ids
 
 
 class BurstMaskReader:
-    """Masks in the ``segmentations`` of a sequence of BURST, which ``path`` only names.
+    """Reader of the ``segmentations`` of a BURST sequence. Paths are used in error messages only.
 
-    Where two tracks overlap the higher id wins; BURST's own masks don't.
+    If two tracks overlap, which those of BURST don't, the higher id wins.
     """
 
     def __init__(self, sequence: Mapping[str, Any]) -> None:
@@ -58,18 +59,16 @@ class BurstMaskReader:
         for track, segmentation in sorted(self._tracks[frame].items(), key=lambda item: int(item[0])):
             where = f"{path}: frame {frame}, track {track}"
             if not isinstance(segmentation, Mapping) or "rle" not in segmentation:
-                raise ValueError(
-                    f"{where}: no run-length encoding 'rle': give one, or leave the track out of the frame"
-                )
+                raise ValueError(f"{where}: no run-length encoding 'rle': add one, or remove the track from the frame")
             mask[decode_run_lengths(where, segmentation["rle"], self.size)] = int(track)
         return mask.astype(np.uint8) if mask.max(initial=0) <= 255 else mask
 
 
 class PanopticMaskReader:
-    """RGB PNGs, id = R + 256 G + 65536 B, turned into object ids.
+    """Reader of panoptic RGB PNGs (id = R + 256 G + 65536 B), which maps segments to object ids.
 
     Args:
-        segments: the segments of the video by object id.
+        segments: segments of the video by object id.
     """
 
     def __init__(self, segments: Mapping[int, Segment]) -> None:
@@ -79,7 +78,7 @@ class PanopticMaskReader:
         known = np.array([0, *(s.id for s in self._segments.values())])
         numbers = np.array([0, *self._segments])
         ids = read_panoptic_ids(path)
-        place = np.minimum(np.searchsorted(known, ids), len(known) - 1)  # object ids follow the rising segment ids
+        place = np.minimum(np.searchsorted(known, ids), len(known) - 1)  # object ids rise with segment ids
         if not np.array_equal(known[place], ids):
             unknown = int(ids[known[place] != ids][0])
             raise ValueError(f"{path}: segment {unknown} is not in the JSON file of the dataset")
@@ -88,7 +87,7 @@ class PanopticMaskReader:
 
 
 def read_panoptic_ids(path: Path) -> np.ndarray:
-    """H x W uint32 ids of an RGB panoptic PNG. Raises FileNotFoundError, or ValueError for another kind of file."""
+    """Read the ids of a panoptic RGB PNG, H x W uint32. Raises FileNotFoundError, or ValueError for other files."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: this panoptic mask is missing")
     image = load_image(path)

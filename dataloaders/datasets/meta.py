@@ -1,4 +1,4 @@
-"""JSON files that describe the videos of a dataset."""
+"""Meta files: JSON descriptions of the videos of a dataset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voskit.dataloaders.files import load_json
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """One segment of a panoptic video: its id in the files, its category, and whether that is a thing."""
+    """Segment of a panoptic video: its id in the files, its category, and a flag for categories of things."""
 
     id: int
     category_id: int
@@ -22,15 +22,15 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoMeta:
-    """What a meta file says of one video.
+    """Entry of a meta file about one video.
 
     Attributes:
-        names: what the placeholders of path templates stand for.
-        frames: names of the frames that it lists, in order; None where it lists none.
-        starts: the frame at which each object begins, by object id; empty where it doesn't say.
-        object_ids: ids of the objects; None where it doesn't say.
-        size: (height, width) of the frames; None where it doesn't say.
-        expressions: phrases by expression id (referring datasets).
+        names: values of the placeholders of path templates.
+        frames: names of the listed frames, in order; None if none are listed.
+        starts: first frame of each object, by object id; empty if not stated.
+        object_ids: ids of the objects; None if not stated.
+        size: (height, width) of the frames; None if not stated.
+        expressions: text prompts by expression id (referring datasets).
         segments: segments by object id (panoptic datasets).
         sequence: the whole entry (BURST).
     """
@@ -46,12 +46,21 @@ class VideoMeta:
 
 
 def read_meta(path: Path, kind: str, report: Report) -> dict[str, VideoMeta]:
-    """Read a meta file of one of the kinds of ``DatasetConfig.meta_format``; videos by name, in the file's order.
+    """Read a meta file.
 
-    An entry that can't be understood is reported and left out.
+    An invalid entry is reported and left out.
+
+    Args:
+        path: the file.
+        kind: its format, one of ``DatasetConfig.meta_format``.
+        report: gets each problem.
+
+    Returns:
+        Videos by name, in the order of the file.
 
     Raises:
-        ValueError: no JSON, or of quite another structure.
+        FileNotFoundError: no such file.
+        ValueError: the file isn't JSON, or has another structure.
     """
     data = load_json(path)
     key = "sequences" if kind == "burst" else "videos"
@@ -73,12 +82,13 @@ def read_meta(path: Path, kind: str, report: Report) -> dict[str, VideoMeta]:
         try:
             result[name] = read(name, entry)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            report(Problem(path, f"video {name}: its entry can't be understood ({type(error).__name__}: {error})"))
+            report(Problem(path, f"video {name}: its entry is invalid ({type(error).__name__}: {error})"))
     return result
 
 
 def _objects(name: str, entry: Mapping[str, Any]) -> VideoMeta:
-    """YouTube-VOS (frames of each object), LVOS (first and last frame of each object), MOSE v2 (length and size)."""
+    """Read an entry of YouTube-VOS (frames of each object), LVOS (first and last frame of each object) or MOSE v2
+    (length and size)."""
     objects = entry["objects"]
     listed = [str(frame) for o in objects.values() for frame in o.get("frames", ())]
     starts: dict[int, str] = {}
@@ -87,7 +97,7 @@ def _objects(name: str, entry: Mapping[str, Any]) -> VideoMeta:
             starts[int(object_id)] = str(min(values["frames"]))
         elif "frame_range" in values:
             start = values["frame_range"]["start"]
-            starts[int(object_id)] = f"{start:08d}" if isinstance(start, int) else start  # LVOS names have 8 digits
+            starts[int(object_id)] = f"{start:08d}" if isinstance(start, int) else start  # names in LVOS have 8 digits
     size = (int(entry["height"]), int(entry["width"])) if "height" in entry and "width" in entry else None
     return VideoMeta(
         names={"video": name},
@@ -99,8 +109,11 @@ def _objects(name: str, entry: Mapping[str, Any]) -> VideoMeta:
 
 
 def _expressions(name: str, entry: Mapping[str, Any]) -> VideoMeta:
-    """Ref-YouTube-VOS, MeViS, Ref-DAVIS17. Object ids are only in the last one's file, as texts; where an expression is
-    of several objects, as in MeViS's training set, its ids are a list, which tells no ids of the results."""
+    """Read an entry of Ref-YouTube-VOS, MeViS or Ref-DAVIS17.
+
+    Only Ref-DAVIS17 has object ids, as strings. A list of ids (MeViS's training set: several objects by one expression)
+    doesn't tell the ids of the results.
+    """
     expressions = entry["expressions"]
     ids = [e.get("obj_id") for e in expressions.values()]
     known = all(isinstance(i, (str, int)) and str(i).isdigit() for i in ids)
@@ -140,7 +153,7 @@ def _panoptic_entries(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _panoptic(name: str, entry: Mapping[str, Any]) -> VideoMeta:
-    """VIPSeg: the segments of all frames, numbered from 1 by rising id."""
+    """Read an entry of VIPSeg: the segments of all frames, numbered from 1 by rising id."""
     images = entry["images"]
     starts: dict[int, str] = {}
     categories: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""What is wrong with a dataset: raised at once when it is opened for use, collected when it is looked over."""
+"""Problems of a dataset: raised when it is opened, collected when it is checked."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem of a dataset.
 
     Attributes:
         path: the file or folder.
-        text: what is wrong with it, in one line.
-        missing: it does not exist.
-        video: name of the video that it belongs to; empty where it concerns the whole dataset.
+        text: description of the problem in one line.
+        missing: the file or folder doesn't exist.
+        video: name of the video; empty if the problem concerns the whole dataset.
     """
 
     path: Path
@@ -31,5 +31,5 @@ Report = Callable[[Problem], None]
 
 
 def raise_problem(problem: Problem) -> None:
-    """Raise a problem, as a FileNotFoundError where something is missing, else as a ValueError."""
+    """Raise a problem, as FileNotFoundError if a file is missing, otherwise as ValueError."""
     raise (FileNotFoundError if problem.missing else ValueError)(str(problem))

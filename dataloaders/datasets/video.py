@@ -1,4 +1,4 @@
-"""One video of a dataset: its frames, the masks that a method is given, and the frames that are asked for."""
+"""Video of a dataset: its frames, given masks, and frames to write."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from voskit.dataloaders.video.image_files import ImageFrames
 from voskit.dataloaders.video.source import FrameSource
 
 ANNOTATORS = 4
-"""Of Ref-DAVIS17, who each have described every object; expression ``4 k + a`` is annotator a's of object k + 1."""
+"""Annotators of Ref-DAVIS17. Each describes all objects; expression ``4 k + a`` is by annotator a, of object k + 1."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Video:
-    """A video. Nothing was decoded to make it: names come from listings and JSON files.
+    """One video. Its names come from listings and JSON files; no image is decoded.
 
     Attributes:
-        name: what its folder of results is called.
+        name: name of the video and of its results.
         config: description of the dataset.
-        files: frames in order, name to path. Empty for a video file, and where frames were not needed and are absent.
-        video_file: the video file in place of files.
-        listed: names of the frames where ``files`` is empty though they are known.
-        given: files of the masks that a method is given, by frame name, in order (BURST: the JSON file each time).
-        new_ids: objects that a given mask is about, where its file shows others too; absent frames: all.
-        masks: reads the files of ``given``.
-        scored: frames that the meta file lists or that are annotated; None: the dataset asks for all.
-        submitted_only: frames that a submission is cut to; None: those that are wanted.
-        ground_truth: folder of the true masks (BURST: JSON file); None where it isn't there.
-        truth_frames: files of the true masks in the folder, by frame name, in order.
-        meta: what the dataset's meta file says of this video.
+        files: paths of the frames by name, in order. Empty for a video file, and if frames are missing but not needed.
+        video_file: the video file; None for frames in ``files``.
+        listed: names of the frames, if they are known although ``files`` is empty.
+        given: files of the given masks by frame name, in order (BURST: always the JSON file).
+        new_ids: objects to take from a given mask, by frame name; frames without an entry: all objects.
+        masks: reader of the files of ``given``.
+        scored: frames that the meta file lists or that are annotated; None: all frames.
+        submitted_only: frames of the submission; None: those of ``wanted``.
+        ground_truth: folder of the true masks (BURST: JSON file); None if there is none.
+        truth_frames: files of the true masks by frame name, in order.
+        meta: entry of the meta file.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Video:
 
     @cached_property
     def frame_names(self) -> tuple[str, ...]:
-        """Names of all frames that a method sees, in order. A video file that doesn't state its length is read once."""
+        """Names of all frames that the network sees, in order. A video file without a stated length is read once."""
         if self.video_file is None:
             return tuple(self.files) or self.listed
         with open_frames(self.video_file) as source:
@@ -67,12 +67,12 @@ class Video:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """Names of the frames whose masks are written, in order."""
+        """Names of the frames whose masks are to be written, in order."""
         return self.frame_names if self.scored is None else self.scored
 
     @property
     def submitted(self) -> tuple[str, ...]:
-        """Names of the frames that the server gets, in order."""
+        """Names of the frames of the submission, in order."""
         names = self.wanted if self.submitted_only is None else self.submitted_only
         if self.config.submit_given_frame or not self.given:
             return names
@@ -81,13 +81,15 @@ class Video:
 
     @property
     def expressions(self) -> Mapping[str, str]:
-        """Phrases by expression id; empty where the dataset has none."""
+        """Text prompts by expression id; empty if the dataset has none."""
         return {} if self.meta is None else self.meta.expressions
 
     @cached_property
     def object_ids(self) -> tuple[int, ...]:
-        """Ids of all objects, rising: from the meta file, else from the given masks (which are read), else 1 to
-        ``max_proposals``. Without a word in the meta file, four expressions of Ref-DAVIS17 are an object.
+        """Ids of all objects, rising.
+
+        They come from the meta file, else from the given masks (which are read), else they are 1 to ``max_proposals``.
+        If the meta file of Ref-DAVIS17 states none, each four expressions are one object.
 
         Raises:
             ValueError: a given mask can't be read.
@@ -109,10 +111,10 @@ class Video:
 
     @cached_property
     def frame_size(self) -> tuple[int, int]:
-        """(height, width) of the first frame, from its header; without frames from the meta file or a mask.
+        """(height, width) of the first frame, from its header; without frames, from the meta file or a mask.
 
         Raises:
-            ValueError: the file can't be read, or nothing tells the size.
+            ValueError: the file can't be read, or the size is unknown.
         """
         if self.video_file is not None:
             with open_frames(self.video_file) as source:
@@ -125,22 +127,21 @@ class Video:
             return image_size(next(iter(self.truth_frames.values())))
         if self.given:
             return image_size(next(iter(self.given.values())))
-        raise ValueError(f"video {self.name}: its frames are not there, and nothing else tells their size")
+        raise ValueError(f"video {self.name}: its frames are missing, and their size isn't stated anywhere else")
 
     def source(self) -> FrameSource:
-        """Open the frames. Raises ValueError or FileNotFoundError as
-        ``voskit.dataloaders.video.frames.open_frames`` does."""
+        """Open the frames. Raises FileNotFoundError or ValueError as ``open_frames`` does."""
         if self.video_file is not None:
             return open_frames(self.video_file)
         if not self.files:
-            raise FileNotFoundError(f"video {self.name}: its frames are not there")
+            raise FileNotFoundError(f"video {self.name}: its frames are missing")
         return ImageFrames(list(self.files.values()), name=self.name)
 
     def mask(self, frame: str) -> np.ndarray | None:
-        """The mask that a method is given at this frame: H x W uint8 or uint16 ids, 0 elsewhere; None: none is given.
+        """Read the given mask of a frame: H x W uint8 or uint16 ids, 0 = background; None if there is none.
 
         Raises:
-            ValueError: it can't be read.
+            ValueError: the mask can't be read.
         """
         if frame not in self.given:
             return None
@@ -151,11 +152,16 @@ class Video:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image as it is shown, from its header. Raises ValueError for what is no image."""
+    """Read (height, width) of an upright image from its header.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file isn't an image.
+    """
     try:
         with Image.open(path) as image:
             return shown_size(image)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such image") from None
-    except Exception as error:  # Pillow's readers raise nearly anything when a file is damaged
+    except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         raise ValueError(f"{path}: not an image that can be read ({' '.join(str(error).split())})") from None

@@ -1,4 +1,4 @@
-"""Making the record of one video from what lies in its folders."""
+"""Builder of ``Video``: frames, given masks and truth from the folders of a dataset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MASK_EXTENSIONS = (".png",)
 
 
 def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, report_any: Report) -> Video | None:
-    """The record of one video; None where it has no frames at all, which was reported."""
+    """Build one video; report it and return None if it has no frames at all."""
 
     def report(problem: Problem) -> None:
         report_any(replace(problem, video=entry.name))
@@ -27,7 +27,7 @@ def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, re
     truth_path, truth = _ground_truth(layout, entry)
     frames = ImageFolder({}) if video_file is not None else _frames(layout, entry, require_frames, report)
     for stem in frames.twice:
-        report(Problem(frames.files[stem].parent, f"frame {stem} is there with several endings"))
+        report(Problem(frames.files[stem].parent, f"frame {stem} occurs with several extensions"))
     files, listed = frames.files, () if entry.meta is None else entry.meta.frames or ()
     files = _cut(layout, files, listed)
     if video_file is None and not files:
@@ -47,11 +47,11 @@ def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, re
         for name in scored or ():
             if name not in known:
                 folder = layout.path(layout.frames, entry.names)
-                report(Problem(folder or layout.root, f"frame {name} is asked for, but not there", missing=True))
+                report(Problem(folder or layout.root, f"frame {name} is required, but missing", missing=True))
     if config.fed == "listed" and require_frames:
         _report_unlisted(layout, entry, listed, frames.files, report)
     dense = layout.split in config.all_frames_splits
-    truth_is_more = not truth or len(truth) > len(given)  # one file is the whole truth
+    truth_is_more = not truth or len(truth) > len(given)  # given masks alone are no ground truth; a JSON file is
     return Video(
         name=entry.name,
         config=config,
@@ -70,7 +70,7 @@ def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, re
 
 
 def _video_file(layout: DatasetLayout, entry: Entry) -> Path | None:
-    if layout.config.index_required:  # benchmarks have folders of images
+    if layout.config.index_required:  # frames of benchmarks are folders of images
         return None
     path = layout.path(layout.frames, entry.names)
     if path is None or path.is_dir():
@@ -79,7 +79,7 @@ def _video_file(layout: DatasetLayout, entry: Entry) -> Path | None:
 
 
 def _frames(layout: DatasetLayout, entry: Entry, require_frames: bool, report: Report) -> ImageFolder:
-    """The video's frames: those of the list of file pairs, or all in its folder."""
+    """Find the frames of a video: those of the list of file pairs, or all in its folder."""
     if not entry.files:
         path = layout.path(layout.frames, entry.names)
         return ImageFolder({}) if path is None else scan_images(path)
@@ -89,12 +89,13 @@ def _frames(layout: DatasetLayout, entry: Entry, require_frames: bool, report: R
         if path.is_file():
             files[path.stem] = path
         elif require_frames:
-            report(Problem(path, f"listed in {entry.source.name}, but not there", missing=True))
+            report(Problem(path, f"listed in {entry.source.name}, but missing", missing=True))
     return ImageFolder(files)
 
 
 def _cut(layout: DatasetLayout, files: dict[str, Path], listed: tuple[str, ...]) -> dict[str, Path]:
-    """The frames that are fed: all, or those that the meta file lists (at 30 fps: from its first to its last)."""
+    """Select the frames that the network sees: all, or those in the meta file (at 30 fps: from its first to its
+    last)."""
     if layout.config.fed == "folder" or not listed:
         return files
     if layout.split in layout.config.all_frames_splits:
@@ -103,24 +104,24 @@ def _cut(layout: DatasetLayout, files: dict[str, Path], listed: tuple[str, ...])
 
 
 def _report_missing_frames(layout: DatasetLayout, entry: Entry, report: Report) -> None:
-    if entry.files:  # each missing file was reported
+    if entry.files:  # each missing file has been reported
         return
     path = layout.path(layout.frames, entry.names)
     if path is None:
         path = layout.root / layout.frames[0].format(**entry.names)
-    what = "no frames are in this folder" if path.is_dir() else "no such folder of frames"
-    report(Problem(path, f"{what}, though {entry.source.name} lists the video {entry.name}", missing=True))
+    what = "no frames in this folder" if path.is_dir() else "no such folder of frames"
+    report(Problem(path, f"{what}, but {entry.source.name} lists the video {entry.name}", missing=True))
 
 
 def _report_unlisted(
     layout: DatasetLayout, entry: Entry, listed: tuple[str, ...], files: dict[str, Path], report: Report
 ) -> None:
-    if layout.config.wanted == "listed":  # reported already
+    if layout.config.wanted == "listed":  # has been reported
         return
     for name in listed:
         if name not in files:
             folder = layout.path(layout.frames, entry.names) or layout.root
-            report(Problem(folder, f"frame {name} is listed in {entry.source.name}, but not there", missing=True))
+            report(Problem(folder, f"frame {name} is listed in {entry.source.name}, but missing", missing=True))
 
 
 def _scored(config: DatasetConfig, listed: tuple[str, ...], truth: dict[str, Path]) -> list[str] | None:
@@ -130,7 +131,7 @@ def _scored(config: DatasetConfig, listed: tuple[str, ...], truth: dict[str, Pat
 
 
 def _ground_truth(layout: DatasetLayout, entry: Entry) -> tuple[Path | None, dict[str, Path]]:
-    """The truth's folder (or file) and its masks by frame name."""
+    """Find the folder (or file) of the ground truth and its masks by frame name."""
     path = layout.path(layout.ground_truth, entry.names)
     if path is None or not path.exists():
         return None, {}
@@ -141,14 +142,14 @@ def _ground_truth(layout: DatasetLayout, entry: Entry) -> tuple[Path | None, dic
 
 
 def _mask_folder(layout: DatasetLayout, entry: Entry, report: Report | None) -> tuple[ImageFolder, bool]:
-    """The masks of a video, and whether all of them are given."""
+    """Find the masks of a video, with True if all of them are given."""
     if entry.files:
         files: dict[str, Path] = {}
         for mask_path in (layout.root / mask for _, mask in entry.files if mask is not None):
             if mask_path.is_file():
                 files[mask_path.stem] = mask_path
             elif report is not None:
-                report(Problem(mask_path, f"listed in {entry.source.name}, but not there", missing=True))
+                report(Problem(mask_path, f"listed in {entry.source.name}, but missing", missing=True))
         return ImageFolder(files), False
     for templates, complete in ((layout.given_masks, True), (layout.masks, False)):
         path = layout.path(templates, entry.names)
@@ -157,7 +158,7 @@ def _mask_folder(layout: DatasetLayout, entry: Entry, report: Report | None) -> 
             if folder.files:
                 return folder, complete
             single = layout.with_extension(path, _MASK_EXTENSIONS)
-            if single is not None:  # one mask for the first frame, called like the video
+            if single is not None:  # one mask for the first frame, named like the video
                 return ImageFolder({"": single}), True
     return ImageFolder({}), False
 
@@ -165,7 +166,7 @@ def _mask_folder(layout: DatasetLayout, entry: Entry, report: Report | None) -> 
 def _given(
     layout: DatasetLayout, entry: Entry, names: list[str], video_file: Path | None, report: Report
 ) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:
-    """The masks that a method is given, and the objects that each is about where it shows others too."""
+    """Find the given masks, and the objects to take from those that show others, too."""
     config, meta = layout.config, entry.meta
     if config.given == "none":
         return {}, {}
@@ -181,20 +182,20 @@ def _given(
         files = {names[0] if names else "00000": files[""]}
     if not files:
         where = folder or layout.root / (layout.masks or layout.given_masks or [""])[0].format(**entry.names)
-        report(Problem(where, f"no mask is given for the video {entry.name}", missing=True))
+        report(Problem(where, f"the video {entry.name} has no given mask", missing=True))
         return {}, {}
     known = set(names)
     if config.given == "first":
         files = dict(list(files.items())[:1])
     for name in [] if video_file is not None else [n for n in files if n not in known]:
         if config.fed == "folder":
-            report(Problem(files[name], "no frame is called like this mask"))
+            report(Problem(files[name], "no frame has the name of this mask"))
     files = {name: path for name, path in files.items() if video_file is not None or name in known}
     if config.given == "appearing" and not complete and starts:
         for frame in sorted(starts):
             if frame not in files:
                 report(
-                    Problem(folder or layout.root, f"no mask of frame {frame}, where an object begins", missing=True)
+                    Problem(folder or layout.root, f"no mask of frame {frame}, where an object appears", missing=True)
                 )
         given = {frame: files[frame] for frame in sorted(starts) if frame in files}
         return given, {frame: tuple(sorted(starts[frame])) for frame in given}

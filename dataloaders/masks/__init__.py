@@ -1,1 +1,1 @@
-"""Masks of object ids: PNG, COCO JSON, palettes, and the masks that come with a video."""
+"""Masks of object ids: PNG and COCO JSON files, palettes, masks of single frames."""

@@ -1,4 +1,4 @@
-"""Masks in COCO JSON files: run-length encodings, compressed or not, and polygons."""
+"""COCO JSON masks: run-length encodings, compressed or not, and polygons."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ _ID_KEYS = ("object_id", "id", "category_id")
 def read_coco_masks(
     path: str | os.PathLike[str], *, image: str | int | None = None, size: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """The mask of one image from a COCO JSON file.
+    """Read the mask of one image from a COCO JSON file.
 
     The file is ``{"images": [...], "annotations": [...]}``, a list of annotations, or a single encoding
     ``{"size": [height, width], "counts": ...}`` (object 1). An annotation's ``segmentation`` is a run-length encoding
     (compressed or not) or polygons.
 
-    The object id of an annotation is its ``object_id``, else its ``id``, else its ``category_id``: the first of the
-    three that all annotations of the image have. Without any, they are numbered from 1 in the file's order. Annotations
-    of one id are one object. Where objects overlap the later annotation wins, which is logged.
+    The object id of an annotation is its ``object_id``, ``id`` or ``category_id``: the first of the three that all
+    annotations of the image have. If they have none of them, they are numbered from 1 in file order. Annotations of one
+    id are one object. Overlaps are logged; the later annotation wins.
 
     Args:
         path: the JSON file.
-        image: file name (with or without folder and extension) or id of the image, for files of several images.
-        size: (height, width) that the mask must have; polygons in a file that states no image size need it.
+        image: file name (with or without folder and extension) or id of the image, if the file has several.
+        size: (height, width) that the mask must have. Polygons need it if the file states no image size.
 
     Returns:
-        H x W uint8, or uint16 where an id is above 255; 0 is background.
+        H x W uint8, or uint16 if an id is above 255; 0 is background.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: no JSON, an encoding is damaged or of another size, ids out of range, or the image isn't clear.
+        FileNotFoundError: no such file.
+        ValueError: the file isn't JSON, an encoding is damaged or of another size, an id is out of range, or it isn't
+            clear which image is meant.
     """
     path = Path(path)
     name, images, annotations = _select(path, load_json(path), image)
@@ -58,29 +59,29 @@ def read_coco_masks(
             mask = np.zeros(region.shape, np.uint16)
         if region.shape != (stated or mask.shape):
             raise ValueError(
-                f"{where}: its size is {region.shape[0]}x{region.shape[1]} (height x width), the image's is "
-                f"{(stated or mask.shape)[0]}x{(stated or mask.shape)[1]}: encode all masks at the image's size"
+                f"{where}: the mask is {region.shape[0]}x{region.shape[1]} (height x width), the image is "
+                f"{(stated or mask.shape)[0]}x{(stated or mask.shape)[1]}: encode all masks at the size of the image"
             )
         overlap += int(np.count_nonzero(region & (mask != 0) & (mask != object_id)))
         mask[region] = object_id
     if mask is None:
         if stated is None and size is None:
-            raise ValueError(f"{path}: no annotation for {name} and no image size: give a file with annotations")
+            raise ValueError(f"{path}: no annotation of {name} and no image size: give a file with annotations")
         mask = np.zeros(stated or size or (0, 0), np.uint16)
     if overlap:
-        logger.warning("%s: objects overlap in %d pixels; the later annotation wins there", path, overlap)
+        logger.warning("%s: objects overlap in %d pixels: there the later annotation wins", path, overlap)
     check_mask_size(path, mask, size)
     return mask.astype(np.uint8) if mask.max(initial=0) <= 255 else mask
 
 
 def check_mask_size(path: Path, mask: np.ndarray, size: tuple[int, int] | None) -> None:
-    """Raise ValueError where a mask read from ``path`` is not (height, width) ``size``; None allows any."""
+    """Raise ValueError if a mask read from ``path`` isn't of ``size``, (height, width); None allows any size."""
     if size is None or mask.shape == tuple(size):
         return
-    turned = ", turned by a quarter: was it drawn on the unrotated frame?" if mask.shape == (size[1], size[0]) else ""
+    turned = " (a quarter turn: was it drawn on the unrotated frame?)" if mask.shape == (size[1], size[0]) else ""
     raise ValueError(
         f"{path}: the mask is {mask.shape[0]}x{mask.shape[1]} (height x width), the frames are {size[0]}x{size[1]}"
-        f"{turned}: draw it on a frame of that size, or resize it with nearest-neighbour interpolation"
+        f"{turned}: draw it on a frame of that size, or resize it with nearest-neighbor interpolation"
     )
 
 
@@ -89,7 +90,7 @@ def decode_run_lengths(where: str, counts: Any, size: tuple[int, int]) -> np.nda
 
     Args:
         where: start of error messages.
-        counts: COCO's compressed string, or a list of run lengths.
+        counts: COCO's compressed string or a list of run lengths.
         size: (height, width).
 
     Returns:
@@ -102,30 +103,30 @@ def decode_run_lengths(where: str, counts: Any, size: tuple[int, int]) -> np.nda
 
 
 def decode_segmentation(where: str, segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """Decode what an annotation has as ``segmentation``: a run-length encoding or polygons.
+    """Decode the ``segmentation`` of an annotation: a run-length encoding or polygons.
 
     Args:
         where: start of error messages.
-        segmentation: an encoding, which may leave its size out, or polygons.
+        segmentation: polygons, or an encoding, with or without its size.
         size: (height, width) of the image.
 
     Returns:
         H x W bool.
 
     Raises:
-        ValueError: it is neither, damaged, or of another size.
+        ValueError: the segmentation is neither, or it is damaged or of another size.
     """
     if isinstance(segmentation, dict):
         segmentation = {"size": list(size), **segmentation}
     region = _decode(where, segmentation, size)
     if region.shape != size:
         found = f"{region.shape[0]}x{region.shape[1]}"
-        raise ValueError(f"{where}: its size is {found} (height x width), the image's is {size[0]}x{size[1]}")
+        raise ValueError(f"{where}: the mask is {found} (height x width), the image is {size[0]}x{size[1]}")
     return region
 
 
 def _select(path: Path, data: Any, wanted: str | int | None) -> tuple[str, list[dict], list[dict]]:
-    """(name of the image for errors, its entry in the file if there is one, its annotations)."""
+    """Return the image's name for errors, a list with its entry in the file (if it has one), and its annotations."""
     if isinstance(data, dict) and "counts" in data:
         data = [{"segmentation": data}]
     if isinstance(data, list):
@@ -133,18 +134,18 @@ def _select(path: Path, data: Any, wanted: str | int | None) -> tuple[str, list[
     recognized = isinstance(data, dict) and isinstance(data.get("annotations"), list)
     if not recognized:
         raise ValueError(
-            f'{path}: no COCO masks: expected {{"images": [...], "annotations": [...]}}, a list of annotations or one '
+            f'{path}: not COCO masks: expected {{"images": [...], "annotations": [...]}}, a list of annotations or one '
             'encoding {"size": [height, width], "counts": ...}'
         )
     images = data.get("images") or ([data["image"]] if isinstance(data.get("image"), dict) else [])
     annotations = data["annotations"]
     if not isinstance(images, list) or not all(isinstance(entry, dict) for entry in [*images, *annotations]):
         raise ValueError(f"{path}: every image and every annotation must be a JSON object: check how it was written")
-    if not images:  # without a list of images, the annotations themselves say which there are
+    if not images:  # without a list of images, the annotations tell which images there are
         known = dict.fromkeys(str(entry["image_id"]) for entry in annotations if "image_id" in entry)
         images = [{"id": key} for key in known]
     if not images:
-        return "its only image", [], annotations
+        return "the only image", [], annotations
     entry = images[0] if len(images) == 1 and wanted is None else _find_image(path, images, wanted)
     image_id = entry.get("id", entry.get("image_id"))
     own = [
@@ -159,15 +160,13 @@ def _find_image(path: Path, images: list[dict], wanted: str | int | None) -> dic
     names = sorted((str(entry.get("file_name", entry.get("id"))) for entry in images), key=natural_key)
     listing = ", ".join(names[:10]) + (f", ... ({len(names)} in all)" if len(names) > 10 else "")
     if wanted is None:
-        raise ValueError(
-            f"{path}: masks of {len(images)} images: say which one with image= (file name or id): {listing}"
-        )
+        raise ValueError(f"{path}: masks of {len(images)} images: choose one with image= (file name or id): {listing}")
     for matches in (_is_exactly, _is_loosely):
         found = [entry for entry in images if matches(entry, str(wanted))]
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(f"{path}: {len(found)} images are called {wanted}: give the id or the whole file name")
+            raise ValueError(f"{path}: {len(found)} images are named {wanted}: give the id or the whole file name")
     raise ValueError(f"{path}: no image {wanted} in this file; it has {listing}")
 
 
@@ -205,28 +204,30 @@ def _object_ids(path: Path, annotations: list[dict]) -> list[int]:
     for position, value in enumerate(ids):
         if type(value) is not int or not 1 <= value <= MAX_ID:
             raise ValueError(
-                f"{path}: annotation {position}: {key} {value!r} is no object id (1 to {MAX_ID}): "
+                f"{path}: annotation {position}: {key} {value!r} is not an object id (1 to {MAX_ID}): "
                 "give all annotations an object_id in that range"
             )
     return ids
 
 
 def _decode(where: str, segmentation: Any, size: tuple[int, int] | None) -> np.ndarray:
-    """H x W bool of one run-length encoding or of polygons."""
+    """Decode one run-length encoding, or polygons, to H x W bool."""
     if isinstance(segmentation, dict) and "counts" in segmentation:
         height, width = _checked_size(where, segmentation.get("size"))
         counts = segmentation["counts"]
         runs = _runs(where, counts)
         if sum(runs) != height * width:  # pycocotools would write past the end, or leave the rest empty
             raise ValueError(
-                f"{where}: the run-length encoding covers {sum(runs)} pixels of {height}x{width} = {height * width}: "
+                f"{where}: the run-length encoding covers {sum(runs)} of {height}x{width} = {height * width} pixels: "
                 "it is damaged or its size is wrong, write it again"
             )
         rle = coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)
         return coco.decode(rle).astype(bool)
     if isinstance(segmentation, list) and segmentation:
         if size is None:
-            raise ValueError(f"{where}: polygons need the image's size: add height and width to the file's images")
+            raise ValueError(
+                f"{where}: polygons need the size of the image: add height and width to the images of the file"
+            )
         polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
         for polygon in polygons:
             numbers = isinstance(polygon, list) and all(type(value) in (int, float) for value in polygon)
@@ -237,10 +238,10 @@ def _decode(where: str, segmentation: Any, size: tuple[int, int] | None) -> np.n
 
 
 def _runs(where: str, counts: Any) -> list[int]:
-    """Lengths of the runs of zeros and ones in turn, from a list or from COCO's compressed string.
+    """Return the lengths of alternating runs of zeros and ones, from a list or from COCO's compressed string.
 
-    The string holds 5 bits a character, a sixth bit says that more follow; from the third run on, a number is the
-    difference to the run two before (pycocotools, ``rleFrString``, which doesn't check what it reads).
+    Each character of the string has 5 bits of a number; a sixth bit is set if more follow. From the third run on, a
+    number is the difference to the run two before it. ``rleFrString`` of pycocotools reads the same but checks nothing.
     """
     damaged = ValueError(f"{where}: the run-length encoding is damaged: write it again")
     if isinstance(counts, list):

@@ -1,4 +1,4 @@
-"""Masks of object ids: reading what people and datasets have, writing what benchmarks take."""
+"""Mask files: reading and writing masks of object ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["davis_palette", "id_colors", "read_coco_masks", "read_mask", "write_
 logger = logging.getLogger(__name__)
 
 _VOID = 255
-_MANY_IDS = 100  # a greyscale file with more values than this is hardly a mask of ids
+_MANY_IDS = 100  # a grayscale file with more values than this is hardly a mask of ids
 _LOSSLESS = ("PNG", "BMP", "TIFF")
 MASK_EXTENSIONS = (".bmp", ".png", ".tif", ".tiff")
 
@@ -33,31 +33,32 @@ def read_mask(
     ignore: int | None = None,
     ignored_as: int = 0,
 ) -> np.ndarray:
-    """The object ids of one mask.
+    """Read the object ids of one mask.
 
-    - A palette PNG: the index is the id. Id 255 beside others ("void" in VOC and DAVIS) is kept, and logged.
-    - A greyscale PNG of 1, 2, 4, 8 or 16 bits: the value is the id; 8 bits with 0 and 255 only are one object, id 1
-      (DAVIS 2016), and so are 0 and 255 with a soft edge between them (128 and above is the object), which is logged.
-      BMP and TIFF files of the same kinds are read too.
-    - A folder with one such file per object, non-zero where the object is. File stems that are positive integers are
-      the ids; otherwise the files are numbered 1 to n in natural order, which is logged. Where objects overlap the
-      later file wins, which is logged.
-    - A COCO JSON file of one image, see ``read_coco_masks``.
+    - Palette PNG: the index is the id. Id 255 beside other ids ("void" in VOC and DAVIS) is kept and logged.
+    - Grayscale PNG of 1, 2, 4, 8 or 16 bits: the value is the id. An 8-bit file of only 0 and 255 is one object, id 1
+      (DAVIS 2016). So is one of 0 and 255 with a soft edge: values from 128 on are the object, which is logged.
+      BMP and TIFF files of these kinds are read, too.
+    - Folder with one such file per object, non-zero on the object. If all file stems are positive integers, they are
+      the ids; otherwise the files are numbered 1 to n in natural order, which is logged. Overlaps are logged; the
+      higher id wins.
+    - COCO JSON file of one image, see :func:`~voskit.dataloaders.masks.coco.read_coco_masks`.
 
     Args:
         path: file or folder.
-        size: (height, width) that the mask must have.
-        ignore: a value (255: "void") that is no object where it stands beside others; these pixels become background,
-            and neither this nor 0/255 for one object is worth a line in the log.
-        ignored_as: what these pixels become in place of background. If this isn't 0, they also do where they are alone.
+        size: (height, width) that the mask must have; None: any.
+        ignore: value (such as 255, "void") that isn't an object if it occurs beside other values. These pixels become
+            ``ignored_as``. With ``ignore``, nothing is logged about 255.
+        ignored_as: value of the ignored pixels. If it isn't 0, pixels of ``ignore`` are replaced even if the mask has
+            no other value.
 
     Returns:
-        H x W uint8, or uint16 where an id is above 255; 0 is background. It may hold no object at all.
+        H x W uint8, or uint16 if an id is above 255. 0 is background. The mask may have no object at all.
 
     Raises:
-        FileNotFoundError: there is no such path.
-        ValueError: no image or a damaged one, a format that cannot hold ids (JPEG, colours, floating point), ids above
-            65535, or another size than asked for.
+        FileNotFoundError: no such file or folder.
+        ValueError: the file is damaged, not an image, or of a format that can't store ids (JPEG, colors, floating
+            point); an id is above 65535; or the mask isn't of ``size``. The message names the file.
     """
     path = Path(path)
     if not path.exists():
@@ -75,19 +76,20 @@ def read_mask(
 def write_mask(
     path: str | os.PathLike[str], mask: ArrayLike, *, palette: bytes | None = None, grayscale: bool = False
 ) -> None:
-    """Write object ids as PNG: a palette PNG up to id 255, a 16-bit greyscale PNG above.
+    """Write object ids as a PNG: a palette PNG if all ids are at most 255, otherwise a 16-bit grayscale PNG.
 
-    The file appears complete or not at all: it is written under a temporary name in the same folder, then renamed.
+    The file is written completely or not at all: under a temporary name in the same folder, then renamed.
 
     Args:
-        path: the file, with extension ``.png``, in an existing folder.
-        mask: H x W integers (or bool) from 0 to 65535.
-        palette: RGB values of the indices, 768 at most; None is ``davis_palette()``.
-        grey: an 8-bit greyscale PNG in place of one with a palette.
+        path: file name ending in ``.png``, in an existing folder.
+        mask: H x W integers (or bool), 0 to 65535. 0 is background.
+        palette: RGB values of the ids from 0 on, up to 768 bytes; None: ``davis_palette()``.
+        grayscale: write an 8-bit grayscale PNG instead of a palette PNG.
 
     Raises:
-        ValueError: the mask is not two-dimensional, not integer or out of range, or path or palette is of a wrong kind.
-        OSError: the file cannot be written (no such folder, disk full); the error names the file.
+        ValueError: the mask isn't two-dimensional or not integer, an id is out of range, the name doesn't end in
+            ``.png``, or the palette has a wrong length.
+        OSError: the file can't be written (no such folder, disk full). The error names the file.
     """
     path = Path(path)
     colors = None if grayscale else davis_palette() if palette is None else palette
@@ -124,31 +126,34 @@ def _read_mask_image(path: Path, ignore: int | None, ignored_as: int) -> np.ndar
     objects = _values(ids)
     level = logging.WARNING if ignore is None else logging.DEBUG
     if image.mode == "L" and _is_soft(ids, objects):
-        logger.log(level, "%s: 0 and 255 with a soft edge: read as one object with id 1, from 128 on", path)
+        logger.log(level, "%s: 0 and 255 with a soft edge: values from 128 on are read as one object with id 1", path)
         return (ids > 127).astype(np.uint8)
     if image.mode == "L" and objects.tolist() == [_VOID] and not ignored_as:
-        logger.log(level, "%s: its values are 0 and 255 only: read as one object with id 1", path)
+        logger.log(level, "%s: its only values are 0 and 255: read as one object with id 1", path)
         return (ids > 0).astype(np.uint8)
     if ignore is not None and ignore in objects and (len(objects) > 1 or ignored_as):
         ids = np.where(ids == ignore, ignored_as, ids.astype(np.uint16))
         objects = _values(ids)
     if _VOID in objects and len(objects) > 1 and image.mode in ("L", "P"):
-        logger.warning("%s: id 255 beside other ids, the void label of VOC and DAVIS: kept as an object", path)
+        logger.warning("%s: id 255, the void label of VOC and DAVIS, beside other ids: kept as an object", path)
     if image.mode == "L" and len(objects) > _MANY_IDS:
         logger.warning("%s: %d different values: is this a mask of object ids, not a photo?", path, len(objects))
     return ids.astype(np.uint8) if max(objects, default=0) <= 255 else ids.astype(np.uint16)
 
 
 def _values(ids: np.ndarray) -> np.ndarray:
-    """The values of a mask but 0, rising; in less than half of ``np.unique``'s time."""
+    """Return the values of a mask except 0, in rising order, in less than half the time of ``np.unique``."""
     counts = np.bincount(ids.ravel())
     counts[0] = 0
     return np.flatnonzero(counts)
 
 
 def _is_soft(ids: np.ndarray, objects: np.ndarray) -> bool:
-    """Whether greyscale values are those of one object with an anti-aliased edge, and no ids: 255 has more pixels than
-    all values between, which are several on both sides of the middle."""
+    """True if grayscale values are one object with an anti-aliased edge, not ids.
+
+    Then more pixels have 255 than all values between 0 and 255 together, and several of these values lie on either side
+    of the middle.
+    """
     between = objects[objects < _VOID]
     if len(between) == len(objects) or min(np.count_nonzero(between < 128), np.count_nonzero(between > 127)) < 2:
         return False
@@ -156,13 +161,15 @@ def _is_soft(ids: np.ndarray, objects: np.ndarray) -> bool:
 
 
 def _stored_values(path: Path, image: Image.Image) -> np.ndarray:
-    """H x W integers as stored in a file that can hold ids. Raises ValueError for any other kind of file."""
+    """Return the H x W integers stored in a file. Raises ValueError if the file is of a kind that can't store ids."""
     if image.format not in _LOSSLESS:
-        raise ValueError(f"{path}: {image.format} files cannot hold object ids exactly: save the mask as PNG")
+        raise ValueError(f"{path}: {image.format} files cannot store object ids exactly: save the mask as PNG")
     if getattr(image, "n_frames", 1) > 1:
-        raise ValueError(f"{path}: the file holds several images (pages or animation): give a mask with one")
+        raise ValueError(f"{path}: the file contains several images (pages or animation): give a mask with one")
     if image.mode == "F":
-        raise ValueError(f"{path}: floating-point values are no object ids: save integers, as palette or greyscale PNG")
+        raise ValueError(
+            f"{path}: floating-point values are not object ids: save integers as a palette or grayscale PNG"
+        )
     if image.mode not in ("1", "L", "P", "I") and not image.mode.startswith("I;16"):
         raise ValueError(_color_advice(path, image))
     values = np.array(image)
@@ -176,7 +183,7 @@ def _stored_values(path: Path, image: Image.Image) -> np.ndarray:
 
 
 def grayscale_step(path: Path, image: Image.Image) -> int:
-    """What Pillow multiplies the values of 2-bit and 4-bit greyscale PNGs by, to stretch them to 255."""
+    """Return the factor by which Pillow stretches the values of 2-bit and 4-bit grayscale PNGs to 255, else 1."""
     if image.format != "PNG":
         return 1
     with path.open("rb") as file:
@@ -187,17 +194,17 @@ def grayscale_step(path: Path, image: Image.Image) -> int:
 def _color_advice(path: Path, image: Image.Image) -> str:
     pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     colors = np.unique(pixels, axis=0)
-    found = f"{image.mode} with {len(colors)} colour(s)"
-    message = f"{path}: a mask must hold object ids (palette or greyscale PNG), this is {found}"
+    found = f"{image.mode} with {len(colors)} color(s)"
+    message = f"{path}: a mask must store object ids (palette or grayscale PNG), this is {found}"
     if np.all(colors[:, :1] == colors):
-        return f"{message}, all grey: save one channel, e.g. Image.open(path).convert('L').save(path)"
+        return f"{message}, all gray: save one channel, e.g. Image.open(path).convert('L').save(path)"
     if len(colors) <= 256:
         example = tuple(colors[colors.any(axis=1)][0].tolist())
         return (
-            f"{message}: give each colour an id, e.g. ids[(rgb == {example}).all(-1)] = 1, and save with "
+            f"{message}: give each color an id, e.g. ids[(rgb == {example}).all(-1)] = 1, and save with "
             "voskit.dataloaders.masks.files.write_mask"
         )
-    return f"{message}: it looks like a photo or a lossy copy, export the mask as palette PNG"
+    return f"{message}: it looks like a photo or a lossy copy, export the mask as a palette PNG"
 
 
 def _read_object_folder(folder: Path) -> np.ndarray:
@@ -209,18 +216,18 @@ def _read_object_folder(folder: Path) -> np.ndarray:
         values = _stored_values(file, load_image(file))
         if len(found := np.unique(values[values != 0])) > 1:
             raise ValueError(
-                f"{file}: in a folder of objects each file holds one object, this one has {len(found)} values besides "
-                "0: give a single file as mask, or one two-valued file per object"
+                f"{file}: in a folder of objects each file is one object, this one has {len(found)} values other than "
+                "0: give a single file as the mask, or one two-valued file per object"
             )
         if not len(found):
-            logger.warning("%s: no pixel of object %d", file, object_id)
+            logger.warning("%s: object %d has no pixel", file, object_id)
         region = values != 0
         if mask is None:
             mask = np.zeros(region.shape, np.uint16)
         if region.shape != mask.shape:
             raise ValueError(
-                f"{file}: this mask is {region.shape[0]}x{region.shape[1]} (height x width), those before it "
-                f"(from {files[0].name}) are {mask.shape[0]}x{mask.shape[1]}: give masks of one size"
+                f"{file}: this mask is {region.shape[0]}x{region.shape[1]} (height x width), the masks before it "
+                f"(from {files[0].name} on) are {mask.shape[0]}x{mask.shape[1]}: give masks of one size"
             )
         overlap += int(np.count_nonzero(region & (mask != 0)))
         mask[region] = object_id
@@ -231,11 +238,11 @@ def _read_object_folder(folder: Path) -> np.ndarray:
 
 
 def _folder_ids(folder: Path, files: list[Path]) -> list[int]:
-    """The id of each file: its stem where all stems are positive integers, else 1 to n in the order given."""
+    """Return the id of each file: its stem if all stems are positive integers, otherwise 1 to n in order."""
     stems = [file.stem for file in files]
     if not all(stem.isascii() and stem.isdigit() and int(stem) > 0 for stem in stems):
         numbering = ", ".join(f"{file.name} is {index}" for index, file in enumerate(files, start=1))
-        logger.warning("%s: file names are no positive integers, objects are numbered: %s", folder, numbering)
+        logger.warning("%s: not all file names are positive integers, so objects are numbered: %s", folder, numbering)
         return list(range(1, len(files) + 1))
     by_id: dict[int, Path] = {}
     for file, stem in zip(files, stems, strict=True):

@@ -1,4 +1,4 @@
-"""Colours of object ids: the DAVIS palette for mask files, and distinct colours for any id in overlays."""
+"""Colors of object ids: the DAVIS palette for mask files, and distinct colors of all ids for overlays."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-MAX_ID = 65535  # what 16 bits hold
+MAX_ID = 65535  # 16 bits
 
 _DAVIS_COLORS = 22
 
 
 @lru_cache(maxsize=1)
 def davis_palette() -> bytes:
-    """The 768 values (256 x RGB) of the palette of DAVIS mask files, as published with AOT.
+    """Return the palette of DAVIS mask files as published with AOT: 768 values, 256 x RGB.
 
-    The first 22 entries are the colour map of PASCAL VOC, with 191 where VOC has 192; entry i >= 22 is (i, i, i).
+    The first 22 entries are the color map of PASCAL VOC, with 191 instead of 192; entry i >= 22 is (i, i, i).
     """
     return _davis_colors().tobytes()
 
 
 @lru_cache(maxsize=1)
 def voc_palette() -> bytes:
-    """The 768 values of the colour map of PASCAL VOC, which DAVIS's own files and other code have."""
+    """Return the color map of PASCAL VOC, 768 values, which DAVIS's own files and other code use."""
     return _voc_colors().tobytes()
 
 
 def id_colors(ids: ArrayLike) -> np.ndarray:
-    """(N, 3) uint8 RGB: the colour to draw each of N object ids in.
+    """Return the overlay colors of N object ids, (N, 3) uint8 RGB.
 
-    Ids below 22 have their colour in ``davis_palette``. Above that every id up to 65535 has a colour of its own, and
-    ids that follow each other differ strongly in hue.
+    Ids below 22 have their colors of ``davis_palette``. Larger ids, up to 65535, have a unique color each; neighboring
+    ids differ strongly in hue.
 
     Raises:
-        ValueError: an id is no integer, negative or above 65535.
+        ValueError: an id isn't an integer from 0 to 65535.
     """
     values = np.asarray(ids).reshape(-1)
     if values.size == 0:
@@ -53,19 +53,19 @@ def _davis_colors() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _voc_colors() -> np.ndarray:
-    """The bits of an index dealt out to the channels in turn, highest value first."""
+    """Deal the bits of an index out to the three channels in turn, filling each channel from its highest bit."""
     index, channel, level = np.ogrid[:256, :3, :8]
     return ((index >> (3 * level + channel) & 1) << (7 - level)).sum(axis=2).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)
 def _all_colors() -> np.ndarray:
-    """(65536, 3) uint8, all different: hues in steps of the golden ratio, which never come close soon."""
+    """Return 65536 different colors, (65536, 3) uint8. Steps of the golden ratio keep neighboring hues apart."""
     ids = np.arange(MAX_ID + 1)
     hue = (ids * 0.6180339887498949) % 1.0
     saturation = 1.0 - 0.55 * ((ids * 0.7548776662466927) % 1.0)
     value = 1.0 - 0.45 * ((ids * 0.5698402909980532) % 1.0)
-    sector = hue[:, None] * 6.0 + np.array([5.0, 3.0, 1.0])  # HSV to RGB, a channel a column
+    sector = hue[:, None] * 6.0 + np.array([5.0, 3.0, 1.0])  # HSV to RGB, one column a channel
     ramp = np.clip(np.minimum(sector % 6.0, 4.0 - sector % 6.0), 0.0, 1.0)
     colors = np.round(255 * value[:, None] * (1.0 - saturation[:, None] * ramp)).astype(np.int64)
     colors[:_DAVIS_COLORS] = _davis_colors()[:_DAVIS_COLORS]

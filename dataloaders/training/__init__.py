@@ -1,6 +1,6 @@
-"""Training clips: pseudo-videos made of still images, clips of videos, and the data of a training stage.
+"""Training data: clips of still images and of videos.
 
-A loader takes ``collate``; ``set_epoch`` comes before each pass::
+Pass ``collate`` to the ``DataLoader``, and call ``set_epoch`` before each pass::
 
     data = build_training_data(get_stage_config("pre_ytb_dav"), "datasets", crop=465)
     loader = DataLoader(data, batch_size=4, shuffle=True, num_workers=8, collate_fn=collate)

@@ -1,4 +1,4 @@
-"""Pseudo-videos: still images, each frame under a motion and colours of its own (AOT, section 5)."""
+"""Synthetic clips of still images for AOT: each frame has its own motion and colors (AOT, section 5)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ _BLUR = 0.5
 
 
 class StaticClips(ClipDataset):
-    """One clip of each image in ``root/JPEGImages/<set>`` that has a mask in ``root/Annotations/<set>``, for all sets.
+    """Clips of still images, one for each image with a mask.
+
+    Images are ``root/JPEGImages/<set>/<name>.jpg``, masks ``root/Annotations/<set>/<name>.png``, for any number of
+    sets.
 
     Args:
-        root: the folder of both.
+        root: the folder of images and masks.
         stage, options: see ``ClipDataset``.
 
     Raises:
-        FileNotFoundError: there are no such folders.
+        FileNotFoundError: a folder is missing.
         ValueError: no image has a mask.
     """
 
@@ -63,7 +66,7 @@ def _find_pairs(root: Path) -> list[tuple[Path, Path]]:
     images, masks = root / "JPEGImages", root / "Annotations"
     for folder in (images, masks):
         if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder, images for training lie in {root}/JPEGImages/<set>")
+            raise FileNotFoundError(f"{folder}: no such folder: put training images in {root}/JPEGImages/<set>")
     pairs: list[tuple[Path, Path]] = []
     for name in subfolders(images):
         mask_files = scan_images(masks / name, (".png",)).files
@@ -71,7 +74,7 @@ def _find_pairs(root: Path) -> list[tuple[Path, Path]]:
         own = [(path, mask_files[stem]) for stem, path in files.items() if stem in mask_files]
         if not own:
             logger.warning(
-                "%s: none of its %d images has a mask in %s: left out", images / name, len(files), masks / name
+                "%s is left out: none of its %d images has a mask in %s", images / name, len(files), masks / name
             )
         pairs += own
     if not pairs:

@@ -1,4 +1,4 @@
-"""Clips of annotated videos."""
+"""Clips of annotated videos for AOT: frames at random gaps."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from voskit.dataloaders.training.clip import RawClip, object_ids
 from voskit.dataloaders.training.clip_dataset import ClipDataset
 from voskit.dataloaders.training.records import VideoRecord, read_image, video_records
 
-_STARTS = 5  # clips that are tried in one video until one begins with an object
+_STARTS = 5  # attempts in one video to find a clip with an object in its first frame
 
 
 class VideoClips(ClipDataset):
-    """Clips of annotated videos, ``repeat`` of each in an epoch.
+    """Clips of annotated videos.
 
     Args:
         videos: an open dataset, or records.
         stage, options: see ``ClipDataset``.
-        gap: largest distance between two frames of a clip, in annotated frames.
+        gap: largest distance between consecutive frames of a clip, in annotated frames.
         repeat: clips of each video in an epoch.
 
     Raises:
-        ValueError: there is no video, frames and masks don't fit, or a number is below 1.
+        ValueError: there is no video, ``gap`` or ``repeat`` is below 1, or a video has frames without masks.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class VideoClips(ClipDataset):
         if not self.records:
             raise ValueError("there is no video to train on")
         if gap < 1 or repeat < 1:
-            raise ValueError(f"gap and repeat are at least 1, got {gap} and {repeat}")
+            raise ValueError(f"gap and repeat must be at least 1, got {gap} and {repeat}")
         self.gap = gap
         self.repeat = repeat
 
@@ -71,7 +71,7 @@ class VideoClips(ClipDataset):
     def _read(
         self, record: VideoRecord, numbers: list[int], mask: np.ndarray, views: np.ndarray, masks: list[np.ndarray]
     ) -> RawClip:
-        """The clip of these frames; the mask of the first one is there, before and after the crop."""
+        """Read the clip of these frames; the mask of the first one is known, uncropped and cropped."""
         frames = []
         for place, (number, view) in enumerate(zip(numbers, views, strict=True)):
             if place:
@@ -79,7 +79,7 @@ class VideoClips(ClipDataset):
                 if ids.shape != mask.shape:
                     raise ValueError(
                         f"{record.masks[number]}: this mask is {ids.shape[0]}x{ids.shape[1]} (height x width), another "
-                        f"of its video is {mask.shape[0]}x{mask.shape[1]}"
+                        f"mask of the video is {mask.shape[0]}x{mask.shape[1]}"
                     )
                 masks.append(augment.warp_mask(ids, view, self.crop))
             frames.append(augment.warp_image(read_image(record.frames[number], mask.shape), view, self.crop))
@@ -87,9 +87,9 @@ class VideoClips(ClipDataset):
 
 
 def draw_frame_numbers(count: int, length: int, gap: int, backwards: bool, rng: np.random.Generator) -> list[int]:
-    """``length`` of ``count`` frames, each 1 to ``gap`` after the one before it (before it, if ``backwards``).
+    """Draw ``length`` of ``count`` frames, at distances of 1 to ``gap``, in reverse order if ``backwards``.
 
-    In a short video gaps are as large as it allows; where it has fewer frames than the clip, its last one is repeated.
+    In a short video the distances are reduced to fit. If it has fewer frames than the clip, its last one is repeated.
     """
     largest = min(gap, max(1, (count - 1) // (length - 1)))
     steps = np.concatenate(([0], np.cumsum(rng.integers(1, largest + 1, size=length - 1))))

@@ -1,4 +1,4 @@
-"""Random views, colours and blur. A view is one affine map from the stored image to the training frame."""
+"""Augmentation: random views, colors and blur. A view is an affine map from the stored image to the training frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from voskit.dataloaders.transforms import IMAGENET_MEAN
 
-FILL = tuple(float(round(255 * value)) for value in IMAGENET_MEAN)  # colour outside of the image
+FILL = tuple(float(round(255 * value)) for value in IMAGENET_MEAN)  # color outside the image
 _LUMA = np.array((0.299, 0.587, 0.114))
 _TO_YIQ = np.array((_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
 _LEAST_BILINEAR = 0.5  # below this scale, bilinear interpolation skips pixels
@@ -18,12 +18,19 @@ _LEAST_BILINEAR = 0.5  # below this scale, bilinear interpolation skips pixels
 def crop_view(
     size: tuple[int, int], *, short_edge: float, crop: int, flip: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """3 x 3 map (x, y, 1) of an image scaled to ``short_edge``, perhaps flipped, cropped at a random place.
+    """Draw a random crop of an image.
 
-    Where the scaled image is smaller than the crop, it lies somewhere in it.
+    An image that is smaller than the crop is placed at random inside it.
 
     Args:
         size: (height, width) of the stored image.
+        short_edge: short edge of the scaled image in pixels.
+        crop: side of the training frame in pixels.
+        flip: mirror the image.
+        rng: random numbers.
+
+    Returns:
+        3 x 3 map of (x, y, 1).
     """
     height, width = size
     scale = short_edge / min(height, width)
@@ -42,14 +49,19 @@ def random_affine(
     shift: float = 0.1,
     amount: float = 1,
 ) -> np.ndarray:
-    """3 x 3 map of a training frame onto itself: rotation, scale, shear and translation about its center.
+    """Draw a random map of a training frame onto itself: rotation, scale, shear and translation about its center.
 
     Args:
+        crop: side of the frame in pixels.
+        rng: random numbers.
         degrees: largest rotation.
         scale: largest change of scale; 0.15 gives factors from 0.85 to 1.15.
         shear: largest angle of shear along x, in degrees.
-        shift: largest translation as a share of the frame.
-        amount: all of these are multiplied by it.
+        shift: largest translation, as a fraction of the side.
+        amount: factor of all these limits.
+
+    Returns:
+        3 x 3 map of (x, y, 1).
     """
     degrees, scale, shear, shift = (amount * most for most in (degrees, scale, shear, shift))
     angle, slant = math.radians(rng.uniform(-degrees, degrees)), math.tan(math.radians(rng.uniform(-shear, shear)))
@@ -61,7 +73,8 @@ def random_affine(
 
 
 def warp_image(image_HW3: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray:
-    """crop x crop x 3 uint8 of an image, bilinear; ImageNet's mean colour outside. Strong reductions are by area."""
+    """Warp an image to crop x crop x 3 uint8, bilinear. Outside lies ImageNet's mean color. Strong reductions average
+    over areas."""
     scale = math.sqrt(abs(np.linalg.det(view[:2, :2])))
     if scale < _LEAST_BILINEAR:
         height, width = image_HW3.shape[:2]
@@ -73,21 +86,24 @@ def warp_image(image_HW3: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray
 
 
 def warp_mask(mask_HW: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray:
-    """crop x crop uint16 of a uint16 mask, nearest neighbour; background outside."""
+    """Warp a uint16 mask to crop x crop, nearest neighbor, with background outside."""
     return cv2.warpAffine(mask_HW, view[:2], (crop, crop), flags=cv2.INTER_NEAREST, borderValue=0)
 
 
 def recolor(
     image_HW3: np.ndarray, *, brightness: float = 1, contrast: float = 1, saturation: float = 1, hue: float = 0
 ) -> np.ndarray:
-    """The uint8 image with changed colours, in one linear map.
+    """Change the colors of a uint8 RGB image by one linear map.
 
     Args:
         image_HW3: uint8 RGB.
         brightness: factor of all values.
-        contrast: factor of distances from the image's mean luma.
-        saturation: factor of distances from each pixel's luma; 0 is greyscale.
-        hue: turn of the chroma plane, in full turns.
+        contrast: factor of distances from the mean luma of the image.
+        saturation: factor of distances from the luma of each pixel; 0 gives grayscale.
+        hue: rotation of the chroma plane, in full turns.
+
+    Returns:
+        The changed image, H x W x 3 uint8.
     """
     turn, angle = np.eye(3), 2 * math.pi * hue
     turn[1:, 1:] = saturation * np.array(((math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))))
@@ -97,12 +113,12 @@ def recolor(
 
 
 def draw_color(rng: np.random.Generator, amount: float, hue: float) -> dict[str, float]:
-    """Arguments of ``recolour``: factors within 1 +- ``amount``, and a turn within +- ``hue``."""
+    """Draw arguments of ``recolor``: factors within 1 +- ``amount``, and a hue within +- ``hue``."""
     factors = 1 + rng.uniform(-amount, amount, size=3)
     names = ("brightness", "contrast", "saturation")
     return {**dict(zip(names, factors.tolist(), strict=True)), "hue": float(rng.uniform(-hue, hue))}
 
 
 def blur(image_HW3: np.ndarray, sigma: float) -> np.ndarray:
-    """The image under a Gaussian of ``sigma`` pixels."""
+    """Blur an image by a Gaussian of ``sigma`` pixels."""
     return cv2.GaussianBlur(image_HW3, (0, 0), sigma)

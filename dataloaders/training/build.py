@@ -1,4 +1,4 @@
-"""The training data of a stage."""
+"""Training data of a stage: all its datasets, by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from torch.utils.data import ConcatDataset
 
 from voskit.configs.datasets import get_dataset_config, list_datasets
-from voskit.configs.registry import suggest
+from voskit.configs.registry import Registry, suggest
 from voskit.configs.stages import SkipStageConfig, StageConfig
 from voskit.dataloaders.datasets import open_dataset
 from voskit.dataloaders.training.aot_images import StaticClips
@@ -30,17 +30,16 @@ _FOLDERS = {
     "ovis": ("OVIS/train", "train", ""),
 }
 _REPEATED = ("davis2016", "davis2017")
-SAMPLINGS: dict[str, tuple[type[StaticClips], type[VideoClips]]] = {
-    "gaps": (StaticClips, VideoClips),
-    "skips": (SkipStaticClips, SkipVideoClips),
-}
-"""How clips are drawn from images and from videos, by what a stage calls it."""
+SAMPLINGS: Registry[tuple[type[StaticClips], type[VideoClips]]] = Registry("sampling")
+"""Datasets of clips from images and from videos for each ``StageConfig.sampling``."""
+SAMPLINGS.register("gaps")((StaticClips, VideoClips))
+SAMPLINGS.register("skips")((SkipStaticClips, SkipVideoClips))
 
 DataRoot = str | os.PathLike[str]
 
 
 class TrainingData(ConcatDataset[TrainClip]):
-    """Datasets of clips one after the other."""
+    """Concatenated datasets of clips."""
 
     def __init__(self, parts: Sequence[ClipDataset]) -> None:
         super().__init__(parts)
@@ -49,7 +48,7 @@ class TrainingData(ConcatDataset[TrainClip]):
             part.epoch_clips = len(self)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose items are given, see ``ClipDataset``."""
+        """Set the epoch of all parts, see ``ClipDataset``."""
         for part in self.parts:
             part.set_epoch(epoch)
 
@@ -63,36 +62,34 @@ def build_training_data(
     augmentation: AugmentationVersion = "v1",
     seed: int = 0,
 ) -> TrainingData:
-    """All datasets of a stage, in its order.
+    """Build the training data of a stage from its datasets, in order.
 
-    - ``static``: ``JPEGImages/<set>`` and ``Annotations/<set>`` in ``data_root/Static`` or in ``data_root``.
+    - ``static``: ``JPEGImages/<set>`` and ``Annotations/<set>`` in ``data_root/Static`` or ``data_root``.
     - ``collage``: clips of many objects from the same images, see ``CollageClips``.
     - ``youtubevos``: ``train/JPEGImages`` and ``train/Annotations`` in ``data_root/YouTubeVOS`` (``YTB/2019``, ...).
-    - ``bl30k``: ``JPEGImages`` and ``Annotations`` in ``data_root/BL30K`` or in ``data_root``, with a folder a video;
-      ``burst``, ``ovis``: the same in ``data_root/BURST/train``, ``data_root/OVIS/train`` (their JSON masks as PNGs).
-    - ``davis2017``, ``davis2016``: the videos of ``ImageSets/2017/train.txt`` (2016: its list) in ``data_root/DAVIS``
-      or ``data_root``, each ``davis_repeat`` times.
-    - any other registered dataset with a split ``train`` and masks (``vost``, ``mosev1``, ``lvos``, ``visor``, ...,
-      one's own): that split, see docs/datasets.md; ``davis_gap`` holds for it.
-    - a JSON file as ``voskit.dataloaders.datasets.open_dataset`` reads it, as it is named or below ``data_root``:
-      all masks
-      are truth, and ``davis_gap`` holds for it.
+    - ``bl30k``: ``JPEGImages`` and ``Annotations``, with a folder for each video, in ``data_root/BL30K`` or
+      ``data_root``. ``burst`` and ``ovis``: the same in ``data_root/BURST/train`` and ``data_root/OVIS/train``, with
+      JSON masks converted to PNGs (``voskit masks-to-png``).
+    - ``davis2017``, ``davis2016``: the videos of ``ImageSets/2017/train.txt`` (2016: of its list) in
+      ``data_root/DAVIS`` or ``data_root``, each ``davis_repeat`` times.
+    - Any other registered dataset with masks and a split ``train`` (``vost``, ``mosev1``, ``lvos``, ``visor``, ...,
+      your own): that split, with gap ``davis_gap``, see docs/datasets.md.
+    - A JSON file for ``voskit.dataloaders.datasets.open_dataset``, by its path or below ``data_root``. All its masks
+      are truth; the gap is ``davis_gap``.
 
     Args:
         stage: the stage.
-        data_root: the folder of all datasets, or one for each dataset of the stage by its name (JSON files are found
-            without).
-        crop: side of the frames; None: the stage's.
-        max_objects: most objects of a clip.
+        data_root: folder of all datasets, or a folder for each dataset by name. JSON files need no entry.
+        crop: side of the frames in pixels; None: that of the stage.
+        max_objects: most objects of a clip, 1 to 254.
         augmentation: "v1" or "v2", see ``ClipDataset``.
-        seed: of all randomness.
+        seed: seed of all random numbers.
 
     Raises:
-        FileNotFoundError: a dataset is not there.
-        ValueError: an unknown dataset, or one that can't be trained on; an unknown sampling.
+        FileNotFoundError: a dataset is missing.
+        ValueError: unknown sampling, unknown dataset, or a dataset without usable masks.
     """
-    if stage.sampling not in SAMPLINGS:
-        raise ValueError(f"unknown sampling {stage.sampling!r}: {suggest(stage.sampling, SAMPLINGS)}")
+    SAMPLINGS.get(stage.sampling)  # for its error about unknown names
     options = {"crop": stage.crop if crop is None else crop, "max_objects": max_objects, "augmentation": augmentation}
     if not stage.datasets:
         raise ValueError("the stage has no datasets")
@@ -106,12 +103,12 @@ def _root(data_root: DataRoot | Mapping[str, DataRoot], name: str) -> Path:
     if not isinstance(data_root, Mapping):
         return Path(data_root)
     if name not in data_root and not name.lower().endswith(".json"):
-        raise ValueError(f"data_root has no folder for the dataset {name!r}: it has {', '.join(data_root) or 'none'}")
+        raise ValueError(f"data_root has no folder of the dataset {name!r}: it has {', '.join(data_root) or 'none'}")
     return Path(data_root.get(name, ""))
 
 
 def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> ClipDataset:
-    static, video = SAMPLINGS[stage.sampling]
+    static, video = SAMPLINGS.get(stage.sampling)
     if name == "static":
         return static(_first_folder(root, _STATIC, name), stage, **options)
     if name == "collage":
@@ -130,20 +127,20 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
         path = Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name
         return video(open_dataset(path), stage, **options)
     known = ("static", "collage", *_FOLDERS, *with_train_split)
-    raise ValueError(f"no training dataset {name!r} (nor is it a .json file): {suggest(name, known)}")
+    raise ValueError(f"unknown training dataset {name!r} (and not a .json file): {suggest(name, known)}")
 
 
 def _with_train_split() -> list[str]:
-    """Registered datasets, also one's own, with masks to train on."""
+    """Return the names of all registered datasets with masks to train on."""
     configs = {name: get_dataset_config(name) for name in list_datasets()}
     return [name for name, config in configs.items() if "train" in config.splits and config.task != "referring"]
 
 
 def _first_folder(root: Path, folders: Sequence[str], name: str) -> Path:
-    """The first of some folders below the root that holds folders of images and masks."""
+    """Return the first of ``folders``, relative to the root, that contains folders of images and masks."""
     for folder in folders:
         path = root / folder.strip("/")
         if all((path / part).is_dir() for part in ("JPEGImages", "Annotations")):
             return path
     looked = ", ".join(dict.fromkeys(folder.strip("/") or "." for folder in folders))
-    raise FileNotFoundError(f"{root}: no JPEGImages and Annotations of {name} in it (looked in {looked})")
+    raise FileNotFoundError(f"{root}: no JPEGImages and Annotations of {name} in this folder (looked in {looked})")

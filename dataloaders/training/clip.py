@@ -1,4 +1,4 @@
-"""A training clip: as it is put together (8-bit pixels, the dataset's ids), and as a network gets it."""
+"""Training clips: raw (8-bit pixels, ids of the dataset), as network input, and in batches."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from torch import Tensor
 from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 IGNORE = 255
-"""Value of labels that no loss counts."""
+"""Label of pixels that losses ignore."""
 VOID = 65535
-"""The same while a clip is put together, where 255 may be an object."""
+"""Label of ignored pixels in raw clips, in which 255 may be an object."""
 
 _NORMALIZED = ((np.arange(256)[:, None] / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32)
 
 
 @dataclass
 class TrainClip:
-    """One item of a training dataset. T frames of S x S pixels.
+    """Item of a training dataset: T frames of S x S pixels.
 
     Attributes:
-        frames: [T, 3, S, S] float32, RGB normalised by ImageNet's mean and deviation.
+        frames: [T, 3, S, S] float32, RGB normalized by the mean and deviation of ImageNet.
         labels: [T, S, S] uint8: 0 background, 1 to ``num_objects``, 255 ignored.
-        num_objects: objects in frame 0, at least 1. What isn't in frame 0 is background.
-        name: where the clip comes from, for messages.
+        num_objects: number of objects in frame 0, at least 1. Objects that aren't in frame 0 are background.
+        name: origin of the clip, for messages.
     """
 
     frames: Tensor
@@ -40,7 +40,7 @@ class TrainClip:
 
 @dataclass
 class RawClip:
-    """A clip that is being put together: each frame S x S x 3 uint8 RGB, each mask S x S uint16 ids (and ``VOID``)."""
+    """Clip before normalization: frames S x S x 3 uint8 RGB, masks S x S uint16 ids (and ``VOID``)."""
 
     frames: list[np.ndarray]
     masks: list[np.ndarray]
@@ -48,13 +48,13 @@ class RawClip:
 
 
 def object_ids(mask: np.ndarray) -> np.ndarray:
-    """Rising ids of the objects in a uint16 mask, without background and ``VOID``."""
+    """Return the ids of the objects in a uint16 mask, rising, without background and ``VOID``."""
     ids = np.flatnonzero(np.bincount(mask.ravel()))
     return ids[(ids != 0) & (ids != VOID)]
 
 
 def finish(clip: RawClip, ids: np.ndarray) -> TrainClip:
-    """Normalise the frames and number the objects 1 to n in the order of ``ids``; other objects become background."""
+    """Normalize the frames and number the objects 1 to n in the order of ``ids``; other objects become background."""
     size = clip.masks[0].shape
     table = np.zeros(VOID + 1, np.uint8)
     table[ids] = np.arange(1, len(ids) + 1)
@@ -68,24 +68,24 @@ def finish(clip: RawClip, ids: np.ndarray) -> TrainClip:
 
 
 class ClipBatch(NamedTuple):
-    """Clips of one size, time first."""
+    """Batch of B clips of one size, time first."""
 
     frames: Tensor
     """[T, B, 3, S, S] float32."""
     labels: Tensor
     """[T, B, S, S] uint8."""
     counts: list[int]
-    """Objects of each clip."""
+    """Number of objects of each clip."""
     names: list[str]
 
     def to(self, device: torch.device) -> ClipBatch:
-        """The batch on a device; pinned memory is copied while the program goes on."""
+        """Copy the batch to a device; from pinned memory without waiting."""
         frames, labels = (x.to(device, non_blocking=True) for x in (self.frames, self.labels))
         return self._replace(frames=frames, labels=labels)
 
 
 def collate(clips: Sequence[TrainClip]) -> ClipBatch:
-    """Put clips of one size together."""
+    """Batch clips of one size."""
     frames = torch.stack([clip.frames for clip in clips], dim=1)
     labels = torch.stack([clip.labels for clip in clips], dim=1)
     return ClipBatch(frames, labels, [clip.num_objects for clip in clips], [clip.name for clip in clips])

@@ -1,4 +1,4 @@
-"""What the datasets of clips share: reproducible randomness, merging, choosing objects, further tries."""
+"""Base class of training datasets: random crops, dynamic merging, selection of objects, retries."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from voskit.dataloaders.training.epoch import EpochDataset
 
 AugmentationVersion = Literal["v1", "v2"]
 
-_SOURCES = 20  # images or videos that are tried for one item
-_PARTNERS = 3  # that are tried for merging
+_SOURCES = 20  # images or videos to try for one item
+_PARTNERS = 3  # images or videos to try for merging
 _JITTER = 0.8
 _GRAYSCALE = 0.1
 _BLUR = 0.3
 
 
 class ClipDataset(EpochDataset[TrainClip], ABC):
-    """A dataset of clips. Item ``index`` depends on the seed, the epoch and the index, on nothing else.
+    """Dataset of clips. Item ``index`` is a function of the seed, the epoch and the index alone.
 
     Args:
-        stage: sampling of a training stage.
+        stage: the training stage.
         crop: side of the frames in pixels.
-        max_objects: most objects of a clip, 1 to 254; random ones are kept where there are more.
-        augmentation: "v1"; "v2" adds colour jitter, greyscale and blur that are the same in all frames of a clip.
-        seed: one integer (or several) from 0 on.
+        max_objects: most objects of a clip, 1 to 254. Of more objects, random ones are kept.
+        augmentation: "v1"; "v2" adds color jitter, grayscale and blur, equal in all frames of a clip.
+        seed: one non-negative integer, or several.
 
     Raises:
-        ValueError: a number out of range, or an unknown augmentation.
+        ValueError: a number is out of range, or the augmentation is unknown.
     """
 
     def __init__(
@@ -50,44 +50,45 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
         if crop < 1:
             raise ValueError(f"crop must be at least 1 pixel, got {crop}")
         if not 1 <= max_objects <= 254:
-            raise ValueError(f"max_objects goes from 1 to 254 (255 is the ignored label), got {max_objects}")
+            raise ValueError(f"max_objects must be 1 to 254 (255 is the ignored label), got {max_objects}")
         if augmentation not in ("v1", "v2"):
-            raise ValueError(f"augmentation is 'v1' or 'v2', got {augmentation!r}")
+            raise ValueError(f"augmentation must be 'v1' or 'v2', got {augmentation!r}")
         super().__init__(seed)
         self.stage = stage
         self.crop = crop
         self.max_objects = max_objects
         self.augmentation = augmentation
         self.epoch_clips: int | None = None
-        """Clips of an epoch of all the training data, of which this may be a part; None: there is no more than this."""
+        """Clips of an epoch of all training data, if this dataset is a part of it; None: it is all."""
 
     @property
     def progress(self) -> float:
-        """Share of the stage that was over when the epoch began."""
+        """Fraction of the stage that was complete at the start of the epoch, 0 to 1."""
         clips = self.epoch_clips or len(self)
         return min(1.0, self.epoch * clips / (self.stage.batch_size * self.stage.total_steps))
 
     @abstractmethod
     def _num_sources(self) -> int:
-        """Images or videos."""
+        """Return the number of images or videos."""
 
     @abstractmethod
     def _source_name(self, source: int) -> str:
-        """What errors call an image or video."""
+        """Return the name of an image or video for error messages."""
 
     @abstractmethod
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
-        """A random clip of one image or video; None where no object was found in its frame 0."""
+        """Draw a random clip of one image or video; None if no object was found in its frame 0."""
 
     def __len__(self) -> int:
         return self._num_sources()
 
     def __getitem__(self, index: int) -> TrainClip:
-        """One clip.
+        """Return one clip.
 
         Raises:
             IndexError: there is no such item.
-            ValueError: an image or mask can't be read (the file is named), or no clip with an object was found.
+            ValueError: an image or mask can't be read (the message names the file), or no clip with an object was
+                found.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")
@@ -101,7 +102,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
                 return self._complete(clip, source, rng)
             source = int(rng.integers(self._num_sources()))
         raise ValueError(
-            f"no clip with an object in its first frame among {_SOURCES} random ones, the first of them from "
+            f"none of {_SOURCES} random clips has an object in its first frame; the first of them is from "
             f"{self._source_name(index % self._num_sources())}: are the masks empty?"
         )
 
@@ -109,7 +110,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
         if rng.random() < self.stage.merge_probability:
             clip = self._merged(clip, source, rng)
         if self.augmentation == "v2":
-            _same_for_all(clip, rng)
+            _augment_clip(clip, rng)
         ids = object_ids(clip.masks[0])
         if len(ids) > self.max_objects:
             ids = np.sort(rng.choice(ids, self.max_objects, replace=False))
@@ -127,10 +128,10 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
     def _find_view(
         self, mask: np.ndarray, rng: np.random.Generator, *, affine: bool
     ) -> tuple[np.ndarray, list[np.ndarray]] | None:
-        """A crop and, for still images, an affine map of each frame, such that frame 0 shows objects well.
+        """Find a crop and, if ``affine``, a random affine map of each frame, such that frame 0 shows objects well.
 
         Returns:
-            The map of each frame, as [T, 3, 3], and the mask of frame 0 in a list; None where no attempt shows any.
+            The map of each frame, [T, 3, 3], and a list with the mask of frame 0; None if no attempt shows an object.
         """
         flip = bool(rng.random() < self.stage.flip)
         best, most = None, 0
@@ -150,8 +151,8 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
         return best
 
 
-def _same_for_all(clip: RawClip, rng: np.random.Generator) -> None:
-    """The clip's frames get other colours and blur, all the same."""
+def _augment_clip(clip: RawClip, rng: np.random.Generator) -> None:
+    """Change colors and blur of all frames of a clip alike."""
     color = augment.draw_color(rng, amount=0.2, hue=0.05) if rng.random() < _JITTER else {}
     if rng.random() < _GRAYSCALE:
         color["saturation"] = 0.0
@@ -162,16 +163,16 @@ def _same_for_all(clip: RawClip, rng: np.random.Generator) -> None:
 
 
 def merge_clips(clip: RawClip, other: RawClip, max_objects: int, rng: np.random.Generator) -> RawClip:
-    """The clip with objects of ``other`` laid over all of its frames, each where it is in ``other``.
+    """Paste objects of another clip over all frames of a clip (AOT's dynamic merge), for more objects and occlusion.
 
-    Those of ``other``'s frame 0 are taken, as many as leave room for the clip's own, and one at least. The clip is
-    given back as it is where they would hide all of its own objects in frame 0.
+    The objects are random ones of frame 0 of ``other``: at most ``max_objects`` less those of the clip, and at least
+    one. If they hide all objects of the clip in frame 0, the clip is returned unchanged.
     """
     own, ids = object_ids(clip.masks[0]), object_ids(other.masks[0])
     room = max(1, max_objects - len(own))
     chosen = rng.permutation(ids)[:room]
     free = np.setdiff1d(np.arange(1, len(own) + len(chosen) + 1), own)[: len(chosen)]
-    # ids that only later frames of the clip hold are no objects of it: they must not meet the new ids
+    # ids that occur only in later frames of the clip are no objects of it: they must not collide with the new ids
     keep = np.zeros(VOID + 1, np.uint16)
     keep[own], keep[VOID] = own, VOID
     new = np.zeros(VOID + 1, np.uint16)
@@ -181,7 +182,7 @@ def merge_clips(clip: RawClip, other: RawClip, max_objects: int, rng: np.random.
     if not np.isin(object_ids(masks[0]), own).any():
         return clip
     frames = [
-        np.where((over != 0)[..., None], theirs, ours)
-        for over, theirs, ours in zip(laid, other.frames, clip.frames, strict=True)
+        np.where((over != 0)[..., None], top, bottom)
+        for over, top, bottom in zip(laid, other.frames, clip.frames, strict=True)
     ]
     return RawClip(frames, masks, f"{clip.name}+{other.name}")

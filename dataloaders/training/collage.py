@@ -1,4 +1,4 @@
-"""Pseudo-videos of many objects that cover each other: cut-outs of still images move over another image."""
+"""Collage clips: cut-outs of still images move over another image, as many objects that occlude each other."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from voskit.dataloaders.training.clip import VOID, RawClip, object_ids
 from voskit.dataloaders.training.records import read_image, read_labels
 
 _LAYERS = (6, 20)  # fewest and most cut-outs of a clip
-_SIZES = (0.06, 0.6)  # square root of a cut-out's area, as a share of the clip's side
-_TWINS, _MOST_TWINS = 0.25, 4  # probability of several equal cut-outs, and how many there may be
-_SHAPES = 0.5  # probability of a shape that is no object's
-_RIMS, _STROKES = 0.3, 0.25  # share of these shapes of which only the rim is left, and share that are strokes
-_WIDTHS = (0.02, 0.1)  # width of rims and strokes, as a share of the shorter side of the image
-_LEAST_FILLED = 0.3  # share of its box that a cut-out counts for at least where it is scaled to a size
-_MOTIONS = (0.05, 1.0)  # how far a cut-out moves, as a share of how far static images do
-_HIDDEN = 0.2  # probability that a cut-out isn't there in some frames after the first
-_RETURN = 2.0  # how far these move, for they come back elsewhere
-_LEAST_CUT = 200  # pixels of an object that is cut out
-_LEAST_SEEN = 0.001  # share of frame 0 below which a cut-out is background
+_SIZES = (0.06, 0.6)  # square root of the area of a cut-out, as a fraction of the side of the clip
+_TWINS, _MOST_TWINS = 0.25, 4  # probability of several equal cut-outs, and their largest number
+_SHAPES = 0.5  # probability of a random shape instead of an object
+_RIMS, _STROKES = 0.3, 0.25  # fraction of these shapes that are rims, and that are strokes
+_WIDTHS = (0.02, 0.1)  # width of rims and strokes, as a fraction of the shorter side of the image
+_LEAST_FILLED = 0.3  # fraction of its box that a cut-out is assumed to fill at least, when it is scaled
+_MOTIONS = (0.05, 1.0)  # motion of a cut-out, relative to that of static images
+_HIDDEN = 0.2  # probability that a cut-out is absent from some frames after the first
+_RETURN = 2.0  # motion of these cut-outs, which come back elsewhere
+_LEAST_CUT = 200  # least number of pixels of an object to cut out
+_LEAST_SEEN = 0.001  # fraction of frame 0 below which a cut-out is background
 
 
 @dataclass
 class CutOut:
-    """Part of an image: H x W x 3 uint8 RGB, and H x W float32 from 0 (outside) to 1."""
+    """Part of an image: H x W x 3 uint8 RGB, and its opacity, H x W float32 from 0 (outside) to 1."""
 
     image: np.ndarray
     alpha: np.ndarray
 
 
 class CollageClips(StaticClips):
-    """Clips as ``StaticClips`` gives them, under 6 to 20 cut-outs of its other images, large ones behind small ones.
+    """Clips of ``StaticClips`` with 6 to 20 cut-outs of other images on top, small ones in front of large ones.
 
-    A cut-out is an object of its image, or what a random polygon, ellipse or rectangle holds of it, the rim of one,
-    or some strokes, which teaches that anything may be an object, thin things too. Some come as twins. Each moves by
-    itself from frame to frame, little or much; some aren't there for a while and come back elsewhere. All of them are
-    objects; where these are more than ``max_objects``, those that aren't chosen are background that looks like them.
+    A cut-out is an object of its image, or the part of the image inside a random polygon, ellipse or rectangle, its
+    rim, or some strokes. This teaches that anything can be an object, including thin things. Some cut-outs come as
+    twins. Each moves independently, a little or a lot; some disappear for a while and come back elsewhere. All are
+    objects. If there are more than ``max_objects``, the others become background that looks like objects.
     """
 
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
@@ -86,9 +86,9 @@ class CollageClips(StaticClips):
         masks: list[np.ndarray],
         rng: np.random.Generator,
     ) -> None:
-        """Draw the cut-out as object ``number`` into all frames, its area about (``size`` times the side) squared.
+        """Draw a cut-out as object ``number`` into all frames, with an area of about (``size`` times the side) squared.
 
-        A thin one has less: its box is what is not to be too large.
+        A thin one has less area, so that its box doesn't get too large.
         """
         height, width = cut_out.alpha.shape
         scale = size * self.crop / math.sqrt(max(float(cut_out.alpha.sum()), _LEAST_FILLED * height * width))
@@ -104,7 +104,7 @@ class CollageClips(StaticClips):
             if time in hidden:
                 continue
             move = augment.random_affine(1, rng, amount=amount)  # about the origin
-            move[:2, 2] *= self.crop  # from a share of the clip's side
+            move[:2, 2] *= self.crop  # from fractions of the side to pixels
             view = still @ move @ home
             box = _box_of(view, cut_out.alpha.shape, mask.shape)
             rows, columns = mask[box].shape
@@ -119,7 +119,7 @@ class CollageClips(StaticClips):
             mask[box][alpha > 0.5] = number
 
     def _without_specks(self, masks: list[np.ndarray]) -> bool:
-        """Turn objects of which frame 0 shows hardly anything into background; whether any are left."""
+        """Turn objects that are hardly visible in frame 0 into background. Return True if objects are left."""
         counts = np.bincount(masks[0].ravel(), minlength=VOID + 1)
         specks = np.flatnonzero(counts < max(1, _LEAST_SEEN * masks[0].size))
         table = np.arange(VOID + 1, dtype=np.uint16)
@@ -129,13 +129,13 @@ class CollageClips(StaticClips):
 
 
 def _gap(length: int, rng: np.random.Generator) -> range:
-    """Some frames after the first."""
+    """Draw a range of frames after the first."""
     first, last = np.sort(rng.integers(1, length, size=2)).tolist()
     return range(first, last + 1)
 
 
 def _box_of(view: np.ndarray, size: tuple[int, int], room: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a frame (its height and width are ``room``) that an image of this size covers in a view."""
+    """Return the rows and columns that an image of ``size`` covers in a frame of ``room``, both (height, width)."""
     height, width = size
     corners = view[:2] @ np.array(((-1, width, -1, width), (-1, -1, height, height), (1, 1, 1, 1)))
     (left, top), (right, bottom) = np.floor(corners.min(1)).astype(int), np.ceil(corners.max(1)).astype(int)
@@ -146,9 +146,12 @@ def _box_of(view: np.ndarray, size: tuple[int, int], room: tuple[int, int]) -> t
 
 
 def _random_shape(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """H x W bool: a polygon, ellipse or rectangle, filled or its rim alone, or some strokes from one point.
+    """Draw a random polygon, ellipse or rectangle, filled or as a rim, or some strokes from one point.
 
-    It lies somewhere in the frame and is a quarter of its sides large at least.
+    Its box is at a random place and has at least a quarter of the height and of the width.
+
+    Returns:
+        H x W bool.
     """
     height, width = size
     h, w = (max(1, int(edge * rng.uniform(0.25, 0.9))) for edge in size)
@@ -169,7 +172,7 @@ def _random_shape(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray
 
 
 def _outline(rng: np.random.Generator) -> np.ndarray:
-    """[corners, 2] x and y from 0 to 1 of a polygon, ellipse or rectangle."""
+    """Draw the corners of a polygon, ellipse or rectangle, [corners, 2] x and y from 0 to 1."""
     kind = rng.choice(("polygon", "ellipse", "rectangle"))
     if kind == "rectangle":
         return np.array(((0, 0), (1, 0), (1, 1), (0, 1)), float)

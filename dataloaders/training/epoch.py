@@ -1,4 +1,4 @@
-"""What all training datasets share: items that are a function of the seed, the epoch and the index."""
+"""Reproducible datasets: items as a function of seed, epoch and index."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ T = TypeVar("T", covariant=True)
 
 
 class EpochDataset(Dataset[T]):
-    """A dataset whose item ``index`` depends on the seed, the epoch and the index, on nothing else.
+    """Base class of datasets whose items are a function of the seed, the epoch and the index alone.
 
     Args:
-        seed: one integer (or several) from 0 on.
+        seed: one non-negative integer, or several.
     """
 
     def __init__(self, seed: int | Sequence[int]) -> None:
         self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # loaders that live on see it change
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by persistent workers
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0 on, whose items are given from now on, in running loader processes too.
+        """Set the epoch, from 0 on, also in running ``DataLoader`` workers.
 
-        Inside of one it is that process's own from then on: others may be in another epoch.
+        A call inside a worker sets the epoch of that worker alone, from then on.
         """
         if get_worker_info() is not None and self._epoch.is_shared():
             self._epoch = self._epoch.clone()
@@ -34,9 +34,9 @@ class EpochDataset(Dataset[T]):
 
     @property
     def epoch(self) -> int:
-        """The epoch whose items are given."""
+        """The current epoch."""
         return int(self._epoch)
 
     def generator(self, index: int) -> np.random.Generator:
-        """The random numbers of an item."""
+        """Return the random number generator of an item."""
         return np.random.default_rng((*self.seed, self.epoch, index))

@@ -1,4 +1,4 @@
-"""Videos for training as pairs of files, and reading these."""
+"""Annotated training videos: pairs of image and mask files, and reading them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ PALETTE_MASKS = PngMaskReader(ignore_id=255)
 
 
 class FolderFiles(Sequence[Path]):
-    """Files of one folder, held as their names in one array.
+    """Files of one folder, stored as an array of names.
 
-    A path is a hundred times as large; with the millions of frames of a large dataset each loader process would hold
-    gigabytes of them.
+    A ``Path`` takes a hundred times the memory: with millions of frames, gigabytes in each ``DataLoader`` worker.
     """
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
@@ -47,13 +46,13 @@ class FolderFiles(Sequence[Path]):
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """The annotated frames of one video, in order.
+    """Annotated frames of one video, in order.
 
     Attributes:
-        name: of the video.
+        name: name of the video.
         frames: image files.
-        masks: the mask of each frame.
-        reader: reads the masks.
+        masks: mask file of each frame.
+        reader: reader of the masks.
     """
 
     name: str
@@ -63,12 +62,14 @@ class VideoRecord:
 
     def __post_init__(self) -> None:
         if not self.frames or len(self.frames) != len(self.masks):
-            raise ValueError(f"video {self.name}: {len(self.frames)} frames and {len(self.masks)} masks: give as many")
+            raise ValueError(
+                f"video {self.name}: {len(self.frames)} frames and {len(self.masks)} masks: give a mask for each frame"
+            )
 
     def labels(self, number: int) -> np.ndarray:
-        """Frame ``number``'s mask, H x W uint16 ids and ``VOID``.
+        """Read the mask of frame ``number``, H x W uint16 ids and ``VOID``.
 
-        Void that is alone is the object only where it is so in the first frame, too: else the objects have left.
+        A mask of void alone shows the object if the first mask does so, too. Otherwise the objects have left the frame.
 
         Raises:
             ValueError: a mask can't be read.
@@ -80,15 +81,15 @@ class VideoRecord:
 
 
 def folder_records(frames: Path, masks: Path, names: Iterable[str] | None = None) -> list[VideoRecord]:
-    """Records of videos that have a folder of images in ``frames`` and one of masks, called like them, in ``masks``.
+    """Find the annotated frames of videos that are folders of images, with folders of masks of the same names.
 
     Args:
-        frames: folder with a folder for each video.
-        masks: the same for masks; frames without a mask are left out.
+        frames: folder that contains a folder of images for each video.
+        masks: folder that contains a folder of masks for each video. Frames without a mask are left out.
         names: the videos; None: all.
 
     Raises:
-        FileNotFoundError: a folder is not there.
+        FileNotFoundError: a folder is missing.
         ValueError: a video has no frame with a mask.
     """
     for folder in (frames, masks):
@@ -99,17 +100,17 @@ def folder_records(frames: Path, masks: Path, names: Iterable[str] | None = None
 
 
 def video_records(dataset: Dataset) -> list[VideoRecord]:
-    """Records of an open dataset: frames with a true mask, or with a given one where there are no true ones.
+    """Find the annotated frames of an open dataset: those with true masks, or with given ones if there is no truth.
 
     Raises:
-        ValueError: frames are a video file, masks no images, or a video has no frame with a mask.
+        ValueError: frames are a video file, masks aren't images, or a video has no frame with a mask.
     """
     return [_record(video) for video in dataset]
 
 
 def _record(video: Video) -> VideoRecord:
     if video.video_file is not None:
-        raise ValueError(f"{video.video_file}: training reads frames in any order: extract this video into images")
+        raise ValueError(f"{video.video_file}: training needs frames as images: extract this video into images")
     truth = video.ground_truth
     if truth is not None and not truth.is_dir():
         raise ValueError(f"{truth}: training needs masks as images, one for each frame")
@@ -123,7 +124,9 @@ def _pair(
     both = [stem for stem in frames if stem in masks]
     if not both:
         example = next(iter(frames.values()), None)
-        raise ValueError(f"video {name}: no frame has a mask of its name (frames: {len(frames)}, first: {example})")
+        raise ValueError(
+            f"video {name}: no mask has the name of a frame ({len(frames)} frames, the first one is {example})"
+        )
     return VideoRecord(name, _held([frames[s] for s in both]), _held([masks[s] for s in both]), reader)
 
 
@@ -134,22 +137,26 @@ def _held(paths: list[Path]) -> Sequence[Path]:
 
 
 def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """H x W x 3 uint8 RGB.
+    """Read an image, H x W x 3 uint8 RGB.
+
+    Args:
+        path: the file.
+        size: (height, width) of its mask.
 
     Raises:
-        ValueError: the file is damaged, or not of ``size`` (height, width), that of its mask.
+        ValueError: the file is damaged, or the image isn't of ``size``.
     """
     image = image_to_rgb(load_image(path), path)
     if image.shape[:2] != size:
         found = f"{image.shape[0]}x{image.shape[1]}"
-        raise ValueError(f"{path}: the image is {found} (height x width), its mask {size[0]}x{size[1]}")
+        raise ValueError(f"{path}: the image is {found} (height x width), its mask is {size[0]}x{size[1]}")
     return image
 
 
 def read_labels(path: Path, reader: MaskReader = PALETTE_MASKS) -> np.ndarray:
-    """H x W uint16 ids of a mask that stands for itself.
+    """Read a single mask, H x W uint16 ids and ``VOID``.
 
-    The ignored value is ``VOID`` where it stands beside others, and the object where it is alone.
+    The ignored value of the reader becomes ``VOID`` beside other values, and object 1 if the mask has no other value.
 
     Raises:
         ValueError: the mask can't be read.

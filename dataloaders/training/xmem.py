@@ -1,5 +1,7 @@
-"""Clips as XMem draws and augments them (ECCV 2022, section 4.1): frames within a skip of each other, a crop of random
-area, and for still images a thin-plate spline."""
+"""Training clips of XMem: sampling, crops and augmentation (Cheng and Schwing, ECCV 2022, section 4.1).
+
+Frames lie within a skip of each other, crops have a random area, and still images are warped by thin-plate splines.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,21 @@ from voskit.dataloaders.training.records import read_image, read_labels
 _GRAYSCALE = 0.05
 _SPLINE = 0.33
 _ASPECTS = (3 / 4, 4 / 3)
-_CROPS = 10  # crops that are tried until one lies within the frame
+_CROPS = 10  # attempts to find a crop inside the frame
 STATIC_REPEATS = {"BIG_small": 5, "HRSOD_small": 5}
-"""Folders of still images that count so many times."""
+"""Repetitions of some sets of still images."""
 
 
 class SkipVideoClips(VideoClips):
-    """Clips of annotated videos whose frames lie within a skip of each other, which changes in the course of a stage.
+    """Clips of annotated videos whose frames lie within a skip of each other. The skip changes during a stage.
 
     Args:
-        videos, stage, repeat, options: see ``VideoClips``; the stage derives from ``SkipStageConfig``.
-        divisor: the stage's skip is divided by it.
-        gap: not used; it belongs to the other way of drawing.
+        videos, stage, repeat, options: see ``VideoClips``. The stage derives from ``SkipStageConfig``.
+        divisor: divisor of the skip of the stage.
+        gap: not used; ``VideoClips`` has it.
 
     Raises:
-        ValueError: a stage of another kind; else as for ``VideoClips``.
+        ValueError: the stage is of another kind; otherwise as for ``VideoClips``.
     """
 
     def __init__(self, videos: Any, stage: StageConfig, *, gap: int = 1, divisor: int = 1, **options: Any) -> None:
@@ -63,7 +65,7 @@ class SkipVideoClips(VideoClips):
         return most is not None and bool(np.count_nonzero(mask == VOID) > most * np.count_nonzero(mask))
 
     def _views(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """The map of each frame, [T, 3, 3]: a rotation and shear of its own, and the clip's crop and flip."""
+        """Draw the map of each frame, [T, 3, 3]: its own rotation and shear after the crop and flip of the clip."""
         crop = area_crop_view(size, self.plan.crop_area, self.crop, rng, flip=bool(rng.random() < self.plan.flip))
         fine = self.progress >= 1 - self.plan.fine_tuning / self.plan.total_steps
         if fine or not self.plan.frame_affine:
@@ -76,13 +78,14 @@ class SkipVideoClips(VideoClips):
 
 
 class SkipStaticClips(StaticClips):
-    """Pseudo-videos of still images as XMem makes them.
+    """Synthetic clips of still images.
 
     Args:
-        root, stage, options: see ``StaticClips``; the stage derives from ``SkipStageConfig``.
+        root, stage, options: see ``StaticClips``. The stage derives from ``SkipStageConfig``.
 
     Raises:
-        FileNotFoundError, ValueError: as for ``StaticClips``; a stage of another kind.
+        FileNotFoundError: as for ``StaticClips``.
+        ValueError: the stage is of another kind; otherwise as for ``StaticClips``.
     """
 
     def __init__(self, root: Path, stage: StageConfig, **options: Any) -> None:
@@ -112,7 +115,7 @@ class SkipStaticClips(StaticClips):
         return clip
 
     def _views(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """The map of each frame: the clip's scale and flip, and a motion and crop of its own."""
+        """Draw the map of each frame, [T, 3, 3]: its own motion and crop, with the scale and flip of the clip."""
         flip = bool(rng.random() < self.plan.flip)
         center, factor = (self.crop - 1) / 2, rng.uniform(0.8, 1.5)
         scale = np.array(((factor, 0, center * (1 - factor)), (0, factor, center * (1 - factor)), (0, 0, 1)))
@@ -125,9 +128,9 @@ class SkipStaticClips(StaticClips):
 
 
 def draw_within_skip(count: int, length: int, skip: int, rng: np.random.Generator) -> list[int]:
-    """``length`` of ``count`` frames, rising: the first at random, then ones that are within ``skip`` of another.
+    """Draw ``length`` of ``count`` frames: one at random, then others within ``skip`` of a chosen one. Sort them.
 
-    Where the video has fewer frames than the clip, its last one is repeated.
+    If the video has fewer frames than the clip, its last one is repeated.
     """
     chosen = [int(rng.integers(count))]
     while len(chosen) < min(length, count):
@@ -140,7 +143,18 @@ def draw_within_skip(count: int, length: int, skip: int, rng: np.random.Generato
 def area_crop_view(
     size: tuple[int, ...], area: tuple[float, float], crop: int, rng: np.random.Generator, *, flip: bool
 ) -> np.ndarray:
-    """3 x 3 map (x, y, 1) of a crop of random area (as a share) and aspect, scaled to a square of ``crop``."""
+    """Draw a crop of random area and aspect ratio, scaled to a square.
+
+    Args:
+        size: (height, width) of the stored image.
+        area: least and largest area, as fractions of that of the image.
+        crop: side of the training frame in pixels.
+        rng: random numbers.
+        flip: mirror the image.
+
+    Returns:
+        3 x 3 map of (x, y, 1).
+    """
     height, width = size[:2]
     for _ in range(_CROPS):
         pixels = height * width * rng.uniform(*area)
@@ -159,13 +173,17 @@ def area_crop_view(
 def thin_plate_warp(
     image_HW3: np.ndarray, mask_HW: np.ndarray, rng: np.random.Generator, *, points: int = 12, scale: float = 0.02
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Image and mask under a random thin-plate spline.
+    """Warp image and mask by a random thin-plate spline.
 
     Args:
         image_HW3: uint8, square.
         mask_HW: uint16 of the same size.
-        points: control points, at random places.
-        scale: deviation of their displacements, as a share of half the side.
+        rng: random numbers.
+        points: number of control points, at random places.
+        scale: standard deviation of their displacements, as a fraction of half the side.
+
+    Returns:
+        The warped image and mask.
     """
     side = mask_HW.shape[0]
     control = rng.uniform(-1, 1, (points, 2))
@@ -179,7 +197,7 @@ def thin_plate_warp(
     affine = np.hstack((np.ones((points, 1)), control))
     system = np.vstack((basis(control), np.hstack((affine.T, np.zeros((3, 3))))))
     weights = np.linalg.lstsq(system, moved, rcond=None)[0]
-    # the spline is smooth: it is worked out on a coarse grid
+    # the spline is smooth, so a coarse grid suffices
     grid = np.linspace(-1, 1, 33)
     coarse = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
     shift = (basis(coarse) @ weights).reshape(33, 33, 2).astype(np.float32) * side / 2
@@ -196,7 +214,7 @@ def thin_plate_warp(
 def _recolor(
     clip: RawClip, rng: np.random.Generator, *, hue: float, sequence: tuple[float, float, float], frame: float
 ) -> None:
-    """Colours change for the whole clip, and a little more for each frame."""
+    """Change the colors of the whole clip, and a little more those of each frame."""
     names = ("brightness", "contrast", "saturation")
     whole = {n: 1 + float(rng.uniform(-a, a)) for n, a in zip(names, sequence, strict=True)}
     if rng.random() < _GRAYSCALE:

@@ -1,1 +1,1 @@
-"""Frames of videos, image folders, cameras and streams."""
+"""Frames of videos, folders of images, cameras and streams."""

@@ -1,8 +1,8 @@
-"""Frames of anything that FFmpeg decodes (through PyAV): video files, network streams, cameras.
+"""Video decoding with FFmpeg (PyAV): video files, network streams, cameras.
 
-FFmpeg ends quietly where a file is cut short, so what was read is compared with what the container states: the number
-of frames (mp4, mov, avi) or the duration (mkv, webm, flv, asf). A file that states neither (mpeg-ts, recordings of a
-browser or of a crashed recorder) and is cut exactly between two frames cannot be told from a complete one.
+FFmpeg ends silently at the end of a truncated file, so the frames that were read are compared with the statements of
+the container: the number of frames (mp4, mov, avi) or the duration (mkv, webm, flv, asf). A file that states neither
+(mpeg-ts, recordings of a browser or of a crashed recorder) and is cut exactly between two frames looks complete.
 """
 
 from __future__ import annotations
@@ -28,23 +28,22 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 logger = logging.getLogger(__name__)
-_HELD_BYTES = 2**26  # of the frames that are held at a time to be handed out backwards
+_BACKWARD_BYTES = 2**26  # memory for frames that are read forwards and returned backwards
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInput:
-    """What to open and how.
+    """Input of FFmpeg, with its options.
 
     Attributes:
-        url: what FFmpeg is given.
-        label: what errors call it (no passwords).
-        name: what outputs are named after.
-        format: FFmpeg's input format where it can't be guessed (devices).
-        options: FFmpeg's options for that input.
-        timeout: seconds to open and seconds per read; None waits for ever.
-        live: damaged frames are skipped with a warning, and there is no end to check. None: decided by whether a
-            duration is stated.
-        rereadable: whether it can be opened again to be read once more.
+        url: URL for FFmpeg.
+        label: name in error messages, without passwords.
+        name: name for outputs.
+        format: input format of FFmpeg, if it can't be guessed (devices).
+        options: options of FFmpeg for this input.
+        timeout: seconds to open, and seconds per read; None: wait forever.
+        live: skip damaged frames with a warning, and don't check the end. None: live if no duration is stated.
+        rereadable: the input can be opened again, to be read once more.
     """
 
     url: str
@@ -58,14 +57,14 @@ class VideoInput:
 
 
 class VideoFrames(FrameSource):
-    """The frames of one video, camera or stream, decoded as they are asked for.
+    """Frames of one video, camera or stream, decoded on demand.
 
     Args:
-        source: what to open.
-        fps: rate to report in place of the video's own average rate.
+        source: the input.
+        fps: frame rate to report; None: the average rate of the video.
 
     Raises:
-        ValueError: it cannot be opened, has no video stream, or not one frame can be decoded.
+        ValueError: the input can't be opened, has no video stream, or no frame can be decoded.
     """
 
     def __init__(self, source: VideoInput, *, fps: float | None = None) -> None:
@@ -105,13 +104,13 @@ class VideoFrames(FrameSource):
         return sum(1 for _ in self)
 
     def _between(self, first: int, last: int) -> Iterator[Frame]:
-        """See ``between``. Backwards, some frames at a time are read forwards."""
+        """Yield the frames of ``between``. Backwards, batches of frames are read forwards and reversed."""
         if first <= last:
             for number, image in enumerate(self._images(first, last), first):
                 yield self._named(number, image)
             return
         height, width = self.size
-        held = max(1, _HELD_BYTES // (height * width * 3))
+        held = max(1, _BACKWARD_BYTES // (height * width * 3))
         for high in range(first, last - 1, -held):
             low = max(last, high - held + 1)
             images = list(self._images(low, high))
@@ -119,13 +118,15 @@ class VideoFrames(FrameSource):
                 yield self._named(low + len(images) - 1, images.pop())
 
     def _images(self, first: int, last: int) -> Iterator[np.ndarray]:
-        """Pixels of frames ``first`` to ``last``."""
+        """Yield the pixels of frames ``first`` to ``last``."""
         if last >= len(self._index):
             for _ in itertools.islice(self, last + 1):  # fills the index
                 pass
         if first < 0 or last >= len(self._index):
             missing = first if first < 0 else last
-            raise ValueError(f"{self._source.label}: there is no frame {missing}, the last is {len(self._index) - 1}")
+            raise ValueError(
+                f"{self._source.label}: there is no frame {missing}, the last one is {len(self._index) - 1}"
+            )
         with _open_container(self._source) as container:
             for image in seek_images(container, _video_stream(container, self._source.label), self._index, first, last):
                 self._check_open()
@@ -134,7 +135,7 @@ class VideoFrames(FrameSource):
         if first <= last:
             if not self._seek_failed:
                 self._seek_failed = True
-                logger.warning("%s: can't be read from its middle, so its start is read each time", self._source.label)
+                logger.warning("%s: seeking fails, so the video is read from its start each time", self._source.label)
             yield from (frame.image for frame in itertools.islice(self, first, last + 1))
 
     def _frames(self, reader: _Reader) -> Iterator[Frame]:
@@ -164,7 +165,7 @@ class VideoFrames(FrameSource):
 
 
 class _Reader:
-    """One pass through a container: opened and with its first frame decoded, ready to give all images in order."""
+    """One pass through a container. Its first frame is decoded at once."""
 
     def __init__(self, source: VideoInput, index: FrameIndex) -> None:
         self.label = source.label
@@ -184,7 +185,7 @@ class _Reader:
             self._pending = self._decode()
             self._first: np.ndarray | None = self._next_image()
             if self._first is None:
-                raise ValueError(f"{self.label}: the video holds no frame that can be decoded: copy or export it again")
+                raise ValueError(f"{self.label}: no frame of the video can be decoded: copy or export it again")
             self.size: tuple[int, int] = self._first.shape[:2]
         except BaseException:
             self.close()
@@ -195,12 +196,12 @@ class _Reader:
         self._container.close()
 
     def images(self) -> Iterator[np.ndarray]:
-        """H x W x 3 uint8 each. Raises ValueError at the first frame that is damaged or missing."""
+        """Yield the frames, H x W x 3 uint8 each. Raises ValueError at the first one that is damaged or missing."""
         image, self._first = self._first, None
         while image is not None:
             self._count += 1
             yield image
-            image = None  # so that the caller alone holds what was handed out
+            image = None  # frees the frame as soon as the caller drops it
             if self.closed:
                 raise ValueError(f"{self.label}: the source was closed while it was read")
             image = self._next_image()
@@ -221,14 +222,14 @@ class _Reader:
                     f"are {self.size[0]}x{self.size[1]}: cut or re-encode the video to one size"
                 )
             if self._rereadable:  # a camera may run for weeks
-                self._index.see(self._count, frame.pts, image)
+                self._index.add(self._count, frame.pts, image)
             return image
         return None
 
     def _decode(self) -> Iterator[VideoFrame]:
         try:
             for packet in self._container.demux():
-                if not packet.size:  # the decoder would take an empty packet (a dropped frame, the end) as "flush"
+                if not packet.size:  # an empty packet (a dropped frame, the end) would flush the decoder
                     continue
                 end = _end_of(packet)
                 self._end = max(self._end, end)
@@ -251,14 +252,14 @@ class _Reader:
         except av.error.InvalidDataError as error:
             if not self._live:
                 raise
-            self._warn_damage(_reason(error))  # usual in streams joined between two key frames
+            self._warn_damage(_reason(error))  # common in a stream that is joined between two key frames
             return []
 
     def _watch_gaps(self, frame: VideoFrame) -> None:
-        """Remember the longest step between two frames, and warn of one that leaves out frames."""
+        """Track the longest interval between two frames, and warn of a gap."""
         if frame.pts is None or self._live:
             return
-        base = float(self._stream.time_base or 0)  # frames drained at the end carry none of their own
+        base = float(self._stream.time_base or 0)  # frames drained at the end have no time base
         previous, self._previous = self._previous, (frame.pts * base, (getattr(frame, "duration", 0) or 0) * base)
         if previous is None:
             return
@@ -267,10 +268,10 @@ class _Reader:
         self._longest_gap = max(self._longest_gap, gap)
         states_frames = self.header.packets is not None or self.header.video_only
         if duration and round(gap / duration) > 2 and not states_frames and not self._gap_seen:
-            self._gap_seen = True  # once: a video of variable frame rate has many
+            self._gap_seen = True  # warn once: a video of variable frame rate has many gaps
             logger.warning(
-                "%s: frame %d comes %.3f s after the one before it, which lasts %.3f s: the frame rate varies, or "
-                "frames were lost by damage",
+                "%s: frame %d comes %.3f s after the previous frame, which lasts %.3f s: the frame rate varies, or "
+                "frames are missing",
                 self.label,
                 self._count,
                 gap,
@@ -290,7 +291,7 @@ class _Reader:
             evidence = missing or f"{self._damaged} piece(s) of its data are damaged"
             raise ValueError(
                 f"{self.label}: the video ends before frame {self._count}: {self._count} frame(s) were read, but "
-                f"{evidence}: the file is damaged or cut short, copy it again or re-encode what is left of it"
+                f"{evidence}: the file is damaged or truncated, copy it again or re-encode the rest"
             )
         if self.header.num_frames is not None and self._count < self.header.num_frames:
             stated = self.header.num_frames
@@ -300,7 +301,7 @@ class _Reader:
         count = self._count
         return ValueError(
             f"{self.label}: frame {count} cannot be decoded ({reason}); {count} frame(s) were read before it: "
-            "the file is damaged or cut short, copy it again or re-encode what is left of it"
+            "the file is damaged or truncated, copy it again or re-encode the rest"
         )
 
     def _warn_damage(self, reason: str) -> None:
@@ -308,7 +309,7 @@ class _Reader:
 
 
 def _end_of(packet: av.Packet) -> float:
-    """Second at which a packet ends; 0 for one without a time."""
+    """Return the time in seconds at which a packet ends; 0 if it has no time."""
     start = packet.pts if packet.pts is not None else packet.dts
     return 0.0 if start is None or not packet.time_base else float((start + (packet.duration or 0)) * packet.time_base)
 
@@ -323,16 +324,16 @@ def _open_container(source: VideoInput) -> InputContainer:
 def _open_advice(source: VideoInput, error: Exception) -> str:
     reason = _reason(error)
     if source.format is not None:
-        return f"{reason}: check that the camera is connected and not used by another program"
+        return f"{reason}: check that the camera is connected and not in use by another program"
     if source.timeout is not None:
         return f"{reason}: check the address, and that the server can be reached"
     if isinstance(error, av.error.InvalidDataError):
-        return f"{reason}: it is no video, or an incomplete one (recording or copy cut short, mp4 index missing)"
+        return f"{reason}: not a video, or an incomplete one (interrupted recording or copy, missing mp4 index)"
     return reason
 
 
 def _reason(error: Exception) -> str:
-    """FFmpeg's words without the URL, which may hold a password."""
+    """Return FFmpeg's message without the URL, which may contain a password."""
     if isinstance(error, av.error.ExitError):
         return "no answer in time"
     return str(getattr(error, "strerror", None) or type(error).__name__)
@@ -346,8 +347,8 @@ def _video_stream(container: InputContainer, label: str) -> VideoStream:
         if stream.codec_context is None:
             raise ValueError(f"{label}: no decoder for the video stream: re-encode the video, e.g. as H.264 in mp4")
         stream.thread_type = "AUTO"
-        if stream.codec_context.name == "mjpeg":  # else a picture that is cut short passes for a whole one, half grey
+        if stream.codec_context.name == "mjpeg":  # otherwise a truncated image passes for a whole one, half of it gray
             stream.codec_context.options = {"err_detect": "explode"}
         return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise ValueError(f"{label}: there is no video stream in this file (it holds {kinds}): give a video")
+    raise ValueError(f"{label}: no video stream in this file (it contains {kinds}): give a video")

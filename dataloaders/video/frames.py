@@ -1,4 +1,4 @@
-"""Frames of a person's video, image folder, camera or stream, one after the other and never all in memory."""
+"""Frames of a video, folder of images, camera or stream, read one by one."""
 
 from __future__ import annotations
 
@@ -21,40 +21,42 @@ _NETWORK_TIMEOUTS = (15.0, 30.0)  # seconds to open, seconds for one read
 
 
 def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> FrameSource:
-    """Open whatever holds frames.
+    """Open a source of frames.
 
-    - a video file (mp4, mov, mkv, webm, avi, ...: what FFmpeg reads), upright as its rotation metadata says;
-    - a folder of images (jpg, jpeg, png, bmp, webp, tif, tiff), naturally sorted, or one image file;
-    - a camera: its number as a string (``"0"``), or its device file (``/dev/video0``);
-    - a URL that FFmpeg reads (``rtsp://``, ``http(s)://``, ``file://``, ...).
+    - Video file of any format that FFmpeg reads (mp4, mov, mkv, webm, avi, ...), made upright by its rotation metadata.
+    - Folder of images (jpg, jpeg, png, bmp, webp, tif, tiff), naturally sorted, or one image file.
+    - Camera: its number as a string (``"0"``), or its device file (``/dev/video0``).
+    - URL that FFmpeg reads (``rtsp://``, ``http(s)://``, ``file://``, ...).
 
-    Pixels are 8-bit RGB as stored: deeper formats are reduced, HDR is not tone-mapped and non-square pixels are not
-    stretched. The first frame is decoded here, so that a source which can't be read fails now.
+    Frames are H x W x 3 uint8 RGB. Deeper formats are reduced to 8 bits, HDR isn't tone-mapped, and non-square pixels
+    aren't stretched. The first frame is decoded here, so that an unreadable source fails at once.
 
     Args:
-        source: path, camera number or URL. An existing path wins over the other two.
-        fps: rate to report as ``source.fps`` in place of the source's own; a camera is also asked for it. Frames are
-            never dropped or repeated for it.
+        source: path, camera number or URL. An existing path comes first.
+        fps: frame rate to report as ``fps`` of the source, in frames per second; None: that of the source. A camera is
+            set to this rate. Frames are never dropped or repeated.
+
+    Returns:
+        A :class:`~voskit.dataloaders.video.source.FrameSource`: iterate over it, and close it or use it in a ``with``
+        block.
 
     Raises:
-        FileNotFoundError: there is no such path.
-        ValueError: the source cannot be opened or holds no frame, or ``fps`` is no positive number. Reading raises
-            ValueError where a frame is damaged, changes its size, or where the source ends before its stated end.
+        FileNotFoundError: no such path.
+        ValueError: the source can't be opened or has no frame, or ``fps`` isn't a positive number. Reading raises
+            ValueError at a frame that is damaged or of another size, or if the source ends before its stated end.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be a positive number of frames per second, not {fps}")
     text = os.fspath(source)
     path = Path(text)
     if not text:
-        raise FileNotFoundError("the source of frames is an empty string: give a video, a folder, a camera or a URL")
+        raise FileNotFoundError("the frame source is an empty string: give a video, a folder, a camera or a URL")
     if not path.exists():
         if re.fullmatch(r"[0-9]+", text):
             return VideoFrames(_camera(int(text), fps), fps=fps)
         if _URL.match(text):
             return VideoFrames(_stream(text), fps=fps)
-        raise FileNotFoundError(
-            f"{text}: no such file or folder (a camera is given by its number, a stream by its URL)"
-        )
+        raise FileNotFoundError(f"{text}: no such file or folder (for a camera give its number, for a stream its URL)")
     if path.is_dir():
         return open_image_folder(path, fps)
     if path.is_char_device():
@@ -62,7 +64,7 @@ def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> 
     if path.suffix.lower() in IMAGE_EXTENSIONS:
         refuse_several_pictures(path)
         return ImageFrames([path], name=path.stem, fps=fps)
-    # "file:" keeps FFmpeg from reading a colon in the name as a protocol.
+    # "file:" keeps FFmpeg from parsing a colon in the name as a protocol
     return VideoFrames(VideoInput(url=f"file:{text}", label=text, name=path.stem), fps=fps)
 
 
@@ -82,7 +84,7 @@ def _device(url: str, name: str, label: str, fps: float | None) -> VideoInput:
 
 
 def _dshow_name(index: int) -> str:
-    """DirectShow knows cameras by name only: the name of the index-th video device."""
+    """Return the name of the index-th video device: DirectShow addresses cameras by name only."""
     import av
 
     cameras = [device for device in av.enumerate_input_devices("dshow") if "video" in device.media_types]
@@ -93,7 +95,7 @@ def _dshow_name(index: int) -> str:
 
 def _stream(url: str) -> VideoInput:
     parts = urlsplit(url)
-    # Passwords and tokens in a URL must not end up in logs and error messages.
+    # passwords and tokens in a URL must not appear in logs and error messages
     host = parts.netloc.rpartition("@")[2]
     stem = Path(parts.path).stem or host or parts.scheme
     local = parts.scheme.lower() == "file"

@@ -1,6 +1,6 @@
-"""What a container states about its video before a frame is decoded: how many frames it has, and where it ends.
+"""Container headers: the stated number of frames and duration of a video, to detect truncated files.
 
-FFmpeg ends quietly where a file is cut short; these statements are what the frames that were read are compared with.
+FFmpeg ends silently at the end of a truncated file, so the frames that were read are compared with these statements.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-# Containers whose header holds the duration, with the seconds by which their writers are known to be off.
+# Containers that state their duration, and the error of their writers in seconds.
 _STATED_DURATION = {"matroska": 0.0, "mov": 1.0, "flv": 1.0, "asf": 1.0}
 _AUDIO_SLACK = 0.1  # codec delay makes audio end a little before the stated duration
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoHeader:
-    """The statements of one container; None where it makes none.
+    """Statements of a container about its video; None for what it doesn't state.
 
     Attributes:
         fps: average frame rate.
-        num_frames: frames that the video has.
-        packets: packets that the container must give for the video.
-        seconds: where the data must end.
-        slack: seconds by which they may end earlier.
-        video_only: ``seconds`` counts the video stream alone, else the longest stream.
+        num_frames: number of frames.
+        packets: number of packets of the video stream.
+        seconds: time at which the data must end.
+        slack: seconds by which the data may end earlier.
+        video_only: ``seconds`` is that of the video stream; otherwise that of the longest stream.
     """
 
     fps: float | None
@@ -38,13 +38,13 @@ class VideoHeader:
     video_only: bool = False
 
     def missing(self, *, packets: int, end: float, longest_gap: float, last_has_duration: bool) -> str | None:
-        """Why what was read can't be all, in words; None where nothing speaks against it.
+        """Return evidence, in words, that the data read so far is incomplete; None if there is none.
 
         Args:
-            packets: packets of the video that were read.
-            end: second at which the last packet of the streams that ``seconds`` counts ends.
-            longest_gap: longest step between two frames, in seconds.
-            last_has_duration: whether the last packet says how long it lasts, so that ``end`` is exact.
+            packets: packets of the video stream that were read.
+            end: time in seconds at which the last packet of the streams behind ``seconds`` ends.
+            longest_gap: longest interval between two frames, in seconds.
+            last_has_duration: the last packet states its duration, so that ``end`` is exact.
         """
         if self.packets is not None and packets < self.packets:
             return f"the file states {self.packets} frames"
@@ -52,16 +52,16 @@ class VideoHeader:
             regular = self.fps is not None and longest_gap <= 1.5 / self.fps
             slack = max(self.slack, longest_gap * (0.5 if regular and last_has_duration else 1.5))
             if end < self.seconds - slack:
-                return f"the file states {self.seconds:.2f} s and its data end at {end:.2f} s"
+                return f"the file states {self.seconds:.2f} s and its data ends at {end:.2f} s"
         return None
 
 
 def read_header(container: InputContainer, stream: VideoStream) -> VideoHeader:
-    """The statements of an opened container about one of its video streams."""
+    """Read the statements of an opened container about one of its video streams."""
     rate = stream.average_rate or stream.guessed_rate
     fps = float(rate) if rate else None
     formats = container.format.name.split(",")
-    if stream.frames > 0 and "avi" in formats:  # empty frames are counted but not given, so only the time tells
+    if stream.frames > 0 and "avi" in formats:  # counts empty frames that aren't decoded, so only the time is reliable
         seconds = stream.frames / fps if fps else None
         return VideoHeader(fps=fps, num_frames=_shown_frames(stream), seconds=seconds, video_only=True)
     if stream.frames > 0:
@@ -80,7 +80,7 @@ def read_header(container: InputContainer, stream: VideoStream) -> VideoHeader:
 
 
 def _shown_frames(stream: VideoStream) -> int | None:
-    """The stated number of frames, if all are shown: an mp4's edit list leaves samples out, an avi has empty frames."""
+    """Return the stated number of frames; None if some are hidden (by an edit list in mp4, empty frames in avi)."""
     index = getattr(stream, "index_entries", None)
     if index is None:  # PyAV before 17
         length = float((stream.duration or 0) * (stream.time_base or 0) * (stream.average_rate or 0))

@@ -1,4 +1,4 @@
-"""Frames from image files: a folder of them, or a single one."""
+"""Frames from image files: a folder of images or a single image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from voskit.dataloaders.video.source import Frame, FrameSource
 
 
 class ImageFrames(FrameSource):
-    """The frames of image files, in the order given.
+    """Image files as frames, in the given order.
 
     Args:
-        paths: the files; at least one, with different stems.
+        paths: at least one file, with different stems.
         name: name of the source.
-        fps: rate to report; images have none of their own.
+        fps: frame rate to report; images themselves have none.
 
     Raises:
-        ValueError: two files have one stem, or the first image cannot be read.
+        ValueError: two files have the same stem, or the first image can't be read.
     """
 
     def __init__(self, paths: list[Path], *, name: str, fps: float | None = None) -> None:
@@ -29,8 +29,8 @@ class ImageFrames(FrameSource):
             other = by_stem.setdefault(path.stem, path)
             if other is not path:
                 raise ValueError(
-                    f"{path.parent}: {other.name} and {path.name} are the same frame twice "
-                    "(outputs are named by the stem): remove or rename one of them"
+                    f"{path.parent}: {other.name} and {path.name} have the same stem, which names a frame and its "
+                    "outputs: remove or rename one of them"
                 )
         self._paths = paths
         self._closed = False
@@ -57,13 +57,13 @@ class ImageFrames(FrameSource):
         if self._closed:
             raise ValueError(f"{self.name}: the source is closed: open it again to read its frames")
         if not 0 <= index < len(self._paths):
-            raise ValueError(f"{self.name}: there is no frame {index}, the last is {len(self._paths) - 1}")
+            raise ValueError(f"{self.name}: there is no frame {index}, the last one is {len(self._paths) - 1}")
         path = self._paths[index]
         image = _read_rgb(path)
         if image.shape[:2] != self.size:
             raise ValueError(
                 f"{path}: this frame is {image.shape[0]}x{image.shape[1]} (height x width), the frames before it "
-                f"(from {self._paths[0].name}) are {self.size[0]}x{self.size[1]}: give frames of one size"
+                f"(from {self._paths[0].name} on) are {self.size[0]}x{self.size[1]}: give frames of one size"
             )
         return Frame(index, path.stem, image)
 
@@ -72,7 +72,8 @@ class ImageFrames(FrameSource):
 
 
 def open_image_folder(folder: Path, fps: float | None) -> ImageFrames:
-    """All images directly in ``folder``, naturally sorted. Raises ValueError as ImageFrames, or for no image."""
+    """Open the images directly in ``folder``, naturally sorted. Raises ValueError as ImageFrames does, or if there is
+    no image."""
     name = folder.name if folder.name not in ("", "..") else folder.resolve().name
     return ImageFrames(list_images(folder), name=name or "frames", fps=fps)
 

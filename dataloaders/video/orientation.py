@@ -1,4 +1,4 @@
-"""Upright frames: phones store a portrait video lying on its side, with a matrix that says how to turn it."""
+"""Orientation of video frames: rotation and mirroring by a video's display matrix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 def upright_rgb(frame: VideoFrame) -> np.ndarray:
-    """H x W x 3 uint8 RGB of a decoded frame of any pixel format, turned and mirrored as its display matrix says."""
+    """Convert a decoded frame of any pixel format to H x W x 3 uint8 RGB, upright by its display matrix.
+
+    Phones store portrait videos lying on their side, with such a matrix.
+    """
     image = np.asarray(frame.to_ndarray(format="rgb24"))
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return (
@@ -21,10 +24,10 @@ def upright_rgb(frame: VideoFrame) -> np.ndarray:
 
 
 def apply_display_matrix(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Turn and mirror an H x W x C image by the 9 integers of a display matrix (ISO/IEC 14496-12, section 8.3.2).
+    """Rotate and mirror an H x W x C image by the 9 integers of a display matrix (ISO/IEC 14496-12, section 8.3.2).
 
     The matrix (a, b, u, c, d, v, x, y, w) maps (x, y) to (a x + c y, b x + d y). Quarter turns and mirrorings are
-    done; any other angle is logged and left as stored.
+    applied. At any other angle the image stays as stored, which is logged.
     """
     a, b, c, d = (int(matrix[index]) for index in (0, 1, 3, 4))
     if a and d and not b and not c:
@@ -33,7 +36,7 @@ def apply_display_matrix(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         image = image.swapaxes(0, 1)
         flip_x, flip_y = c < 0, b < 0
     else:
-        logger.warning("display matrix %s is no quarter turn: frames are left as stored", matrix.tolist())
+        logger.warning("display matrix %s is not a quarter turn: frames stay as stored", matrix.tolist())
         return image
     image = image[:, ::-1] if flip_x else image
     image = image[::-1] if flip_y else image

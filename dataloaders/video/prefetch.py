@@ -1,4 +1,4 @@
-"""Reading ahead in the background."""
+"""Prefetching in a background thread."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _END = object()
 
 
 def prefetch(items: Iterable[T], depth: int = 3) -> Generator[T, None, None]:
-    """Iterate over ``items`` in a thread of its own that is at most ``depth`` items ahead.
+    """Iterate over ``items`` in a background thread that reads up to ``depth`` items ahead.
 
-    An error of ``items`` is raised where it would have been without. The thread ends when the iterator is exhausted or
+    An error of ``items`` is raised at the item that caused it. The thread ends when the iterator is exhausted or
     closed.
     """
     ready: queue.Queue = queue.Queue(depth)

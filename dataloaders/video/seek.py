@@ -1,7 +1,7 @@
-"""Frames of a video by their numbers: found by seeking, and checked against what reading from the start gave.
+"""Seeking in a video: frames by number, verified against those of reading from the start.
 
-Containers and codecs seek with different precision, and a decoder that starts in the middle may give damaged pictures
-without saying so. So a frame counts as found only if its time and a print of its pixels are the known ones.
+Containers and codecs differ in the precision of a seek, and a decoder that starts in the middle may silently give
+damaged images. A frame counts as found only if its time and a checksum of its pixels are the known ones.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-_GRID = 8  # every so many rows and columns are in a frame's print
-_FURTHER_BACK = 32  # frames by which a seek that failed is tried earlier, then four times as many, and so on
+_GRID = 8  # the checksum covers every 8th row and column
+_FURTHER_BACK = 32  # a failed seek is repeated this many frames earlier, then four times as far, and so on
 
 
 class FrameIndex:
-    """Times and prints of the frames that were read from the start so far, in order."""
+    """Times and checksums of the frames that were read from the start so far, in order."""
 
     def __init__(self) -> None:
         self._times: list[int | None] = []
-        self._prints: list[int] = []
+        self._checksums: list[int] = []
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def see(self, number: int, time: int | None, image: np.ndarray) -> None:
-        """Take in a frame: its time in the stream's units, and its H x W x 3 pixels."""
+    def add(self, number: int, time: int | None, image: np.ndarray) -> None:
+        """Add a frame, unless it is known: its time in the units of the stream, and its H x W x 3 pixels."""
         if number == len(self):
             self._times.append(time)
-            self._prints.append(_print_of(image))
+            self._checksums.append(_checksum(image))
 
     def time(self, number: int) -> int | None:
-        """When a frame is shown, in the stream's units; None: the stream doesn't say."""
+        """Return the presentation time of a frame in the units of the stream; None if the stream states none."""
         return self._times[number]
 
     def is_frame(self, number: int, time: int, image: np.ndarray) -> bool:
-        """Whether this is frame ``number``, pixels included."""
-        return self._times[number] == time and self._prints[number] == _print_of(image)
+        """True if time and pixels are those of frame ``number``."""
+        return self._times[number] == time and self._checksums[number] == _checksum(image)
 
 
 def seek_images(
     container: InputContainer, stream: VideoStream, index: FrameIndex, first: int, last: int
 ) -> Iterator[np.ndarray]:
-    """Frames ``first`` to ``last``, H x W x 3 uint8 each; ends early at one that can't be found so."""
+    """Yield frames ``first`` to ``last``, H x W x 3 uint8 each. Ends early at a frame that seeking doesn't find."""
     number, start, step = first, first, _FURTHER_BACK
     while True:
         for image in _decode_from(container, stream, index.time(start), index.time(first)):
@@ -71,7 +71,7 @@ def seek_images(
 def _decode_from(
     container: InputContainer, stream: VideoStream, start: int | None, wanted: int | None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Times and pixels of frames from time ``wanted`` on, decoded from before time ``start``."""
+    """Yield times and pixels of the frames from time ``wanted`` on, decoding from a key frame before ``start``."""
     if start is None or wanted is None:
         return
     try:
@@ -80,8 +80,8 @@ def _decode_from(
             if frame.pts is not None and frame.pts >= wanted:
                 yield frame.pts, upright_rgb(frame)
     except av.error.FFmpegError:
-        return  # what a broken or missing index of the container leads to: the caller reads from the start
+        return  # the container's index is broken or missing: the caller reads from the start
 
 
-def _print_of(image: np.ndarray) -> int:
+def _checksum(image: np.ndarray) -> int:
     return zlib.crc32(image[::_GRID, ::_GRID].tobytes())

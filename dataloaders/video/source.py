@@ -1,4 +1,4 @@
-"""What a source of frames is: the base class that videos, image folders and live streams share."""
+"""Base class of frame sources: videos, folders of images, cameras and streams."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame.
+    """One frame of a source.
 
     Attributes:
-        index: 0-based position in the source.
-        name: stem for output files: the image file's stem, or ``f"{index:05d}"`` in videos and streams.
+        index: position in the source, from 0 on.
+        name: stem of output files: the stem of an image file, or ``f"{index:05d}"`` in videos and streams.
         image: H x W x 3 uint8 RGB, upright.
     """
 
@@ -30,16 +30,16 @@ class Frame:
 
 
 class FrameSource(ABC):
-    """A stream of frames of one size. Iterate it, and close it or use it in a ``with`` block.
+    """Frames of one size. Iterate over it, and close it or use it in a ``with`` block.
 
-    Never more than a few frames are in memory. Each ``iter()`` of a file or folder starts at its first frame; a camera
-    or network stream can be iterated once.
+    At most a few frames are in memory. Each ``iter()`` of a file or folder starts at its first frame; a camera or
+    network stream can be iterated once.
 
     Attributes:
-        name: the video's stem, the folder's name, ``camera0``, ...: what outputs are named after.
-        size: (height, width) of every frame handed out, after rotation.
-        fps: frames per second; None for images, unless the caller gave a rate.
-        num_frames: how many frames the source says it has; None where it does not say. Never an estimate.
+        name: name for outputs: the stem of the video, the name of the folder, ``camera0``, ...
+        size: (height, width) of all frames, after rotation.
+        fps: frames per second; None for images, unless the caller has set a rate.
+        num_frames: number of frames that the source states; None if it states none. Never an estimate.
     """
 
     name: str
@@ -49,16 +49,17 @@ class FrameSource(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        """Frames in order. Raises ValueError where a frame cannot be read, after all frames before it were given."""
+        """Yield frames in order. Raises ValueError at a frame that can't be read, after all frames before it."""
 
     @abstractmethod
     def between(self, first: int, last: int) -> Iterator[Frame]:
-        """Frames number ``first`` to number ``last``, both included; backwards where ``last`` is the smaller one.
+        """Yield frames number ``first`` to ``last``, both included; backwards if ``last`` is smaller.
 
-        They are what reading from the start gives.
+        The frames equal those of reading from the start.
 
         Raises:
-            ValueError: the source can be read only once (now), there is no such frame, or one can't be read.
+            ValueError: the source can be read only once (raised at once), there is no such frame, or a frame can't be
+                read.
         """
 
     def check_rereadable(self) -> None:  # noqa: B027 -- files and folders can always be read again
@@ -66,15 +67,15 @@ class FrameSource(ABC):
 
     @abstractmethod
     def name_of(self, number: int) -> str:
-        """What frame ``number`` is called, see :class:`Frame`."""
+        """Return the name of frame ``number``, see :class:`Frame`."""
 
     @abstractmethod
     def count(self) -> int:
-        """How many frames there are; a video is read through for it. Raises ValueError as reading does."""
+        """Count the frames, which reads a whole video. Raises ValueError as reading does."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release files and devices. May be called twice; iterating afterwards raises ValueError."""
+        """Release files and devices. May be called twice. Iterating afterwards raises ValueError."""
 
     def __enter__(self) -> Self:
         return self

@@ -46,7 +46,7 @@ def test_what_breaks_off_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 def test_text_is_utf_8_whatever_the_system_s_encoding(tmp_path: Path) -> None:
     atomic_write_text(tmp_path / "a.txt", "Straße 雪\n")
     assert (tmp_path / "a.txt").read_bytes() == "Straße 雪\n".encode()
-    with pytest.raises(OSError, match=r"it cannot be written: .*nowhere/a\.txt"):
+    with pytest.raises(OSError, match=r"the file cannot be written: .*nowhere/a\.txt"):
         atomic_write_text(tmp_path / "nowhere" / "a.txt", "")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voskit.dataloaders.tokenizer import MOST_TOKENS, Tokenizer
+from voskit.dataloaders.tokenizer import MAX_TOKENS, Tokenizer
 
 
 def test_tokens_are_the_published_ones(referformer_goldens: Path) -> None:
@@ -18,23 +18,23 @@ def test_tokens_are_the_published_ones(referformer_goldens: Path) -> None:
         assert tokenizer([case["text"]])[0].tolist() == case["ids"], case["text"]
 
 
-def test_sentences_are_filled_up_to_the_longest() -> None:
+def test_prompts_are_padded_to_the_longest() -> None:
     tokens = Tokenizer()(["the boy", "Hello world, this is longer"])
     assert tokens[0, :4].tolist() == [0, 627, 2143, 2]
     assert set(tokens[0, 4:].tolist()) == {1}
     assert tokens[1, -1] == 2
 
 
-@pytest.mark.parametrize("sentence", ["", "   ", None, 3])
-def test_what_is_no_sentence_is_refused(sentence) -> None:
-    with pytest.raises(ValueError, match="a sentence that says which object is meant is needed, got"):
-        Tokenizer()([sentence])
+@pytest.mark.parametrize("prompt", ["", "   ", None, 3])
+def test_an_invalid_prompt_is_refused(prompt) -> None:
+    with pytest.raises(ValueError, match="a text prompt must describe the object in words, got"):
+        Tokenizer()([prompt])
 
 
-def test_a_sentence_may_be_too_long() -> None:
-    Tokenizer()(["dog " * (MOST_TOKENS // 2)])
-    with pytest.raises(ValueError, match=f"{MOST_TOKENS} at most: 'dog dog"):
-        Tokenizer()(["dog " * MOST_TOKENS])
+def test_a_prompt_may_be_too_long() -> None:
+    Tokenizer()(["dog " * (MAX_TOKENS // 2)])
+    with pytest.raises(ValueError, match=f"the limit is {MAX_TOKENS}: shorten 'dog dog"):
+        Tokenizer()(["dog " * MAX_TOKENS])
 
 
 def test_files_that_are_missing_or_damaged_are_named(tmp_path: Path) -> None:

@@ -58,20 +58,20 @@ def shape(root: Path) -> None:
     [
         (lambda r: (r / "JPEGImages/480p/bear/00001.jpg").unlink(), "bear: frame 00001 missing: 00000 is followed by"),
         (lambda r: (r / "JPEGImages/480p/bear/00002.jpg").unlink(), "00002.png: a true mask without a frame"),
-        (lambda r: (r / "Annotations/480p/bear/00001.png").unlink(), "00001.png: no true mask of this frame"),
+        (lambda r: (r / "Annotations/480p/bear/00001.png").unlink(), "00001.png: this frame has no true mask"),
         (lambda r: (r / "JPEGImages/480p/bear/00001.jpg").write_bytes(b""), "00001.jpg: can't be read: the file is em"),
         (lambda r: (r / "JPEGImages/480p/bear/00001.jpg").write_bytes(b"text"), "00001.jpg: can't be read: "),
         (lambda r: (r / "Annotations/480p/bear/00002.png").write_bytes(b"text"), "00002.png: can't be read: "),
-        (break_jpeg, "00001.jpg: the file is cut short"),
+        (break_jpeg, "00001.jpg: the file is truncated"),
         (turn_mask, "00002.png: the mask is 32x24, the frames are 24x32"),
-        (rgb_mask, "dog/00000.png: a mask must be a palette or greyscale image of ids, this one has mode RGB"),
-        (empty_mask, "dog/00000.png: the given mask shows no object"),
+        (rgb_mask, "dog/00000.png: a mask must be a palette or grayscale image of ids, this one has mode RGB"),
+        (empty_mask, "dog/00000.png: the given mask has no object"),
         (shape, "dog/00002.jpg: the frame is 20x30, most frames of the video are 24x32"),
-        (lambda r: shutil.rmtree(r / "JPEGImages/480p/dog"), "480p/dog: no such folder of frames, though val.txt"),
-        (lambda r: shutil.rmtree(r / "Annotations/480p/dog"), "480p/dog: no mask is given for the video dog"),
+        (lambda r: shutil.rmtree(r / "JPEGImages/480p/dog"), "480p/dog: no such folder of frames, but val.txt"),
+        (lambda r: shutil.rmtree(r / "Annotations/480p/dog"), "480p/dog: the video dog has no given mask"),
         (lambda r: trees.image(r / "JPEGImages/480p/cat/0.jpg"), "480p/cat: a folder of frames of an unknown video"),
         (lambda r: trees.mask(r / "Annotations/480p/cat/0.png"), "480p/cat: a folder of masks of an unknown video"),
-        (lambda r: trees.image(r / "JPEGImages/480p/dog/00001.png"), "dog: frame 00001 is there with several endings"),
+        (lambda r: trees.image(r / "JPEGImages/480p/dog/00001.png"), "dog: frame 00001 occurs with several extensions"),
         (lambda r: trees.text(r / "ImageSets/2017/val.txt", "bear\ndog\nbear\n"), "line 3: bear is listed twice"),
     ],
 )
@@ -223,7 +223,7 @@ def test_command_line(tmp_path: Path) -> None:
     turn_mask(root)
     done = run("--dataset", "davis2017", "--data-root", root, "--show", 1)
     lines = done.stdout.splitlines()
-    assert done.returncode == 1 and "00001.jpg: the file is cut short" in lines[0] and "1 more" in lines[1]
+    assert done.returncode == 1 and "00001.jpg: the file is truncated" in lines[0] and "1 more" in lines[1]
     done = run("--dataset", "davis2017", "--data_root", tmp_path / "none")
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 

@@ -136,7 +136,7 @@ def test_polygons(tmp_path: Path) -> None:
     [
         ({"size": list(SIZE)}, "no segmentation"),
         ("none", "no segmentation"),
-        ({"size": [4, 4], "counts": [16]}, "its size is 4x4"),
+        ({"size": [4, 4], "counts": [16]}, "the mask is 4x4"),
         ([[1, 2]], "at least 3 points"),
     ],
 )

@@ -1,4 +1,4 @@
-"""tools/demo.py and tools/eval.py with sentences, as a person calls them, on small clips with random weights."""
+"""voskit demo and voskit eval with text prompts, on small clips with random weights."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run_demo(checkpoint: Path, **flags: Any) -> int:
     return demo.run(demo.Args(**{"model": "r50_referformer", "ckpt_path": checkpoint, "device": "cpu", **flags}))
 
 
-def test_the_demo_takes_sentences(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+def test_the_demo_takes_text_prompts(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
     small = ("--short_edge", 64, "--set", "window=2", "--output_path", tmp_path)
     done = call("demo", "--ckpt_path", checkpoint, "--data_path", clip, "--text", "a dog", "The white tent", *small)
     assert done.returncode == 0, done.stderr
@@ -88,11 +88,11 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
         ({"text": ("a dog",), "flip": True}, "--flip is for models that propagate masks"),
         ({"text": ("a dog",), "max_memory_frames": 3}, "--max_memory_frames is for models that propagate masks"),
         ({"text": ("a dog",), "set": ("windo=3",)}, "no field 'windo': did you mean window"),
-        ({"text": (" ",)}, "a sentence that says which object is meant is needed"),
+        ({"text": (" ",)}, "a text prompt must describe the object in words"),
         ({"text": ("a dog",), "propagate": "r50_aotl"}, "weights are bundled for deaott only, not for r50_aotl"),
         (
             {"text": ("a dog",), "model": "deaott", "ckpt_path": None},
-            "--text is for models that take sentences",
+            "--text: deaott takes masks; models with text prompts: ",
         ),
         (
             {"propagate": "deaott", "model": "deaott", "ckpt_path": None, "mask": Path("a.png")},
@@ -110,7 +110,7 @@ def test_an_evaluation_makes_the_archive(checkpoint: Path, tmp_path: Path) -> No
     place = ("--dataset", "refytvos", "--data_root", root, "--output_path", tmp_path / "out")
     done = call("eval", "--ckpt_path", checkpoint, *place, "--set", "short_edge=64", "--gpu_num", 2)
     assert done.returncode == 0, done.stderr
-    assert "its authors' settings for refytvos: {'window': None}" in done.stderr
+    assert "the authors' settings for refytvos: {'window': None}" in done.stderr
     assert len(list((tmp_path / "out").glob("*.zip"))) == 1
     other = call("eval", "--ckpt_path", checkpoint, *place, "--set", "short_edge=64", "window=2")
     assert other.returncode == 1

@@ -1,1 +1,1 @@
-"""Training clips with text prompts (ReferFormer)."""
+"""Training data with text prompts (ReferFormer)."""

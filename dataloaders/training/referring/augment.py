@@ -1,4 +1,4 @@
-"""AugmentationVersion of clips with a sentence, as ReferFormer does it, and clips made of one image.
+"""Augmentation of clips with text prompts for ReferFormer, and synthetic clips of one image.
 
 Frames are H x W x 3 uint8 RGB, masks H x W bool, as lists over time.
 """
@@ -32,14 +32,15 @@ Masks = list[np.ndarray]
 
 
 def augment_clip(frames: Frames, masks: Masks, caption: str, rng: np.random.Generator) -> tuple[Frames, Masks, str]:
-    """Flip (half of the clips, with their sentences), distort the colours of each frame, crop (half), and resize.
+    """Flip half of the clips, distort the colors of each frame, crop half of the clips, and resize.
 
     Args:
-        frames, masks: of one size.
-        caption: in lower case.
+        frames, masks: the clip, of one size.
+        caption: its text prompt in lower case.
+        rng: random numbers.
 
     Returns:
-        The frames and masks, of another size, and the sentence that is true for them.
+        Frames and masks of another size, and the text prompt, adapted to a flip.
     """
     if rng.random() < 0.5:
         frames, masks, caption = flip_clip(frames, masks, caption)
@@ -52,14 +53,17 @@ def augment_clip(frames: Frames, masks: Masks, caption: str, rng: np.random.Gene
 
 
 def flip_clip(frames: Frames, masks: Masks, caption: str) -> tuple[Frames, Masks, str]:
-    """The mirrored clip and what its sentence becomes by that."""
+    """Mirror a clip and its text prompt."""
     flipped = [cv2.flip(frame, 1) for frame in frames]
     return flipped, [np.ascontiguousarray(mask[:, ::-1]) for mask in masks], mirrored_caption(caption)
 
 
 def distort_colors(frame_HW3: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Brightness +-32, contrast and saturation times 0.5 to 1.5, hue +-18 degrees, another order of the channels: each
-    happens to half of the frames."""
+    """Distort the colors of a frame.
+
+    Each of these changes has probability 0.5: brightness +-32, contrast times 0.5 to 1.5, saturation times 0.5 to 1.5,
+    hue +-18 degrees, a permutation of the channels.
+    """
     values: np.ndarray = frame_HW3.astype(np.float32)
     if rng.random() < 0.5:
         values += np.float32(rng.uniform(-32, 32))
@@ -68,9 +72,9 @@ def distort_colors(frame_HW3: np.ndarray, rng: np.random.Generator) -> np.ndarra
     saturation = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
     turn = rng.uniform(-18, 18) if rng.random() < 0.5 else 0.0
     if saturation != 1 or turn:
-        # as published, RGB is taken for BGR: the hue turns the other way round, as often as not
+        # as published, RGB is taken for BGR, which only reverses the (symmetric) rotation of the hue
         hsv = cv2.cvtColor(values, cv2.COLOR_BGR2HSV)
-        # hues from 360 to 720 are taken for what is a turn below, those under 0 are not
+        # OpenCV wraps hues from 360 to 720, but not those below 0
         hsv = cv2.transform(hsv, np.array(((1, 0, 0, turn % 360), (0, saturation, 0, 0), (0, 0, 1, 0))))
         values = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
     if rng.random() < 0.5:
@@ -79,9 +83,9 @@ def distort_colors(frame_HW3: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
 
 def resized_size(size: tuple[int, int], short: int, longest: int | None = None) -> tuple[int, int]:
-    """(height, width) of an image brought to a short side, or as near to it as its longest side allows.
+    """Return (height, width) of an image with its short side scaled to ``short``, or less if ``longest`` limits it.
 
-    The short side is a whole number and the long one follows from it, so it may come out a little above ``longest``.
+    The short side is rounded and the long one follows from it, so it may slightly exceed ``longest``.
     """
     low, high = min(size), max(size)
     if longest is not None and high / low * short > longest:
@@ -91,18 +95,18 @@ def resized_size(size: tuple[int, int], short: int, longest: int | None = None) 
 
 
 def resize_clip(frames: Frames, masks: Masks, short: int, longest: int | None = None) -> tuple[Frames, Masks]:
-    """The clip at another size: frames bilinear, masks by nearest neighbour. See ``resized_size``."""
+    """Resize a clip to :func:`resized_size`: frames bilinear, masks by nearest neighbor."""
     height, width = resized_size((masks[0].shape[0], masks[0].shape[1]), short, longest)
     if masks[0].shape == (height, width):
         return frames, masks
-    # Pillow's bilinear averages all pixels when it reduces, as for the frames of the published tests; OpenCV's skips
+    # Pillow's bilinear filter averages over all pixels, as for the published test frames; OpenCV's skips some
     images = [Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR) for frame in frames]
     small = [cv2.resize(mask.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) for mask in masks]
     return [np.asarray(image) for image in images], [mask.view(bool) for mask in small]
 
 
 def crop_clip(frames: Frames, masks: Masks, rng: np.random.Generator) -> tuple[Frames, Masks]:
-    """A window at a random place of 384 to 600 pixels a side, the same for all frames; less where they are smaller."""
+    """Crop all frames to the same random window, 384 to 600 pixels a side, or less if the frames are smaller."""
     rows, columns = (_window(side, rng) for side in masks[0].shape)
     crops = [np.ascontiguousarray(frame[rows, columns]) for frame in frames]
     return crops, [np.ascontiguousarray(mask[rows, columns]) for mask in masks]
@@ -118,7 +122,8 @@ def _window(side: int, rng: np.random.Generator) -> slice:
 def image_to_clip(
     image_HW3: np.ndarray, mask_HW: np.ndarray, length: int, rng: np.random.Generator
 ) -> tuple[Frames, Masks]:
-    """A pseudo-video: frames that are the image, each moved, tilted, perhaps blurred and recoloured in random order."""
+    """Make a synthetic clip of one image: each frame is moved, tilted, perhaps blurred, and recolored, in random
+    order."""
     frames, masks = [], []
     for _ in range(length):
         frame, mask = image_HW3, mask_HW
@@ -130,7 +135,7 @@ def image_to_clip(
 
 
 def _move(frame: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Turn about the center by up to 20 degrees, shift by up to a tenth of the sides."""
+    """Rotate about the center by up to 20 degrees, and shift by up to a tenth of the sides."""
     height, width = mask.shape
     degrees = rng.uniform(-_DEGREES, _DEGREES)
     matrix: np.ndarray = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
@@ -139,7 +144,7 @@ def _move(frame: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tupl
 
 
 def _tilt(frame: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Look at the image askew: its corners are points near them, at normally distributed distances inwards."""
+    """Change the perspective: move the corners inwards by normally distributed distances."""
     height, width = mask.shape
     corners = np.array(((0, 0), (1, 0), (1, 1), (0, 1)), np.float64)
     distances = np.minimum(np.abs(rng.normal(0, _PERSPECTIVE, size=(4, 2))), 3 * _PERSPECTIVE)

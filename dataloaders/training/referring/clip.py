@@ -1,4 +1,4 @@
-"""A clip with a sentence about one of its objects, alone and in a batch (ReferFormer)."""
+"""Training clips with text prompts, single and in batches (ReferFormer)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _OTHER_SIDE = {"left": "right", "right": "left"}
 
 @dataclass
 class ReferringClip:
-    """One item of the training data: T frames of H x W pixels.
+    """Item of the training data: T frames of H x W pixels.
 
     Attributes:
-        frames: [T, 3, H, W] float32, RGB normalised by ImageNet's mean and deviation.
-        masks: [T, H, W] bool, the object that the sentence is about.
+        frames: [T, 3, H, W] float32, RGB normalized by the mean and deviation of ImageNet.
+        masks: [T, H, W] bool, the object of the text prompt.
         boxes: [T, 4] float32, see ``boxes_of``.
-        valid: [T] bool, frames whose box isn't empty.
-        caption: the sentence.
-        name: where the clip comes from, for messages.
+        valid: [T] bool, True for frames whose box isn't empty.
+        caption: the text prompt.
+        name: origin of the clip, for messages.
     """
 
     frames: Tensor
@@ -39,16 +39,16 @@ class ReferringClip:
 
 @dataclass
 class ReferringBatch:
-    """B clips of T frames, padded to a common size H x W. ``len`` is B.
+    """Batch of B clips of T frames, padded to a common size H x W. ``len`` is B.
 
     Attributes:
-        frames_TB3HW: float32, normalised; zeros at the right and at the bottom where a clip is smaller.
-        masks_TBHW: bool; False there.
-        boxes_TB4: float32, shares of each clip's own size.
+        frames_TB3HW: float32, normalized, padded with zeros on the right and at the bottom.
+        masks_TBHW: bool, padded with False.
+        boxes_TB4: float32, fractions of the clip's size without padding.
         valid_TB: bool.
         sizes_B2: int64, height and width of each clip without padding.
-        captions: the sentences.
-        names: where the clips come from.
+        captions: the text prompts.
+        names: origins of the clips.
     """
 
     frames_TB3HW: Tensor
@@ -63,15 +63,15 @@ class ReferringBatch:
         return len(self.captions)
 
     def to(self, device: torch.device | str) -> ReferringBatch:
-        """The batch on a device; copies of pinned memory don't wait."""
+        """Copy the batch to a device; from pinned memory without waiting."""
         return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> ReferringBatch:
-        """The batch in page-locked memory, for a ``DataLoader`` with ``pin_memory``."""
+        """Copy the batch to page-locked memory, for a ``DataLoader`` with ``pin_memory``."""
         return self._with_tensors(lambda tensor: tensor.pin_memory())
 
     def part(self, clips: slice) -> ReferringBatch:
-        """Some of the clips; they keep the size of the whole batch."""
+        """Return some of the clips, at the padded size of the whole batch."""
         return ReferringBatch(
             self.frames_TB3HW[:, clips],
             self.masks_TBHW[:, clips],
@@ -96,7 +96,7 @@ class ReferringBatch:
 def finish_referring(
     frames: Sequence[np.ndarray], masks: Sequence[np.ndarray], caption: str, name: str
 ) -> ReferringClip:
-    """Normalise the frames of a clip and add the boxes.
+    """Normalize the frames of a clip and add boxes.
 
     Args:
         frames: each H x W x 3 uint8 RGB.
@@ -109,14 +109,14 @@ def finish_referring(
 
 
 def boxes_of(masks_THW: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes around masks, from the indices of the first to those of the last pixels (not one further).
+    """Return boxes around masks, from the index of the first to that of the last pixel (not one beyond).
 
     Args:
         masks_THW: bool.
 
     Returns:
-        [T, 4] float32 (center x, center y, width, height) as shares of the frame's width and height, zeros where there
-        is no object; [T] bool: the box has a width and a height, which one row or column of pixels doesn't have.
+        [T, 4] float32 (center x, center y, width, height) as fractions of the width and height of the frame, zeros
+        without an object; and [T] bool, True if width and height of the box aren't 0, as for a single row of pixels.
     """
     height, width = masks_THW.shape[1:]
     left, right = _first_and_last(masks_THW.any(1))
@@ -128,14 +128,14 @@ def boxes_of(masks_THW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _first_and_last(hit_TN: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last index of True in each row; the last comes before the first where there is none."""
+    """Return the first and last index of True in each row; without True, the last comes before the first."""
     count = hit_TN.shape[1]
     index = torch.arange(count)
     return torch.where(hit_TN, index, count).amin(1), torch.where(hit_TN, index, -1).amax(1)
 
 
 def collate_referring(clips: Sequence[ReferringClip]) -> ReferringBatch:
-    """Put clips of one length together, time first, padded to the next multiple of 32 of the largest of their sizes."""
+    """Batch clips of one length, time first, padded to the next multiples of 32 of the largest height and width."""
     sizes = torch.tensor([clip.masks.shape[1:] for clip in clips])
     height, width = (-(-int(side) // _MULTIPLE) * _MULTIPLE for side in sizes.amax(0))
     length = len(clips[0].frames)
@@ -153,5 +153,5 @@ def collate_referring(clips: Sequence[ReferringClip]) -> ReferringBatch:
 
 
 def mirrored_caption(text: str) -> str:
-    """What a sentence in lower case says of the mirrored picture: "left" and "right" change places, in words too."""
+    """Adapt a text prompt in lower case to a mirrored image: swap "left" and "right", also inside words."""
     return re.sub("left|right", lambda found: _OTHER_SIDE[found[0]], text)

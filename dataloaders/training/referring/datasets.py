@@ -1,4 +1,4 @@
-"""The training data of referring video object segmentation: Ref-YouTube-VOS, and RefCOCO, RefCOCO+ and RefCOCOg."""
+"""Training datasets with text prompts: Ref-YouTube-VOS, RefCOCO, RefCOCO+ and RefCOCOg."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from voskit.dataloaders.training.referring.clip import ReferringClip, finish_ref
 IMAGE_SETS = ("refcoco", "refcoco+", "refcocog")
 
 _VIDEO_META = "meta_expressions/train/meta_expressions.json"
-_SOURCES = 20  # items that are tried for one
+_SOURCES = 20  # items to try for one
 
 
 @dataclass(frozen=True)
 class _Raw:
-    """A clip before augmentation."""
+    """Clip before augmentation."""
 
     frames: Frames
     masks: Masks
@@ -41,11 +41,11 @@ class _Raw:
 
 
 class ReferringClips(EpochDataset[ReferringClip], ABC):
-    """A dataset of clips with sentences. Item ``index`` depends on the seed, the epoch and the index, on nothing else.
+    """Base class of datasets of clips with text prompts. Item ``index`` is a function of seed, epoch and index alone.
 
     Args:
-        stage: says how many frames a clip has, and how far they are apart.
-        seed: one integer (or several) from 0 on.
+        stage: the training stage, with the length of clips and the distance of frames.
+        seed: one non-negative integer, or several.
     """
 
     def __init__(self, stage: ReferringStageConfig, *, seed: int | Sequence[int] = 0) -> None:
@@ -54,23 +54,24 @@ class ReferringClips(EpochDataset[ReferringClip], ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Items of an epoch."""
+        """Return the number of items of an epoch."""
 
     @abstractmethod
     def _name(self, index: int) -> str:
-        """What messages call an item."""
+        """Return the name of an item for messages."""
 
     @abstractmethod
     def _read(self, index: int, rng: np.random.Generator) -> _Raw | None:
-        """A random clip of an item; None where no frame shows the object."""
+        """Read a random clip of an item; None if no frame shows the object."""
 
     def __getitem__(self, index: int) -> ReferringClip:
-        """One clip. Where its object isn't in any frame, another item stands for it.
+        """Return one clip. If no frame shows its object, a random other item replaces it.
 
         Raises:
             IndexError: there is no such item.
             FileNotFoundError: an image or a mask is missing.
-            ValueError: one can't be read or doesn't fit (the file is named), or no clip shows its object.
+            ValueError: a file can't be read, or image and mask differ in size (the message names the file), or no clip
+                shows its object.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")
@@ -86,14 +87,14 @@ class ReferringClips(EpochDataset[ReferringClip], ABC):
                     return clip
             source = int(rng.integers(len(self)))
         raise ValueError(
-            f"{self._name(index)}: no frame shows the object that the sentence is about, nor does any of "
-            f"{_SOURCES - 1} other clips: are the masks empty?"
+            f"{self._name(index)}: no frame shows the object of the text prompt, and neither do {_SOURCES - 1} other "
+            "clips: are the masks empty?"
         )
 
 
 @dataclass(frozen=True)
 class _Expression:
-    """A sentence about an object of a video."""
+    """Text prompt for an object of a video."""
 
     video: str
     key: str
@@ -102,16 +103,16 @@ class _Expression:
 
 
 class ReferringVideoClips(ReferringClips):
-    """Clips of Ref-YouTube-VOS: one for each sentence and every ``clip_length``-th frame of its video.
+    """Clips of Ref-YouTube-VOS: one for each expression and every ``clip_length``-th frame of its video.
 
     Args:
-        root: the folder with ``meta_expressions/train/meta_expressions.json``, ``train/JPEGImages/<video>/<frame>.jpg``
-            and ``train/Annotations/<video>/<frame>.png`` (ids of objects).
+        root: folder with ``meta_expressions/train/meta_expressions.json``, ``train/JPEGImages/<video>/<frame>.jpg``
+            and ``train/Annotations/<video>/<frame>.png`` (object ids).
         stage, seed: see ``ReferringClips``.
 
     Raises:
-        FileNotFoundError: there is no such JSON file.
-        ValueError: it is of another kind, or says of a sentence not which object it is about.
+        FileNotFoundError: the JSON file is missing.
+        ValueError: the JSON file is of another format, or an expression has no object id.
     """
 
     def __init__(self, root: Path, stage: ReferringStageConfig, *, seed: int | Sequence[int] = 0) -> None:
@@ -121,7 +122,7 @@ class ReferringVideoClips(ReferringClips):
         self.annotations = root / "train" / "Annotations"
         self.frames, self.expressions = _read_expressions(self.meta)
         starts = [range(0, len(self.frames[e.video]), self.stage.clip_length) for e in self.expressions]
-        # arrays, as workers copy the memory of Python's objects by looking at them
+        # arrays: reading Python objects would copy their memory in each worker
         self._expression = np.repeat(np.arange(len(starts)), [len(own) for own in starts])
         self._start = np.concatenate([np.array(own) for own in starts])
 
@@ -153,7 +154,7 @@ class ReferringVideoClips(ReferringClips):
             (height, width), first = masks[-1].shape, masks[0].shape
             if (height, width) != first:
                 raise ValueError(
-                    f"{path}: this mask is {height}x{width} (height x width), another of its video is "
+                    f"{path}: this mask is {height}x{width} (height x width), another mask of the video is "
                     f"{first[0]}x{first[1]}: extract the video again"
                 )
         return masks
@@ -165,11 +166,11 @@ class ReferringVideoClips(ReferringClips):
 
 
 def draw_frames(count: int, start: int, length: int, rng: np.random.Generator, farthest: int = 3) -> list[int]:
-    """Rising numbers of ``length`` of ``count`` frames around one; some may come twice.
+    """Draw the numbers of ``length`` of ``count`` frames around a frame, in rising order, perhaps with repetitions.
 
-    They are ``start``, a frame 1 to ``farthest`` before it and one as near after it, as far as there are such, and
-    others from before and after these. Of two frames the other one is one of the neighbours; in a short video the
-    others come from all of it.
+    The frames are ``start``, one frame 1 to ``farthest`` before it, one 1 to ``farthest`` after it (clamped to the
+    video), and others from outside these three. For a length of 2, one of the two neighbors is chosen. In a short video
+    the others come from anywhere.
     """
     if length == 1:
         return [start]
@@ -184,8 +185,8 @@ def draw_frames(count: int, start: int, length: int, rng: np.random.Generator, f
 
 
 def _read_expressions(path: Path) -> tuple[dict[str, tuple[str, ...]], list[_Expression]]:
-    """Frames of each video, and all sentences."""
-    data = _load(path, "give the folder that holds meta_expressions and train")
+    """Read the frames of each video, and all expressions."""
+    data = _load(path, "give the folder that contains meta_expressions and train")
     videos = data.get("videos") if isinstance(data, dict) else None
     if not isinstance(videos, dict) or not videos:
         raise ValueError(f"{path}: expected a JSON object with 'videos': is it the file of Ref-YouTube-VOS?")
@@ -197,11 +198,11 @@ def _read_expressions(path: Path) -> tuple[dict[str, tuple[str, ...]], list[_Exp
             expressions += [_expression(path, video, key, value) for key, value in entry["expressions"].items()]
         except (KeyError, TypeError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{path}: video {video}: its entry can't be understood ({reason})") from None
+            raise ValueError(f"{path}: video {video}: its entry is invalid ({reason})") from None
         if not frames[video]:
             raise ValueError(f"{path}: video {video}: no frames are listed")
     if not expressions:
-        raise ValueError(f"{path}: there are no expressions in it")
+        raise ValueError(f"{path}: the file has no expressions")
     return frames, expressions
 
 
@@ -209,15 +210,15 @@ def _expression(path: Path, video: str, key: str, value: Mapping[str, Any]) -> _
     object_id = str(value.get("obj_id", ""))
     if not object_id.isdecimal():
         raise ValueError(
-            f"{path}: video {video}, expression {key}: no obj_id: give the train split's file, which says which object "
-            "each sentence is about"
+            f"{path}: video {video}, expression {key}: no obj_id: give the file of the train split, which states the "
+            "object of each expression"
         )
     return _Expression(video, key, clean_caption(value["exp"]), int(object_id))
 
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """A sentence about an object of an image; ``segmentation`` is JSON, smaller than the lists of numbers in it."""
+    """Text prompt for an object of an image. ``segmentation`` stays JSON, which takes less memory than lists."""
 
     file: str
     caption: str
@@ -226,18 +227,18 @@ class _Sentence:
 
 
 class ReferringImageClips(ReferringClips):
-    """The images of RefCOCO, RefCOCO+ or RefCOCOg, once for each sentence; clips of several frames are made of them.
+    """Images of RefCOCO, RefCOCO+ or RefCOCOg, one item for each text prompt, as single frames or synthetic clips.
 
     Args:
-        root: the folder with ``train2014`` (images) and ``<name>/instances_<name>_train.json``: a COCO JSON file with
-            an image entry for each sentence (``file_name``, ``height``, ``width``, ``caption``) and one annotation for
-            each such entry.
+        root: folder with ``train2014`` (images) and ``<name>/instances_<name>_train.json``, a COCO JSON file with an
+            image entry for each text prompt (``file_name``, ``height``, ``width``, ``caption``) and one annotation for
+            each entry.
         stage, seed: see ``ReferringClips``.
         name: "refcoco", "refcoco+" or "refcocog".
 
     Raises:
-        FileNotFoundError: there is no such JSON file.
-        ValueError: it is of another kind, or an entry hasn't exactly one annotation.
+        FileNotFoundError: the JSON file is missing.
+        ValueError: the JSON file is of another format, or an entry hasn't exactly one annotation.
     """
 
     def __init__(
@@ -275,7 +276,7 @@ def _instances(name: str) -> str:
 
 
 def _read_sentences(path: Path) -> list[_Sentence]:
-    data = _load(path, "give the folder that holds train2014 and the folders of RefCOCO, RefCOCO+ and RefCOCOg")
+    data = _load(path, "give the folder that contains train2014 and the folders of RefCOCO, RefCOCO+ and RefCOCOg")
     images, annotations = (data.get(key) if isinstance(data, dict) else None for key in ("images", "annotations"))
     if not (isinstance(images, list) and images and isinstance(annotations, list)):
         raise ValueError(f"{path}: expected a COCO JSON file with 'images' and 'annotations'")
@@ -283,14 +284,14 @@ def _read_sentences(path: Path) -> list[_Sentence]:
         return list(_sentences(path, images, annotations))
     except (KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path}: an image or annotation can't be understood ({reason})") from None
+        raise ValueError(f"{path}: an image or annotation is invalid ({reason})") from None
 
 
 def _sentences(path: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> Iterator[_Sentence]:
     by_image: dict[Any, list[Any]] = {}
     for annotation in annotations:
         by_image.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
-    known: dict[bytes, bytes] = {}  # several sentences are about one object
+    known: dict[bytes, bytes] = {}  # an object has several text prompts
     for image in images:
         own = by_image.get(image["id"], [])
         if len(own) != 1:
@@ -303,15 +304,15 @@ def _sentences(path: Path, images: list[dict[str, Any]], annotations: list[dict[
 
 
 def _decode(where: str, segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """H x W bool of polygons or a run-length encoding."""
+    """Decode polygons or a run-length encoding to H x W bool."""
     if isinstance(segmentation, dict):
         stated = segmentation.get("size")
         if stated != list(size):
-            raise ValueError(f"{where}: the mask's size is {stated}, the image's {list(size)} (height, width)")
+            raise ValueError(f"{where}: the mask is {stated} (height, width), the image is {list(size)}")
         return decode_run_lengths(where, segmentation.get("counts"), size)
     try:
         return coco.decode(coco.merge(coco.frPyObjects(segmentation, *size))).astype(bool)
-    except Exception as error:  # pycocotools raises nearly anything for what is no polygon
+    except Exception as error:  # an invalid polygon makes pycocotools raise nearly anything
         raise ValueError(f"{where}: its segmentation is neither polygons nor a run-length encoding") from error
 
 
@@ -322,30 +323,32 @@ def _load(path: Path, advice: str) -> Any:
 
 
 class ReferringData(ConcatDataset[ReferringClip]):
-    """Datasets of clips with sentences one after the other."""
+    """Concatenated datasets of clips with text prompts."""
 
     def __init__(self, parts: Sequence[ReferringClips]) -> None:
         super().__init__(parts)
         self.parts = tuple(parts)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose items are given, see ``ReferringClips``."""
+        """Set the epoch of all parts, see ``ReferringClips``."""
         for part in self.parts:
             part.set_epoch(epoch)
 
 
 def build_referring_data(stage: StageConfig, data_root: str | os.PathLike[str], seed: int = 0) -> ReferringData:
-    """All datasets of a stage, in its order; collate with ``collate_referring``.
+    """Build the training data of a stage from its datasets, in order. Collate it with ``collate_referring``.
 
-    - ``refytvos``: Ref-YouTube-VOS in ``data_root/ref-youtube-vos`` or in ``data_root``, see ``ReferringVideoClips``.
-    - ``refcoco``, ``refcoco+``, ``refcocog``: in ``data_root/coco`` or in ``data_root``, see ``ReferringImageClips``.
+    - ``refytvos``: Ref-YouTube-VOS in ``data_root/ref-youtube-vos`` or ``data_root``, see ``ReferringVideoClips``.
+    - ``refcoco``, ``refcoco+``, ``refcocog``: in ``data_root/coco`` or ``data_root``, see ``ReferringImageClips``.
 
     Raises:
-        FileNotFoundError: a dataset is not there.
-        ValueError: an unknown dataset, or one that can't be trained on.
+        FileNotFoundError: a dataset is missing.
+        ValueError: the stage is of another kind or has no datasets, or a dataset is unknown or invalid.
     """
     if not isinstance(stage, ReferringStageConfig):
-        raise ValueError(f"clips with sentences need a stage that derives from ReferringStageConfig, not {type(stage)}")
+        raise ValueError(
+            f"clips with text prompts need a stage that derives from ReferringStageConfig, not {type(stage)}"
+        )
     if not stage.datasets:
         raise ValueError("the stage has no datasets")
     parts = [_build_part(name, stage, Path(data_root), (seed, place)) for place, name in enumerate(stage.datasets)]
@@ -357,12 +360,12 @@ def _build_part(name: str, stage: ReferringStageConfig, root: Path, seed: Sequen
         return ReferringVideoClips(_folder(root, "ref-youtube-vos", _VIDEO_META), stage, seed=seed)
     if name in IMAGE_SETS:
         return ReferringImageClips(_folder(root, "coco", _instances(name)), stage, seed=seed, name=name)
-    raise ValueError(f"no training dataset {name!r} with sentences: {suggest(name, ('refytvos', *IMAGE_SETS))}")
+    raise ValueError(f"unknown training dataset with text prompts {name!r}: {suggest(name, ('refytvos', *IMAGE_SETS))}")
 
 
 def _folder(root: Path, name: str, file: str) -> Path:
-    """``root/name`` or ``root``, whichever holds a file."""
+    """Return ``root/name`` or ``root``, whichever contains the file."""
     for folder in (root / name, root):
         if (folder / file).is_file():
             return folder
-    raise FileNotFoundError(f"{root}: neither {name}/{file} nor {file} in it: give the folder of the datasets")
+    raise FileNotFoundError(f"{root}: neither {name}/{file} nor {file} in this folder: give the folder of the datasets")

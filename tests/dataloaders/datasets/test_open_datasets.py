@@ -158,7 +158,7 @@ class TestYouTube:
     def test_listed_frame_is_missing(self, tmp_path: Path) -> None:
         root = trees.youtube(tmp_path)
         (root / "valid/JPEGImages/vid1/00004.jpg").unlink()
-        with pytest.raises(FileNotFoundError, match=r"vid1: frame 00004 is listed in meta\.json, but not there"):
+        with pytest.raises(FileNotFoundError, match=r"vid1: frame 00004 is listed in meta\.json, but missing"):
             open_dataset("youtubevos2019", root)
 
 

@@ -56,7 +56,9 @@ class TestCustom:
         assert [v.name for v in open_dataset(self.describe(tmp_path))] == ["my dance"]
         for line in ("my dance/0.jpg 0.png 1.png", "..", "frames/../0.jpg"):
             trees.text(tmp_path / "all.txt", line)
-            with pytest.raises(ValueError, match=r"all\.txt: line 1: .* is neither a video's name nor a pair of files"):
+            with pytest.raises(
+                ValueError, match=r"all\.txt: line 1: .* is neither the name of a video nor a pair of files"
+            ):
                 open_dataset(self.describe(tmp_path))
 
     def test_frames_come_in_natural_order(self, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ class TestCustom:
     def test_a_video_that_is_there_twice(self, tmp_path: Path) -> None:
         for name in ("tango.mp4", "tango.AVI"):
             trees.text(tmp_path / "frames" / name, "")
-        with pytest.raises(ValueError, match="frames: tango is there several times"):
+        with pytest.raises(ValueError, match="frames: tango occurs several times"):
             open_dataset(self.describe(tmp_path))
 
     def test_videos(self, tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ class TestCustom:
         with pytest.raises(FileNotFoundError, match=r"none\.json: no such file"):
             open_dataset(tmp_path / "none.json")
         trees.mask(tmp_path / "masks/dance/00009.png")
-        with pytest.raises(ValueError, match=r"00009\.png: no frame is called like this mask"):
+        with pytest.raises(ValueError, match=r"00009\.png: no frame has the name of this mask"):
             open_dataset(self.describe(tmp_path))
 
 
@@ -149,11 +151,11 @@ class TestErrors:
     def test_wrong_root(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError) as error:
             open_dataset("davis2017", tmp_path)
-        expected = f"ImageSets/2017/val.txt not found under {tmp_path}: is data_root the folder that holds JPEGImages?"
+        expected = f"ImageSets/2017/val.txt not found in {tmp_path}: is data_root the folder that contains JPEGImages?"
         assert one_line(error) == expected
-        with pytest.raises(FileNotFoundError, match="no such folder: data_root is where davis2017 lies"):
+        with pytest.raises(FileNotFoundError, match="no such folder: give data_root, the folder of davis2017"):
             open_dataset("davis2017", tmp_path / "none")
-        with pytest.raises(ValueError, match="data_root is needed"):
+        with pytest.raises(ValueError, match="give data_root, the folder of the dataset"):
             open_dataset("davis2017")
 
     def test_wrong_names(self, tmp_path: Path) -> None:
@@ -166,16 +168,14 @@ class TestErrors:
     def test_missing_video(self, tmp_path: Path) -> None:
         root = trees.davis2017(tmp_path)
         shutil.rmtree(root / "JPEGImages/480p/dog")
-        with pytest.raises(
-            FileNotFoundError, match=r"480p/dog: no such folder of frames, though val\.txt lists"
-        ) as error:
+        with pytest.raises(FileNotFoundError, match=r"480p/dog: no such folder of frames, but val\.txt lists") as error:
             open_dataset("davis2017", root)
         one_line(error)
 
     def test_missing_mask(self, tmp_path: Path) -> None:
         root = trees.davis2017(tmp_path)
         shutil.rmtree(root / "Annotations/480p/dog")
-        with pytest.raises(FileNotFoundError, match=r"Annotations/480p/dog: no mask is given for the video dog"):
+        with pytest.raises(FileNotFoundError, match=r"Annotations/480p/dog: the video dog has no given mask"):
             open_dataset("davis2017", root)
 
     def test_problems_can_be_collected(self, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ class TestErrors:
                 open_dataset("youtubevos2019", root)
             one_line(error)
         meta.write_text('{"videos": {"vid1": {"objects": [1]}}}')
-        with pytest.raises(ValueError, match=r"video vid1: its entry can't be understood"):
+        with pytest.raises(ValueError, match=r"video vid1: its entry is invalid"):
             open_dataset("youtubevos2019", root)
 
     def test_list_entries(self, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ class TestErrors:
     def test_frame_twice(self, tmp_path: Path) -> None:
         root = trees.davis2017(tmp_path)
         trees.image(root / "JPEGImages/480p/bear/00001.png")
-        with pytest.raises(ValueError, match="frame 00001 is there with several endings"):
+        with pytest.raises(ValueError, match="frame 00001 occurs with several extensions"):
             open_dataset("davis2017", root)
 
     def test_frames_may_be_absent_for_scoring(self, tmp_path: Path) -> None:
@@ -217,5 +217,5 @@ class TestErrors:
         dataset = open_dataset("davis2017", root, require_frames=False)
         video = dataset.videos[0]
         assert video.frame_names == trees.FRAMES and not video.files and video.frame_size == trees.SIZE
-        with pytest.raises(FileNotFoundError, match="frames are not there"):
+        with pytest.raises(FileNotFoundError, match="frames are missing"):
             video.source()

@@ -70,7 +70,9 @@ def test_masks_by_frame_of_several_kinds(tmp_path: Path) -> None:
     with clip(tmp_path, "000", "001", "002") as source:
         assert given(masks_for(folder, source), source) == {"000": [0, 3], "002": [0, 5]}
         first.rename(folder / "002.png")
-        with pytest.raises(ValueError, match=r"002\.png and 002\.tif are masks of one frame: remove one") as raised:
+        with pytest.raises(
+            ValueError, match=r"002\.png and 002\.tif are masks of the same frame: remove one"
+        ) as raised:
             masks_for(folder, source)
     one_line(raised)
 
@@ -87,7 +89,7 @@ def test_masks_by_frame_where_the_number_of_frames_is_not_known(tmp_path: Path) 
     [
         (("1", "2", "3"), ("1", "2"), "is 1.png the mask of frame 1 or of object 1? Give objects as one PNG of ids"),
         (("1", "2", "3"), ("3", "9"), "is 3.png the mask of frame 3 or of object 3?"),
-        ((), ("037",), "is 037.png the mask of a frame or of an object? Call masks of frames like their frames (the "),
+        ((), ("037",), "is 037.png the mask of a frame or of an object? Name masks of frames like their frames (the "),
         ((), ("00037",), "is 00037.png the mask of a frame or of an object?"),  # the video has 12 frames
         (("f1", "f2"), ("0",), "is 0.png the mask of a frame or of an object?"),
         ((), (), "no image in this folder"),

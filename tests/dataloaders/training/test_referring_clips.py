@@ -489,13 +489,17 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         build_referring_data(stage_of(), tmp_path)
     with pytest.raises(FileNotFoundError, match=r"neither coco/refcoco\+/instances_refcoco\+_train\.json nor"):
         build_referring_data(stage_of(1, ("refcoco+",)), tmp_path)
-    with pytest.raises(ValueError, match=r"no training dataset 'refytv'.*did you mean refytvos\?"):
+    with pytest.raises(
+        ValueError, match=r"unknown training dataset with text prompts 'refytv'.*did you mean refytvos\?"
+    ):
         build_referring_data(stage_of(1, ("refytv",)), tmp_path)
     with pytest.raises(ValueError, match="the stage has no datasets"):
         build_referring_data(stage_of(1, ()), tmp_path)
-    with pytest.raises(ValueError, match="clips with sentences need a stage that derives from ReferringStageConfig"):
+    with pytest.raises(ValueError, match="clips with text prompts need a stage that derives from ReferringStageConfig"):
         build_referring_data(get_stage_config("pre"), tmp_path)
-    with pytest.raises(FileNotFoundError, match=rf"{META}: no such file: give the folder that holds meta_expressions"):
+    with pytest.raises(
+        FileNotFoundError, match=rf"{META}: no such file: give the folder that contains meta_expressions"
+    ):
         ReferringVideoClips(tmp_path / "none", stage_of())
 
 
@@ -504,7 +508,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     [
         ({"vids": {}}, "expected a JSON object with 'videos'"),
         ({"videos": {"bear": {"frames": ["0"], "expressions": {"4": {"exp": "it"}}}}}, "bear, expression 4: no obj_id"),
-        ({"videos": {"bear": {"expressions": {}}}}, "bear: its entry can't be understood"),
+        ({"videos": {"bear": {"expressions": {}}}}, "bear: its entry is invalid"),
         ({"videos": {"bear": {"frames": [], "expressions": {}}}}, "bear: no frames"),
         ({"videos": {"bear": {"frames": ["0"], "expressions": {}}}}, "no expressions"),
     ],
@@ -526,7 +530,7 @@ def test_missing_and_unfitting_files_of_a_video_are_named(tmp_path: Path) -> Non
     with pytest.raises(FileNotFoundError, match=rf"{image}: no such file, but .*{META} lists its frame"):
         data[0]
     save(image, np.zeros((10, 12, 3), np.uint8))
-    with pytest.raises(ValueError, match=f"{image}: the image is 10x12 .*its mask 60x90"):
+    with pytest.raises(ValueError, match=f"{image}: the image is 10x12 .*its mask is 60x90"):
         data[0]
     mask.unlink()
     with pytest.raises(FileNotFoundError, match=f"{mask}: no such file"):
@@ -537,7 +541,7 @@ def test_masks_of_a_video_have_one_size(tmp_path: Path) -> None:
     data = ReferringVideoClips(video_tree(tmp_path, count=2), stage_of(3))
     path = tmp_path / "train/Annotations/bear/00005.png"
     write_mask(path, np.ones((30, 45), np.uint8))
-    with pytest.raises(ValueError, match=f"{path}: this mask is 30x45 .*another of its video is 60x90"):
+    with pytest.raises(ValueError, match=f"{path}: this mask is 30x45 .*another mask of the video is 60x90"):
         data[0]
 
 
@@ -547,7 +551,7 @@ def test_masks_of_a_video_have_one_size(tmp_path: Path) -> None:
         (lambda data: data.pop("annotations"), "expected a COCO JSON file"),
         (lambda data: data["annotations"].pop(), r"image 1 \(COCO_train2014_1.jpg\): 0 annotations, expected exactly"),
         (lambda data: data["annotations"].append(data["annotations"][0]), "image 0 .*: 2 annotations"),
-        (lambda data: data["images"][0].pop("caption"), r"can't be understood \(KeyError: 'caption'\)"),
+        (lambda data: data["images"][0].pop("caption"), r"is invalid \(KeyError: 'caption'\)"),
     ],
 )
 def test_a_useless_coco_file_is_named(tmp_path: Path, change: Any, message: str) -> None:
@@ -563,8 +567,8 @@ def test_a_useless_coco_file_is_named(tmp_path: Path, change: Any, message: str)
     [
         ([], "neither polygons nor a run-length encoding"),
         ([["a", "b"]], "neither polygons nor a run-length encoding"),
-        ({"size": [60, 90], "counts": [3, 4]}, "covers 7 pixels of 60x90"),
-        ({"size": [90, 60], "counts": [5400]}, r"the mask's size is \[90, 60\], the image's \[60, 90\]"),
+        ({"size": [60, 90], "counts": [3, 4]}, "covers 7 of 60x90"),
+        ({"size": [90, 60], "counts": [5400]}, r"the mask is \[90, 60\] \(height, width\), the image is \[60, 90\]"),
     ],
 )
 def test_a_damaged_segmentation_is_named(tmp_path: Path, segmentation: Any, message: str) -> None:

@@ -47,7 +47,7 @@ def test_images_by_their_numbers(tmp_path: Path) -> None:
         assert [frame.name for frame in source.between(2, 0)] == ["3", "2", "1"]
         assert [frame.index for frame in source.between(1, 2)] == [1, 2]
         for number in (3, -1):
-            with pytest.raises(ValueError, match=f"no frame {number}, the last is 2"):
+            with pytest.raises(ValueError, match=f"no frame {number}, the last one is 2"):
                 next(source.between(number, number))
 
 
@@ -82,17 +82,17 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
 
 def test_all_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
     image = Image.fromarray(four_colors())
-    grey = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    gray = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
     palette = image.convert("P", palette=Image.Palette.ADAPTIVE)
     cases = {
         "rgba.png": image.convert("RGBA"),
         "palette.png": palette,
         "cmyk.jpg": image.convert("CMYK"),
-        "grey.png": image.convert("L"),
+        "gray.png": image.convert("L"),
         "alpha.png": image.convert("LA"),
         "bits.png": image.convert("1"),
-        "deep.png": Image.fromarray(grey),
-        "deep.tif": Image.fromarray(grey),
+        "deep.png": Image.fromarray(gray),
+        "deep.tif": Image.fromarray(gray),
     }
     for name, picture in cases.items():
         options: dict[str, Any] = {"transparency": bytes([0, 128, 255, 255])} if name == "palette.png" else {}
@@ -104,7 +104,7 @@ def test_all_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
         if name in ("rgba.png", "palette.png", "cmyk.jpg"):
             assert quarters(frame.image) == [RED, GREEN, BLUE, GREY]
         elif name.startswith("deep"):
-            assert np.array_equal(frame.image, np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2))
+            assert np.array_equal(frame.image, np.repeat((gray >> 8).astype(np.uint8)[..., None], 3, axis=2))
         else:
             assert np.array_equal(frame.image[..., 0], np.asarray(picture.convert("L")))
 
@@ -119,11 +119,11 @@ def test_pixels_of_no_known_range(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a.png", "a.tif"])
-def test_several_pictures_in_one_file_are_no_frame(tmp_path: Path, name: str) -> None:
+def test_several_images_in_one_file_are_refused(tmp_path: Path, name: str) -> None:
     pictures = [Image.fromarray(np.full((20, 30, 3), level, np.uint8)) for level in (0, 90, 200)]
     pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
     with pytest.raises(
-        ValueError, match=f"{name} holds 3 pictures: make a video or a folder of single images"
+        ValueError, match=f"{name} contains 3 images: convert it to a video or to a folder of single images"
     ) as error:
         open_frames(tmp_path / name)
     one_line(error)
@@ -194,7 +194,7 @@ def test_size_that_changes_within_a_folder(tmp_path: Path) -> None:
 
 def test_same_stem_twice(tmp_path: Path) -> None:
     folder = save_images(tmp_path / "images", "00001.jpg", "00001.png")
-    with pytest.raises(ValueError, match=r"00001\.jpg and 00001\.png are the same frame"):
+    with pytest.raises(ValueError, match=r"00001\.jpg and 00001\.png have the same stem"):
         open_frames(folder)
 
 

@@ -74,7 +74,7 @@ def call(monkeypatch: pytest.MonkeyPatch, output: Path, *results: Path) -> int:
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_an_incomplete_run_is_refused_in_any_order(order, tmp_path: Path, monkeypatch, capsys) -> None:
     runs = [write(tmp_path / "one", "a", "b"), write(tmp_path / "two", "a", seed=9)]
-    (tmp_path / "two/Scores/.b.tmp.npz").write_bytes(b"left by a killed run")
+    (tmp_path / "two/Scores/.b.npz.5f3a.tmp").write_bytes(b"left by a killed run")
     out = tmp_path / "out"
     assert call(monkeypatch, out, *(runs[i] for i in order)) == 1
     assert "two has no score maps of 1 of 2 videos, such as b: run its tools/eval.py" in capsys.readouterr().err
@@ -91,7 +91,7 @@ def test_an_error_while_merging_leaves_nothing_that_blocks_the_next_run(tmp_path
     whole = (tmp_path / "two/Scores/b.npz").read_bytes()
     np.savez_compressed(tmp_path / "two/Scores/b.npz", **{IDS: np.asarray((1,), np.uint16)})
     assert call(monkeypatch, tmp_path / "out", *runs) == 1
-    assert "are of other frames or objects" in capsys.readouterr().err
+    assert "differ in frames or objects" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())
     (tmp_path / "two/Scores/b.npz").write_bytes(whole)
     assert call(monkeypatch, tmp_path / "out", *runs) == 0
