@@ -1,90 +1,76 @@
-"""Holding a frame rate by choosing how deep a network is run."""
+"""Frame-rate control: choose the depth of a network so that it keeps up with a frame rate."""
 
 from __future__ import annotations
 
 import logging
 import statistics
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
 FRAMES = 3
-"""Frames at one depth whose median is judged."""
+"""Frames at one depth whose median time is judged."""
 MARGIN = 0.9
-"""A depth is gone up to where it is expected to take at most this share of the time that there is."""
+"""A greater depth is tried if it is expected to take at most this share of the available time."""
 
 
 class FrameRateKeeper:
-    """Chooses the greatest depth at which a frame takes no longer than ``1 / target_fps``.
+    """Chooser of the greatest depth at which a frame takes at most ``1 / target_fps`` seconds.
 
-    What each depth takes is the median of its last frames. The first frame at a depth doesn't count: it pays for the
-    change. When a depth becomes slower or faster, by another program's load or a larger picture, what is known of the
-    others is scaled alike, so that it is known when there is time for more layers again. A depth that was never run is
-    expected to take no longer than in proportion to its layers.
+    The time of a depth is the median of its last frames; the first frame after a change doesn't count, since it pays
+    for the change. If a depth becomes slower or faster, because of another program's load or a larger picture, the
+    known times of the other depths are scaled alike: so a greater depth is tried again when the load is over. A depth
+    that has not run yet is expected to take time in proportion to its layers.
 
     Args:
-        target_fps: frames a second.
-        depths: the depths to choose from, ascending.
-        clock: gives the time in seconds; None: ``time.perf_counter``.
+        target_fps: frames per second.
+        depths: depths to choose from, ascending.
 
     Raises:
         ValueError: the rate isn't a positive number.
     """
 
-    def __init__(self, target_fps: float, depths: Sequence[int], clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, target_fps: float, depths: Sequence[int]) -> None:
         if isinstance(target_fps, bool) or not isinstance(target_fps, (int, float)) or not target_fps > 0:
             raise ValueError(f"target_fps is a positive number of frames a second, got {target_fps!r}")
         self.target_fps = target_fps
         self.depths = tuple(depths)
-        self.clock = clock or time.perf_counter
-        self._recent: deque[float] = deque(maxlen=FRAMES)
+        self._known: dict[int, float] = {}  # seconds of a frame, by depth
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new video: forget the frames of the last one, but not the times of depths."""
         self._depth: int | None = None
-        self._seconds: dict[int, float] = {}
-        self._warned = False
+        self._recent: list[float] = []
 
-    def begin_video(self) -> None:
-        """Judge nothing by frames of the video before."""
-        self._recent.clear()
-        self._depth = None
-
-    def after_frame(self, depth: int, seconds: float) -> int:
-        """Note what a predicted frame took at this depth -> the depth for the next one."""
+    def next_depth(self, depth: int, seconds: float) -> int:
+        """Return the depth for the next frame, after a predicted frame took ``seconds`` at ``depth``."""
         if depth != self._depth:
-            self._depth = depth
-            self._recent.clear()
+            self._depth, self._recent = depth, []
             return depth
-        self._recent.append(seconds)
+        self._recent = [*self._recent, seconds][-FRAMES:]
         if len(self._recent) < FRAMES:
             return depth
         median = statistics.median(self._recent)
-        change = median / self._seconds.get(depth, median) if median else 1.0
-        self._seconds = {d: s * change for d, s in self._seconds.items()} | {depth: median}
-        if median > 1 / self.target_fps:
-            return self._lower(depth, median)
-        return self._higher(depth, median)
+        was_slow = self._known.get(depth, 0.0) > 1 / self.target_fps
+        change = median / self._known.get(depth, median) if median else 1.0
+        self._known = {d: s * change for d, s in self._known.items()} | {depth: median}
+        if median <= 1 / self.target_fps:
+            return self._increase(depth, median)
+        if depth == self.depths[0] and not was_slow:
+            logger.warning(
+                "%g frames/s can't be held: a frame takes %.3f s at depth %d, the least", self.target_fps, median, depth
+            )
+        return self._decrease(depth)
 
-    def _lower(self, depth: int, median: float) -> int:
-        """The greatest depth below that isn't known to be too slow as well."""
-        below = [d for d in self.depths if d < depth]
-        if not below:
-            if not self._warned:
-                self._warned = True
-                logger.warning(
-                    "%g frames/s can't be held: a frame takes %.3f s at depth %d, the least",
-                    self.target_fps,
-                    median,
-                    depth,
-                )
-            return depth
-        fitting = [d for d in below if self._seconds.get(d, 0.0) <= 1 / self.target_fps]
-        return max(fitting, default=below[0])
+    def _increase(self, depth: int, median: float) -> int:
+        """Return the next greater depth if there is time for it."""
+        greater = next((d for d in self.depths if d > depth), depth)
+        expected = self._known.get(greater, median * greater / depth)
+        return greater if expected <= MARGIN / self.target_fps else depth
 
-    def _higher(self, depth: int, median: float) -> int:
-        """One depth more, where there is time for it."""
-        above = [d for d in self.depths if d > depth]
-        if not above:
-            return depth
-        expected = self._seconds.get(above[0], median * above[0] / depth)
-        return above[0] if expected <= MARGIN / self.target_fps else depth
+    def _decrease(self, depth: int) -> int:
+        """Return the greatest lower depth that isn't known to be too slow as well."""
+        lower = [d for d in self.depths if d < depth]
+        fast = [d for d in lower if self._known.get(d, 0.0) <= 1 / self.target_fps]
+        return max(fast, default=self.depths[0])

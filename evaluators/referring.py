@@ -1,4 +1,4 @@
-"""Segmenting what sentences tell, a window of frames at a time."""
+"""Referring video segmentation: objects of text prompts, a window of frames at a time."""
 
 from __future__ import annotations
 
@@ -16,50 +16,49 @@ from voskit.configs import suggest
 from voskit.configs.models.referformer import ReferFormerConfig
 from voskit.dataloaders.tokenizer import Tokenizer
 from voskit.dataloaders.transforms import input_size, prepare_image
-from voskit.evaluators.segmenter import AMP_TYPES
-from voskit.networks import compile_network
-from voskit.networks.inference import folded
+from voskit.evaluators.frame_checks import check_frame
+from voskit.networks.inference import AMP_TYPES, compile_network, folded
 
 OPTIONS = ("short_edge", "max_long_edge", "window", "threshold")
 
 
 @dataclasses.dataclass(frozen=True)
-class Referred:
-    """What a sentence means in the frames of a window."""
+class ReferredObject:
+    """The object of a text prompt in the frames of a window."""
 
     scores: Tensor
-    """Of each candidate, the mean over the frames of its probability to be the object, [Q]."""
+    """Score of each candidate, [Q]: the mean over the frames of its probability to be the object."""
     candidate: int
-    """The one with the highest score."""
+    """Number of the candidate with the highest score, which is the object."""
     frame_scores: Tensor
-    """Of this one, its probability in each frame, [T]."""
+    """Probability of the object in each frame, [T]."""
     logits: Tensor
-    """Of its masks, at a quarter of the size at which frames were seen, [T, h, w] float32."""
+    """Logits of the object's masks at a quarter of the network's input size, [T, h, w] float32."""
     boxes: Tensor
-    """Of this one, cx, cy, w, h as shares of the frame, [T, 4]."""
+    """Boxes of the object, [T, 4]: cx, cy, w, h as fractions of the frame."""
 
     def probabilities(self, frame: int, size: tuple[int, int]) -> Tensor:
-        """Probability of each pixel of a frame, H x W float32."""
+        """Return the probability of each pixel of a frame, H x W float32; ``size`` is (H, W)."""
         logits = self.logits[frame, None, None]
         return F.interpolate(logits, size, mode="bilinear", align_corners=False)[0, 0].sigmoid()
 
 
 class ReferringSegmenter:
-    """Segments the objects that sentences tell, in frames that are given a window at a time.
+    """Segmentation of the objects that text prompts describe, a window of frames at a time.
 
     ::
 
         segmenter = ReferringSegmenter(build_model("vswinb_referformer", checkpoint="checkpoint.pth"))
         for ids in segmenter.segment(frames, ["a woman in a black top", "the white tent"]):
-            ...  # H x W uint8: 0 the background, 1 and 2 what the sentences tell
+            ...  # H x W uint8: 0 is the background, 1 and 2 are the objects of the prompts
 
     Args:
-        model: what ``voskit.networks.build_model`` gives. Its weights are taken as they are now.
-        tokenizer: None: the one that comes with the project.
+        model: a network of ``voskit.build_model`` with text prompts. Its weights are taken as they are now.
+        tokenizer: None: the bundled one.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
         **options: ``short_edge``, ``max_long_edge``, ``window``, ``threshold`` of the model's config; None or absent:
-            what that says.
+            the model's value.
 
     Raises:
         ValueError: a model that takes masks, an option that doesn't exist, or a value out of range.
@@ -76,62 +75,73 @@ class ReferringSegmenter:
     ) -> None:
         if not isinstance(model.config, ReferFormerConfig):
             name = type(model.config).__name__
-            raise ValueError(f"{name} propagates masks and takes no sentences: VideoSegmenter is for it")
+            raise ValueError(f"{name} takes masks, not text prompts: use VideoSegmenter")
         for name in options:
             if name not in OPTIONS:
                 raise ValueError(
                     f"ReferringSegmenter has no option {name!r}: {suggest(name, [*OPTIONS, 'amp', 'compile'])}"
                 )
         if amp is not None and amp not in AMP_TYPES:
-            raise ValueError(f"amp is 'fp16', 'bf16' or None, got {amp!r}")
+            raise ValueError(f"amp must be 'fp16', 'bf16' or None, got {amp!r}")
         self.model = model
         self.config = model.config.override(**{k: v for k, v in options.items() if v is not None})
         self.amp = amp
         self.tokenizer = Tokenizer() if tokenizer is None else tokenizer
         self._network: Any = folded(model, AMP_TYPES[amp] if amp else None)
+        self._compiled = compile
         if compile:
             compile_network(self._network)
 
     @property
+    def device(self) -> torch.device:
+        """Device of the model's weights."""
+        return next(self.model.parameters()).device
+
+    @property
     def settings(self) -> dict[str, Any]:
-        """What results depend on besides the config, as JSON types."""
+        """Everything that results depend on, except the config and the weights, as JSON types."""
         return {"amp": self.amp}
 
-    def segment(
-        self, frames: Iterable[np.ndarray], sentences: Sequence[str], *, output_size: tuple[int, int] | None = None
-    ) -> Iterator[np.ndarray]:
-        """Ids of each frame, H x W uint8: 0 is the background, 1 the first sentence's object, and so on.
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments that, with the same config, build an equal segmenter."""
+        return {"tokenizer": self.tokenizer, "amp": self.amp, "compile": self._compiled}
 
-        Frames are taken from the iterable a window at a time and aren't kept, so a video of any length will do.
+    def segment(
+        self, frames: Iterable[np.ndarray], prompts: Sequence[str], *, output_size: tuple[int, int] | None = None
+    ) -> Iterator[np.ndarray]:
+        """Yield the ids of each frame, H x W uint8: 0 is the background, 1 the first prompt's object, and so on.
+
+        One window of frames is held at a time, so a video may have any length.
 
         Args:
             frames: H x W x 3 uint8 RGB, of one size.
-            sentences: up to 255.
+            prompts: up to 255 texts.
             output_size: height and width of the results; None: the frames'.
 
         Raises:
-            ValueError: no frame, or one of a wrong shape, type or size; no sentence, or one that can't be used.
+            ValueError: no frame, or one of a wrong shape, type or size; no prompt, or one that can't be used.
         """
-        if len(sentences) > 255:
-            raise ValueError(f"{len(sentences)} sentences, 255 at most")
+        if len(prompts) > 255:
+            raise ValueError(f"{len(prompts)} text prompts: at most 255 fit into one map of ids")
         for window in windows(frames, self.config.window):
-            found = self.refer(window, sentences)
+            found = self.refer(window, prompts)
             size = window[0].shape[:2] if output_size is None else output_size
             for i in range(len(window)):
                 yield self.ids([one.probabilities(i, size) for one in found])
 
     @torch.inference_mode()
-    def refer(self, frames: Sequence[np.ndarray], sentences: Sequence[str]) -> list[Referred]:
-        """What each sentence means in the frames of one window, which go through the network together.
+    def refer(self, frames: Sequence[np.ndarray], prompts: Sequence[str]) -> list[ReferredObject]:
+        """Return the object of each text prompt in one window of frames, which go through the network together.
 
         Raises:
-            ValueError: as for ``segment``.
+            ValueError: see ``segment``.
         """
         _check_frames(frames)
-        if isinstance(sentences, str) or not sentences:
-            raise ValueError("give one or more sentences, as a list of texts")
-        tokens = [self.tokenizer([sentence]) for sentence in sentences]
-        device = next(self.model.parameters()).device
+        if isinstance(prompts, str) or not prompts:
+            raise ValueError("prompts must be a list of one or more texts")
+        tokens = [self.tokenizer([prompt]) for prompt in prompts]
+        device = self.device
         size = input_size(*frames[0].shape[:2], **self.config.input_rule())
         images = torch.stack([prepare_image(f, size, self.config.interpolation, device) for f in frames])[None]
         with self._precision(device):
@@ -140,22 +150,22 @@ class ReferringSegmenter:
 
     @torch.inference_mode()
     def candidates(
-        self, frames: Sequence[np.ndarray], sentences: Sequence[str], place: int, max_long_edge: int
+        self, frames: Sequence[np.ndarray], prompts: Sequence[str], place: int, max_long_edge: int
     ) -> list[tuple[list[float], Tensor, tuple[int, int]]]:
-        """All candidates for one of the frames, seen among the others, as A2D-Sentences is answered.
+        """Return all candidates in one of the frames, as A2D-Sentences evaluates them; the others give context.
 
         Args:
-            frames, sentences: as in ``refer``.
-            place: of the frame that is wanted; the others aren't gone on with after the image encoder.
+            frames, prompts: see ``refer``.
+            place: index of the frame; the image encoder alone sees the others.
             max_long_edge: limit of the frames' long edge.
 
         Returns:
-            for each sentence the candidates' probabilities [Q], the logits of their masks [Q, h, w] at a quarter of the
-            input's size, which is padded to multiples of 32, and that size without the padding.
+            for each prompt the candidates' probabilities [Q], the logits of their masks [Q, h, w] at a quarter of the
+            network's input size padded to multiples of 32, and the input size without the padding.
         """
         _check_frames(frames)
-        tokens = [self.tokenizer([sentence]) for sentence in sentences]
-        device = next(self.model.parameters()).device
+        tokens = [self.tokenizer([prompt]) for prompt in prompts]
+        device = self.device
         rule = {**self.config.input_rule(), "max_long_edge": self.config.max_long_edge or max_long_edge}
         size = input_size(*frames[0].shape[:2], **rule)
         images = torch.stack([prepare_image(f, size, self.config.interpolation, device) for f in frames])[None]
@@ -171,22 +181,23 @@ class ReferringSegmenter:
         return found
 
     def mask(self, probabilities_HW: Tensor) -> np.ndarray:
-        """Where a sentence's object is, by the threshold alone: H x W bool."""
+        """Return the mask of one object, H x W bool: its probability is above the config's threshold."""
         return (probabilities_HW > self.config.threshold).cpu().numpy()
 
     def ids(self, probabilities_HW: Sequence[Tensor]) -> np.ndarray:
-        """Which sentence's object each pixel is, as Ref-DAVIS17 is answered: H x W uint8.
+        """Return the ids of the objects, H x W uint8, as Ref-DAVIS17 evaluates them.
 
-        The likeliest one; the background where that has less than a half, whatever the threshold is.
+        A pixel belongs to the most probable object, or to the background if that has a probability below one half;
+        the config's threshold has no effect.
         """
         best, place = torch.stack(list(probabilities_HW)).max(0)
         return torch.where(best >= 0.5, place + 1, 0).to(torch.uint8).cpu().numpy()
 
-    def _refer(self, image: Any, tokens_1L: Tensor) -> Referred:
+    def _refer(self, image: Any, tokens_1L: Tensor) -> ReferredObject:
         network = self._network
         found = network.find(image, network.encode_text(tokens_1L))
         scores, candidate, frame_scores = choose(network.score(found)[0])
-        return Referred(
+        return ReferredObject(
             scores=scores,
             candidate=candidate,
             frame_scores=frame_scores,
@@ -199,11 +210,14 @@ class ReferringSegmenter:
 
 
 def choose(logits_TQK: Tensor) -> tuple[Tensor, int, Tensor]:
-    """The candidate for a window, as published.
+    """Choose the candidate of a window, as ReferFormer's published code does.
+
+    Args:
+        logits_TQK: logits of the classes, for each frame and candidate.
 
     Returns:
-        The mean over the frames of each candidate's probability [Q], for its likeliest class; the candidate with the
-        highest one; its probabilities in the frames [T].
+        The score of each candidate [Q], which is the mean over the frames of the probability of its likeliest class;
+        the candidate with the highest score; its probabilities in the frames [T].
     """
     by_frame = logits_TQK.float().sigmoid()
     scores, label = by_frame.mean(0).max(1)
@@ -212,33 +226,32 @@ def choose(logits_TQK: Tensor) -> tuple[Tensor, int, Tensor]:
 
 
 def windows(frames: Iterable[Any], length: int | None) -> Iterator[list[Any]]:
-    """Consecutive parts of so many frames, the last one shorter; None: one part.
+    """Yield consecutive parts of ``length`` frames, the last one shorter; with ``length`` None one part.
 
     Raises:
         ValueError: there is no frame.
     """
     part: list[Any] = []
-    begun = False
+    is_empty = True
     for frame in frames:
-        begun = True
+        is_empty = False
         part.append(frame)
         if len(part) == length:
             yield part
             part = []
-    if not begun:
+    if is_empty:
         raise ValueError("there are no frames")
     if part:
         yield part
 
 
 def _check_frames(frames: Sequence[np.ndarray]) -> None:
+    """Raise a ValueError unless the frames of a window are RGB frames of one size."""
     if not len(frames):
         raise ValueError("there are no frames")
     for i, frame in enumerate(frames):
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            what = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise ValueError(f"a frame is an H x W x 3 uint8 RGB array, got {what}")
-        if frame.shape != frames[0].shape or not frame.size:
+        check_frame(frame)
+        if frame.shape != frames[0].shape:
             first = frames[0].shape
             raise ValueError(
                 f"frame {i} of a window has size {frame.shape[0]}x{frame.shape[1]}, the first {first[0]}x{first[1]}"

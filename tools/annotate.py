@@ -1,36 +1,32 @@
-"""Annotate a video in the browser: paint objects in a frame, propagate them, correct, propagate on.
+"""Annotate a video in the browser: paint objects in a frame, propagate them, correct them, propagate again.
 
-    python tools/annotate.py --data_path my_video.mp4
-    python tools/annotate.py --model r50_deaotl --ckpt_path F --data_path my_video.mp4 --mask first.png
-    --output_path out
+    voskit annotate --data_path my_video.mp4
+    voskit annotate --model r50_deaotl --ckpt_path F --data_path my_video.mp4 --mask first.png --output_path out
 
-Needs gradio: pip install -e ".[annotate]". Masks are in <output_path>/<clip>/masks at any time, those that were painted in
-<output_path>/<clip>/given; started again, it goes on from there.
+The page needs gradio: pip install "voskit[annotate]". <output_path>/<clip>/masks always holds the masks of all frames,
+and <output_path>/<clip>/given those that you painted. Run the command again to resume.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # python tools/annotate.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from voskit.__main__ import main as voskit
 
-import tyro
+    sys.exit(voskit(["annotate", *sys.argv[1:]]))
+
+import logging
+import os
+from dataclasses import dataclass
 
 from voskit.configs import PropagationConfig, get_model_config
-from voskit.dataloaders.masks.files import read_mask
-from voskit.dataloaders.video.frames import open_frames
-from voskit.evaluators.annotation.session import Annotation
-from voskit.tools.command import run_command
+from voskit.tools.command import run_tool
 from voskit.tools.model_args import ModelArgs
 
-logger = logging.getLogger("app")
+logger = logging.getLogger("annotate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,71 +36,47 @@ class Args(ModelArgs):
     data_path: Path
     """A video or a folder of images."""
     mask: Path | None = None
-    """Mask of the first frame to begin with: a palette or greyscale PNG of ids, a folder with a PNG for each object, or
+    """Mask of the first frame to start with: a palette or grayscale PNG of ids, a folder with a PNG for each object, or
     COCO JSON."""
     output_path: Path = Path("out")
-    """Folder of the results; those of the demo can be corrected."""
+    """Folder of the results. Results of voskit demo in it can be corrected."""
     fps: float | None = None
-    """Rate of the overlay video. Default: the source's, 25 for images."""
+    """Rate of the overlay video. Default: the source's, or 25 for images."""
     host: str = "127.0.0.1"
-    """Address to serve at; 0.0.0.0 lets other machines in, without a password."""
+    """Address of the page. 0.0.0.0 lets other machines in, without a password."""
     port: int = 7860
-    """Port to serve at."""
+    """Port of the page."""
     open_browser: bool = True
     """Open a browser window."""
 
 
 def run(args: Args) -> int:
     """Serve the page until Ctrl-C."""
-    with _gradio_s_folder():
-        return _run(args)
-
-
-def _run(args: Args) -> int:
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    if not isinstance(get_model_config(args.model), PropagationConfig):
+        raise ValueError(f"{args.model} takes text prompts, not masks: use voskit demo --text")
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     try:
-        from voskit.evaluators.annotation.page import build_page, serve
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{error.name} is not installed, which the page needs: pip install -e '.[app]'") from None
-    config = get_model_config(args.model)
-    if not isinstance(config, PropagationConfig):
-        raise ValueError(f"{args.model} takes sentences, there is nothing to paint for it: tools/demo.py --text")
-    if args.max_memory_frames is None and config.max_memory_frames is None:
-        args = replace(args, max_memory_frames=10)
+        import gradio  # noqa: F401
+    except ModuleNotFoundError:
+        raise ValueError("gradio is not installed, which the page needs: pip install 'voskit[annotate]'") from None
+    from voskit.dataloaders.masks.files import read_mask
+    from voskit.dataloaders.video.frames import open_frames
+    from voskit.evaluators.annotation.page import serve
+    from voskit.evaluators.annotation.session import Annotation
+
     with open_frames(args.data_path, fps=args.fps) as source:
-        segmenter, device = args.build_segmenter()
-        logger.info("%s on %s; reading %s", args.model, device, args.data_path)
+        segmenter = args.with_bounded_memory().build_segmenter()
+        logger.info("%s on %s: %s", args.model, segmenter.device, segmenter.config)
         with Annotation(segmenter, source, args.output_path / source.name) as annotation:
             if args.mask is not None:
                 if annotation.given:
-                    raise ValueError(f"--mask: {annotation.folder} has given masks already, go on without it")
+                    raise ValueError(f"--mask: {annotation.folder} has given masks already, resume without --mask")
                 annotation.give(0, read_mask(args.mask, size=source.size))
-            logger.info(
-                "%s: %d frames, %d of them with given masks", annotation.folder, len(annotation), len(annotation.given)
-            )
-            serve(build_page(annotation), annotation.folder, args.host, args.port, args.open_browser)
+            logger.info("%s: %d frames, %d given masks", annotation.folder, len(annotation), len(annotation.given))
+            serve(annotation, args.host, args.port, args.open_browser)
     return 0
 
 
-@contextmanager
-def _gradio_s_folder() -> Iterator[None]:
-    """Where gradio puts a file for each picture that is shown, until the end; it would leave them all there."""
-    name, before = "GRADIO_TEMP_DIR", os.environ.get("GRADIO_TEMP_DIR")
-    with tempfile.TemporaryDirectory(prefix="annotation-", ignore_cleanup_errors=True) as folder:
-        os.environ[name] = folder
-        try:
-            yield
-        finally:
-            del os.environ[name]
-            if before is not None:
-                os.environ[name] = before
-
-
 def main() -> int:
-    """Parse and run."""
-    args = tyro.cli(Args, description=__doc__)
-    return run_command(lambda: run(args), interrupted="stopped; all masks are saved")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    """Parse the command line and run."""
+    return run_tool(run, Args, __doc__, interrupted="stopped; all masks are saved")

@@ -1,4 +1,4 @@
-"""Flags that say which model runs how, and the segmenter that they describe."""
+"""Flags of a model and its inference settings, and the segmenters that they describe."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 import tyro
 
-from voskit.configs import get_model_config, models_with_depths
-from voskit.evaluators import ReferringSegmenter, VideoSegmenter
-from voskit.networks import build_model
+from voskit.configs import PropagationConfig, get_model_config, models_with_depths
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from typing_extensions import Self
+
+    from voskit.evaluators import ReferringSegmenter, VideoSegmenter
 
 logger = logging.getLogger(__name__)
 
 BUNDLED_MODEL = "deaott"
 BUNDLED_WEIGHTS = Path(__file__).resolve().parents[1] / "pretrain_models" / "deaott_open.safetensors"
-_OF_PROPAGATION = (
+MEMORY_FRAMES = 10
+"""Default bound of the long-term memory for users' videos, which may have any length."""
+_PROPAGATION_FLAGS = (
     "depth",
     "target_fps",
     "flip",
@@ -27,6 +33,7 @@ _OF_PROPAGATION = (
     "long_term_mem_gap",
     "short_term_mem_skip",
     "max_memory_frames",
+    "policy",
     "save_scores",
     "videos_at_once",
 )
@@ -39,13 +46,13 @@ class ModelArgs:
     model: str = BUNDLED_MODEL
     """A model of the zoo."""
     ckpt_path: Path | None = None
-    """Its checkpoint: the authors' or one of ours. Default: the bundled small model's."""
+    """Its checkpoint: the authors', or one of voskit train or voskit export. Default: the bundled small model's."""
     device: str | None = None
-    """cuda, cuda:1, mps, cpu, ...; default: the best there is."""
+    """cuda, cuda:1, mps, cpu, ... Default: the best one."""
     depth: int | None = None
-    """Run only so many layers, where the model lets one choose; fewer are faster. Default: all."""
+    """Number of layers to run, for models with a choice of depths; fewer are faster. Default: all."""
     target_fps: float | None = None
-    """Hold this many frames a second by choosing the depth while the video runs."""
+    """Keep up with this many frames per second by changing the depth during the video."""
     amp: bool = False
     """Run the network in half precision (fp16 on CUDA, bf16 elsewhere)."""
     compile: bool = False
@@ -55,116 +62,123 @@ class ModelArgs:
     ms: tuple[float, ...] = (1.0,)
     """Test scales to average over."""
     max_resolution: float | None = None
-    """The long edge is scaled down to 800/480 times this; 624 is 1.3 x 480p. Default: the model's."""
+    """Limit the long edge to 800/480 times this; 624 is 1.3 x 480p. Default: the model's limit."""
     short_edge: int | None = None
-    """Frames are resized to this short edge; -1: as they are. Default: the model's."""
+    """Resize frames to this short edge; -1: the frames' own size. Default: the model's."""
     long_term_mem_gap: int | None = None
-    """Frames between two that enter the long-term memory. Default: the model's."""
+    """Frames from one frame of the long-term memory to the next. Default: the model's."""
     short_term_mem_skip: int | None = None
-    """Which earlier frame is the short-term memory. Default: the model's, which is the previous one."""
+    """Distance of the short-term memory in frames. Default: the model's, which is 1, the previous frame."""
     max_memory_frames: int | Literal["unbounded"] | None = None
-    """Most frames in the long-term memory: the first and the latest are kept. Default: the model's."""
+    """Most frames in the long-term memory: the first and the latest are kept. Default: the model's bound."""
+    policy: str | None = None
+    """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8. Default: the model's."""
     propagate: str | None = None
-    """For models that take sentences: a model that propagates the mask of each sentence's key frame, the one with the
-    highest score, to the others."""
+    """For text prompts: a model that propagates each object from the frame in which its prompt scores highest."""
     propagate_ckpt: Path | None = None
-    """Its checkpoint. Default: the bundled one, where there is one for it."""
+    """The checkpoint of that model. Default: the bundled one, if there is one for it."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 
     def checkpoint(self) -> Path:
-        """The file that ``ckpt_path`` names, or the bundled one.
+        """Return the file of ``ckpt_path``, or the bundled one.
 
         Raises:
-            ValueError: no file was named, and none is bundled for this model.
+            ValueError: no file was given, and none is bundled for this model.
         """
         if self.ckpt_path is not None:
             return self.ckpt_path
         if self.model != BUNDLED_MODEL:
             raise ValueError(
                 f"--ckpt_path is needed: weights are bundled for {BUNDLED_MODEL} only, not for {self.model} "
-                "(MODEL_ZOO.md says where the authors' are)"
+                "(MODEL_ZOO.md lists the authors' files)"
             )
         return BUNDLED_WEIGHTS
 
     @property
     def task(self) -> str:
-        """What the model's objects are told by, see ``ModelConfig.task``."""
+        """The kind of the model's prompts, see ``ModelConfig.task``."""
         return get_model_config(self.model).task
 
-    def build_segmenter(
-        self, device: str | None = None, dataset: str | None = None
-    ) -> tuple[VideoSegmenter, torch.device]:
-        """Build a model that propagates masks and its segmenter, on ``device`` or the one of the flags.
+    def with_bounded_memory(self) -> Self:
+        """Return flags that bound the long-term memory, unless a flag or the model's config does."""
+        config = get_model_config(self.model)
+        if self.max_memory_frames is None and isinstance(config, PropagationConfig) and not config.max_memory_frames:
+            return dataclasses.replace(self, max_memory_frames=MEMORY_FRAMES)
+        return self
 
-        What the model's authors chose for ``dataset`` holds where the flags say nothing else.
+    def build_segmenter(self, device: str | None = None, dataset: str | None = None) -> VideoSegmenter:
+        """Build a model that propagates masks and its segmenter.
+
+        Args:
+            device: where the model goes; None: the device of the flags.
+            dataset: a dataset for which the model's authors may have chosen settings; flags override them.
 
         Raises:
-            ValueError: a flag that can't be met; the message names it.
+            ValueError: a flag that doesn't fit the model; the message names it.
         """
+        from voskit.evaluators import VideoSegmenter
+        from voskit.networks.memory.policies import build_policy
+
         if self.propagate is not None:
-            raise ValueError(f"--propagate is for models that take sentences, and {self.model} takes masks")
-        checkpoint = self.checkpoint()
-        if self.ckpt_path is None:
-            logger.info("%s: the bundled weights, trained on little data; the authors' do better", checkpoint)
-        config = get_model_config(self.model)
-        changes = config.changes_from_text(*self.set)
+            raise ValueError(f"--propagate is for models with text prompts, and {self.model} takes masks")
+        if self.ckpt_path is None and self.model == BUNDLED_MODEL:
+            logger.info("%s: the bundled weights, trained on little data; the authors' do better", BUNDLED_WEIGHTS)
+        changes: dict[str, Any] = {}
         if self.depth is not None:
-            if not config.depths:
+            if not get_model_config(self.model).depths:
                 raise ValueError(
-                    f"--depth: {self.model} has one depth only; models whose depth can be chosen: "
+                    f"--depth: {self.model} has one depth only; models with a choice of depths: "
                     f"{', '.join(models_with_depths())}"
                 )
             changes["depth"] = self.depth
         if self.max_memory_frames is not None:
             changes["max_memory_frames"] = None if self.max_memory_frames == "unbounded" else self.max_memory_frames
-        changes |= self._chosen_for(dataset, changes)
-        model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes)
-        place = next(model.parameters()).device
-        segmenter = VideoSegmenter(
+        model = self._build_model(device, dataset, changes)
+        return VideoSegmenter(
             model,
             scales=self.ms,
             flip=self.flip,
             target_fps=self.target_fps,
-            **self._shared_options(place),
             long_term_gap=self.long_term_mem_gap,
             short_term_skip=self.short_term_mem_skip,
+            policy=None if self.policy is None else build_policy(self.policy),
+            **self._shared_options(model),
         )
-        return segmenter, place
 
-    def build_referring_segmenter(
-        self, device: str | None = None, dataset: str | None = None
-    ) -> tuple[ReferringSegmenter, torch.device]:
-        """Build a model that takes sentences and its segmenter; see ``build_segmenter``."""
-        checkpoint = self.checkpoint()
+    def build_referring_segmenter(self, device: str | None = None, dataset: str | None = None) -> ReferringSegmenter:
+        """Build a model with text prompts and its segmenter; see ``build_segmenter``."""
+        from voskit.evaluators import ReferringSegmenter
+
         for field in dataclasses.fields(self):
-            if field.name in _OF_PROPAGATION and getattr(self, field.name) != field.default:
+            if field.name in _PROPAGATION_FLAGS and getattr(self, field.name) != field.default:
                 raise ValueError(f"--{field.name} is for models that propagate masks, which {self.model} doesn't")
-        changes = get_model_config(self.model).changes_from_text(*self.set)
-        changes |= self._chosen_for(dataset, changes)
-        model = build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes)
-        place = next(model.parameters()).device
-        return ReferringSegmenter(model, **self._shared_options(place)), place
-
-    def build_propagator(self, device: str | None = None) -> VideoSegmenter | None:
-        """The segmenter that ``propagate`` names; None: nothing is propagated."""
-        if self.propagate is None:
-            return None
-        return self.propagator_args().build_segmenter(device or self.device)[0]
+        model = self._build_model(device, dataset, {})
+        return ReferringSegmenter(model, **self._shared_options(model))
 
     def propagator_args(self) -> ModelArgs:
-        """The model that ``propagate`` names."""
+        """Return the flags of the model that ``propagate`` names."""
         assert self.propagate is not None
         return ModelArgs(model=self.propagate, ckpt_path=self.propagate_ckpt, device=self.device, amp=self.amp)
 
-    def _chosen_for(self, dataset: str | None, changes: dict[str, Any]) -> dict[str, Any]:
-        """What the model's authors chose for a dataset, as far as the flags don't say it."""
-        known = get_model_config(self.model).dataset_settings.get(dataset or "", {})
-        if chosen := {k: v for k, v in known.items() if k not in changes}:
-            logger.info("%s: its authors' settings for %s: %s", self.model, dataset, chosen)
-        return chosen
+    def build_propagator(self, device: str | None = None) -> VideoSegmenter | None:
+        """Build the segmenter of the model that ``propagate`` names; None: nothing is propagated."""
+        return None if self.propagate is None else self.propagator_args().build_segmenter(device)
 
-    def _shared_options(self, device: torch.device) -> dict[str, Any]:
+    def _build_model(self, device: str | None, dataset: str | None, changes: dict[str, Any]) -> nn.Module:
+        """Build the model with the fields of ``--set``, further changes, and the authors' settings for a dataset."""
+        from voskit.networks import build_model
+
+        config, checkpoint = get_model_config(self.model), self.checkpoint()
+        changes = {**config.changes_from_text(*self.set), **changes}
+        authors = config.dataset_settings.get(dataset or "", {})
+        if chosen := {name: value for name, value in authors.items() if name not in changes}:
+            logger.info("%s: the authors' settings for %s: %s", self.model, dataset, chosen)
+        return build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes, **chosen)
+
+    def _shared_options(self, model: nn.Module) -> dict[str, Any]:
+        """Return the options of both kinds of segmenters."""
+        device: torch.device = next(model.parameters()).device
         return {
             "amp": ("fp16" if device.type == "cuda" else "bf16") if self.amp else None,
             "compile": self.compile,

@@ -1,26 +1,27 @@
 """Score results with the rules of a benchmark.
 
-    python tools/score.py --dataset davis2017 --data_root datasets/DAVIS --results out/Annotations
-    python tools/score.py --dataset folder --data_root masks --results out/masks --output scores.json
+    voskit score --dataset davis2017 --data_root datasets/DAVIS --results out/Annotations
+    voskit score --dataset folder --data_root masks --results out/masks --output scores.json
 
-Prints a table and writes, side by side, scores.json, a CSV for each table, and a page of the worst and best frames.
+Prints a table. Writes scores.json and, beside it, a CSV file for each table and a page of the worst and best frames.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # python tools/score.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from voskit.__main__ import main as voskit
 
-import tyro
+    sys.exit(voskit(["score", *sys.argv[1:]]))
+
+from dataclasses import dataclass
+
 from tqdm import tqdm
 
-from voskit.evaluators.metrics import list_scorers, score
-from voskit.evaluators.metrics.page import write_page
-from voskit.evaluators.metrics.report import summary_text, write_scores
-from voskit.tools.command import run_command
+from voskit.tools.command import run_tool
 
 
 @dataclass(frozen=True)
@@ -28,38 +29,38 @@ class Args:
     """Score results with the rules of a benchmark."""
 
     dataset: str
-    """The benchmark; an unknown name lists them."""
+    """The benchmark; an unknown name lists all."""
     data_root: Path
-    """Its ground truth, laid out as it is published (A2D, JHMDB: a JSON file)."""
+    """Its ground truth in the published layout (A2D, JHMDB: a JSON file)."""
     results: Path
-    """The predictions: folder or JSON file."""
+    """The predictions: a folder or a JSON file."""
     output: Path | None = None
-    """A name that ends in .json. Default: scores.json beside the results."""
+    """File of the scores, *.json. Default: scores.json beside the results."""
     split: str | None = None
-    """The list of sequences, where the benchmark has several."""
+    """List of sequences, for benchmarks with several."""
     reading: str | None = None
-    """Which reading of the rules, where there are two (YouTube-VOS, Long-Time Video, LVOS)."""
+    """Interpretation of the rules, for benchmarks with two (YouTube-VOS, Long-Time Video, LVOS)."""
     task: str | None = None
     """BURST: exemplar_guided, class_guided or open_world. LVOS: semi_supervised or unsupervised_multiple."""
     frames: str | None = None
     """dataset folder: inner (without first and last) or all."""
     binary: bool = False
-    """dataset folder: any value but 0 is the one object."""
+    """dataset folder: all values except 0 are one object."""
     ignore_id: int | None = None
-    """dataset folder: a value of the truth that is no object, such as 255 beside ids."""
+    """dataset folder: a value of the ground truth that is no object, such as 255."""
     resolution: str | None = None
-    """DAVIS: the folder of masks, 480p or Full-Resolution."""
+    """DAVIS: folder of the masks, 480p or Full-Resolution."""
     num_workers: int | None = None
-    """Processes. Default: all cores."""
+    """Processes. Default: one for each core."""
     page: bool = True
     """Draw the page of worst and best frames."""
 
 
 class Bar:
-    """A progress bar that takes (done, total) and grows where there is more to do than was known."""
+    """A progress bar for calls (done, total), which grows if there is more work than was known."""
 
     def __init__(self) -> None:
-        tqdm.monitor_interval = 0  # no thread of its own: processes can then be forked
+        tqdm.monitor_interval = 0  # without a thread of its own, processes can be forked
         self._bar = tqdm(total=0, unit="frame", disable=None)
 
     def __call__(self, done: int, total: int) -> None:
@@ -68,19 +69,23 @@ class Bar:
         self._bar.update(done)
 
     def close(self) -> None:
-        """Leave the line."""
+        """Keep the bar on its line."""
         self._bar.close()
 
 
 def run(args: Args) -> int:
     """Score, print and write."""
+    from voskit.evaluators.metrics import score
+    from voskit.evaluators.metrics.page import write_page
+    from voskit.evaluators.metrics.report import summary_text, write_scores
+
     names = ("split", "reading", "task", "frames", "ignore_id", "resolution")
     options = {name: str(value) for name in names if (value := getattr(args, name)) is not None}
     if args.binary:
         options["binary"] = "yes"
     output = args.results.parent / "scores.json" if args.output is None else args.output
     if output.suffix.lower() != ".json":
-        raise ValueError(f"--output {output}: give a name that ends in .json")
+        raise ValueError(f"--output {output}: the file must be called *.json")
     bar = Bar()
     try:
         scores = score(
@@ -97,10 +102,5 @@ def run(args: Args) -> int:
 
 
 def main() -> int:
-    """Parse and run."""
-    args = tyro.cli(Args, description=f"{__doc__}\nBenchmarks: {', '.join(list_scorers())}")
-    return run_command(lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    """Parse the command line and run."""
+    return run_tool(run, Args, __doc__)

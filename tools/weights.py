@@ -1,9 +1,9 @@
 """List published weights, or download those of a model or an encoder.
 
-    python tools/weights.py
-    python tools/weights.py r50_deaotl
-    python tools/weights.py r50_deaotl --variant PRE
-    python tools/weights.py resnet50-0676ba61.pth
+    voskit weights
+    voskit weights r50_deaotl
+    voskit weights r50_deaotl --variant PRE
+    voskit weights resnet50-0676ba61.pth
 
 Prints a table, or the path of the file. Downloads go to VOSKIT_HOME, by default the user's cache folder.
 """
@@ -11,10 +11,15 @@ Prints a table, or the path of the file. Downloads go to VOSKIT_HOME, by default
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # python tools/weights.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from voskit.__main__ import main as voskit
+
+    sys.exit(voskit(["weights", *sys.argv[1:]]))
+
+from dataclasses import dataclass
 
 import tyro
 
@@ -82,7 +87,3 @@ def main() -> int:
     """Parse and run."""
     args = tyro.cli(Args, description=__doc__)
     return run_command(lambda: run(args), interrupted="interrupted; the next call resumes the download")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,10 +19,12 @@ if TYPE_CHECKING:  # what _MODULES says, for type checkers
     from voskit.dataloaders.masks.files import write_mask as write_mask
     from voskit.dataloaders.video.frames import open_frames as open_frames
     from voskit.evaluators.annotation.session import Annotation as Annotation
+    from voskit.evaluators.benchmarks.run import evaluate as evaluate
     from voskit.evaluators.metrics import score as score
     from voskit.evaluators.referring import ReferringSegmenter as ReferringSegmenter
     from voskit.evaluators.segmenter import VideoSegmenter as VideoSegmenter
     from voskit.networks import build_model as build_model
+    from voskit.trainers.run import train as train
 
 __version__ = "0.2.0"
 
@@ -35,12 +37,14 @@ _MODULES = {
     "ReferringSegmenter": "voskit.evaluators.referring",
     "VideoSegmenter": "voskit.evaluators.segmenter",
     "build_model": "voskit.networks",
+    "evaluate": "voskit.evaluators.benchmarks.run",
     "get_model_config": "voskit.configs",
     "list_models": "voskit.configs",
     "open_dataset": "voskit.dataloaders.datasets",
     "open_frames": "voskit.dataloaders.video.frames",
     "read_mask": "voskit.dataloaders.masks.files",
     "score": "voskit.evaluators.metrics",
+    "train": "voskit.trainers.run",
     "write_mask": "voskit.dataloaders.masks.files",
 }
 

@@ -1,4 +1,4 @@
-"""The page of tools/annotate.py, made with gradio: it shows an annotation and passes on what a person does."""
+"""Annotation page in the browser, made with gradio."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import functools
 import hashlib
 import html
 import logging
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,34 +25,34 @@ from voskit.evaluators.annotation.session import Annotation
 from voskit.evaluators.clips.overlay import draw_overlay
 
 logger = logging.getLogger(__name__)
-ClipPreview = tuple[int, np.ndarray] | None  # number and mask of the frame in the editor, on which all buttons act
+ShownFrame = tuple[int, np.ndarray] | None  # number and mask of the frame in the editor, on which all buttons act
 
 _COLORS_OFFERED = 12
-# in the browser, since gradio has an error of its own for what is typed: nothing yet, or beyond the end
+# runs in the browser, because gradio reports an error while a number is being typed, or is beyond the end
 _INSIDE = "(number, ...others) => [Math.min(Math.max(Math.round(number ?? 0), 0), %d), ...others]"
-_KEPT = (60, 600)  # seconds: how often files of pictures are looked through, and how old ones are removed
+_KEPT = (60, 600)  # seconds: interval of removing files of pictures, and their age
 _HELP = (
-    "Choose an object's number, paint it, *propagate*. Where the result is wrong, stop, correct it by brush and "
-    "eraser, and propagate on from there. What you paint is taken when you go to another frame or propagate."
+    "Choose an object's number, paint it, *propagate*. If the result is wrong, stop, correct it with brush and "
+    "eraser, and propagate from there. Painting is saved when you go to another frame or propagate."
 )
 
 
 class Page:
-    """What the page's buttons do; what a person has made lies in the annotation's files alone."""
+    """Actions of the page's buttons. The user's work lies in the annotation's files alone."""
 
     def __init__(self, annotation: Annotation) -> None:
         self.annotation = annotation
         self._busy = threading.Lock()  # held while masks are changed, propagated or drawn
         self._stop = threading.Event()
-        self._reached = 0  # frame at which the last propagation is
-        self._taken = (-1, b"")  # frame and digest of the painting that was taken last
+        self._reached = 0  # the last propagation is at this frame
+        self._taken = (-1, b"")  # frame and digest of the last saved painting
 
-    # what is shown --------------------------------------------------------------------------------------------------
+    # views -------------------------------------------------------------------------------------------------------
 
     def show(self, number: int, object_id: int | None) -> tuple[Any, ...]:
-        """Everything that depends on the frame: editor, result, text, what was shown, slider.
+        """Return the values of everything that depends on the frame: editor, result, text, shown frame, slider.
 
-        The brush keeps its colour where the object's number is none, such as one that is being typed.
+        The brush keeps its color if ``object_id`` is no object's number, because it is still being typed.
         """
         mask = self._mask(number)
         image = self.annotation.image(number)
@@ -60,7 +62,7 @@ class Page:
         return gr.ImageEditor(**editor), draw_overlay(image, mask), self.text(number, mask), (number, mask), number
 
     def text(self, number: int, mask_HW: np.ndarray) -> str:
-        """State of the frame and its objects."""
+        """Return the state of the frame and its objects, as Markdown."""
         kind = "given" if number in self.annotation.given else "propagated" if mask_HW.any() else "no mask yet"
         chips = " ".join(
             f'<span style="background:{_hex(i)};color:white;padding:1px 7px;border-radius:7px">{i}</span>'
@@ -70,62 +72,62 @@ class Page:
         return f"**Frame {number}** of {len(self.annotation) - 1}: {kind}. Given: {given}.<br>{chips}"
 
     def brush(self, mask_HW: np.ndarray, object_id: int) -> gr.Brush:
-        """Colours to paint with: the first objects', and those in the frame."""
+        """Return a brush with the colors of the first objects and of those in the frame."""
         offered = {*range(1, _COLORS_OFFERED + 1), *np.unique(mask_HW[mask_HW > 0]).tolist(), object_id}
         colors: list[Any] = [_hex(i) for i in sorted(offered)]
         return gr.Brush(colors=colors, default_color=_hex(object_id), color_mode="fixed", default_size=12)
 
-    # what a person does ---------------------------------------------------------------------------------------------
+    # actions -----------------------------------------------------------------------------------------------------
 
-    def go(self, number: float, object_id: int | None, shown: ClipPreview, editor: dict | None) -> tuple:
-        """Show the frame that the slider names; the slider stays, since it may be on its way already."""
+    def go(self, number: float, object_id: int | None, shown: ShownFrame, editor: dict | None) -> tuple:
+        """Show the slider's frame. The slider is not set: it may be on its way to another frame already."""
         try:
             self._leave(shown, editor)
             return (*self.show(self._nearest(number), object_id)[:4], gr.skip())
         except (ValueError, OSError) as error:
-            return *[_tell(error)] * 4, _number(shown)
+            return *[_show_error(error)] * 4, _number(shown)
 
-    def step(self, by: int, object_id: int | None, shown: ClipPreview, editor: dict | None) -> tuple:
-        """Show a frame before or after this one."""
+    def step(self, by: int, object_id: int | None, shown: ShownFrame, editor: dict | None) -> tuple:
+        """Show the frame ``by`` frames from this one."""
         self._leave(shown, editor)
         return self.show(self._nearest(_number(shown) + by), object_id)
 
-    def choose(self, object_id: int | None, shown: ClipPreview) -> Any:
-        """Paint another object; what was painted stays."""
-        if object_id is None:  # another number is being typed
+    def choose(self, object_id: int | None, shown: ShownFrame) -> Any:
+        """Paint another object; the painting so far stays."""
+        if object_id is None:  # a number is being typed
             return gr.skip()
         _check_id(object_id)
         return gr.ImageEditor(brush=self.brush(self._mask(_number(shown)), object_id))
 
-    def discard(self, object_id: int | None, shown: ClipPreview) -> tuple:
-        """Show the frame anew, without what was painted."""
+    def discard(self, object_id: int | None, shown: ShownFrame) -> tuple:
+        """Show the frame again, without the painting."""
         return self.show(_number(shown), object_id)
 
-    def keep(self, object_id: int | None, shown: ClipPreview, editor: dict | None) -> tuple:
-        """Take the mask as it is for a given one, also where nothing was painted: the network was right."""
+    def keep(self, object_id: int | None, shown: ShownFrame, editor: dict | None) -> tuple:
+        """Make the frame's mask a given one, painted or not: the network was right."""
         number = _number(shown)
         with self._alone():
             if not self._take(shown, editor):
                 self.annotation.give(number, self._mask(number))
         return self.show(number, object_id)
 
-    def read(self, file: str, object_id: int | None, shown: ClipPreview) -> tuple:
-        """Take a frame's mask from a file."""
+    def read(self, file: str, object_id: int | None, shown: ShownFrame) -> tuple:
+        """Read a frame's mask from a file."""
         try:
             mask = read_mask(file, size=self.annotation.source.size)
-        except (ValueError, OSError) as error:  # names gradio's copy
+        except (ValueError, OSError) as error:  # the message names gradio's copy
             raise ValueError(str(error).replace(str(file), Path(file).name)) from error
         with self._alone():
             self.annotation.give(_number(shown), mask)
         return self.show(_number(shown), object_id)
 
-    def forget(self, object_id: int | None, shown: ClipPreview) -> tuple:
+    def forget(self, object_id: int | None, shown: ShownFrame) -> tuple:
         """Remove the frame's mask."""
         with self._alone():
             self.annotation.forget(_number(shown))
         return self.show(_number(shown), object_id)
 
-    def delete(self, object_id: int, shown: ClipPreview, editor: dict | None) -> tuple:
+    def delete(self, object_id: int, shown: ShownFrame, editor: dict | None) -> tuple:
         """Remove an object from all frames."""
         _check_id(object_id)
         with self._alone():
@@ -133,11 +135,11 @@ class Page:
             gr.Info(f"object {object_id} was in {self.annotation.delete_object(object_id)} frames")
         return self.show(_number(shown), object_id)
 
-    def propagate(self, towards: str, length: int | None, shown: ClipPreview, editor: dict | None) -> Iterator[tuple]:
-        """Propagate from this frame, and show the result of each frame that is done; ``finish`` comes next."""
+    def propagate(self, towards: str, length: int | None, shown: ShownFrame, editor: dict | None) -> Iterator[tuple]:
+        """Propagate from this frame and show each result; the page then calls ``finish``."""
         number, end = _number(shown), len(self.annotation) - 1
         if length is not None and length < 0:
-            raise ValueError(f"the number of frames to propagate is 1 or more, or 0 for all, not {length}")
+            raise ValueError(f"the number of frames to propagate must be at least 1, or 0 for all, got {length}")
         reach = length or end
         last = self._nearest(number - reach if towards == "backwards" else number + reach)
         with self._alone():
@@ -152,18 +154,18 @@ class Page:
                 if self._stop.is_set():
                     break
 
-    def finish(self, object_id: int | None, shown: ClipPreview, editor: dict | None) -> Any:
-        """Take what was painted during a propagation, and show the last frame that it reached."""
-        if self._busy.locked():  # this one was refused, since another one runs
+    def finish(self, object_id: int | None, shown: ShownFrame, editor: dict | None) -> Any:
+        """Save what was painted during a propagation, and show the last frame that it reached."""
+        if self._busy.locked():  # this propagation was refused, because another one is running
             return gr.skip()
         self._leave(shown, editor)
         return self.show(self._reached, object_id)
 
     def stop(self) -> None:
-        """End a propagation after the frame at which it is."""
+        """End a propagation after its present frame."""
         self._stop.set()
 
-    def pictures(self, object_id: int | None, shown: ClipPreview, editor: dict | None) -> Iterator[tuple[Any, str]]:
+    def pictures(self, object_id: int | None, shown: ShownFrame, editor: dict | None) -> Iterator[tuple[Any, str]]:
         """Write the overlay video and the contact sheet, and show the video."""
         with self._alone():
             self._take(shown, editor)
@@ -182,22 +184,22 @@ class Page:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Do something that changes masks or needs them unchanged; it is refused while another such thing runs."""
+        """Refuse an action that changes masks, or needs them unchanged, while another such action is running."""
         if not self._busy.acquire(blocking=False):
-            raise ValueError("a propagation is running: stop it first (or wait for the overlay video that is drawn)")
+            raise ValueError("a propagation is running: stop it first (or wait until the overlay video is drawn)")
         try:
             yield
         finally:
             self._busy.release()
 
-    def _leave(self, shown: ClipPreview, editor: dict | None) -> None:
-        """Take what was painted before another frame is shown; where nothing was, frames can be looked at any time."""
+    def _leave(self, shown: ShownFrame, editor: dict | None) -> None:
+        """Save the painting, if any, before another frame is shown. Without one, frames can be viewed at any time."""
         if self._painted(shown, editor) is not None:
             with self._alone():
                 self._take(shown, editor)
 
-    def _take(self, shown: ClipPreview, editor: dict | None) -> bool:
-        """Take what was painted, if anything was."""
+    def _take(self, shown: ShownFrame, editor: dict | None) -> bool:
+        """Save the painting. True if there was one."""
         ids = self._painted(shown, editor)
         if ids is None or shown is None or editor is None:
             return False
@@ -205,21 +207,21 @@ class Page:
         self._taken = shown[0], _digest(editor)
         return True
 
-    def _painted(self, shown: ClipPreview, editor: dict | None) -> np.ndarray | None:
-        """The ids that the editor means, if they aren't those that were shown."""
+    def _painted(self, shown: ShownFrame, editor: dict | None) -> np.ndarray | None:
+        """Return the ids in the editor, or None if they are those that were shown."""
         if editor is None or shown is None or not editor["layers"]:
             return None
         number, mask = shown
         ids = ids_of(editor["layers"][0], mask)
         if np.array_equal(ids, mask):
             return None
-        # keys that follow fast send what they left behind once more, with the next frame's number
+        # fast key presses send the painting of the last frame again, with the number of the next one
         left_behind = number != self._taken[0] and _digest(editor) == self._taken[1]
         return None if left_behind else ids
 
 
 def build_page(annotation: Annotation) -> gr.Blocks:
-    """The page for one clip."""
+    """Build the page of one clip."""
     title = annotation.folder.name
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=_KEPT) as blocks:
         with gr.Row():
@@ -232,7 +234,7 @@ def build_page(annotation: Annotation) -> gr.Blocks:
 
 
 def _left_column(annotation: Annotation) -> dict[str, Any]:
-    """What a person paints in, and the way to another frame."""
+    """Build the editor and the controls of the frame's number."""
     height, width = annotation.source.size
     editor = gr.ImageEditor(
         label="Paint",
@@ -242,7 +244,7 @@ def _left_column(annotation: Annotation) -> dict[str, Any]:
         transforms=(),
         layers=gr.LayerOptions(allow_additional_layers=False),
         eraser=gr.Eraser(default_size=12),
-        canvas_size=(width, height),  # a mask is drawn in the middle of a larger one, beside the frame
+        canvas_size=(width, height),  # on a larger canvas gradio draws the mask in the middle, not over the frame
         height=620,
         elem_id="editor",
     )
@@ -255,7 +257,7 @@ def _left_column(annotation: Annotation) -> dict[str, Any]:
 
 
 def _right_column() -> dict[str, Any]:
-    """The state of the frame, and what can be done."""
+    """Build the state of the frame, the result and the buttons."""
     parts: dict[str, Any] = {
         "text": gr.Markdown(),
         "result": gr.Image(label="Result", format="jpeg", interactive=False, buttons=["download", "fullscreen"]),
@@ -278,57 +280,79 @@ def _right_column() -> dict[str, Any]:
 
 
 def _connect(blocks: gr.Blocks, page: Page, parts: SimpleNamespace) -> None:
-    """What happens at a click or a key."""
+    """Connect buttons and inputs with their actions."""
     shown = gr.State(None)
     everything = [parts.editor, parts.result, parts.text, shown, parts.frame]
     here = [parts.object_id, shown]
     painted = [*here, parts.editor]
-    blocks.load(_told(page.discard), here, everything)
+    blocks.load(_reporting_errors(page.discard), here, everything)
     parts.frame.input(
-        _told(page.go),
+        _reporting_errors(page.go),
         [parts.frame, *painted],
         everything,
         trigger_mode="always_last",
         js=_INSIDE % parts.frame.maximum,
     )
-    parts.before.click(_told(functools.partial(page.step, -1)), painted, everything)
-    parts.after.click(_told(functools.partial(page.step, 1)), painted, everything)
-    parts.object_id.change(_told(page.choose), here, parts.editor)
-    parts.discard.click(_told(page.discard), here, everything)
-    parts.editor.clear(_told(page.discard), here, everything)  # its bin, which removes the frame as well
-    parts.keep.click(_told(page.keep), painted, everything)
-    parts.forget.click(_told(page.forget), here, everything)
-    parts.delete.click(_told(page.delete), painted, everything)
-    parts.upload.upload(_told(page.read), [parts.upload, *here], everything)
+    parts.before.click(_reporting_errors(functools.partial(page.step, -1)), painted, everything)
+    parts.after.click(_reporting_errors(functools.partial(page.step, 1)), painted, everything)
+    parts.object_id.change(_reporting_errors(page.choose), here, parts.editor)
+    parts.discard.click(_reporting_errors(page.discard), here, everything)
+    parts.editor.clear(
+        _reporting_errors(page.discard), here, everything
+    )  # the bin, which also removes the frame
+    parts.keep.click(_reporting_errors(page.keep), painted, everything)
+    parts.forget.click(_reporting_errors(page.forget), here, everything)
+    parts.delete.click(_reporting_errors(page.delete), painted, everything)
+    parts.upload.upload(_reporting_errors(page.read), [parts.upload, *here], everything)
     for button, towards in ((parts.forwards, "forwards"), (parts.backwards, "backwards")):
-        run = _told_on_the_way(functools.partial(page.propagate, towards))
+        run = _reporting_errors_of_generator(functools.partial(page.propagate, towards))
         ran = button.click(run, [parts.length, shown, parts.editor], everything, show_progress="hidden")
-        ran.then(_told(page.finish), painted, everything)
+        ran.then(_reporting_errors(page.finish), painted, everything)
     parts.stop.click(page.stop, queue=False)
     drawn = [parts.video, parts.text]
-    parts.pictures.click(_told_on_the_way(page.pictures), painted, drawn, show_progress="hidden")
+    parts.pictures.click(_reporting_errors_of_generator(page.pictures), painted, drawn, show_progress="hidden")
 
 
-def serve(blocks: gr.Blocks, folder: Path, host: str, port: int, open_browser: bool) -> None:
-    """Serve a page until Ctrl-C. Raises OSError where the port is taken."""
-    for name in ("httpx", "httpx2"):  # gradio asks itself whether it is up
+def serve(annotation: Annotation, host: str, port: int, open_browser: bool) -> None:
+    """Serve the page of a clip until Ctrl-C.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    for name in ("httpx", "httpx2"):  # gradio polls its own server
         logging.getLogger(name).setLevel(logging.WARNING)
-    logger.info("the page is at http://%s:%d; Ctrl-C ends it", host, port)
-    blocks.queue()
-    try:
-        blocks.launch(
-            server_name=host,
-            server_port=port,
-            inbrowser=open_browser,
-            quiet=True,
-            allowed_paths=[str(folder.resolve())],
-            footer_links=[],
-        )
-    finally:
-        blocks.close(verbose=False)  # so that no picture is written after the end
+    with _temporary_folder():
+        blocks = build_page(annotation)
+        logger.info("the page is at http://%s:%d; Ctrl-C ends it", host, port)
+        blocks.queue()
+        try:
+            blocks.launch(
+                server_name=host,
+                server_port=port,
+                inbrowser=open_browser,
+                quiet=True,
+                allowed_paths=[str(annotation.folder.resolve())],
+                footer_links=[],
+            )
+        finally:
+            blocks.close(verbose=False)  # writes no picture afterwards
 
 
-def _number(shown: ClipPreview) -> int:
+@contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """Let gradio write its file for each picture to a folder that is removed at the end; gradio keeps them all."""
+    name, before = "GRADIO_TEMP_DIR", os.environ.get("GRADIO_TEMP_DIR")
+    with tempfile.TemporaryDirectory(prefix="annotation-", ignore_cleanup_errors=True) as folder:
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            del os.environ[name]
+            if before is not None:
+                os.environ[name] = before
+
+
+def _number(shown: ShownFrame) -> int:
     return 0 if shown is None else shown[0]
 
 
@@ -339,7 +363,7 @@ def _check_id(object_id: int | None) -> None:
 
 
 def _digest(editor: dict) -> bytes:
-    """Of the frame in the editor and what is painted on it."""
+    """Return a checksum of the frame in the editor and the painting on it."""
     sha = hashlib.sha256()
     for picture in (editor.get("background"), editor["layers"][0]):
         sha.update(b"" if picture is None else picture.tobytes())
@@ -350,32 +374,32 @@ def _hex(object_id: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*id_colors([object_id])[0])
 
 
-def _told(action: Callable[..., Any]) -> Callable[..., Any]:
-    """An action whose one-line errors are shown on the page, which otherwise stays as it is."""
+def _reporting_errors(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Show the errors of an action on the page, which otherwise stays as it is."""
 
     def run(*arguments: Any) -> Any:
         try:
             return action(*arguments)
         except (ValueError, OSError) as error:
-            return _tell(error)
+            return _show_error(error)
 
     return run
 
 
-def _told_on_the_way(action: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """The same for an action that gives results one by one."""
+def _reporting_errors_of_generator(action: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Show the errors of an action that yields results, as ``_reporting_errors`` does."""
 
     def run(*arguments: Any) -> Iterator[Any]:
         try:
             yield from action(*arguments)
         except (ValueError, OSError) as error:
-            yield _tell(error)
+            yield _show_error(error)
 
     return run
 
 
-def _tell(error: Exception) -> Any:
-    """A message in the corner; gradio's own errors cover all that the action would have changed."""
+def _show_error(error: Exception) -> Any:
+    """Show a message in the corner; gradio's own errors would cover everything that the action changes."""
     logger.warning("%s", error)
     gr.Warning(html.escape(str(error), quote=False))
     return gr.skip()

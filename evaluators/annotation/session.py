@@ -18,8 +18,8 @@ from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.background import BackgroundWriter
-from voskit.evaluators.clips.previews import PICTURES, ClipPictures, overlay_palette
-from voskit.evaluators.clips.run import REPORT
+from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, overlay_palette
+from voskit.evaluators.clips.report import REPORT
 from voskit.evaluators.segmenter import VideoSegmenter
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Annotation:
     """
 
     def __init__(self, segmenter: VideoSegmenter, source: FrameSource, folder: Path) -> None:
-        source.between(0, 0)  # raises where it can be read but once
+        source.check_rereadable()
         self.segmenter = segmenter
         self.source = source
         self.folder = folder
@@ -182,7 +182,7 @@ class Annotation:
 
     def make_pictures(self, fps: float | None = None) -> Iterator[int]:
         """Write ``overlay.mp4`` and ``contact_sheet.png``; gives the number of each frame that was done."""
-        pictures = ClipPictures(self.folder, fps or self.source.fps or 25.0, len(self))
+        pictures = ClipPreviews(self.folder, fps or self.source.fps or 25.0, len(self))
         try:
             for frame in prefetch(self.source):
                 mask = self.mask(frame.index)
@@ -249,5 +249,5 @@ class Annotation:
         """Remove what was made of other masks; without its report the demo takes the folder for a person's work."""
         if not (self.folder / SOURCE).exists():  # only now: the demo may have replaced its results till here
             atomic_write_text(self.folder / SOURCE, json.dumps(self._identity) + "\n")
-        for name in (REPORT, *PICTURES):
+        for name in (REPORT, *PREVIEWS):
             (self.folder / name).unlink(missing_ok=True)

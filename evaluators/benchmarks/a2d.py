@@ -1,4 +1,4 @@
-"""Running A2D-Sentences and JHMDB-Sentences: all candidates for single frames, scored as detections."""
+"""A2D-Sentences and JHMDB-Sentences: candidates for single frames, scored as detections."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ logger = logging.getLogger(__name__)
 LONG_EDGE = 640
 """Limit of the frames' long edge, as published."""
 FRAMES = 5
-"""Frames that are seen around the annotated one, as published for fine-tuned models."""
+"""Length of the window around the annotated frame, as published for fine-tuned models."""
 
 
-class SentenceEvaluation:
-    """Predictions of one model with one setting in a folder: ``predictions.json``, ``scores.json``, ``settings.json``.
+class A2DEvaluation:
+    """An evaluation of one model with one setting: ``predictions.json``, ``scores.json`` and ``settings.json``.
 
-    An evaluation goes on where it was stopped: what is finished of a video lies in ``.predictions/<video>.json``.
+    A stopped evaluation can be resumed: predictions of finished videos lie in ``.predictions/<video>.json``.
 
     Args:
         data: an opened dataset.
         output: the folder.
         settings: everything that results depend on, as JSON types.
-        frames: see ``FRAMES``.
+        frames: length of the window around the annotated frame.
 
     Raises:
         ValueError: the folder holds results of other settings.
@@ -54,8 +54,13 @@ class SentenceEvaluation:
         check_settings(output, {**settings, "frames": frames}, self.parts)
         self._errors: dict[str, str] = {}
 
+    @property
+    def num_videos(self) -> int:
+        """Number of videos to segment."""
+        return len(self.data.images)
+
     def run(self, segmenter: ReferringSegmenter, queue: Items, *, progress: bool = True) -> None:
-        """Segment the images of the videos that this process gets; a bad video is logged and the others go on."""
+        """Segment the images of this process's videos. A video that can't be read is logged; the others run."""
         videos = list(self.data.images)
         self.parts.mkdir(parents=True, exist_ok=True)
         with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
@@ -70,9 +75,9 @@ class SentenceEvaluation:
                 bar.update()
 
     def failures(self) -> dict[str, str]:
-        """Videos that are not finished, and why as far as that is known."""
+        """Return the unfinished videos with their errors, if known."""
         unfinished = [video for video in self.data.images if not self._path(video).exists()]
-        return {video: self._errors.get(video, "not run to its end") for video in unfinished}
+        return {video: self._errors.get(video, "not finished") for video in unfinished}
 
     def finish(self) -> Scores:
         """Write all predictions and their scores.
@@ -102,7 +107,9 @@ class SentenceEvaluation:
         entries = []
         for frame, images in by_frame.items():
             if not 0 <= frame < len(frames):
-                raise ValueError(f"{self.data.videos[video]}: {images[0].image_id} is beyond its {len(frames)} frames")
+                raise ValueError(
+                    f"{self.data.videos[video]}: {images[0].image_id} lies after the last of its {len(frames)} frames"
+                )
             near, place = around(frame, len(frames), self.frames)
             found = segmenter.candidates(
                 [frames[i] for i in near], [clean_caption(image.sentence) for image in images], place, LONG_EDGE
@@ -113,18 +120,18 @@ class SentenceEvaluation:
 
 
 def around(frame: int, count: int, length: int) -> tuple[list[int], int]:
-    """``length`` numbers of ``count`` frames with one in their middle, clamped; and its first place among them."""
+    """Return ``length`` frame numbers around ``frame``, clamped to ``count`` frames, and its first place among them."""
     near = [min(max(i, 0), count - 1) for i in range(frame - length // 2, frame + (length + 1) // 2)]
     return near, near.index(frame)
 
 
 def binary_masks(logits_QHW: Tensor, size: tuple[int, int], original: tuple[int, int]) -> np.ndarray:
-    """Masks [Q, H, W] uint8 at the original size, of logits at a quarter of the padded size of the network's input.
+    """Resize logits to the original size and threshold them: masks [Q, H, W] uint8.
 
     Args:
-        logits_QHW: of all candidates.
+        logits_QHW: logits of all candidates, at a quarter of the network's padded input size.
         size: height and width of the input without padding.
-        original: of the masks.
+        original: height and width of the masks.
     """
     masks = F.interpolate(logits_QHW[:, None].float(), scale_factor=4, mode="bilinear", align_corners=False)
     masks = (masks.sigmoid() > 0.5)[:, :, : size[0], : size[1]]
@@ -132,7 +139,7 @@ def binary_masks(logits_QHW: Tensor, size: tuple[int, int], original: tuple[int,
 
 
 def detections(image: SentenceImage, scores: Sequence[float], masks_QHW: np.ndarray) -> list[dict[str, Any]]:
-    """Entries of a COCO list of results, one for each candidate."""
+    """Return entries of a COCO list of results, one for each candidate."""
     entries = []
     for value, mask in zip(scores, masks_QHW, strict=True):
         encoded = coco.encode(np.asfortranarray(mask))

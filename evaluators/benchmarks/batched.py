@@ -1,4 +1,4 @@
-"""Videos segmented side by side, each by a generator that gives out frames and takes in what was made of them."""
+"""Batched evaluation: one generator per video, all advanced together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voskit.evaluators.segmenter import VideoSegmenter
 
 
 class FrameRequest(NamedTuple):
-    """A frame that is to be segmented; see ``VideoSegmenter.step``."""
+    """A frame to segment; see ``VideoSegmenter.step``."""
 
     frame: np.ndarray
     mask: np.ndarray | None
@@ -23,8 +23,8 @@ class FrameRequest(NamedTuple):
     return_probs: bool
 
 
-class Result(NamedTuple):
-    """What was made of it."""
+class FrameResult(NamedTuple):
+    """The result of a ``FrameRequest``."""
 
     ids: np.ndarray
     probabilities: Tensor | None
@@ -35,21 +35,36 @@ class Result(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class RunningVideo:
-    """A video that is being segmented."""
+    """A video that is being segmented: its generator yields a request for each frame and receives the result."""
 
     segmenter: VideoSegmenter
     video: Video
-    work: Generator[FrameRequest, Result, None]
-    wanted: FrameRequest = dataclasses.field(init=False)
-    """What comes next; it is there once the work has begun."""
+    steps: Generator[FrameRequest, FrameResult, None]
+    request: FrameRequest = dataclasses.field(init=False)
+    """The next request, once ``advance`` was called."""
     frames: int = 0
-    """Frames that were segmented."""
+    """Frames that have been segmented."""
+
+    def advance(self, result: FrameResult | None) -> bool:
+        """Pass on the result of the last request, None for the first call. True if there is another request.
+
+        Raises:
+            ValueError, OSError: the video can't be read, or results can't be written.
+        """
+        try:
+            self.request = next(self.steps) if result is None else self.steps.send(result)
+        except StopIteration:
+            return False
+        return True
 
 
-def next_results(running: Sequence[RunningVideo], stopwatch: Stopwatch) -> list[Result]:
-    """Segment the frame that each video wants, probabilities for all or none; they share the seconds that it takes."""
+def next_results(running: Sequence[RunningVideo], stopwatch: Stopwatch) -> list[FrameResult]:
+    """Segment the frame that each video requests; the videos share the measured seconds equally.
+
+    Requests of several videos must agree in ``return_probs``.
+    """
     segmenters = [one.segmenter for one in running]
-    frames, masks, sizes, probabilities = zip(*(one.wanted for one in running), strict=True)
+    frames, masks, sizes, probabilities = zip(*(one.request for one in running), strict=True)
     options: dict[str, Any] = {"return_probs": probabilities[0]}
     with stopwatch.running():
         if len(running) == 1:
@@ -58,4 +73,4 @@ def next_results(running: Sequence[RunningVideo], stopwatch: Stopwatch) -> list[
             values = VideoSegmenter.step_together(segmenters, frames, masks, output_sizes=sizes, **options)
     seconds, memory = stopwatch.seconds / len(running), stopwatch.memory()
     pairs = values if probabilities[0] else [(ids, None) for ids in values]
-    return [Result(ids, probs, seconds, memory) for ids, probs in pairs]
+    return [FrameResult(ids, probs, seconds, memory) for ids, probs in pairs]

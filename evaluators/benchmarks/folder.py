@@ -1,7 +1,7 @@
-"""A folder of results of one model with one setting on one dataset, resumable at any moment.
+"""Results folder of one model with one setting on one dataset, resumable at any time.
 
-A video's masks are written to ``.partial/<video>``, and the folder is renamed to ``Annotations/<video>`` when it is
-whole: what lies there is finished and is never computed again, what doesn't is not counted.
+A video's masks are written to ``.partial/<video>``, which is renamed to ``Annotations/<video>`` when it is complete. So
+every video in ``Annotations`` is finished and is never computed again.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from typing import Any
 
 import torch
 
+from voskit.configs.models.base import MODELS
 from voskit.dataloaders.datasets import Dataset, Video
-from voskit.dataloaders.files import atomic_write_text, checksum
+from voskit.dataloaders.files import atomic_write_text
 from voskit.evaluators.benchmarks.scoring import UNPACKED, DatasetScoring
-from voskit.evaluators.benchmarks.timing import VideoTiming, summarise
+from voskit.evaluators.benchmarks.timing import VideoTiming, summarize
 from voskit.evaluators.metrics import Scores
 from voskit.evaluators.metrics.page import write_page
 from voskit.evaluators.metrics.report import write_scores
-from voskit.evaluators.referring import ReferringSegmenter
-from voskit.evaluators.segmenter import VideoSegmenter
 from voskit.evaluators.submissions.pack import pack
 
 logger = logging.getLogger(__name__)
@@ -33,16 +32,24 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dict[str, Any]:
-    """See that a folder is new or holds results of the same settings, which are written there -> them as JSON has them.
+    """Write the settings to a new folder, or compare them with those of its earlier results.
+
+    Args:
+        output: the folder.
+        settings: everything that results depend on, as JSON types.
+        results: the folder of the masks, below ``output``.
+
+    Returns:
+        the settings as JSON represents them.
 
     Raises:
-        ValueError: it holds results of other settings, or something else where ``results`` go.
+        ValueError: the folder holds results of other settings, or of another program.
     """
     settings = json.loads(json.dumps(settings))
     path = output / "settings.json"
     if path.exists():
         try:
-            before = json.loads(path.read_text())
+            before = _with_present_names(json.loads(path.read_text()))
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is damaged ({error}): give another output folder") from None
         if differing := [k for k in {**before, **settings} if before.get(k) != settings.get(k)]:
@@ -50,14 +57,21 @@ def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dic
             raise ValueError(f"{output} holds results of other settings ({was}): give another output folder")
         return settings
     if results.exists():
-        raise ValueError(f"{results} is not from an evaluation of ours: give another output folder")
+        raise ValueError(f"{results} was not written by an evaluation: give another output folder")
     output.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, json.dumps(settings, indent=2) + "\n")
     return settings
 
 
+def _with_present_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """Rename the fields of the model's config that had other names in earlier versions."""
+    if isinstance(settings.get("config"), dict) and settings.get("model") in MODELS:
+        settings["config"] = MODELS.get(settings["model"]).present_names(settings["config"])
+    return settings
+
+
 def _difference(name: str, there: Any, now: Any) -> str:
-    """A setting that differs, in words; of one with parts these alone."""
+    """Describe a setting that differs; if it is a mapping, its entries that differ."""
     if isinstance(there, dict) and isinstance(now, dict):
         parts = [k for k in {**there, **now} if there.get(k) != now.get(k)]
         return "; ".join(_difference(f"{name}.{k}", there.get(k), now.get(k)) for k in parts[:3])
@@ -65,11 +79,11 @@ def _difference(name: str, there: Any, now: Any) -> str:
 
 
 class EvaluationFolder:
-    """What all evaluations share: settings that don't change, finished videos, failures, and what is made in the end.
+    """Base of evaluations: fixed settings, finished and failed videos, and the files of a complete evaluation.
 
-    ``Annotations/<video>/<frame>.png`` (see ``voskit.evaluators.submissions.pack`` for other layouts),
-    ``settings.json``, and in the
-    end ``timing.json``, the archive for the server and, where the ground truth is there, ``scores.json``.
+    The folder holds ``Annotations/<video>/<frame>.png`` (see ``voskit.evaluators.submissions.pack`` for other layouts)
+    and ``settings.json``; after ``finish`` also ``timing.json``, the archive for the server and, if the ground truth
+    is there, ``scores.json``.
 
     Args:
         dataset: an opened dataset.
@@ -89,32 +103,40 @@ class EvaluationFolder:
         if self.scoring.obstacle and dataset.has_ground_truth:
             logger.info("there will be no scores: %s", self.scoring.obstacle)
 
+    @property
+    def num_videos(self) -> int:
+        """Number of videos to segment."""
+        return len(self.dataset)
+
     def is_finished(self, video: Video) -> bool:
-        """Whether all results of a video are there."""
+        """True if all results of a video are there."""
         return all(folder.is_dir() for folder in self._folders(video))
 
     def _folders(self, video: Video) -> list[Path]:
-        """Folders of a video's results, each renamed to that when it is whole."""
+        """Return the folders of a video's results, which exist only when they are complete."""
         return [self.results / video.name]
 
     def failures(self) -> dict[str, str]:
-        """Videos that are not finished, and why as far as that is known."""
+        """Return the unfinished videos with their errors, if known."""
         out = {}
         for video in self.dataset:
             if not self.is_finished(video):
                 path = self._failure_path(video)
-                out[video.name] = path.read_text().strip() if path.exists() else "not run to its end"
+                out[video.name] = path.read_text().strip() if path.exists() else "not finished"
         return out
 
     def finish(self, archive: str, num_workers: int | None = None) -> Scores | None:
-        """Write timing, the archive and scores -> these, or None where there can be none, which is logged.
+        """Write timing, the archive and, if the dataset can be scored, scores.
 
         Args:
-            archive: name of the archive, without its suffix.
+            archive: name of the archive, without suffix.
             num_workers: processes for scoring.
 
+        Returns:
+            the scores; None if there can be none, and the log says why.
+
         Raises:
-            ValueError: not all videos are finished, or results are not sound.
+            ValueError: not all videos are finished, or results are not valid.
         """
         if failures := self.failures():
             raise ValueError(f"{len(failures)} of {len(self.dataset)} videos are not finished: {', '.join(failures)}")
@@ -133,7 +155,7 @@ class EvaluationFolder:
             "dtype": {"fp16": "float16", "bf16": "bfloat16"}.get(self.settings.get("amp") or "", "float32"),
             **{k: self.settings.get(k) for k in keys},
         }
-        atomic_write_text(self.output / "timing.json", json.dumps(summarise(timings, environment), indent=2) + "\n")
+        atomic_write_text(self.output / "timing.json", json.dumps(summarize(timings, environment), indent=2) + "\n")
         packed = self.output / f"{archive}{self.dataset.config.archive_suffix}"
         pack(self.dataset, self.results, packed)
         if self.scoring.obstacle:
@@ -152,31 +174,10 @@ class EvaluationFolder:
         return self.output / ".failures" / f"{video.name}.txt"
 
     def _failed(self, video: Video, error: ValueError | OSError) -> None:
-        """Note that a video broke off, so that others can go on. Raises the error where the disk is full."""
+        """Log and note the error of a video, so that others can run. Raise it if the disk is full."""
         if isinstance(error, OSError) and error.errno in _FULL:
             raise error
         logger.error("video %s: %s", video.name, error)
         path = self._failure_path(video)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write_text(path, f"{error}\n")
-
-
-def settings_of(
-    segmenter: VideoSegmenter | ReferringSegmenter, dataset: Dataset, model: str, checkpoint: Path, device: torch.device
-) -> dict[str, Any]:
-    """Everything that results on a dataset depend on."""
-    of_dataset = {"dataset": dataset.config.to_dict(), "split": dataset.split}
-    return {**settings_of_model(segmenter, model, checkpoint, device), **of_dataset}
-
-
-def settings_of_model(
-    segmenter: VideoSegmenter | ReferringSegmenter, model: str, checkpoint: Path, device: torch.device
-) -> dict[str, Any]:
-    """Everything that results depend on but the dataset."""
-    return {
-        "model": model,
-        "checkpoint": checksum(checkpoint),
-        "config": segmenter.config.to_dict(),
-        **segmenter.settings,
-        "device": device.type,
-    }

@@ -1,4 +1,4 @@
-"""Running a benchmark of propagation: every video of a dataset into a folder of results, resumable at any moment."""
+"""Benchmarks with mask prompts: segment every video of a dataset into a folder of results, resumable at any time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from voskit.dataloaders.datasets import Dataset, Video
 from voskit.dataloaders.video.prefetch import prefetch
-from voskit.evaluators.benchmarks.batched import FrameRequest, Result, RunningVideo, next_results
+from voskit.evaluators.benchmarks.batched import FrameRequest, FrameResult, RunningVideo, next_results
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.score_maps import ScoreMaps
 from voskit.evaluators.benchmarks.timing import Stopwatch, VideoTiming
@@ -26,15 +26,14 @@ from voskit.evaluators.segmenter import VideoSegmenter
 logger = logging.getLogger(__name__)
 
 
-class Evaluation(EvaluationFolder):
-    """Results of a model that propagates masks, see :class:`EvaluationFolder`.
+class PropagationEvaluation(EvaluationFolder):
+    """An evaluation of a model that propagates masks, see :class:`EvaluationFolder`.
 
     Args:
-        dataset: an opened dataset whose videos come with masks of their objects.
+        dataset: an opened dataset whose videos have masks of their objects.
         output, settings: see ``EvaluationFolder``.
-        save_scores: keep the probabilities of all frames, too, see :mod:`voskit.evaluators.benchmarks.score_maps`;
-        a video is finished
-            when they are there.
+        save_scores: also write the probabilities of all frames, see :mod:`voskit.evaluators.benchmarks.score_maps`; a
+            video counts as finished only with them.
 
     Raises:
         ValueError: the dataset gives no masks, or the folder holds results of other settings.
@@ -42,7 +41,9 @@ class Evaluation(EvaluationFolder):
 
     def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any], *, save_scores: bool = False) -> None:
         if dataset.config.task not in ("semi_supervised", "panoptic") or not any(v.given for v in dataset):
-            raise ValueError(f"{dataset.name} {dataset.split} gives no masks of objects, which this evaluation needs")
+            raise ValueError(
+                f"{dataset.name} {dataset.split} has no masks to propagate: it is another kind of benchmark"
+            )
         super().__init__(dataset, output, settings)
         self.save_scores = save_scores
 
@@ -60,47 +61,40 @@ class Evaluation(EvaluationFolder):
         progress: bool = True,
         videos_at_once: int = 1,
     ) -> None:
-        """Segment the videos that this process gets, longest first; a bad one is logged and the others go on.
+        """Segment the videos of this process, longest first. A video that can't be read is logged; the others run.
 
-        With ``videos_at_once`` several of them go through the network side by side, see
-        ``VideoSegmenter.step_together``.
+        Args:
+            segmenter: reset before and after each video.
+            queue: hands out the videos.
+            progress: show a bar.
+            videos_at_once: videos that go through the network as a batch, see ``VideoSegmenter.step_together``.
 
         Raises:
             OSError: the disk is full.
-            ValueError: several videos at once with a segmenter that holds a frame rate.
+            ValueError: several videos at once with a segmenter that has a ``target_fps``.
         """
-        # finished videos stay in the list: it has to be the same for processes that start at different times
+        # Finished videos stay in the list, which must be the same for processes that start at different times.
         order = sorted(self.dataset, key=lambda v: len(v.frame_names), reverse=True)
-        left = [v for v in order if not self.is_finished(v)]
-        total = sum(len(v.frame_names) for v in left)
-        if len(left) < len(order):
-            logger.info("%d of %d videos are finished already", len(order) - len(left), len(order))
-        free = [segmenter, *(segmenter.another() for _ in range(videos_at_once - 1))]
+        unfinished = [v for v in order if not self.is_finished(v)]
+        if len(unfinished) < len(order):
+            logger.info("%d of %d videos are finished already", len(order) - len(unfinished), len(order))
+        idle = [segmenter, *(segmenter.another() for _ in range(videos_at_once - 1))]
         _warm_up(segmenter)
-        stopwatch = Stopwatch(next(segmenter.model.parameters()).device)
-        places = queue.items(len(order))
+        stopwatch = Stopwatch(segmenter.device)
+        videos = (order[place] for place in queue.items(len(order)))
         running: list[RunningVideo] = []
-        with tqdm(total=total, unit="frame", disable=not progress) as bar:
-
-            def go_on(one: RunningVideo, result: Result | None) -> None:
-                """Give a video the result of a frame, and take it out if it wants no other one."""
-                if not self._goes_on(one, result):
-                    bar.update(len(one.video.frame_names) - one.frames)  # of one that broke off
-                    running.remove(one)
-                    free.append(one.segmenter)
-
+        with tqdm(total=sum(len(v.frame_names) for v in unfinished), unit="frame", disable=not progress) as bar:
             try:
                 while True:
-                    while free and (place := next(places, None)) is not None:
-                        video = order[place]
+                    while idle and (video := next(videos, None)) is not None:
                         if self.is_finished(video):
                             continue
-                        stopwatch.forget_memory()
+                        stopwatch.reset_peak_memory()
                         bar.set_description(video.name, refresh=False)
-                        own = free.pop()
-                        work = self._segment_video(own, video)
-                        running.append(RunningVideo(own, video, work))
-                        go_on(running[-1], None)
+                        one = RunningVideo(idle[-1], video, self._segment_video(idle[-1], video))
+                        if self._advance(one, None, bar):
+                            running.append(one)
+                            idle.pop()
                     if not running:
                         return
                     for one, result in zip(tuple(running), next_results(running, stopwatch), strict=True):
@@ -108,24 +102,25 @@ class Evaluation(EvaluationFolder):
                         if segmenter.depth is not None:
                             bar.set_postfix_str(f"depth {segmenter.depth}", refresh=False)
                         bar.update()
-                        go_on(one, result)
+                        if not self._advance(one, result, bar):
+                            running.remove(one)
+                            idle.append(one.segmenter)
             finally:
                 for one in running:
-                    one.work.close()
+                    one.steps.close()
 
-    def _goes_on(self, one: RunningVideo, result: Result | None) -> bool:
-        """Give a video the result of a frame; whether it wants another one. An error ends it and is noted."""
+    def _advance(self, one: RunningVideo, result: FrameResult | None, bar: tqdm) -> bool:
+        """Pass on the result of a frame; True if the video requests another frame. An error ends the video."""
         try:
-            one.wanted = next(one.work) if result is None else one.work.send(result)
-            return True
-        except StopIteration:
-            return False
+            if one.advance(result):
+                return True
         except (ValueError, OSError) as error:
             self._failed(one.video, error)
-            return False
+        bar.update(len(one.video.frame_names) - one.frames)  # frames of a video that broke off
+        return False
 
-    def _segment_video(self, segmenter: VideoSegmenter, video: Video) -> Generator[FrameRequest, Result, None]:
-        """Read and write a video; frames are given out and results are taken in."""
+    def _segment_video(self, segmenter: VideoSegmenter, video: Video) -> Generator[FrameRequest, FrameResult, None]:
+        """Read a video, yield a request for each frame, and write the results that are sent back."""
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
         wanted = set(video.wanted)
@@ -151,8 +146,7 @@ class Evaluation(EvaluationFolder):
                 timing.peak_memory = max(timing.peak_memory or 0, result.memory or 0) or None
             timing.frame_size = source.size
             if missing := wanted - set(writer.names):
-                what = "frames that are asked for are not in the video"
-                raise ValueError(f"{len(missing)} {what}, such as {min(missing)}")
+                raise ValueError(f"{len(missing)} frames to evaluate are not in the video, such as {min(missing)}")
             if scores is not None:
                 scores.finish(segmenter.object_ids)
         timing.model_seconds = round(timing.model_seconds, 6)
@@ -160,14 +154,14 @@ class Evaluation(EvaluationFolder):
         timing.save(self._timing_path(video))
         final = self.results / video.name
         final.parent.mkdir(parents=True, exist_ok=True)
-        if final.exists():  # of an earlier evaluation that kept no probabilities
+        if final.exists():  # from an evaluation that saved no probabilities
             shutil.rmtree(final)
         partial.rename(final)
         self._failure_path(video).unlink(missing_ok=True)
 
 
 def _warm_up(segmenter: VideoSegmenter) -> None:
-    """Let libraries choose their kernels before anything is timed."""
+    """Run two frames, so that libraries choose their kernels before anything is timed."""
     frame = np.zeros((480, 854, 3), np.uint8)
     mask = np.zeros((480, 854), np.uint8)
     mask[100:200, 100:200] = 1

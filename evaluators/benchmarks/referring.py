@@ -1,4 +1,4 @@
-"""Running a benchmark of sentences: every video of a dataset into a folder of results, resumable at any moment."""
+"""Referring benchmarks: segment every expression of a dataset into a folder of results, resumable at any time."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from voskit.evaluators.benchmarks.timing import Stopwatch, VideoTiming
 from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
 from voskit.evaluators.clips.mask_writer import MaskWriter
-from voskit.evaluators.referring import Referred, ReferringSegmenter, windows
+from voskit.evaluators.referring import ReferredObject, ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
 
 
 class ReferringEvaluation(EvaluationFolder):
-    """Results of a model that takes sentences, see :class:`EvaluationFolder`.
+    """An evaluation of a model with text prompts, see :class:`EvaluationFolder`.
 
-    Ref-YouTube-VOS and MeViS have a folder ``<video>/<expression>`` of greyscale PNGs of 0 and 255 for each expression;
-    Ref-DAVIS17, whose expression 4k + a is annotator a's of object k + 1, has ``anno_<a>/<video>`` with ids.
+    Ref-YouTube-VOS and MeViS get a folder ``<video>/<expression>`` of grayscale PNGs of 0 and 255 for each expression.
+    Ref-DAVIS17 gets ``anno_<a>/<video>`` with ids for each annotator; its expression 4k + a is annotator a's text for
+    object k + 1.
 
     Args:
-        dataset: an opened dataset whose videos come with expressions.
+        dataset: an opened dataset whose videos have expressions.
         output, settings: see ``EvaluationFolder``.
 
     Raises:
@@ -39,7 +40,7 @@ class ReferringEvaluation(EvaluationFolder):
 
     def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any]) -> None:
         if dataset.config.archive not in ("expressions", "annotators") or not any(v.expressions for v in dataset):
-            raise ValueError(f"{dataset.name} {dataset.split} has no expressions, which a model of sentences needs")
+            raise ValueError(f"{dataset.name} {dataset.split} has no expressions: it is no benchmark of text prompts")
         super().__init__(dataset, output, settings)
 
     def _folders(self, video: Video) -> list[Path]:
@@ -59,19 +60,23 @@ class ReferringEvaluation(EvaluationFolder):
         propagator: VideoSegmenter | None = None,
         progress: bool = True,
     ) -> None:
-        """Segment the videos that this process gets, longest first; a bad one is logged and the others go on.
+        """Segment the videos of this process, longest first. A video that can't be read is logged; the others run.
 
-        With ``propagator`` the mask of an expression's key frame, the one with the highest score, is propagated to all
-        others, forwards and backwards (the authors' results with CFBI, which they describe in their repository). Where
-        that mask is empty, the masks stay as they are.
+        Args:
+            segmenter: the model with text prompts.
+            queue: hands out the videos.
+            propagator: propagates the mask of each expression's key frame, the one with the highest score, forwards and
+                backwards to all other frames, as ReferFormer's authors did with CFBI. If that mask is empty, the masks
+                stay as they are.
+            progress: show a bar.
 
         Raises:
             OSError: the disk is full.
-            ValueError: masks are to be propagated, but results aren't by expression.
+            ValueError: a propagator for a benchmark whose results are not by expression.
         """
         if propagator is not None and self._by_annotator:
-            raise ValueError(f"{self.dataset.name} is answered by ids of all objects: nothing is propagated there")
-        # finished videos stay in the list: it has to be the same for processes that start at different times
+            raise ValueError(f"{self.dataset.name} has all objects in one map: results can't be propagated there")
+        # Finished videos stay in the list, which must be the same for processes that start at different times.
         order = sorted(self.dataset, key=lambda v: len(v.frame_names) * len(v.expressions), reverse=True)
         total = sum(len(v.frame_names) * len(v.expressions) for v in order if not self.is_finished(v))
         with tqdm(total=total, unit="mask", disable=not progress) as bar:
@@ -87,16 +92,18 @@ class ReferringEvaluation(EvaluationFolder):
                 bar.update(len(video.frame_names) * len(video.expressions))
 
     def _segment_video(self, segmenter: ReferringSegmenter, video: Video, propagator: VideoSegmenter | None) -> None:
-        """Read and write a video, a window of frames at a time."""
+        """Read a video and write its results, a window of frames at a time."""
         if not video.expressions:
-            raise ValueError(f"{self.dataset.meta_path}: no expression of this video")
+            raise ValueError(f"{self.dataset.meta_path}: it has no expression for this video")
         if self._by_annotator and len(video.expressions) % ANNOTATORS:
-            raise ValueError(f"{len(video.expressions)} expressions, which aren't {ANNOTATORS} for each object")
+            raise ValueError(
+                f"{len(video.expressions)} expressions are no multiple of {ANNOTATORS}, one for each annotator"
+            )
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
         names = [f"anno_{a}" for a in range(ANNOTATORS)] if self._by_annotator else list(video.expressions)
-        stopwatch = Stopwatch(next(segmenter.model.parameters()).device)
-        stopwatch.forget_memory()
+        stopwatch = Stopwatch(segmenter.device)
+        stopwatch.reset_peak_memory()
         timing = VideoTiming(video.name, objects=len(video.expressions), began=time.time())
         start = time.perf_counter()
         keys = [KeyFrame() for _ in video.expressions]
@@ -113,13 +120,13 @@ class ReferringEvaluation(EvaluationFolder):
                     for key, one in zip(keys, found, strict=True):
                         best = int(one.frame_scores.argmax())
                         mask = segmenter.mask(one.probabilities(best, source.size))
-                        key.see(float(one.frame_scores[best]), timing.frames - len(window) + best, mask)
+                        key.update(float(one.frame_scores[best]), timing.frames - len(window) + best, mask)
                 for i, frame in enumerate(window):
                     for writer, mask in zip(writers, self._masks(segmenter, found, i, source.size), strict=True):
                         writer.write(frame.name, mask)
             timing.frame_size = source.size
         if missing := set(video.wanted) - set(writers[0].names):
-            raise ValueError(f"{len(missing)} frames that are asked for are not in the video, such as {min(missing)}")
+            raise ValueError(f"{len(missing)} frames to evaluate are not in the video, such as {min(missing)}")
         if propagator is not None:
             for key, name in zip(keys, names, strict=True):
                 if key.mask is not None:
@@ -132,16 +139,16 @@ class ReferringEvaluation(EvaluationFolder):
         self._finish_video(video, [partial / n for n in names] if self._by_annotator else [partial])
 
     def _propagate(self, propagator: VideoSegmenter, video: Video, key: KeyFrame, folder: Path) -> None:
-        """Write an expression's masks anew."""
+        """Replace an expression's masks by those propagated from its key frame."""
         shutil.rmtree(folder)
         with video.source() as source, MaskWriter(folder, grayscale=True) as writer:
             for frame, ids in propagate(propagator, source, [key], folder.with_name(f".{folder.name}.backwards")):
                 writer.write(frame.name, (ids > 0).astype(np.uint8) * 255)
 
     def _masks(
-        self, segmenter: ReferringSegmenter, found: Sequence[Referred], frame: int, size: tuple[int, int]
+        self, segmenter: ReferringSegmenter, found: Sequence[ReferredObject], frame: int, size: tuple[int, int]
     ) -> list[np.ndarray]:
-        """What is written of a frame: a mask of each expression, or the ids of each annotator."""
+        """Return the images to write for a frame: the mask of each expression, or the ids of each annotator."""
         maps = [one.probabilities(frame, size) for one in found]
         if self._by_annotator:
             return [segmenter.ids(maps[a::ANNOTATORS]) for a in range(ANNOTATORS)]
@@ -149,7 +156,7 @@ class ReferringEvaluation(EvaluationFolder):
 
     def _finish_video(self, video: Video, folders: Sequence[Path]) -> None:
         for whole, final in zip(folders, self._folders(video), strict=True):
-            shutil.rmtree(final, ignore_errors=True)  # of a process that was killed between two annotators
+            shutil.rmtree(final, ignore_errors=True)  # left by a process that was killed between two annotators
             final.parent.mkdir(parents=True, exist_ok=True)
             whole.rename(final)
         shutil.rmtree(self.output / ".partial" / video.name, ignore_errors=True)

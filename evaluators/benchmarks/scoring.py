@@ -1,4 +1,4 @@
-"""Scoring the results of an opened dataset: with its scorer, from where the dataset's truth was found."""
+"""Scoring of an evaluation, with the dataset's scorer and ground truth."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ UNPACKED = ".unpacked-"
 
 
 class DatasetScoring:
-    """What a dataset's results are scored with. All of it is known, and looked for, before there are results.
+    """The scorer and the ground truth of a dataset, checked before there are results.
 
     Args:
         dataset: an opened dataset.
 
     Attributes:
-        obstacle: why results can't be scored, in words; empty where they can.
+        obstacle: the reason why results can't be scored; empty if they can.
 
     Raises:
         ValueError: the description names an unknown scorer; near names are listed.
@@ -49,11 +49,11 @@ class DatasetScoring:
 
         Args:
             results: the folder of the videos.
-            archive: what was packed of them, which is what BURST and VIPSeg are scored by.
+            archive: the packed results, from which BURST and VIPSeg are scored.
             num_workers: processes; None takes all cores.
 
         Raises:
-            ValueError: there is an obstacle, or a file is unfit.
+            ValueError: there is an obstacle, or a file is not valid.
             FileNotFoundError: a file is missing.
         """
         if self.obstacle:
@@ -75,18 +75,22 @@ class DatasetScoring:
         )
 
     def _resolve(self, scorer: Scorer) -> Request:
-        """All that the scorer needs but results. Raises ValueError: no truth, or not as the scorer wants it."""
+        """Return everything that the scorer needs except results.
+
+        Raises:
+            ValueError: ground truth is missing, or not in the form that the scorer reads.
+        """
         dataset, config = self.dataset, self.dataset.config
         if not dataset.has_ground_truth:
             known = sum(video.ground_truth is not None for video in dataset)
             looked_for = ", ".join(expand(config.ground_truth, config, dataset.split, results=True)) or "none is known"
             raise ValueError(
-                f"true masks that can be scored are there for {known} of {len(dataset)} videos of {dataset.name} "
-                f"{dataset.split} (looked for: {looked_for})"
+                f"{known} of {len(dataset)} videos of {dataset.name} {dataset.split} have ground truth "
+                f"(looked for: {looked_for})"
             )
         given: dict[str, str] = {}
         if config.binary and "binary" not in scorer.options and scorer.name != _ONE_OBJECT:
-            raise ValueError(f"{scorer.name} scores ids, not binary masks: let the description's scoring be folder")
+            raise ValueError(f"{scorer.name} scores ids, not binary masks: set scoring to 'folder' in the description")
         if "ignore_id" in scorer.options:
             given["binary"] = "yes" if config.binary else "no"
             given["ignore_id"] = "none" if config.ignore_id is None else str(config.ignore_id)
@@ -95,7 +99,7 @@ class DatasetScoring:
                 given["split"] = _split_of(scorer, dataset)
             return Request(dataset.root, Path(), scorer.complete_options(given))
         videos = {video.name: _folders(video) for video in dataset}
-        # where a benchmark's own layout has the truth is no choice here, and written down as it is
+        # the dataset says where the ground truth lies: these options are recorded, not chosen
         places = {"split": dataset.split, "resolution": next(iter(videos.values())).masks.parent.name}
         options = {k: places.get(k, v) for k, v in scorer.complete_options(given).items()}
         return Request(dataset.root, Path(), options, videos=videos, meta=dataset.meta_path)
@@ -106,13 +110,13 @@ def _folders(video: Video) -> VideoFolders:
     assert masks is not None
     for path in video.truth_frames.values():
         if path.suffix != ".png":
-            raise ValueError(f"{path}: true masks can be scored where their names end in .png: rename it")
+            raise ValueError(f"{path}: masks of the ground truth must be called *.png: rename it")
     image: Any = next(iter(video.files.values()), video.video_file)
     return VideoFolders(masks, masks if image is None else image.parent)
 
 
 def _split_of(scorer: Scorer, dataset: Dataset) -> str:
-    """The scorer's name for the split: ours or that of its folder."""
+    """Return the scorer's name for the split: the dataset's name for it, or its folder's."""
     choices = scorer.options["split"].choices
     for name in (dataset.split, dataset.config.split_folder(dataset.split)):
         if choices is None or name in choices:

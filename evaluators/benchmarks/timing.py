@@ -1,4 +1,4 @@
-"""Speed and memory of an evaluation, as the field reports them."""
+"""Speed and memory of an evaluation."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from voskit.networks.memory_usage import memory_in_use
 
 @dataclasses.dataclass
 class VideoTiming:
-    """One video. The first frame, whose mask is given, is not counted among the predicted ones."""
+    """Timing of one video. Frames with a user's mask are not predicted frames."""
 
     video: str
     frames: int = 0
     predicted_frames: int = 0
     model_seconds: float = 0.0
-    """Of the predicted frames: from a decoded frame to its mask."""
+    """Seconds from a decoded frame to its mask, summed over the predicted frames."""
     seconds: float = 0.0
-    """Of all frames: reading, network and writing."""
+    """Seconds of the whole video: reading, network and writing."""
     began: float = 0.0
-    """When it was begun, in seconds since 1970."""
+    """Start time in seconds since 1970."""
     objects: int = 0
     frame_size: tuple[int, int] = (0, 0)
     peak_memory: int | None = None
-    """Bytes: most allocated on the accelerator, or most resident memory seen after a frame."""
+    """Bytes: peak allocation on the accelerator, or largest resident memory after a frame."""
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
+        """Write a JSON file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write_text(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> VideoTiming:
-        """Read what ``save`` wrote."""
+        """Read a file of ``save``."""
         values = json.loads(path.read_text())
         return cls(**{**values, "frame_size": tuple(values["frame_size"])})
 
 
 class Stopwatch:
-    """Seconds that the network takes: CUDA events where there is CUDA, else the clock."""
+    """A stopwatch for the network: CUDA events on CUDA, else the clock."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds = 0.0
-        """Of what was measured last."""
+        """The last measurement."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Measure the body."""
+        """Measure the body of the ``with`` block."""
         if self.device.type == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             stream = torch.cuda.current_stream(self.device)
@@ -71,20 +71,20 @@ class Stopwatch:
             yield
             self.seconds = time.perf_counter() - start
 
-    def forget_memory(self) -> None:
-        """Let the peak of memory begin anew."""
+    def reset_peak_memory(self) -> None:
+        """Start a new measurement of the memory's peak."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def memory(self) -> int | None:
-        """Bytes: the peak since ``forget_memory`` on CUDA, what is in use elsewhere."""
+        """Return bytes: the peak since ``reset_peak_memory`` on CUDA, the present use elsewhere."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return memory_in_use(self.device)
 
 
 def _seconds_of_any(spans: Sequence[tuple[float, float]]) -> float:
-    """Seconds in which at least one of some spans of time ran: videos may have run side by side, or days apart."""
+    """Return the length of the union of time spans, since videos may run at the same time, or days apart."""
     total, reached = 0.0, 0.0
     for begin, end in sorted(spans):
         total += max(0.0, end - max(begin, reached))
@@ -92,8 +92,8 @@ def _seconds_of_any(spans: Sequence[tuple[float, float]]) -> float:
     return total
 
 
-def summarise(videos: Sequence[VideoTiming], environment: dict[str, Any]) -> dict[str, Any]:
-    """What ``timing.json`` holds: frames a second over all frames and as a mean over videos, and each video."""
+def summarize(videos: Sequence[VideoTiming], environment: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of ``timing.json``: rates over all frames and as a mean over videos, and each video."""
     predicted = sum(v.predicted_frames for v in videos)
     model = sum(v.model_seconds for v in videos)
     total = _seconds_of_any([(v.began, v.began + v.seconds) for v in videos])

@@ -1,14 +1,12 @@
-"""Scoring a network while it is trained."""
+"""Validation: score a network during its training."""
 
 from __future__ import annotations
 
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -16,8 +14,9 @@ from voskit.configs import ModelConfig, PropagationConfig
 from voskit.dataloaders.datasets import Dataset
 from voskit.dataloaders.files import atomic_write_text
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
-from voskit.evaluators.benchmarks.propagation import Evaluation
+from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
+from voskit.evaluators.benchmarks.run import dataset_settings
 from voskit.evaluators.benchmarks.scoring import DatasetScoring
 from voskit.evaluators.metrics.report import headline
 from voskit.evaluators.referring import ReferringSegmenter
@@ -26,30 +25,30 @@ from voskit.evaluators.segmenter import VideoSegmenter
 
 @dataclass(frozen=True)
 class Share:
-    """Every ``count``-th item, beginning with number ``rank``: what one of several processes works off."""
+    """Every ``count``-th item from number ``rank`` on: the items of one of several processes."""
 
     rank: int = 0
     count: int = 1
 
     def items(self, count: int) -> Iterator[int]:
-        """Its numbers from 0 to ``count - 1``."""
+        """Yield the numbers of this share from 0 to ``count - 1``."""
         yield from range(self.rank, count, self.count)
 
 
 class Validation:
-    """Segments a dataset and scores the results: called with a network, gives the benchmark's main figure.
+    """A validation on a dataset: call it with a network to get the benchmark's main score.
 
-    The figure is that of ``tools/eval.py``: settings that the network's authors chose for the dataset hold.
+    The score equals that of ``voskit eval``, which also uses the authors' settings for the dataset.
 
     Args:
         dataset: an opened dataset with its ground truth.
-        output: folder for the results of the last call.
+        output: folder of the last call's results.
         share: the videos of this process.
-        wait: returns when all processes have called it.
-        config: that of the networks to come; None: not known yet.
+        wait: a barrier, which returns when all processes have called it.
+        config: config of the networks, to check that the dataset fits; None: not known yet.
 
     Raises:
-        ValueError: the dataset can't be scored, or gives nothing that a network could be told its objects by.
+        ValueError: the dataset can't be scored, or it lacks the masks or text prompts that the network needs.
     """
 
     def __init__(
@@ -62,17 +61,18 @@ class Validation:
         config: ModelConfig | None = None,
     ) -> None:
         where = f"{dataset.name} {dataset.split} can't be used for validation"
-        masks, sentences = (any(getattr(v, what) for v in dataset) for what in ("given", "expressions"))
-        if not masks and not sentences:
-            raise ValueError(f"{where}: it gives neither masks nor sentences")
-        if config is not None and not (masks if isinstance(config, PropagationConfig) else sentences):
-            raise ValueError(f"{where}: {type(config).__name__} is told its objects by {_told_by(config)}")
+        masks, prompts = (any(getattr(v, what) for v in dataset) for what in ("given", "expressions"))
+        if not masks and not prompts:
+            raise ValueError(f"{where}: it has neither masks nor text prompts")
+        if config is not None and not (masks if isinstance(config, PropagationConfig) else prompts):
+            needed = "masks" if isinstance(config, PropagationConfig) else "text prompts"
+            raise ValueError(f"{where}: {type(config).__name__} needs {needed}")
         if obstacle := DatasetScoring(dataset).obstacle:
             raise ValueError(f"{where}: {obstacle}")
         self.dataset, self.output, self.share, self.wait = dataset, output, share or Share(), wait
 
     def __call__(self, network: nn.Module) -> float:
-        """The main figure of the benchmark, such as J&F; NaN on all processes but the first.
+        """Return the main score of the benchmark, such as J&F; NaN on all processes except the first.
 
         Raises:
             ValueError: a video can't be read or scored.
@@ -81,9 +81,9 @@ class Validation:
         if is_first:
             shutil.rmtree(self.output, ignore_errors=True)
             self.output.mkdir(parents=True)
-            atomic_write_text(self.output / "settings.json", "{}\n")  # which all processes look for
+            atomic_write_text(self.output / "settings.json", "{}\n")  # all processes expect this file
         self.wait()
-        with _settings_for(self.dataset.name, network):
+        with dataset_settings(self.dataset.name, network):
             evaluation = self._run(network)
         self.wait()
         if not is_first:
@@ -97,24 +97,9 @@ class Validation:
     def _run(self, network: nn.Module) -> EvaluationFolder:
         """Segment the videos of this process."""
         if isinstance(network.config, PropagationConfig):
-            evaluation = Evaluation(self.dataset, self.output, {})
+            evaluation = PropagationEvaluation(self.dataset, self.output, {})
             evaluation.run(VideoSegmenter(network), self.share, progress=False)
             return evaluation
-        by_sentences = ReferringEvaluation(self.dataset, self.output, {})
-        by_sentences.run(ReferringSegmenter(network), self.share, progress=False)
-        return by_sentences
-
-
-def _told_by(config: ModelConfig) -> str:
-    return "masks" if isinstance(config, PropagationConfig) else "sentences"
-
-
-@contextmanager
-def _settings_for(dataset: str, network: Any) -> Iterator[None]:
-    """Let the network's config be what its authors chose for a dataset, for a while."""
-    own = network.config
-    network.config = own.override(**own.dataset_settings.get(dataset, {}))
-    try:
-        yield
-    finally:
-        network.config = own
+        referring = ReferringEvaluation(self.dataset, self.output, {})
+        referring.run(ReferringSegmenter(network), self.share, progress=False)
+        return referring

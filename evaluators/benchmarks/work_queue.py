@@ -1,38 +1,43 @@
-"""Handing out work to processes, on one machine or several, one item at a time."""
+"""Work queue: items are handed out one by one to the processes of one or several machines."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Protocol
 
-from torch.distributed import TCPStore
+from torch.distributed import PrefixStore, Store, TCPStore
 from torch.distributed.rendezvous import rendezvous
+
+_NUMBERS = itertools.count()
 
 
 class Items(Protocol):
-    """Says which items this process works off."""
+    """The items of this process."""
 
     def items(self, count: int) -> Iterator[int]:
-        """Numbers from 0 to ``count - 1``."""
+        """Yield numbers from 0 to ``count - 1``."""
 
 
 class WorkQueue:
-    """Gives each item to one of the processes that take part.
+    """A queue that gives each item to one of the participating processes.
 
-    Processes are found through the environment that ``torchrun`` sets (``RANK``, ``WORLD_SIZE``, ...); without it there
-    is just this one.
+    They find each other through the environment of ``torchrun`` (``RANK``, ``WORLD_SIZE``, ...); without it this
+    process is the only one.
     """
 
     def __init__(self) -> None:
         self.world_size = int(os.environ.get("WORLD_SIZE", 1))
         self.rank = int(os.environ.get("RANK", 0))
         self.local_rank = int(os.environ.get("LOCAL_RANK", 0))
-        self._store = next(rendezvous("env://"))[0] if self.world_size > 1 else None
+        self._store: Store | None = None
+        if self.world_size > 1:  # all processes create their queues in the same order, so prefixes are the same
+            self._store = PrefixStore(f"queue{next(_NUMBERS)}", next(rendezvous("env://"))[0])
 
     def items(self, count: int) -> Iterator[int]:
-        """Numbers 0 to ``count - 1``, as far as no other process took them."""
+        """Yield those numbers from 0 to ``count - 1`` that no other process takes."""
         if self._store is None:
             yield from range(count)
             return
@@ -40,7 +45,7 @@ class WorkQueue:
             yield index
 
     def wait_for_all(self) -> None:
-        """Return when every process has come here."""
+        """Return when every process has called this."""
         if self._store is None:
             return
         self._store.set(f"ended_{self.rank}", "1")
@@ -48,10 +53,10 @@ class WorkQueue:
 
 
 def serve_queue(world_size: int) -> tuple[TCPStore, list[dict[str, str]]]:
-    """Start the store of a :class:`WorkQueue` in this process, for processes that it starts on this machine.
+    """Start the store of a :class:`WorkQueue` in this process, for processes that it will start on this machine.
 
     Returns:
-        the store, which has to live as long as they do, and the environment for each of them.
+        the store, which must outlive these processes, and the environment variables of each of them.
     """
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     shared = {
@@ -60,7 +65,7 @@ def serve_queue(world_size: int) -> tuple[TCPStore, list[dict[str, str]]]:
         "MASTER_PORT": str(store.port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
         "TORCHELASTIC_RESTART_COUNT": "0",
-        # processes that have more threads than processors together must not spin while they wait
+        # all processes together may have more threads than there are processors: none must spin while it waits
         "OMP_WAIT_POLICY": "PASSIVE",
     }
     return store, [{**shared, "RANK": str(i), "LOCAL_RANK": str(i)} for i in range(world_size)]

@@ -1,4 +1,4 @@
-"""Frames before an object's first mask: it is propagated backwards into them before the clip is run forwards."""
+"""Backward pass: propagate each object from its first mask to the frames before, ahead of the forward pass."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ from voskit.evaluators.segmenter import VideoSegmenter
 
 @dataclass(frozen=True)
 class BackwardMasks:
-    """What propagating backwards gave: masks of frames 0 to ``last`` in a folder, of none where ``last`` is 0."""
+    """Masks of the backward pass: those of frames 0 to ``last``, in a folder."""
 
     folder: Path
     last: int
     complete: bool
 
     def overlay_on(
-        self, frame: Frame, ids_HW: np.ndarray, begun: Collection[int], given_HW: np.ndarray | None = None
+        self, frame: Frame, ids_HW: np.ndarray, started: Collection[int], mask_HW: np.ndarray | None = None
     ) -> np.ndarray:
-        """A frame's ids on the way forwards, with the objects over them that begin later; H x W.
+        """Return the ids of the forward pass, [H, W], with the objects over them that first appear in later frames.
 
-        They win, since the way forwards doesn't know them yet, but not over a mask that was given.
+        These objects override predictions, since the forward pass doesn't know them yet, but never the user's mask.
 
         Args:
             frame: the frame.
-            ids_HW: what it has on the way forwards.
-            begun: ids that the way forwards knows.
-            given_HW: the frame's mask, where it has one.
+            ids_HW: its ids in the forward pass.
+            started: ids that the forward pass knows.
+            mask_HW: the user's mask of the frame, if any.
         """
-        if not self.last or frame.index > self.last or (given_HW is not None and self.complete):
+        if frame.index > self.last or (mask_HW is not None and self.complete):
             return ids_HW
-        earlier = read_mask(self.folder / f"{frame.name}.png")
-        shown = (earlier > 0) & ~np.isin(earlier, list(begun))
-        if given_HW is not None:
-            shown &= given_HW == 0
-        return np.where(shown, earlier, ids_HW)
+        backward = read_mask(self.folder / f"{frame.name}.png")
+        later = (backward > 0) & ~np.isin(backward, list(started))
+        if mask_HW is not None:
+            later &= mask_HW == 0
+        return np.where(later, backward, ids_HW)
 
 
 @contextmanager
 def backward_pass(
     segmenter: VideoSegmenter,
     source: FrameSource,
-    given: Callable[[Frame], np.ndarray | None],
+    masks: Callable[[Frame], np.ndarray | None],
     last: int,
     scratch: Path,
     *,
     complete: bool = False,
     progress: bool = False,
 ) -> Iterator[BackwardMasks]:
-    """Propagate backwards, and hold the masks in a folder until the ``with`` block is left.
+    """Propagate backwards from frame ``last`` to frame 0, and keep the masks in a folder for the ``with`` block.
 
     Args:
-        segmenter: is reset before and after.
-        source: gives frames backwards.
-        given: the mask of a frame, H x W ids, or None.
-        last: the last frame with a mask, where the way back begins.
-        scratch: a folder that isn't there.
-        complete: masks say where all objects are, see ``VideoSegmenter.step``.
+        segmenter: reset before and after.
+        source: frames, readable backwards.
+        masks: returns the user's mask of a frame, [H, W] ids, or None.
+        last: number of the last frame with a mask.
+        scratch: a folder that doesn't exist yet; removed at the end.
+        complete: masks show all objects, see ``VideoSegmenter.step``.
         progress: show a bar.
 
     Raises:
@@ -76,14 +76,12 @@ def backward_pass(
     """
     segmenter.reset()
     try:
-        if last:
-            bar = tqdm(total=last + 1, desc=f"{source.name} backwards", unit="frame", disable=not progress)
-            frames = prefetch(source.between(last, 0))
-            with bar, MaskWriter(scratch) as writer, closing(frames):  # type: ignore[type-var]
-                for frame in frames:
-                    writer.write(frame.name, segmenter.step(frame.image, given(frame), complete=complete))
-                    bar.update()
-            segmenter.reset()
+        bar = tqdm(total=last + 1, desc=f"{source.name} backwards", unit="frame", disable=not progress)
+        with bar, MaskWriter(scratch) as writer, closing(prefetch(source.between(last, 0))) as frames:
+            for frame in frames:
+                writer.write(frame.name, segmenter.step(frame.image, masks(frame), complete=complete))
+                bar.update()
+        segmenter.reset()
         yield BackwardMasks(scratch, last, complete)
     finally:
         segmenter.reset()

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from voskit.dataloaders.masks.files import id_colors
+from voskit.dataloaders.masks.palette import MAX_ID, id_colors
+from voskit.evaluators.frame_checks import check_frame
 
 UInt8Array = NDArray[np.uint8]
 ColorsOfIds = Callable[[NDArray[np.integer]], UInt8Array]
-
-MAX_ID = 65535
 
 _LABEL_MAP_SIDE = 640  # labels are placed on a map of at most this side
 _CENTRE_PULL = 0.05  # how many pixels of room a label gives up to be one pixel nearer to its object's centre
@@ -56,7 +55,7 @@ def draw_overlay(
     Raises:
         ValueError: wrong shape, dtype, or range of an argument.
     """
-    _check_image(image)
+    check_frame(image)
     if not 0.0 <= alpha <= 1.0:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
     present_N, ranks_HW = _rank_ids(ids, image.shape[:2])
@@ -132,7 +131,7 @@ class ContactSheet:
         Raises:
             ValueError: wrong shape or dtype, or an index outside of the clip.
         """
-        _check_image(frame)
+        check_frame(frame)
         if not self.wants(index):
             return
         tile = _resize_to_width(frame, self._tile_width)
@@ -169,11 +168,6 @@ class ContactSheet:
             text = _text_sprite(f"frame {index}", caption_size, 0)[0]
             _paint_text(sheet, text, None, top + tile_height + (strip - text.shape[0]) // 2, left)
         return sheet
-
-
-def _check_image(image: UInt8Array) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise ValueError(f"a frame must be HxWx3 uint8 RGB, got shape {image.shape}, dtype {image.dtype}")
 
 
 def _rank_ids(ids: NDArray[np.integer], size: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray]:

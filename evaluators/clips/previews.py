@@ -1,4 +1,4 @@
-"""What a person looks at of a clip's results: an overlay video and a contact sheet."""
+"""Previews of a clip's results: an overlay video and a contact sheet."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from voskit.evaluators.clips.video_writer import VideoWriter
 
 logger = logging.getLogger(__name__)
 
-PICTURES = ("overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png")
+PREVIEWS = ("overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png")
 
 
-class ClipPictures:
-    """Writes ``overlay.mp4`` and ``contact_sheet.png`` of a clip behind the caller.
+class ClipPreviews:
+    """A writer of ``overlay.mp4`` and ``contact_sheet.png`` of a clip, in the background.
 
     Args:
-        folder: of the results.
-        fps: rate of the video.
-        num_frames: of the clip, where it is known.
+        folder: folder of the results.
+        fps: frame rate of the video.
+        num_frames: number of frames of the clip, if known.
     """
 
     def __init__(self, folder: Path, fps: float, num_frames: int | None = None) -> None:
@@ -37,7 +37,7 @@ class ClipPictures:
         self._sheet = ContactSheet(num_frames)
 
     def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
-        """Queue a frame; an error of an earlier one is raised here."""
+        """Queue a frame; an error of an earlier frame is raised here."""
         self._drawing.submit(self._draw, frame, ids_HW)
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class ClipPictures:
         self._save_sheet()
 
     def abort(self) -> None:
-        """Save what was done so far, the video as ``overlay.incomplete.mp4``; what can't be saved is logged."""
+        """Save the frames so far, the video as ``overlay.incomplete.mp4``; log what can't be saved."""
         try:
             self._drawing.close()
         except (OSError, ValueError) as error:
@@ -74,5 +74,5 @@ class ClipPictures:
 
 
 def overlay_palette() -> bytes:
-    """The colours of overlays as a palette for mask files, so that both show an object alike."""
+    """Return the colors of overlays as a palette for mask files, so that both show an object in the same color."""
     return np.concatenate([np.zeros((1, 3), np.uint8), id_colors(range(1, 256))]).tobytes()

@@ -20,6 +20,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from voskit.dataloaders.files import make_folder
+from voskit.evaluators.frame_checks import check_frame
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -144,8 +145,7 @@ class VideoWriter:
             self.abort()
 
     def _check_frame(self, frame: NDArray[np.uint8]) -> None:
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
-            raise ValueError(f"{self.path}: a frame must be HxWx3 uint8, got shape {frame.shape}, dtype {frame.dtype}")
+        check_frame(frame, f"{self.path}: a frame")
         size = (frame.shape[0], frame.shape[1])
         if self._size is None:
             self._size = size

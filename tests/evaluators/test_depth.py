@@ -195,7 +195,7 @@ def test_models_of_one_depth_say_so() -> None:
 
 
 class Clock:
-    """Time that goes on by what a frame costs at the segmenter's depth whenever it is read."""
+    """Time in which every reading costs as much as a frame at the segmenter's depth."""
 
     def __init__(self, costs: dict[int, float]) -> None:
         self.costs, self.now = costs, 0.0
@@ -207,24 +207,30 @@ class Clock:
         return self.now
 
 
-def held(aost, costs: dict[int, float], target: float) -> tuple[VideoSegmenter, Clock]:
-    clock = Clock(costs)
-    segmenter = VideoSegmenter(aost, target_fps=target, clock=clock)
-    clock.segmenter = segmenter
-    return segmenter, clock
+@pytest.fixture
+def held(aost, monkeypatch):
+    """A function that builds a segmenter which holds a rate, and its clock."""
+
+    def build(costs: dict[int, float], target: float) -> tuple[VideoSegmenter, Clock]:
+        clock = Clock(costs)
+        clock.segmenter = VideoSegmenter(aost, target_fps=target)
+        monkeypatch.setattr("voskit.evaluators.segmenter.time.perf_counter", clock)
+        return clock.segmenter, clock
+
+    return build
 
 
 @pytest.mark.parametrize(("target", "depth"), [(5, 3), (8, 2), (15, 1), (100, 1)])
-def test_the_greatest_depth_that_holds_the_rate(aost, frames, target, depth) -> None:
-    segmenter, _ = held(aost, {1: 0.05, 2: 0.1, 3: 0.15}, target)
+def test_the_greatest_depth_that_holds_the_rate(held, frames, target, depth) -> None:
+    segmenter, _ = held({1: 0.05, 2: 0.1, 3: 0.15}, target)
     segmenter.step(frames[0], squares(1, 2))
     depths = [segmenter.depth for frame in frames[1:13] if segmenter.step(frame) is not None]
     assert depths[-4:] == [depth] * 4
     assert depths == sorted(depths, reverse=True)
 
 
-def test_another_programs_load_comes_and_goes(aost, frames) -> None:
-    segmenter, clock = held(aost, {1: 0.05, 2: 0.1, 3: 0.15}, 6)
+def test_another_programs_load_comes_and_goes(held, frames) -> None:
+    segmenter, clock = held({1: 0.05, 2: 0.1, 3: 0.15}, 6)
     segmenter.step(frames[0], squares(1, 2))
     seen = []
     for load in (1, 2, 1):
@@ -235,8 +241,8 @@ def test_another_programs_load_comes_and_goes(aost, frames) -> None:
     assert seen == [3, 1, 3]
 
 
-def test_results_are_those_of_the_depths_that_were_chosen(aost, frames) -> None:
-    segmenter, _ = held(aost, {1: 0.05, 2: 0.1, 3: 0.15}, 15)
+def test_results_are_those_of_the_depths_that_were_chosen(aost, held, frames) -> None:
+    segmenter, _ = held({1: 0.05, 2: 0.1, 3: 0.15}, 15)
     by_hand = VideoSegmenter(aost)
     for t, frame in enumerate(frames[:12]):
         by_hand.set_depth(segmenter.depth)
@@ -252,8 +258,8 @@ def test_without_the_option_the_clock_is_not_read(aost, frames, monkeypatch) -> 
     assert (segmenter.depth, segmenter.target_fps) == (3, None)
 
 
-def test_given_frames_and_frames_before_them_do_not_count(aost, frames) -> None:
-    segmenter, _ = held(aost, {1: 9.0, 2: 9.0, 3: 9.0}, 15)
+def test_given_frames_and_frames_before_them_do_not_count(held, frames) -> None:
+    segmenter, _ = held({1: 9.0, 2: 9.0, 3: 9.0}, 15)
     for frame in frames[:6]:
         segmenter.step(frame)
     for frame in frames[:6]:
@@ -264,7 +270,7 @@ def test_given_frames_and_frames_before_them_do_not_count(aost, frames) -> None:
 def keep(keeper: FrameRateKeeper, depth: int, costs: dict[int, float], frames: int = 20) -> list[int]:
     out = []
     for _ in range(frames):
-        depth = keeper.after_frame(depth, costs[depth])
+        depth = keeper.next_depth(depth, costs[depth])
         out.append(depth)
     return out
 
@@ -272,7 +278,7 @@ def keep(keeper: FrameRateKeeper, depth: int, costs: dict[int, float], frames: i
 def test_a_single_slow_frame_changes_nothing() -> None:
     keeper = FrameRateKeeper(10, (1, 2, 3))
     times = [0.05] * 5 + [0.9] + [0.05] * 5
-    assert [keeper.after_frame(3, t) for t in times] == [3] * 11
+    assert [keeper.next_depth(3, t) for t in times] == [3] * 11
 
 
 def test_no_swinging_where_the_next_depth_is_too_slow() -> None:

@@ -11,23 +11,20 @@ from torch import nn
 from voskit.configs import get_model_config
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
-from voskit.networks.engines import XMemEngine
 from voskit.networks.memory_usage import memory_in_use
+from voskit.networks.models.base import Network
 from voskit.networks.models.xmem import ImageFeatures
 
 H, W = 48, 64
 
 
-class SmallNetwork(nn.Module):
-    """What the engine calls, in a few channels."""
+class SmallNetwork(Network):
+    """The functions that XMem's engine calls, in a few channels."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.config = get_model_config("xmem", mem_every=1, max_long_term_elements=300, num_prototypes=20, top_k=8)
+        fields = {"mem_every": 1, "max_long_term_elements": 300, "num_prototypes": 20, "top_k": 8}
+        super().__init__(get_model_config("xmem", **fields))
         self.scale = nn.Parameter(torch.ones(()))
-
-    def new_engine(self, config, policy) -> XMemEngine:
-        return XMemEngine(self, config, policy)
 
     def encode_image(self, image):
         x = F.avg_pool2d(image, 16) * self.scale

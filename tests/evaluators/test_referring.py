@@ -20,7 +20,7 @@ from voskit.evaluators.benchmarks.referring import ReferringEvaluation
 from voskit.evaluators.benchmarks.validation import Validation
 from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
-from voskit.evaluators.referring import Referred, choose, windows
+from voskit.evaluators.referring import ReferredObject, choose, windows
 from voskit.networks import build_model
 from voskit.tools.model_args import BUNDLED_WEIGHTS
 
@@ -43,7 +43,7 @@ class TestOriginal:
         folder = referformer_goldens / "inference" / "ytvos_r50"
         model = build_model("r50_referformer", checkpoint=referformer_weights("resnet50"), device="cpu", window=None)
         segmenter = ReferringSegmenter(model)
-        seen: list[Referred] = []
+        seen: list[ReferredObject] = []
         refer = segmenter.refer
         monkeypatch.setattr(segmenter, "refer", lambda *of: [seen.append(one) or one for one in refer(*of)])
         dataset = open_dataset("refytvos", folder)
@@ -87,7 +87,7 @@ class TestOriginal:
                     prefix = f"exp{thing * 4 + annotator}.chunk{chunk}"
                     logits, masks = arrays[f"{prefix}.logits"][0], arrays[f"{prefix}.masks"][0]
                     scores, candidate, by_frame = choose(logits)
-                    found.append(Referred(scores, candidate, by_frame, masks[:, candidate], masks.new_zeros(0)))
+                    found.append(ReferredObject(scores, candidate, by_frame, masks[:, candidate], masks.new_zeros(0)))
                 maps += [segmenter.ids([one.probabilities(i, size) for one in found]) for i in range(length)]
             assert (np.stack(maps) == expected).all()
 
@@ -138,14 +138,14 @@ class TestErrors:
             ReferringSegmenter(small, windows=3)
 
     def test_models_and_segmenters_belong_together(self, small) -> None:
-        with pytest.raises(ValueError, match="AOTT propagates masks and takes no sentences: VideoSegmenter is for it"):
+        with pytest.raises(ValueError, match="AOTT takes masks, not text prompts: use VideoSegmenter"):
             ReferringSegmenter(build_model("aott", device="cpu"))
-        with pytest.raises(ValueError, match="takes sentences and propagates no masks: ReferringSegmenter is for it"):
+        with pytest.raises(ValueError, match="takes text prompts, not masks: use ReferringSegmenter"):
             VideoSegmenter(small)
 
     @pytest.mark.parametrize("sentences", ["a dog", []])
     def test_sentences_are_a_list(self, small, frames, sentences) -> None:
-        with pytest.raises(ValueError, match="give one or more sentences, as a list of texts"):
+        with pytest.raises(ValueError, match="prompts must be a list of one or more texts"):
             ReferringSegmenter(small).refer(frames, sentences)
 
     def test_frames_of_a_wrong_kind(self, small, frames) -> None:
@@ -219,7 +219,7 @@ class TestEvaluation:
             evaluation.finish("results")
 
     def test_other_datasets_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="has no expressions, which a model of sentences needs"):
+        with pytest.raises(ValueError, match="has no expressions: it is no benchmark of text prompts"):
             ReferringEvaluation(open_dataset("davis2017", davis2017(tmp_path / "data")), tmp_path / "out", {})
 
 
@@ -293,7 +293,7 @@ class TestPropagation:
     def test_ids_of_annotators_are_not_propagated(self, small, propagator: VideoSegmenter, tmp_path: Path) -> None:
         dataset = open_dataset("refdavis17", ref_davis(tmp_path / "data"))
         evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
-        with pytest.raises(ValueError, match="nothing is propagated there"):
+        with pytest.raises(ValueError, match="results can't be propagated there"):
             evaluation.run(ReferringSegmenter(small), WorkQueue(), propagator=propagator, progress=False)
 
 

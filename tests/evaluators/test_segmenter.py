@@ -101,7 +101,7 @@ def test_probabilities_are_a_tensor_like_any_other(aott, frames) -> None:
 @pytest.mark.parametrize("size", [(0, 1), 120, (3,), (24.0, 32.0), ("a", "b")])
 def test_sizes_that_results_can_t_have(aott, frames, size) -> None:
     segmenter = VideoSegmenter(aott)
-    with pytest.raises(ValueError, match="output_size is a height and a width in pixels, or None, got"):
+    with pytest.raises(ValueError, match=r"output_size must be \(height, width\) in pixels or None, got"):
         segmenter.step(frames[0], mask=squares(1), output_size=size)
     assert segmenter.object_ids == []
 
@@ -323,9 +323,9 @@ def test_probabilities_are_float32_whatever_the_default(aott, frames) -> None:
         torch.set_default_dtype(torch.float32)
 
 
-def test_probabilities_are_averaged_over_augmentations(aott, frames) -> None:
+def test_probabilities_are_averaged_over_views(aott, frames) -> None:
     segmenter = VideoSegmenter(aott, scales=(1.0, 1.3), flip=True)
-    assert len(segmenter.augmentations) == 4
+    assert len(segmenter.views) == 4
     given = squares(1, 2)
     segmenter.step(frames[0], mask=given)
     ids, probs = segmenter.step(frames[1], return_probs=True)
@@ -389,14 +389,14 @@ def test_sizes_are_limited_as_asked(aott) -> None:
 
 BAD_STEPS = [
     ("float frame", lambda f: (f.astype(np.float32), None), "H x W x 3 uint8 RGB array, got float32"),
-    ("grey frame", lambda f: (f[..., 0], None), r"got uint8 of shape \(65, 97\)"),
+    ("grayscale frame", lambda f: (f[..., 0], None), r"got uint8 of shape \(65, 97\)"),
     ("RGBA frame", lambda f: (np.concatenate([f, f[..., :1]], 2), None), r"got uint8 of shape \(65, 97, 4\)"),
     ("channels first", lambda f: (f.transpose(2, 0, 1), None), r"got uint8 of shape \(3, 65, 97\)"),
     ("no array", lambda f: (f.tolist(), None), "got list"),
-    ("empty frame", lambda f: (f[:0], None), "65x97|empty"),
-    ("other frame size", lambda f: (f[:-1], None), "the frame has size 64x97, the video began with 65x97"),
+    ("empty frame", lambda f: (f[:0], None), r"got uint8 of shape \(0, 97, 3\)"),
+    ("other frame size", lambda f: (f[:-1], None), "the frame has size 64x97, earlier frames of the video 65x97"),
     ("other mask size", lambda f: (f, squares(1)[:-1]), "the mask has size 64x97, the frame 65x97"),
-    ("RGB mask", lambda f: (f, f), "colours have to be made into ids first"),
+    ("RGB mask", lambda f: (f, f), "convert colors to ids first"),
     ("float mask", lambda f: (f, squares(1).astype(np.float32)), "integer object ids, got float32"),
     ("negative id", lambda f: (f, -squares(1)), "the mask holds -1 to 0"),
     ("id too large", lambda f: (f, squares(65536)), "the mask holds 0 to 65536"),
@@ -419,7 +419,7 @@ def test_bad_input_is_refused_and_loses_nothing(aott, frames, make, message: str
     [
         ({"max_longedge": 3}, "no option 'max_longedge': did you mean max_long_edge"),
         ({"encoder": "resnet50"}, "no option 'encoder'"),
-        ({"amp": "fp32"}, "amp is 'fp16', 'bf16' or None"),
+        ({"amp": "fp32"}, "amp must be 'fp16', 'bf16' or None"),
         ({"scales": ()}, "one or more positive numbers"),
         ({"scales": (1.0, -1.0)}, "one or more positive numbers"),
         ({"scales": (float("inf"),)}, "one or more positive numbers"),

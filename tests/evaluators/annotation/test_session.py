@@ -106,7 +106,7 @@ def test_results_of_the_demo_are_gone_on_with_and_then_kept_from_it(
     annotation.give(4, cropped(0, 2))
     annotation.close()
     assert sorted(path.name for path in folder.glob("[!.]*")) == ["given", "masks", "source.json"]
-    with pytest.raises(ValueError, match="holds 6 PNGs that are no results of ours: give another folder"):
+    with pytest.raises(ValueError, match="contains 6 PNGs that this program did not write: give another output folder"):
         segment_clip(segmenter, open_frames(clip), FrameMasks(tmp_path / "first.png"), folder, progress=False)
 
 

@@ -15,7 +15,7 @@ from dataset_trees import image, text, write_json
 from voskit.dataloaders.datasets.a2d import open_sentences
 from voskit.evaluators import ReferringSegmenter
 from voskit.evaluators.benchmarks import a2d as sentence_benchmark
-from voskit.evaluators.benchmarks.a2d import SentenceEvaluation, around, binary_masks
+from voskit.evaluators.benchmarks.a2d import A2DEvaluation, around, binary_masks
 from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.networks import build_model
 
@@ -110,7 +110,7 @@ def test_frames_of_jhmdb_count_from_one(tmp_path: Path) -> None:
 
 def test_every_candidate_is_a_prediction_and_all_are_scored(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
     data = open_sentences("a2d", a2d(tmp_path / "data"))
-    evaluation = SentenceEvaluation(data, tmp_path / "out", {"model": "a"})
+    evaluation = A2DEvaluation(data, tmp_path / "out", {"model": "a"})
     evaluation.run(segmenter, WorkQueue(), progress=False)
     scores = evaluation.finish()
     predictions = json.loads((tmp_path / "out" / "predictions.json").read_text())
@@ -122,16 +122,16 @@ def test_every_candidate_is_a_prediction_and_all_are_scored(segmenter: Referring
         "predictions.json", "scores.json", "settings.json",
     ]  # fmt: skip
     with pytest.raises(ValueError, match="holds results of other settings"):
-        SentenceEvaluation(data, tmp_path / "out", {"model": "b"})
+        A2DEvaluation(data, tmp_path / "out", {"model": "b"})
 
 
 def test_it_goes_on_after_a_bad_video_was_mended(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
     root = a2d(tmp_path / "data")
     path = root / "Release/clips320H/-ab_c.mp4"
     write_video(path, 3)  # the annotated frame 7 isn't in it
-    evaluation = SentenceEvaluation(open_sentences("a2d", root), tmp_path / "out", {})
+    evaluation = A2DEvaluation(open_sentences("a2d", root), tmp_path / "out", {})
     evaluation.run(segmenter, WorkQueue(), progress=False)
-    assert "v_-ab_c_f_7_i_0 is beyond its 3 frames" in evaluation.failures()["-ab_c"]
+    assert "v_-ab_c_f_7_i_0 lies after the last of its 3 frames" in evaluation.failures()["-ab_c"]
     with pytest.raises(ValueError, match="1 of 2 videos are not finished: -ab_c"):
         evaluation.finish()
     write_video(path, 8)
@@ -144,7 +144,7 @@ def test_it_goes_on_after_a_bad_video_was_mended(segmenter: ReferringSegmenter, 
 def test_predictions_outlive_a_scoring_that_fails(
     segmenter: ReferringSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluation = SentenceEvaluation(open_sentences("a2d", a2d(tmp_path / "data")), tmp_path / "out", {})
+    evaluation = A2DEvaluation(open_sentences("a2d", a2d(tmp_path / "data")), tmp_path / "out", {})
     evaluation.run(segmenter, WorkQueue(), progress=False)
     with monkeypatch.context() as patch:
         patch.setattr(sentence_benchmark, "score", lambda *args: 1 / 0)
@@ -155,7 +155,7 @@ def test_predictions_outlive_a_scoring_that_fails(
 
 
 def test_jhmdb_runs(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
-    evaluation = SentenceEvaluation(open_sentences("jhmdb", jhmdb(tmp_path / "data")), tmp_path / "out", {})
+    evaluation = A2DEvaluation(open_sentences("jhmdb", jhmdb(tmp_path / "data")), tmp_path / "out", {})
     evaluation.run(segmenter, WorkQueue(), progress=False)
     assert evaluation.finish().dataset == "jhmdb"
 

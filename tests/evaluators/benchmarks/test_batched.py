@@ -112,9 +112,9 @@ def test_what_cannot_go_together_is_refused_and_leaves_no_trace(frames) -> None:
     model = build_model("aott", device="cpu")
     first = VideoSegmenter(model)
     second, stranger = first.another(), VideoSegmenter(model)
-    with pytest.raises(ValueError, match="made by another"):
+    with pytest.raises(ValueError, match="all from another"):
         VideoSegmenter.step_together([first, stranger], frames[:2])
-    with pytest.raises(ValueError, match="a segmenter each"):
+    with pytest.raises(ValueError, match="a segmenter of its own"):
         VideoSegmenter.step_together([first, first], frames[:2])
     with pytest.raises(ValueError, match="2 segmenters, 1 frames"):
         VideoSegmenter.step_together([first, second], frames[:1])

@@ -10,7 +10,7 @@ import pytest
 from voskit.dataloaders.datasets import open_dataset
 from voskit.dataloaders.masks.files import read_mask
 from voskit.evaluators import VideoSegmenter
-from voskit.evaluators.benchmarks.propagation import Evaluation
+from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.networks import build_model
 from voskit.tools.model_args import ModelArgs
@@ -33,7 +33,7 @@ def test_label_maps_of_a_benchmark(
     expected = jointformer_goldens / "evaluator" / "expected" / name
     fields = {"topk_num": 30, "mem_every": 2, "max_memory_frames": kept}
     model = build_model("jointformer", checkpoint=jointformer_weights("default"), device="cpu", **fields)
-    evaluation = Evaluation(open_dataset(dataset, root, copy_given_mask=False, **options), tmp_path, {})
+    evaluation = PropagationEvaluation(open_dataset(dataset, root, copy_given_mask=False, **options), tmp_path, {})
     evaluation.run(VideoSegmenter(model, short_edge=96), WorkQueue(), progress=False)
     assert not evaluation.failures()
     if (expected / "Annotations").is_dir():
@@ -51,10 +51,10 @@ def test_label_maps_of_a_benchmark(
 def test_the_authors_settings_of_a_dataset_hold_unless_told_otherwise(jointformer_weights, caplog) -> None:
     args = ModelArgs(model="jointformer", ckpt_path=jointformer_weights("default"), device="cpu")
     with caplog.at_level("INFO"):
-        config = args.build_segmenter(dataset="mosev1")[0].config
+        config = args.build_segmenter(dataset="mosev1").config
     assert (config.topk_num, config.max_memory_frames) == (180, 3)
-    assert "its authors' settings for mosev1" in caplog.text
-    assert args.build_segmenter()[0].config.max_memory_frames == 5
+    assert "the authors' settings for mosev1" in caplog.text
+    assert args.build_segmenter().config.max_memory_frames == 5
     told = ModelArgs(
         model="jointformer",
         ckpt_path=args.ckpt_path,
@@ -62,5 +62,5 @@ def test_the_authors_settings_of_a_dataset_hold_unless_told_otherwise(jointforme
         max_memory_frames="unbounded",
         set=("topk_num=20",),
     )
-    config = told.build_segmenter(dataset="mosev1")[0].config
+    config = told.build_segmenter(dataset="mosev1").config
     assert (config.topk_num, config.max_memory_frames) == (20, None)

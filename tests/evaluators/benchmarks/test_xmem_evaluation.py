@@ -11,7 +11,7 @@ import pytest
 from voskit.dataloaders.datasets import open_dataset
 from voskit.dataloaders.masks.files import read_mask
 from voskit.evaluators import VideoSegmenter
-from voskit.evaluators.benchmarks.propagation import Evaluation
+from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.score_maps import merge_score_maps
 from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.networks import build_model
@@ -48,7 +48,7 @@ def test_label_maps_of_a_benchmark(model, folder: Path, tmp_path, name: str, dat
     options = {"custom": own, "davis2017": DAVIS, "youtubevos2019": {"split": "val_all_frames"}}[dataset]
     opened = open_dataset(dataset, root, copy_given_mask=False, **options)
     segmenter = VideoSegmenter(model, short_edge=size, long_term_gap=mem_every)
-    evaluation = Evaluation(opened, tmp_path, {})
+    evaluation = PropagationEvaluation(opened, tmp_path, {})
     evaluation.run(segmenter, WorkQueue(), progress=False)
     assert not evaluation.failures()
     expected = folder / "expected" / name
@@ -67,7 +67,7 @@ def test_runs_that_save_scores_merge_to_the_same(model, folder: Path, tmp_path, 
     """Each run's maps are the original's, and so are label maps that the tool merges of them."""
     dataset = open_dataset("davis2017", folder / "data" / "DAVIS", **DAVIS)
     for name, size in SCORES.items():
-        evaluation = Evaluation(dataset, tmp_path / name, {}, save_scores=True)
+        evaluation = PropagationEvaluation(dataset, tmp_path / name, {}, save_scores=True)
         segmenter = VideoSegmenter(model, short_edge=size, long_term_gap=2)
         evaluation.run(segmenter, WorkQueue(), progress=False)
         want = np.load(folder / "scores" / f"{name}.npz")

@@ -108,7 +108,7 @@ def test_one_mask_of_the_first_frame_leaves_nothing_to_go_back_to(segmenter, cli
     with caplog.at_level(logging.WARNING):
         found = run(segmenter, clip, FrameMasks(tmp_path / "first.png"), tmp_path / "out")
     assert len(found) == COUNT
-    assert "no frame but the first has a mask, so nothing goes backwards" in caplog.text
+    assert "only the first frame has a mask, so there is no backward pass" in caplog.text
 
 
 def test_what_breaks_off_on_the_way_back_leaves_earlier_results(segmenter, clip: Path, tmp_path: Path) -> None:

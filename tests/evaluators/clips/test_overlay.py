@@ -164,9 +164,9 @@ class TestWrongArguments:
     @pytest.mark.parametrize(
         ("image", "ids", "options", "message"),
         [
-            (frame.astype(np.float32), ids, {}, "HxWx3 uint8"),
-            (frame[..., :2], ids, {}, "HxWx3 uint8"),
-            (frame[:0], ids[:0], {}, "HxWx3 uint8"),
+            (frame.astype(np.float32), ids, {}, "H x W x 3 uint8 RGB array"),
+            (frame[..., :2], ids, {}, "H x W x 3 uint8 RGB array"),
+            (frame[:0], ids[:0], {}, "H x W x 3 uint8 RGB array"),
             (frame, ids.astype(np.float32), {}, "integer dtype"),
             (frame, ids.T, {}, r"\(9, 8\).*\(8, 9\)"),
             (frame, -ids.astype(np.int16), {}, "between 0 and 65535"),
@@ -264,5 +264,5 @@ class TestContactSheet:
             ContactSheet(3).add(3, self.frame(3))
         with pytest.raises(ValueError, match="negative"):
             ContactSheet().add(-1, self.frame(0))
-        with pytest.raises(ValueError, match="HxWx3"):
+        with pytest.raises(ValueError, match="H x W x 3"):
             ContactSheet().add(0, np.zeros((4, 4), np.uint8))

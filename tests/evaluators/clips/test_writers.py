@@ -308,7 +308,7 @@ class TestVideoWriter:
         "frame", [np.zeros((8, 8)), np.zeros((8, 8, 3)), np.zeros((8, 8, 4), np.uint8), np.zeros((0, 8, 3), np.uint8)]
     )
     def test_refuses_what_is_no_frame(self, tmp_path: Path, frame: np.ndarray) -> None:
-        message = r"clip\.mp4: a frame must be HxWx3 uint8"
+        message = r"clip\.mp4: a frame must be an H x W x 3 uint8 RGB array"
         with pytest.raises(ValueError, match=message), VideoWriter(tmp_path / "clip.mp4") as video:
             video.write(frame)
         assert list(tmp_path.iterdir()) == []

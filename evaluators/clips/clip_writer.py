@@ -1,0 +1,115 @@
+"""Clip writer: masks, overlay video, contact sheet and report of one clip."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voskit.dataloaders.files import exclusive_lock, make_folder
+from voskit.dataloaders.video.source import Frame
+from voskit.evaluators.clips.mask_writer import MaskWriter
+from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, overlay_palette
+from voskit.evaluators.clips.report import REPORT, ClipReport
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+SCRATCH = ".backwards"
+"""Folder of masks that are needed until the clip is done, below that of the results."""
+
+
+class ClipWriter:
+    """A writer of one clip's results, in the background; use it in a ``with`` block.
+
+    It writes ``masks/<frame>.png`` (palette PNGs; 16-bit above 255 ids), ``overlay.mp4``, ``contact_sheet.png`` and
+    ``report.json``. The first result replaces all results of an earlier run in the same folder. If the clip breaks
+    off, its results so far stay: the masks, and the video as ``overlay.incomplete.mp4``. Within ``with`` no other
+    program writes to the folder.
+
+    Raises:
+        ValueError: the folder has masks that no earlier run wrote; or, from ``with`` on, another program writes there.
+        OSError: the folder can't be made or written.
+    """
+
+    def __init__(self, folder: Path, report: ClipReport, fps: float, num_frames: int | None = None) -> None:
+        make_folder(folder)
+        _check_masks_are_results(folder)
+        self.folder = folder
+        self.report = report
+        self._fps = fps
+        self._num_frames = num_frames
+        self._lock = ExitStack()
+        self._writers: tuple[MaskWriter, ClipPreviews] | None = None
+
+    def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
+        """Queue a frame's results; an error of an earlier frame is raised here."""
+        if self._writers is None:
+            _remove_earlier_results(self.folder)
+            self.report.save(self.folder)
+            masks = MaskWriter(self.folder / "masks", palette=overlay_palette())
+            self._writers = masks, ClipPreviews(self.folder, self._fps, self._num_frames)
+        masks, previews = self._writers
+        masks.write(frame.name, ids_HW)
+        previews.write(frame, ids_HW)
+
+    def close(self) -> None:
+        """Wait until everything is on the disk."""
+        try:
+            for writer in self._writers or ():
+                writer.close()
+            self.report.complete = True
+        except BaseException:
+            self.abort()
+            raise
+        self._save_report()
+
+    def abort(self) -> None:
+        """Save the results so far; the video's name says that it is incomplete."""
+        if self._writers is None:
+            return
+        masks, previews = self._writers
+        try:
+            masks.close()
+        except (OSError, ValueError) as error:
+            logger.error("%s", error)
+        previews.abort()
+        self._save_report()
+
+    def _save_report(self) -> None:
+        if self._writers is not None:
+            self.report.save(self.folder)
+
+    def __enter__(self) -> Self:
+        self._lock.enter_context(exclusive_lock(self.folder))
+        shutil.rmtree(self.folder / SCRATCH, ignore_errors=True)  # of a killed run
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        with self._lock:
+            if error is None:
+                self.close()
+            else:
+                self.abort()
+
+
+def _check_masks_are_results(folder: Path) -> None:
+    """Raise a ValueError if a folder has masks but no report of an earlier run."""
+    count = sum(1 for _ in (folder / "masks").glob("*.png"))
+    if count and not (folder / REPORT).exists():
+        raise ValueError(
+            f"{folder / 'masks'} contains {count} PNGs that this program did not write: give another output folder"
+        )
+
+
+def _remove_earlier_results(folder: Path) -> None:
+    """Remove the results of an earlier run, those of a killed one included, and nothing else."""
+    unfinished = (path for name in PREVIEWS for path in folder.glob(f".{name}.*.tmp*"))
+    for path in (*(folder / "masks").glob("*.png"), *unfinished, *(folder / name for name in (REPORT, *PREVIEWS))):
+        path.unlink(missing_ok=True)
