@@ -1,4 +1,4 @@
-"""Checkpoints: reading what the authors published and what the project writes, without running code from files."""
+"""Checkpoints: strict loading of published files and of the project's own, without running code from a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import os
 import pickle
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,24 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from voskit.configs import ModelConfig, get_model_config, list_models, model_name
+from voskit.dataloaders.files import atomic_write
+from voskit.networks.families import build_network
+from voskit.networks.models.base import Network
 
 logger = logging.getLogger(__name__)
 
 COMPUTED = re.compile(r"(^|\.)relative_position_index$")
-"""Tensors that follow from the architecture: a file may leave them out."""
+"""Tensors that follow from the architecture, which a file may omit."""
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
-"""Counters of batch norms, which fixed ones don't have."""
+"""Counters of batch norms, which frozen ones don't have."""
 
 _HOLDERS = ("state_dict", "model", "network", "module", "params")
-"""Names under which files hold their weights, beside steps and optimisers; the first one that is there is taken."""
+"""Keys under which files hold their weights, next to steps and optimizer states; the first one found is used."""
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
-"""What DistributedDataParallel, torch.compile and training frameworks put in front of every name."""
+"""Prefixes that DistributedDataParallel, torch.compile and training frameworks add to every name."""
 
-# what published files hold besides tensors: optimiser states and the command line; none of it runs code of the file's
-# choice
-_SCALAR = np.float64(0).__reduce__()[0]  # its home moved between versions of numpy, so it may go by either name
+# classes in published files other than tensors, for optimizer states and command lines; none can run code of a file
+_SCALAR = np.float64(0).__reduce__()[0]  # its module was renamed between versions of numpy
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     (_SCALAR, "numpy.core.multiarray.scalar"),
@@ -47,30 +49,30 @@ _HARMLESS: list[Any] = [
 
 @dataclass
 class Checkpoint:
-    """Weights out of a file."""
+    """Contents of a checkpoint file."""
 
     path: Path
     state: dict[str, Tensor]
     kind: str
-    """What the file was: ``"safetensors"`` or ``"torch"``."""
+    """Format of the file: ``"safetensors"`` or ``"torch"``."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """What the project writes beside the weights: the model's name and its config."""
+    """Name (``model``) and config (``config``, JSON) of the model, in files that this project wrote."""
     prefix: str = ""
-    """What was taken off the front of each name."""
+    """Prefix that was removed from each name."""
 
 
 @dataclass
 class LoadReport:
-    """What became of each tensor of a file."""
+    """Outcome of loading, for each tensor."""
 
     path: Path
     matched: list[str] = field(default_factory=list)
     converted: dict[str, str] = field(default_factory=dict)
-    """Name -> what was done to the tensor."""
+    """Conversion of each converted tensor, by name."""
     ignored: dict[str, str] = field(default_factory=dict)
-    """Name in the file -> why it isn't used."""
+    """Reason for each tensor of the file that isn't used."""
     absent: dict[str, str] = field(default_factory=dict)
-    """Name in the network -> why it may be absent from the file."""
+    """Reason for each tensor of the network that the file may lack."""
 
     def __str__(self) -> str:
         text = f"{self.path}: {len(self.matched)} tensors loaded"
@@ -82,14 +84,16 @@ class LoadReport:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read the weights of a ``.safetensors`` or ``torch.save`` file, bare or under a usual name such as ``state_dict``.
+    """Read the weights of a ``.safetensors`` or ``torch.save`` file.
 
-    Tensors' names may have what wrappers put in front of them (``module.``, ``_orig_mod.``, ``model.``). Of a
-    checkpoint that the trainer wrote, the averaged weights are read.
+    The weights may be the whole content or lie under a usual key such as ``state_dict``. Prefixes of wrappers
+    (``module.``, ``_orig_mod.``, ``model.``) are removed from their names. From a checkpoint of the trainer, the
+    averaged weights are read.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it isn't a checkpoint, is truncated, or holds more than data; the message says which.
+        ValueError: the file isn't a checkpoint, is truncated, or holds objects that could run code; the message says
+            which.
     """
     path = Path(path)
     if not path.is_file():
@@ -99,13 +103,13 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if not head:
         raise ValueError(f"checkpoint {path} is empty: download it again")
     if head.lstrip()[:1] == b"<":
-        raise ValueError(f"checkpoint {path} is a web page, not weights: the download gave an error or a login page")
+        raise ValueError(f"checkpoint {path} is a web page, not weights: the download returned an error or login page")
     if head.startswith(b"version https://git-lfs"):
         raise ValueError(f"checkpoint {path} is a git-lfs pointer, not weights: run 'git lfs pull'")
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _read_safetensors(path)
     if not head.startswith((b"PK", b"\x80")):
-        raise ValueError(f"checkpoint {path} is no PyTorch or safetensors file: is it the right one?")
+        raise ValueError(f"checkpoint {path} is not a PyTorch or safetensors file: check the path")
     return _read_torch(path)
 
 
@@ -116,7 +120,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
             return _unwrapped(path, state, "safetensors", dict(f.metadata() or {}))
     except SafetensorError as error:
         raise ValueError(
-            f"checkpoint {path} is no complete safetensors file ({error}): download or copy it again"
+            f"checkpoint {path} is not a complete safetensors file ({error}): download or copy it again"
         ) from error
 
 
@@ -130,24 +134,26 @@ def _read_torch(path: Path) -> Checkpoint:
             name = re.search(r"GLOBAL (\S+)", reason)
             what = f" ({name[1]})" if name else ""
             raise ValueError(
-                f"checkpoint {path} holds objects besides tensors{what}, which can run code and are not read: "
-                "save the bare state_dict again with torch.save"
+                f"checkpoint {path} holds objects other than tensors{what}, which could run code and are not read: "
+                "save only its state_dict with torch.save"
             ) from error
-        raise ValueError(f"checkpoint {path} is damaged or no PyTorch file: download or copy it again") from error
+        raise ValueError(f"checkpoint {path} is damaged or not a PyTorch file: download or copy it again") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"checkpoint {path} is truncated or no PyTorch file ({str(error).splitlines()[0][:120]}): "
+            f"checkpoint {path} is truncated or not a PyTorch file ({str(error).splitlines()[0][:120]}): "
             "download or copy it again"
         ) from error
     metadata = {}
-    if isinstance(content, Mapping) and {"average", "weights", "model"} <= content.keys():  # written while training
+    if (
+        isinstance(content, Mapping) and {"average", "weights", "model"} <= content.keys()
+    ):  # a checkpoint of the trainer
         metadata = {"config": json.dumps(content["model"]), "model": str(content.get("model_name", ""))}
         content = content["average"]["weights"]
     while isinstance(content, Mapping) and (key := next((k for k in _HOLDERS if _is_mapping(content.get(k))), None)):
         content = content[key]
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         found = list(content)[:5] if isinstance(content, Mapping) else type(content).__name__
-        raise ValueError(f"checkpoint {path} holds no weights where they are looked for; found {found}")
+        raise ValueError(f"checkpoint {path} holds no weights under a known key; found {found}")
     return _unwrapped(path, content, "torch", metadata)
 
 
@@ -156,7 +162,7 @@ def _is_mapping(value: Any) -> bool:
 
 
 def _unwrapped(path: Path, state: Mapping[str, Tensor], kind: str, metadata: dict[str, str]) -> Checkpoint:
-    """The weights under their own names, without what wrappers put in front of all of them."""
+    """Remove the prefixes of wrappers that all names have."""
     prefix = ""
     while state and (more := next((p for p in _WRAPPERS if all(k.startswith(p) for k in state)), "")):
         prefix += more
@@ -164,32 +170,29 @@ def _unwrapped(path: Path, state: Mapping[str, Tensor], kind: str, metadata: dic
     return Checkpoint(path, dict(state), kind, metadata, prefix)
 
 
-def load_weights(network: nn.Module, checkpoint: Checkpoint) -> LoadReport:
+def load_weights(network: Network, checkpoint: Checkpoint) -> LoadReport:
     """Load all weights of a network, strictly.
 
     Raises:
-        ValueError: tensors are missing, left over, of another shape or not finite. The message names the models
-            that the file fits, where there are any.
+        ValueError: tensors are missing, unknown, of another shape or not finite. The message names the models that
+            the file does fit.
     """
     report = LoadReport(checkpoint.path)
     own = network.state_dict()
     state = dict(checkpoint.state)
     if checkpoint.prefix:
         report.converted = dict.fromkeys(state, f"without the prefix {checkpoint.prefix!r}")
-    adapt: Callable[[Mapping[str, Tensor]], dict[str, tuple[Tensor, str]]] | None
-    if (adapt := getattr(network, "adapt_checkpoint", None)) is not None:  # families that know several layouts
-        for name, (adapted, what) in adapt(state).items():
-            state[name] = adapted
-            report.converted[name] = what
+    for name, (adapted, conversion) in network.adapt_checkpoint(state).items():
+        state[name] = adapted
+        report.converted[name] = conversion
     for name in [n for n in state if COUNTERS.search(n) and n not in own]:
         del state[name]
-        report.ignored[name] = "counters of batch norms, whose statistics are fixed"
+        report.ignored[name] = "counters of batch norms, whose statistics are frozen"
     for name in [n for n in own if COMPUTED.search(n) and n not in state]:
         state[name] = own[name]
         report.absent[name] = "follows from the window's size"
-    if unneeded := getattr(network, "unneeded_tensors", None):  # networks that are built as a part of what is published
-        report.ignored |= unneeded(state)
-        state = {name: x for name, x in state.items() if name not in report.ignored}
+    report.ignored |= network.ignored_tensors({name: x.shape for name, x in state.items()})
+    state = {name: x for name, x in state.items() if name not in report.ignored}
     _check(network, own, state, checkpoint)
     _copy(network, state, report)
     return report
@@ -212,18 +215,21 @@ def _check(network: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor],
         asked = model_name(config) if isinstance(config, ModelConfig) else type(network).__name__
         fits = [m for m in models_that_fit(checkpoint.state) if m != asked]
         hint = f"it fits {' or '.join(fits)}" if fits else f"{len(own)} tensors are expected, it has {len(state)}"
-        said = checkpoint.metadata.get("model")
-        hint = f"it says that it is {said}" if said and said != asked else hint
-        if said == asked and isinstance(config, ModelConfig) and (other := _other_fields(checkpoint, config)):
+        written = checkpoint.metadata.get("model")
+        hint = f"its metadata say that it is {written}" if written and written != asked else hint
+        if written == asked and isinstance(config, ModelConfig) and (other := _other_fields(checkpoint, config)):
             hint = f"it was written with {other}"
-        raise ValueError(f"checkpoint {checkpoint.path} is not one of {asked}: {'; '.join(wrong)}; {hint}")
+        raise ValueError(f"checkpoint {checkpoint.path} doesn't fit {asked}: {'; '.join(wrong)}; {hint}")
     for name, x in state.items():
         if x.is_floating_point() and not x.to(own[name].dtype).isfinite().all():
             raise ValueError(f"checkpoint {checkpoint.path} is damaged: {name} holds values that are not finite")
 
 
 def own_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
-    """What a file of ours, written for this model, says of its network otherwise than the model's config."""
+    """Return the config fields of one of this project's files that differ from the model's defaults.
+
+    Training-only fields are left out. Files of other models, and published ones, have none.
+    """
     if checkpoint.metadata.get("model") != name:
         return {}
     default = get_model_config(name)
@@ -234,13 +240,13 @@ def own_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
 
 
 def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:
-    """Fields of the config that stands in a file of ours where they differ from a network's, as text."""
+    """List the config fields of one of this project's files that differ from a network's, as text."""
     written = config.present_names(json.loads(checkpoint.metadata.get("config", "{}")))
     return ", ".join(f"{k}={v}" for k, v in written.items() if config.to_dict().get(k, v) != v)
 
 
 def _copy(network: nn.Module, state: dict[str, Tensor], report: LoadReport) -> None:
-    """Copy tensors of equal names and shapes, noting which changed their type."""
+    """Copy tensors of equal names and shapes, and report changes of dtype."""
     own = network.state_dict()
     for name, x in state.items():
         if x.dtype != own[name].dtype:
@@ -251,37 +257,32 @@ def _copy(network: nn.Module, state: dict[str, Tensor], report: LoadReport) -> N
 
 
 def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
-    """Names of the registered models that have just these tensors."""
-    from voskit.networks.models import build_network
+    """Return the names of the registered models whose tensors have exactly these names and shapes."""
 
     def shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
         return {k: v.shape for k, v in tensors.items() if not COMPUTED.search(k) and not COUNTERS.search(k)}
 
     fitting = []
-    given = shapes(state)
+    in_file = shapes(state)
     for name in list_models():
         config = get_model_config(name)
         try:
             with torch.device("meta"):
-                network = build_network(config.override(**config.implied_fields(given)))
-        except (
-            ValueError,
-            RuntimeError,
-        ) as error:  # a package isn't there, or it needs data
-            logger.debug("%s isn't tried: %s", name, error)
+                network = build_network(config.override(**config.implied_fields(in_file)))
+        except (ValueError, RuntimeError) as error:  # a package is missing, or building needs real tensors
+            logger.debug("%s is not compared: %s", name, error)
             continue
-        second = getattr(network, "second_names", None)
-        own = shapes(network.state_dict())
-        if own == {k: v for k, v in given.items() if second is None or k not in second(given)}:
+        ignored = network.ignored_tensors(in_file)
+        if shapes(network.state_dict()) == {k: v for k, v in in_file.items() if k not in ignored}:
             fitting.append(name)
     return fitting
 
 
 def load_encoder(encoder: Any, path: str | os.PathLike[str]) -> LoadReport:
-    """Load an encoder's weights as torchvision, timm, the Swin authors and transformers publish them.
+    """Load weights of an encoder as torchvision, timm, the Swin authors and transformers publish them.
 
     Args:
-        encoder: a module that is :class:`voskit.networks.encoders.base.Pretrained`.
+        encoder: a module that follows :class:`voskit.networks.encoders.base.Pretrained`.
         path: the file.
 
     Raises:
@@ -293,16 +294,16 @@ def load_encoder(encoder: Any, path: str | os.PathLike[str]) -> LoadReport:
     used = {}
     for name, x in checkpoint.state.items():
         if name.startswith(encoder.pretrained_unused):
-            report.ignored[name] = "behind the last map that is used"
+            report.ignored[name] = "after the last map that is used"
         elif COUNTERS.search(name) and name not in own:
-            report.ignored[name] = "counters of batch norms, whose statistics are fixed"
+            report.ignored[name] = "counters of batch norms, whose statistics are frozen"
         else:
             used[name] = x
     used = encoder.convert_pretrained(used)
     for name in own:
         if name not in used and name.startswith(encoder.pretrained_absent or ("\0",)):
             used[name] = own[name]
-            report.absent[name] = "ImageNet networks don't have it, it keeps its initial value"
+            report.absent[name] = "not in ImageNet networks, keeps its initial value"
         elif name not in used and (COMPUTED.search(name) or COUNTERS.search(name)):
             used[name] = own[name]
             report.absent[name] = "follows from the architecture"
@@ -312,25 +313,28 @@ def load_encoder(encoder: Any, path: str | os.PathLike[str]) -> LoadReport:
 
 
 def mean_of_weights(networks: Sequence[nn.Module], shares: Sequence[float]) -> dict[str, Tensor]:
-    """The weighted mean of the networks' floating point tensors, others as the first one has them -> a state dict.
+    """Average the floating-point tensors of several networks, and take other tensors from the first one.
 
-    States of one training, or of trainings that began at one, are often better averaged (model soups, Wortsman et al.,
-    ICML 2022).
+    Averages of several states of one training, or of trainings from one start, are often better than each of them
+    (model soups, Wortsman et al., ICML 2022).
 
     Args:
         networks: networks with tensors of the same names and shapes.
-        shares: a weight for each, whose sum is what they are parts of.
+        shares: positive weight of each network; they are normalized.
+
+    Returns:
+        a state dict.
 
     Raises:
-        ValueError: there are other tensors in one than in the first, or not one share for each.
+        ValueError: the networks have different tensors, or the number of shares differs from theirs.
     """
     if len(shares) != len(networks) or sum(shares) <= 0:
-        raise ValueError(f"{len(networks)} networks have a mean by as many shares of a whole, got {list(shares)}")
+        raise ValueError(f"the mean of {len(networks)} networks needs {len(networks)} shares, got {list(shares)}")
     states = [network.state_dict() for network in networks]
     shapes = [{k: v.shape for k, v in state.items()} for state in states]
     for place, own in enumerate(shapes):
         if other := sorted(k for k in own.keys() | shapes[0].keys() if own.get(k) != shapes[0].get(k)):
-            raise ValueError(f"network {place + 1} has no mean with the first one: {other[0]} isn't the same tensor")
+            raise ValueError(f"network {place + 1} can't be averaged with the first one: {other[0]} differs")
     parts = [share / sum(shares) for share in shares]
 
     def mean(name: str) -> Tensor:
@@ -339,31 +343,25 @@ def mean_of_weights(networks: Sequence[nn.Module], shares: Sequence[float]) -> d
     return {k: mean(k).to(x.dtype) if x.is_floating_point() else x for k, x in states[0].items()}
 
 
-def save_weights(network: nn.Module, path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> None:
-    """Write a network's weights and config as safetensors, under a temporary name that is renamed at the end.
+def save_weights(network: Network, path: str | os.PathLike[str], dtype: torch.dtype | None = None) -> None:
+    """Write a network's weights and config as safetensors, atomically.
 
     Args:
-        network: a network with a config.
+        network: a network whose config is that of a registered model.
         path: file to write, ``*.safetensors``.
-        dtype: type of floating point tensors in the file; None: as they are.
+        dtype: dtype of floating-point tensors in the file. Default: unchanged.
 
     Raises:
-        ValueError: a value doesn't fit into ``dtype``.
+        ValueError: a value overflows ``dtype``.
         OSError: the file can't be written.
     """
     path = Path(path)
-    config: ModelConfig = network.config  # type: ignore[assignment]
+    config = network.config
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if dtype is not None:
         state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
         if too_large := [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]:
-            raise ValueError(f"{path}: {too_large[0]} holds values that don't fit into {dtype}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        metadata = {"model": model_name(config), "config": json.dumps(config.to_dict())}
-        temporary.write_bytes(save(state, metadata))  # save_file() would let nobody else read it, whatever the umask
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(f"checkpoint {path} could not be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+            raise ValueError(f"{path}: {too_large[0]} holds values that overflow {dtype}")
+    metadata = {"model": model_name(config), "config": json.dumps(config.to_dict())}
+    with atomic_write(path, "the checkpoint") as temporary:
+        temporary.write_bytes(save(state, metadata))  # save_file() ignores the umask: only the owner could read it

@@ -1,7 +1,4 @@
-"""Networks for inference: batch norms become part of the convolutions before them, whose maps lie channels last.
-
-In half precision, the weights that autocast would convert at each call are converted once.
-"""
+"""Networks for inference: folded batch norms, channels-last convolutions, half-precision weights, ``torch.compile``."""
 
 from __future__ import annotations
 
@@ -12,28 +9,44 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from voskit.networks.encoders.norms import FrozenBatchNorm
+from voskit.networks.layers.norms import FrozenBatchNorm
+from voskit.networks.models.base import Network
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 """Half-precision types by their names in the option ``amp``."""
 
-_CAST = (nn.Conv2d, nn.Conv3d, nn.Linear)  # what autocast runs in half precision
+_CAST = (nn.Conv2d, nn.Conv3d, nn.Linear)  # modules that autocast runs in half precision
+
+
+def compile_network(network: Network, backend: str = "inductor") -> None:
+    """Compile the blocks of a network with ``torch.compile``, in place; names of tensors don't change.
+
+    Blocks are those of :attr:`voskit.networks.models.base.Network.block_calls`. They are compiled at their first call,
+    and again when the size of the memory first changes.
+    """
+    for part, name in network.block_calls:
+        if name == "forward":
+            part.compile(backend=backend)
+        else:
+            setattr(part, name, torch.compile(getattr(part, name), backend=backend))
 
 
 def folded(module: nn.Module, half: torch.dtype | None = None) -> nn.Module:
-    """A copy in which every convolution has taken in the batch norm that follows it among its siblings.
+    """Copy a module and fold each batch norm into the convolution before it; convolutions become channels-last.
 
-    Results are the same up to rounding (1e-5 of a map's largest value). Tensors that don't change are shared with the
-    original; folded ones are copies, which later changes of the original don't reach. Norms in training mode stay.
+    Results are equal up to rounding (1e-5 of a map's largest value). Tensors that don't change are shared with the
+    original. Folded ones are copies, which later changes of the original don't affect. Norms in training mode stay.
 
     Args:
-        module: any network in which a batch norm that is registered after a convolution is applied to its output.
-        half: the type in which the copy will run under autocast: convolutions and linear layers hold their weights in
-            it, the same that autocast would give them at each call. It keeps only those of weights with gradients.
+        module: any network in which a batch norm that is registered right after a convolution is applied to its output.
+        half: dtype in which the copy will run under autocast. Convolutions and linear layers hold their weights in it,
+            with the values that autocast would convert them to at each call. (Autocast caches only weights that need
+            gradients.)
     """
     out = copy.copy(module)
+    # methods that recompute activations are bound to the original; without gradients the plain ones do
     for name in [n for n, x in vars(out).items() if isinstance(x, functools.partial) and x.func is checkpoint]:
-        delattr(out, name)  # a method of the original whose activations are computed again: here are no gradients
+        delattr(out, name)
     out._modules = {}
     before: tuple[str, nn.Module] | None = None
     for name, child in module._modules.items():
@@ -51,7 +64,7 @@ def folded(module: nn.Module, half: torch.dtype | None = None) -> nn.Module:
 
 
 def _converted(module: nn.Module, half: torch.dtype | None) -> nn.Module:
-    """The module itself, its own weights in half precision where it is one of those that autocast runs so."""
+    """Convert the module's own weights to half precision if autocast would; return the module."""
     if half is not None and type(module) in _CAST:
         own = module._parameters.items()
         module._parameters = {
@@ -65,7 +78,7 @@ def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     assert isinstance(norm, FrozenBatchNorm | nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None
     out = copy.copy(conv)
-    # worked out in double precision, so that each weight is rounded only once, and on the CPU, since MPS has none
+    # in double precision, so that each weight is rounded only once, and on the CPU, since MPS has no doubles
     own, mean, var, scale, shift = (
         x.cpu().double() for x in (conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     )
@@ -74,7 +87,7 @@ def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     if conv.bias is not None:
         bias = bias + conv.bias.cpu().double() * factor
     weight, bias = (x.to(conv.weight.dtype).to(conv.weight.device) for x in (own * factor[:, None, None, None], bias))
-    # MPS has no kernels for maps of that layout
+    # MPS has no kernels for channels-last maps
     layout = torch.contiguous_format if weight.device.type == "mps" else torch.channels_last
     out._parameters = {
         "weight": nn.Parameter(weight.contiguous(memory_format=layout), requires_grad=False),

@@ -1,4 +1,4 @@
-"""The cross-modal feature pyramid of ReferFormer (section 3.4): maps from stride 32 to 4 that see the sentence.
+"""Cross-modal feature pyramid of ReferFormer (section 3.4), from stride 32 to 4, conditioned on the text prompt.
 
 Names of tensors are those of the published checkpoints.
 
@@ -17,14 +17,14 @@ from voskit.networks.encoders.roberta import Text
 
 STRIDES = (32, 16, 8, 4)
 SUBSAMPLING = (1, 2, 4, 8)
-"""What self-attention takes of the maps at these strides: every n-th position."""
+"""Subsampling of the maps for self-attention, by stride: every n-th position."""
 _POSITIONS_AT_ONCE = {"cpu": 2**11}
-"""Positions that go through the word attention and the feed-forward part at a time where no gradient is wanted, by the
-device: those that stay in a processor's cache, else 2^15."""
+"""Positions per call of word attention and feed-forward part if no gradient is needed, by device type; others 2^15. On
+a CPU they fit into the cache."""
 
 
 class WordFusion(nn.Module):
-    """Positions of a map, multiplied by what they find among the words (ReferFormer, section 3.2)."""
+    """Fusion of a map with words: each position is multiplied by its attention to the words (ReferFormer, 3.2)."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _NormedConv(nn.Conv2d):
 
 
 class VisionLanguageBlock(nn.Module):
-    """Self-attention over all frames of a clip, in subsampled maps; attention to words; a feed-forward part."""
+    """Self-attention over all frames of a clip in subsampled maps, attention to words, and a feed-forward part."""
 
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float, subsampling: int) -> None:
         super().__init__()
@@ -66,19 +66,19 @@ class VisionLanguageBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTCHW: Tensor, position_BTCHW: Tensor, padding_BTHW: Tensor, text: Text) -> Tensor:
-        """-> [B, T, C, H, W]; positions and padding may have one frame, which stands for all."""
+        """Run the block -> [B, T, C, H, W]; positions and padding may have a single frame that applies to all."""
         batch, length, _, height, width = x_BTCHW.shape
         found = self._over_time(x_BTCHW, position_BTCHW, padding_BTHW)
         if torch.is_grad_enabled():
             maps = x_BTCHW + self.dropout(_resized(found, (height, width)))
-            y = self._of_words(_to_tokens(maps), _to_tokens(position_BTCHW.expand_as(maps)), text)
+            y = self._attend_to_words(_to_tokens(maps), _to_tokens(position_BTCHW.expand_as(maps)), text)
         else:
             y = x_BTCHW.new_empty(batch, length * height * width, self.linear2.out_features)
             self._fill(y, x_BTCHW, found, position_BTCHW, text)
         return y.view(batch, length, height, width, -1).permute(0, 1, 4, 2, 3)
 
     def _fill(self, y_BXC: Tensor, x_BTCHW: Tensor, found_BTChw: Tensor, position_BTCHW: Tensor, text: Text) -> None:
-        """The same frame by frame, and each in parts, so that little is held at a time."""
+        """Fill the result frame by frame, in parts, which needs little memory."""
         batch, length, _, height, width = x_BTCHW.shape
         at_once = max(1, _POSITIONS_AT_ONCE.get(x_BTCHW.device.type, 2**15) // batch)
         for t, rows in enumerate(y_BXC.unflatten(1, (length, height * width)).unbind(1)):
@@ -87,10 +87,10 @@ class VisionLanguageBlock(nn.Module):
             where = _to_tokens(position_BTCHW[:, own : own + 1]).expand(batch, -1, -1)
             parts = zip(*(z.split(at_once, 1) for z in (rows, _to_tokens(maps), where)), strict=True)
             for row, x, position in parts:
-                row.copy_(self._of_words(x, position, text))
+                row.copy_(self._attend_to_words(x, position, text))
 
     def _over_time(self, x_BTCHW: Tensor, position_BTCHW: Tensor, padding_BTHW: Tensor) -> Tensor:
-        """What subsampled maps find in each other -> [B, T, C, h, w]."""
+        """Attend between the subsampled maps of all frames -> [B, T, C, h, w]."""
         batch, length, _, height, width = x_BTCHW.shape
         size = (max(1, height // self.subsampling), max(1, width // self.subsampling))
         few, where, padding = (_subsampled(x, size) for x in (x_BTCHW, position_BTCHW, padding_BTHW[:, :, None]))
@@ -99,14 +99,14 @@ class VisionLanguageBlock(nn.Module):
         found = self.self_attn(few + where, few + where, few, key_padding_mask=ignored, need_weights=False)[0]
         return found.reshape(batch, length, *size, -1).permute(0, 1, 4, 2, 3)
 
-    def _of_words(self, x_BXC: Tensor, position_BXC: Tensor, text: Text) -> Tensor:
+    def _attend_to_words(self, x_BXC: Tensor, position_BXC: Tensor, text: Text) -> Tensor:
         x_BXC = self.norm1(x_BXC)
         x_BXC = self.norm2(x_BXC + self.dropout(_read_words(self.multihead_attn, x_BXC + position_BXC, text)))
         return self.norm3(x_BXC + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x_BXC))))))
 
 
 def _subsampled(x_BTCHW: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps at a smaller size, by their nearest values."""
+    """Subsample maps to a smaller size by nearest neighbors."""
     if x_BTCHW.shape[3:] == size:
         return x_BTCHW
     x = x_BTCHW.flatten(0, 1)
@@ -125,11 +125,14 @@ def _to_tokens(x_BTCHW: Tensor) -> Tensor:
 
 
 class CrossModalPyramid(nn.Module):
-    """From the transformer's maps at strides 32, 16, 8 and the encoder's at stride 4 to features of the mask head.
+    """Feature pyramid: transformer maps at strides 32, 16 and 8 and an encoder map at stride 4 to mask features.
 
     Args:
         channels: width of the map at stride 4.
-        dim: width of the others, and of the result.
+        dim: width of the other maps and of the result.
+        heads: attention heads.
+        hidden: width of the feed-forward parts.
+        dropout: dropout rate.
     """
 
     def __init__(self, channels: int, dim: int, heads: int, hidden: int, dropout: float) -> None:
@@ -142,7 +145,7 @@ class CrossModalPyramid(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise as published."""
+        """Initialize the parameters as published."""
         for part in self.modules():
             if isinstance(part, VisionLanguageBlock):
                 for parameter in part.parameters():
@@ -160,7 +163,14 @@ class CrossModalPyramid(nn.Module):
         padding_BHW: Sequence[Tensor],
         text: Text,
     ) -> Tensor:
-        """All from stride 32 to 4; positions and padding are those of a clip's every frame -> [B, T, C, H, W]."""
+        """Compute the mask features at stride 4 -> [B, T, C, H, W].
+
+        Args:
+            maps_BTCHW: from stride 32 to stride 4.
+            positions_BCHW: position embeddings of the maps, common to all frames of a clip.
+            padding_BHW: padding of the maps, common to all frames of a clip.
+            text: encoded text prompts.
+        """
         batch, length = maps_BTCHW[0].shape[:2]
         y: Tensor | None = None
         for k, maps, position, padding in zip((4, 3, 2, 1), maps_BTCHW, positions_BCHW, padding_BHW, strict=True):

@@ -1,4 +1,4 @@
-"""The FPN decoder of AOT and DeAOT. Names of tensors are those of the published checkpoints."""
+"""FPN decoder of AOT, DeAOT and AOST. Names of tensors are those of the published checkpoints."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class ConvNorm(nn.Module):
 
 
 class FPNDecoder(nn.Module):
-    """From the transformer's output at stride 16 and the encoder's maps to logits at stride 4.
+    """Decoder of the transformer's output at stride 16 and the encoder's maps to logits at stride 4.
 
     Args:
         channels: width of the input.
         out: number of logits.
         shortcuts: widths of the encoder's maps at strides 4, 8 and 16.
-        hidden: width at stride 16; half of it at strides 8 and 4.
-        align_corners: how maps are upsampled.
+        hidden: width at stride 16; strides 8 and 4 have half of it.
+        align_corners: convention of the upsampling.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class FPNDecoder(nn.Module):
         self.conv_out = nn.Conv2d(hidden // 2, out, 1)
 
     def forward(self, x_BCHW: Tensor, shortcuts: Sequence[Tensor]) -> Tensor:
-        """``shortcuts`` are the encoder's maps at strides 4, 8, 16; their batch may be 1, which stands for all."""
+        """Decode logits; ``shortcuts`` are the encoder's maps at strides 4, 8, 16, with batch B or 1 (shared)."""
         x4, x8, x16 = shortcuts[:3]
         x = F.relu(self._enter(x_BCHW))
         x = F.relu(self.conv_16x(self.adapter_16x(x16) + x))
@@ -62,10 +62,10 @@ class FPNDecoder(nn.Module):
 
 
 class ScalableFPNDecoder(FPNDecoder):
-    """An FPN decoder with an input convolution for each depth; everything behind it is shared (AOST).
+    """FPN decoder of AOST, with an input convolution for each depth; all other layers are shared.
 
-    The input at depth k is the projected feature and the outputs of k layers, ``(k + 1) * hidden`` channels; its width
-    says which convolution it goes through.
+    The input at depth k is the projected feature and the outputs of k layers, ``(k + 1) * hidden`` channels. Its width
+    selects the convolution.
     """
 
     def __init__(

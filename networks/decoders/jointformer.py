@@ -1,4 +1,4 @@
-"""The decoder of JointFormer: from features at stride 16 to logits at stride 4, and a map that sums up what it saw.
+"""Decoder of JointFormer: features at stride 16 to logits at stride 4, and a fusion feature for the tokens.
 
 Names of tensors are those of the published checkpoints. Shapes: K objects on the batch axis, H W the input size.
 """
@@ -14,7 +14,7 @@ from voskit.networks.layers.fusion import FeatureFusion
 
 
 class _FuseAll(nn.Module):
-    """The decoder's maps at three scales side by side at stride 16, [K, 3 * width, H / 16, W / 16]."""
+    """Concatenation of the decoder's maps of three scales at stride 16, [K, 3 * width, H / 16, W / 16]."""
 
     def __init__(self, channels: tuple[int, int, int], width: int) -> None:
         super().__init__()
@@ -47,13 +47,13 @@ class FusingDecoder(nn.Module):
         """Decode.
 
         Args:
-            f4_BCHW, f8_BCHW: maps at strides 4 and 8; B is 1, or images that have the same number of objects each,
-                side by side.
-            f16_KCHW: each object's features at stride 16.
-            enhanced_KCHW: the same with what its token adds.
+            f4_BCHW, f8_BCHW: maps at strides 4 and 8; B is 1, or several images that all have the same number of
+                objects.
+            f16_KCHW: features of each object at stride 16.
+            enhanced_KCHW: these features, enhanced by the object's token.
 
         Returns:
-            logits [K, H, W] of each object and the fusion feature [K, C, H / 16, W / 16], C as ``f16_KCHW`` has it.
+            logits [K, H, W] of each object and the fusion feature [K, C, H / 16, W / 16], with C of ``f16_KCHW``.
         """
         g16 = self.fuser_16(f16_KCHW, enhanced_KCHW)
         g8 = self.up_16_8(f8_BCHW, g16)

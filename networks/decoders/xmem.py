@@ -1,4 +1,4 @@
-"""The decoder of XMem: from a readout at stride 16 to logits at stride 4, with an update of the sensory memory.
+"""Decoder of XMem: memory readout at stride 16 to logits at stride 4, with an update of the sensory memory.
 
 Names of tensors are those of the published checkpoints. Shapes: K objects on the batch axis, H W the input size.
 """
@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voskit.networks.layers.fusion import FeatureFusion, GatedUpdate, ResidualBlock
-from voskit.networks.layers.maps import share
+from voskit.networks.layers.maps import expand_to_objects
 
 
 class UpBlock(nn.Module):
-    """Doubles a map and adds the encoder's map of that size."""
+    """Upsampling by 2, with the encoder's map of that size added."""
 
     def __init__(self, skip: int, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -23,12 +23,12 @@ class UpBlock(nn.Module):
 
     def forward(self, skip_1CHW: Tensor, x_KCHW: Tensor) -> Tensor:
         up = F.interpolate(x_KCHW, scale_factor=2, mode="bilinear", align_corners=False)
-        # the skip convolution is done once an image, not once an object
-        return self.out_conv(share(self.skip_conv(skip_1CHW), len(up)) + up)
+        # the skip convolution runs once per image, not once per object
+        return self.out_conv(expand_to_objects(self.skip_conv(skip_1CHW), len(up)) + up)
 
 
 class _HiddenUpdate(GatedUpdate):
-    """Update of the sensory memory by the decoder's maps at three scales."""
+    """Update of the sensory memory by the decoder's maps of three scales."""
 
     def __init__(self, channels: tuple[int, int, int], width: int, hidden: int) -> None:
         super().__init__(width, hidden)
@@ -45,8 +45,8 @@ class RecurrentDecoder(nn.Module):
 
     Args:
         maps: widths of the encoder's maps at strides 4, 8 and 16.
-        value_dim: of the readout.
-        hidden_dim: of the sensory memory; 0: there is none.
+        value_dim: channels of the readout.
+        hidden_dim: channels of the sensory memory; 0: there is none.
     """
 
     def __init__(self, maps: tuple[int, int, int], value_dim: int, hidden_dim: int) -> None:
@@ -63,11 +63,11 @@ class RecurrentDecoder(nn.Module):
         """Decode.
 
         Args:
-            maps: the encoder's, at strides 4, 8 and 16, [B, C_i, H / i, W / i]; B is 1, or images
-                that have the same number of objects each, side by side.
-            readout_KCHW: at stride 16.
-            hidden_KCHW: the sensory memory, at stride 16; None where there is none.
-            update: whether it is updated.
+            maps: the encoder's maps at strides 4, 8 and 16, [B, C_i, H / i, W / i]; B is 1, or several images that all
+                have the same number of objects.
+            readout_KCHW: memory readout at stride 16.
+            hidden_KCHW: sensory memory at stride 16; None: the network has none.
+            update: update the sensory memory.
 
         Returns:
             logits [K, H, W] of each object and the sensory memory.

@@ -1,47 +1,25 @@
-"""Image encoders by name. Adding one: derive from :class:`Encoder` and enter it in ``ENCODERS``."""
+"""Registry of image encoders. Each entry builds an encoder and imports it only then."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
-from voskit.configs import suggest
+from voskit.configs import Registry
 from voskit.networks.encoders.base import Encoder
-from voskit.networks.encoders.mobilenet_v2 import MobileNetV2
-from voskit.networks.encoders.mobilenet_v3 import MobileNetV3
-from voskit.networks.encoders.norms import FrozenBatchNorm
-from voskit.networks.encoders.resnet import ResNeSt50, ResNeSt101, ResNet50, ResNet101, WholeResNet50, WholeResNet101
-from voskit.networks.encoders.swin import SWIN_SIZES, build_swin
-from voskit.networks.encoders.video_swin import VideoSwin
+from voskit.networks.layers.norms import FrozenBatchNorm
 
-Norm = Callable[[int], nn.Module]
+NormLayer = Callable[[int], nn.Module]
+"""Builds the batch norm of that many channels."""
+EncoderBuilder = Callable[[NormLayer, float], Encoder]
+"""Builds an encoder from a norm layer and the largest drop-path rate; it may ignore either."""
 
-
-def _swin_builder(size: str) -> Callable[[Norm, float], Encoder]:
-    return lambda _, drop_path: build_swin(size, 4, drop_path)
-
-
-def _video_swin_builder(size: str) -> Callable[[Norm, float], Encoder]:
-    return lambda _, drop_path: VideoSwin(*SWIN_SIZES[size], drop_path)
-
-
-ENCODERS: dict[str, Callable[[Norm, float], Encoder]] = {
-    "mobilenetv2": lambda norm, _: MobileNetV2(norm),
-    "mobilenetv3": lambda norm, _: MobileNetV3(norm),
-    "resnet50": lambda norm, _: ResNet50(norm),
-    "resnet101": lambda norm, _: ResNet101(norm),
-    "resnest50": lambda norm, _: ResNeSt50(norm),
-    "resnest101": lambda norm, _: ResNeSt101(norm),
-    "swin_base": lambda _, drop_path: build_swin("base", drop_path=drop_path),
-}
-PYRAMIDS: dict[str, Callable[[Norm, float], Encoder]] = {
-    "resnet50": lambda norm, _: WholeResNet50(norm),
-    "resnet101": lambda norm, _: WholeResNet101(norm),
-    **{f"swin_{size}": _swin_builder(size) for size in SWIN_SIZES},
-    **{f"video_swin_{size}": _video_swin_builder(size) for size in ("tiny", "small", "base")},
-}
-"""Encoders whose last map has stride 32."""
+ENCODERS: Registry[EncoderBuilder] = Registry("encoder")
+"""Encoders whose maps have strides 4, 8, 16 and 16."""
+PYRAMIDS: Registry[EncoderBuilder] = Registry("encoder")
+"""Encoders whose maps have strides 4, 8, 16 and 32 (ReferFormer)."""
 
 
 def build_encoder(
@@ -50,21 +28,62 @@ def build_encoder(
     """Build an encoder with random weights.
 
     Args:
-        name: a key of ``ENCODERS``, or of ``PYRAMIDS`` with ``to_stride_32``.
-        freeze_bn: batch norms are affine maps with fixed statistics, their tensors are buffers.
-        freeze_at: how many stages get no gradient (1 is the stem).
+        name: an entry of ``ENCODERS``, or of ``PYRAMIDS`` with ``to_stride_32``.
+        freeze_bn: build batch norms with fixed statistics and weights, which are buffers.
+        freeze_at: number of stages that are not trained (1 is the stem).
         drop_path: largest drop-path rate, for encoders that have it.
-        to_stride_32: the whole encoder; else up to stride 16.
+        to_stride_32: build the whole encoder, down to stride 32.
 
     Raises:
-        ValueError: unknown name.
+        ValueError: unknown name; near names are listed.
     """
-    known = PYRAMIDS if to_stride_32 else ENCODERS
-    if name not in known:
-        raise ValueError(f"unknown encoder {name!r}: {suggest(name, known)}")
-    encoder = known[name](FrozenBatchNorm if freeze_bn else nn.BatchNorm2d, drop_path)
+    builder = (PYRAMIDS if to_stride_32 else ENCODERS).get(name)
+    encoder = builder(FrozenBatchNorm if freeze_bn else nn.BatchNorm2d, drop_path)
     encoder.freeze(freeze_at)
     return encoder
 
 
-__all__ = ["ENCODERS", "PYRAMIDS", "Encoder", "build_encoder"]
+@ENCODERS.register("mobilenetv2")
+def _mobilenet_v2(norm: NormLayer, _: float) -> Encoder:
+    from voskit.networks.encoders.mobilenet_v2 import MobileNetV2
+
+    return MobileNetV2(norm)
+
+
+@ENCODERS.register("mobilenetv3")
+def _mobilenet_v3(norm: NormLayer, _: float) -> Encoder:
+    from voskit.networks.encoders.mobilenet_v3 import MobileNetV3
+
+    return MobileNetV3(norm)
+
+
+def _resnet(name: str, to_stride_32: bool, norm: NormLayer, _: float) -> Encoder:
+    from voskit.networks.encoders.resnet import build_resnet
+
+    return build_resnet(name, norm, to_stride_32=to_stride_32)
+
+
+def _swin(size: str, stages: int, _: NormLayer, drop_path: float) -> Encoder:
+    from voskit.networks.encoders.swin import build_swin
+
+    return build_swin(size, stages, drop_path)
+
+
+def _video_swin(size: str, _: NormLayer, drop_path: float) -> Encoder:
+    from voskit.networks.encoders.video_swin import build_video_swin
+
+    return build_video_swin(size, drop_path)
+
+
+for _name in ("resnet50", "resnet101", "resnest50", "resnest101"):
+    ENCODERS.register(_name)(partial(_resnet, _name, False))
+ENCODERS.register("swin_base")(partial(_swin, "base", 3))
+
+for _name in ("resnet50", "resnet101"):
+    PYRAMIDS.register(_name)(partial(_resnet, _name, True))
+for _size in ("tiny", "small", "base", "large"):
+    PYRAMIDS.register(f"swin_{_size}")(partial(_swin, _size, 4))
+for _size in ("tiny", "small", "base"):
+    PYRAMIDS.register(f"video_swin_{_size}")(partial(_video_swin, _size))
+
+__all__ = ["ENCODERS", "PYRAMIDS", "Encoder", "EncoderBuilder", "NormLayer", "build_encoder"]

@@ -1,4 +1,4 @@
-"""What every image encoder offers."""
+"""Base class of image encoders, and loading of their published weights."""
 
 from __future__ import annotations
 
@@ -15,45 +15,47 @@ if TYPE_CHECKING:
 
 
 class Pretrained(Protocol):
-    """What ``voskit.networks.load_encoder`` asks of an encoder of whatever kind."""
+    """Attributes of an encoder that ``voskit.networks.load_encoder`` can load, for images or text."""
 
     pretrained_unused: tuple[str, ...]
-    """Beginnings of the file's names that have no counterpart here."""
+    """Prefixes of tensors in the file that the encoder has no use for."""
     pretrained_absent: tuple[str, ...]
-    """Beginnings of this encoder's names that files don't have: they keep their initial values."""
+    """Prefixes of the encoder's tensors that files lack; these keep their initial values."""
 
     def convert_pretrained(self, state: dict[str, Tensor], /) -> dict[str, Tensor]:
-        """Bring the names of a file into those of this encoder."""
+        """Rename, and where needed convert, the tensors of a file to those of the encoder."""
         ...
 
 
 class Encoder(nn.Module, ABC):
-    """An image encoder: four maps at strides 4, 8, 16 and 16, or 32 for the last one.
+    """Base class of image encoders: four maps at strides 4, 8, 16 and 16, or 32 for the last one.
 
-    Names of its tensors are those of the published checkpoints.
+    Names of tensors are those of the published checkpoints.
     """
 
     channels: tuple[int, int, int, int]
     """Widths of the four maps."""
+    mobile: bool = False
+    """True for MobileNets, whose learning rate may fall to a stage's ``min_lr``; others stop at ``min_lr_large``."""
     over_time: bool = False
-    """Whether frames of a clip see each other: ``forward`` then also takes how many images are one."""
+    """True if the frames of a clip see each other; ``forward`` then also takes the number of frames of a clip."""
 
     @abstractmethod
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        """Normalised RGB of any size -> the four maps."""
+        """Encode normalized RGB images of any size to four maps."""
 
     @abstractmethod
     def stages(self) -> list[list[nn.Module]]:
-        """Parts in the order in which training freezes them; the first is the stem."""
+        """Return the modules of each stage, in the order in which training freezes them; the first is the stem."""
 
     def freeze(self, count: int) -> None:
-        """Make the first ``count`` stages fixed: their parameters get no gradient, norms keep their statistics."""
+        """Freeze the first ``count`` stages: parameters get no gradient, norms keep their statistics."""
         for stage in self.stages()[:count]:
             for part in stage:
                 part.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """As of any module, but norms whose weights are fixed don't learn statistics, either."""
+        """Set training or evaluation mode; norms with frozen weights keep their statistics in both."""
         super().train(mode)
         for part in self.modules():
             if isinstance(part, _BatchNorm) and part.weight is not None and not part.weight.requires_grad:
@@ -62,17 +64,17 @@ class Encoder(nn.Module, ABC):
 
     @staticmethod
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Bring the names of an ImageNet checkpoint into those of this encoder, and leave the classifier out."""
+        """Rename the tensors of an ImageNet checkpoint to those of this encoder, without the classifier."""
         return state
 
     pretrained_unused: tuple[str, ...] = ("classifier.", "fc.", "layer4.")
-    """Beginnings of the ImageNet checkpoint's names that have no counterpart here."""
+    """Prefixes of tensors in an ImageNet checkpoint that this encoder has no use for."""
     pretrained_absent: tuple[str, ...] = ()
-    """Beginnings of this encoder's names that ImageNet checkpoints don't have: they keep their initial values."""
+    """Prefixes of this encoder's tensors that ImageNet checkpoints lack; these keep their initial values."""
 
 
 def rename(state: dict[str, Tensor], rules: Iterable[tuple[str, str]]) -> dict[str, Tensor]:
-    """Apply regular expression rules to all names; the first that matches counts."""
+    """Rename tensors by (regular expression, replacement) rules; the first rule that matches a name applies."""
     out = {}
     for name, tensor in state.items():
         for pattern, replacement in rules:

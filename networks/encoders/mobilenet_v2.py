@@ -11,8 +11,9 @@ from voskit.networks.encoders.base import Encoder
 
 
 class MobileNetV2(Encoder):
-    """torchvision's ``features``; the last stage keeps stride 16 and is dilated instead (blocks 15 to 17 by 2)."""
+    """torchvision's ``features``; the last stage keeps stride 16, with blocks 15 to 17 dilated by 2 instead."""
 
+    mobile = True
     channels = (24, 32, 96, 1280)
 
     def __init__(self, norm: Callable[[int], nn.Module]) -> None:

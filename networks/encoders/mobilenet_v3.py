@@ -1,7 +1,7 @@
 """MobileNet-V3-Large at output stride 16 (Howard et al., ICCV 2019).
 
-Own code: torchvision's blocks put the squeeze-excitation behind the second activation and build it from convolutions;
-the published AOT checkpoints have it in front of the activation and built from linear layers.
+torchvision's blocks can't be used: they have the squeeze-excitation after the second activation, made of convolutions.
+The published AOT checkpoints have it before the activation, made of linear layers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from voskit.networks.encoders.base import Encoder, rename
 
-# kernel, expanded channels, output channels, squeeze-excitation, stride, dilation of blocks 1 to 15
+# blocks 1 to 15: kernel, expanded channels, output channels, squeeze-excitation, stride, dilation
 BLOCKS = (
     (3, 16, 16, False, 1, 1),
     (3, 64, 24, False, 2, 1),
@@ -35,7 +35,7 @@ FIRST_HARD_SWISH = 7
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale channels by a function of their means."""
+    """Squeeze-excitation: channels scaled by a function of their means."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise convolution, (squeeze-excitation), project."""
+    """Inverted residual block: expansion, depthwise convolution, optional squeeze-excitation, projection."""
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class InvertedResidual(nn.Module):
 class MobileNetV3(Encoder):
     """MobileNet-V3-Large without its classifier."""
 
+    mobile = True
     channels = (24, 40, 112, 960)
 
     def __init__(self, norm: Callable[[int], nn.Module]) -> None:
@@ -111,7 +112,7 @@ class MobileNetV3(Encoder):
 
     @staticmethod
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """From torchvision's names: ``features.N.block.M.*`` -> ``features.N.conv.K.*``."""
+        """Rename torchvision's ``features.N.block.M.*`` to ``features.N.conv.K.*``."""
         rules = [(r"^features\.16\.", "conv.")]
         for i, (_, _, _, excite, *_) in enumerate(BLOCKS, 1):
             block = rf"^features\.{i}\.block\."

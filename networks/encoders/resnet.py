@@ -6,18 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import timm
+import torchvision
 from torch import Tensor, nn
-from torchvision.models import resnet50, resnet101
 
 from voskit.networks.encoders.base import Encoder
 
 
 class ResNet(Encoder):
-    """Stem and layers 1 to 3 of a torchvision or timm ResNet; the last map is given twice.
+    """Stem and layers 1 to 3 of a torchvision or timm ResNet; the last two maps are one tensor.
 
     Args:
-        build: makes the whole network, given ``norm_layer``.
+        build: builds the whole network from a keyword ``norm_layer``.
+        norm: builds the batch norm of a width.
     """
 
     channels = (256, 512, 1024, 1024)
@@ -25,7 +25,7 @@ class ResNet(Encoder):
 
     def __init__(self, build: Callable[..., nn.Module], norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        whole: Any = build(norm_layer=lambda width, **_: norm(width))  # timm also says on which device
+        whole: Any = build(norm_layer=lambda width, **_: norm(width))  # timm passes a device, too
         self.conv1: nn.Module = whole.conv1
         self.bn1: nn.Module = whole.bn1
         self.relu = nn.ReLU(inplace=True)
@@ -48,7 +48,7 @@ class ResNet(Encoder):
 
 
 class WholeResNet(ResNet):
-    """All four layers: maps at strides 4, 8, 16 and 32."""
+    """Stem and all four layers: maps at strides 4, 8, 16 and 32."""
 
     channels = (256, 512, 1024, 2048)
     to_stride_32 = True
@@ -62,9 +62,20 @@ class WholeResNet(ResNet):
         return [*super().stages(), [self.layer4]]
 
 
-ResNet50 = partial(ResNet, partial(resnet50, weights=None))
-ResNet101 = partial(ResNet, partial(resnet101, weights=None))
-ResNeSt50 = partial(ResNet, partial(timm.create_model, "resnest50d", pretrained=False))
-ResNeSt101 = partial(ResNet, partial(timm.create_model, "resnest101e", pretrained=False))
-WholeResNet50 = partial(WholeResNet, partial(resnet50, weights=None))
-WholeResNet101 = partial(WholeResNet, partial(resnet101, weights=None))
+def build_resnet(name: str, norm: Callable[[int], nn.Module], *, to_stride_32: bool = False) -> ResNet:
+    """Build a ResNet of torchvision, or a ResNeSt of timm, with random weights.
+
+    Args:
+        name: ``resnet50``, ``resnet101``, ``resnest50`` or ``resnest101``.
+        norm: builds the batch norm of a width.
+        to_stride_32: keep layer 4.
+    """
+    build: Callable[..., nn.Module]
+    if name.startswith("resnest"):
+        import timm
+
+        model = {"resnest50": "resnest50d", "resnest101": "resnest101e"}[name]
+        build = partial(timm.create_model, model, pretrained=False)
+    else:
+        build = partial(torchvision.models.get_model, name, weights=None)
+    return (WholeResNet if to_stride_32 else ResNet)(build, norm)

@@ -1,4 +1,4 @@
-"""RoBERTa (Liu et al., 2019) from transformers, and the projection of its features (ReferFormer, section 3.1)."""
+"""RoBERTa text encoder (Liu et al., 2019) from transformers, and the projection of its features (ReferFormer, 3.1)."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from torch import Tensor, nn
 from voskit.networks.layers.position import word_position
 
 PAD = 1
-"""Token that fills sentences up to the longest one of a batch."""
+"""Token that pads text prompts to the longest one of a batch."""
 WIDTH = 768
 
 
 class Text(NamedTuple):
-    """Encoded sentences."""
+    """Encoded text prompts."""
 
     words: Tensor
     """[B, L, C]."""
     sentence: Tensor
     """[B, C]."""
     padding: Tensor
-    """Where ``words`` are none, [B, L] bool."""
+    """True for padding, [B, L] bool."""
     positions: Tensor
     """Embedding of the words' positions, [B, L, C]."""
 
 
 def build_roberta(layers: int = 12) -> nn.Module:
-    """RoBERTa-base with random weights.
+    """Build a RoBERTa-base with random weights.
+
+    Args:
+        layers: number of transformer layers.
 
     Raises:
         ValueError: transformers isn't installed.
@@ -36,8 +39,7 @@ def build_roberta(layers: int = 12) -> nn.Module:
         from transformers import RobertaConfig, RobertaModel
     except ImportError as error:
         raise ValueError(
-            f"models that take sentences need the package transformers ({error}): "
-            "pip install transformers, or this project as '.[referring]'"
+            f"models with text prompts need the package transformers ({error}): pip install 'voskit[referring]'"
         ) from error
     config = RobertaConfig(
         vocab_size=50265,
@@ -48,7 +50,7 @@ def build_roberta(layers: int = 12) -> nn.Module:
         layer_norm_eps=1e-5,
     )
     roberta: Any = RobertaModel(config, add_pooling_layer=True)
-    # what ``voskit.networks.load_encoder`` asks of an encoder
+    # the Pretrained protocol, for voskit.networks.load_encoder
     roberta.pretrained_unused = ("lm_head.", "roberta.embeddings.position_ids")
     roberta.pretrained_absent = ("pooler.",)
     roberta.convert_pretrained = _convert_pretrained
@@ -56,12 +58,12 @@ def build_roberta(layers: int = 12) -> nn.Module:
 
 
 def _convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Files of the language model have ``roberta.`` before each name."""
+    """Remove the prefix ``roberta.``, which files of the language model have before each name."""
     return {name.removeprefix("roberta."): x for name, x in state.items()}
 
 
 class TextProjection(nn.Module):
-    """Linear layer and LayerNorm, with dropout behind them."""
+    """Linear layer, LayerNorm and dropout."""
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
@@ -74,7 +76,7 @@ class TextProjection(nn.Module):
 
 
 def encode_text(roberta: Any, projection: nn.Module, tokens_BL: Tensor) -> Text:
-    """Tokens of sentences, filled up with ``PAD`` -> words and whole sentences."""
+    """Encode the tokens of text prompts, padded with ``PAD``."""
     padding = tokens_BL == PAD
     encoded = roberta(tokens_BL, attention_mask=(~padding).long())
     words, sentence = projection(encoded.last_hidden_state), projection(encoded.pooler_output)

@@ -1,9 +1,9 @@
 """Swin Transformer (Liu et al., ICCV 2021) as a feature pyramid for any input size.
 
-Own code: timm shifts before it pads, and torchvision doesn't shift in maps smaller than a window; both give other
-features than the published checkpoints were trained with, wherever a map is not a multiple of the window.
+timm shifts before it pads, and torchvision doesn't shift maps that are smaller than a window. So neither gives the
+features that the published checkpoints were trained with, unless a map is a multiple of the window.
 
-Shapes: B batch, H W map, C channels, K positions of a window, N heads.
+Shapes: B batch, H W map, C channels, W windows, K positions of a window, N heads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from voskit.networks.layers.mlp import Mlp
 
 
 class WindowAttention(nn.Module):
-    """Self-attention inside of windows with a learned bias for each relative position."""
+    """Self-attention inside windows, with a learned bias for each relative position."""
 
     relative_position_index: Tensor
 
@@ -37,7 +37,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("relative_position_index", dy * (2 * window - 1) + dx)
 
     def forward(self, x_BKC: Tensor, mask_WKK: Tensor | None) -> Tensor:
-        """``x_BKC`` has all windows on the batch axis; ``mask_WKK`` is added to the scores of an image's W windows."""
+        """Attend in all windows, which are on the batch axis; ``mask_WKK`` is added to the scores of each image."""
         batch, length, dim = x_BKC.shape
         q, k, v = self.qkv(x_BKC).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)[None]
@@ -49,7 +49,7 @@ class WindowAttention(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Window attention, every other block with windows shifted by half, then an MLP."""
+    """Window attention and an MLP; in every other block, windows are shifted by half their size."""
 
     def __init__(self, dim: int, heads: int, window: int, shift: int, drop_path: float) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class SwinBlock(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Halve the resolution: concatenate 2 x 2 neighbours, norm, project."""
+    """Downsampling by 2: concatenation of 2 x 2 neighbors, norm, projection."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class PatchMerging(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """Blocks at one resolution, and the way down to the next."""
+    """Blocks at one resolution, and the downsampling to the next one."""
 
     def __init__(self, dim: int, heads: int, window: int, drop_path: list[float], downsample: bool) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class SwinStage(nn.Module):
 
 
 def _shift_mask(x_BHWC: Tensor, window: int) -> Tensor:
-    """Scores between parts of a shifted window that are no neighbours in the image: -100, else 0 -> [W, K, K]."""
+    """Mask the scores between parts of a shifted window that aren't adjacent in the image: -100, else 0 [W, K, K]."""
     sizes = [-(-n // window) * window for n in x_BHWC.shape[1:3]]
     bands = []
     for size in sizes:
@@ -124,19 +124,21 @@ def _shift_mask(x_BHWC: Tensor, window: int) -> Tensor:
 
 
 def drop_path_rates(depths: Sequence[int], largest: float) -> list[list[float]]:
-    """Rates of the blocks of each stage, rising linearly from 0 at the first block to ``largest`` at the last."""
+    """Return the rates of the blocks of each stage, rising linearly from 0 at the first block to ``largest``."""
     rates = iter([largest * i / (sum(depths) - 1) for i in range(sum(depths))])
     return [list(itertools.islice(rates, depth)) for depth in depths]
 
 
 class Swin(Encoder):
-    """Stages at strides 4, 8, 16 and, if there are four, 32, each with a LayerNorm of its own on the way out; of three
-    the last map is given twice.
+    """Swin Transformer with a LayerNorm for each output map.
+
+    Four stages give maps at strides 4, 8, 16 and 32. With three stages, the last two maps are one tensor at stride 16.
 
     Args:
         dim: width of the first stage.
-        depths: blocks of the stages that are built, three or four.
-        heads: attention heads of these stages.
+        depths: number of blocks of each stage, three or four numbers.
+        heads: attention heads of each stage.
+        window: side of the windows.
         drop_path: rate of the last block, rising linearly from 0 at the first.
     """
 
@@ -174,12 +176,12 @@ class Swin(Encoder):
 
     @staticmethod
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The names are the same; masks for fixed image sizes are left out."""
+        """Remove the attention masks for fixed image sizes; names are the published ones."""
         return {k: v for k, v in state.items() if not k.endswith("attn_mask")}
 
 
 class PatchEmbed(nn.Module):
-    """Non-overlapping 4 x 4 patches, padded to multiples of 4, and a LayerNorm -> [B, H / 4, W / 4, C]."""
+    """Embedding of 4 x 4 patches, padded to multiples of 4, and a LayerNorm -> [B, H / 4, W / 4, C]."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -197,10 +199,10 @@ SWIN_SIZES = {
     "base": (128, (2, 2, 18, 2), (4, 8, 16, 32)),
     "large": (192, (2, 2, 18, 2), (6, 12, 24, 48)),
 }
-"""Width of the first stage, blocks and heads of the stages."""
+"""Width of the first stage, and blocks and heads of the stages, by size."""
 
 
 def build_swin(size: str, stages: int = 3, drop_path: float = 0.0) -> Swin:
-    """A Swin with windows of 7, cut to its first three stages (up to stride 16) or whole."""
+    """Build a Swin with windows of 7: its first three stages (stride 16) or all four (stride 32)."""
     dim, depths, heads = SWIN_SIZES[size]
     return Swin(dim, depths[:stages], heads[:stages], drop_path=drop_path)

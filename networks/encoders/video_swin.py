@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from voskit.networks.encoders.base import Encoder
-from voskit.networks.encoders.swin import PatchMerging, drop_path_rates
+from voskit.networks.encoders.swin import SWIN_SIZES, PatchMerging, drop_path_rates
 from voskit.networks.layers.mlp import Mlp
 
 WINDOW = (8, 7, 7)
@@ -21,7 +21,7 @@ _WINDOWS_AT_ONCE = 64
 
 
 class VideoWindowAttention(nn.Module):
-    """Self-attention inside of windows with a learned bias for each relative position."""
+    """Self-attention inside windows, with a learned bias for each relative position."""
 
     relative_position_index: Tensor
 
@@ -39,10 +39,10 @@ class VideoWindowAttention(nn.Module):
         self.register_buffer("relative_position_index", index)
 
     def forward(self, x_WKC: Tensor, mask_WKK: Tensor | None) -> Tensor:
-        """Windows of all clips; ``mask_WKK`` is added to the scores of the windows of one."""
+        """Attend in the windows of all clips; ``mask_WKK`` is added to the scores of each clip."""
         windows, length, dim = x_WKC.shape
         q, k, v = self.qkv(x_WKC).view(windows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        # smaller windows read the corner of the table of whole ones, as published
+        # smaller windows read the corner of the table of full ones, as published
         index = self.relative_position_index[:length, :length]
         bias = self.relative_position_bias_table[index].permute(2, 0, 1)[None].to(q.dtype)
         parts = []
@@ -57,7 +57,7 @@ class VideoWindowAttention(nn.Module):
 
 
 class VideoSwinBlock(nn.Module):
-    """Window attention, every other block with windows shifted by half, then an MLP."""
+    """Window attention and an MLP; in every other block, windows are shifted by half their size."""
 
     def __init__(self, dim: int, heads: int, shifted: bool, drop_path: float) -> None:
         super().__init__()
@@ -86,33 +86,33 @@ class VideoSwinBlock(nn.Module):
 
 
 def window_and_shift(size: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The window for a map, and how far it is shifted: an axis that isn't larger than the window is one window."""
+    """Return the window and the shift for a map; an axis no longer than the window is one window, unshifted."""
     window = tuple(min(n, w) for n, w in zip(size, WINDOW, strict=True))
     shift = tuple(w // 2 if n > w else 0 for n, w in zip(size, WINDOW, strict=True))
     return window, shift
 
 
 def _padding(size: Sequence[int], window: Sequence[int]) -> list[int]:
-    """Arguments of ``F.pad`` up to whole windows, for W, H, T."""
+    """Return arguments of ``F.pad`` that fill up whole windows, for W, H, T."""
     return [pad for n, w in zip(reversed(size), reversed(window), strict=True) for pad in (0, -n % w)]
 
 
 def split_windows(x_BTHWC: Tensor, window: Sequence[int]) -> Tensor:
-    """-> [B * windows, K, C]."""
+    """Split maps into windows -> [B * windows, K, C]."""
     d, h, w = window
     x = x_BTHWC.unflatten(3, (-1, w)).unflatten(2, (-1, h)).unflatten(1, (-1, d))
     return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, d * h * w, x_BTHWC.shape[-1])
 
 
 def _join_windows(x_WKC: Tensor, size: Sequence[int], window: Sequence[int]) -> Tensor:
-    """-> [B, T, H, W, C]."""
+    """Join windows to maps -> [B, T, H, W, C]."""
     counts = [n // w for n, w in zip(size, window, strict=True)]
     x = x_WKC.view(-1, *counts, *window, x_WKC.shape[-1]).permute(0, 1, 4, 2, 5, 3, 6, 7)
     return x.reshape(-1, *size, x_WKC.shape[-1])
 
 
 def _shift_mask(x_BTHWC: Tensor) -> Tensor | None:
-    """Scores between parts of a shifted window that are no neighbours in the clip: -100, else 0 -> [W, K, K]."""
+    """Mask the scores between parts of a shifted window that aren't adjacent in the clip: -100, else 0 [W, K, K]."""
     size = x_BTHWC.shape[1:4]
     window, shift = window_and_shift(size)
     if not any(shift):
@@ -143,7 +143,7 @@ class VideoSwinStage(nn.Module):
 
 
 class VideoPatchEmbed(nn.Module):
-    """Patches of 1 x 4 x 4, padded to multiples of 4, and a LayerNorm -> [B, T, H / 4, W / 4, C]."""
+    """Embedding of 1 x 4 x 4 patches, padded to multiples of 4, and a LayerNorm -> [B, T, H / 4, W / 4, C]."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -157,12 +157,12 @@ class VideoPatchEmbed(nn.Module):
 
 
 class VideoSwin(Encoder):
-    """All four stages; maps at strides 4, 8, 16 and 32, without norms on the way out.
+    """Video Swin Transformer: maps at strides 4, 8, 16 and 32, without output norms.
 
     Args:
         dim: width of the first stage.
-        depths: blocks of the stages.
-        heads: attention heads of the stages.
+        depths: number of blocks of each stage.
+        heads: attention heads of each stage.
         drop_path: rate of the last block, rising linearly from 0 at the first.
     """
 
@@ -181,7 +181,7 @@ class VideoSwin(Encoder):
         self.downsamples = nn.ModuleList(PatchMerging(width) for width in widths[:3])
 
     def forward(self, image_B3HW: Tensor, length: int = 1) -> list[Tensor]:
-        """Clips of ``length`` frames, side by side on the batch axis."""
+        """Encode clips of ``length`` frames, which follow each other on the batch axis."""
         x = self.patch_embed(image_B3HW.unflatten(0, (-1, length)).transpose(1, 2))
         maps = []
         for i, stage in enumerate(self.layers):
@@ -198,7 +198,7 @@ class VideoSwin(Encoder):
 
     @staticmethod
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Kinetics files have ``backbone.`` before each name, downsampling in its stage, and patches of two frames."""
+        """Convert a Kinetics file: remove ``backbone.``, move downsampling, sum the two frames of its patches."""
         out = {}
         for name, x in state.items():
             name = name.removeprefix("backbone.")
@@ -209,3 +209,9 @@ class VideoSwin(Encoder):
                 name = f"downsamples.{place}.{rest}"
             out[name] = x.sum(2, keepdim=True) if name == "patch_embed.proj.weight" else x
         return out
+
+
+def build_video_swin(size: str, drop_path: float = 0.0) -> VideoSwin:
+    """Build a Video Swin with windows of 8 x 7 x 7."""
+    dim, depths, heads = SWIN_SIZES[size]
+    return VideoSwin(dim, depths, heads, drop_path)

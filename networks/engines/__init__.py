@@ -1,39 +1,35 @@
-"""Engines: the state of one video while it is propagated."""
+"""Engines: the state of one video while its masks are propagated.
 
-from voskit.networks.engines.aost import AOSTEngine
-from voskit.networks.engines.aot import AOTEngine
-from voskit.networks.engines.batching import Work, run, run_together
+``voskit.networks.families.new_engine`` creates the engine of a network.
+"""
+
+from voskit.networks.engines.batching import Call, StepCalls, run_calls, run_calls_batched
 from voskit.networks.engines.cached_tensors import look_up
-from voskit.networks.engines.jointformer import JointFormerEngine
 from voskit.networks.engines.objects import ObjectSlots
 from voskit.networks.engines.prediction import (
     FrameProbabilities,
-    GivenOver,
+    MaskOverlay,
     Prediction,
     ResizedProbabilities,
     average,
     likeliest,
 )
 from voskit.networks.engines.protocol import DepthChoice, Engine, Step
-from voskit.networks.engines.xmem import XMemEngine
 
 __all__ = [
-    "AOSTEngine",
-    "AOTEngine",
+    "Call",
     "DepthChoice",
     "Engine",
     "FrameProbabilities",
-    "GivenOver",
-    "JointFormerEngine",
+    "MaskOverlay",
     "ObjectSlots",
     "Prediction",
     "ResizedProbabilities",
     "Step",
-    "Work",
-    "XMemEngine",
+    "StepCalls",
     "average",
     "likeliest",
     "look_up",
-    "run",
-    "run_together",
+    "run_calls",
+    "run_calls_batched",
 ]

@@ -1,4 +1,4 @@
-"""The engine of networks whose depth is chosen while a video runs."""
+"""Engine of AOST, whose depth may change during a video."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from voskit.networks.engines.aot import AOTEngine, keep_rows
 from voskit.networks.engines.batching import Memories
-from voskit.networks.memory import LayeredBank, MemoryPart, MemoryPolicy
+from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.memory.layered import LayeredBank
+from voskit.networks.memory.policies import MemoryPolicy
 
 if TYPE_CHECKING:
     from voskit.configs.models.aost import AOSTConfig
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Tail(NamedTuple):
-    """From where deeper layers can take up a frame that the first layers have seen."""
+    """Input for deeper layers of a frame that only the first layers have seen."""
 
     hidden: Tensor
     """Output of the last layer that was run, [G, L, C]."""
@@ -28,16 +30,16 @@ class Tail(NamedTuple):
 
 
 class AOSTEngine(AOTEngine):
-    """An :class:`AOTEngine` that runs the first ``depth`` layers of its network and lets this number change.
+    """An :class:`AOTEngine` that runs the first ``depth`` layers of its network, a number that may change.
 
-    Frames whose mask is given are taken through all layers, which leaves what the first ones say as it is: so deeper
-    layers know every object from its own mask, and the depth can be raised at any frame. What they miss while they rest
-    are predicted frames. Of these the one that is the short-term memory is made up for when they are taken in again
-    (:meth:`AOST.deepen`); long-term memory of deeper layers keeps its gaps.
+    Reference frames always run all layers, which doesn't change the results of the first ones. So deeper layers know
+    every object from its own mask, and the depth can be raised at any frame. Predicted frames are missing in the memory
+    of layers that weren't run. When these are run again, their short-term memory is computed from the previous frame's
+    tail (:meth:`AOST.deepen`); their long-term memory keeps its gaps.
 
     Args:
         network: an AOST.
-        config: gap, skip and bound of the memory.
+        config: inference fields, such as gap and bound of the memory. Default: the network's.
         policy: as in :class:`AOTEngine`.
     """
 
@@ -53,12 +55,10 @@ class AOSTEngine(AOTEngine):
         self._tails: deque[Tail | None] = deque(maxlen=self._short_term.maxlen)
 
     def set_depth(self, depth: int) -> None:
-        """Run this many layers from the next frame on; see :class:`~voskit.networks.engines.protocol.DepthChoice`."""
+        """Run ``depth`` layers from the next frame on; see :class:`~voskit.networks.engines.protocol.DepthChoice`."""
         depths = self.network.config.depths
         if depth not in depths:
-            raise ValueError(
-                f"depth {depth} can't be run: this network was built with the layers of depth {depths[-1]}"
-            )
+            raise ValueError(f"depth {depth} is not available: this network was built with {depths[-1]} layers")
         self.depth = depth
 
     def _new_bank(self) -> LayeredBank:
@@ -86,8 +86,8 @@ class AOSTEngine(AOTEngine):
         assert propagated.hidden is not None
         self._tails.append(None if whole else Tail(propagated.hidden, ids_GLC))
 
-    def _keep_groups(self, stay: Sequence[int]) -> None:
+    def _keep_groups(self, groups: Sequence[int]) -> None:
         total = sum(bank.groups for bank in self._banks)
-        super()._keep_groups(stay)
+        super()._keep_groups(groups)
         for i, tail in enumerate(self._tails):
-            self._tails[i] = None if tail is None else Tail(*(keep_rows(x, stay, total) for x in tail))
+            self._tails[i] = None if tail is None else Tail(*(keep_rows(x, groups, total) for x in tail))

@@ -1,8 +1,12 @@
-"""Frames of several videos side by side: what their engines want of the network is called once for all of them.
+"""Batching over videos: engines yield network calls, and calls with equal shapes run as one batch.
 
-An engine works on a frame as a generator, which yields the calls that it wants to have made and is sent what they
-give. Alone, these are just made. Side by side, calls of one function with inputs of the same shapes become one call
-with a larger batch, for GPUs that a single video doesn't fill.
+An engine segments a frame as a generator: it yields :class:`Call` objects and is sent their results.
+:func:`run_calls` makes the calls of one video one by one. :func:`run_calls_batched` takes several videos and makes
+calls of one function with inputs of the same shapes as one call with a larger batch. That pays on a GPU that a single
+video doesn't fill.
+
+A function that is yielded must process the rows of a batch independently of each other. Calls are joined only if all of
+their tensors have one row.
 """
 
 from __future__ import annotations
@@ -14,82 +18,82 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from voskit.networks.memory import MemoryPart
+from voskit.networks.layers.memory_part import MemoryPart
 
 T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """A function of a network that an engine wants to have called."""
+    """A call of a network's function that an engine requests."""
 
     function: Callable[..., Any]
     inputs: tuple[Any, ...]
-    """Tensors that have the batch on their first axis, in tuples and lists or not, and memories."""
+    """Tensors with the batch on their first axis, also nested in tuples and lists, and memories."""
 
 
 class Memories(list[Sequence[MemoryPart]]):
-    """For each layer the parts of a memory. Those of several videos differ in length, so they stay parts."""
+    """Parts of a memory for each layer. Memories of several videos differ in length, so they stay separate parts."""
 
 
-Work = Generator[Call, Any, T]
-"""Something that takes calls and comes to a result."""
+StepCalls = Generator[Call, Any, T]
+"""Generator that yields calls, is sent their results and returns its own result."""
 
 
-def run(work: Work[T]) -> T:
-    """Make the calls of one work."""
+def run_calls(steps: StepCalls[T]) -> T:
+    """Make the calls of one generator and return its result."""
     value = None
     try:
         while True:
-            call = work.send(value)
+            call = steps.send(value)
             value = call.function(*call.inputs)
     except StopIteration as end:
         return end.value
 
 
-def run_together(works: Sequence[Work[T]]) -> list[T]:
-    """Make the calls of several works, those of a kind together; the result of each."""
+def run_calls_batched(steps: Sequence[StepCalls[T]]) -> list[T]:
+    """Make the calls of several generators, batching equal ones, and return the result of each."""
     results: dict[int, T] = {}
-    wanted: dict[int, Call] = {}
+    pending: dict[int, Call] = {}
 
-    def go_on(i: int, value: Any) -> None:
+    def resume(i: int, value: Any) -> None:
         try:
-            wanted[i] = works[i].send(value)
+            pending[i] = steps[i].send(value)
         except StopIteration as end:
             results[i] = end.value
 
-    for i in range(len(works)):
-        go_on(i, None)
-    while wanted:
+    for i in range(len(steps)):
+        resume(i, None)
+    while pending:
         groups: dict[Hashable, list[int]] = defaultdict(list)
-        for i, call in wanted.items():
-            groups[call.function, _kind(call.inputs, alone=i)].append(i)
+        for i, call in pending.items():
+            groups[call.function, _signature(call.inputs, alone=i)].append(i)
         for members in groups.values():
-            calls = [wanted.pop(i) for i in members]
+            calls = [pending.pop(i) for i in members]
             for i, value in zip(members, _make(calls), strict=True):
-                go_on(i, value)
-    return [results[i] for i in range(len(works))]
+                resume(i, value)
+    return [results[i] for i in range(len(steps))]
 
 
 def _make(calls: Sequence[Call]) -> list[Any]:
-    """Results of calls of one function whose inputs are of one kind."""
+    """Make calls of one function whose inputs can be joined, and return the result of each."""
     if len(calls) == 1:
         return [calls[0].function(*calls[0].inputs)]
     return _split(calls[0].function(*_join([call.inputs for call in calls])), len(calls))
 
 
-def _kind(x: Any, alone: int) -> Hashable:
-    """What inputs have in common that can be joined; a batch of more than one can't, nor can what has no batch."""
+def _signature(x: Any, alone: int) -> Hashable:
+    """Return a key that is equal for inputs that can be joined; ``alone`` stands for inputs without a batch of 1."""
     if isinstance(x, Tensor) and len(x) == 1:
         return x.shape, x.dtype
     if isinstance(x, Memories):
         return len(x)
     if x is None:
         return None
-    return tuple(_kind(part, alone) for part in x) if isinstance(x, (tuple, list)) else alone
+    return tuple(_signature(part, alone) for part in x) if isinstance(x, (tuple, list)) else alone
 
 
 def _join(values: Sequence[Any]) -> Any:
-    """Tensors one after the other on the batch axis, in tuples and lists as they are."""
+    """Concatenate tensors on the batch axis, inside tuples and lists."""
     first = values[0]
     if first is None:
         return None
@@ -101,7 +105,7 @@ def _join(values: Sequence[Any]) -> Any:
 
 
 def _split(value: Any, count: int) -> list[Any]:
-    """The opposite of ``_join``; what is no tensor is everyone's."""
+    """Split tensors into rows, the inverse of ``_join``; values that aren't tensors are shared."""
     if isinstance(value, Tensor):
         return list(value.split(1))
     if not isinstance(value, (tuple, list)):
@@ -111,5 +115,5 @@ def _split(value: Any, count: int) -> list[Any]:
 
 
 def _like(sequence: Any, values: list[Any]) -> Any:
-    """Values in a list, a tuple or a named tuple of the kind of another."""
+    """Return values in a list, tuple or named tuple of the same class as ``sequence``."""
     return type(sequence)(*values) if hasattr(sequence, "_fields") else type(sequence)(values)

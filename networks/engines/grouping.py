@@ -1,24 +1,28 @@
-"""Which objects share a group, where one bank of identities doesn't hold all."""
+"""Grouping of objects by distance, for identity banks that don't hold all of them.
+
+Only the bundled weights use it (``neighbors_apart``). By default, as published, objects are grouped in the order of
+their ids.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from torch import Tensor
 
-_REACHES = (36, 72)  # objects are neighbours where they are within such parts of the short edge: a position, and half
+_REACHES = (36, 72)  # neighbors are objects within these fractions of the short edge: about 1 and 1/2 positions
 
 
-def keep_apart(ids_HW: Tensor, ids: list[int], group_size: int, room: int) -> list[int]:
-    """The order in which objects get identities such that neighbours fall into different groups.
+def separate_neighbors(ids_HW: Tensor, ids: list[int], group_size: int, room: int) -> list[int]:
+    """Order objects such that neighbors get identities of different groups.
 
-    Objects of other groups are background to a group, and background is easier told from an object than another
-    identity is. Largest first, each object joins the group where it has the fewest neighbours.
+    A group sees the objects of other groups as background, which a network confuses with an object less often than
+    another identity. From the largest to the smallest, each object joins the group with the fewest of its neighbors.
 
     Args:
-        ids_HW: a mask, integer ids. Its mirror image gives the same order.
-        ids: the objects to be ordered, ascending.
-        group_size: objects of a group.
-        room: free identities of the group that is being filled, 0 to ``group_size - 1``.
+        ids_HW: a mask with integer ids. Its mirror image gives the same order.
+        ids: the objects to order, ascending.
+        group_size: identities of a group.
+        room: free identities of the last group so far, 0 to ``group_size - 1``.
     """
     rooms = [room] if room else []
     while sum(rooms) < len(ids):
@@ -38,10 +42,10 @@ def keep_apart(ids_HW: Tensor, ids: list[int], group_size: int, room: int) -> li
 
 
 def _contacts(ids_HW: np.ndarray, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """How often pixels of two objects are neighbours, [n, n], and the areas of the objects in pixels, [n]."""
+    """Count the pairs of neighboring pixels of every two objects, [n, n], and the objects' areas in pixels, [n]."""
     count = len(ids)
     place = np.searchsorted(ids, ids_HW).clip(max=count - 1)
-    index_HW = np.where(np.asarray(ids)[place] == ids_HW, place + 1, 0)  # 0 is none of these objects
+    index_HW = np.where(np.asarray(ids)[place] == ids_HW, place + 1, 0)  # 0: not one of these objects
     pairs = np.zeros((count + 1) ** 2, np.int64)
     for part in _REACHES:
         reach = max(1, min(index_HW.shape) // part)

@@ -1,4 +1,4 @@
-"""The engine of JointFormer."""
+"""Engine of JointFormer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from voskit.networks.engines.per_object import PerObjectEngine
-from voskit.networks.memory import FirstAndLatest, FrameBank, MemoryPart, MemoryPolicy
+from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.memory.bank import FrameBank
+from voskit.networks.memory.policies import FirstAndLatest, MemoryPolicy
 
 if TYPE_CHECKING:
     from voskit.configs.models.jointformer import JointFormerConfig
@@ -16,22 +18,22 @@ if TYPE_CHECKING:
 
 
 class _Cohort(NamedTuple):
-    """Objects that came with one mask: their memories have the same frames."""
+    """Objects that were added with one mask; their memories hold the same frames."""
 
     bank: FrameBank
     objects: int
-    """How many they are."""
+    """Number of objects."""
 
 
 class JointFormerEngine(PerObjectEngine):
-    """Segments frame by frame from keys and values of memory frames in each block, and a token of each object.
+    """Propagation with keys and values of memory frames in each block, and a token for each object.
 
-    Keys and values are kept, so that a frame is taken through the blocks once and not at each reading.
+    Storing keys and values means that a memory frame runs through the blocks once, not at each read.
 
     Args:
         network: a JointFormer.
-        config: fields of the memory.
-        policy: which frames the memory holds; None: the first and the latest of every ``mem_every``-th.
+        config: inference fields.
+        policy: which frames the memory keeps. Default: the first and the latest of every ``mem_every``-th.
     """
 
     def __init__(self, network: JointFormer, config: JointFormerConfig, policy: MemoryPolicy | None = None) -> None:
@@ -43,12 +45,12 @@ class JointFormerEngine(PerObjectEngine):
 
     @property
     def memory_frames(self) -> int:
-        """Number of frames in the memory of the first objects, the latest frame among them."""
+        """Number of frames in the memory of the first objects, the latest frame included."""
         return len(self._cohorts[0].bank) if self._cohorts else 0
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes allocated for the memory."""
+        """Number of bytes allocated for the memory."""
         return sum(cohort.bank.nbytes for cohort in self._cohorts)
 
     def _predict(self, features: ImageFeatures, stored: bool) -> Tensor:
@@ -69,9 +71,9 @@ class JointFormerEngine(PerObjectEngine):
     def _remember(
         self, image_13HW: Tensor, features: ImageFeatures, masks_KHW: Tensor, stored: bool, given: bool
     ) -> None:
-        """Take the frame through the memory branch, which updates the tokens; write it where it is kept or the latest.
+        """Run the memory branch, which updates the tokens, and write the frame if it is kept or read as the latest.
 
-        Where a single frame is kept, all others are but the latest one for a while.
+        With ``max_memory_frames=1`` only the first frame is kept; every other one is stored at most as the latest.
         """
         if not stored and not self.config.include_last:
             return

@@ -1,4 +1,4 @@
-"""What engines share in which each object is a row of the batch, with a mask of its own."""
+"""Base class of engines in which each object is a row of the batch with its own mask (XMem, JointFormer)."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voskit.configs.models.base import PerObjectConfig
-from voskit.networks.engines.batching import Call, Work
+from voskit.networks.engines.batching import Call, StepCalls
 from voskit.networks.engines.cached_tensors import constant
 from voskit.networks.engines.objects import ObjectSlots, has_objects, resize_labels
 from voskit.networks.engines.prediction import ResizedProbabilities
 from voskit.networks.engines.protocol import Step
-from voskit.networks.memory import MemoryPolicy
+from voskit.networks.memory.policies import MemoryPolicy
 from voskit.networks.ops.aggregation import aggregate
 
 STRIDE = 16
 
 
 class PerObjectEngine(ABC):
-    """Segments frame by frame, all objects side by side on the batch axis; the image is encoded once.
+    """Propagation of one mask per object, with objects on the batch axis; the image is encoded once.
 
-    Slots have no gaps: when an object is deleted, those after it move up.
+    Slots have no gaps: when an object is deleted, later ones move up.
 
     Args:
         network: has ``encode_image``.
-        config: fields of the memory.
+        config: inference fields.
         policy: which frames are stored.
     """
 
@@ -48,20 +48,20 @@ class PerObjectEngine(ABC):
 
     @property
     def object_ids(self) -> list[int]:
-        """The users' object ids in the order of their slots."""
+        """Ids of the objects, in the order of their slots."""
         return self._objects.ids
 
     @property
     def slots(self) -> list[int]:
-        """The objects' slots, ascending."""
+        """Slots of the objects, ascending."""
         return self._objects.slots
 
-    def work(
+    def step(
         self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
-    ) -> Work[Step]:
-        """Segment the next frame and remember it; see :class:`~voskit.networks.engines.protocol.Engine`.
+    ) -> StepCalls[Step]:
+        """Segment the next frame and remember it; see :meth:`voskit.networks.engines.protocol.Engine.step`.
 
-        An object that the mask shows is what the mask says, and nothing else: so a correction also takes pixels away.
+        The mask replaces the prediction of each object in it, so a correction also removes pixels of that object.
         """
         given = has_objects(mask_HW, complete and bool(self._objects))
         if not given and not self._objects:
@@ -74,10 +74,10 @@ class PerObjectEngine(ABC):
             before = len(self._objects)
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
             slots_HW = self._objects.to_slots(mask_HW)
-            said = self.slots if complete else slots_HW.unique().tolist()
-            shown = [slot - 1 for slot in said if slot]
+            in_mask = self.slots if complete else slots_HW.unique().tolist()
+            replaced = [slot - 1 for slot in in_mask if slot]
             resized = resize_labels(slots_HW, (image_13HW.shape[2], image_13HW.shape[3]))
-            masks_KHW = self._take_given(F.pad(resized, padding), shown, masks_KHW)
+            masks_KHW = self._merge_given(F.pad(resized, padding), replaced, masks_KHW)
             self._begin(len(self._objects) - before, features)
         assert masks_KHW is not None
         probabilities = aggregate(masks_KHW, background=self._background or given).softmax(0)
@@ -91,47 +91,64 @@ class PerObjectEngine(ABC):
         return Step(prediction, prediction.argmax())
 
     def delete_objects(self, ids: Iterable[int]) -> None:
-        """Forget objects; an id that isn't there is a ``ValueError``."""
-        before = len(self._objects)
-        stay = self._objects.delete(ids)
-        if not stay:
-            self.reset()
-        elif len(stay) < before:
-            self._keep(stay)
+        """Forget objects.
 
-    def _take_given(self, slots_HW: Tensor, shown: list[int], predicted_KHW: Tensor | None) -> Tensor:
-        """Masks of all objects: as given of those that the mask shows, else as predicted, but for given pixels."""
+        Raises:
+            ValueError: an id that doesn't exist.
+        """
+        before = len(self._objects)
+        remaining = self._objects.delete(ids)
+        if not remaining:
+            self.reset()
+        elif len(remaining) < before:
+            self._keep(remaining)
+
+    def _merge_given(self, slots_HW: Tensor, replaced: list[int], predicted_KHW: Tensor | None) -> Tensor:
+        """Merge given and predicted masks: ``replaced`` objects as given, others as predicted outside given pixels."""
         slots = constant(tuple(self.slots), torch.int32, slots_HW.device)
         masks = (slots_HW == slots[:, None, None]).float()
         if predicted_KHW is not None:
-            others = [i for i in range(len(predicted_KHW)) if i not in shown]
+            others = [i for i in range(len(predicted_KHW)) if i not in replaced]
             merged = aggregate(predicted_KHW, background=self._background).softmax(0)
             masks[others] = merged[1:][others] * (slots_HW == 0)
         return masks
 
     @abstractmethod
     def _predict(self, features: Any, stored: bool) -> Tensor:
-        """Probabilities of each object by itself, [K, H, W]. ``stored``: this frame will enter the memory."""
+        """Predict the probability of each object on its own, [K, H, W].
+
+        Args:
+            features: result of ``encode_image``.
+            stored: the frame will enter the memory.
+        """
 
     @abstractmethod
     def _begin(self, count: int, features: Any) -> None:
-        """Begin what is kept of some more objects."""
+        """Create the state of ``count`` new objects."""
 
     @abstractmethod
     def _remember(self, image_13HW: Tensor, features: Any, masks_KHW: Tensor, stored: bool, given: bool) -> None:
-        """Take in a frame whose masks are known: one that is to be ``stored``, whose masks were ``given``, or not."""
+        """Update memory and states by a frame whose masks are known.
+
+        Args:
+            image_13HW: normalized RGB, padded.
+            features: result of ``encode_image``.
+            masks_KHW: probabilities of the objects.
+            stored: the frame enters the memory.
+            given: the user gave its mask.
+        """
 
     @abstractmethod
     def _keep(self, objects: list[int]) -> None:
-        """Forget all objects but these, by their places."""
+        """Forget all objects but these, by their rows."""
 
     @abstractmethod
     def _forget(self) -> None:
-        """Forget what is kept of all objects."""
+        """Forget the state of all objects and the memory."""
 
 
 def pad_to_stride(image_13HW: Tensor) -> tuple[Tensor, tuple[int, int, int, int]]:
-    """Zeros around an image until its sides are multiples of 16, and how many: left, right, top, bottom."""
+    """Pad an image with zeros to multiples of 16 -> the image, and the padding (left, right, top, bottom)."""
     height, width = (-side % STRIDE for side in image_13HW.shape[2:])
     padding = (width // 2, width - width // 2, height // 2, height - height // 2)
     return F.pad(image_13HW, padding), padding

@@ -1,7 +1,7 @@
-"""What an engine says of a frame, worked out at the output size in bands of rows.
+"""Class probabilities of a frame at the output size, computed in bands of rows.
 
-Probabilities of many objects at a large size are the largest tensor there is (50 objects at 1080p: 420 MB), and mostly
-only their argmax is wanted. So they are made band by band.
+Probabilities of many objects at a large size are the largest tensor of all (50 objects at 1080p: 420 MB), and usually
+only their argmax is needed. So they are computed band by band.
 """
 
 from __future__ import annotations
@@ -14,39 +14,40 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voskit.networks.engines.cached_tensors import constant, look_up, unused_channels
-from voskit.networks.ops.aggregation import LEAST_SURE
+from voskit.networks.ops.aggregation import MIN_PROBABILITY
 
 BAND_ELEMENTS = 2**23
-"""Most probabilities that a band has."""
+"""Largest number of probabilities in a band."""
 
 
 class FrameProbabilities(Protocol):
-    """What can be asked of a frame's class probabilities, however a family comes by them."""
+    """Class probabilities of a frame, whatever the family."""
 
     size: tuple[int, int]
     slots: list[int]
 
     def bands(self) -> list[slice]:
-        """Rows of the output, cut so that no band's probabilities are too large."""
+        """Return the slices of output rows that are computed at a time."""
         ...
 
     def probabilities(self, rows: slice | None = None) -> Tensor:
-        """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
+        """Compute [objects + 1, rows, W] float32: the background, then the objects in the order of their slots."""
         ...
 
 
 class Prediction:
-    """Class probabilities of a frame: softmax of logits, or the merger of several id groups (AOT, section 4.1 ff.).
+    """Class probabilities from logits: their softmax, or the merger of several id groups (AOT, section 4.1 ff.).
 
-    Groups are merged at the output size: backgrounds multiply, foregrounds stand side by side, all are clamped to
-    [1e-5, 1 - 1e-5] and brought back by the logit function; a softmax of these gives the probabilities.
+    Groups are merged at the output size: the background is the product of the groups' backgrounds, objects are
+    concatenated. All are clamped to [1e-5, 1 - 1e-5], converted to logits, and a softmax gives the probabilities.
 
     Args:
-        logits_GKHW: float32 logits of each group, of which channel 0 is the background.
-        slots: slots of the objects, ascending; other slots never win.
+        logits_GKHW: float32 logits of each group; channel 0 is the background.
+        slots: slots of the objects, ascending; other slots have probability 0.
         size: height and width of the output.
-        align_corners: how logits are resized.
-        background: whether the background is a class; else its probability is 0, and objects' aren't clamped below.
+        align_corners: convention for resizing the logits.
+        background: False if every pixel belongs to an object: the background's probability is 0 then, and objects'
+            probabilities have no lower clamp.
     """
 
     def __init__(
@@ -62,30 +63,30 @@ class Prediction:
         self.align_corners = align_corners
         self.background = background
         groups, channels = logits_GKHW.shape[:2]
-        if groups == 1:  # unused identities have no part in one group's softmax
+        if groups == 1:  # the softmax of a single group leaves out unused identities
             self._logits = logits_GKHW.index_select(1, constant((0, *slots), torch.int64, logits_GKHW.device))
         else:
             unused = unused_channels(tuple(slots), groups, channels - 1, logits_GKHW.device)
             self._logits = logits_GKHW.masked_fill(unused, -1e10)
 
     def bands(self) -> list[slice]:
-        """Rows of the output, cut so that no band's probabilities are too large."""
+        """Return the slices of output rows that are computed at a time."""
         groups, channels = self._logits.shape[:2]
         return _bands(self.size, groups * channels)
 
     def probabilities(self, rows: slice | None = None) -> Tensor:
-        """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
+        """Compute [objects + 1, rows, W] float32: the background, then the objects in the order of their slots."""
         return self._of_slots(self._decision(rows).softmax(0))
 
     def argmax(self) -> Tensor:
-        """The likeliest slot of each pixel, [H, W] int32; 0 is the background."""
+        """Return the most likely slot of each pixel, [H, W] int32; 0 is the background."""
         out = []
         for rows in self.bands():
             out.append(look_up((0, *self.slots), likeliest(self._of_slots(self._decision(rows)))))
         return out[0] if len(out) == 1 else torch.cat(out)
 
     def _decision(self, rows: slice | None) -> Tensor:
-        """Logits of one decision among all classes at the output size: of the only group, or merged ones."""
+        """Compute logits over all classes at the output size, merged if there are several groups."""
         resized = resize_rows(self._logits, self.size, self.align_corners, rows)
         logits = resized[0] if len(resized) == 1 else self._merged(resized)
         if not self.background:
@@ -93,23 +94,23 @@ class Prediction:
         return logits
 
     def _of_slots(self, classes_CHW: Tensor) -> Tensor:
-        """The background and the objects in the order of their slots; several groups have slots that aren't used."""
+        """Select the background and the objects in the order of their slots; merged groups have unused slots, too."""
         if len(classes_CHW) == len(self.slots) + 1:
             return classes_CHW
         return classes_CHW.index_select(0, constant((0, *self.slots), torch.int64, classes_CHW.device))
 
     def _merged(self, logits_GKHW: Tensor) -> Tensor:
-        """Logits of all groups -> merged logits [1 + G * max_objects, H, W]."""
+        """Merge the logits of all groups to [1 + G * max_objects, H, W]."""
         p = logits_GKHW.softmax(1)
         merged = torch.cat([p[:, 0].prod(0)[None], p[:, 1:].flatten(0, 1)])
-        return merged.clamp_(1e-5 if self.background else LEAST_SURE, 1 - 1e-5).logit_()
+        return merged.clamp_(1e-5 if self.background else MIN_PROBABILITY, 1 - 1e-5).logit_()
 
 
 class ResizedProbabilities:
-    """Probabilities that are known at the network's size and resized to the output's, bilinearly.
+    """Class probabilities at the network's size, resized to the output size bilinearly.
 
     Args:
-        probabilities_CHW: background, then objects in the order of ``slots``.
+        probabilities_CHW: the background, then the objects in the order of ``slots``.
         slots: slots of the objects, ascending.
         size: height and width of the output.
     """
@@ -120,27 +121,27 @@ class ResizedProbabilities:
         self._maps = probabilities_CHW.float()
 
     def bands(self) -> list[slice]:
-        """Rows of the output, cut so that no band's probabilities are too large."""
+        """Return the slices of output rows that are computed at a time."""
         return _bands(self.size, len(self._maps))
 
     def probabilities(self, rows: slice | None = None) -> Tensor:
-        """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
+        """Compute [objects + 1, rows, W] float32: the background, then the objects in the order of their slots."""
         if self._maps.shape[1:] == self.size:
             return self._maps[:, rows or slice(None)].clone()
         return resize_rows(self._maps[None], self.size, False, rows)[0]
 
     def argmax(self) -> Tensor:
-        """The likeliest slot of each pixel, [H, W] int32; 0 is the background."""
+        """Return the most likely slot of each pixel, [H, W] int32; 0 is the background."""
         return torch.cat([look_up((0, *self.slots), likeliest(self.probabilities(rows))) for rows in self.bands()])
 
 
-class GivenOver:
-    """Probabilities of a frame with a given mask laid over them: certain where the mask is not 0.
+class MaskOverlay:
+    """Class probabilities with a given mask on top: 0 or 1 at its nonzero pixels.
 
     Args:
-        predicted: probabilities of the objects that were there before; None: there were none.
-        given_HW: slots where the mask says so, 0 elsewhere.
-        slots: slots of all objects, ascending; those that are new come last.
+        predicted: probabilities of the earlier objects; None: there were none.
+        given_HW: slots of the given mask, 0 elsewhere.
+        slots: slots of all objects, ascending; new ones come last.
     """
 
     def __init__(self, predicted: FrameProbabilities | None, given_HW: Tensor, slots: list[int]) -> None:
@@ -150,11 +151,11 @@ class GivenOver:
         self._given = given_HW
 
     def bands(self) -> list[slice]:
-        """Rows of the output, cut so that no band's probabilities are too large."""
+        """Return the slices of output rows that are computed at a time."""
         return _bands(self.size, len(self.slots) + 1)
 
     def probabilities(self, rows: slice | None = None) -> Tensor:
-        """[objects + 1, rows, W] float32; row 0 is the background, then the objects in the order of their slots."""
+        """Compute [objects + 1, rows, W] float32: the background, then the objects in the order of their slots."""
         given = self._given if rows is None else self._given[rows]
         classes = constant((0, *self.slots), torch.int32, given.device)
         certain = (given == classes[:, None, None]).float()
@@ -167,7 +168,7 @@ class GivenOver:
 
 
 def resize_rows(x_BCHW: Tensor, size: tuple[int, int], align_corners: bool, rows: slice | None = None) -> Tensor:
-    """Maps at another size, bilinearly, or some rows of the result."""
+    """Resize maps bilinearly, or compute only some rows of the result."""
     height, width = size
     if rows is None or rows == slice(0, height):
         return F.interpolate(x_BCHW, size, mode="bilinear", align_corners=align_corners)
@@ -190,7 +191,7 @@ def _bands(size: tuple[int, int], channels: int) -> list[slice]:
 
 
 def average(predictions: Sequence[FrameProbabilities], flipped: list[bool], rows: slice | None = None) -> Tensor:
-    """Mean of the probabilities of several augmentations of a frame; flipped ones are flipped back."""
+    """Average the probabilities of several augmentations of a frame; flipped ones are flipped back."""
     total: Tensor | None = None
     for prediction, flip in zip(predictions, flipped, strict=True):
         p = prediction.probabilities(rows)
@@ -201,5 +202,5 @@ def average(predictions: Sequence[FrameProbabilities], flipped: list[bool], rows
 
 
 def likeliest(scores_KHW: Tensor) -> Tensor:
-    """The class with the highest score at each pixel, the first of equal ones: [H, W] int64."""
+    """Return the class with the highest score at each pixel, the first of equal ones, [H, W] int64."""
     return scores_KHW.max(0).indices  # argmax takes ten times as long on a CPU

@@ -1,4 +1,4 @@
-"""What every family's engine offers: the state of one video while it is propagated."""
+"""Engine protocol: the state of one video while its masks are propagated, whatever the family."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ from typing import Protocol
 
 from torch import Tensor
 
-from voskit.networks.engines.batching import Work
+from voskit.networks.engines.batching import StepCalls
 from voskit.networks.engines.prediction import FrameProbabilities
 
 
 @dataclass(frozen=True)
 class Step:
-    """What an engine gives for a frame."""
+    """Result of an engine for a frame."""
 
     prediction: FrameProbabilities | None
-    """Probabilities, in which a given mask has its part; None while there are no objects."""
+    """Probabilities, a given mask included; None while there are no objects."""
     slots_HW: Tensor
-    """Slot of each pixel at the output size (int32, 0 is the background): the likeliest one."""
+    """Most likely slot of each pixel at the output size, int32, 0 is the background."""
 
 
 class Engine(Protocol):
-    """The state of one video. ``VideoSegmenter``, benchmarks and trainers know engines by this protocol only."""
+    """The state of one video. ``VideoSegmenter`` and the benchmarks know engines by this protocol only.
+
+    An engine is built from a network, a config and a memory policy (or None), in this order. Objects have ids, which
+    the user chooses, and slots, which the engine assigns: 1, 2, ... in the order in which objects are added.
+    """
 
     @property
     def object_ids(self) -> list[int]:
-        """The users' object ids in the order of their slots."""
+        """Ids of the objects, in the order of their slots."""
         ...
 
     @property
     def slots(self) -> list[int]:
-        """The objects' slots, ascending."""
+        """Slots of the objects, ascending."""
         ...
 
     @property
@@ -42,25 +46,37 @@ class Engine(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes allocated for the long-term memory."""
+        """Number of bytes allocated for the long-term memory."""
         ...
 
-    def work(
+    def step(
         self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
-    ) -> Work[Step]:
-        """Segment the next frame and remember it, by calls that :mod:`voskit.networks.engines.batching` makes.
+    ) -> StepCalls[Step]:
+        """Segment the next frame and remember it.
+
+        This is a generator, see :mod:`voskit.networks.engines.batching`. It must yield ``Call(network.encode_image,
+        (image,))`` for every frame that it encodes, and be sent the features. It should yield every other call of a
+        predicted frame whose tensors have the video on their first axis, with one row: only such calls are batched over
+        several videos. Everything else it calls directly: calls of reference frames, and calls with a row per object.
+
+        Before the first mask, and after the last object was deleted, it returns ``Step(None, zeros)`` with int32 zeros
+        of the output size, yields nothing and remembers nothing.
 
         Args:
-            image_13HW: normalised RGB at the network's input size.
+            image_13HW: normalized RGB at the network's input size.
             size: height and width of the output.
-            mask_HW: users' object ids, of any size, where the user gives them; 0 leaves the prediction as it is.
-                Ids that are new are objects from here on. Pixels that aren't 0 win over the prediction.
-            complete: the mask says where all objects are: its 0 is the background.
+            mask_HW: object ids that the user gives, of any size. New ids become objects. Nonzero pixels override the
+                prediction; zero leaves it as it is. A mask without any object counts as no mask.
+            complete: the mask covers all objects, so its zeros are background.
         """
         ...
 
     def delete_objects(self, ids: Iterable[int]) -> None:
-        """Forget objects; an id that isn't there is a ``ValueError``."""
+        """Forget objects.
+
+        Raises:
+            ValueError: an id that doesn't exist; nothing is forgotten then.
+        """
         ...
 
     def reset(self) -> None:
@@ -69,17 +85,17 @@ class Engine(Protocol):
 
 
 class DepthChoice(Protocol):
-    """What the engine of a model whose config has ``depths`` offers besides."""
+    """Additional methods of an engine whose config has ``depths``."""
 
     @property
     def depth(self) -> int:
-        """Layers that are run."""
+        """Number of layers that are run."""
         ...
 
     def set_depth(self, depth: int) -> None:
-        """Run another number of layers from the next frame on, at any time of a video; it stays over ``reset``.
+        """Run ``depth`` layers from the next frame on, at any time of a video; ``reset`` keeps the depth.
 
         Raises:
-            ValueError: the network isn't built so deep.
+            ValueError: the network wasn't built with this many layers.
         """
         ...

@@ -1,4 +1,4 @@
-"""The engine of XMem."""
+"""Engine of XMem."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from torch import Tensor
 
 from voskit.networks.engines.per_object import PerObjectEngine
 from voskit.networks.layers.maps import to_map, to_sequence
-from voskit.networks.memory import (
-    AnisotropicMatching,
-    EveryNthFrame,
-    MemoryPolicy,
-    PrototypeMemory,
-    PrototypePolicy,
-    SensoryMemory,
-)
+from voskit.networks.memory.matching import AnisotropicMatching
+from voskit.networks.memory.policies import EveryNthFrame, MemoryPolicy
+from voskit.networks.memory.prototypes import PrototypeMemory, PrototypePolicy
+from voskit.networks.memory.sensory import SensoryMemory
 
 if TYPE_CHECKING:
     from voskit.configs.models.xmem import XMemConfig
@@ -23,21 +19,24 @@ if TYPE_CHECKING:
 
 
 class XMemEngine(PerObjectEngine):
-    """Segments frame by frame from sensory, working and long-term memory (XMem, section 3.1).
+    """Propagation with sensory, working and long-term memory (XMem, section 3.1).
 
     Args:
         network: an XMem.
-        config: fields of the memory.
-        policy: which frames are stored, and where there are no prototypes which make room; None: every
-            ``mem_every``-th.
+        config: inference fields.
+        policy: which frames are stored and which are replaced. Default: every ``mem_every``-th.
+
+    Raises:
+        ValueError: a policy for a memory of prototypes (``enable_long_term``), which has rules of its own.
     """
 
     def __init__(self, network: XMem, config: XMemConfig, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
+        prototypes = PrototypePolicy.of(config, policy)
         policy = policy or EveryNthFrame(config.mem_every, config.max_memory_frames)
         self._last_deep: int | None = None
-        self._memory = PrototypeMemory(AnisotropicMatching(), policy, PrototypePolicy.of(config))
+        self._memory = PrototypeMemory(AnisotropicMatching(), policy, prototypes)
         super().__init__(network, config, policy)
 
     @property
@@ -47,13 +46,13 @@ class XMemEngine(PerObjectEngine):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes allocated for the working and the long-term memory."""
+        """Number of bytes allocated for the working and the long-term memory."""
         return self._memory.nbytes
 
     def _predict(self, features: ImageFeatures, stored: bool) -> Tensor:
         query = {"key": to_sequence(features.key), "selection": to_sequence(features.selection)}
         readout = to_map(self._memory.read(query, self.config.top_k), (features.key.shape[2], features.key.shape[3]))
-        # with deep updates on all memory frames the decoder's take the others
+        # if every memory frame gets a deep update, the decoder updates the sensory memory on all other frames
         update = self.config.deep_update_every >= 0 or not stored
         logits, self._sensory.state = self.network.decode(features, readout, self._sensory.state, update)
         return logits.float().sigmoid()
@@ -64,7 +63,7 @@ class XMemEngine(PerObjectEngine):
     def _remember(
         self, image_13HW: Tensor, features: ImageFeatures, masks_KHW: Tensor, stored: bool, given: bool
     ) -> None:
-        """Write a frame into the working memory, with a deep update of the sensory memory where it is time for one."""
+        """Write a frame to the working memory, with a deep update of the sensory memory if one is due."""
         if not stored:
             return
         every = self.config.deep_update_every

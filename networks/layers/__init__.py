@@ -1,1 +1,1 @@
-"""Building blocks of the networks."""
+"""Layers that networks are built from."""

@@ -1,6 +1,6 @@
 """Attention layers of AOT and DeAOT. Names of tensors are those of the published checkpoints.
 
-Shapes: B batch (id groups), L positions of the frame, M positions in memory, C channels, all heads together.
+Shapes: B batch (id groups), L positions of the frame, M positions in memory, C channels of all heads.
 """
 
 from __future__ import annotations
@@ -12,17 +12,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voskit.networks.layers.maps import merge_heads, split_heads
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.norms import Depthwise
-from voskit.networks.memory import MemoryPart
-from voskit.networks.ops import attention, local_attention, sharpness
+from voskit.networks.ops.attention import attention, sharpness
+from voskit.networks.ops.local_attention import local_attention
 
 
 def read_memory(
     q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int, top_k: int | None, trained_positions: int | None
 ) -> Tensor:
-    """Attend to the parts of a memory, each of which serves some of the id groups -> [B, L, heads * D].
+    """Attend to a memory whose parts each serve some of the id groups -> [B, L, heads * D].
 
-    A query of batch 1 is shared by all groups.
+    Args:
+        q_BLC: queries; batch 1 is shared by all groups.
+        memory: parts, in the order of their groups.
+        heads: attention heads.
+        top_k: number of positions that each query reads; None: all.
+        trained_positions: see ``voskit.networks.ops.sharpness``.
     """
     q = split_heads(q_BLC, heads)
     read = []
@@ -38,7 +44,7 @@ def read_memory(
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention; positions are added to query and key by the caller."""
+    """Multi-head self-attention; the caller adds position embeddings to query and key."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -55,7 +61,7 @@ class SelfAttention(nn.Module):
 
 
 class _MemoryReader(nn.Module):
-    """The long-term attention that both families share: to all frames in memory; in training, to all positions."""
+    """Base of long-term attention: to all frames in memory; ``top_k`` is ignored in training."""
 
     def __init__(self, heads: int, top_k: int | None, trained_positions: int | None) -> None:
         super().__init__()
@@ -67,7 +73,7 @@ class _MemoryReader(nn.Module):
 
 
 class MemoryAttention(_MemoryReader):
-    """AOT's long-term attention."""
+    """Long-term attention of AOT (section 4.2)."""
 
     def __init__(self, dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None) -> None:
         super().__init__(heads, top_k, trained_positions)
@@ -78,7 +84,7 @@ class MemoryAttention(_MemoryReader):
 
 
 class _LocalReader(nn.Module):
-    """The window attention that both families share, with a learned relative bias of the scores."""
+    """Base of short-term attention: window attention with a learned relative bias of the scores."""
 
     def __init__(self, key_dim: int, heads: int, window: int, backend: str | None) -> None:
         super().__init__()
@@ -101,7 +107,7 @@ class _LocalReader(nn.Module):
 
 
 class LocalAttention(_LocalReader):
-    """AOT's short-term attention: to a window of the previous frame, with relative terms for scores and values."""
+    """Short-term attention of AOT to a window of the previous frame, with relative terms for scores and values."""
 
     def __init__(self, dim: int, heads: int, window: int, backend: str | None = None) -> None:
         super().__init__(dim, heads, window, backend)
@@ -113,7 +119,7 @@ class LocalAttention(_LocalReader):
 
 
 class GatedMemoryAttention(_MemoryReader):
-    """DeAOT's long-term propagation: attention, gate, depthwise convolution, projection (section 4.2)."""
+    """Long-term propagation of DeAOT: attention, gate, depthwise convolution, projection (section 4.2)."""
 
     def __init__(
         self, value_dim: int, out_dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None
@@ -129,7 +135,7 @@ class GatedMemoryAttention(_MemoryReader):
 
 
 class GatedLocalAttention(_LocalReader):
-    """DeAOT's short-term propagation: the same with window attention to the previous frame."""
+    """Short-term propagation of DeAOT: window attention to the previous frame, gate, convolution, projection."""
 
     def __init__(
         self, key_dim: int, value_dim: int, out_dim: int, heads: int, window: int, backend: str | None = None
@@ -143,7 +149,7 @@ class GatedLocalAttention(_LocalReader):
 
 
 class GatedSelfAttention(nn.Module):
-    """DeAOT's gated self-propagation: both branches share query and key and have values and gates of their own."""
+    """Gated self-propagation of DeAOT: both branches share query and key, and have separate values and gates."""
 
     def __init__(self, dim: int, key_dim: int, value_dim: int, heads: int) -> None:
         super().__init__()
@@ -157,9 +163,9 @@ class GatedSelfAttention(nn.Module):
         self.projection = nn.Linear(2 * value_dim, 2 * dim)
 
     def forward(self, visual_BLC: Tensor, ids_BLC: Tensor, size: tuple[int, int]) -> Tensor:
-        """[B, L, C] twice -> [B, L, 2 C]."""
+        """Propagate both branches, [B, L, C] each -> [B, L, 2 C]."""
         key = split_heads(self.linear_QK(torch.cat([visual_BLC, ids_BLC], -1)), self.heads)
-        # each head has its part of both branches side by side
+        # concatenated per head, as the published weights expect
         branches = ((self.linear_V1, self.linear_U1, visual_BLC), (self.linear_V2, self.linear_U2, ids_BLC))
         value = F.silu(torch.cat([split_heads(v(x), self.heads) for v, _, x in branches], -1))
         gate = F.silu(torch.cat([split_heads(u(x), self.heads) for _, u, x in branches], -1))

@@ -1,4 +1,4 @@
-"""The deformable transformer of ReferFormer (section 3.3), after Deformable DETR (Zhu et al., ICLR 2021).
+"""Deformable transformer of ReferFormer (section 3.3), after Deformable DETR (Zhu et al., ICLR 2021).
 
 Names of tensors are those of the published checkpoints.
 
@@ -19,30 +19,30 @@ from voskit.networks.ops.deformable_attention import deformable_attention
 
 
 class Pyramid(NamedTuple):
-    """Maps of several sizes, their positions one after the other."""
+    """Positions of maps of several sizes, concatenated."""
 
     sizes: list[tuple[int, int]]
     """Height and width of the maps."""
     positions: Tensor
     """Embedding of positions and maps, [F, M, C]."""
     padding: Tensor
-    """[F, M] bool."""
+    """True for padding, [F, M] bool."""
     valid_ratios: Tensor
-    """Shares (x, y) of each map that aren't padding, [F, S, 2]."""
+    """Fraction of each map's width and height that isn't padding, [F, S, 2]."""
 
     def part(self, frames: slice) -> Pyramid:
-        """Some of the frames."""
+        """Select some of the frames."""
         return Pyramid(self.sizes, self.positions[frames], self.padding[frames], self.valid_ratios[frames])
 
 
 def inverse_sigmoid(x: Tensor, least: float = 1e-5) -> Tensor:
-    """Logits of probabilities, which are kept away from 0 and 1."""
+    """Convert probabilities to logits, clamped away from 0 and 1 by ``least``."""
     x = x.clamp(0, 1)
     return torch.log(x.clamp(min=least) / (1 - x).clamp(min=least))
 
 
 class DeformableAttention(nn.Module):
-    """Attention to a few points around a reference on each map; where they are follows from the query."""
+    """Attention to a few points around a reference on each map, at offsets predicted from the query."""
 
     def __init__(self, dim: int, heads: int, levels: int, points: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class DeformableAttention(nn.Module):
         self.output_proj = nn.Linear(dim, dim)
 
     def reset_parameters(self) -> None:
-        """Each head begins in a direction of its own, its points 1, 2, ... apart."""
+        """Initialize the offsets: each head has its own direction, its points at distances 1, 2, ..."""
         angle = torch.arange(self.heads, dtype=torch.float32) * (2 * math.pi / self.heads)
         direction = torch.stack([angle.cos(), angle.sin()], -1)
         direction = direction / direction.abs().amax(-1, keepdim=True)
@@ -75,7 +75,15 @@ class DeformableAttention(nn.Module):
         sizes: Sequence[tuple[int, int]],
         padding_FM: Tensor | None = None,
     ) -> Tensor:
-        """``references_FLSD`` are points (D = 2: x, y) or boxes (4: and their width and height), as shares of maps."""
+        """Attend to sampled points of the maps -> [F, L, C].
+
+        Args:
+            query_FLC: queries.
+            references_FLSD: a point (D = 2: x, y) or box (D = 4: x, y, width, height) on each map, in fractions of it.
+            input_FMC: positions of all maps.
+            sizes: height and width of the maps.
+            padding_FM: True for padding.
+        """
         value = self.value_proj(input_FMC)
         if padding_FM is not None:
             value = value.masked_fill(padding_FM[..., None], 0.0)
@@ -86,7 +94,7 @@ class DeformableAttention(nn.Module):
     def places(
         self, query_FLC: Tensor, references_FLSD: Tensor, sizes: Sequence[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
-        """Where is sampled, [F, L, N, S, P, 2], and the weights [F, L, N, S, P]."""
+        """Compute the sampling locations [F, L, N, S, P, 2] and their weights [F, L, N, S, P]."""
         shape = (self.heads, self.levels, self.points)
         offsets = self.sampling_offsets(query_FLC).unflatten(2, (*shape, 2))
         weights = self.attention_weights(query_FLC).unflatten(2, (self.heads, -1)).softmax(-1).unflatten(3, shape[1:])
@@ -98,7 +106,7 @@ class DeformableAttention(nn.Module):
 
 
 class _FeedForward(nn.Module):
-    """What layers of both kinds end with; their names of tensors leave no room for a module of its own."""
+    """Feed-forward part of encoder and decoder layers; a base class, since checkpoints have no submodule for it."""
 
     def __init__(self, dim: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -111,7 +119,7 @@ class _FeedForward(nn.Module):
 
 
 class DeformableEncoderLayer(_FeedForward):
-    """Deformable self-attention of all positions of a frame, then a feed-forward part."""
+    """Encoder layer: deformable self-attention of all positions of a frame, then a feed-forward part."""
 
     def __init__(self, dim: int, heads: int, levels: int, points: int, hidden: int, dropout: float) -> None:
         super().__init__(dim, hidden, dropout)
@@ -128,7 +136,7 @@ class DeformableEncoderLayer(_FeedForward):
 
 
 class DeformableDecoderLayer(_FeedForward):
-    """Self-attention of the queries, deformable attention to the frame, and a feed-forward part."""
+    """Decoder layer: self-attention of the queries, deformable attention to the frame, and a feed-forward part."""
 
     def __init__(self, dim: int, heads: int, levels: int, points: int, hidden: int, dropout: float) -> None:
         super().__init__(dim, hidden, dropout)
@@ -148,14 +156,14 @@ class DeformableDecoderLayer(_FeedForward):
 
 
 class Decoded(NamedTuple):
-    """What a decoder layer gives."""
+    """Output of a decoder layer."""
 
     queries: Tensor
     """[F, Q, C]."""
     reference: Tensor
-    """Where it looked: points [F, Q, 2] or boxes [F, Q, 4] as shares of the frame without padding."""
+    """References of the layer: points [F, Q, 2] or boxes [F, Q, 4], relative to the frame without padding."""
     refined: Tensor
-    """Boxes cx, cy, w, h of the next layer, [F, Q, 4], without gradient."""
+    """References of the next layer: boxes cx, cy, w, h, [F, Q, 4], without gradient."""
 
 
 class _Layers(nn.Module):
@@ -165,7 +173,7 @@ class _Layers(nn.Module):
 
 
 class DeformableTransformer(nn.Module):
-    """Encoder over a frame's maps, and decoder of queries whose boxes are refined from layer to layer."""
+    """Encoder of a frame's maps, and decoder of queries that refines their boxes in each layer."""
 
     def __init__(
         self, dim: int, *, heads: int, levels: int, points: int, layers: int, hidden: int, dropout: float
@@ -179,7 +187,7 @@ class DeformableTransformer(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise as published."""
+        """Initialize the parameters as published."""
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
@@ -190,14 +198,14 @@ class DeformableTransformer(nn.Module):
         nn.init.normal_(self.level_embed)
 
     def pyramid(self, positions_FCHW: Sequence[Tensor], padding_FHW: Sequence[Tensor]) -> Pyramid:
-        """Put together what is known of the positions of all maps."""
+        """Concatenate position embeddings and padding of all maps."""
         sizes = [(p.shape[1], p.shape[2]) for p in padding_FHW]
         own = [p.flatten(2).transpose(1, 2) + e for p, e in zip(positions_FCHW, self.level_embed, strict=True)]
         ratios = torch.stack([valid_ratio(p) for p in padding_FHW], 1)
         return Pyramid(sizes, torch.cat(own, 1), torch.cat([p.flatten(1) for p in padding_FHW], 1), ratios)
 
     def encode(self, maps_FCHW: Sequence[Tensor], pyramid: Pyramid) -> Tensor:
-        """-> [F, M, C]."""
+        """Encode the positions of all maps -> [F, M, C]."""
         x = torch.cat([m.flatten(2).transpose(1, 2) for m in maps_FCHW], 1)
         references = encoder_references(pyramid.sizes, pyramid.valid_ratios)
         for layer in self.encoder.layers:
@@ -207,7 +215,7 @@ class DeformableTransformer(nn.Module):
     def decode(
         self, query_FQC: Tensor, position_QC: Tensor, memory_FMC: Tensor, pyramid: Pyramid, box_heads: nn.ModuleList
     ) -> list[Decoded]:
-        """All layers, each with the head that refines its boxes."""
+        """Run all decoder layers, each with the head that refines its boxes."""
         position = position_QC.expand(len(query_FQC), -1, -1)
         reference = self.reference_points(position).float().sigmoid()
         ratios = pyramid.valid_ratios[:, None]
@@ -222,19 +230,19 @@ class DeformableTransformer(nn.Module):
 
 
 def refine(offsets_FQ4: Tensor, reference_FQD: Tensor) -> Tensor:
-    """A box from its offset to a point or box in logits -> [F, Q, 4]."""
-    known = inverse_sigmoid(reference_FQD.float())  # half is too coarse for places
+    """Add a predicted offset, in logits, to a point or box -> boxes [F, Q, 4]."""
+    known = inverse_sigmoid(reference_FQD.float())  # half precision is too coarse for coordinates
     return (offsets_FQ4 + F.pad(known, (0, 4 - known.shape[-1]))).sigmoid()
 
 
 def valid_ratio(padding_FHW: Tensor) -> Tensor:
-    """Share of the width and of the height that isn't padding -> [F, 2]."""
+    """Compute the fraction of the width and of the height that isn't padding -> [F, 2]."""
     valid = ~padding_FHW
     return torch.stack([valid[:, 0].float().mean(1), valid[:, :, 0].float().mean(1)], -1)
 
 
 def encoder_references(sizes: Sequence[tuple[int, int]], valid_ratios_FS2: Tensor) -> Tensor:
-    """Where on each map the pixels of all maps lie -> [F, M, S, 2], shares of width and height."""
+    """Compute the location of every position on each of the maps -> [F, M, S, 2], in fractions of width and height."""
     device = valid_ratios_FS2.device
     own = []
     for (height, width), ratio in zip(sizes, valid_ratios_FS2.unbind(1), strict=True):

@@ -1,4 +1,4 @@
-"""Convolutional blocks that XMem and families after it fuse features with.
+"""Convolutional blocks that fuse features, of XMem and later families.
 
 Names of tensors are those of the published checkpoints. Shapes: B batch (objects), C channels, H W any map.
 """
@@ -9,11 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voskit.networks.layers.maps import share
+from voskit.networks.layers.maps import expand_to_objects
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions, each after a ReLU, and a shortcut (3 x 3 where widths differ); no norm."""
+    """Residual block of two 3 x 3 convolutions, each after a ReLU, without norms.
+
+    The shortcut is a 3 x 3 convolution if the widths differ.
+    """
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class _SpatialGate(nn.Module):
 
 
 class CBAM(nn.Module):
-    """Convolutional block attention module (Woo et al., ECCV 2018): channels, then positions, are weighted."""
+    """Convolutional block attention module: weights for channels, then for positions (Woo et al., ECCV 2018)."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -60,7 +63,7 @@ class CBAM(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    """Fuses maps of an image, shared by all objects, with maps of each object (XMem, section 3.4)."""
+    """Fusion of maps that all objects of an image share with maps of each object (XMem, section 3.4)."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -69,12 +72,12 @@ class FeatureFusion(nn.Module):
         self.block2 = ResidualBlock(out_channels, out_channels)
 
     def forward(self, shared_1CHW: Tensor, *own_BCHW: Tensor) -> Tensor:
-        x = self.block1(torch.cat([share(shared_1CHW, len(own_BCHW[0])), *own_BCHW], 1))
+        x = self.block1(torch.cat([expand_to_objects(shared_1CHW, len(own_BCHW[0])), *own_BCHW], 1))
         return self.block2(x + self.attention(x))
 
 
 class GatedUpdate(nn.Module):
-    """A gated recurrent update of a hidden state by maps of its size (XMem, section 3.3, eq. of the sensory memory)."""
+    """Gated recurrent update of a hidden state by maps of its size (XMem, section 3.3, sensory memory)."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()

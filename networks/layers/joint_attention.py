@@ -1,9 +1,9 @@
-"""Transformer blocks in which frames, memory frames and tokens of objects attend to each other (JointFormer, 3.2-3.4).
+"""Transformer blocks for joint attention of frames, memory frames and object tokens (JointFormer, 3.2 to 3.4).
 
 Names of tensors are those of the published checkpoints.
 
-Shapes: K objects on the batch axis, B is K or 1, which stands for all of them, N heads, C channels, L positions of a
-frame, M positions of all memory frames.
+Shapes: K objects on the batch axis, B is K or 1 (shared by all objects), N heads, C channels, L positions of a frame, M
+positions of all memory frames.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import torch
 from torch import Tensor, nn
 
 from voskit.networks.layers.maps import merge_heads, split_heads
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.mlp import Mlp
-from voskit.networks.memory import MemoryPart
 from voskit.networks.ops.attention import attention, selective_attention
 
 
 class MemoryReading(NamedTuple):
-    """How much of the memory a position of a query frame reads."""
+    """Limits on the memory positions that a position of a query frame reads."""
 
     top_k: int | None = None
-    """Positions of the memory with the highest scores, in each head; None: all."""
+    """Number of memory positions with the highest scores that each head reads; None: all."""
     each_frame: bool = False
-    """So many of each memory frame, not of all frames together."""
+    """``top_k`` applies to each memory frame, not to all frames together."""
 
 
 class JointAttention(nn.Module):
-    """Projections of a multi-head attention."""
+    """Multi-head attention to a frame itself and to memory frames."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -38,19 +38,19 @@ class JointAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x_BLC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, [B, L, C] each."""
+        """Project to queries, keys and values, [B, L, C] each."""
         q, k, v = self.qkv(x_BLC).chunk(3, 2)
         return q, k, v
 
     def attend(self, q_BLC: Tensor, k_KMC: Tensor, v_KMC: Tensor, top_k: int | None = None) -> Tensor:
-        """Attention of queries to keys, projected, [K, L, C]."""
+        """Attend to keys and project the result, [K, L, C]."""
         q, k, v = (split_heads(x, self.heads) for x in (q_BLC, k_KMC, v_KMC))
         return self.proj(merge_heads(attention(q, k, v, top_k)))
 
     def attend_with_memory(
         self, q_BLC: Tensor, k_BLC: Tensor, v_BLC: Tensor, memory: MemoryPart, reading: MemoryReading
     ) -> Tensor:
-        """Attention of a frame to itself and to what it reads of memory frames, projected, [K, L, C]."""
+        """Attend to the frame itself and to memory frames, within the reading limits, and project, [K, L, C]."""
         if reading.top_k is None:
             rows = len(memory.key)
             own = (x.expand(rows, -1, -1) for x in (k_BLC, v_BLC))
@@ -62,7 +62,7 @@ class JointAttention(nn.Module):
 
 
 class JointBlock(nn.Module):
-    """A pre-norm transformer block, used in different ways by frames, memory frames and tokens."""
+    """Pre-norm transformer block, with separate methods for query frames, memory frames and tokens."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class JointBlock(nn.Module):
         self.mlp = Mlp(dim, 4 * dim)
 
     def forward(self, x_BLC: Tensor, memory: MemoryPart | None, reading: MemoryReading) -> Tensor:
-        """A query frame attends to itself and to the memory frames whose keys and values these are, [K, L, C]."""
+        """Let a query frame attend to itself and to the memory, whose keys and values are [K, M, C] -> [K, L, C]."""
         q, k, v = self.attn(self.norm1(x_BLC))
         if memory is None:
             return self._then_mlp(x_BLC + self.attn.attend(q, k, v))
@@ -81,13 +81,13 @@ class JointBlock(nn.Module):
     def observe(
         self, x_KLC: Tensor, token_K1C: Tensor | None, top_k: int | None = None, *, only_token: bool = False
     ) -> tuple[Tensor, Tensor | None, MemoryPart]:
-        """A frame attends to itself alone, and a token to itself and to the frame.
+        """Let a memory frame attend to itself, and a token to itself and to the frame.
 
         Args:
             x_KLC: the frame.
-            token_K1C: None: there is none.
-            top_k: positions of the frame that the token attends to in each head; None: all.
-            only_token: nobody wants the frame any more, which is given back as it is.
+            token_K1C: tokens of the objects, if any.
+            top_k: positions of the frame that a token attends to in each head; None: all.
+            only_token: skip the frame's own output and return the frame unchanged.
 
         Returns:
             frame, token, and keys and values of the frame.
@@ -101,7 +101,7 @@ class JointBlock(nn.Module):
         return x, token_K1C, MemoryPart(k, v)
 
     def gate(self, x_KLC: Tensor, token_K1C: Tensor) -> Tensor:
-        """Add to each position the token's value as far as the position's query fits its key."""
+        """Add the token's value to each position, weighted by the match of the position's query with its key."""
         heads = self.attn.heads
         q = split_heads(self.attn(self.norm1(x_KLC))[0], heads)
         k, v = (split_heads(x, heads) for x in self.attn(self.norm1(token_K1C))[1:])

@@ -1,4 +1,4 @@
-"""Small networks on each position by itself."""
+"""Multilayer perceptrons that are applied to each position."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Mlp(nn.Module):
-    """Linear, GELU, linear."""
+    """Two linear layers with a GELU between them."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class Mlp(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Three linear layers with ReLU between them."""
+    """Three linear layers with ReLUs between them."""
 
     def __init__(self, dim: int, hidden: int, out: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Norms and depthwise convolutions that work on sequences of a map's positions.
+"""Norm layers: frozen batch norm of maps; group norm and depthwise convolution of sequences of positions.
 
 Names of tensors are those of the published checkpoints.
 """
@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
 
 from voskit.networks.layers.maps import to_map, to_sequence
 
 
+class FrozenBatchNorm(FrozenBatchNorm2d):
+    """torchvision's frozen batch norm, computed by the native kernel: one pass over the map instead of two."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
 class GroupNorm(nn.Module):
-    """Group norm of sequences [B, L, C]: statistics over all positions and the channels of a group."""
+    """Group norm of sequences [B, L, C], with statistics over all positions and the channels of a group."""
 
     def __init__(self, dim: int, groups: int) -> None:
         super().__init__()
@@ -23,7 +31,7 @@ class GroupNorm(nn.Module):
 
 
 class GroupNormGELUDepthwise(nn.Module):
-    """The activation inside of AOT's feed-forward: group norm, GELU, 5x5 depthwise convolution of [B, L, C]."""
+    """Activation of AOT's feed-forward layer: group norm, GELU, 5 x 5 depthwise convolution of [B, L, C]."""
 
     def __init__(self, dim: int, groups: int = 32) -> None:
         super().__init__()
@@ -35,7 +43,7 @@ class GroupNormGELUDepthwise(nn.Module):
 
 
 class Depthwise(nn.Module):
-    """5x5 depthwise convolution of [B, L, C]; in training whole channels are dropped out behind it."""
+    """5 x 5 depthwise convolution of [B, L, C]; in training followed by dropout of whole channels."""
 
     def __init__(self, dim: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -47,5 +55,5 @@ class Depthwise(nn.Module):
 
 
 def _depthwise(conv: nn.Conv2d, x_BCHW: Tensor) -> Tensor:
-    # a map made of a sequence is channels last, for which the gradient takes 3 times as long on a CPU in half precision
+    # a map made of a sequence is channels last; on a CPU in half precision its gradient would take 3 times as long
     return conv(x_BCHW.contiguous() if conv.training else x_BCHW)

@@ -1,4 +1,4 @@
-"""Sine position embeddings of maps and sentences, and learned tables of positions."""
+"""Sine position embeddings of maps and words, and tables of position embeddings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 @lru_cache(maxsize=8)
 def sine_position(height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """Embedding of a map's positions -> [1, height * width, channels].
+    """Return the position embedding of a map -> [1, height * width, channels].
 
-    The first half of the channels is for y, the second for x. An index, divided by the last one (plus 1e-6) and times
-    2 pi, is divided by 10000^(2 floor(c / 2) / half); even channels are its sine, odd ones its cosine.
+    The first half of the channels encodes y, the second x. The angle of index i is 2 pi i / (last + 1e-6), divided by
+    10000^(2 floor(c / 2) / half). Even channels are its sine, odd ones its cosine.
     """
     half = channels // 2
     c = torch.arange(half, device=device)
@@ -32,10 +32,10 @@ def sine_position(height: int, width: int, channels: int, device: torch.device) 
 
 
 def sine_cosine_table(side: int, channels: int) -> Tensor:
-    """Embedding of a token, which is 0, and of the positions of a square map -> [1, 1 + side * side, channels].
+    """Return the embedding of a token (0) and of the positions of a square map -> [1, 1 + side * side, channels].
 
-    The first half of the channels is for x, the second for y: sines of an index over 10000^(4 c / channels), then
-    cosines, as ViTs of the MAE kind have it.
+    The first half of the channels encodes x, the second y, as in MAE: first the sines of i / 10000^(4 c / channels),
+    then the cosines.
     """
     quarter = channels // 4
     angle = torch.arange(side, dtype=torch.float64)[:, None] / 10000.0 ** (torch.arange(quarter) / quarter)
@@ -47,7 +47,7 @@ def sine_cosine_table(side: int, channels: int) -> Tensor:
 
 
 def resize_table(table_1LC: Tensor, size: tuple[int, int]) -> Tensor:
-    """A table of the positions of a square map for maps of another size, bicubically -> [1, height * width, C]."""
+    """Resize a position table of a square map bicubically -> [1, height * width, C]."""
     side = math.isqrt(table_1LC.shape[1])
     if size == (side, side):
         return table_1LC
@@ -56,10 +56,9 @@ def resize_table(table_1LC: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def valid_position(padding_BHW: Tensor, channels: int) -> Tensor:
-    """Embedding of the positions of maps of which a part is padding -> [B, channels, H, W].
+    """Return the position embedding of padded maps -> [B, channels, H, W] (visual positions of ReferFormer).
 
-    As ``sine_position``, but of positions counted among those that aren't padding, from 0.5 on, over the last count
-    (ReferFormer's visual positions).
+    As ``sine_position``, but with positions counted without padding, from 0.5 on, relative to the last count.
     """
     valid = (~padding_BHW).float()
 
@@ -72,13 +71,13 @@ def valid_position(padding_BHW: Tensor, channels: int) -> Tensor:
 
 
 def word_position(padding_BL: Tensor, channels: int) -> Tensor:
-    """The same of the words of sentences, counted from 1 on -> [B, L, channels]."""
+    """Return the position embedding of words, counted without padding from 1 on -> [B, L, channels]."""
     count = (~padding_BL).float().cumsum(1)
     return _sine(count / (count[:, -1:] + 1e-6) * 2 * math.pi, channels)
 
 
 def _sine(angle: Tensor, channels: int) -> Tensor:
-    """[...] -> [..., channels]: even channels are sines, odd ones cosines, of falling frequency."""
+    """Encode angles [...] as [..., channels]: sines in even channels, cosines in odd ones, of falling frequency."""
     c = torch.arange(channels, device=angle.device, dtype=torch.float32)
     angle = angle[..., None] / 10000.0 ** (2 * (c // 2) / channels)
     return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], -1).flatten(-2)

@@ -1,4 +1,4 @@
-"""A memory bank: keys and values of frames in one allocation that grows by blocks.
+"""Memory bank: keys and values of frames in one allocation that grows by blocks.
 
 Shapes: B id groups, L positions of a frame, M positions of all stored frames, C channels.
 """
@@ -6,30 +6,72 @@ Shapes: B id groups, L positions of a frame, M positions of all stored frames, C
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
 
 
-class MemoryPart(NamedTuple):
-    """Keys and values that serve some id groups; a key of batch 1 is shared by all of them."""
+class Bank(Protocol):
+    """Long-term memory of some id groups, for all layers of a network."""
 
-    key: Tensor
-    value: Tensor
+    def __len__(self) -> int:
+        """Return the number of stored frames."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Number of allocated bytes."""
+        ...
+
+    @property
+    def groups(self) -> int:
+        """Number of id groups that are served."""
+        ...
+
+    def due(self, frame: int) -> bool:
+        """Return True if the policy wants this predicted frame."""
+        ...
+
+    def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
+        """Store a frame: its key [B or 1, L, C] and value [B, L, C'] of each layer.
+
+        Args:
+            layers: keys and values of the layers.
+            frame: number of the frame in the video.
+            reference: the user gave the frame's mask.
+        """
+        ...
+
+    def read(self) -> list[MemoryPart]:
+        """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views."""
+        ...
+
+    def keep_groups(self, groups: Sequence[int]) -> None:
+        """Forget all id groups but these, by their numbers."""
+        ...
+
+
+class UsageBank(Bank, Protocol):
+    """A bank that decides by how much attention used its elements, such as one of prototypes."""
+
+    def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
+        """Count one read of the memory, by the queries of each layer."""
+        ...
 
 
 class FrameBank:
-    """Frames that some id groups remember, for all layers of a network.
+    """A bank that holds frames as they are.
 
-    Memory is allocated in blocks of frames and written in place; reading gives views. So nothing is concatenated and,
-    with a policy that is bounded, nothing grows after the bound is reached.
+    Memory is allocated in blocks of frames and written in place; reading returns views. So nothing is concatenated, and
+    under a policy with a bound nothing grows once the bound is reached.
 
     Args:
         policy: decides which frames are stored and which are overwritten.
-        block: frames by which the allocation grows, at least; a large bank grows by half its size.
+        block: smallest number of frames by which the allocation grows; a large bank grows by half its size.
     """
 
     def __init__(self, policy: MemoryPolicy, block: int = 4) -> None:
@@ -40,26 +82,26 @@ class FrameBank:
         self._length = 0
 
     def __len__(self) -> int:
-        """Number of stored frames."""
+        """Return the number of stored frames."""
         return len(self.frames)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are allocated."""
+        """Number of allocated bytes."""
         return sum(x.numel() * x.element_size() for x in self._storage)
 
     def due(self, frame: int) -> bool:
-        """Whether the policy wants this predicted frame."""
+        """Return True if the policy wants this predicted frame."""
         return self.policy.due(frame, max(f.frame for f in self.frames))
 
     def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False, passing: bool = False) -> None:
-        """Store a frame, in the place that the policy says.
+        """Store a frame in the slot that the policy chooses, or not at all.
 
         Args:
             layers: key [B or 1, L, C] and value [B, L, C'] of each layer.
-            frame: its number in the video.
-            reference: its mask was given by the user.
-            passing: it is the latest frame, and wanted for no more than that.
+            frame: number of the frame in the video.
+            reference: the user gave the frame's mask.
+            passing: the frame is stored only as the latest one, until the next.
         """
         new = StoredFrame(frame, reference, passing)
         slot = self.policy.place(self.frames, new)
@@ -77,15 +119,12 @@ class FrameBank:
             storage[:, start : start + self._length] = x
 
     def read(self) -> list[MemoryPart]:
-        """Views of keys [B or 1, M, C] and values [B, M, C'] of each layer."""
+        """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views."""
         filled = [x[:, : len(self.frames) * self._length] for x in self._storage]
         return [MemoryPart(k, v) for k, v in zip(filled[::2], filled[1::2], strict=True)]
 
-    def note_read(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Frames stay whatever use they are: nothing is counted, see :class:`~voskit.networks.memory.PrototypeBank`."""
-
     def keep_groups(self, groups: Sequence[int]) -> None:
-        """Forget all id groups but these."""
+        """Forget all id groups but these, by their numbers."""
         rows = torch.as_tensor(groups, device=self._storage[0].device)
         self._storage = [x if x.shape[0] == 1 < self.groups else x[rows] for x in self._storage]
 
@@ -95,11 +134,11 @@ class FrameBank:
         return max((x.shape[0] for x in self._storage), default=0)
 
     def clear(self) -> None:
-        """Forget all frames and give the memory back."""
+        """Forget all frames and free the memory."""
         self.frames, self._storage, self._length = [], [], 0
 
     def _reserve(self, tensors: Sequence[Tensor], frames: int) -> None:
-        """Make room for this many frames."""
+        """Make room for ``frames`` frames."""
         if self._storage and self._storage[0].shape[1] >= frames * self._length:
             return
         capacity = max(frames - 1 + self.block, (frames - 1) * 3 // 2)

@@ -1,4 +1,4 @@
-"""A memory bank whose layers may hold different frames.
+"""Memory bank whose layers may hold different frames, for networks whose depth changes during a video.
 
 Shapes: B id groups, L positions of a frame, M positions of all stored frames of a layer, C channels.
 """
@@ -9,15 +9,16 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from voskit.networks.memory.bank import FrameBank, MemoryPart
+from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.memory.bank import FrameBank
 from voskit.networks.memory.prototype_bank import PrototypeBank
 
 
 class LayeredBank:
-    """A bank for each layer of a network, written and read as one.
+    """A bank per layer of a network, written and read as one.
 
-    A frame that only the first layers have seen is written to these alone; deeper ones keep what they have, by the same
-    policy. Frames are counted and stored frames are due by what the first layer holds.
+    A frame that only the first layers have seen is written to their banks; deeper ones keep their frames, under the
+    same policy. The first layer's bank decides how many frames are counted and which are due.
 
     Args:
         layers: an empty bank for each layer.
@@ -27,7 +28,7 @@ class LayeredBank:
         self._layers = list(layers)
 
     def __len__(self) -> int:
-        """Number of frames that the first layer holds."""
+        """Return the number of frames that the first layer holds."""
         return len(self._layers[0])
 
     @property
@@ -37,7 +38,7 @@ class LayeredBank:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are allocated."""
+        """Number of allocated bytes."""
         return sum(bank.nbytes for bank in self._layers)
 
     @property
@@ -46,7 +47,7 @@ class LayeredBank:
         return self._layers[0].groups
 
     def due(self, frame: int) -> bool:
-        """Whether the policy wants this predicted frame."""
+        """Return True if the policy wants this predicted frame."""
         return self._layers[0].due(frame)
 
     def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
@@ -55,20 +56,21 @@ class LayeredBank:
             bank.write([part], frame, reference)
 
     def read(self) -> list[MemoryPart]:
-        """Views of keys [B or 1, M, C] and values [B, M, C'] of each layer; M is the layer's own."""
+        """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views; M differs between layers."""
         return [part for bank in self._layers for part in bank.read()]
 
-    def note_read(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Tell the layers that were run what a frame read with."""
+    def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
+        """Count one read of the memory, by the queries of the layers that were run."""
         for bank, query in zip(self._layers, queries_BLC, strict=False):
-            bank.note_read([query])
+            if isinstance(bank, PrototypeBank):
+                bank.count_usage([query])
 
     def keep_groups(self, groups: Sequence[int]) -> None:
-        """Forget all id groups but these."""
+        """Forget all id groups but these, by their numbers."""
         for bank in self._layers:
             bank.keep_groups(groups)
 
     def clear(self) -> None:
-        """Forget all frames and give the memory back."""
+        """Forget all frames and free the memory."""
         for bank in self._layers:
             bank.clear()

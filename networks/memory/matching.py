@@ -1,6 +1,6 @@
-"""How a family compares positions with memory elements: what a long-term memory has to know of it.
+"""Similarity between queries and memory elements, as each family defines it for a long-term memory.
 
-Shapes: B groups or objects (1 where they share it), N heads, Q queries, M memory elements, C channels.
+Shapes: B groups or objects (1 if they share a tensor), N heads, Q queries, M memory elements, C channels.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Columns = Mapping[str, Tensor]
 
 
 class Matching(Protocol):
-    """Compares queries with memory elements."""
+    """Comparison of queries with memory elements."""
 
     heads: int
-    """Rows of logits of each query."""
+    """Number of attention heads."""
     averaged: tuple[str, ...]
-    """Columns that are read: a prototype's are weighted means of those of the elements that it stands for. The first
-    has a row for each object or group. All other columns are copied."""
+    """Columns that a prototype averages over the elements that it replaces; all other columns are copied. The first one
+    is the value that is read, with a row for each object or group."""
 
     def similarity(self, query: Columns, memory: Columns) -> Tensor:
-        """Logits of the weights, [B, N, Q, M]."""
+        """Compute the logits of the attention weights, [B, N, Q, M]."""
         ...
 
 
 class AnisotropicMatching:
-    """XMem's: negative distances, scaled by the element's shrinkage, with the query's selection of channels."""
+    """Negative distance scaled by the element's shrinkage and the query's selection of channels (XMem, section 3.2)."""
 
     heads = 1
     averaged: tuple[str, ...] = ("value", "shrinkage")
@@ -43,7 +43,7 @@ class AnisotropicMatching:
 
 
 class DotProductMatching:
-    """Scaled dot products of one or more heads, as in attention."""
+    """Scaled dot product of one or more heads, as in attention."""
 
     averaged: tuple[str, ...] = ("value",)
 

@@ -1,50 +1,79 @@
-"""Which frames enter a memory bank, and which make room for them."""
+"""Memory policies: which frames enter a memory bank, and which ones they replace."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+from voskit.configs import Registry
 
 
 @dataclass(frozen=True)
 class StoredFrame:
-    """What a policy knows of a frame in the bank."""
+    """A frame in a bank, as policies see it."""
 
     frame: int
     """Number of the frame in its video."""
     reference: bool
-    """Its mask was given by the user."""
+    """The user gave its mask."""
     passing: bool = False
-    """It is there as the latest frame only, until the next one."""
+    """It is stored only as the latest frame, until the next one."""
 
 
 class MemoryPolicy(Protocol):
-    """Decides for one bank."""
+    """Decisions for one bank."""
 
     @property
     def max_frames(self) -> int | None:
-        """Most frames that the bank may hold; None: no bound."""
+        """Largest number of frames that the bank may hold; None: no bound."""
         ...
 
     def due(self, frame: int, last: int) -> bool:
-        """Whether a frame that was predicted is stored; ``last`` is the newest stored one."""
+        """Return True to store a predicted frame; ``last`` is the number of the newest stored one."""
         ...
 
     def place(self, stored: Sequence[StoredFrame], new: StoredFrame) -> int | None:
-        """Slot of the new frame: ``len(stored)`` appends, a smaller number overwrites, None stores nothing.
+        """Choose the slot of a new frame: ``len(stored)`` appends, a smaller number overwrites, None stores nothing.
 
-        ``stored`` is in order of slots, which is not the order of time once a frame was overwritten.
+        Args:
+            stored: in order of slots, which is not the order of time once a frame was overwritten.
+            new: the frame to store; references are offered, too, whatever ``due`` says.
         """
         ...
 
 
+POLICIES: Registry[Callable[..., MemoryPolicy]] = Registry("memory policy")
+"""Policies by name, for command lines; the arguments are the policy's fields."""
+
+
+def build_policy(text: str) -> MemoryPolicy:
+    """Build a policy from its name and fields, such as ``"every_nth_frame:gap=5,max_frames=8"``.
+
+    Raises:
+        ValueError: unknown policy (near names are listed), or fields that it doesn't have.
+    """
+    name, _, fields = text.partition(":")
+    build = POLICIES.get(name)
+    arguments: dict[str, Any] = {}
+    for field in filter(None, fields.split(",")):
+        key, sign, value = field.partition("=")
+        if not sign or not value.strip().isdecimal():
+            raise ValueError(f"memory policy {text!r}: {field!r} is not of the form name=number")
+        arguments[key.strip()] = int(value)
+    try:
+        return build(**arguments)
+    except TypeError as error:
+        raise ValueError(f"memory policy {text!r}: {error}") from error
+
+
+@POLICIES.register("every_nth_frame")
 @dataclass(frozen=True)
 class EveryNthFrame:
-    """Store each frame once ``gap`` frames have passed since the last; keep the first and the latest where bounded.
+    """Store every ``gap``-th frame; with a bound, keep the first and the latest ones.
 
-    With ``max_frames`` the oldest predicted frame makes room for a new one; where all are references, the oldest
-    reference but the first does. A bound of 1 keeps references only.
+    With ``max_frames``, a new frame replaces the oldest predicted one. If all are references, it replaces the oldest
+    reference but the first. A bound of 1 keeps references only.
     """
 
     gap: int
@@ -65,12 +94,13 @@ class EveryNthFrame:
         return 0 if new.reference else None
 
 
+@POLICIES.register("first_and_latest")
 @dataclass(frozen=True)
 class FirstAndLatest:
-    """Keep the first frame and, up to ``max_kept`` with it, those after it, besides one that is passing (JointFormer).
+    """Keep the first frame and the latest ones, up to ``max_kept`` in all, and one passing frame (JointFormer).
 
-    A further frame to be kept takes the place of the oldest one but the first, whether its mask was given or not. A
-    passing frame takes the place of the one before: it stays as it is while frames come that are kept.
+    A frame to keep replaces the oldest one but the first, whether its mask was given or predicted. A passing frame
+    replaces the passing frame before it; frames to keep leave it alone.
     """
 
     gap: int

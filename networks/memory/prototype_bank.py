@@ -1,4 +1,4 @@
-"""A memory bank of frames whose old ones become prototypes, for families that read memory by attention in layers.
+"""Memory bank whose old frames become prototypes, for families that read memory by attention in layers.
 
 Shapes: B id groups, L positions of a frame, M elements, C channels.
 """
@@ -9,24 +9,24 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from voskit.networks.memory.bank import MemoryPart
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.memory.matching import DotProductMatching
 from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
 from voskit.networks.memory.prototypes import PrototypeMemory, PrototypePolicy
-from voskit.networks.ops import sharpness
+from voskit.networks.ops.attention import sharpness
 
 
 class PrototypeBank:
-    """What :class:`~voskit.networks.memory.FrameBank` is, with the long-term memory of XMem in each layer.
+    """A bank with the long-term memory of XMem in each layer.
 
-    Each layer counts what its own attention uses, all heads alike, and picks its own prototypes.
+    Each layer counts how much its own attention uses the elements, the mean of all heads, and picks its own prototypes.
 
     Args:
         policy: decides which frames are stored.
         prototypes: decides when frames become prototypes.
-        heads: of the attention.
+        heads: attention heads.
         trained_positions: see ``voskit.networks.ops.sharpness``.
-        block: frames by which the allocation grows, at least.
+        block: smallest number of frames by which the allocation grows.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class PrototypeBank:
         self._layers: list[PrototypeMemory] = []
 
     def __len__(self) -> int:
-        """Number of stored frames."""
+        """Return the number of stored frames."""
         return len(self.frames)
 
     @property
     def frames(self) -> list[StoredFrame]:
-        """The frames that are stored as they are."""
+        """Frames that are stored as they are."""
         return self._layers[0].frames if self._layers else []
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are allocated."""
+        """Number of allocated bytes."""
         return sum(layer.nbytes for layer in self._layers)
 
     @property
@@ -64,11 +64,11 @@ class PrototypeBank:
         return len(self._layers[0].begins) if self._layers else 0
 
     def due(self, frame: int) -> bool:
-        """Whether the policy wants this predicted frame."""
+        """Return True if the policy wants this predicted frame."""
         return self.policy.due(frame, max(f.frame for f in self.frames))
 
     def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
-        """Store a frame; see :meth:`voskit.networks.memory.FrameBank.write`."""
+        """Store a frame; see :meth:`voskit.networks.memory.bank.Bank.write`."""
         if not self._layers:
             matching = DotProductMatching(self.heads)
             self._layers = [PrototypeMemory(matching, self.policy, self.prototypes, self.block) for _ in layers]
@@ -76,19 +76,19 @@ class PrototypeBank:
             memory.write({"key": part.key, "value": part.value}, frame, reference)
 
     def read(self) -> list[MemoryPart]:
-        """Views of keys [B or 1, M, C] and values [B, M, C'] of each layer, prototypes first."""
+        """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views, prototypes first."""
         return [MemoryPart(layer["key"], layer["value"]) for layer in self._layers]
 
-    def note_read(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Count what a frame's attention used, given the queries of each layer."""
+    def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
+        """Count one read of the memory, by the queries of each layer."""
         for memory, query in zip(self._layers, queries_BLC, strict=True):
-            memory.count_use({"key": query * sharpness(memory["key"].shape[1], self.trained_positions)})
+            memory.count_usage({"key": query * sharpness(memory["key"].shape[1], self.trained_positions)})
 
     def keep_groups(self, groups: Sequence[int]) -> None:
-        """Forget all id groups but these."""
+        """Forget all id groups but these, by their numbers."""
         for memory in self._layers:
             memory.keep_objects(groups)
 
     def clear(self) -> None:
-        """Forget everything and give the memory back."""
+        """Forget everything and free the memory."""
         self._layers = []

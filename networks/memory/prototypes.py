@@ -1,6 +1,6 @@
-"""Working and long-term memory: frames as they are, and prototypes that stand for older ones (XMem, section 3.3).
+"""Working and long-term memory: recent frames, and prototypes that replace older ones (XMem, section 3.3).
 
-Any family can be given it: what is compared how is the business of its ``Matching``.
+Any family can use it; its ``Matching`` defines the similarity.
 
 Shapes: K objects or groups, L positions of a frame, M elements (prototypes, then the positions of frames), C channels.
 """
@@ -17,33 +17,45 @@ from voskit.configs.models.base import PrototypeConfig
 from voskit.networks.memory.matching import Columns, Matching
 from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
 from voskit.networks.memory.table import Table
-from voskit.networks.ops.affinity import add_up_weights, read_sparse, top_k_weights
+from voskit.networks.ops.top_k import add_up_weights, read_sparse, top_k_weights
 
-_CHUNK = 2**24  # most similarities that are worked out at a time
-_NO_LIFE = 1e-7  # life of an element that has not been read yet: its usage is 0, and not 0 / 0
+_CHUNK = 2**24  # largest number of similarities in memory at a time
+_NO_LIFE = 1e-7  # life of an element before its first read, so that its usage is 0 and not 0 / 0
 
 
 @dataclass(frozen=True)
 class PrototypePolicy:
-    """When frames become prototypes, which ones, and what makes room for them."""
+    """Rules of consolidation: when frames become prototypes, which positions do, and which prototypes are dropped."""
 
     max_frames: int
-    """Consolidation comes when there are so many frames."""
+    """Number of frames that triggers a consolidation."""
     min_frames: int
-    """Frames that stay then: the first and the latest."""
+    """Number of frames that remain after it: the first one and the latest ones."""
     max_prototypes: int
+    """Largest number of prototypes."""
     new_prototypes: int
+    """Prototypes that a consolidation makes."""
     count_usage: bool = True
-    """Prototypes that are used least make room; else the oldest ones."""
+    """Drop the least used prototypes; else the oldest ones."""
 
     @classmethod
-    def of(cls, config: PrototypeConfig) -> PrototypePolicy | None:
-        """The policy that a config describes; None where it has no long-term memory.
+    def of(cls, config: PrototypeConfig, policy: MemoryPolicy | None = None) -> PrototypePolicy | None:
+        """Return the policy that a config describes; None if it has no long-term memory.
 
-        ``max_memory_frames`` lowers the number of frames that are left after each frame.
+        Args:
+            config: ``max_memory_frames`` lowers the number of frames that remain.
+            policy: a memory policy that the user asks for.
+
+        Raises:
+            ValueError: a memory policy for a config with prototypes, whose bound the memory couldn't keep.
         """
         if not config.enable_long_term:
             return None
+        if policy is not None:
+            raise ValueError(
+                f"policy {policy} can't bound a memory with prototypes, which decides itself what it replaces: "
+                "set enable_long_term=False, or leave the policy out and set max_memory_frames"
+            )
         most, least = config.max_mid_term_frames, config.min_mid_term_frames
         if config.max_memory_frames is not None:
             most = min(most, config.max_memory_frames + 1)
@@ -56,9 +68,9 @@ class PrototypePolicy:
         return cls(most, least, elements, new, count)
 
     def candidates(self, frames: Sequence[StoredFrame], begins: Iterable[int]) -> list[int]:
-        """Places of the frames that become prototypes now; none where it isn't time.
+        """Return the places of the frames that become prototypes now, empty before ``max_frames`` is reached.
 
-        The first frame, the latest ones and the frames at which objects begin (their given masks) stay.
+        The first frame, the latest ones and the frames at which objects begin (their reference masks) remain.
         """
         if len(frames) < self.max_frames:
             return []
@@ -67,9 +79,12 @@ class PrototypePolicy:
         return [place for place in middle if frames[place].frame not in begun]
 
     def staying(self, usage_M: Tensor) -> Tensor:
-        """Which prototypes stay when new ones are to come, as bools; the newest come first in ``usage_M``.
+        """Return a bool for each prototype, True for those that stay when new ones are added.
 
-        As published, all that are used as little as the last one that has to go, go with it.
+        As published, ties with the most used dropped prototype are dropped, too.
+
+        Args:
+            usage_M: usage of each prototype, the newest ones first.
         """
         surplus = len(usage_M) - (self.max_prototypes - self.new_prototypes)
         if surplus <= 0:
@@ -79,23 +94,23 @@ class PrototypePolicy:
         return usage_M > usage_M.kthvalue(surplus).values
 
     def chosen(self, usage_N: Tensor) -> Tensor:
-        """Numbers of the candidates that become prototypes: those that are used most."""
+        """Return the numbers of the candidates that become prototypes: the most used ones."""
         return usage_N.topk(min(self.new_prototypes, len(usage_N))).indices
 
 
 class PrototypeMemory:
-    """Working memory of frames, and long-term memory of prototypes where there is a policy for it.
+    """Working memory of frames, with an optional long-term memory of prototypes.
 
-    Objects may come and go at any time. An element is of a frame (a prototype: of the frame it was picked from), and an
-    object knows the elements of frames since it began. Usage is counted as published: what the objects that began first
-    read. When all of these are deleted, the next ones are the first, counts go on, and elements that none is left to
-    know are forgotten.
+    Objects may be added and deleted at any time. Each element belongs to a frame (a prototype to the frame that it was
+    picked from), and an object reads only elements of frames since it was added. Usage is counted as published, from
+    the reads of the objects that were added first. When all of these are deleted, the next oldest objects take their
+    place: counts continue, and elements that no remaining object reads are forgotten.
 
     Args:
-        matching: how the family compares.
-        frames: which frame makes room for a new one, where there are no prototypes.
+        matching: similarity of the family.
+        frames: which frame a new one replaces; used only without prototypes, which have rules of their own.
         prototypes: when frames become prototypes; None: never.
-        block: frames by which the allocation grows, at least.
+        block: smallest number of frames by which the allocation grows.
     """
 
     def __init__(
@@ -108,7 +123,7 @@ class PrototypeMemory:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything and give the memory back."""
+        """Forget everything and free the memory."""
         self.frames: list[StoredFrame] = []
         self.begins: list[int] = []
         self._table = Table(self.block)
@@ -116,7 +131,7 @@ class PrototypeMemory:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are allocated."""
+        """Number of allocated bytes."""
         return self._table.nbytes
 
     @property
@@ -125,17 +140,17 @@ class PrototypeMemory:
         return len(self._table) - len(self.frames) * self._length
 
     def __getitem__(self, name: str) -> Tensor:
-        """View of a column [K or 1, M, C], prototypes first."""
+        """Return a view of a column, [K or 1, M, C], prototypes first."""
         return self._table[name]
 
     def write(self, columns: Columns, frame: int, reference: bool = False) -> None:
-        """Store a frame, and make old frames into prototypes where it is time.
+        """Store a frame, and consolidate old frames to prototypes if their number has reached the limit.
 
         Args:
-            columns: what the family's matching compares and reads, [K or 1, L, C]. The read column may have more rows
-                than before: objects that begin at this frame.
-            frame: its number in the video.
-            reference: its mask was given by the user.
+            columns: the columns that the matching compares and reads, [K or 1, L, C]. The read column may have more
+                rows than before, for objects that begin at this frame.
+            frame: number of the frame in the video.
+            reference: the user gave the frame's mask.
         """
         read = self.matching.averaged[0]
         objects = columns[read].shape[0]
@@ -158,9 +173,9 @@ class PrototypeMemory:
         self._consolidate()
 
     def read(self, query: Columns, top_k: int) -> Tensor:
-        """What each position reads of its ``top_k`` nearest elements -> [K, L, C]; it counts as a use of these.
+        """Read the ``top_k`` most similar elements for each position -> [K, L, C], and count their usage.
 
-        Similarities are shared by all objects; each softmax is over the elements that its objects know.
+        All objects share the similarities; each softmax is over the elements that its objects may read.
         """
         value = self._table[self.matching.averaged[0]]
         frame_M = self._table["frame"][0, :, 0]
@@ -183,8 +198,8 @@ class PrototypeMemory:
         self._count(used)
         return out
 
-    def count_use(self, query: Columns) -> None:
-        """Count a read of all elements that was done elsewhere: the mean of all heads of the first object or group."""
+    def count_usage(self, query: Columns) -> None:
+        """Count a read of all elements that was done elsewhere, by the first object or group, as mean of all heads."""
         rows = max(1, _CHUNK // (len(self._table) * self.matching.heads))
         memory = {name: self._table[name][:1] for name in self._table.columns}
         used = torch.zeros(len(self._table), device=memory["use"].device)
@@ -194,7 +209,7 @@ class PrototypeMemory:
         self._count(used)
 
     def keep_objects(self, objects: Sequence[int]) -> None:
-        """Forget all objects (or groups) but these, at least one, and the elements that none of these knows."""
+        """Forget all objects (or groups) but these, at least one, and the elements that none of these reads."""
         kept = torch.as_tensor(objects, device=self._table["frame"].device)
         for name in self._table.columns:
             if not self._table[name].shape[0] == 1 < len(self.begins):
@@ -205,12 +220,12 @@ class PrototypeMemory:
         self._table.keep(self._table["frame"][0, :, 0] >= oldest, pivot)
 
     def _groups(self) -> list[slice]:
-        """Objects that began at the same frame; they stand side by side."""
+        """Return the ranges of objects that began at the same frame; their rows are adjacent."""
         starts = [i for i, begin in enumerate(self.begins) if i == 0 or begin != self.begins[i - 1]]
         return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(self.begins)], strict=True)]
 
     def _count(self, used_M: Tensor) -> None:
-        """Add a read to the elements' counts."""
+        """Add a read to the usage counts of the elements."""
         if self.prototype_policy is None:
             return
         first = 0 if self.prototype_policy.count_usage else self.prototypes
@@ -218,7 +233,7 @@ class PrototypeMemory:
         self._table["life"][0, first:, 0] += 1
 
     def usage(self) -> Tensor:
-        """Uses of each element per read since it is there, [M]."""
+        """Return the usage of each element per read since it was written, [M]."""
         return (self._table["use"] / self._table["life"])[0, :, 0]
 
     def _drop_frames(self, places: Sequence[int]) -> None:
@@ -230,7 +245,11 @@ class PrototypeMemory:
         self.frames = [f for place, f in enumerate(self.frames) if place not in places]
 
     def _consolidate(self) -> None:
-        """Make the frames between the first and the latest into prototypes, where it is time."""
+        """Turn the frames between the first and the latest ones into prototypes, if there are enough of them.
+
+        The table holds prototypes, then frames. Candidates are copied out before rows are removed; removal closes up
+        towards the border between both kinds, so new prototypes find free rows in front.
+        """
         policy = self.prototype_policy
         places = policy.candidates(self.frames, self.begins) if policy else []
         if policy is None or not places:
@@ -249,7 +268,10 @@ class PrototypeMemory:
         self._table.prepend(made)
 
     def _prototypes(self, candidates: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
-        """Columns of new prototypes: what is compared is copied, what is read is a weighted mean of the candidates."""
+        """Make the columns of new prototypes: compared columns are copied, read ones are means of the candidates.
+
+        The weights of a mean are the softmax of the similarities between the prototype and the candidates.
+        """
         out = {name: x[:, chosen] for name, x in candidates.items()}
         similarity = self.matching.similarity(out, candidates)
         frame = candidates["frame"][0, :, 0]
@@ -257,7 +279,7 @@ class PrototypeMemory:
             x = candidates[name]
             parts = []
             for own in self._groups() if x.shape[0] > 1 else [slice(0, 1)]:
-                # nothing is read for prototypes of frames before its objects began: they don't know them
+                # prototypes of frames before these objects began have no candidates for them: their mean is 0
                 known = similarity.masked_fill(frame < self.begins[own.start], -torch.inf)
                 weights = known[own if len(known) > 1 else slice(None)].softmax(3).nan_to_num(0)
                 heads = x[own].unflatten(2, (weights.shape[1], -1)).transpose(1, 2).float()

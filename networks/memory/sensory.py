@@ -1,4 +1,4 @@
-"""Sensory memory: a recurrent state of each object, which lives from frame to frame (XMem, section 3.3)."""
+"""Sensory memory: a recurrent state of each object that is carried from frame to frame (XMem, section 3.3)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class SensoryMemory:
-    """Hidden states of objects, [K, C, h, w]; those of new objects are 0.
+    """Hidden states of objects, [K, C, h, w], 0 for new objects.
 
     Args:
-        channels: C; 0: the network has no such memory, and ``state`` is None.
+        channels: C; 0: the network has no sensory memory, and ``state`` is None.
     """
 
     def __init__(self, channels: int) -> None:
@@ -20,13 +20,13 @@ class SensoryMemory:
         self.state: Tensor | None = None
 
     def add(self, count: int, like_1CHW: Tensor) -> None:
-        """Begin the states of some more objects; ``like_1CHW`` gives map size, type and device."""
+        """Append the states of ``count`` new objects, with the map size, dtype and device of ``like_1CHW``."""
         if not self.channels:
             return
         new = like_1CHW.new_zeros(count, self.channels, *like_1CHW.shape[2:])
         self.state = new if self.state is None else torch.cat([self.state, new])
 
     def keep(self, objects: Sequence[int]) -> None:
-        """Forget all objects but these."""
+        """Forget all objects but these, by their places."""
         if self.state is not None:
             self.state = self.state[list(objects)]

@@ -1,4 +1,4 @@
-"""Rows of named columns in one allocation each, which grows at both ends by blocks.
+"""Growable table: named columns of rows, each in one allocation that grows by blocks at both ends.
 
 Shapes: B groups or objects, M rows, C channels.
 """
@@ -12,13 +12,13 @@ from torch import Tensor
 
 
 class Table:
-    """Columns [B, M, C] that share their rows. B and C are each column's own.
+    """Columns [B, M, C] with common rows; B and C differ between columns.
 
-    Rows are written in place and read as views. What is added in front and at the end finds room that was allocated
-    before; only when that is used up, everything moves once, and room for a block more, or half as much again, is made.
+    Rows are written in place and read as views. New rows, in front or at the end, use free rows of the allocation. When
+    none are left, the table moves to an allocation that is larger by a block or by half, whichever is more.
 
     Args:
-        block: rows by which the allocation grows, at least.
+        block: smallest number of rows by which the allocation grows.
     """
 
     def __init__(self, block: int) -> None:
@@ -27,11 +27,11 @@ class Table:
         self._start = self._stop = 0
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return self._stop - self._start
 
     def __getitem__(self, name: str) -> Tensor:
-        """View of a column, [B, M, C]."""
+        """Return a view of a column, [B, M, C]."""
         return self._storage[name][:, self._start : self._stop]
 
     @property
@@ -41,28 +41,28 @@ class Table:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are allocated."""
+        """Number of allocated bytes."""
         return sum(x.numel() * x.element_size() for x in self._storage.values())
 
     def append(self, rows: Mapping[str, Tensor]) -> None:
-        """Write rows at the end; the first ones decide which columns there are."""
+        """Append rows at the end; the first ones define the columns."""
         count = self._make_room(rows, front=False)
         self._stop += count
         for name, x in rows.items():
             self._storage[name][:, self._stop - count : self._stop] = x
 
     def prepend(self, rows: Mapping[str, Tensor]) -> None:
-        """Write rows in front of all others."""
+        """Insert rows in front of all others."""
         count = self._make_room(rows, front=True)
         self._start -= count
         for name, x in rows.items():
             self._storage[name][:, self._start : self._start + count] = x
 
     def keep(self, wanted_M: Tensor, pivot: int = 0) -> None:
-        """Remove the rows for which a bool tensor is False; the order of the others stays.
+        """Remove the rows for which a bool tensor is False; the others keep their order.
 
-        Rows close up towards row ``pivot``. What is added in front and what is added at the end thus has its own side,
-        on which removing makes room for it: the rows don't wander through the allocation.
+        Rows close up towards row ``pivot``. So removal frees rows in front and at the end, where new ones are added,
+        and the table doesn't drift through its allocation.
         """
         if bool(wanted_M.all()):
             return
@@ -76,21 +76,21 @@ class Table:
         self._start += pivot - len(before)
 
     def keep_batch(self, name: str, kept: Tensor) -> None:
-        """Keep some entries of a column's first axis."""
+        """Keep only some entries of a column's first axis."""
         self._storage[name] = self._storage[name][kept]
 
     def widen_batch(self, name: str, count: int) -> None:
-        """Add entries to a column's first axis; their rows so far are 0."""
+        """Add entries to a column's first axis; their existing rows are 0."""
         x = self._storage[name]
         self._storage[name] = torch.cat([x, x.new_zeros(count, *x.shape[1:])])
 
     def clear(self) -> None:
-        """Forget all rows and give the memory back."""
+        """Forget all rows and free the memory."""
         self._storage = {}
         self._start = self._stop = 0
 
     def _make_room(self, rows: Mapping[str, Tensor], front: bool) -> int:
-        """Have room for these rows at one end -> their number."""
+        """Make room for some rows at one end and return their number."""
         count = next(iter(rows.values())).shape[1]
         capacity = next(iter(self._storage.values())).shape[1] if self._storage else 0
         if count <= (self._start if front else capacity - self._stop):
@@ -100,7 +100,7 @@ class Table:
         start, stop = before, before + len(self)
         for name, x in rows.items():
             old = self._storage.get(name)
-            # zeros, and not what was in the memory: an element's weight of 0 must not meet a value that isn't finite
+            # zeros, not uninitialized memory: a weight of 0 times a value that isn't finite would be NaN
             like = x if old is None else old
             grown = like.new_zeros(like.shape[0], stop + after, like.shape[2])
             if old is not None:

@@ -1,4 +1,4 @@
-"""AOST (Yang et al., TPAMI 2024, arXiv 2203.11442): AOT whose depth is chosen at run time.
+"""AOST network: AOT whose depth is chosen at run time (Yang et al., TPAMI 2024, arXiv 2203.11442).
 
 Names of tensors are those of the published layout.
 
@@ -10,25 +10,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from voskit.configs.models.aost import AOSTConfig
-from voskit.configs.models.aot import AOTConfig, IdentityBankConfig
-from voskit.networks.decoders import ScalableFPNDecoder
-from voskit.networks.engines.aost import AOSTEngine
+from voskit.configs.models.aot import AOTConfig
+from voskit.networks.decoders.fpn import ScalableFPNDecoder
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.position import sine_position
-from voskit.networks.memory import MemoryPart, MemoryPolicy
 from voskit.networks.models.aot import AOT, Features, LayerStack, LayerState, LSTTLayer, Propagated
-from voskit.networks.supervised import Supervised
+from voskit.networks.models.base import Network, Supervised
 
 _NUMBERED = re.compile(r"^(LSTT\.layers|LSTT\.decoder_norms|decoder\.conv_in)\.(\d+)\.")
-"""Names of tensors that belong to one depth, and its number from 0 on."""
+"""Tensors that belong to one layer or depth, with its number from 0 on."""
 
 
 class SLSTTLayer(LSTTLayer):
     """A layer of the scalable long short-term transformer, with layer-wise identity attention.
 
-    Each layer projects the identity embedding by itself, to a gate of each head's key and a summand of the value.
+    Each layer has its own projection of the identity embedding: to a gate for each head's key and to a term that is
+    added to the value.
     """
 
     def _build_projections(self, config: AOTConfig) -> None:
@@ -37,12 +38,12 @@ class SLSTTLayer(LSTTLayer):
         self.linear_ID_KV = nn.Linear(self.dim, self.heads + self.dim)
 
     def project(self, y_GLC: Tensor) -> LayerState:
-        """The query, and the value without identities."""
+        """Return the query and the value without identities."""
         query, value = self.linear_QV(y_GLC).chunk(2, -1)
         return query, value
 
     def remember(self, state: LayerState, ids_GLC: Tensor) -> MemoryPart:
-        """Keys are the queries, each head gated by 1 + tanh; values take in the identities by a sum."""
+        """Make a memory: keys are the queries, each head gated by 1 + tanh; identities are added to the values."""
         query, value = state
         gate_GLN, ids = self.linear_ID_KV(ids_GLC).split((self.heads, self.dim), -1)
         key = query.unflatten(-1, (self.heads, -1)) * (1 + gate_GLN.tanh()).unsqueeze(-1)
@@ -59,18 +60,18 @@ class SLSTT(LayerStack):
 class AOST(AOT):
     """AOST as functions between tensors.
 
-    The number of memories that ``propagate`` is given is the depth, and ``decode`` takes the input convolution that
-    belongs to the number of outputs.
+    ``propagate`` runs one layer per memory that it gets; ``decode`` chooses the input convolution by the number of
+    outputs.
     """
 
     config: AOSTConfig
 
     def __init__(self, config: AOSTConfig) -> None:
-        nn.Module.__init__(self)
+        Network.__init__(self, config)
         self._build(config, decoder_channels=config.embed_dim * (config.depths[-1] + 1))
         self.LSTT = SLSTT(config)
         self.id_norm = nn.LayerNorm(config.embed_dim)
-        self._initialise()
+        self._initialize()
 
     def _build_decoder(self, channels: int, identities: int) -> ScalableFPNDecoder:
         config = self.config
@@ -82,31 +83,30 @@ class AOST(AOT):
             align_corners=config.align_corners,
         )
 
-    def new_engine(self, config: IdentityBankConfig | None = None, policy: MemoryPolicy | None = None) -> AOSTEngine:
-        assert config is None or isinstance(config, AOSTConfig)
-        return AOSTEngine(self, config, policy)
+    @property
+    def decay_encoder_norms(self) -> bool:
+        return self.config.decay_encoder_norms
 
     def encode_ids(self, ids_GHW: Tensor) -> Tensor:
-        """As in AOT, normed; positions that see the background alone are no exception."""
+        """Embed identities as AOT does, then normalize them, also at positions that see only the background."""
         return self.id_norm(super().encode_ids(ids_GHW))
 
     def deepen(
         self, hidden_GLC: Tensor, ids_GLC: Tensor, size: tuple[int, int], layers: range
     ) -> tuple[list[MemoryPart], Tensor]:
-        """Make memories of a frame for layers that didn't see it when it was propagated.
+        """Make memories of a frame for layers that weren't run when it was propagated.
 
-        What a layer remembers follows from the output of the layer before it, so the memory of the first of these
-        layers is what it would have been. Further ones take the frame as a reference: it attends to itself, with the
-        mask that was predicted.
+        A layer's memory depends on the output of the layer before it. So the first of these layers gets the memory that
+        it would have had. Further ones take the frame as a reference: it attends to itself, with its predicted mask.
 
         Args:
             hidden_GLC: output of the layer before the first of ``layers``.
             ids_GLC: identity embedding of the frame's mask.
-            size: of the map.
+            size: height and width of the map.
             layers: numbers of the layers, from 0 on.
 
         Returns:
-            memories of these layers, and the output of the last.
+            memories of these layers, and the output of the last one.
         """
         position = sine_position(*size, hidden_GLC.shape[2], hidden_GLC.device)
         memories = []
@@ -116,18 +116,18 @@ class AOST(AOT):
         return memories, hidden_GLC
 
     def supervise(self, propagated: Propagated, features: Features) -> list[Supervised]:
-        """Logits of every depth from one pass, weighted 1 : 2 : 4 (scalable supervision)."""
+        """Return the logits of every depth from one pass, weighted 1 : 2 : 4 (scalable supervision)."""
         total = 2 ** len(propagated.outputs) - 1
         return [
             Supervised(2 ** (k - 1) / total, self.decode(propagated._replace(outputs=propagated.outputs[:k]), features))
             for k in range(1, len(propagated.outputs) + 1)
         ]
 
-    def unneeded_tensors(self, state: Mapping[str, Tensor]) -> dict[str, str]:
-        """Tensors of a checkpoint that belong to depths which this network has not -> why they aren't used."""
+    def ignored_tensors(self, shapes: Mapping[str, torch.Size]) -> dict[str, str]:
+        """Return the tensors of deeper layers than this network was built with."""
         own, depth = self.state_dict(), self.config.depths[-1]
-        unneeded = {}
-        for name, x in state.items():
+        ignored = {}
+        for name, shape in shapes.items():
             found = _NUMBERED.match(name)
             if found is None or not depth <= int(found[2]) < self.config.num_layers:
                 continue
@@ -137,6 +137,6 @@ class AOST(AOT):
             expected = list(like.shape)
             if found[1] == "decoder.conv_in" and like.ndim > 1:
                 expected[1] = self.config.embed_dim * (int(found[2]) + 2)
-            if expected == list(x.shape):
-                unneeded[name] = f"of depths above {depth}"
-        return unneeded
+            if expected == list(shape):
+                ignored[name] = f"of depths above {depth}"
+        return ignored

@@ -1,8 +1,8 @@
-"""AOT (Yang et al., NeurIPS 2021, arXiv 2106.02638).
+"""AOT network: Associating Objects with Transformers (Yang et al., NeurIPS 2021, arXiv 2106.02638).
 
 Names of tensors are those of the published checkpoints.
 
-Shapes: G id groups on the batch axis (1 where they share a tensor), L = h * w positions at stride 16, C embedding
+Shapes: G id groups on the batch axis (1 if they share a tensor), L = h * w positions at stride 16, C embedding
 channels, K = max_objects + 1 identities (0 is the background), H W the network's input size.
 """
 
@@ -16,25 +16,22 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from voskit.configs.models.aot import AOTConfig, IdentityBankConfig
-from voskit.configs.stages import StageConfig
-from voskit.networks.clips.aot import propagate_clips
-from voskit.networks.decoders import FPNDecoder
+from voskit.networks.decoders.fpn import FPNDecoder
 from voskit.networks.encoders import Encoder, build_encoder
-from voskit.networks.engines.aot import AOTEngine
 from voskit.networks.layers.attention import LocalAttention, MemoryAttention, SelfAttention
 from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.norms import GroupNormGELUDepthwise
 from voskit.networks.layers.position import sine_position
-from voskit.networks.memory import MemoryPart, MemoryPolicy
-from voskit.networks.ops import embed_identities
-from voskit.networks.supervised import Supervised
+from voskit.networks.models.base import Network, Supervised
+from voskit.networks.ops.identity_patches import embed_identities
 
 LayerState = tuple[Tensor, ...]
-"""What a layer knows of a frame before the frame's mask is known; ``remember`` turns it into a memory."""
+"""State of a layer for a frame whose mask isn't known yet; ``remember`` turns it into a memory."""
 
 
 class Features(NamedTuple):
-    """An encoded image, shared by all id groups, or an image for each of them."""
+    """An encoded image that all id groups share, or one image for each group."""
 
     maps: list[Tensor]
     """The encoder's maps at strides 4, 8 and 16, [1 or G, C_i, H_i, W_i]."""
@@ -43,14 +40,14 @@ class Features(NamedTuple):
 
 
 class Propagated(NamedTuple):
-    """What the transformer makes of a frame."""
+    """Output of the transformer for a frame."""
 
     outputs: list[Tensor]
-    """Normed outputs that the decoder takes, [G, L, C'] each."""
+    """Normalized outputs for the decoder, [G, L, C'] each."""
     states: list[LayerState]
     """State of each layer."""
     hidden: Tensor | None = None
-    """Output of the last layer before its norm, from which deeper layers could go on; None: it isn't kept."""
+    """Output of the last layer before its norm, the input of a deeper layer; None: not kept."""
 
 
 class LSTTLayer(nn.Module):
@@ -72,7 +69,7 @@ class LSTTLayer(nn.Module):
         self.drop_path = StochasticDepth(config.drop_path, "row")
 
     def _build_projections(self, config: AOTConfig) -> None:
-        """What ``project`` and ``remember`` need."""
+        """Build the layers that ``project`` and ``remember`` use."""
         self.linear_Q = nn.Linear(config.embed_dim, config.embed_dim)
         self.linear_V = nn.Linear(config.embed_dim, config.embed_dim)
 
@@ -85,7 +82,7 @@ class LSTTLayer(nn.Module):
         short_term: MemoryPart | None,
         ids_GLC: Tensor | None = None,
     ) -> tuple[Tensor, LayerState]:
-        """Propagate from the memories; with ``ids_GLC`` the frame is a reference and attends to itself only."""
+        """Propagate from the memories. With ``ids_GLC`` the frame is a reference, which attends to itself only."""
         y = self.norm1(x_GLC)
         x = x_GLC + self.drop_path(self.self_attn(y + position_1LC, y + position_1LC, y))
         y = self.norm2(x)
@@ -99,17 +96,17 @@ class LSTTLayer(nn.Module):
         return x, state
 
     def project(self, y_GLC: Tensor) -> LayerState:
-        """The query, and what a value is made from once identities are known."""
+        """Return the query and the features that become a value once the identities are known."""
         return self.linear_Q(y_GLC), y_GLC
 
     def remember(self, state: LayerState, ids_GLC: Tensor) -> MemoryPart:
-        """Keys are the queries; values take in the identities."""
+        """Make a memory: keys are the queries, identities are added to the values."""
         query, y = state
         return MemoryPart(query, self.linear_V(y + ids_GLC))
 
 
 class LayerStack(nn.Module):
-    """Layers one after the other, each with a norm of its output for the decoder."""
+    """A stack of layers, each with a norm that feeds the decoder."""
 
     def __init__(self, layers: Sequence[LSTTLayer], dim: int) -> None:
         super().__init__()
@@ -123,7 +120,7 @@ class LayerStack(nn.Module):
         short_term: Sequence[MemoryPart],
         ids_GLC: Tensor | None = None,
     ) -> Propagated:
-        """Run layers on a projected feature: those that the memories have an entry for; all of them on a reference."""
+        """Run the layers for which ``short_term`` has an entry, on a projected feature; all of them for a reference."""
         size = (x_BCHW.shape[2], x_BCHW.shape[3])
         depth = len(self.layers) if ids_GLC is not None else len(short_term)
         position = sine_position(*size, x_BCHW.shape[1], x_BCHW.device)
@@ -142,25 +139,24 @@ class LSTT(LayerStack):
 
     def __init__(self, config: AOTConfig) -> None:
         super().__init__([LSTTLayer(config) for _ in range(config.num_layers)], config.embed_dim)
-        # in every published file, used by none of its computations
+        # present in every published file and never used
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim), requires_grad=False)
 
 
-class AOT(nn.Module):
-    """AOT as functions between tensors; :class:`~voskit.networks.engines.AOTEngine` keeps what a video needs."""
+class AOT(Network):
+    """AOT as functions between tensors; :class:`~voskit.networks.engines.aot.AOTEngine` keeps the state of a video."""
 
     config: IdentityBankConfig
 
     def __init__(self, config: AOTConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         maps = config.num_layers + 1 if config.decoder_uses_all_layers else 1
         self._build(config, decoder_channels=config.embed_dim * maps)
         self.LSTT: nn.Module = LSTT(config)
-        self._initialise()
+        self._initialize()
 
     def _build(self, config: IdentityBankConfig, decoder_channels: int) -> None:
-        """Everything but the transformer, which is what the families of this kind differ in."""
-        self.config = config
+        """Build everything but the transformer, in which AOT, DeAOT and AOST differ."""
         dim, identities = config.embed_dim, config.max_objects + 1
         self.encoder = build_encoder(
             config.encoder,
@@ -171,7 +167,7 @@ class AOT(nn.Module):
         if config.freeze_backbone:
             self.encoder.requires_grad_(False)
         self.encoder_projector = nn.Conv2d(self.encoder.channels[-1], dim, 1)
-        # patches overlap by a pixel where the input is a multiple of 16 plus 1
+        # for inputs of 16k + 1 pixels, patches overlap by one pixel
         kernel, padding = (17, 8) if config.align_corners else (16, 0)
         self.patch_wise_id_bank = nn.Conv2d(identities, dim, kernel, 16, padding)
         self.decoder = self._build_decoder(decoder_channels, identities)
@@ -182,8 +178,8 @@ class AOT(nn.Module):
             channels, identities, self.encoder.channels[:3], config.embed_dim, align_corners=config.align_corners
         )
 
-    def _initialise(self) -> None:
-        """Initial values for training from scratch; the encoder has its own."""
+    def _initialize(self) -> None:
+        """Set initial values for training from scratch; the encoder has its own."""
         for part in (self.encoder_projector, self.LSTT, self.decoder):
             for parameter in part.parameters():
                 if parameter.ndim > 1:
@@ -193,17 +189,21 @@ class AOT(nn.Module):
 
     @torch.no_grad()
     def keep_identities(self, identities: Sequence[int]) -> None:
-        """Leave only some identities in bank and decoder: they become 1, 2, ..., and ``max_objects`` their number.
+        """Reduce the identity bank and the decoder to some identities, which are renumbered from 1 on.
 
-        For networks that mistake identities for each other after little training: fewer of them are told apart better,
-        and many objects take more groups.
+        ``max_objects`` becomes their number; more objects take more groups. Only the bundled weights were made this
+        way (``tools/export.py --identities``): after little training, a network confuses fewer identities less. No
+        published checkpoint needs it.
+
+        Args:
+            identities: identities to keep, 1 to ``max_objects``.
 
         Raises:
-            ValueError: an identity that isn't there, or one twice.
+            ValueError: an identity that doesn't exist, or a repeated one.
         """
         most = self.config.max_objects
         if not identities or len(set(identities)) < len(identities) or not set(identities) <= set(range(1, most + 1)):
-            raise ValueError(f"identities are different numbers from 1 to {most}, got {list(identities)}")
+            raise ValueError(f"identities must be different numbers from 1 to {most}, got {list(identities)}")
         rows = [0, *identities]
         bank, out = self.patch_wise_id_bank, self.decoder.conv_out
         assert out.bias is not None
@@ -213,51 +213,26 @@ class AOT(nn.Module):
         out.out_channels = len(rows)
         self.config = self.config.override(max_objects=len(identities))
 
-    def new_engine(self, config: IdentityBankConfig | None = None, policy: MemoryPolicy | None = None) -> AOTEngine:
-        """The state of one video, run with the inference fields of ``config`` (default: the model's own).
-
-        ``policy`` says which frames the long-term memory holds (default: what the config says).
-        """
-        return AOTEngine(self, config or self.config, policy)
-
-    def propagate_clips(
-        self,
-        frames_TB3HW: Tensor,
-        labels_TBHW: Tensor,
-        object_counts: Sequence[int],
-        *,
-        stage: StageConfig,
-        step: int,
-        permutation_BO: Tensor,
-    ) -> list[list[Supervised]]:
-        """A training batch -> what is supervised of each frame, the reference included."""
-        return propagate_clips(
-            self,
-            frames_TB3HW,
-            labels_TBHW,
-            object_counts,
-            own_predictions=step >= stage.sequential_start * stage.total_steps,
-            fixed_identities=bool(stage.frozen_in_sequential),
-            permutation_BO=permutation_BO,
-        )
-
     @property
     def pretrained_encoders(self) -> dict[str, Encoder]:
-        """Encoders that start from ImageNet, by the name of the config's field that says from which file."""
         return {"encoder_weights": self.encoder}
 
     @property
+    def has_mobile_encoder(self) -> bool:
+        return self.encoder.mobile
+
+    @property
     def layers(self) -> Iterable[Any]:
-        """The transformer's layers."""
+        """Layers of the transformer."""
         return self.LSTT.get_submodule("layers").children()
 
     def encode_image(self, image_B3HW: Tensor) -> Features:
-        """Normalised RGB -> maps of the encoder and the projected feature."""
+        """Encode normalized RGB images."""
         *maps, last = self.encoder(image_B3HW)
         return Features(maps, self.encoder_projector(last))
 
     def encode_ids(self, ids_GHW: Tensor) -> Tensor:
-        """Integer identities (0 background, 1 to max_objects; others are nothing at all) -> [G, L, C]."""
+        """Embed integer identities (0 background, 1 to max_objects, others nothing at all) -> [G, L, C]."""
         bank = self.patch_wise_id_bank
         assert bank.bias is not None
         return embed_identities(ids_GHW, bank.weight, bank.bias, stride=bank.stride[0], padding=int(bank.padding[0]))
@@ -265,19 +240,19 @@ class AOT(nn.Module):
     def propagate(
         self, features: Features, long_term: Sequence[Sequence[MemoryPart]], short_term: Sequence[MemoryPart]
     ) -> Propagated:
-        """Carry identities from the memories (one entry a layer) to a frame."""
+        """Propagate identities from the memories, which have one entry per layer, to a frame."""
         return self.LSTT(features.projected, long_term, short_term)
 
     def refer(self, features: Features, ids_GLC: Tensor) -> Propagated:
-        """Take a frame whose mask is known: it attends to nothing but itself."""
+        """Process a reference frame, whose mask is known: it attends to itself only."""
         return self.LSTT(features.projected, (), (), ids_GLC)
 
     def remember(self, states: Sequence[LayerState], ids_GLC: Tensor) -> list[MemoryPart]:
-        """Make a frame's states into memories, one a layer that was run, now that its identities are known."""
+        """Turn a frame's states into memories once its identities are known, one per layer that was run."""
         return [layer.remember(state, ids_GLC) for layer, state in zip(self.layers, states, strict=False)]
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
-        """Logits at stride 4 -> [G, K, H / 4, W / 4]."""
+        """Decode logits at stride 4 -> [G, K, H / 4, W / 4]."""
         size = (features.projected.shape[2], features.projected.shape[3])
         outputs = [to_map(x, size) for x in propagated.outputs]
         if self.config.decoder_uses_all_layers:
@@ -287,5 +262,5 @@ class AOT(nn.Module):
         return self.decoder(torch.cat(outputs, 1), features.maps)
 
     def supervise(self, propagated: Propagated, features: Features) -> list[Supervised]:
-        """What training supervises of a frame: logits at stride 4, the ones that are used in the end last."""
+        """Return the supervised logits of a frame at stride 4; the last ones are the prediction."""
         return [Supervised(1.0, self.decode(propagated, features))]

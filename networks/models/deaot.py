@@ -1,8 +1,8 @@
-"""DeAOT (Yang and Yang, NeurIPS 2022, arXiv 2210.09782): AOT with a visual and an identity branch.
+"""DeAOT network: AOT with a visual and an identity branch (Yang and Yang, NeurIPS 2022, arXiv 2210.09782).
 
 Names of tensors are those of the published checkpoints.
 
-Shapes: as in AOT; V value channels of one branch (expansion * C), C / 2 channels of query and key a head.
+Shapes: as in AOT; V value channels of one branch (expansion * C), C / 2 channels of query and key per head.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from torchvision.ops import StochasticDepth
 from voskit.configs.models.deaot import DeAOTConfig
 from voskit.networks.layers.attention import GatedLocalAttention, GatedMemoryAttention, GatedSelfAttention
 from voskit.networks.layers.maps import to_sequence
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.norms import GroupNorm
-from voskit.networks.memory import MemoryPart
 from voskit.networks.models.aot import AOT, LayerState, Propagated
+from voskit.networks.models.base import Network
 
 
 class GatedPropagationModule(nn.Module):
-    """A layer of DeAOT (section 4.2): gated long, short and self propagation of both branches.
+    """A layer of DeAOT (section 4.2): gated long-term, short-term and self-propagation of both branches.
 
-    In the first layer the identity branch is empty: values come from the identities alone and gates are open.
+    In the first layer the identity branch is empty: its values come from the identities alone and its gates are open.
     """
 
     def __init__(self, config: DeAOTConfig, first: bool) -> None:
@@ -58,7 +59,7 @@ class GatedPropagationModule(nn.Module):
         short_term: MemoryPart | None,
         ids_GLC: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, LayerState]:
-        """Propagate from the memories; with ``ids_GLC`` the frame is a reference and attends to itself only.
+        """Propagate from the memories. With ``ids_GLC`` the frame is a reference, which attends to itself only.
 
         Returns:
             the visual branch, the identity branch and the layer's state.
@@ -86,14 +87,14 @@ class GatedPropagationModule(nn.Module):
         return visual + own_visual, branch + own_branch, state
 
     def remember(self, state: LayerState, ids_GLC: Tensor) -> MemoryPart:
-        """Keys are the queries; values are those of both branches, side by side."""
+        """Make a memory: keys are the queries, values of both branches are concatenated."""
         query, value = state[:2]
         ids = F.silu(self.linear_ID_V(torch.cat([*state[2:], ids_GLC], -1)))
         return MemoryPart(query, torch.cat([value.expand(len(ids), -1, -1), ids], -1))
 
 
 class DualBranchGPM(nn.Module):
-    """The stack of gated propagation modules. It has no position embedding."""
+    """A stack of gated propagation modules, without position embedding."""
 
     def __init__(self, config: DeAOTConfig) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class DualBranchGPM(nn.Module):
         short_term: Sequence[MemoryPart],
         ids_GLC: Tensor | None = None,
     ) -> Propagated:
-        """Run all layers on a projected feature; memories have an entry for each layer."""
+        """Run all layers on a projected feature; memories have one entry per layer."""
         size = (x_BCHW.shape[2], x_BCHW.shape[3])
         visual = to_sequence(x_BCHW)
         branch: Tensor | None = None
@@ -121,14 +122,14 @@ class DualBranchGPM(nn.Module):
 
 
 class DeAOT(AOT):
-    """DeAOT as functions between tensors: AOT's, with another transformer and a norm of the identities."""
+    """DeAOT as functions between tensors: AOT with another transformer and normalized identity embeddings."""
 
     def __init__(self, config: DeAOTConfig) -> None:
-        nn.Module.__init__(self)
+        Network.__init__(self, config)
         self._build(config, decoder_channels=2 * config.embed_dim)
         self.LSTT = DualBranchGPM(config)
         self.id_norm = nn.LayerNorm(config.embed_dim)
-        self._initialise()
+        self._initialize()
 
     def encode_ids(self, ids_GHW: Tensor) -> Tensor:
         return self.id_norm(super().encode_ids(ids_GHW))

@@ -1,15 +1,15 @@
-"""ReferFormer (Wu et al., CVPR 2022, arXiv 2201.00487).
+"""ReferFormer network: Language as Queries (Wu et al., CVPR 2022, arXiv 2201.00487).
 
 Names of tensors are those of the published checkpoints.
 
-Shapes: B clips, T frames, F = B * T frames of all clips side by side, L words, Q queries, C channels, H W the input
+Shapes: B clips, T frames, F = B * T frames of all clips, clip by clip, L words, Q queries, C channels, H W the input
 size, h w = H / 4 W / 4.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -27,6 +27,7 @@ from voskit.networks.encoders.video_swin import VideoSwinBlock
 from voskit.networks.layers.deformable import Decoded, DeformableEncoderLayer, DeformableTransformer, refine
 from voskit.networks.layers.mlp import Perceptron
 from voskit.networks.layers.position import valid_position
+from voskit.networks.models.base import Network
 
 DIM = 256
 HEADS = 8
@@ -37,11 +38,11 @@ HIDDEN = 2048
 _ALIAS = "transformer.decoder.bbox_embed."
 _POSITION_IDS = "text_encoder.embeddings.position_ids"
 _FRAMES_AT_ONCE = 8
-"""Frames that go through parts which don't mix frames at a time where no gradient is wanted."""
+"""Frames per call of the parts that don't mix frames, unless a gradient is needed."""
 
 
 class ImageFeatures(NamedTuple):
-    """Encoded clips; all sentences about a clip share them."""
+    """Encoded clips, shared by all text prompts of a clip."""
 
     maps: list[Tensor]
     """At strides 4, 8, 16 and 32, [F, ...]."""
@@ -50,47 +51,46 @@ class ImageFeatures(NamedTuple):
     sizes: Tensor
     """Height and width of the clips without padding, [B, 2]."""
     padding: list[Tensor]
-    """Where maps at strides 4 to 64 are padding, [B, ...]."""
+    """Masks of the padding at strides 4 to 64, True for padding, [B, ...] bool."""
 
 
 class Candidates(NamedTuple):
-    """What the transformer makes of clips and a sentence for each."""
+    """Candidate objects of each frame, from clips and a text prompt for each."""
 
     layers: list[Decoded]
-    """Of the decoder, queries and boxes of all frames."""
+    """Queries and boxes of all frames after each decoder layer."""
     features: Tensor
-    """Of the mask head, [B, T, C, h, w]."""
+    """Features for the mask head, [B, T, C, h, w]."""
     sizes: Tensor
     """Height and width of the clips without padding, [B, 2]."""
 
 
 class Referred(NamedTuple):
-    """What a decoder layer says."""
+    """Prediction of one decoder layer."""
 
     logits: Tensor
-    """That a query is the object, [B, T, Q, classes]."""
+    """Scores of the queries as logits, [B, T, Q, classes]."""
     boxes: Tensor
-    """cx, cy, w, h as shares of the frame without padding, [B, T, Q, 4]."""
+    """cx, cy, w, h relative to the frame without padding, [B, T, Q, 4]."""
     masks: Tensor
     """Logits, [B, T, Q, h, w]."""
 
 
 class _Joined(nn.Module):
-    """An encoder under the name that it has in checkpoints."""
+    """Wrapper that gives the encoder its name in checkpoints."""
 
     def __init__(self, body: Encoder) -> None:
         super().__init__()
         self.body = body
 
 
-class ReferFormer(nn.Module):
+class ReferFormer(Network):
     """ReferFormer as functions between tensors: ``encode_image``, ``encode_text``, ``find``, ``score``, ``masks``."""
 
     config: ReferFormerConfig
 
     def __init__(self, config: ReferFormerConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         encoder = build_encoder(
             config.encoder,
             freeze_at=2 if config.encoder.startswith("resnet") else 0,
@@ -128,7 +128,7 @@ class ReferFormer(nn.Module):
             if isinstance(part, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(part.weight)
                 nn.init.zeros_(part.bias)  # type: ignore[arg-type]
-        self.reset_classes()
+        self.reset_classifier()
         for i in range(LAYERS):
             weight, bias = (self.get_parameter(f"bbox_embed.{i}.layers.2.{name}") for name in ("weight", "bias"))
             nn.init.zeros_(weight)
@@ -136,8 +136,8 @@ class ReferFormer(nn.Module):
             if i == 0:
                 nn.init.constant_(bias[2:], -2.0)
 
-    def reset_classes(self) -> None:
-        """New heads for the scores, which begin at a probability of 0.01: fine-tuning starts so, as published."""
+    def reset_classifier(self) -> None:
+        """Initialize the score heads anew, at a probability of 0.01: fine-tuning starts this way, as published."""
         for head in self.class_embed:
             assert isinstance(head, nn.Linear)
             head.reset_parameters()
@@ -145,51 +145,47 @@ class ReferFormer(nn.Module):
 
     @property
     def encoder(self) -> Encoder:
-        """The image encoder."""
+        """Image encoder."""
         part = self.backbone[0]
         assert isinstance(part, _Joined)
         return part.body
 
     @property
     def encoder_prefix(self) -> str:
-        """What names of parameters begin with that learn at the encoder's rate."""
         return "backbone."
 
     @property
     def pretrained_encoders(self) -> dict[str, nn.Module]:
-        """Encoders that start from other weights, by the name of the config's field that says from which file."""
         return {"encoder_weights": self.encoder, "text_encoder_weights": self.text_encoder}
 
     @property
-    def costly_calls(self) -> list[tuple[nn.Module, str]]:
-        """Modules and methods that take the time and, in training, the memory."""
+    def block_calls(self) -> list[tuple[nn.Module, str]]:
         kinds = (SwinBlock, VideoSwinBlock, Bottleneck, VisionLanguageBlock, DeformableEncoderLayer)
         return [(part, "forward") for part in self.modules() if isinstance(part, kinds)]
 
-    @staticmethod
-    def second_names(names: Iterable[str]) -> dict[str, str]:
-        """Tensors that published files hold twice, or that follow from the architecture -> why they aren't used."""
-        unneeded = {}
-        for name in names:
+    def ignored_tensors(self, shapes: Mapping[str, torch.Size]) -> dict[str, str]:
+        """Return tensors that published files hold twice, that follow from the architecture or count operations."""
+        ignored = {}
+        for name in shapes:
             if name.startswith(_ALIAS):
-                unneeded[name] = "second names of bbox_embed"
+                ignored[name] = "second names of bbox_embed"
             elif name == _POSITION_IDS:
-                unneeded[name] = "follows from the architecture"
+                ignored[name] = "follows from the architecture"
             elif name.endswith(("total_params", "total_ops")):
-                unneeded[name] = "counts operations"
-        return unneeded
+                ignored[name] = "counts operations"
+        return ignored
 
-    def unneeded_tensors(self, state: Mapping[str, Tensor]) -> dict[str, str]:
-        """The same of a file.
+    def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, str]]:
+        """Check that the two copies of each box head are equal; nothing is converted.
 
         Raises:
-            ValueError: a tensor differs from its other name's.
+            ValueError: they differ.
         """
         for name in state:
             own = name.removeprefix("transformer.decoder.")
             if name.startswith(_ALIAS) and own in state and not torch.equal(state[own], state[name]):
                 raise ValueError(f"the checkpoint is damaged: {name} and {own}, two names of one tensor, differ")
-        return self.second_names(state)
+        return {}
 
     def encode_image(
         self, frames_BT3HW: Tensor, sizes_B2: Tensor | None = None, kept_B: Tensor | None = None
@@ -197,9 +193,10 @@ class ReferFormer(nn.Module):
         """Encode clips.
 
         Args:
-            frames_BT3HW: normalised RGB, padded with zeros at the right and the bottom.
-            sizes_B2: height and width without the padding; None: there is none.
-            kept_B: the one frame of each clip that is gone on with; None: all (A2D-Sentences has only one annotated).
+            frames_BT3HW: normalized RGB, padded with zeros at the right and the bottom.
+            sizes_B2: height and width without padding; None: nothing is padded.
+            kept_B: number of the one frame of each clip to keep after encoding (A2D-Sentences annotates only one);
+                None: keep all.
         """
         batch, length, _, height, width = frames_BT3HW.shape
         if sizes_B2 is None:
@@ -224,11 +221,11 @@ class ReferFormer(nn.Module):
         return [torch.cat(maps) for maps in zip(*parts, strict=True)]
 
     def encode_text(self, tokens_BL: Tensor) -> Text:
-        """Tokens of a sentence for each clip, int64, filled up with 1."""
+        """Encode a text prompt for each clip, int64 tokens padded with 1."""
         return encode_text(self.text_encoder, self.resizer, tokens_BL)
 
     def find(self, image: ImageFeatures, text: Text) -> Candidates:
-        """Queries made of the sentence look for the object in each frame."""
+        """Find candidate objects in each frame, by queries made of the text prompt."""
         length, batch = image.length, len(image.sizes)
         sources = [*image.maps[1:], image.maps[-1]]
         maps = []
@@ -237,7 +234,7 @@ class ReferFormer(nn.Module):
             fused = self.fusion_module(x.permute(0, 1, 3, 4, 2).flatten(1, 3), text)
             maps.append(fused.reshape(batch * length, *x.shape[3:], DIM).permute(0, 3, 1, 2))
         positions = [valid_position(p, DIM) for p in image.padding]
-        # padding and positions are the same in all frames of a clip
+        # all frames of a clip have the same padding and positions
         pyramid = self.transformer.pyramid(
             [p.repeat_interleave(length, 0) for p in positions[1:]],
             [p.repeat_interleave(length, 0) for p in image.padding[1:]],
@@ -259,12 +256,12 @@ class ReferFormer(nn.Module):
         return Candidates(layers, features, image.sizes)
 
     def score(self, found: Candidates, layer: int = -1) -> Tensor:
-        """Logits that a query is the object, [B, T, Q, classes], of a layer of the decoder."""
+        """Score the candidates of a decoder layer, as logits [B, T, Q, classes]."""
         head = self.class_embed[layer]
         return head(found.layers[layer].queries).unflatten(0, found.features.shape[:2])
 
     def masks(self, found: Candidates, layer: int = -1, query: int | None = None) -> Tensor:
-        """Logits at stride 4, [B, T, Q, h, w], of a layer of the decoder; of one query or of all."""
+        """Predict the masks of a decoder layer for one query or all, as logits at stride 4, [B, T, Q, h, w]."""
         decoded = found.layers[layer]
         chosen = slice(None) if query is None else slice(query, query + 1)
         sizes = found.sizes.repeat_interleave(found.features.shape[1], 0)
@@ -273,7 +270,7 @@ class ReferFormer(nn.Module):
         return masks.unflatten(0, found.features.shape[:2])
 
     def boxes(self, found: Candidates, layer: int = -1) -> Tensor:
-        """cx, cy, w, h as shares of the frame without padding, [B, T, Q, 4], of a layer of the decoder."""
+        """Predict the boxes of a decoder layer: cx, cy, w, h relative to the frame without padding, [B, T, Q, 4]."""
         decoded = found.layers[layer]
         boxes = refine(self.bbox_embed[layer](decoded.queries), decoded.reference)
         return boxes.unflatten(0, found.features.shape[:2])
@@ -285,7 +282,7 @@ class ReferFormer(nn.Module):
         sizes_B2: Tensor | None = None,
         kept_B: Tensor | None = None,
     ) -> list[Referred]:
-        """What all layers of the decoder say, the last one last; arguments as in ``encode_image``, ``encode_text``."""
+        """Predict from all decoder layers, in order; arguments are those of ``encode_image`` and ``encode_text``."""
         found = self.find(self.encode_image(frames_BT3HW, sizes_B2, kept_B), self.encode_text(tokens_BL))
         return [Referred(self.score(found, i), self.boxes(found, i), self.masks(found, i)) for i in range(LAYERS)]
 

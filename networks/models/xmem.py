@@ -1,14 +1,14 @@
-"""XMem (Cheng and Schwing, ECCV 2022, arXiv 2207.07115).
+"""XMem network: Atkinson-Shiffrin memory model (Cheng and Schwing, ECCV 2022, arXiv 2207.07115).
 
 Names of tensors are those of the published checkpoints.
 
-Shapes: B images, K objects on the batch axis (those of an image side by side), C channels, H W the input size (a
+Shapes: B images, K objects on the batch axis (those of an image are adjacent), C channels, H W the input size (a
 multiple of 16), h w = H / 16 W / 16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -17,31 +17,25 @@ from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
 from voskit.configs.models.xmem import XMemConfig
-from voskit.configs.stages import StageConfig, XMemStageConfig
-from voskit.networks.clips.references import draw_references
-from voskit.networks.clips.xmem import draw_deep_updates, propagate_xmem_clips
-from voskit.networks.decoders import RecurrentDecoder
-from voskit.networks.encoders import Encoder
-from voskit.networks.encoders.base import rename
+from voskit.networks.decoders.xmem import RecurrentDecoder
+from voskit.networks.encoders.base import Encoder, rename
 from voskit.networks.encoders.resnet import ResNet
-from voskit.networks.engines.xmem import XMemEngine
 from voskit.networks.layers.fusion import FeatureFusion, GatedUpdate
-from voskit.networks.layers.maps import with_masks
-from voskit.networks.memory import MemoryPolicy
-from voskit.networks.supervised import Supervised
+from voskit.networks.layers.maps import append_masks
+from voskit.networks.models.base import Network
 
 
 class ImageFeatures(NamedTuple):
-    """An encoded image, shared by all of its objects."""
+    """An encoded image that all of its objects share."""
 
     maps: list[Tensor]
     """Maps at strides 4, 8 and 16, [B, 256 / 512 / 1024, ...]."""
     key: Tensor
     """[B, key_dim, h, w]."""
     shrinkage: Tensor
-    """How fast affinity falls with distance from this position as a memory element, [B, 1, h, w], from 1 on."""
+    """Scale of the distances to each position as a memory element, at least 1, [B, 1, h, w]."""
     selection: Tensor
-    """Which channels of keys this position minds as a query, [B, key_dim, h, w], 0 to 1."""
+    """Weight of each key channel for each position as a query, 0 to 1, [B, key_dim, h, w]."""
 
 
 class KeyEncoder(ResNet):
@@ -67,7 +61,7 @@ class KeyEncoder(ResNet):
 
 
 class KeyProjection(nn.Module):
-    """Keys, shrinkage and selection of a map."""
+    """Projection of a map to keys, shrinkage and selection (section 3.2)."""
 
     def __init__(self, channels: int, key_dim: int) -> None:
         super().__init__()
@@ -87,7 +81,10 @@ class ValueEncoder(ResNet):
     It also holds the deep update of the sensory memory by values.
 
     Args:
-        masks: channels besides RGB: the object's mask and, but for single objects, the sum of the others'.
+        masks: channels after RGB: 2 for the object's mask and the sum of the others', 1 for the object's mask only.
+        key_channels: channels of the key encoder's map.
+        value_dim: channels of the values.
+        hidden_dim: channels of the sensory memory; 0: there is none.
     """
 
     pretrained_absent = ("fuser.", "hidden_reinforce.")
@@ -100,7 +97,7 @@ class ValueEncoder(ResNet):
         self.hidden_reinforce = GatedUpdate(value_dim, hidden_dim) if hidden_dim else None
 
     def encode(self, image_masks_KCHW: Tensor, f16_BCHW: Tensor) -> Tensor:
-        """Values [K, value_dim, h, w]."""
+        """Encode values [K, value_dim, h, w]."""
         return self.fuser(f16_BCHW, self(image_masks_KCHW)[-1])
 
     def convert_pretrained(self, state: dict[str, Tensor]) -> dict[str, Tensor]:  # type: ignore[override]
@@ -109,19 +106,18 @@ class ValueEncoder(ResNet):
 
 
 def append_orthogonal(weight_OIHW: Tensor, count: int) -> Tensor:
-    """A convolution's weight with ``count`` input channels more, orthogonal ones."""
+    """Append ``count`` orthogonal input channels to the weight of a convolution."""
     added = weight_OIHW.new_empty(weight_OIHW.shape[0], count, *weight_OIHW.shape[2:])
     return torch.cat([weight_OIHW, nn.init.orthogonal_(added)], 1)
 
 
-class XMem(nn.Module):
-    """XMem as functions between tensors; :class:`~voskit.networks.engines.xmem.XMemEngine` keeps what a video needs."""
+class XMem(Network):
+    """XMem as functions between tensors; :class:`~voskit.networks.engines.xmem.XMemEngine` keeps a video's state."""
 
     config: XMemConfig
 
     def __init__(self, config: XMemConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.key_encoder = KeyEncoder()
         maps = self.key_encoder.channels[:3]
         masks = 1 if config.single_object else 2
@@ -130,70 +126,31 @@ class XMem(nn.Module):
         self.decoder = RecurrentDecoder(maps, config.value_dim, config.hidden_dim)
 
     def train(self, mode: bool = True) -> XMem:
-        """Set the mode; batch norms always use their running statistics."""
+        """Set training or evaluation mode; batch norms use their running statistics in both."""
         super().train(mode)
         for part in self.modules():
             if isinstance(part, nn.BatchNorm2d):
                 part.eval()
         return self
 
-    def new_engine(self, config: XMemConfig | None = None, policy: MemoryPolicy | None = None) -> XMemEngine:
-        """The state of one video, run with the inference fields of ``config`` (default: the model's own).
-
-        ``policy`` says which frames the memory holds (default: what the config says).
-        """
-        return XMemEngine(self, config or self.config, policy)
-
-    def propagate_clips(
-        self,
-        frames_TB3HW: Tensor,
-        labels_TBHW: Tensor,
-        object_counts: Sequence[int],
-        *,
-        stage: StageConfig,
-        step: int,
-        permutation_BO: Tensor,
-    ) -> list[list[Supervised]]:
-        """A training batch -> logits of frames 1 to T - 1, [B, O + 1, H, W]; objects have no identities to permute."""
-        if not isinstance(stage, XMemStageConfig):
-            raise ValueError(
-                f"XMem is trained by stages that derive from XMemStageConfig, not by {type(stage).__name__}"
-            )
-        length, batch = frames_TB3HW.shape[:2]
-        logits = propagate_xmem_clips(
-            self,
-            frames_TB3HW,
-            labels_TBHW,
-            object_counts,
-            objects=stage.max_objects or self.config.max_objects,
-            reference_frames=stage.reference_frames,
-            deep_update=draw_deep_updates(length, stage.deep_update_prob),
-            references=draw_references(length, batch, stage.reference_frames),
-        )
-        return [[Supervised(1.0, x)] for x in logits]
-
     @property
     def pretrained_encoders(self) -> dict[str, Encoder]:
-        """Encoders that start from ImageNet, by the name of the config's field that says from which file."""
         return {"encoder_weights": self.key_encoder, "value_encoder_weights": self.value_encoder}
 
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, str]]:
-        """Tensors of a file that fit only once they are changed -> what they become, and what was done.
-
-        A single-object file gets a channel for the other objects' masks.
-        """
+        """Append a channel for the other objects' masks to a single-object checkpoint."""
         name = "value_encoder.conv1.weight"
-        given, own = state.get(name), self.get_parameter(name)
-        if given is None or given.ndim != 4 or given.shape[1] + 1 != own.shape[1]:
+        weight, own = state.get(name), self.get_parameter(name)
+        if weight is None or weight.ndim != 4 or weight.shape[1] + 1 != own.shape[1]:
             return {}
         if self.config.added_channel == "zeros":
-            grown = torch.cat([given, given.new_zeros(given.shape[0], 1, *given.shape[2:])], 1)
+            grown = torch.cat([weight, weight.new_zeros(weight.shape[0], 1, *weight.shape[2:])], 1)
         else:
-            grown = append_orthogonal(given, 1)
+            grown = append_orthogonal(weight, 1)
         return {name: (grown, f"single-object, a channel of {self.config.added_channel} added")}
 
     def encode_image(self, image_B3HW: Tensor) -> ImageFeatures:
-        """Normalised RGB -> maps, and keys as queries and as memory have them."""
+        """Encode normalized RGB images: maps, and keys with shrinkage (as memory) and selection (as queries)."""
         maps = self.key_encoder(image_B3HW)
         return ImageFeatures(maps, *self.key_proj(maps[2]))
 
@@ -205,19 +162,19 @@ class XMem(nn.Module):
         hidden_KCHW: Tensor | None,
         deep_update: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """Values of a frame whose masks are known.
+        """Encode the values of a frame whose masks are known.
 
         Args:
-            image_B3HW: normalised RGB; K is a multiple of B.
-            features: what ``encode_image`` gave for it.
+            image_B3HW: normalized RGB; K is a multiple of B.
+            features: result of ``encode_image`` for it.
             masks_KHW: probabilities of the objects.
-            hidden_KCHW: their sensory memory; None where there is none.
-            deep_update: whether it is updated.
+            hidden_KCHW: sensory memory; None: the network has none.
+            deep_update: update the sensory memory by the values.
 
         Returns:
             values [K, value_dim, h, w] and the sensory memory.
         """
-        frame = with_masks(image_B3HW, masks_KHW, others=not self.config.single_object)
+        frame = append_masks(image_B3HW, masks_KHW, others=not self.config.single_object)
         value = self.value_encoder.encode(frame, features.maps[2])
         update = self.value_encoder.hidden_reinforce
         if deep_update and hidden_KCHW is not None and update is not None:
@@ -227,5 +184,5 @@ class XMem(nn.Module):
     def decode(
         self, features: ImageFeatures, readout_KCHW: Tensor, hidden_KCHW: Tensor | None, update: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Logits [K, H, W] of each object by itself, and its sensory memory, updated if ``update``."""
+        """Decode logits [K, H, W] of each object on its own; with ``update`` the sensory memory is updated."""
         return self.decoder(features.maps, readout_KCHW, hidden_KCHW, update)

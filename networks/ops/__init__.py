@@ -1,4 +1,4 @@
-"""Operations with more than one implementation."""
+"""Operations on tensors, some with several implementations."""
 
 from voskit.networks.ops.attention import attention, sharpness
 from voskit.networks.ops.identity_patches import embed_identities

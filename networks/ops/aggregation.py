@@ -1,27 +1,28 @@
-"""Soft aggregation: from each object's own probability to one decision among all of them."""
+"""Soft aggregation: from one probability per object to a distribution over all objects and the background."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-LEAST_SURE = 1e-30
-"""Where the background is no class, probabilities are clamped to at least this: the likeliest object is to be found
-also where all are unlikely."""
+MIN_PROBABILITY = 1e-30
+"""Lower clamp of objects' probabilities if the background is not a class: a most likely object must be found also where
+all are unlikely."""
 
 
 def aggregate(probabilities: Tensor, dim: int = 0, background: bool = True) -> Tensor:
-    """Objects' own probabilities -> float32 logits of all classes, the background in front (STM, section 3.4).
+    """Aggregate probabilities of single objects to float32 logits of all classes, the background first (STM, 3.4).
 
-    The background is where no object is; all are clamped to [1e-7, 1 - 1e-7] and become log odds.
+    The background's probability is the product of all 1 - p. All are clamped to [1e-7, 1 - 1e-7] and become log odds.
 
     Args:
-        probabilities: any shape.
-        dim: the objects' axis, which has one entry more in the result.
-        background: whether the background is a class; else its logit is -1e10, and objects' aren't clamped below.
+        probabilities: of each object, any shape.
+        dim: the objects' axis, which has one more entry in the result.
+        background: False if every pixel belongs to an object: the background's logit is -1e10 then, and objects'
+            probabilities have no lower clamp.
     """
     p = probabilities.float()
-    p = torch.cat([(1 - p).prod(dim, keepdim=True), p], dim).clamp(1e-7 if background else LEAST_SURE, 1 - 1e-7)
+    p = torch.cat([(1 - p).prod(dim, keepdim=True), p], dim).clamp(1e-7 if background else MIN_PROBABILITY, 1 - 1e-7)
     logits = torch.log(p / (1 - p))
     if not background:
         logits.narrow(dim, 0, 1).fill_(-1e10)

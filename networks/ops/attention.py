@@ -1,6 +1,6 @@
 """Global attention with bounded working memory.
 
-Shapes: B batch, N heads, L query positions, M key positions, C channels a head of query and key, D of the value.
+Shapes: B batch, N heads, L query positions, M key positions, C channels per head of query and key, D of the value.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from voskit.networks.ops.affinity import read_sparse
-from voskit.networks.ops.top_k import largest
+from voskit.networks.ops.top_k import largest, read_sparse
 
 MAX_SCORES = 2**23
-"""Most scores that exist at a time where no fused kernel applies."""
+"""Largest number of scores in memory at a time without a fused kernel."""
 
 
 def sharpness(positions: int, trained: int | None) -> float:
-    """Factor of the scores over so many positions that keeps softmax as sharp as it was over ``trained`` ones.
+    """Return the factor of the scores that keeps a softmax over more positions as sharp as it was in training.
 
-    It is the ratio of their logarithms (Chiang and Cholak, ACL 2022), and 1 where there are no more than in training,
-    or ``trained`` is None.
+    It is the ratio of the logarithms of both numbers (Chiang and Cholak, ACL 2022), and 1 if there are no more
+    positions than in training, or ``trained`` is None.
     """
     return 1.0 if trained is None else max(1.0, math.log(max(1, positions)) / math.log(trained))
 
 
 def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(C)) v -> [B, N, L, D]; any of them may have batch 1, which stands for all.
+    """Compute softmax(q k^T / sqrt(C)) v -> [B, N, L, D]; any input may have batch 1, which is shared by all.
 
-    Where query and key both stand for all, so do their weights, which are computed once for all values.
+    If query and key are both shared, their weights are computed once for all values.
 
-    Equal widths of key and value go to PyTorch's fused kernels, unless a CPU can share weights. The kernels don't take
-    unequal widths (DeAOT) on every device, there blocks of queries are worked off one after another.
+    PyTorch's fused kernels are used if key and value have equal widths, unless a CPU can share weights. Not all devices
+    have kernels for unequal widths (DeAOT); for these, blocks of queries are processed one after another.
 
     Args:
-        top_k: each query attends to the keys of its highest scores only; None: to all.
+        q_BNLC, k_BNMC, v_BNMD: queries, keys and values.
+        top_k: number of keys with the highest scores that each query attends to; None: all.
     """
     length, channels = q_BNLC.shape[2:]
     batch = max(len(q_BNLC), len(k_BNMC), len(v_BNMD))
@@ -57,7 +57,7 @@ def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None 
             scores, places = largest(scores, top_k)
             return _sum_of_chosen(scores.softmax(-1), places, v_BNMD)
         weights = scores.softmax(-1, dtype=v_BNMD.dtype)
-        # a product over the batch would make a copy of the weights for each
+        # a batched product would copy the weights for each entry
         return torch.cat([weights @ v for v in v_BNMD.split(1)]) if shared else weights @ v_BNMD
 
     blocks = [of_block(scaled[:, :, i : i + rows]) for i in range(0, length, rows)]
@@ -65,7 +65,7 @@ def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None 
 
 
 def _sum_of_chosen(weights_BNLK: Tensor, places_BNLK: Tensor, v_BNMD: Tensor) -> Tensor:
-    """Weighted sums of the values at some places -> [B, N, L, D]; weights and places of batch 1 stand for all."""
+    """Compute weighted sums of the values at some places -> [B, N, L, D]; weights of batch 1 are shared by all."""
     batch, heads = v_BNMD.shape[:2]
     weights, places = (x.expand(batch, -1, -1, -1) for x in (weights_BNLK, places_BNLK))
     sums = [read_sparse(weights[b, n], places[b, n], v_BNMD[b, n, None]) for b in range(batch) for n in range(heads)]
@@ -75,13 +75,13 @@ def _sum_of_chosen(weights_BNLK: Tensor, places_BNLK: Tensor, v_BNMD: Tensor) ->
 def selective_attention(
     q_BNLC: Tensor, k_BNLC: Tensor, v_BNLC: Tensor, memory_k: Tensor, memory_v: Tensor, top_k: int, frames: int = 1
 ) -> Tensor:
-    """Attention to all keys of one kind and to the best ones of another, in one softmax -> [K, N, L, C].
+    """Attend to all keys of a frame and to the best ones of a memory, in one softmax -> [K, N, L, C].
 
     Args:
-        q_BNLC, k_BNLC, v_BNLC: queries, and keys and values of the first kind; batch 1 stands for all K.
-        memory_k, memory_v: keys and values of the second kind, [K, N, M, C].
-        top_k: how many of these each query attends to (all, where there are fewer).
-        frames: parts of equal length of the second kind, of each of which these are ``top_k``.
+        q_BNLC, k_BNLC, v_BNLC: queries, keys and values of the frame; batch 1 is shared by all K.
+        memory_k, memory_v: keys and values of the memory, [K, N, M, C].
+        top_k: number of memory positions that each query attends to, or all if there are fewer.
+        frames: number of frames in the memory, each of which has its own ``top_k``.
     """
     count, heads, positions, channels = memory_k.shape
     length = q_BNLC.shape[2]

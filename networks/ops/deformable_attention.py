@@ -9,19 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MAX_SAMPLES = 2**26
-"""Most sampled values that exist at a time where no gradient is wanted."""
+"""Largest number of sampled values in memory at a time if no gradient is needed."""
 
 
 def deformable_attention(
     value_BMNC: Tensor, sizes: Sequence[tuple[int, int]], locations_BLNSP2: Tensor, weights_BLNSP: Tensor
 ) -> Tensor:
-    """Weighted sums of values that lie around a few places of several maps -> [B, L, N * C].
+    """Compute weighted sums of values at a few sampled points of several maps -> [B, L, N * C].
 
     Args:
-        value_BMNC: values of the positions of all maps, one map after the other, for N heads.
+        value_BMNC: values at the positions of all maps, concatenated, for N heads.
         sizes: height and width of the S maps.
-        locations_BLNSP2: P places (x, y) on each map; 0 and 1 are its edges, and outside of it values are 0.
-        weights_BLNSP: of the places.
+        locations_BLNSP2: P points (x, y) on each map; 0 and 1 are its edges, and values outside are 0.
+        weights_BLNSP: weights of the points.
     """
     batch, length, heads, _, points, _ = locations_BLNSP2.shape
     channels = value_BMNC.shape[-1]
@@ -37,6 +37,6 @@ def deformable_attention(
     total = value_BMNC.new_zeros(())
     for value, size, grid, share in zip(values, sizes, grids, shares, strict=True):
         map_XCHW = value.permute(0, 2, 3, 1).flatten(0, 1).unflatten(2, size)  # X: batch and heads
-        sampled = F.grid_sample(map_XCHW.to(grid.dtype), grid, align_corners=False)  # half is too coarse for places
+        sampled = F.grid_sample(map_XCHW.to(grid.dtype), grid, align_corners=False)  # half is too coarse for points
         total = total + (sampled * share).sum(-1)
     return total.unflatten(0, (batch, heads)).permute(0, 3, 1, 2).flatten(2)

@@ -1,4 +1,4 @@
-"""The identity bank: identities of a patch of pixels become one embedding (AOT, section 4.1).
+"""Identity bank: embedding of the identities in a patch of pixels (AOT, section 4.1).
 
 Shapes: G id groups, H W the input size, K identities with the background, C channels, P patches.
 """
@@ -10,18 +10,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NOTHING = 255
-"""A label that is no identity."""
+"""Label of pixels without any identity, not even the background's."""
 
 
 def embed_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, stride: int, padding: int) -> Tensor:
     """Convolve one-hot identities with the bank -> [G, rows * columns, C].
 
-    Without a gradient, on a CPU, only patches that show more than one identity are convolved. Those of a single one,
-    nine of ten in most frames, have the sum of its weights.
+    On a CPU and without a gradient, only patches with several identities are convolved. Patches with a single one, nine
+    out of ten in most frames, get the sum of its weights.
 
     Args:
-        ids_GHW: integers; values that are no identity are nothing at all.
+        ids_GHW: integer identities; other values are all-zero vectors.
         weight_CKSS, bias_C: the bank.
+        stride, padding: of the convolution.
     """
     identities = torch.arange(weight_CKSS.shape[1], device=ids_GHW.device)
     if ids_GHW.device.type != "cpu" or torch.is_grad_enabled():

@@ -1,14 +1,14 @@
 """Local window attention: every position attends to the window around it in another map.
 
-One definition (:func:`local_attention`), several back ends that compute it. For position p, head n, window offset w::
+:func:`local_attention` is the definition; several back ends compute it. For position p, head n, window offset w::
 
     score[p, n, w] = q[p, n] . k[p + w, n] / sqrt(C) + q[p, n] . rel_k[n, w] + rel_k_bias[n, w]
     out[p, n]      = sum_w softmax_w(score)[p, n, w] * (v[p + w, n] + rel_v[n, w])
 
-Offsets are numbered row by row. Offsets that lie outside of the map take no part. AOT (section 4.2) calls this
-short-term attention; ``rel_k`` and ``rel_v`` are learned relative terms, and the former uses the unscaled query.
+Offsets are numbered row by row; those outside of the map are left out. AOT (section 4.2) calls this short-term
+attention. ``rel_k`` and ``rel_v`` are learned relative terms; the former uses the unscaled query.
 
-Shapes: B batch, H W map, N heads, C channels a head of query and key, D of the value, K = window * window offsets.
+Shapes: B batch, H W map, N heads, C channels per head of query and key, D of the value, K = window * window offsets.
 """
 
 from __future__ import annotations
@@ -17,18 +17,33 @@ import importlib.util
 import os
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from voskit.configs import Registry
+
 TILE = 8
-"""Side of the square of queries that see the same keys in the blocked back end."""
+"""Side of the square of queries that share their keys in the blocked back end."""
 
 TILES_AT_ONCE = 4
-"""Tiles of a row that a CPU handles at a time: what these make stays in its caches. Others take whole rows."""
+"""Tiles of a row that a CPU computes at a time, so that intermediate results fit into its caches. Other devices compute
+whole rows."""
 
-Backend = Callable[..., Tensor]
+
+class Backend(NamedTuple):
+    """An implementation of :func:`local_attention`."""
+
+    attend: Callable[..., Tensor]
+    """Has the arguments of :func:`local_attention` but ``backend``, all of them positional."""
+    is_available: Callable[[], bool] = lambda: True
+    requirement: str = ""
+    """Requirement for the error message if it isn't available, such as ``"package x is not installed"``."""
+
+
+BACKENDS: Registry[Backend] = Registry("back end of local attention")
 
 
 def local_attention(
@@ -43,35 +58,29 @@ def local_attention(
     dilation: int = 1,
     backend: str | None = None,
 ) -> Tensor:
-    """Attend to the ``window`` x ``window`` surroundings of each position -> [B, H, W, N, D].
+    """Attend to the ``window`` x ``window`` neighborhood of each position -> [B, H, W, N, D].
 
     Args:
         q_BHWNC: queries, unscaled.
         k_BHWNC, v_BHWND: keys and values of the other map, of the same size.
         rel_k_NKC, rel_k_bias_NK: relative bias of the scores.
-        rel_v_NKD: relative term of the values; None: there is none.
+        rel_v_NKD: relative term of the values, if any.
         window: odd side of the window.
-        dilation: distance between neighbouring offsets.
-        backend: a name out of :func:`available_backends`; None: Triton on a GPU of CUDA, else blocked.
+        dilation: distance between adjacent offsets.
+        backend: a name from :func:`available_backends`. Default: ``triton`` on a CUDA device, else ``blocked``.
 
     Raises:
-        ValueError: an even window, or a back end that is unknown or not available here.
+        ValueError: an even window, or a back end that is unknown or not available on this machine.
     """
     if window % 2 == 0:
-        raise ValueError(f"the window of local attention has an odd side, got {window}")
-    run = _BACKENDS[_choose(backend, q_BHWNC)]
-    return run(q_BHWNC, k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window, dilation)
+        raise ValueError(f"the window of local attention must have an odd side, got {window}")
+    attend = _choose(backend, q_BHWNC)
+    return attend(q_BHWNC, k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window, dilation)
 
 
 def available_backends() -> list[str]:
-    """Names of the back ends that can run here. ``TRITON_INTERPRET=1`` runs Triton's kernels, slowly, without a GPU."""
-    found = ["blocked"]
-    on_gpu = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
-    if on_gpu and _is_installed("triton"):
-        found.append("triton")
-    if _is_installed("spatial_correlation_sampler"):
-        found.append("correlation")
-    return found
+    """List the back ends that can run here. ``TRITON_INTERPRET=1`` runs Triton's kernels, slowly, without a GPU."""
+    return [name for name in BACKENDS.names() if BACKENDS.get(name).is_available()]
 
 
 @cache
@@ -79,14 +88,19 @@ def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _choose(backend: str | None, q: Tensor) -> str:
-    if backend is None:
-        return "triton" if q.is_cuda and q.dtype != torch.float64 and _is_installed("triton") else "blocked"
-    if backend not in _BACKENDS:
-        raise ValueError(f"unknown back end {backend!r} of local attention: known: {', '.join(_BACKENDS)}")
-    if backend not in available_backends():
-        raise ValueError(f"back end {backend!r} of local attention can't run here: {_NEEDS[backend]}")
-    return backend
+def _has_triton() -> bool:
+    has_device = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
+    return has_device and _is_installed("triton")
+
+
+def _choose(name: str | None, q: Tensor) -> Callable[..., Tensor]:
+    if name is None:
+        name = "triton" if q.is_cuda and q.dtype != torch.float64 and _is_installed("triton") else "blocked"
+        return BACKENDS.get(name).attend
+    backend = BACKENDS.get(name)
+    if not backend.is_available():
+        raise ValueError(f"back end {name!r} of local attention can't run here: {backend.requirement}")
+    return backend.attend
 
 
 def _blocked(
@@ -99,12 +113,12 @@ def _blocked(
     window: int,
     dilation: int,
 ) -> Tensor:
-    """Plain PyTorch, tile by tile: dense scores between a tile of queries and the keys that it can reach.
+    """Attend in plain PyTorch, tile by tile, by dense scores between a tile of queries and the keys in its reach.
 
-    Scores of a tile are a small dense matrix, of which a strided view picks each query's own window; what lies beside
-    it starts at -inf. So the work is matrix products, and only a row of tiles, or a part of it, exists at a time.
+    The scores of a tile are a small dense matrix. A strided view of it selects each query's own window; all other
+    scores are -inf. So the work is in matrix products, and only a row of tiles or a part of it is in memory at a time.
     """
-    if dilation > 1:  # positions of one phase only ever see that phase, undilated
+    if dilation > 1:  # within the positions of one phase, the window is undilated
         return _by_phase(q_BHWNC, k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window, dilation)
     height, width = q_BHWNC.shape[1:3]
     inside_HW = q_BHWNC.new_ones(height, width)
@@ -112,7 +126,7 @@ def _blocked(
 
 
 def _by_phase(q: Tensor, k: Tensor, v: Tensor, rel_k: Tensor, bias: Tensor, rel_v: Tensor | None, window: int, d: int):
-    """Split maps into their d x d phases on the batch axis, attend there, and put them together again."""
+    """Split maps into their d x d phases on the batch axis, attend in these, and join them."""
     height, width = q.shape[1:3]
     pad = (0, 0, 0, 0, 0, -width % d, 0, -height % d)
 
@@ -144,15 +158,15 @@ def _blocked_inside(
     rel_v_NKD: Tensor | None,
     window: int,
 ) -> Tensor:
-    """The blocked back end for keys that count only where ``inside_HW`` is 1."""
+    """Attend with the blocked back end to keys inside the map, for which ``inside_HW`` is 1."""
     batch, height, width, heads, channels = q_BHWNC.shape
     radius = window // 2
-    reach = TILE + window - 1  # side of the square of keys that one tile of queries sees
+    reach = TILE + window - 1  # side of the square of keys in reach of a tile
     bottom, right = -height % TILE, -width % TILE
     tiles = (width + right) // TILE
     at_once = TILES_AT_ONCE if q_BHWNC.device.type == "cpu" else tiles
 
-    # an extra channel of the key, met by a 1 in the query, pushes scores of keys outside the map far down
+    # an extra channel of the key, which meets a 1 in the query, gives keys outside the map a very low score
     far = torch.finfo(q_BHWNC.dtype).min / 4
     outside = ((1 - inside_HW) * far)[None, None, :, :, None]
     q = F.pad(q_BHWNC.permute(0, 3, 1, 2, 4), (0, 0, 0, right, 0, bottom))
@@ -160,15 +174,15 @@ def _blocked_inside(
     rel_k = rel_k_NKC.transpose(1, 2)[None]
     rel_bias = rel_k_bias_NK[None, :, None]
 
-    def seen_of_row(x_BNHWC: Tensor, top: int, beside: float = 0.0) -> Tensor:
-        """View [B, N, tiles, reach, reach, C]: what each tile of the row that starts at ``top`` sees."""
+    def in_reach(x_BNHWC: Tensor, top: int, padding: float = 0.0) -> Tensor:
+        """View the positions in reach of each tile of the row at ``top``, [B, N, tiles, reach, reach, C]."""
         first, last = max(0, top - radius), min(height, top + TILE + radius)
         around = (0, 0, radius, radius + right, first - top + radius, top + TILE + radius - last)
-        strip = F.pad(x_BNHWC[:, :, first:last], around, value=beside).unfold(3, reach, TILE)
+        strip = F.pad(x_BNHWC[:, :, first:last], around, value=padding).unfold(3, reach, TILE)
         return strip.permute(0, 1, 3, 2, 5, 4)  # from B, N, reach, tiles, C, reach
 
     def attend(q_tiles: Tensor, k_tiles: Tensor, far_tiles: Tensor, v_tiles: Tensor) -> Tensor:
-        """Tiles of a row [B, N, tiles, ...] -> [B, TILE, tiles * TILE, N, D]."""
+        """Attend for some tiles of a row, [B, N, tiles, ...] -> [B, TILE, tiles * TILE, N, D]."""
         count = q_tiles.shape[2]
         own_q = q_tiles.reshape(batch, heads, count, TILE * TILE, channels)
         bias = (own_q.flatten(2, 3) @ rel_k + rel_bias).view(batch, heads, count, TILE, TILE, window, window)
@@ -189,14 +203,14 @@ def _blocked_inside(
     rows = []
     for top in range(0, height, TILE):
         q_row = q[:, :, top : top + TILE].view(batch, heads, TILE, tiles, TILE, channels).transpose(2, 3)
-        seen = (seen_of_row(k, top), seen_of_row(outside, top, far), seen_of_row(v, top))
-        pieces = [[x[:, :, i : i + at_once] for x in (q_row, *seen)] for i in range(0, tiles, at_once)]
+        reached = (in_reach(k, top), in_reach(outside, top, far), in_reach(v, top))
+        pieces = [[x[:, :, i : i + at_once] for x in (q_row, *reached)] for i in range(0, tiles, at_once)]
         rows.append(torch.cat([attend(*piece) for piece in pieces], 2))
     return torch.cat(rows, 1)[:, :height, :width]
 
 
 def _windows(scores: Tensor, window: int) -> Tensor:
-    """View [..., TILE, TILE, reach, reach] as [..., TILE, TILE, window, window]: a query's keys begin at its place."""
+    """View [..., TILE, TILE, reach, reach] as [..., TILE, TILE, window, window]: windows start at the query's place."""
     *lead, si, sj, sy, sx = scores.stride()
     shape = (*scores.shape[:-2], window, window)
     return scores.as_strided(shape, (*lead, si + sy, sj + sx, sy, sx))
@@ -212,7 +226,7 @@ def _correlation(
     window: int,
     dilation: int,
 ) -> Tensor:
-    """Scores by the compiled correlation extension; values are summed up offset by offset."""
+    """Attend with scores from the compiled correlation extension, and sum up values offset by offset."""
     from spatial_correlation_sampler import spatial_correlation_sample
 
     batch, height, width, heads, channels = q_BHWNC.shape
@@ -241,14 +255,18 @@ def _correlation(
 
 
 def _triton(*inputs: Tensor | int | None) -> Tensor:
-    """Fused kernels, which aren't compiled before they are needed."""
+    """Attend with fused Triton kernels, which are compiled at their first use."""
     from voskit.networks.ops.local_attention_triton import attend
 
     return attend(*inputs)  # type: ignore[arg-type]
 
 
-_BACKENDS: dict[str, Backend] = {"blocked": _blocked, "triton": _triton, "correlation": _correlation}
-_NEEDS = {
-    "triton": "it needs a GPU of CUDA and the triton package",
-    "correlation": "spatial-correlation-sampler is not installed",
-}
+BACKENDS.register("blocked")(Backend(_blocked))
+BACKENDS.register("triton")(Backend(_triton, _has_triton, "it needs a CUDA device and the package triton"))
+BACKENDS.register("correlation")(
+    Backend(
+        _correlation,
+        lambda: _is_installed("spatial_correlation_sampler"),
+        "the package spatial-correlation-sampler is not installed",
+    )
+)

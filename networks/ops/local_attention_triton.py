@@ -1,16 +1,16 @@
-"""Local window attention as Triton kernels: no tensor with an entry for each offset of each position exists in memory.
+"""Local window attention as fused Triton kernels, with no tensor that has an entry for each offset of each position.
 
-A program handles a strip of :data:`STRIP` queries that lie side by side in a row of the map. For each of the window's
-rows it takes the strip of keys that these queries reach: their scores are one small matrix product, and so are those
-with the row's relative terms, which are shifted into place by a gather. The softmax is summed up from row to row. The
-gradient recomputes the scores from the saved log-sum-exp; it adds nothing up atomically, so it is deterministic. With
-dilation, positions of a strip and rows of a window are that far apart.
+A program computes a strip of :data:`STRIP` adjacent queries in a row of the map. For each row of the window it loads
+the strip of keys in reach of these queries. Their scores are one small matrix product, and so are the relative terms of
+the row, which a gather shifts into place. The softmax is accumulated from row to row. The gradient recomputes the
+scores from the saved log-sum-exp. It uses no atomic additions, so it is deterministic. With dilation, positions of a
+strip and rows of a window are that far apart.
 
-Shapes: B batch, H W map, N heads, C channels a head of query and key, D of the value; in kernels Q queries, K keys, and
-R the offsets of one row of the window, padded.
+Shapes: B batch, H W map, N heads, C channels per head of query and key, D of the value; in kernels Q queries, K keys,
+and R the offsets of one row of the window, padded.
 """
 
-# the kernels' arguments have no types: Triton reads annotations, and knows constexpr only
+# arguments of kernels have no type hints: Triton reads annotations, and knows constexpr only
 # mypy: disable-error-code="no-untyped-def"
 
 from typing import Any
@@ -21,14 +21,14 @@ import triton.language as tl
 from torch import Tensor
 
 STRIP = 16
-"""Positions of a strip, the least side of a matrix product."""
+"""Positions of a strip, the smallest side of a matrix product."""
 _MOST_PARTS = 32  # partial sums of the relative terms' gradients
 _TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @triton.jit
 def _load(ptr, image, y, x_P, first, map, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
-    """Channels ``first`` to ``first + BLOCK`` of positions in row ``y`` -> [P, BLOCK], 0 where there is none."""
+    """Load channels ``first`` to ``first + BLOCK`` of positions in row ``y`` -> [P, BLOCK], 0 outside the map."""
     height, width, heads = map
     c = first + tl.arange(0, BLOCK)
     place_P = (((image // heads).to(tl.int64) * height + y) * width + x_P) * heads + image % heads
@@ -37,8 +37,8 @@ def _load(ptr, image, y, x_P, first, map, CHANNELS: tl.constexpr, BLOCK: tl.cons
 
 
 @triton.jit
-def _load_figure(ptr, image, y, x_P, map):
-    """One figure of each position in row ``y`` of [B * N, H, W] -> [P]."""
+def _load_values(ptr, image, y, x_P, map):
+    """Load the values of positions in row ``y`` of [B * N, H, W] -> [P]."""
     height, width, _ = map
     place_P = (image.to(tl.int64) * height + y) * width + x_P
     return tl.load(ptr + place_P, mask=(x_P >= 0) & (x_P < width), other=0.0)
@@ -48,7 +48,7 @@ def _load_figure(ptr, image, y, x_P, map):
 def _load_relative(
     ptr, head, row, first, CHANNELS: tl.constexpr, BLOCK: tl.constexpr, WINDOW: tl.constexpr, ROW: tl.constexpr
 ):
-    """A row of the relative terms [N, window * window, CHANNELS] -> [R, BLOCK]."""
+    """Load a row of the relative terms [N, window * window, CHANNELS] -> [R, BLOCK]."""
     c, r = first + tl.arange(0, BLOCK), tl.arange(0, ROW)
     place_R = (head * WINDOW + row) * WINDOW + r
     inside = (r < WINDOW)[:, None] & (c < CHANNELS)[None, :]
@@ -57,7 +57,7 @@ def _load_relative(
 
 @triton.jit
 def _strip(strip, width, DILATION: tl.constexpr, STRIP: tl.constexpr):
-    """Number of a strip -> its row, the column of its first position divided by the dilation, and the rest of that."""
+    """Compute a strip's row, and the quotient and remainder of its first column divided by the dilation."""
     blocks = tl.cdiv(tl.cdiv(width, DILATION), STRIP)
     inside_row = strip % (blocks * DILATION)
     return strip // (blocks * DILATION), inside_row // DILATION * STRIP, inside_row % DILATION
@@ -65,7 +65,7 @@ def _strip(strip, width, DILATION: tl.constexpr, STRIP: tl.constexpr):
 
 @triton.jit
 def _scores(q_QC, k_KC, rel_k_RC, bias_R, offset_QK, near_QK, scale, PRECISION: tl.constexpr):
-    """Scores of one row of the window, float32 [Q, K]; -inf where a key isn't one of the query's window."""
+    """Compute the scores of one row of the window, float32 [Q, K]; -inf for keys outside of a query's window."""
     scores = tl.dot(q_QC, tl.trans(k_KC), input_precision=PRECISION) * scale
     relative = tl.dot(q_QC, tl.trans(rel_k_RC), input_precision=PRECISION) + bias_R[None, :]
     scores += tl.gather(relative, tl.where(near_QK, offset_QK, 0), 1)
@@ -80,7 +80,7 @@ def _near(x_q_Q, x_k_K, offset_QK, width, WINDOW: tl.constexpr):
 
 @triton.jit
 def _by_offset(x_QK, WINDOW: tl.constexpr, ROW: tl.constexpr):
-    """What belongs to keys of a strip of queries -> to offsets [Q, R]: query i has offset r at key i + r."""
+    """Gather values by offset instead of by key, [Q, K] -> [Q, R]: query i has offset r at key i + r."""
     i, r = tl.arange(0, x_QK.shape[0])[:, None], tl.arange(0, ROW)[None, :]
     return tl.where(r < WINDOW, tl.gather(x_QK, tl.minimum(i + r, x_QK.shape[1] - 1), 1), 0.0)
 
@@ -91,7 +91,7 @@ def _score_gradient(
     D: tl.constexpr, BLOCK_D: tl.constexpr, WINDOW: tl.constexpr, ROW: tl.constexpr, HAS_REL_V: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of the scores of one row of the window, float32 [Q, K]."""
+    """Compute the gradient of the scores of one row of the window, float32 [Q, K]."""
     grad_QK = tl.zeros(weights_QK.shape, tl.float32)
     relative_QR = tl.zeros([weights_QK.shape[0], ROW], tl.float32)
     for first in range(0, D, BLOCK_D):
@@ -165,7 +165,7 @@ def _query_gradient(
     WINDOW: tl.constexpr, DILATION: tl.constexpr, HAS_REL_V: tl.constexpr, STRIP: tl.constexpr, REACH: tl.constexpr,
     ROW: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of a strip of queries."""
+    """Compute the gradient of a strip of queries."""
     image = tl.program_id(1)
     map = (height, width, heads)
     radius: tl.constexpr = WINDOW // 2
@@ -175,8 +175,8 @@ def _query_gradient(
     offset_QK = j[None, :] - i[:, None]
     near_QK = _near(x_Q, x_K, offset_QK, width, WINDOW)
     q_QC = _load(q_ptr, image, y, x_Q, 0, map, C, BLOCK_C)
-    log_sum_Q = _load_figure(log_sum_ptr, image, y, x_Q, map)
-    delta_Q = _load_figure(delta_ptr, image, y, x_Q, map)
+    log_sum_Q = _load_values(log_sum_ptr, image, y, x_Q, map)
+    delta_Q = _load_values(delta_ptr, image, y, x_Q, map)
     out_QC = tl.zeros([STRIP, BLOCK_C], tl.float32)
     for row in range(WINDOW):
         y_k = y + (row - radius) * DILATION
@@ -205,7 +205,7 @@ def _key_gradient(
     WINDOW: tl.constexpr, DILATION: tl.constexpr, HAS_REL_V: tl.constexpr, STRIP: tl.constexpr, REACH: tl.constexpr,
     ROW: tl.constexpr, PRECISION: tl.constexpr, OF_VALUE: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of a strip of keys or, in blocks of channels, of values: the queries around them are gone through."""
+    """Compute the gradient of a strip of keys or, in blocks of channels, values, from all queries around them."""
     image = tl.program_id(1)
     map = (height, width, heads)
     radius: tl.constexpr = WINDOW // 2
@@ -226,7 +226,7 @@ def _key_gradient(
             rel_k_RC = _load_relative(rel_k_ptr, image % heads, row, 0, C, BLOCK_C, WINDOW, ROW)
             bias_R = tl.sum(_load_relative(bias_ptr, image % heads, row, 0, 1, 1, WINDOW, ROW), 1)
             scores_QK = _scores(q_QC, k_KC, rel_k_RC, bias_R, offset_QK, near_QK, scale, PRECISION)
-            log_sum_Q = _load_figure(log_sum_ptr, image, y_q, x_Q, map)
+            log_sum_Q = _load_values(log_sum_ptr, image, y_q, x_Q, map)
             weights_QK = tl.exp(scores_QK - log_sum_Q[:, None])
             if OF_VALUE:
                 grad_QD = _load(grad_ptr, image, y_q, x_Q, first, map, D, BLOCK_D)
@@ -234,7 +234,7 @@ def _key_gradient(
             else:
                 grad_QK = _score_gradient(
                     weights_QK, offset_QK, near_QK, grad_ptr, v_ptr, rel_v_ptr,
-                    _load_figure(delta_ptr, image, y_q, x_Q, map),
+                    _load_values(delta_ptr, image, y_q, x_Q, map),
                     image, y_q, x_Q, y, x_K, row, map, D, BLOCK_D, WINDOW, ROW, HAS_REL_V, PRECISION,
                 )  # fmt: skip
                 out += tl.dot(tl.trans(grad_QK.to(q_QC.dtype)), q_QC, input_precision=PRECISION) * scale
@@ -251,7 +251,7 @@ def _relative_gradient(
     BLOCK_D: tl.constexpr, WINDOW: tl.constexpr, DILATION: tl.constexpr, HAS_REL_V: tl.constexpr, STRIP: tl.constexpr,
     REACH: tl.constexpr, ROW: tl.constexpr, PRECISION: tl.constexpr, OF_VALUE: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of one row of a head's relative terms, summed over every ``parts``-th strip of queries."""
+    """Compute the gradient of one row of a head's relative terms, over every ``parts``-th strip of queries."""
     row, head, part = tl.program_id(0) % WINDOW, tl.program_id(0) // WINDOW, tl.program_id(1)
     map = (height, width, heads)
     radius: tl.constexpr = WINDOW // 2
@@ -274,7 +274,7 @@ def _relative_gradient(
             q_QC = _load(q_ptr, image, y, x_Q, 0, map, C, BLOCK_C)
             k_KC = _load(k_ptr, image, y_k, x_K, 0, map, C, BLOCK_C)
             scores_QK = _scores(q_QC, k_KC, rel_k_RC, bias_R, offset_QK, near_QK, scale, PRECISION)
-            weights_QK = tl.exp(scores_QK - _load_figure(log_sum_ptr, image, y, x_Q, map)[:, None])
+            weights_QK = tl.exp(scores_QK - _load_values(log_sum_ptr, image, y, x_Q, map)[:, None])
             if OF_VALUE:
                 own_QR = _by_offset(weights_QK, WINDOW, ROW)
                 grad_QD = _load(grad_ptr, image, y, x_Q, first, map, D, BLOCK_D)
@@ -282,7 +282,7 @@ def _relative_gradient(
             else:
                 grad_QK = _score_gradient(
                     weights_QK, offset_QK, near_QK, grad_ptr, v_ptr, rel_v_ptr,
-                    _load_figure(delta_ptr, image, y, x_Q, map),
+                    _load_values(delta_ptr, image, y, x_Q, map),
                     image, y, x_Q, y_k, x_K, row, map, D, BLOCK_D, WINDOW, ROW, HAS_REL_V, PRECISION,
                 )  # fmt: skip
                 own_QR = _by_offset(grad_QK, WINDOW, ROW)
@@ -352,12 +352,12 @@ class _Attend(torch.autograd.Function):
 
 
 def _pointers(inputs: list[Tensor | None]) -> list[Tensor | None]:
-    """A kernel never reads relative values that aren't there, but takes a tensor."""
+    """Replace missing relative values by another tensor: kernels need a pointer, and don't read it."""
     return [inputs[0] if x is None else x for x in inputs]
 
 
 def _constants(q: Tensor, v: Tensor, has_rel_v: bool, window: int, dilation: int) -> tuple[dict[str, Any], int]:
-    """What kernels are compiled for, and the number of strips of a map."""
+    """Return the compile-time constants of the kernels, and the number of strips of a map."""
     height, width, channels, values = q.shape[1], q.shape[2], q.shape[-1], v.shape[-1]
     blocks = triton.cdiv(triton.cdiv(width, dilation), STRIP)
     fixed = {
@@ -377,7 +377,7 @@ def _constants(q: Tensor, v: Tensor, has_rel_v: bool, window: int, dilation: int
 
 
 def _may_use_tf32() -> bool:
-    """What the user says of float32 products; the old switch must not be read where the new one was set."""
+    """Return True if the user allows TF32; reading the old switch of torch after setting the new one is an error."""
     products = torch.backends.cuda.matmul
     precision = getattr(products, "fp32_precision", None)  # torch 2.9
     return products.allow_tf32 if precision is None else precision == "tf32"
@@ -393,16 +393,16 @@ def attend(
     window: int,
     dilation: int,
 ) -> Tensor:
-    """A back end of :func:`voskit.networks.ops.local_attention`, in the query's type; scores and sums are float32.
+    """Compute :func:`voskit.networks.ops.local_attention` in the query's dtype, with float32 scores and sums.
 
     Raises:
-        ValueError: another type than float32, float16 or bfloat16.
+        ValueError: a dtype other than float32, float16 and bfloat16.
     """
     if q_BHWNC.dtype not in _TYPES:
-        raise ValueError(f"back end 'triton' of local attention knows no {q_BHWNC.dtype}: take 'blocked'")
+        raise ValueError(f"back end 'triton' of local attention doesn't support {q_BHWNC.dtype}: use 'blocked'")
     others = (k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD)
     inputs = (q_BHWNC, *(None if x is None else x.to(q_BHWNC.dtype) for x in others), window, dilation)
     if q_BHWNC.is_cuda and q_BHWNC.device.index != torch.cuda.current_device():
-        with torch.cuda.device(q_BHWNC.device):  # Triton starts kernels on the current device, wherever the tensors are
+        with torch.cuda.device(q_BHWNC.device):  # Triton launches kernels on the current device
             return _Attend.apply(*inputs)
     return _Attend.apply(*inputs)

@@ -17,9 +17,12 @@ from voskit.dataloaders.transforms import prepare_image
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model, build_network, save_weights
 from voskit.networks.checkpoints import load_weights, read_checkpoint
-from voskit.networks.decoders import ScalableFPNDecoder
+from voskit.networks.decoders.fpn import ScalableFPNDecoder
 from voskit.networks.layers.maps import to_map, to_sequence
-from voskit.networks.memory import EveryNthFrame, FrameBank, LayeredBank, MemoryPart, PrototypeBank
+from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.memory import EveryNthFrame, FrameBank
+from voskit.networks.memory.layered import LayeredBank
+from voskit.networks.memory.prototype_bank import PrototypeBank
 from voskit.networks.models.aost import SLSTT, SLSTTLayer
 from voskit.trainers.losses import (
     bootstrapped_cross_entropy,
@@ -151,7 +154,7 @@ def test_identity_embedding_is_normed_everywhere(load, aost_goldens: Path, aot_g
 
 
 def test_losses_of_all_depths_and_their_gradients(load) -> None:
-    from voskit.networks.supervised import Supervised
+    from voskit.networks.models.base import Supervised
 
     case = load("components/depth_losses")
     fraction = kept_fraction(int(case["step"]), float(case["hard_mining_steps"]), float(case["top_k"]))
@@ -299,7 +302,7 @@ def test_uses_are_counted_of_the_queries_that_were_read_with(monkeypatch) -> Non
     """Keys of AOST are gated queries: the prototypes' uses are not to be counted with these."""
     torch.manual_seed(0)
     read, counted = [], []
-    monkeypatch.setattr(PrototypeBank, "note_read", lambda self, queries: counted.extend(queries))
+    monkeypatch.setattr(PrototypeBank, "count_usage", lambda self, queries: counted.extend(queries))
     segmenter = VideoSegmenter(build_model("aost", device="cpu", enable_long_term=True), long_term_gap=1)
     remember = segmenter._network.remember
     segmenter._network.remember = lambda states, ids: read.append([s[0] for s in states]) or remember(states, ids)

@@ -10,7 +10,7 @@ from torch import Tensor
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
 from voskit.networks.layers.attention import MemoryAttention, read_memory
-from voskit.networks.memory import MemoryPart
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.ops import attention, sharpness
 
 

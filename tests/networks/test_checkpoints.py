@@ -122,7 +122,8 @@ def test_own_file_says_how_it_is_run_unless_told_otherwise(tmp_path: Path, caplo
     with caplog.at_level(logging.INFO):
         config = build_model("aott", checkpoint=path, device="cpu").config
     assert config == get_model_config("aott", **own)
-    assert f"{path}: run with long_term_gap=7, self_heads=4, trained_positions=9 unless told otherwise" in caplog.text
+    fields = "long_term_gap=7, self_heads=4, trained_positions=9"
+    assert f"{path}: config of the file, unless changed here: {fields}" in caplog.text
     assert build_model("aott", checkpoint=path, device="cpu", long_term_gap=9999).config.long_term_gap == 9999
 
 
@@ -158,7 +159,7 @@ def test_a_model_that_cannot_be_built_without_data_is_no_fitting_one(network, mo
             torch.zeros(1).tolist()  # as some networks of torchvision do: NotImplementedError on device meta
         return build_network(config)
 
-    monkeypatch.setattr("voskit.networks.models.build_network", build)
+    monkeypatch.setattr("voskit.networks.checkpoints.build_network", build)
     assert models_that_fit(network.state_dict()) == ["aott"]
 
 
@@ -216,12 +217,12 @@ def damaged(kind: str, network, published: Path, folder: Path) -> Path:
         ("noise", "no PyTorch"),
         ("code", "can run code and are not read"),
         ("code in zip", "can run code and are not read"),
-        ("no weights", "holds no weights where they are looked for"),
-        ("missing", r"is not one of aott: 1 tensors are missing \(decoder.conv_out.bias\)"),
+        ("no weights", "holds no weights under a known key"),
+        ("missing", r"doesn't fit aott: 1 tensors are missing \(decoder.conv_out.bias\)"),
         ("unknown", r"1 tensors are unknown \(decoder.extra.weight\)"),
         ("shape", r"1 tensors are of another shape \(decoder.conv_out.bias \[12\] for \[11\]\)"),
         ("nan", "is damaged: decoder.conv_out.bias holds values that are not finite"),
-        ("truncated safetensors", "is no complete safetensors file"),
+        ("truncated safetensors", "is not a complete safetensors file"),
         ("folder", "is a folder, not a file"),
         ("absent", "does not exist"),
     ],
@@ -236,7 +237,7 @@ def test_files_that_are_no_checkpoint(kind: str, message: str, network, publishe
 
 
 def test_another_models_checkpoint_is_named(published: Path) -> None:
-    with pytest.raises(ValueError, match=r"is not one of deaott: .*; it fits aott"):
+    with pytest.raises(ValueError, match=r"doesn't fit deaott: .*; it fits aott"):
         build_model("deaott", checkpoint=published, device="cpu")
 
 
@@ -248,7 +249,7 @@ def test_deeper_models_checkpoint_is_not_cut_silently(tmp_path: Path) -> None:
 
 def test_own_file_says_what_it_is(tmp_path: Path) -> None:
     save_weights(build_model("deaott", device="cpu"), tmp_path / "own.safetensors")
-    with pytest.raises(ValueError, match=r"is not one of aott: .*; it says that it is deaott"):
+    with pytest.raises(ValueError, match=r"doesn't fit aott: .*; its metadata say that it is deaott"):
         build_model("aott", checkpoint=tmp_path / "own.safetensors", device="cpu")
 
 

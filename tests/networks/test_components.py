@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from voskit.configs import get_model_config
-from voskit.networks.decoders import FPNDecoder
+from voskit.networks.decoders.fpn import FPNDecoder
 from voskit.networks.engines import ObjectSlots, Prediction
 from voskit.networks.layers.attention import (
     GatedLocalAttention,
@@ -21,9 +21,9 @@ from voskit.networks.layers.attention import (
     SelfAttention,
 )
 from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.norms import GroupNormGELUDepthwise
 from voskit.networks.layers.position import sine_position
-from voskit.networks.memory import MemoryPart
 from voskit.networks.models.aot import LSTT
 from voskit.networks.models.deaot import DualBranchGPM
 

@@ -124,7 +124,7 @@ def test_real_imagenet_weights_load(real_data: Path) -> None:
 
 def test_wrong_imagenet_checkpoint_is_refused(tmp_path: Path) -> None:
     path, _ = _imagenet_file("resnet50", tmp_path)
-    with pytest.raises(ValueError, match="is not one of MobileNetV2"):
+    with pytest.raises(ValueError, match="doesn't fit MobileNetV2"):
         load_encoder(build_encoder("mobilenetv2"), path)
 
 

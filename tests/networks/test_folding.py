@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from voskit.configs import list_models
-from voskit.networks import build_model, checkpoint_activations
-from voskit.networks.encoders.norms import FrozenBatchNorm
+from voskit.networks import build_model
 from voskit.networks.inference import folded
+from voskit.networks.layers.norms import FrozenBatchNorm
+from voskit.trainers.activation_checkpointing import checkpoint_activations
 
 WITHOUT_BATCH_NORMS = ("swin", "jointformer")
 

@@ -9,7 +9,7 @@ import torch
 from voskit.configs import get_model_config
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
-from voskit.networks.engines.grouping import keep_apart
+from voskit.networks.engines.grouping import separate_neighbors
 
 
 def grid(rows: int, columns: int, side: int = 20) -> torch.Tensor:
@@ -23,20 +23,20 @@ def groups_of(order: list[int], size: int) -> list[list[int]]:
 
 
 def test_a_row_of_objects_is_dealt_out_in_turn() -> None:
-    order = keep_apart(grid(1, 4), [10, 20, 30, 40], 2, 0)
+    order = separate_neighbors(grid(1, 4), [10, 20, 30, 40], 2, 0)
     assert groups_of(order, 2) == [[10, 30], [20, 40]]
 
 
 def test_no_two_neighbours_of_a_grid_share_a_group_where_there_are_enough() -> None:
     mask = grid(4, 4)
-    for group in groups_of(keep_apart(mask, mask.unique().tolist(), 2, 0), 2):
+    for group in groups_of(separate_neighbors(mask, mask.unique().tolist(), 2, 0), 2):
         one, other = (divmod(i // 10 - 1, 4) for i in group)
         assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 1
 
 
 def test_a_begun_group_is_filled_first_and_only_the_last_has_room_left() -> None:
     mask = grid(1, 6)
-    order = keep_apart(mask, [10, 20, 30, 40, 50, 60], 4, 1)
+    order = separate_neighbors(mask, [10, 20, 30, 40, 50, 60], 4, 1)
     assert sorted(order) == [10, 20, 30, 40, 50, 60]
     first, *others = order[:1], order[1:5], order[5:]
     assert len(first) == 1
@@ -44,19 +44,19 @@ def test_a_begun_group_is_filled_first_and_only_the_last_has_room_left() -> None
 
 
 def test_one_group_keeps_the_order_of_ids() -> None:
-    assert keep_apart(grid(1, 3), [10, 20, 30], 10, 0) == [10, 20, 30]
+    assert separate_neighbors(grid(1, 3), [10, 20, 30], 10, 0) == [10, 20, 30]
 
 
 def test_a_mirrored_mask_gives_the_same_order() -> None:
     generator = torch.Generator().manual_seed(3)
     mask = torch.randint(0, 24, (6, 9), generator=generator).repeat_interleave(16, 0).repeat_interleave(16, 1)
     ids = [i for i in mask.unique().tolist() if i]
-    assert keep_apart(mask, ids, 5, 2) == keep_apart(mask.flip(1), ids, 5, 2)
+    assert separate_neighbors(mask, ids, 5, 2) == separate_neighbors(mask.flip(1), ids, 5, 2)
 
 
 def test_other_ids_of_the_mask_have_no_part() -> None:
     mask = grid(1, 5)
-    assert sorted(keep_apart(mask, [20, 40], 10, 1)) == [20, 40]
+    assert sorted(separate_neighbors(mask, [20, 40], 10, 1)) == [20, 40]
 
 
 @pytest.mark.parametrize("flip", (False, True))

@@ -16,8 +16,9 @@ from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model, build_network, load_encoder, save_weights
 from voskit.networks.checkpoints import models_that_fit, read_checkpoint
 from voskit.networks.layers.joint_attention import JointBlock, MemoryReading
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.position import resize_table, sine_cosine_table
-from voskit.networks.memory import FirstAndLatest, MemoryPart, StoredFrame
+from voskit.networks.memory import FirstAndLatest, StoredFrame
 from voskit.networks.models.jointformer.convmae import ConvBlock, PatchEmbed
 from voskit.networks.models.jointformer.network import memory_readings
 from voskit.networks.ops.aggregation import aggregate

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from voskit.networks.memory import EveryNthFrame, FrameBank, MemoryPart, StoredFrame
+from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.memory import EveryNthFrame, FrameBank, StoredFrame
 
 
 def frame(value: float, groups: int = 2, length: int = 3) -> list[MemoryPart]:

@@ -7,21 +7,13 @@ import torch
 from torch import Tensor
 
 from voskit.configs import get_model_config
-from voskit.networks.memory import (
-    AnisotropicMatching,
-    DotProductMatching,
-    EveryNthFrame,
-    FrameBank,
-    MemoryPart,
-    PrototypeBank,
-    PrototypeMemory,
-    PrototypePolicy,
-    SensoryMemory,
-    StoredFrame,
-    Table,
-    prototypes,
-)
-from voskit.networks.memory.matching import Columns
+from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.memory import EveryNthFrame, FrameBank, StoredFrame, prototypes
+from voskit.networks.memory.matching import AnisotropicMatching, Columns, DotProductMatching
+from voskit.networks.memory.prototype_bank import PrototypeBank
+from voskit.networks.memory.prototypes import PrototypeMemory, PrototypePolicy
+from voskit.networks.memory.sensory import SensoryMemory
+from voskit.networks.memory.table import Table
 
 POLICY = PrototypePolicy(max_frames=4, min_frames=2, max_prototypes=11, new_prototypes=4)
 LENGTH, KEY, VALUE = 6, 4, 5
@@ -258,11 +250,11 @@ def test_all_heads_count_in_the_bound_of_similarities(monkeypatch) -> None:
     memory = PrototypeMemory(Counting(4), EveryNthFrame(1), PrototypePolicy(9, 1, 100, 5))
     memory.write({"key": torch.randn(1, LENGTH, 8), "value": torch.randn(2, LENGTH, 8)}, 0)
     query = {"key": torch.randn(1, LENGTH, 8)}
-    memory.count_use(query)
+    memory.count_usage(query)
     at_once = memory.usage()
     monkeypatch.setattr(prototypes, "_CHUNK", 4 * LENGTH)  # one query
     made.clear()
-    memory.count_use(query)
+    memory.count_usage(query)
     assert made == [4 * LENGTH] * LENGTH
     assert torch.allclose(memory.usage(), at_once)
 
@@ -280,7 +272,7 @@ def test_a_bank_that_is_not_full_is_a_bank_of_frames() -> None:
     for t in range(8):
         for bank in (plain, own):
             bank.write(parts(2, t), t, reference=t == 0)
-            bank.note_read([part.key for part in parts(2, t)])
+        own.count_usage([part.key for part in parts(2, t)])
     assert (len(own), own.groups, own.frames) == (len(plain), plain.groups, plain.frames)
     for a, b in zip(plain.read(), own.read(), strict=True):
         assert torch.equal(a.key, b.key)
@@ -291,7 +283,7 @@ def test_a_full_bank_stays_bounded_in_all_layers() -> None:
     bank = PrototypeBank(EveryNthFrame(1), PrototypePolicy(4, 2, 12, 5), heads=2)
     for t in range(30):
         bank.write(parts(3, t), t, reference=t == 0)
-        bank.note_read([part.key for part in parts(3, t)])
+        bank.count_usage([part.key for part in parts(3, t)])
         assert all(part.key.shape[1] <= 12 + 4 * LENGTH for part in bank.read())
     assert len(bank) < 4
     bank.keep_groups([0, 2])

@@ -14,12 +14,13 @@ import torch
 from weights_host import LOGIN_PAGE, QUOTA_PAGE, WeightsHost, confirmation_page, serve
 
 from voskit.configs import list_models
-from voskit.networks import downloads, weights
+from voskit.networks import build_model, downloads, weights
 from voskit.networks.weights import find_encoder, find_weights, list_published, published_weights
 
 XMEM = "/hkchengrex/XMem/releases/download/v1.0/XMem.pth"
+AOTT = "1owPmwV4owd_ll6GuilzklqTyAd0ZvbCu"
+AOTT_PRE = "1_513h8Hok9ySQPMs_dHgX5sPexUhyCmy"
 R50_DEAOTL = "1QoChMkTVxdYZ_eBlZhK2acq9KMQZccPJ"
-R50_DEAOTL_PRE = "1sTRQ1g0WCpqVCdavv7uJiZNkXunBt3-R"
 
 
 def checkpoint_bytes(seed: int = 0) -> bytes:
@@ -378,4 +379,36 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(home: Path, host
     home.parent.write_text("a file")
     with pytest.raises(OSError, match=r"cannot be stored: .*set VOSKIT_HOME.*home/weights/XMem\.pth"):
         find_weights("xmem")
+    assert not host.requests
+
+
+# models
+
+
+def test_pretrained_takes_the_bundled_weights() -> None:
+    model = build_model("deaott", pretrained=True, device="cpu")
+    assert model.config.max_objects == 5  # set in the file
+    bundled = build_model("deaott", checkpoint=weights.PRETRAINED / "deaott_open.safetensors", device="cpu")
+    assert all(torch.equal(x, y) for x, y in zip(model.parameters(), bundled.parameters(), strict=True))
+
+
+def test_pretrained_downloads_the_named_variant_and_loads_it_strictly(home: Path, host: WeightsHost) -> None:
+    published, buffer = build_model("aott", device="cpu"), io.BytesIO()
+    torch.save({"state_dict": published.state_dict()}, buffer)
+    host.files[AOTT_PRE] = buffer.getvalue()
+    model = build_model("aott", pretrained="PRE", device="cpu")
+    assert all(torch.equal(x, y) for x, y in zip(model.parameters(), published.parameters(), strict=True))
+    host.files[AOTT] = CONTENT  # another network's
+    with pytest.raises(ValueError, match=r"AOTT_PRE_YTB_DAV\.pth"):
+        build_model("aott", pretrained=True, device="cpu")
+
+
+def test_pretrained_and_a_checkpoint_are_an_error() -> None:
+    with pytest.raises(ValueError, match="pretrained or checkpoint"):
+        build_model("deaott", pretrained=True, checkpoint="mine.pth")
+
+
+def test_a_wrong_field_is_found_before_anything_is_downloaded(home: Path, host: WeightsHost) -> None:
+    with pytest.raises(ValueError, match="mem_evry"):
+        build_model("xmem", pretrained=True, mem_evry=3)
     assert not host.requests

@@ -1,1 +1,1 @@
-"""JointFormer."""
+"""JointFormer: its network, and the transformer on ConvMAE inside it."""

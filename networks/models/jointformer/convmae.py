@@ -1,8 +1,8 @@
-"""The transformer of JointFormer on a ConvMAE-base (Gao et al., NeurIPS 2022): query frames, memory frames, tokens.
+"""JointFormer's transformer on a ConvMAE-base (Gao et al., NeurIPS 2022).
 
 Names of tensors are those of the published checkpoints.
 
-Shapes: B images, K objects on the batch axis (those of an image side by side), C channels, H W the input size (a
+Shapes: B images, K objects on the batch axis (those of an image are adjacent), C channels, H W the input size (a
 multiple of 16), h w = H / 16 W / 16, L = h * w positions, M positions of all memory frames.
 """
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from voskit.networks.encoders.base import Encoder
 from voskit.networks.layers.joint_attention import JointBlock, MemoryReading
 from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.position import resize_table, sine_cosine_table
-from voskit.networks.memory import MemoryPart
 
 WIDTHS = (256, 384, 768)
 DEPTHS = (2, 2, 11)
@@ -27,7 +27,7 @@ GRID = 24
 
 
 class PatchEmbed(nn.Module):
-    """Patches that don't overlap, LayerNorm over channels, GELU."""
+    """Embedding of non-overlapping patches, then LayerNorm over channels and GELU."""
 
     def __init__(self, channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _ConvMlp(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """A transformer block whose attention is a 5 x 5 depthwise convolution between two of 1 x 1."""
+    """A transformer block with a 5 x 5 depthwise convolution between two 1 x 1 ones in place of attention."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -66,10 +66,11 @@ class ConvBlock(nn.Module):
 
 
 class ConvMAE(Encoder):
-    """Encodes query frames, memory frames with their masks, and tokens of objects (JointFormer, sections 3.2 to 3.4).
+    """Encoder of query frames, memory frames with masks, and object tokens (JointFormer, sections 3.2 to 3.4).
 
     Args:
-        memory_channels: of a memory frame: RGB, the object's mask and, but for single objects, the others'.
+        memory_channels: channels of a memory frame: RGB, the object's mask and, unless there is a single object, the
+            sum of the others'.
         update_depth: blocks that update tokens by the decoder's features.
         enhance_depth: blocks that enhance features by tokens.
     """
@@ -98,11 +99,11 @@ class ConvMAE(Encoder):
         self.norm = nn.LayerNorm(dim, eps=1e-6)
 
     def embed_query(self, image_B3HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A frame without masks -> maps at strides 4 and 8, and what enters the transformer, [B, L, C]."""
+        """Embed a query frame -> maps at strides 4 and 8, and the input of the transformer, [B, L, C]."""
         return self._embed(self.patch_embed1_query, image_B3HW)
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        """Maps at strides 4, 8, 16 of frames by themselves; the last one is given twice."""
+        """Return maps at strides 4, 8, 16 and 16 of frames without memory; the last two are one tensor."""
         f4, f8, x = self.embed_query(image_B3HW)
         blocks = len(self.blocks3)
         f16 = self.query(x, [None] * blocks, [MemoryReading()] * blocks, (f8.shape[2] // 2, f8.shape[3] // 2))
@@ -115,12 +116,12 @@ class ConvMAE(Encoder):
         readings: Sequence[MemoryReading],
         size: tuple[int, int],
     ) -> Tensor:
-        """A query frame attends to itself and to memory frames -> [K, C, h, w].
+        """Let a query frame attend to itself and to memory frames -> [K, C, h, w].
 
         Args:
-            x_BLC: as ``embed_query`` gives it; B is K, or 1, which stands for all.
-            memory: of each block, keys and values [K, M, C].
-            readings: of each block, how much of the memory it reads.
+            x_BLC: from ``embed_query``; B is K or 1, which is shared by all objects.
+            memory: keys and values [K, M, C] of each block.
+            readings: reading limits of each block.
             size: h, w.
         """
         for block, part, reading in zip(self.blocks3, memory, readings, strict=True):
@@ -130,25 +131,28 @@ class ConvMAE(Encoder):
     def remember(
         self, frame_KCHW: Tensor, token_K1C: Tensor | None, top_k: int | None = None
     ) -> tuple[list[MemoryPart], Tensor | None]:
-        """A frame with masks -> keys and values [K, L, C] for each block, and the tokens after they attended to it.
+        """Encode a memory frame and update the tokens by attention to it.
 
         Args:
-            frame_KCHW: normalised RGB and masks.
-            token_K1C: tokens of the objects; None: they don't change.
+            frame_KCHW: normalized RGB and masks.
+            token_K1C: tokens of the objects; None: don't update them.
             top_k: positions that a token attends to in each head; None: all.
+
+        Returns:
+            keys and values [K, L, C] of each block, and the updated tokens.
         """
         x = self._embed(self.patch_embed1_memory, frame_KCHW)[2]
         return self._observe(self.blocks3, x, token_K1C, top_k)
 
     def update(self, feature_KCHW: Tensor, token_K1C: Tensor, top_k: int | None = None) -> Tensor:
-        """Tokens after they attended to the decoder's features, [K, 1, C]."""
+        """Update tokens by attention to the decoder's features, [K, 1, C]."""
         x = self._with_position(self.patch_embed4_block4(to_sequence(feature_KCHW)), feature_KCHW.shape[2:])
         token = self._observe(self.blocks4, x, self.patch_embed4_block4(token_K1C), top_k)[1]
         assert token is not None
         return token
 
     def enhance(self, f16_KCHW: Tensor, token_K1C: Tensor) -> Tensor:
-        """Features with what the objects' tokens add to them, [K, C, h, w]."""
+        """Enhance features by the objects' tokens, [K, C, h, w]."""
         height, width = f16_KCHW.shape[2:]
         x = self._with_position(self.patch_embed4_block5(to_sequence(f16_KCHW)), (height, width))
         token = self.patch_embed4_block5(token_K1C) + self.pos_embed[:, :1]
@@ -166,7 +170,7 @@ class ConvMAE(Encoder):
         ]
 
     def convert_pretrained(self, state: dict[str, Tensor]) -> dict[str, Tensor]:  # type: ignore[override]
-        """The one stem becomes both, the last blocks also those that update tokens and enhance features."""
+        """Convert a ConvMAE file: its stem becomes both stems, copies of its last blocks update and enhance."""
         out: dict[str, Tensor] = {}
         copies = {"blocks4": len(self.blocks4), "blocks5": len(self.blocks5)}
         for name, x in state.items():
@@ -206,7 +210,7 @@ class ConvMAE(Encoder):
     def _observe(
         self, blocks: nn.ModuleList, x_KLC: Tensor, token_K1C: Tensor | None, top_k: int | None
     ) -> tuple[list[MemoryPart], Tensor | None]:
-        """Take frames through blocks in which they attend to themselves, and tokens to them and to themselves."""
+        """Run blocks in which frames attend to themselves, and tokens to frames and to themselves."""
         if token_K1C is not None:
             token_K1C = token_K1C + self.pos_embed[:, :1]
         parts = []
@@ -219,7 +223,7 @@ class ConvMAE(Encoder):
 
 
 def append_normal(weight_OIHW: Tensor, count: int) -> Tensor:
-    """A convolution's weight with ``count`` input channels more, of a truncated normal distribution."""
+    """Append ``count`` input channels to the weight of a convolution, drawn from a truncated normal distribution."""
     added = weight_OIHW.new_empty(weight_OIHW.shape[0], count, *weight_OIHW.shape[2:])
     return torch.cat([weight_OIHW, nn.init.trunc_normal_(added, std=0.02)], 1)
 

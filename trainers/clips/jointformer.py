@@ -1,4 +1,4 @@
-"""JointFormer's clips in training: several short videos side by side, with gradients, from their own predicted masks.
+"""Training clips of JointFormer.
 
 Shapes: T frames, B clips, O objects of a clip, K = B * O, H W the input size, L = H / 16 * W / 16 positions, C
 channels.
@@ -12,12 +12,45 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from voskit.networks.clips.references import frames_in_memory
-from voskit.networks.memory import MemoryPart
+from voskit.configs.stages import JointFormerStageConfig, StageConfig
+from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.models.base import Supervised
 from voskit.networks.ops.aggregation import aggregate
+from voskit.trainers.clips.references import draw_references, frames_in_memory
 
 if TYPE_CHECKING:
     from voskit.networks.models.jointformer.network import JointFormer
+
+
+def propagate_jointformer_batch(
+    network: JointFormer,
+    frames_TB3HW: Tensor,
+    labels_TBHW: Tensor,
+    object_counts: Sequence[int],
+    *,
+    stage: StageConfig,
+    step: int,
+    permutation_BO: Tensor,
+) -> list[list[Supervised]]:
+    """Propagate a training batch as the stage says; see :func:`voskit.trainers.clips.propagate_clips`.
+
+    Objects have no identities, so there is nothing to permute. The first frame has no logits.
+    """
+    if not isinstance(stage, JointFormerStageConfig):
+        expected = JointFormerStageConfig.__name__
+        raise ValueError(f"JointFormer is trained by stages that derive from {expected}, not by {type(stage).__name__}")
+    length, batch = frames_TB3HW.shape[:2]
+    logits = propagate_jointformer_clips(
+        network,
+        frames_TB3HW,
+        labels_TBHW,
+        object_counts,
+        objects=stage.max_objects or network.config.max_objects,
+        reference_frames=stage.reference_frames,
+        token_updates=(torch.rand(max(0, length - 2)) < stage.token_update_prob).tolist(),
+        references=draw_references(length, batch, stage.reference_frames),
+    )
+    return [[Supervised(1.0, x)] for x in logits]
 
 
 def propagate_jointformer_clips(
@@ -31,19 +64,21 @@ def propagate_jointformer_clips(
     token_updates: Sequence[bool],
     references: Sequence[Tensor],
 ) -> list[Tensor]:
-    """Propagate the first frame's mask through each clip -> logits [B, O + 1, H, W].
-
-    Logits are those of frames 1 to T - 1, the background first; the first frame has none. All of the memory is read.
+    """Propagate the first frame's mask through each clip, from predicted masks on; the whole memory is read.
 
     Args:
         network: a JointFormer in training mode.
-        frames_TB3HW: normalised RGB.
-        labels_TBHW: integers, 0 the background, 1 to O; of these only the first frame's are seen.
-        object_counts: objects that each clip has; others are absent.
+        frames_TB3HW: normalized RGB.
+        labels_TBHW: integers, 0 is the background, 1 to O the objects; only the first frame's are seen.
+        object_counts: number of objects of each clip; the others are absent.
         objects: O.
-        reference_frames: frames in memory at most: the first one and others that are drawn.
-        token_updates: whether frames 1 to T - 2 update the tokens as memory frames, too; the first frame always does.
-        references: which frames besides the first one are in memory, see ``draw_references``.
+        reference_frames: frames in memory at most: the first one and randomly drawn ones.
+        token_updates: True for those of frames 1 to T - 2 that also update the tokens as memory frames; the first
+            frame always does.
+        references: the drawn frames, from ``draw_references``.
+
+    Returns:
+        logits [B, O + 1, H, W] of frames 1 to T - 1, the background first.
     """
     length, batch = frames_TB3HW.shape[:2]
     device = labels_TBHW.device
@@ -72,12 +107,12 @@ def propagate_jointformer_clips(
 
 
 def _memory(remembered: Sequence[Sequence[MemoryPart]], chosen_BN: Tensor) -> list[MemoryPart]:
-    """Keys and values of the chosen frames for each block, [K, N * L, C]."""
+    """Gather keys and values of the chosen frames for each block, [K, N * L, C]."""
     batch = len(chosen_BN)
     rows = torch.arange(batch, device=chosen_BN.device)[:, None]
 
-    def together(frames_KLC: Sequence[Tensor]) -> Tensor:
+    def gather(frames_KLC: Sequence[Tensor]) -> Tensor:
         stacked = torch.stack([x.unflatten(0, (batch, -1)) for x in frames_KLC], 1)  # [B, T, O, L, C]
         return stacked[rows, chosen_BN].transpose(1, 2).flatten(2, 3).flatten(0, 1)
 
-    return [MemoryPart(*(together(x) for x in zip(*parts, strict=True))) for parts in zip(*remembered, strict=True)]
+    return [MemoryPart(*(gather(x) for x in zip(*parts, strict=True))) for parts in zip(*remembered, strict=True)]

@@ -1,4 +1,4 @@
-"""XMem's clips in training: several short videos side by side, with gradients, from their own predicted masks.
+"""Training clips of XMem (section 3.5).
 
 Shapes: T frames, B clips, O objects of a clip, K = B * O, H W the input size, Q = H / 16 * W / 16 positions, D channels
 of values.
@@ -12,14 +12,46 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from voskit.networks.clips.features import features_of_frames
-from voskit.networks.clips.references import frames_in_memory
+from voskit.configs.stages import StageConfig, XMemStageConfig
 from voskit.networks.layers.maps import to_map, to_sequence
+from voskit.networks.models.base import Supervised
 from voskit.networks.ops.affinity import anisotropic_similarity
 from voskit.networks.ops.aggregation import aggregate
+from voskit.trainers.clips.features import encode_frames
+from voskit.trainers.clips.references import draw_references, frames_in_memory
 
 if TYPE_CHECKING:
     from voskit.networks.models.xmem import ImageFeatures, XMem
+
+
+def propagate_xmem_batch(
+    network: XMem,
+    frames_TB3HW: Tensor,
+    labels_TBHW: Tensor,
+    object_counts: Sequence[int],
+    *,
+    stage: StageConfig,
+    step: int,
+    permutation_BO: Tensor,
+) -> list[list[Supervised]]:
+    """Propagate a training batch as the stage says; see :func:`voskit.trainers.clips.propagate_clips`.
+
+    Objects have no identities, so there is nothing to permute. The first frame has no logits.
+    """
+    if not isinstance(stage, XMemStageConfig):
+        raise ValueError(f"XMem is trained by stages that derive from XMemStageConfig, not by {type(stage).__name__}")
+    length, batch = frames_TB3HW.shape[:2]
+    logits = propagate_xmem_clips(
+        network,
+        frames_TB3HW,
+        labels_TBHW,
+        object_counts,
+        objects=stage.max_objects or network.config.max_objects,
+        reference_frames=stage.reference_frames,
+        deep_update=draw_deep_updates(length, stage.deep_update_prob),
+        references=draw_references(length, batch, stage.reference_frames),
+    )
+    return [[Supervised(1.0, x)] for x in logits]
 
 
 def propagate_xmem_clips(
@@ -33,22 +65,23 @@ def propagate_xmem_clips(
     deep_update: Sequence[bool],
     references: Sequence[Tensor],
 ) -> list[Tensor]:
-    """Propagate the first frame's mask through each clip (XMem, section 3.5) -> logits [B, O + 1, H, W].
-
-    Logits are those of frames 1 to T - 1, the background first; the first frame has none.
+    """Propagate the first frame's mask through each clip, from predicted masks on.
 
     Args:
         network: an XMem in training mode.
-        frames_TB3HW: normalised RGB.
-        labels_TBHW: integers, 0 the background, 1 to O; of these only the first frame's are seen.
-        object_counts: objects that each clip has; others are absent.
+        frames_TB3HW: normalized RGB.
+        labels_TBHW: integers, 0 is the background, 1 to O the objects; only the first frame's are seen.
+        object_counts: number of objects of each clip; the others are absent.
         objects: O.
-        reference_frames: frames in memory at most: the first one and others that are drawn.
-        deep_update: whether frames 1 to T - 2 get a deep update of the sensory memory.
-        references: which frames besides the first one are in memory, see ``draw_references``.
+        reference_frames: frames in memory at most: the first one and randomly drawn ones.
+        deep_update: True for those of frames 1 to T - 2 that get a deep update of the sensory memory.
+        references: the drawn frames, from ``draw_references``.
+
+    Returns:
+        logits [B, O + 1, H, W] of frames 1 to T - 1, the background first.
     """
     length, batch = frames_TB3HW.shape[:2]
-    features = features_of_frames(network, frames_TB3HW)
+    features = encode_frames(network, frames_TB3HW)
     identities = torch.arange(1, objects + 1, device=labels_TBHW.device)
     present_BO = identities <= torch.tensor(object_counts, device=labels_TBHW.device)[:, None]
     masks_BOHW = (labels_TBHW[0][:, None] == identities[:, None, None]).float()
@@ -76,22 +109,22 @@ def propagate_xmem_clips(
 
 
 def draw_deep_updates(length: int, probability: float) -> list[bool]:
-    """Which of frames 1 to T - 2 get a deep update; drawn once for a whole batch."""
+    """Draw which of frames 1 to T - 2 get a deep update, once for the whole batch."""
     return (torch.rand(max(0, length - 2)) < probability).tolist()
 
 
 def _read(features: Sequence[ImageFeatures], values_BOQD: Sequence[Tensor], t: int, chosen_BN: Tensor) -> Tensor:
-    """What frame ``t`` reads of the chosen earlier ones, by a softmax over all of their positions -> [K, D, h, w]."""
+    """Read the chosen earlier frames for frame ``t``, by a softmax over all of their positions -> [K, D, h, w]."""
     query = features[t]
     rows = torch.arange(len(chosen_BN), device=chosen_BN.device)[:, None]
 
-    def of_memory(maps: Sequence[Tensor]) -> Tensor:
+    def gather(maps: Sequence[Tensor]) -> Tensor:
         stacked = torch.stack([to_sequence(x) for x in maps[:t]], 1)
         return stacked[rows, chosen_BN].flatten(1, 2)
 
     similarity = anisotropic_similarity(
-        of_memory([f.key for f in features]),
-        of_memory([f.shrinkage for f in features]),
+        gather([f.key for f in features]),
+        gather([f.shrinkage for f in features]),
         to_sequence(query.key),
         to_sequence(query.selection),
     )

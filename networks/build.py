@@ -1,0 +1,97 @@
+"""Models by name: config, network and weights."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+
+import torch
+
+from voskit.configs import get_model_config, suggest
+from voskit.networks.families import build_network
+from voskit.networks.models.base import Network
+
+logger = logging.getLogger(__name__)
+
+
+def default_device() -> torch.device:
+    """Return CUDA if available, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def build_model(
+    name: str,
+    checkpoint: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+    *,
+    encoder_checkpoint: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
+    **fields: object,
+) -> Network:
+    """Build a network of the model zoo in evaluation mode.
+
+    Args:
+        name: a registered model, see ``voskit.configs.list_models()``.
+        checkpoint: a published file, or one of this project's ``.safetensors``. The latter also holds the config that
+            it was saved with; fields that aren't given here are taken from it, except ``training_only`` ones.
+            None: the weights are random, which is logged as a warning.
+        device: device of the network. Default: CUDA if available, else MPS, else the CPU.
+        encoder_checkpoint: ImageNet weights for the encoder, to train from; ignored with ``checkpoint``. A network
+            with several encoders takes a dict from the config fields that name the files (``encoder_weights``, ...).
+        **fields: fields of the model's config to change.
+
+    Raises:
+        ValueError: unknown model or field, unusable device, or a file that isn't a checkpoint of this model.
+        FileNotFoundError: no such file.
+    """
+    config = get_model_config(name, **fields)
+    target = _usable_device(device)
+    if checkpoint is not None:
+        return _from_checkpoint(name, checkpoint, fields).to(target).eval()
+    network = build_network(config)
+    if encoder_checkpoint is not None:
+        logger.warning("%s: all weights but the encoder's are random", name)
+        _load_encoders(network, encoder_checkpoint)
+    else:
+        logger.warning("%s: no checkpoint was given, all weights are random", name)
+    return network.to(target).eval()
+
+
+def _from_checkpoint(name: str, path: str | os.PathLike[str], fields: Mapping[str, object]) -> Network:
+    """Build a network with the weights of a file, and with its config unless ``fields`` change it."""
+    from voskit.networks.checkpoints import load_weights, own_fields, read_checkpoint
+
+    source = read_checkpoint(path)
+    own = own_fields(source, name)
+    if own:
+        text = ", ".join(f"{k}={v}" for k, v in own.items())
+        logger.info("%s: config of the file, unless changed here: %s", source.path, text)
+    implied = get_model_config(name, **fields).implied_fields({k: v.shape for k, v in source.state.items()})
+    network = build_network(get_model_config(name, **{**own, **implied}).override(**fields))
+    logger.info("%s", load_weights(network, source))
+    return network
+
+
+def _load_encoders(network: Network, files: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]) -> None:
+    """Load published weights for the encoders of a network."""
+    from voskit.networks.checkpoints import load_encoder
+
+    if not isinstance(files, Mapping):
+        files = {"encoder_weights": files}
+    encoders = network.pretrained_encoders
+    for name, path in files.items():
+        if name not in encoders:
+            raise ValueError(f"the network has no encoder {name!r}: {suggest(name, encoders)}")
+        logger.info("%s", load_encoder(encoders[name], path))
+
+
+def _usable_device(device: str | torch.device | None) -> torch.device:
+    """Return the device after allocating a tensor on it."""
+    try:
+        usable = default_device() if device is None else torch.device(device)
+        torch.empty(1, device=usable)
+    except (RuntimeError, AssertionError) as error:  # raised by torch for unknown names and missing hardware
+        raise ValueError(f"device {device!r} can't be used here: {str(error).splitlines()[0]}") from error
+    return usable

@@ -1,0 +1,19 @@
+"""Keys and values of stored frames, as attention layers read them and memory banks keep them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class MemoryPart(NamedTuple):
+    """Keys and values that serve some id groups; a key of batch 1 is shared by all of them.
+
+    Shapes: B id groups or objects, M memory positions, C and D channels.
+    """
+
+    key: Tensor
+    """[B or 1, M, C]."""
+    value: Tensor
+    """[B, M, D]."""

@@ -1,0 +1,66 @@
+"""Training clips: from a batch of short videos to the logits that a loss supervises, by family.
+
+Clips are propagated side by side on the batch axis and with gradients. Engines, which run one video of unknown length,
+have no part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from voskit.configs import ModelConfig
+from voskit.configs.models.aot import IdentityBankConfig
+from voskit.configs.models.jointformer import JointFormerConfig
+from voskit.configs.models.xmem import XMemConfig
+from voskit.configs.stages import StageConfig
+from voskit.networks.models.base import Network, Supervised
+from voskit.trainers.clips.aot import propagate_aot_batch
+from voskit.trainers.clips.jointformer import propagate_jointformer_batch
+from voskit.trainers.clips.xmem import propagate_xmem_batch
+
+CLIPS: dict[type[ModelConfig], Callable[..., list[list[Supervised]]]] = {
+    IdentityBankConfig: propagate_aot_batch,
+    XMemConfig: propagate_xmem_batch,
+    JointFormerConfig: propagate_jointformer_batch,
+}
+"""Functions with the arguments of :func:`propagate_clips`, keyed as ``voskit.networks.families.FAMILIES`` is."""
+
+
+def propagate_clips(
+    network: Network,
+    frames_TB3HW: Tensor,
+    labels_TBHW: Tensor,
+    object_counts: Sequence[int],
+    *,
+    stage: StageConfig,
+    step: int,
+    permutation_BO: Tensor,
+) -> list[list[Supervised]]:
+    """Propagate the first frame's masks through a batch of training clips.
+
+    A network that overrides :meth:`voskit.networks.models.base.Network.propagate_clips` is called itself; else the
+    function of its family is, from :data:`CLIPS`.
+
+    Args:
+        network: in training mode.
+        frames_TB3HW: normalized RGB.
+        labels_TBHW: object ids, 0 is the background.
+        object_counts: number of objects of each clip.
+        stage: the training stage.
+        step: number of the training step, from 0 on.
+        permutation_BO: a random order of the identities for each clip, for networks with an identity bank.
+
+    Returns:
+        supervised logits of each frame that enters the stage's loss; the last of a frame is its prediction.
+
+    Raises:
+        ValueError: the family defines no training, or not by stages of this class.
+    """
+    clips = (frames_TB3HW, labels_TBHW, object_counts)
+    if type(network).propagate_clips is Network.propagate_clips:
+        for base in type(network.config).__mro__:
+            if base in CLIPS:
+                return CLIPS[base](network, *clips, stage=stage, step=step, permutation_BO=permutation_BO)
+    return network.propagate_clips(*clips, stage=stage, step=step, permutation_BO=permutation_BO)
