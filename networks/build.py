@@ -27,6 +27,7 @@ def build_model(
     checkpoint: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
     *,
+    pretrained: bool | str = False,
     encoder_checkpoint: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
     **fields: object,
 ) -> Network:
@@ -36,18 +37,28 @@ def build_model(
         name: a registered model, see ``voskit.configs.list_models()``.
         checkpoint: a published file, or one of this project's ``.safetensors``. The latter also holds the config that
             it was saved with; fields that aren't given here are taken from it, except ``training_only`` ones.
-            None: the weights are random, which is logged as a warning.
+            None: the weights are random, which is logged as a warning, unless ``pretrained`` is set.
         device: device of the network. Default: CUDA if available, else MPS, else the CPU.
+        pretrained: published weights, downloaded once. True: the main variant, which is the bundled file for ``deaott``
+            and PRE_YTB_DAV for other AOT and DeAOT models; a name such as ``"PRE"``: another variant. See
+            ``voskit.networks.weights.find_weights``.
         encoder_checkpoint: ImageNet weights for the encoder, to train from; ignored with ``checkpoint``. A network
             with several encoders takes a dict from the config fields that name the files (``encoder_weights``, ...).
         **fields: fields of the model's config to change.
 
     Raises:
-        ValueError: unknown model or field, unusable device, or a file that isn't a checkpoint of this model.
+        ValueError: unknown model, field or variant, unusable device, or a file that isn't a checkpoint of this model.
         FileNotFoundError: no such file.
+        OSError: the weights can't be downloaded or stored.
     """
     config = get_model_config(name, **fields)
     target = _usable_device(device)
+    if pretrained:
+        from voskit.networks.weights import find_weights
+
+        if checkpoint is not None:
+            raise ValueError("give either pretrained or checkpoint, not both")
+        checkpoint = find_weights(name, pretrained)
     if checkpoint is not None:
         return _from_checkpoint(name, checkpoint, fields).to(target).eval()
     network = build_network(config)

@@ -117,7 +117,7 @@ def published_weights(model: str, variant: bool | str = True) -> PublishedWeight
     variants = {entry.variant: entry for entry in list_published() if entry.model == model}
     if not variants:
         names = {entry.model for entry in list_published() if entry.model}
-        raise ValueError(f"no weights are published for {model}: {suggest(model, names)}")
+        raise ValueError(f"no weights are published for {model}, so name a checkpoint; {suggest(model, names)}")
     if variant is True:
         return next(entry for entry in variants.values() if entry.is_main)
     for name, entry in variants.items():

@@ -46,7 +46,8 @@ class ModelArgs:
     model: str = BUNDLED_MODEL
     """A model of the zoo."""
     ckpt_path: Path | None = None
-    """Its checkpoint: the authors', or one of voskit train or voskit export. Default: the bundled small model's."""
+    """Its checkpoint: the authors', or one of voskit train or voskit export. Default: the published weights, downloaded
+    once (see voskit weights), or for deaott the bundled ones."""
     device: str | None = None
     """cuda, cuda:1, mps, cpu, ... Default: the best one."""
     depth: int | None = None
@@ -76,24 +77,21 @@ class ModelArgs:
     propagate: str | None = None
     """For text prompts: a model that propagates each object from the frame in which its prompt scores highest."""
     propagate_ckpt: Path | None = None
-    """The checkpoint of that model. Default: the bundled one, if there is one for it."""
+    """The checkpoint of that model. Default: as for --ckpt_path."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 
     def checkpoint(self) -> Path:
-        """Return the file of ``ckpt_path``, or the bundled one.
+        """Return the file of ``ckpt_path``, or of the model's published weights, downloading them if needed.
 
         Raises:
-            ValueError: no file was given, and none is bundled for this model.
+            ValueError, OSError: see ``voskit.networks.weights.find_weights``.
         """
         if self.ckpt_path is not None:
             return self.ckpt_path
-        if self.model != BUNDLED_MODEL:
-            raise ValueError(
-                f"--ckpt_path is needed: weights are bundled for {BUNDLED_MODEL} only, not for {self.model} "
-                "(MODEL_ZOO.md lists the authors' files)"
-            )
-        return BUNDLED_WEIGHTS
+        from voskit.networks.weights import find_weights
+
+        return find_weights(self.model)
 
     @property
     def task(self) -> str:

@@ -32,7 +32,7 @@ from voskit.networks.weights import (
     path_here,
     weights_folder,
 )
-from voskit.tools.command import run_command
+from voskit.tools.command import run_tool
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,5 @@ def run(args: Args) -> int:
 
 
 def main() -> int:
-    """Parse and run."""
-    args = tyro.cli(Args, description=__doc__)
-    return run_command(lambda: run(args), interrupted="interrupted; the next call resumes the download")
+    """Parse the command line and run."""
+    return run_tool(run, Args, __doc__, interrupted="interrupted; the next call resumes the download")

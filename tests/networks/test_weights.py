@@ -108,7 +108,7 @@ def test_other_variants_by_name() -> None:
     ("model", "variant", "text"),
     [
         ("r50_deaot", True, "unknown model 'r50_deaot': did you mean r50_deaotl"),
-        ("r101_aotl", True, "no weights are published for r101_aotl: did you mean .*r50_aotl"),
+        ("r101_aotl", True, "no weights are published for r101_aotl, so name a checkpoint; did you mean .*r50_aotl"),
         ("r50_deaotl", "PRE_YTB", "r50_deaotl has no published variant 'PRE_YTB': there are PRE, PRE_YTB_DAV"),
     ],
 )

@@ -89,7 +89,7 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
         ({"text": ("a dog",), "max_memory_frames": 3}, "--max_memory_frames is for models that propagate masks"),
         ({"text": ("a dog",), "set": ("windo=3",)}, "no field 'windo': did you mean window"),
         ({"text": (" ",)}, "a text prompt must describe the object in words"),
-        ({"text": ("a dog",), "propagate": "r50_aotl"}, "weights are bundled for deaott only, not for r50_aotl"),
+        ({"text": ("a dog",), "propagate": "r50_aotl"}, "R50_AOTL_PRE_YTB_DAV.pth is not here"),
         (
             {"text": ("a dog",), "model": "deaott", "ckpt_path": None},
             "--text: deaott takes masks; models with text prompts: ",
