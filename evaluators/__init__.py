@@ -1,4 +1,4 @@
-"""Running trained networks over videos, and scoring what they say."""
+"""Trained networks on videos: segmentation, benchmarks, scores, annotation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ReferringSegmenter", "VideoSegmenter"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a segmenter when it is asked for: scoring needs no torch, whose import takes seconds."""
+    """Import a segmenter when it is first used: scoring needs no torch, whose import takes seconds."""
     if name == "VideoSegmenter":
         from voskit.evaluators.segmenter import VideoSegmenter
 

@@ -18,8 +18,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.masks.files import read_mask
-from voskit.dataloaders.masks.palette import MAX_ID, id_colors
+from voskit.dataloaders.masks.palette import id_colors
 from voskit.evaluators.annotation.painting import ids_of, layer_of
 from voskit.evaluators.annotation.session import Annotation
 from voskit.evaluators.clips.overlay import draw_overlay
@@ -156,7 +157,7 @@ class Page:
 
     def finish(self, object_id: int | None, shown: ShownFrame, editor: dict | None) -> Any:
         """Save what was painted during a propagation, and show the last frame that it reached."""
-        if self._busy.locked():  # this propagation was refused, because another one is running
+        if self._busy.locked():  # this propagation was refused, because one is running already
             return gr.skip()
         self._leave(shown, editor)
         return self.show(self._reached, object_id)
@@ -169,7 +170,7 @@ class Page:
         """Write the overlay video and the contact sheet, and show the video."""
         with self._alone():
             self._take(shown, editor)
-            for done in self.annotation.make_pictures():
+            for done in self.annotation.make_previews():
                 yield gr.skip(), f"**Drawing**: frame {done} of {len(self.annotation) - 1}"
         number = _number(shown)
         video = gr.Video(value=str(self.annotation.folder / "overlay.mp4"), visible=True)
@@ -297,9 +298,7 @@ def _connect(blocks: gr.Blocks, page: Page, parts: SimpleNamespace) -> None:
     parts.after.click(_reporting_errors(functools.partial(page.step, 1)), painted, everything)
     parts.object_id.change(_reporting_errors(page.choose), here, parts.editor)
     parts.discard.click(_reporting_errors(page.discard), here, everything)
-    parts.editor.clear(
-        _reporting_errors(page.discard), here, everything
-    )  # the bin, which also removes the frame
+    parts.editor.clear(_reporting_errors(page.discard), here, everything)  # the bin, which also removes the frame
     parts.keep.click(_reporting_errors(page.keep), painted, everything)
     parts.forget.click(_reporting_errors(page.forget), here, everything)
     parts.delete.click(_reporting_errors(page.delete), painted, everything)

@@ -1,4 +1,4 @@
-"""Annotating a clip: a person gives masks of some frames, a network propagates them, the person corrects, and so on."""
+"""Annotation of a clip: the user gives masks of some frames, a network propagates them, the user corrects them."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ SOURCE = "source.json"
 
 
 class Annotation:
-    """The masks of one clip, while a person and a network work on them. Close it, or use it in a ``with`` block.
+    """The masks of one clip during an annotation. Close it, or use it in a ``with`` block.
 
-    ``folder/given/<frame>.png`` are the masks that the person gave, ``folder/masks/<frame>.png`` those of all frames as
-    they are now. All of them are files at any time, so that nothing is lost and a later session goes on from there; so
-    it does from results of the demo. ``folder/source.json`` tells of which clip the masks are. Masks may be given and
-    removed during a propagation, also by another thread.
+    ``folder/given/<frame>.png`` are the user's masks, ``folder/masks/<frame>.png`` the present masks of all frames.
+    They are always on the disk, so nothing is lost, and a later session resumes from them, as it does from results of
+    ``voskit demo``. ``folder/source.json`` identifies the clip. Masks may be given and removed during a propagation,
+    also by another thread.
 
     Args:
-        segmenter: propagates; it is reset before and after.
-        source: the clip; one that can be read more than once. A video is read through here.
-        folder: of the results.
+        segmenter: propagates; reset before and after.
+        source: the clip, which must be readable more than once. A video is read once from start to end.
+        folder: folder of the results.
 
     Raises:
-        ValueError: the clip is damaged or can be read only once, the folder's masks are of another one, or another
+        ValueError: the clip is damaged or can be read only once, the folder has masks of another clip, or another
             program is writing there.
         OSError: the folder can't be made.
     """
@@ -62,15 +62,17 @@ class Annotation:
             for part in ("given", "masks"):
                 make_folder(folder / part)
             self._given = {number for number in range(len(self)) if self._path("given", number).exists()}
-            self._changing = threading.RLock()  # held while masks change: files and the sets of numbers go together
-            self._waiting: set[int] = set()  # propagated masks that will be written; giving or forgetting takes one out
+            self._changing = threading.RLock()  # held while masks change, so that files and sets of numbers agree
+            self._waiting: set[int] = (
+                set()
+            )  # propagated masks still to be written, unless the frame's mask is given or removed first
             self._running = False
             self._identity = self._identify()
             self._check_source()
             self._locks = locks.pop_all()
 
     def close(self) -> None:
-        """Let other programs write to the folder. May be called twice."""
+        """Release the folder for other programs. May be called twice."""
         self._locks.close()
 
     def __enter__(self) -> Self:
@@ -80,76 +82,79 @@ class Annotation:
         self.close()
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return len(self._names)
 
     @property
     def given(self) -> list[int]:
-        """Numbers of the frames whose masks the person gave, ascending."""
+        """Numbers of the frames with masks of the user, ascending."""
         return sorted(self._given)
 
     def image(self, number: int) -> np.ndarray:
-        """A frame, H x W x 3 uint8 RGB. Raises ValueError where there is none or it is damaged."""
+        """Return a frame, H x W x 3 uint8 RGB.
+
+        Raises:
+            ValueError: there is no such frame, or it is damaged.
+        """
         return next(self.source.between(number, number)).image
 
     def mask(self, number: int) -> np.ndarray | None:
-        """A frame's mask as it is now, H x W uint8 or uint16 ids; None: it has none yet.
+        """Return a frame's present mask, H x W uint8 or uint16 ids; None: it has none yet.
 
         Raises:
-            ValueError: its file is damaged or of another size than the frames.
+            ValueError: its file is damaged or has another size than the frames.
         """
         path = self._path("masks", number)
         return read_mask(path, size=self.source.size) if path.exists() else None
 
     def give(self, number: int, ids_HW: np.ndarray) -> None:
-        """Take a mask that the person made: H x W integers; it says where all objects are, 0 is the background.
+        """Set a frame's mask, H x W integers. It shows all objects, so 0 is the background.
 
         Raises:
-            ValueError: its size isn't the frames', or it isn't of ids up to 65535; nothing is changed then.
-            OSError: it can't be written.
+            ValueError: a size other than the frames', or ids above 65535; nothing is changed then.
+            OSError: the mask can't be written.
         """
         if ids_HW.shape != self.source.size:
-            raise ValueError(f"the mask is {ids_HW.shape}, the frames are {self.source.size} (height, width)")
+            raise ValueError(f"the mask has shape {ids_HW.shape}, the frames have {self.source.size} (height, width)")
         with self._changing:
             for part in ("masks", "given"):
                 write_mask(self._path(part, number), ids_HW, palette=self._palette)
-                self._begin_to_change()
+                self._start_changes()
             self._given.add(number)
             self._waiting.discard(number)
 
     def forget(self, number: int) -> None:
-        """Remove a frame's mask, given or not."""
+        """Remove a frame's mask, given or propagated."""
         with self._changing:
-            self._begin_to_change()
+            self._start_changes()
             self._given.discard(number)
             self._waiting.discard(number)
             for part in ("given", "masks"):
                 self._path(part, number).unlink(missing_ok=True)
 
     def propagate(self, first: int, last: int) -> Iterator[tuple[Frame, np.ndarray]]:
-        """Propagate the mask of frame ``first`` to those after it up to ``last``; backwards where that comes before.
+        """Propagate the mask of frame ``first`` to frame ``last``, backwards if ``last`` is the smaller number.
 
-        Given masks on the way stay as they are, and the network takes them in. Every mask is written, also where the
-        caller stops.
+        Given masks on the way stay, and the network uses them. All masks so far are written if the caller stops.
 
         Yields:
-            each frame that was done, beginning with the one after ``first``, and its ids, H x W.
+            each frame after ``first`` and its ids, H x W.
 
         Raises:
-            ValueError: ``first`` has no mask, or one without an object; or another propagation is open.
+            ValueError: ``first`` has no mask or an empty one, or a propagation is running.
             OSError: a mask can't be written.
         """
         start = self.mask(first)
         if start is None or not start.any():
-            raise ValueError(f"frame {first} has no mask with an object that could be propagated: give one")
+            raise ValueError(f"frame {first} has no mask with an object to propagate: give one first")
         frames = prefetch(self.source.between(first, last))
         with self._changing:
             self._check_idle()
             self._running = True
         try:
-            self._begin_to_change()
+            self._start_changes()
             self.segmenter.reset()
-            with closing(BackgroundWriter()) as writer:  # masks that wait are written, also where the caller stops
+            with closing(BackgroundWriter()) as writer:  # writes waiting masks, also if the caller stops
                 for frame in frames:
                     ids = self._step(frame, start if frame.index == first else None, writer)
                     if frame.index != first:
@@ -160,15 +165,15 @@ class Annotation:
             self._running = False
 
     def delete_object(self, object_id: int) -> int:
-        """Remove an object from all masks, given ones, too. Gives the number of frames that had it.
+        """Remove an object from all masks, given ones too; return the number of frames that had it.
 
         Raises:
-            ValueError: a propagation is open, which would bring the object back; or a mask's file is damaged.
+            ValueError: a propagation is running, which would bring the object back; or a mask's file is damaged.
             OSError: a mask can't be written.
         """
         with self._changing:
             self._check_idle()
-            self._begin_to_change()
+            self._start_changes()
             changed = 0
             for number in range(len(self)):
                 mask = self.mask(number)
@@ -180,8 +185,8 @@ class Annotation:
                 changed += 1
             return changed
 
-    def make_pictures(self, fps: float | None = None) -> Iterator[int]:
-        """Write ``overlay.mp4`` and ``contact_sheet.png``; gives the number of each frame that was done."""
+    def make_previews(self, fps: float | None = None) -> Iterator[int]:
+        """Write ``overlay.mp4`` and ``contact_sheet.png``; yield the number of each drawn frame."""
         pictures = ClipPreviews(self.folder, fps or self.source.fps or 25.0, len(self))
         try:
             for frame in prefetch(self.source):
@@ -194,7 +199,7 @@ class Annotation:
             raise
 
     def _step(self, frame: Frame, start: np.ndarray | None, writer: BackgroundWriter) -> np.ndarray:
-        """Propagate to a frame, or from it where its mask is known, and write what the network says."""
+        """Propagate to a frame, or pass its mask to the network if it has one; write and return its ids."""
         with self._changing:
             known = self._given_mask(frame.index) if start is None and frame.index in self._given else start
         if known is not None:
@@ -202,7 +207,7 @@ class Annotation:
             return known
         ids = self.segmenter.step(frame.image)
         with self._changing:
-            if frame.index not in self._given:  # it may have been given meanwhile
+            if frame.index not in self._given:  # the user may have given a mask meanwhile
                 self._waiting.add(frame.index)
         writer.submit(self._write_propagated, frame.index, ids)
         return ids
@@ -224,9 +229,9 @@ class Annotation:
         return self.folder / part / f"{self._names[number]}.png"
 
     def _identify(self) -> dict[str, int | str]:
-        """What tells this clip from others of its name, wherever its file lies."""
+        """Return properties that distinguish this clip from others of its name, wherever its file is."""
         height, width = self.source.size
-        middle = self.image(len(self) // 2)  # many clips begin with the same black
+        middle = self.image(len(self) // 2)  # many clips start with black frames
         checksum = hashlib.sha256(middle.tobytes()).hexdigest()[:16]
         return {"frames": len(self), "width": width, "height": height, "middle_frame": checksum}
 
@@ -236,18 +241,18 @@ class Annotation:
             try:
                 known = json.loads(path.read_text())
             except ValueError:
-                raise ValueError(f"{path} is damaged: remove it if the masks beside it are of this clip") from None
+                raise ValueError(f"{path} is damaged: remove it if the masks in this folder are of this clip") from None
             if known != self._identity:
                 raise ValueError(
-                    f"{self.folder} holds masks of another clip than {self.source.name} is now ({known}, not "
+                    f"{self.folder} holds masks of a clip other than {self.source.name} ({known}, not "
                     f"{self._identity}): give another output folder, or remove {path} if the masks are of this clip"
                 )
         elif any(self._path("masks", number).exists() for number in range(len(self))):
-            logger.warning("%s doesn't say of which clip its masks are: they are taken for this one's", self.folder)
+            logger.warning("%s has no source.json: its masks are assumed to be of this clip", self.folder)
 
-    def _begin_to_change(self) -> None:
-        """Remove what was made of other masks; without its report the demo takes the folder for a person's work."""
-        if not (self.folder / SOURCE).exists():  # only now: the demo may have replaced its results till here
+    def _start_changes(self) -> None:
+        """Remove previews and the report. Without a report ``voskit demo`` doesn't replace the masks."""
+        if not (self.folder / SOURCE).exists():  # not earlier: until now the demo may replace its results
             atomic_write_text(self.folder / SOURCE, json.dumps(self._identity) + "\n")
         for name in (REPORT, *PREVIEWS):
             (self.folder / name).unlink(missing_ok=True)

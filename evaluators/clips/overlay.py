@@ -1,9 +1,10 @@
-"""Pictures of results: objects drawn over a frame, and contact sheets of a clip.
+"""Overlay of object masks on a frame: blended colors, contours, ids.
 
-Pure functions of numpy arrays; nothing here opens a file. Shape suffixes: H, W the frame's height and width, N objects.
+Shape suffixes: H, W: height and width of the frame; N: objects.
 """
 
-import threading
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -19,8 +20,8 @@ UInt8Array = NDArray[np.uint8]
 ColorsOfIds = Callable[[NDArray[np.integer]], UInt8Array]
 
 _LABEL_MAP_SIDE = 640  # labels are placed on a map of at most this side
-_CENTRE_PULL = 0.05  # how many pixels of room a label gives up to be one pixel nearer to its object's centre
-_MAX_LABEL_OVERLAP = 0.3  # of a label's box; a label that more of lies on others is left out
+_CENTER_PULL = 0.05  # pixels of room that a label gives up to be one pixel nearer to its object's center
+_MAX_LABEL_OVERLAP = 0.3  # share of a label's box on other labels, above which it is left out
 _HALO_DARKNESS = 0.55
 _LINE_WHITENESS = 0.92
 
@@ -34,26 +35,25 @@ def draw_overlay(
     labels: bool = True,
     colors: ColorsOfIds | None = None,
 ) -> UInt8Array:
-    """Draws object masks over a frame: blended colours, contours and the objects' ids.
+    """Draw object masks over a frame: blended colors, contours and ids.
 
-    Line width and text size follow the resolution. The place of an id is the middle of the widest part of its object,
-    so it stays readable for concave and for split objects; objects too small to carry a number get none. Background
-    pixels away from contours keep the frame's values exactly.
+    Line width and text size follow the resolution. An id is drawn in the middle of the widest part of its object, which
+    also works for concave and split objects; objects that are too small for it get none. Background pixels away from
+    contours keep the frame's values exactly.
 
     Args:
-        image: HxWx3 uint8 RGB. Not changed.
-        ids: HxW, any integer dtype, 0 = background, ids up to 65535.
-        alpha: opacity of the colours, 0 (frame only) to 1 (colours only).
+        image: H x W x 3 uint8 RGB; not changed.
+        ids: H x W, any integer dtype; 0 is the background, ids are at most 65535.
+        alpha: opacity of the colors, 0 (frame only) to 1 (colors only).
         contours: draw a white line with a dark rim between objects, and between objects and background.
         labels: write each object's id.
-        colors: maps N integer ids to Nx3 uint8 RGB. None: the project's palette,
-        `voskit.dataloaders.masks.files.id_colors`.
+        colors: function from N integer ids to N x 3 uint8 RGB. None: ``voskit.dataloaders.masks.palette.id_colors``.
 
     Returns:
-        HxWx3 uint8 RGB, a new array.
+        H x W x 3 uint8 RGB, a new array.
 
     Raises:
-        ValueError: wrong shape, dtype, or range of an argument.
+        ValueError: an argument of a wrong shape, dtype or range.
     """
     check_frame(image)
     if not 0.0 <= alpha <= 1.0:
@@ -75,106 +75,11 @@ def draw_overlay(
     return canvas
 
 
-class ContactSheet:
-    """A picture of a clip: about `max_tiles` small frames, evenly spread, each with its frame number.
-
-    Works on a stream and never holds more than `2 * max_tiles` tiles. With `num_frames` known the tiles are chosen
-    beforehand. Without it every `stride`-th frame is kept; when there are too many the stride doubles and every other
-    tile is dropped. Safe to call from several threads, in any order of frames.
-
-    Args:
-        num_frames: the clip's number of frames. None where it is unknown, or only estimated (some video headers).
-        columns: tiles in a row.
-        tile_width: pixels; the height follows from the frames.
-        max_tiles: most tiles in the picture.
-
-    Raises:
-        ValueError: a number below 1.
-    """
-
-    def __init__(
-        self, num_frames: int | None = None, *, columns: int = 4, tile_width: int = 320, max_tiles: int = 12
-    ) -> None:
-        for name, value in (("columns", columns), ("tile_width", tile_width), ("max_tiles", max_tiles)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if num_frames is not None and num_frames < 1:
-            raise ValueError(f"num_frames must be at least 1 or None, got {num_frames}")
-        self._num_frames = num_frames
-        self._columns = columns
-        self._tile_width = tile_width
-        self._max_tiles = max_tiles
-        self._chosen = None if num_frames is None else frozenset(_spread(num_frames, max_tiles))
-        self._stride = 1
-        self._tiles: dict[int, UInt8Array] = {}
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        """Number of tiles held now; up to twice `max_tiles` while the length of the clip is unknown."""
-        return len(self._tiles)
-
-    def wants(self, index: int) -> bool:
-        """Whether `add` would keep the frame with this index now; saves drawing frames that it would drop."""
-        if index < 0:
-            raise ValueError(f"index must not be negative, got {index}")
-        if self._num_frames is not None and index >= self._num_frames:
-            raise ValueError(f"index {index} is outside of the {self._num_frames} frames of the contact sheet")
-        return index % self._stride == 0 if self._chosen is None else index in self._chosen
-
-    def add(self, index: int, frame: UInt8Array) -> None:
-        """Offers one frame.
-
-        Args:
-            index: the frame's number in the clip, from 0. A number that was there before replaces its tile.
-            frame: HxWx3 uint8 RGB.
-
-        Raises:
-            ValueError: wrong shape or dtype, or an index outside of the clip.
-        """
-        check_frame(frame)
-        if not self.wants(index):
-            return
-        tile = _resize_to_width(frame, self._tile_width)
-        with self._lock:
-            if not self.wants(index):  # another thread doubled the stride
-                return
-            self._tiles[index] = tile
-            while len(self._tiles) > 2 * self._max_tiles:
-                self._stride *= 2
-                self._tiles = {i: kept for i, kept in self._tiles.items() if i % self._stride == 0}
-
-    def image(self) -> UInt8Array:
-        """Returns the sheet of the frames so far, HxWx3 uint8 RGB. Raises ValueError when there are none."""
-        with self._lock:
-            tiles = dict(sorted(self._tiles.items()))
-        if not tiles:
-            raise ValueError("the contact sheet is empty: no frame was added")
-        indices = list(tiles)
-        shown = [indices[i] for i in _spread(len(indices), self._max_tiles)]
-
-        caption_size = max(9, round(self._tile_width / 22))
-        gap = max(2, self._tile_width // 40)
-        strip = round(1.7 * caption_size)
-        tile_height = max(tiles[i].shape[0] for i in shown)
-        columns = min(self._columns, len(shown))
-        rows = -(-len(shown) // columns)
-        cell_height, cell_width = tile_height + strip + gap, self._tile_width + gap
-        sheet = np.full((rows * cell_height + gap, columns * cell_width + gap, 3), 24, np.uint8)
-        for place, index in enumerate(shown):
-            tile = tiles[index]
-            top, left = gap + place // columns * cell_height, gap + place % columns * cell_width
-            middle = top + (tile_height - tile.shape[0]) // 2
-            sheet[middle : middle + tile.shape[0], left : left + tile.shape[1]] = tile
-            text = _text_sprite(f"frame {index}", caption_size, 0)[0]
-            _paint_text(sheet, text, None, top + tile_height + (strip - text.shape[0]) // 2, left)
-        return sheet
-
-
 def _rank_ids(ids: NDArray[np.integer], size: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray]:
-    """Returns the ids present (N, ascending, without background) and a map of their ranks.
+    """Return the ids in the map (N, ascending, without background) and a map of their ranks.
 
-    The map is HxW with 0 for background and 1..N for objects: uint8 where N <= 255, else uint16. Small integers let
-    every later step be a table look-up or a morphological filter of OpenCV.
+    The map of ranks is H x W, 0 for background and 1 to N for objects: uint8 if N <= 255, else uint16. Small integers
+    make every later step a table look-up or a morphological filter of OpenCV.
     """
     if ids.dtype.kind not in "iu":
         raise ValueError(f"ids must have an integer dtype, got {ids.dtype}")
@@ -202,7 +107,7 @@ def _blend(image: UInt8Array, ranks_HW: NDArray, colors_N3: UInt8Array, alpha: f
 
 
 def _draw_contours(canvas: UInt8Array, ranks_HW: NDArray) -> None:
-    """Draws the lines between regions into `canvas`: a white core, anti-aliased, over a wider, soft dark rim."""
+    """Draw the lines between regions into ``canvas``: a white, anti-aliased core over a wider, soft, dark rim."""
     width = max(1, round(min(ranks_HW.shape) / 480))
     core_HW = _borders(ranks_HW, width)
     rim_HW = cv2.dilate(core_HW, np.ones((3, 3), np.uint8), iterations=width)
@@ -218,13 +123,13 @@ def _draw_contours(canvas: UInt8Array, ranks_HW: NDArray) -> None:
 
 
 def _borders(ranks_HW: NDArray, width: int) -> UInt8Array:
-    """Returns HxW uint8, 255 in a line of `width` pixels along every border between two values, else 0."""
+    """Return H x W uint8: 255 in a line of ``width`` pixels along every border between two values, else 0."""
     kernel = np.ones((width + 1, width + 1), np.uint8)
     return np.asarray(cv2.compare(cv2.dilate(ranks_HW, kernel), cv2.erode(ranks_HW, kernel), cv2.CMP_NE), np.uint8)
 
 
 def _draw_labels(canvas: UInt8Array, ranks_HW: NDArray, present_N: NDArray[np.int64]) -> None:
-    """Writes the ids into `canvas`, the largest objects' first."""
+    """Draw the ids into ``canvas``, those of the largest objects first."""
     height, width = ranks_HW.shape
     base = max(11.0, min(height, width) / 30)
     areas_N, rows_N, columns_N, rooms_N = _label_places(ranks_HW, len(present_N))
@@ -232,7 +137,7 @@ def _draw_labels(canvas: UInt8Array, ranks_HW: NDArray, present_N: NDArray[np.in
     for n in np.argsort(-areas_N, kind="stable"):
         size = round(float(np.clip(rooms_N[n], 0.8 * base, base)))
         stroke = max(2, round(size / 9))
-        fill, outline = _text_sprite(str(present_N[n]), size, stroke)
+        fill, outline = text_sprite(str(present_N[n]), size, stroke)
         if areas_N[n] < 0.35 * fill.size:
             continue
         top = int(np.clip(rows_N[n] - fill.shape[0] / 2, 0, max(0, height - fill.shape[0])))
@@ -241,14 +146,14 @@ def _draw_labels(canvas: UInt8Array, ranks_HW: NDArray, present_N: NDArray[np.in
         if box.mean() > _MAX_LABEL_OVERLAP:
             continue
         box[:] = True
-        _paint_text(canvas, fill, outline, top, left)
+        paint_text(canvas, fill, outline, top, left)
 
 
 def _label_places(ranks_HW: NDArray, num_objects: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Finds where each object has most room: the maximum of the distance to the nearest border of any region.
+    """Find the place with most room in each object: the largest distance to a border.
 
-    One distance transform serves all objects. The centre's small pull decides between equal places, so the number
-    doesn't jump along a bar from frame to frame.
+    One distance transform serves all objects. A small pull towards the center decides between equal places, so the
+    label of a bar doesn't jump along it from frame to frame.
 
     Returns:
         Four arrays of N float values in pixels of the full map: area, row, column, and distance to the border.
@@ -269,19 +174,19 @@ def _label_places(ranks_HW: NDArray, num_objects: int) -> tuple[NDArray, NDArray
     row_means_N = np.bincount(owners, rows, num_objects) / divisor_N
     column_means_N = np.bincount(owners, columns, num_objects) / divisor_N
     room = room_HW[rows, columns]
-    off_centre = np.hypot(rows - row_means_N[owners], columns - column_means_N[owners])
-    score = room - _CENTRE_PULL * off_centre
+    off_center = np.hypot(rows - row_means_N[owners], columns - column_means_N[owners])
+    score = room - _CENTER_PULL * off_center
     best_N = np.full(num_objects, -np.inf)
     np.maximum.at(best_N, owners, score)
     winners = np.flatnonzero(score == best_N[owners])
     at_N = np.zeros(num_objects, np.intp)
-    at_N[owners[winners]] = winners  # an object that the smaller map lost has no area and gets no label
+    at_N[owners[winners]] = winners  # an object that vanished in the smaller map has area 0 and gets no label
     return counts_N * scale**2, (rows[at_N] + 0.5) * scale, (columns[at_N] + 0.5) * scale, room[at_N] * scale
 
 
 @lru_cache(maxsize=2048)
-def _text_sprite(text: str, size: int, stroke: int) -> tuple[UInt8Array, UInt8Array]:
-    """Renders text of `size` pixels: opacity of the letters, and of the letters with an outline; same shape hxw."""
+def text_sprite(text: str, size: int, stroke: int) -> tuple[UInt8Array, UInt8Array]:
+    """Render text of ``size`` pixels: opacity of the letters, and of letters with outline, each h x w uint8."""
     font = ImageFont.load_default(size)
     left, top, right, bottom = (round(v) for v in font.getbbox(text, stroke_width=stroke))
     drawn = []
@@ -293,8 +198,8 @@ def _text_sprite(text: str, size: int, stroke: int) -> tuple[UInt8Array, UInt8Ar
     return drawn[0], drawn[1]
 
 
-def _paint_text(canvas: UInt8Array, fill: UInt8Array, outline: UInt8Array | None, top: int, left: int) -> None:
-    """Paints a sprite of `_text_sprite` in white, with its outline in black, cut off at the canvas' edges."""
+def paint_text(canvas: UInt8Array, fill: UInt8Array, outline: UInt8Array | None, top: int, left: int) -> None:
+    """Paint a text sprite into ``canvas``: white, with its outline in black, cropped to the canvas."""
     area = canvas[top : top + fill.shape[0], left : left + fill.shape[1]]
     height, width = area.shape[:2]
     values = area.astype(np.float32)
@@ -302,14 +207,3 @@ def _paint_text(canvas: UInt8Array, fill: UInt8Array, outline: UInt8Array | None
         values *= 1.0 - outline[:height, :width, None] * np.float32(0.9 / 255)
     values += (255.0 - values) * (fill[:height, :width, None] * np.float32(1 / 255))
     area[:] = np.rint(values)
-
-
-def _resize_to_width(frame: UInt8Array, width: int) -> UInt8Array:
-    height = max(1, round(frame.shape[0] * width / frame.shape[1]))
-    shrinks = width < frame.shape[1]
-    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Returns at most `most` evenly spread indices below `count`, first and last included where `most` > 1."""
-    return sorted(set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()))

@@ -12,7 +12,8 @@ from voskit.dataloaders.files import atomic_write
 from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.clips.background import BackgroundWriter
-from voskit.evaluators.clips.overlay import ContactSheet, draw_overlay
+from voskit.evaluators.clips.contact_sheet import ContactSheet
+from voskit.evaluators.clips.overlay import draw_overlay
 from voskit.evaluators.clips.video_writer import VideoWriter
 
 logger = logging.getLogger(__name__)

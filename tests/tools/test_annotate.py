@@ -1,4 +1,4 @@
-"""tools/annotate.py: what the page's buttons do, and that it is served."""
+"""voskit annotate: actions of the page's buttons, and its server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ from voskit.tools import annotate as app
 
 gr = pytest.importorskip("gradio", reason="the page is made with gradio")
 
-from voskit.evaluators.annotation.page import Page, _told, _told_on_the_way, build_page  # noqa: E402
+from voskit.evaluators.annotation.page import (  # noqa: E402
+    Page,
+    _reporting_errors,
+    _reporting_errors_of_generator,
+    build_page,
+)
 
 FRAMES = 5
 
@@ -51,13 +56,13 @@ def page(annotation: Annotation) -> Page:
 
 
 def paint(layer: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """The layer after a person painted the objects of a mask."""
+    """Paint the objects of a mask on a layer, as a user does."""
     colors = np.concatenate([id_colors(ids).reshape(H, W, 3), np.full((H, W, 1), 255, np.uint8)], axis=2)
     return np.where(ids[..., None] > 0, colors, layer)
 
 
 def at(number: int) -> tuple[int, np.ndarray]:
-    """What is in the editor: a frame and its mask."""
+    """The frame in the editor, and its mask."""
     return number, np.zeros((H, W), np.uint8)
 
 
@@ -199,10 +204,10 @@ def test_errors_are_messages_that_leave_the_page_as_it_is(
     monkeypatch.setattr(gr, "Warning", told.append)
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "bad<i>.png").write_bytes(b"no picture")
-    assert _told(page.read)(str(tmp_path / "copy" / "bad<i>.png"), 1, at(0)) == gr.skip()
+    assert _reporting_errors(page.read)(str(tmp_path / "copy" / "bad<i>.png"), 1, at(0)) == gr.skip()
     assert told[0].startswith("bad&lt;i&gt;.png")
     assert str(tmp_path) not in told[0]
-    assert list(_told_on_the_way(page.propagate)("forwards", 0, at(3), None))[-1] == gr.skip()
+    assert list(_reporting_errors_of_generator(page.propagate)("forwards", 0, at(3), None))[-1] == gr.skip()
     assert "frame 3 has no mask with an object" in told[1]
     (annotation.folder / "masks" / "00002.png").write_bytes(b"damaged")
     assert page.go(2, 1, at(1), None)[-1] == 1  # the slider goes back
@@ -212,7 +217,7 @@ def test_errors_are_messages_that_leave_the_page_as_it_is(
 def test_without_a_number_of_frames_it_propagates_to_the_end(page: Page, annotation: Annotation) -> None:
     annotation.give(0, squares(1))
     assert [step[-1] for step in page.propagate("forwards", None, at(0), None)] == list(range(FRAMES))
-    with pytest.raises(ValueError, match="the number of frames to propagate is 1 or more, or 0 for all, not -2"):
+    with pytest.raises(ValueError, match="the number of frames to propagate must be at least 1, or 0 for all, got -2"):
         next(page.propagate("forwards", -2, at(0), None))
 
 
@@ -247,30 +252,33 @@ def test_the_page_is_served(annotation: Annotation) -> None:
 
 
 def test_flags(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[tuple] = []
+    served: list[dict] = []
     folders: list[Path] = []
 
-    def serve(*arguments: object) -> None:
-        served.append(arguments)
+    def launch(blocks: gr.Blocks, **options: object) -> None:
+        served.append(options)
         folders.append(Path(os.environ["GRADIO_TEMP_DIR"]))
         assert folders[-1].is_dir()
 
-    monkeypatch.setattr("voskit.evaluators.annotation.page.serve", serve)
+    monkeypatch.setattr(gr.Blocks, "launch", launch)
     Image.fromarray(squares(5).astype(np.uint8)).save(tmp_path / "first.png")
     flags = {"data_path": clip, "device": "cpu", "output_path": tmp_path / "out", "mask": tmp_path / "first.png"}
     assert app.run(app.Args(**flags, port=1234)) == 0
     assert not folders[0].exists()
     assert os.environ.get("GRADIO_TEMP_DIR") != str(folders[0])
-    assert served[0][1:4] == (tmp_path / "out" / "clip", "127.0.0.1", 1234)
+    assert (served[0]["server_name"], served[0]["server_port"]) == ("127.0.0.1", 1234)
+    assert served[0]["allowed_paths"] == [str((tmp_path / "out" / "clip").resolve())]
     assert np.array_equal(read_mask(tmp_path / "out" / "clip" / "given" / "00000.png"), squares(5))
-    with pytest.raises(ValueError, match="has given masks already, go on without it"):
+    with pytest.raises(ValueError, match="has given masks already, resume without --mask"):
         app.run(app.Args(**flags))
-    with pytest.raises(ValueError, match="takes sentences, there is nothing to paint for it"):
+    with pytest.raises(ValueError, match="takes text prompts, not masks: use voskit demo --text"):
         app.run(app.Args(**flags, model="r50_referformer", ckpt_path=tmp_path / "f.pth"))
 
 
 def test_without_gradio_it_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "voskit.evaluators.annotation.page")
-    with pytest.raises(ValueError, match=r"gradio is not installed, which the page needs: pip install -e '.\[app\]'"):
+    with pytest.raises(
+        ValueError, match=r"gradio is not installed, which the page needs: pip install 'voskit\[annotate\]'"
+    ):
         app.run(app.Args(data_path=clip))

@@ -172,7 +172,7 @@ def test_masks_of_another_clip_of_the_same_name_are_refused(
             for frame in frames:
                 writer.write(frame)
         with pytest.raises(
-            ValueError, match=r"holds masks of another clip than clip is now .* or remove .*source.json"
+            ValueError, match=r"holds masks of a clip other than clip .* or remove .*source.json"
         ):
             Annotation(segmenter, open_frames(clip), annotation.folder)
     (annotation.folder / "source.json").write_text("{")
@@ -189,12 +189,12 @@ def test_masks_of_a_folder_that_doesn_t_tell_their_clip_are_taken_as_they_are(
     (annotation.folder / "source.json").unlink()
     annotation.close()
     assert Annotation(segmenter, open_frames(clip), annotation.folder).given == [0]
-    assert "doesn't say of which clip its masks are: they are taken for this one's" in caplog.text
+    assert "has no source.json: its masks are assumed to be of this clip" in caplog.text
 
 
 def test_pictures(annotation: Annotation) -> None:
     annotation.give(1, cropped(1))
-    assert list(annotation.make_pictures()) == list(range(FRAMES))
+    assert list(annotation.make_previews()) == list(range(FRAMES))
     with open_frames(annotation.folder / "overlay.mp4") as video:
         assert video.count() == FRAMES
     assert (annotation.folder / "contact_sheet.png").exists()
@@ -203,7 +203,7 @@ def test_pictures(annotation: Annotation) -> None:
 
 
 def test_what_can_t_be_done_is_told(annotation: Annotation) -> None:
-    with pytest.raises(ValueError, match="frame 0 has no mask with an object that could be propagated"):
+    with pytest.raises(ValueError, match="frame 0 has no mask with an object to propagate"):
         next(annotation.propagate(0, 3))
     with pytest.raises(ValueError, match="the mask is"):
         annotation.give(0, squares(1)[:5])
@@ -211,7 +211,7 @@ def test_what_can_t_be_done_is_told(annotation: Annotation) -> None:
         annotation.give(0, cropped(70000))
     assert annotation.given == []
     annotation.give(0, cropped())
-    with pytest.raises(ValueError, match="frame 0 has no mask with an object that could be propagated"):
+    with pytest.raises(ValueError, match="frame 0 has no mask with an object to propagate"):
         next(annotation.propagate(0, 3))
     with pytest.raises(ValueError, match="there is no frame 6"):
         annotation.image(6)
