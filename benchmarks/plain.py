@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voskit.evaluators import VideoSegmenter
-from voskit.networks.engines import Step, Work
+from voskit.networks.engines import Step, StepCalls
 from voskit.networks.layers import attention as attention_layers
 from voskit.networks.layers.maps import to_sequence
-from voskit.networks.memory import MemoryPart
+from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.models import aot as aot_model
 
 
@@ -105,9 +105,9 @@ class PlainEngine:
         self._short_term: list[list[MemoryPart]] = []
         self._frame = 0
 
-    def work(
+    def step(
         self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
-    ) -> Work[Step]:
+    ) -> StepCalls[Step]:
         yield from ()  # everything is done by itself; a mask is taken as complete in any case
         with plain_operations():
             features = self.network.encode_image(image_13HW)

@@ -26,8 +26,9 @@ from PIL import Image
 from voskit.configs.stages import StageConfig, get_stage_config
 from voskit.dataloaders.masks.files import write_mask
 from voskit.dataloaders.training import TrainingData, build_training_data
-from voskit.networks import build_model, checkpoint_activations, compile_network
+from voskit.networks import build_model, compile_network
 from voskit.networks.memory_usage import peak_memory
+from voskit.trainers.activation_checkpointing import checkpoint_activations
 from voskit.trainers.trainer import Trainer, TrainerOptions
 
 

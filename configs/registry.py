@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -21,11 +22,15 @@ class Registry(Generic[T]):
 
     Args:
         kind: the word for an entry in error messages, e.g. ``"model"``.
+        modules: names of modules that register entries when they are imported. They are imported one by one until a
+            name is found, and all of them when names are listed. Entries are listed in the order of their modules.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, modules: Iterable[str] = ()) -> None:
         self.kind = kind
         self._entries: dict[str, T] = {}
+        self._modules = tuple(modules)
+        self._pending = list(modules)
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that enters its argument under ``name``.
@@ -35,7 +40,8 @@ class Registry(Generic[T]):
         """
 
         def add(entry: T) -> T:
-            if name in self._entries:
+            own = getattr(entry, "__module__", None) in self._modules  # else all names must be known first
+            if name in (self._entries if own else self):
                 raise ValueError(f"{self.kind} {name!r} is registered twice ({self._entries[name]!r} and {entry!r})")
             self._entries[name] = entry
             return entry
@@ -44,7 +50,10 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """Return all names, in the order of registration."""
-        return list(self._entries)
+        self._load()
+        place = {module: i for i, module in enumerate(self._modules)}
+        homes = {name: getattr(entry, "__module__", None) for name, entry in self._entries.items()}
+        return sorted(homes, key=lambda name: place.get(homes[name], len(place)))
 
     def get(self, name: str) -> T:
         """Return the entry called ``name``.
@@ -52,15 +61,21 @@ class Registry(Generic[T]):
         Raises:
             ValueError: no such entry; the message lists near names.
         """
-        if name not in self._entries:
-            raise ValueError(f"unknown {self.kind} {name!r}: {suggest(name, self._entries)}")
+        if name not in self:
+            raise ValueError(f"unknown {self.kind} {name!r}: {suggest(name, self.names())}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
+        self._load(until=name)
         return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self.names())
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.names())
+
+    def _load(self, until: object = None) -> None:
+        """Import the modules that are still pending, up to the one that registers a name."""
+        while until not in self._entries and self._pending:
+            importlib.import_module(self._pending.pop(0))

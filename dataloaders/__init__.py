@@ -7,3 +7,6 @@ Import from the modules, so that code which only samples training clips loads no
 - ``voskit.dataloaders.masks.files``: ``read_mask``, ``read_coco_masks``, ``write_mask``, ``davis_palette``,
   ``id_colors``.
 """
+
+MAX_ID = 65535
+"""Largest object id: mask files have at most 16 bits."""

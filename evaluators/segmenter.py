@@ -9,17 +9,16 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from voskit.configs import INFERENCE_FIELDS, PropagationConfig, models_with_depths, suggest
-from voskit.dataloaders.masks.palette import MAX_ID
+from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.transforms import input_size, prepare_image
 from voskit.evaluators.frame_checks import check_frame
-from voskit.evaluators.frame_rate import FrameRateKeeper
 from voskit.networks.engines import (
     DepthChoice,
     Engine,
@@ -34,6 +33,9 @@ from voskit.networks.engines import (
 from voskit.networks.families import new_engine
 from voskit.networks.inference import AMP_TYPES, compile_network, folded
 from voskit.networks.memory import MemoryPolicy
+
+if TYPE_CHECKING:
+    from voskit.evaluators.frame_rate import FrameRateKeeper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +123,8 @@ class VideoSegmenter:
         self._rate: FrameRateKeeper | None = None
         if target_fps is not None:
             self._check_has_depths("target_fps")
+            from voskit.evaluators.frame_rate import FrameRateKeeper
+
             self._rate = FrameRateKeeper(target_fps, self.config.depths)
 
     @property

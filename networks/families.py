@@ -1,4 +1,4 @@
-"""Registry of model families: the network and the engine of each config class, imported when asked for."""
+"""Registry of model families: the network and the engine of each family, imported when asked for."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from voskit.configs import ModelConfig
-from voskit.configs.models.aost import AOSTConfig
-from voskit.configs.models.aot import AOTConfig
-from voskit.configs.models.deaot import DeAOTConfig
-from voskit.configs.models.jointformer import JointFormerConfig
-from voskit.configs.models.referformer import ReferFormerConfig
-from voskit.configs.models.xmem import XMemConfig
+from voskit.configs import ModelConfig, Registry
 
 if TYPE_CHECKING:
     from voskit.networks.engines.protocol import Engine
@@ -31,26 +25,27 @@ class Family:
     """Built from network, config and memory policy (or None); None: the family propagates no masks."""
 
 
-# Keyed by config class and not by name, as a Registry is: a model's family follows from the bases of its config class,
-# and a subclass may replace the family of its base.
-FAMILIES: dict[type[ModelConfig], Family] = {
-    AOTConfig: Family("voskit.networks.models.aot:AOT", "voskit.networks.engines.aot:AOTEngine"),
-    DeAOTConfig: Family("voskit.networks.models.deaot:DeAOT", "voskit.networks.engines.aot:AOTEngine"),
-    AOSTConfig: Family("voskit.networks.models.aost:AOST", "voskit.networks.engines.aost:AOSTEngine"),
-    XMemConfig: Family("voskit.networks.models.xmem:XMem", "voskit.networks.engines.xmem:XMemEngine"),
-    JointFormerConfig: Family(
+FAMILIES: Registry[Family] = Registry("model family")
+"""Families by the ``family`` of their configs, which models inherit with their config class."""
+
+FAMILIES.register("aot")(Family("voskit.networks.models.aot:AOT", "voskit.networks.engines.aot:AOTEngine"))
+FAMILIES.register("deaot")(Family("voskit.networks.models.deaot:DeAOT", "voskit.networks.engines.aot:AOTEngine"))
+FAMILIES.register("aost")(Family("voskit.networks.models.aost:AOST", "voskit.networks.engines.aost:AOSTEngine"))
+FAMILIES.register("xmem")(Family("voskit.networks.models.xmem:XMem", "voskit.networks.engines.xmem:XMemEngine"))
+FAMILIES.register("jointformer")(
+    Family(
         "voskit.networks.models.jointformer.network:JointFormer",
         "voskit.networks.engines.jointformer:JointFormerEngine",
-    ),
-    ReferFormerConfig: Family("voskit.networks.models.referformer:ReferFormer"),
-}
+    )
+)
+FAMILIES.register("referformer")(Family("voskit.networks.models.referformer:ReferFormer"))
 
 
 def build_network(config: ModelConfig) -> Network:
     """Build the network that a config describes, with random weights.
 
     Raises:
-        ValueError: no family is registered for the config's class or one of its bases.
+        ValueError: the config has no family, or an unknown one; near names are listed.
     """
     return _resolve(_family(config).network)(config)
 
@@ -74,11 +69,11 @@ def new_engine(network: Network, config: ModelConfig | None = None, policy: Memo
 
 
 def _family(config: ModelConfig) -> Family:
-    for base in type(config).__mro__:
-        if base in FAMILIES:
-            return FAMILIES[base]
-    name = type(config).__name__
-    raise ValueError(f"no network is registered for {name}: add it to FAMILIES of voskit.networks.families")
+    if not config.family:
+        raise ValueError(
+            f"{type(config).__name__} has no family: set its class attribute 'family' to a registered name"
+        )
+    return FAMILIES.get(config.family)
 
 
 def _resolve(address: Callable[..., Any] | str) -> Callable[..., Any]:

@@ -17,17 +17,35 @@ ROOMS = {
     "evaluators": {"configs", "networks", "dataloaders"},
     "tools": {"configs", "networks", "dataloaders", "trainers", "evaluators"},
 }
+SUB_ROOMS = {  # of networks/, with its modules
+    "ops": set(),
+    "layers": {"ops"},
+    "memory": {"layers", "ops"},
+    "encoders": {"layers", "ops"},
+    "decoders": {"layers", "ops"},
+    "engines": {"memory", "layers", "ops"},
+    "models": {"encoders", "decoders", "memory", "layers", "ops"},
+    "families": {"models", "engines"},
+    "inference": {"models", "layers"},
+    "checkpoints": {"families", "models"},
+    "downloads": set(),
+    "weights": {"downloads"},
+    "build": {"checkpoints", "families", "models", "weights", "devices"},
+    "devices": set(),
+    "memory_usage": set(),
+}
 LEAF = "voskit.dataloaders.files"  # standard library only: networks write files by it, too
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "load"}
 FILE_ROOMS = {"checkpoints.py", "weights.py", "downloads.py"}  # files of networks/ that read and write files
 
 
-def imports(tree: ast.AST, *, at_run_time: bool = False) -> Iterator[str]:
+def imports(tree: ast.AST, *, at_run_time: bool = False, for_types: bool = True) -> Iterator[str]:
     """Full names that a module imports; ``from package import name`` gives ``package.name``.
 
     Args:
         tree: the module.
         at_run_time: leave out imports below ``if TYPE_CHECKING`` and inside functions.
+        for_types: include imports below ``if TYPE_CHECKING``.
     """
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
@@ -35,15 +53,17 @@ def imports(tree: ast.AST, *, at_run_time: bool = False) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module, "imports are absolute"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif not (at_run_time and _is_run_later(node)):
-            yield from imports(node, at_run_time=at_run_time)
+        elif not (at_run_time and _is_run_later(node)) and (for_types or not _is_for_types(node)):
+            yield from imports(node, at_run_time=at_run_time, for_types=for_types)
 
 
 def _is_run_later(node: ast.AST) -> bool:
     """True for bodies that importing the module doesn't run."""
-    if isinstance(node, ast.If):
-        return "TYPE_CHECKING" in ast.unparse(node.test)
-    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+    return _is_for_types(node) or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
 
 def wrong_imports(root: Path, room: str) -> list[str]:
@@ -55,6 +75,20 @@ def wrong_imports(root: Path, room: str) -> list[str]:
             other = rest.partition(".")[0] if top == "voskit" else top
             forbidden = other in ROOMS and other not in ROOMS[room] | {room} if top == "voskit" else other in ROOMS
             if (forbidden and not name.startswith(LEAF)) or top in ("tests", "benchmarks", "datasets"):
+                wrong.append(f"{path.relative_to(root)}: {name}")
+    return wrong
+
+
+def wrong_imports_in_networks(root: Path) -> list[str]:
+    """Imports of a sub-room of networks that it may not have, also inside functions; type checkers may see all."""
+    wrong = []
+    for path in sorted((root / "networks").rglob("*.py")):
+        own = path.relative_to(root / "networks").parts[0].removesuffix(".py")
+        if own == "__init__":  # names that are imported when they are used
+            continue
+        for name in imports(ast.parse(path.read_text()), for_types=False):
+            top, room, other = (*name.split("."), "", "", "")[:3]
+            if (top, room) == ("voskit", "networks") and other not in SUB_ROOMS[own] | {own}:
                 wrong.append(f"{path.relative_to(root)}: {name}")
     return wrong
 
@@ -99,6 +133,30 @@ def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
 def test_rooms_import_only_what_they_may(room: str) -> None:
     assert any((ROOT / room).rglob("*.py"))
     assert not wrong_imports(ROOT, room)
+
+
+def test_sub_rooms_of_networks_import_only_what_they_may() -> None:
+    assert not wrong_imports_in_networks(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("sub_room", "line"),
+    [
+        ("models", "from voskit.networks.engines.aot import AOTEngine"),
+        ("layers", "from voskit.networks.memory.bank import FrameBank"),
+        ("engines", "def late():\n    from voskit.networks.models.aot import AOT"),
+        ("ops", "import voskit.networks.layers"),
+        ("memory", "from voskit.networks import build_model"),
+    ],
+)
+def test_a_planted_wrong_import_in_networks_is_found(tmp_path: Path, sub_room: str, line: str) -> None:
+    folder = tmp_path / "networks" / sub_room
+    folder.mkdir(parents=True)
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from voskit.networks.families import Family"
+    (folder / "right.py").write_text(typed)
+    assert not wrong_imports_in_networks(tmp_path)
+    (folder / "planted.py").write_text(line)
+    assert len(wrong_imports_in_networks(tmp_path)) == 1
 
 
 def test_no_two_modules_import_each_other() -> None:

@@ -1,13 +1,5 @@
-"""Configs of all models. Importing this package registers them."""
+"""Configs of all models. A family's module is imported when one of its models is asked for."""
 
-from voskit.configs.models import (
-    aost,  # noqa: F401 - registration
-    aot,  # noqa: F401 - registration
-    deaot,  # noqa: F401 - registration
-    jointformer,  # noqa: F401 - registration
-    referformer,  # noqa: F401 - registration
-    xmem,  # noqa: F401 - registration
-)
 from voskit.configs.models.base import (
     INFERENCE_FIELDS,
     ModelConfig,

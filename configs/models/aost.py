@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from voskit.configs.models.aot import AOTL
 from voskit.configs.models.base import register_model
 
@@ -11,6 +13,8 @@ class AOSTConfig(AOTL):
 
     One checkpoint runs at every depth, so there are no models of other sizes.
     """
+
+    family: ClassVar[str] = "aost"
 
     depth: int | None = None
     """Number of layers, counted from the first one. None: ``num_layers``. A checkpoint of all layers fits every depth.

@@ -96,6 +96,8 @@ class IdentityBankConfig(PrototypeConfig):
 class AOTConfig(IdentityBankConfig):
     """Fields of the AOT family. The defaults are those of AOT-Tiny."""
 
+    family: ClassVar[str] = "aot"
+
     ffn_dim: int = 1024
 
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal, TypeVar
 from voskit.configs.base import Config
 from voskit.configs.registry import Registry
 
-MODELS: Registry[type[ModelConfig]] = Registry("model")
+_FAMILIES = ("aot", "aost", "deaot", "jointformer", "referformer", "xmem")
+MODELS: Registry[type[ModelConfig]] = Registry("model", [f"voskit.configs.models.{family}" for family in _FAMILIES])
 
 M = TypeVar("M", bound="type[ModelConfig]")
 
@@ -22,6 +23,8 @@ class ModelConfig(Config):
     max_long_edge: int | None = None
     """Scale frames down until their long edge has at most this many pixels. None: no limit."""
 
+    family: ClassVar[str] = ""
+    """Name of the network and engine that run the model, in ``voskit.networks.families.FAMILIES``."""
     task: ClassVar[Literal["semi_supervised", "referring"]] = "semi_supervised"
     """Prompts that define the objects: masks (``semi_supervised``) or text (``referring``)."""
     training_only: ClassVar[tuple[str, ...]] = ("encoder_weights",)

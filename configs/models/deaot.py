@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from voskit.configs.models.aot import IdentityBankConfig
 from voskit.configs.models.base import register_model
@@ -10,6 +10,8 @@ from voskit.configs.models.base import register_model
 
 class DeAOTConfig(IdentityBankConfig):
     """Fields of the DeAOT family. The defaults are those of DeAOT-Tiny."""
+
+    family: ClassVar[str] = "deaot"
 
     expansion: int = 2
     """Width of each branch's values and gates relative to the embedding. Queries and keys are half as wide as it."""

@@ -14,6 +14,8 @@ _THREE = {"max_memory_frames": 3}
 class JointFormerConfig(PerObjectConfig):
     """Fields of the JointFormer family. The defaults are those of the published program."""
 
+    family: ClassVar[str] = "jointformer"
+
     encoder: Literal["convmae_base"] = "convmae_base"
     """The only encoder of the family."""
     encoder_weights: str = "convmae_base.pth"

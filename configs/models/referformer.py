@@ -11,6 +11,8 @@ from voskit.configs.models.base import ModelConfig, register_model
 class ReferFormerConfig(ModelConfig):
     """Fields of the ReferFormer family. The defaults are those of the published programs."""
 
+    family: ClassVar[str] = "referformer"
+
     encoder: str = "resnet50"
     encoder_weights: str = ""
     """File name of the ImageNet weights (Video Swin: Kinetics) from which training starts."""

@@ -10,6 +10,8 @@ from voskit.configs.models.base import PerObjectConfig, PrototypeConfig, registe
 class XMemConfig(PerObjectConfig, PrototypeConfig):
     """Fields of the XMem family. The defaults are those of the published model."""
 
+    family: ClassVar[str] = "xmem"
+
     encoder: Literal["resnet50"] = "resnet50"
     """Key encoder."""
     encoder_weights: str = "resnet50-0676ba61.pth"

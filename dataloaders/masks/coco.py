@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
+from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.files import load_json
 from voskit.dataloaders.images import natural_key
-from voskit.dataloaders.masks.palette import MAX_ID
 
 logger = logging.getLogger(__name__)
 

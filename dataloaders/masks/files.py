@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.files import atomic_write
 from voskit.dataloaders.images import list_images, load_image
 from voskit.dataloaders.masks.coco import check_mask_size, read_coco_masks
-from voskit.dataloaders.masks.palette import MAX_ID, davis_palette, id_colors
+from voskit.dataloaders.masks.palette import davis_palette, id_colors
 
 __all__ = ["davis_palette", "id_colors", "read_coco_masks", "read_mask", "write_mask"]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-MAX_ID = 65535  # 16 bits
+from voskit.dataloaders import MAX_ID
 
 _DAVIS_COLORS = 22
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from voskit.dataloaders.masks.palette import MAX_ID, id_colors
+from voskit.dataloaders import MAX_ID
+from voskit.dataloaders.masks.palette import id_colors
 from voskit.evaluators.frame_checks import check_frame
 
 UInt8Array = NDArray[np.uint8]

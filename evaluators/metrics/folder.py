@@ -1,4 +1,4 @@
-"""Any two folders of videos with masks, counted as vos-benchmark (hkchengrex) does. Figures are 0 to 100."""
+"""Scorer of any two folders of videos with masks, by the rules of vos-benchmark (hkchengrex). Figures are 0 to 100."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from voskit.dataloaders import MAX_ID
+from voskit.dataloaders.datasets.layout import subfolders
 from voskit.dataloaders.masks.files import read_mask
-from voskit.dataloaders.masks.palette import MAX_ID
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
 from voskit.evaluators.metrics.frames.jobs import run_frames
 from voskit.evaluators.metrics.frames.label_maps import read_label_map
@@ -25,23 +26,23 @@ _KEYS = ("J&F", "J", "F")
 
 
 class FolderPair(VideoScorer):
-    """Videos present in both folders, frames present in the truth's; ids are whatever values occur, 255 included.
+    """J&F of the videos in both folders, over the frames of the truth. Any value is an id, including 255.
 
-    A video whose truth has no other value than 255 besides 0 (or 0 and 255 with a soft edge) has one object, id 1, as
-    masks are read everywhere; frames without the object don't change that. So it is with ``ignore_id``.
+    If the truth of a video has only the values 0 and 255 (or 0 and 255 with a soft edge), it has one object, id 1, as
+    everywhere else. Frames without the object don't change that. The same holds for 0 and ``ignore_id``.
 
-    An object counts from the first counted frame on where truth or prediction has its id, and is reported where the
-    truth of some counted frame has it.
+    An object counts from the first counted frame in which truth or prediction has its id. It is reported if the truth
+    of some counted frame has it.
     """
 
     options = {
-        "frames": Option("inner", ("inner", "all"), "inner: without each video's first and last truth; all: every one"),
-        "binary": Option("no", ("no", "yes"), "yes: any value but 0 is the one object, in both folders"),
-        "ignore_id": Option("none", None, "a value of the truth that is no object and is left out of both masks"),
+        "frames": Option("inner", ("inner", "all"), "inner: without first and last true mask of a video; all: all"),
+        "binary": Option("no", ("no", "yes"), "yes: any value but 0 is object 1, in both folders"),
+        "ignore_id": Option("none", None, "a value of the truth that isn't an object; left out of both masks"),
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """The common videos; others are named in a warning."""
+        """Return the common videos; others are named in a warning."""
         names = _common_videos(request.data_root, request.results)
         return video_folders(names, request.data_root, request.data_root.parent / "JPEGImages")
 
@@ -49,7 +50,7 @@ class FolderPair(VideoScorer):
         """Score the videos.
 
         Raises:
-            ValueError: a video's results have none of the ids of its truth.
+            ValueError: the results of a video have none of the ids of its truth.
         """
         ignore_id = _number(request.options["ignore_id"])
         videos = self.videos(request)
@@ -80,7 +81,8 @@ class FolderPair(VideoScorer):
 
 
 def rules_for(truth: Path, names: Sequence[str], binary: bool, ignore_id: int | None) -> Rules:
-    """How a video's masks are read: as given masks are, but decided for all frames of its truth together."""
+    """Return the rules for reading the masks of a video: those of ``read_mask``, but decided for all true masks at
+    once."""
     lone = _lone_value([truth / f"{name}.png" for name in names], ignore_id)
     if lone is None:
         return Rules(binary=binary, void=ignore_id)
@@ -88,7 +90,7 @@ def rules_for(truth: Path, names: Sequence[str], binary: bool, ignore_id: int | 
 
 
 def _lone_value(masks: Iterable[Path], ignore_id: int | None) -> int | None:
-    """255 or ``ignore_id`` where a video's truth has no other value besides 0, else None."""
+    """Return 255 or ``ignore_id`` if it is the only value other than 0 in the truth of a video, otherwise None."""
     found = None
     for path in masks:
         stored = read_label_map(path)
@@ -97,7 +99,7 @@ def _lone_value(masks: Iterable[Path], ignore_id: int | None) -> int | None:
             continue
         value = values[-1]
         if values not in ([VOID], [ignore_id]):
-            # the mask reader's word on 0 and 255 with values between, which may be a soft edge or ids
+            # values between 0 and 255 may be a soft edge or ids: ask the mask reader
             soft = value == VOID and np.array_equal(read_mask(path, ignore=VOID) == 1, stored > VOID // 2)
             if not soft:
                 return None
@@ -110,7 +112,7 @@ def _lone_value(masks: Iterable[Path], ignore_id: int | None) -> int | None:
 def _refuse_other_ids(
     results: Path, rules: Rules, values: Sequence[FrameValues], uncounted: Sequence[FramePair]
 ) -> None:
-    """Raise ValueError where truth and results have objects, but none in common, not in uncounted frames either."""
+    """Raise ValueError if truth and results have objects but no id in common, including uncounted frames."""
 
     def sides(values: Sequence[FrameValues]) -> tuple[set[int], set[int]]:
         return set().union(*(v.in_truth for v in values)), set().union(*(v.in_prediction for v in values))
@@ -121,7 +123,7 @@ def _refuse_other_ids(
         if not true & predicted:
             raise ValueError(
                 f"{results}: its ids ({_listing(predicted)}) and those of the ground truth ({_listing(true)}) have "
-                "none in common: give both the same ids, or say with binary that any value but 0 is the one object"
+                "none in common: use the same ids in both, or the option binary if any value but 0 is the object"
             )
 
 
@@ -134,16 +136,16 @@ def _number(text: str) -> int | None:
     if text == "none":
         return None
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MAX_ID:
-        raise ValueError(f"--ignore_id {text}: give a value of masks, 1 to {MAX_ID}")
+        raise ValueError(f"--ignore_id {text}: give a value from 1 to {MAX_ID}")
     return int(text)
 
 
 def object_rows(values: Sequence[FrameValues]) -> dict[str, dict[str, Any]]:
-    """Id to J, F, J&F (0 to 100) and values by frame (0 to 1) of a video measured with every id."""
+    """Return J, F, J&F (0 to 100) and the values by frame (0 to 1) of each id of a video."""
     rows: dict[str, dict[str, Any]] = {}
     for object_id in sorted(set().union(*(value.in_truth for value in values))):
         begin = next(t for t, value in enumerate(values) if object_id in value.ids)
-        region, boundary = np.ones(len(values) - begin), np.ones(len(values) - begin)  # 1 where neither side has it
+        region, boundary = np.ones(len(values) - begin), np.ones(len(values) - begin)  # 1 if both sides lack the id
         for t, value in enumerate(values[begin:]):
             if object_id in value.ids:
                 at = value.ids.index(object_id)
@@ -155,13 +157,13 @@ def object_rows(values: Sequence[FrameValues]) -> dict[str, dict[str, Any]]:
 
 
 def _common_videos(truth: Path, results: Path) -> list[str]:
-    videos = [{path.name for path in folder.iterdir() if path.is_dir()} for folder in (truth, results)]
+    videos = [set(subfolders(folder)) for folder in (truth, results)]
     common = sorted(videos[0] & videos[1])
     if not common:
-        raise ValueError(f"{results}: no folder here is called like a video of {truth}")
+        raise ValueError(f"{results}: no folder here has the name of a video in {truth}")
     for folder, alone in ((truth, videos[0] - videos[1]), (results, videos[1] - videos[0])):
         if alone:
-            logger.warning("%s: left out, in this folder only: %s", folder, ", ".join(sorted(alone)))
+            logger.warning("%s: left out, as only this folder has them: %s", folder, ", ".join(sorted(alone)))
     return common
 
 

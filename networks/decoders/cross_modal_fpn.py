@@ -8,12 +8,14 @@ Shapes: B clips, T frames, L words, C channels, X = T * h * w positions of a cli
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voskit.networks.encoders.roberta import Text
+if TYPE_CHECKING:
+    from voskit.networks.encoders.roberta import Text
 
 STRIDES = (32, 16, 8, 4)
 SUBSAMPLING = (1, 2, 4, 8)

@@ -10,22 +10,20 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from voskit.configs import ModelConfig
-from voskit.configs.models.aot import IdentityBankConfig
-from voskit.configs.models.jointformer import JointFormerConfig
-from voskit.configs.models.xmem import XMemConfig
+from voskit.configs import Registry
 from voskit.configs.stages import StageConfig
 from voskit.networks.models.base import Network, Supervised
 from voskit.trainers.clips.aot import propagate_aot_batch
 from voskit.trainers.clips.jointformer import propagate_jointformer_batch
 from voskit.trainers.clips.xmem import propagate_xmem_batch
 
-CLIPS: dict[type[ModelConfig], Callable[..., list[list[Supervised]]]] = {
-    IdentityBankConfig: propagate_aot_batch,
-    XMemConfig: propagate_xmem_batch,
-    JointFormerConfig: propagate_jointformer_batch,
-}
-"""Functions with the arguments of :func:`propagate_clips`, keyed as ``voskit.networks.families.FAMILIES`` is."""
+CLIPS: Registry[Callable[..., list[list[Supervised]]]] = Registry("family with training clips")
+"""Functions with the arguments of :func:`propagate_clips`, by the ``family`` of a model's config."""
+
+for _family in ("aot", "deaot", "aost"):
+    CLIPS.register(_family)(propagate_aot_batch)
+CLIPS.register("xmem")(propagate_xmem_batch)
+CLIPS.register("jointformer")(propagate_jointformer_batch)
 
 
 def propagate_clips(
@@ -59,8 +57,8 @@ def propagate_clips(
         ValueError: the family defines no training, or not by stages of this class.
     """
     clips = (frames_TB3HW, labels_TBHW, object_counts)
-    if type(network).propagate_clips is Network.propagate_clips:
-        for base in type(network.config).__mro__:
-            if base in CLIPS:
-                return CLIPS[base](network, *clips, stage=stage, step=step, permutation_BO=permutation_BO)
-    return network.propagate_clips(*clips, stage=stage, step=step, permutation_BO=permutation_BO)
+    overrides = type(network).propagate_clips is not Network.propagate_clips
+    if overrides or network.config.family not in CLIPS:
+        return network.propagate_clips(*clips, stage=stage, step=step, permutation_BO=permutation_BO)
+    family = CLIPS.get(network.config.family)
+    return family(network, *clips, stage=stage, step=step, permutation_BO=permutation_BO)
