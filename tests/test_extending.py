@@ -19,8 +19,8 @@ from voskit.configs.models.base import MODELS, register_model
 from voskit.dataloaders.masks.files import write_mask
 from voskit.networks import build_model
 from voskit.networks.encoders import ENCODERS, Encoder, build_encoder
-from voskit.networks.supervised import Supervised
-from voskit.tools import train
+from voskit.networks.models.base import Supervised
+from voskit.trainers.run import training_data
 from voskit.trainers.trainer import Trainer, TrainerOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -35,8 +35,8 @@ def printed(page: str, what: str) -> str:
 @pytest.fixture
 def regnet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The encoder that is printed, and the model that has it."""
-    monkeypatch.setitem(ENCODERS, "regnety", None)
-    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
+    for table in (ENCODERS, MODELS):
+        monkeypatch.setattr(table, "_entries", {name: table.get(name) for name in table})
     names: dict[str, Any] = {"torchvision": torchvision, "Encoder": Encoder, "ENCODERS": ENCODERS, "AOTL": AOTL}
     names["register_model"] = register_model
     for what in ("class RegNet(", "class RegNetAOTL("):
@@ -88,7 +88,7 @@ def test_a_family_needs_no_fields_but_the_common_ones(tmp_path: Path, monkeypatc
         mask[20:60, 20:60] = 1
         Image.new("RGB", (80, 80)).save(path) if ending == "jpg" else write_mask(path, mask.numpy())
     stage = small_stage(batch_size=2, min_lr_large=1e-6)
-    assert len(train.training_data(train.Args(data_path=tmp_path), stage, Plain())) == 1
+    assert len(training_data(stage, Plain(), tmp_path)) == 1
     trainer = Trainer(PlainNetwork(Plain()), stage, Squares(), tmp_path, options=TrainerOptions(progress=False))
     trainer.train(until=2)
     assert trainer.step == 2

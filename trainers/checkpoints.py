@@ -1,8 +1,8 @@
-"""Checkpoints of training: everything that resuming needs, written complete or not at all."""
+"""Training checkpoints: the complete state of a run, to resume from."""
 
 from __future__ import annotations
 
-import logging
+import errno
 import os
 import re
 from pathlib import Path
@@ -10,50 +10,55 @@ from typing import Any
 
 import torch
 
-logger = logging.getLogger(__name__)
+from voskit.dataloaders.files import atomic_write
 
 _NAME = re.compile(r"step_(\d+)\.pt")
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Write ``step_<step>.pt`` under a temporary name, rename it, and remove all but the latest ``keep``.
+    """Write ``step_<step>.pt`` completely or not at all, and remove all but the latest ``keep`` checkpoints.
+
+    Args:
+        folder: folder of checkpoints; only one process writes there. It is made if needed.
+        step: number of steps trained.
+        state: plain values and tensors.
+        keep: number of checkpoints to keep.
 
     Raises:
-        OSError: it can't be written; earlier checkpoints stay.
+        OSError: the checkpoint can't be written. Earlier checkpoints are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step_{step:08d}.pt"
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        with temporary.open("wb") as file:
+    for left in folder.glob(".step_*.tmp"):  # of processes that were killed
+        left.unlink(missing_ok=True)
+    with atomic_write(path, "checkpoint") as temporary, temporary.open("wb") as file:
+        try:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave an empty file under the final name
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as either
-        raise OSError(f"checkpoint {path} could not be written: {error}") from error
-    finally:
-        for left in folder.glob(".step_*.tmp"):  # also of processes that were killed: one alone writes here
-            left.unlink(missing_ok=True)
+        except RuntimeError as error:  # how torch reports a full disk
+            raise OSError(errno.EIO, str(error).splitlines()[0]) from error
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave an empty file under the final name
     for old in find_states(folder)[:-keep]:
         old.unlink(missing_ok=True)
     return path
 
 
 def find_states(folder: Path) -> list[Path]:
-    """Checkpoints of a folder, the oldest first."""
+    """Return the checkpoints in a folder, the oldest first."""
     found = [p for p in folder.glob("step_*.pt") if _NAME.fullmatch(p.name)]
     return sorted(found, key=lambda p: int(_NAME.fullmatch(p.name)[1]))  # type: ignore[index]
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without running code of the file.
+    """Read a checkpoint onto the CPU, without executing pickled code.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the file is damaged.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise ValueError(f"checkpoint {path} is damaged ({reason}): remove it to go on from the one before") from error
+        raise ValueError(
+            f"checkpoint {path} is damaged ({reason}): delete it to resume from the previous one"
+        ) from error

@@ -1,4 +1,4 @@
-"""The processes that train together: one, or those that ``torchrun`` started on one or several machines."""
+"""Distributed training: this process alone, or those that ``torchrun`` started on one or several machines."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ T = TypeVar("T")
 
 
 class FailedTogether(ValueError):
-    """Something failed on one of the processes, and all know it."""
+    """An error of one process, raised on all of them."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that take part."""
+    """Rank of this process and collective operations. The default is a single process."""
 
     rank: int = 0
     count: int = 1
+    """Number of processes."""
 
     @property
     def is_first(self) -> bool:
-        """Whether this one writes files and talks."""
+        """True on rank 0, which writes files and logs."""
         return self.rank == 0
 
     def gather(self, value: Any) -> list[Any]:
-        """The values of all processes, in order of rank."""
+        """Return the values of all processes, in order of rank."""
         if self.count == 1:
             return [value]
         out: list[Any] = [None] * self.count
@@ -40,7 +41,7 @@ class Processes:
         return out
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of a tensor over all processes, not finite where one of them isn't."""
+        """Return the mean of a tensor over all processes. NaN and infinity of one process reach all of them."""
         if self.count == 1:
             return value
         value = value.clone()
@@ -48,26 +49,30 @@ class Processes:
         return value / self.count
 
     def barrier(self) -> None:
-        """Wait for all."""
+        """Wait for all processes."""
         if self.count > 1:
             dist.barrier()
 
     def agree(self, failure: str | None = None) -> None:
-        """Wait for all, each of which may say that it has failed.
+        """Wait for all processes and share their failures.
+
+        Args:
+            failure: error message of this process. None: it succeeded.
 
         Raises:
-            FailedTogether: one of them has, on all processes.
+            FailedTogether: at least one process failed. It is raised on all of them.
         """
         if failures := [text for text in self.gather(failure) if text is not None]:
             raise FailedTogether("; ".join(dict.fromkeys(failures)))
 
     def attempt(self, work: Callable[[], T]) -> T:
-        """What all processes do at once, and may fail at, without leaving any of them waiting for another.
+        """Run ``work`` on all processes. If it fails on one of them, no other is left waiting.
 
-        In ``work`` they may wait for each other by ``agree`` alone.
+        ``work`` may synchronize processes only by :meth:`agree`.
 
         Raises:
-            FailedTogether: it failed on one of them, on all processes; its cause is known to that one.
+            FailedTogether: ``work`` failed on at least one process. It is raised on all of them, with the cause on the
+                process that failed.
         """
         try:
             value = work()
@@ -82,12 +87,17 @@ class Processes:
         return value
 
 
-def join_processes(device: torch.device) -> Processes:
-    """Join the processes that the environment names (``RANK``, ``WORLD_SIZE``, ...): NCCL on CUDA, else gloo."""
+def join_processes(device: str | torch.device | None = None) -> Processes:
+    """Join the processes that the environment names (``RANK``, ``WORLD_SIZE``, ...): NCCL on CUDA, else gloo.
+
+    Args:
+        device: device of this process. None: the best one.
+    """
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
         return Processes()
     if not dist.is_initialized():
-        # validation takes long, and not on all processes equally
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=4))
+        on_cuda = torch.cuda.is_available() and str(device or "cuda").startswith("cuda")
+        # validation can take hours, and not equally long on all processes
+        dist.init_process_group("nccl" if on_cuda else "gloo", timeout=timedelta(hours=4))
     return Processes(dist.get_rank(), count)

@@ -1,4 +1,4 @@
-"""Averaged weights."""
+"""Exponential moving average (EMA) of weights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class AveragedWeights:
-    """Exponential moving average of a network's parameters; its buffers are copied.
+    """Exponential moving average of a network's parameters. Buffers are copied.
 
-    The decay rises with the number of updates, (1 + n) / (10 + n), to 1 - 1 / (ratio * total_steps).
+    The decay rises with the number of updates n as (1 + n) / (10 + n), up to 1 - 1 / (ratio * total_steps).
 
     Args:
-        network: the average starts at its values.
-        total_steps: of the stage.
-        ratio: the average's memory as a share of the stage; below one step it is the last state.
+        network: the network, whose current values are the initial average.
+        total_steps: steps of the stage.
+        ratio: memory of the average as a share of the stage. Less than one step: the average is the last state.
     """
 
     def __init__(self, network: nn.Module, total_steps: int, ratio: float = 0.1) -> None:
@@ -26,12 +26,12 @@ class AveragedWeights:
         self.weights = {name: x.detach().clone() for name, x in network.state_dict().items()}
 
     def decay(self, update: int) -> float:
-        """Decay of an update, counted from 1."""
+        """Return the decay of an update, counted from 1."""
         return min(self.final_decay, (1 + update) / (10 + update))
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take in the network's present values."""
+        """Update the average with the current values of the network."""
         self.updates += 1
         decay = self.decay(self.updates)
         state = network.state_dict()
@@ -41,11 +41,11 @@ class AveragedWeights:
             self.weights[name].copy_(state[name])
 
     def state_dict(self) -> dict[str, object]:
-        """Everything that resuming needs."""
+        """Return the state that resuming needs."""
         return {"updates": self.updates, "weights": self.weights}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Go on from what ``state_dict`` gave."""
+        """Restore a state from ``state_dict``."""
         updates, weights = state["updates"], state["weights"]
         assert isinstance(updates, int) and isinstance(weights, Mapping)
         self.updates = updates

@@ -1,4 +1,4 @@
-"""From a training batch to its loss, as modules, so that gradients can be shared by processes."""
+"""Training objectives: modules from a batch of clips to its loss, so that DDP can synchronize gradients."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voskit.configs import suggest
 from voskit.configs.stages import ReferringStageConfig, StageConfig
 from voskit.dataloaders.tokenizer import Tokenizer
 from voskit.dataloaders.training import ClipBatch
 from voskit.dataloaders.training.referring.clip import ReferringBatch
+from voskit.trainers.clips import propagate_clips
 from voskit.trainers.distributed import Processes
 from voskit.trainers.losses import CLIP_LOSSES
 from voskit.trainers.referring_losses import Target, match, referring_loss
@@ -21,45 +21,56 @@ from voskit.trainers.sampling import identity_permutations
 
 
 class ClipPreview(NamedTuple):
-    """A clip, for a picture."""
+    """A training clip with its prediction, for TensorBoard."""
 
     frames: Tensor
-    """[T, 3, H, W], normalised."""
+    """Normalized RGB, [T, 3, H, W]."""
     labels: Tensor
-    """[T, H, W]."""
+    """Object ids, [T, H, W]."""
     predicted: Tensor
-    """[T', H, W]: some networks predict no first frame."""
+    """Predicted object ids of the last T' frames, [T', H, W]. Some networks don't predict the first frame."""
 
 
 class Objective(Protocol):
-    """What the trainer calls."""
+    """Interface that the trainer calls."""
 
     def parts(self, batch: Any, places: range, count: int, processes: Processes) -> Iterator[tuple[Any, ...]]:
-        """Arguments of the module for each of ``count`` equal parts of this process's share of a step.
+        """Yield the arguments of the module for each of ``count`` equal parts of a batch.
 
-        ``places`` are those of the clips in the order of training, see ``StepBatches``.
+        Args:
+            batch: this process's share of the clips of a step.
+            places: places of the clips in the order of training, see ``StepBatches``.
+            count: number of parts.
+            processes: the processes that train together.
         """
         ...
 
-    def shown(self, batch: Any) -> ClipPreview | None:
-        """The first clip of the batch that was worked off last, with what was predicted."""
+    def preview(self, batch: Any) -> ClipPreview | None:
+        """Return the first clip of the last batch with its prediction. None: there was no batch yet."""
         ...
 
 
 class ClipLoss(nn.Module):
-    """Loss of clips whose objects are given by masks; see :mod:`voskit.trainers.losses`."""
+    """Loss of clips with masks as prompts, see :mod:`voskit.trainers.losses`.
+
+    Args:
+        network: a network that propagates masks.
+        stage: the stage, which names the loss.
+        seed: seed of the order of identities.
+    """
 
     def __init__(self, network: Any, stage: StageConfig, seed: int) -> None:
         super().__init__()
         self.network = network
         self.stage = stage
         self.seed = seed
+        self.loss = CLIP_LOSSES.get(stage.loss)
         self._predicted_THW: Tensor | None = None
 
     def parts(
         self, batch: ClipBatch, places: range, count: int, processes: Processes
     ) -> Iterator[tuple[Tensor, Tensor, list[int], Tensor]]:
-        """Each with the order of identities of its clips, [B, O]."""
+        """Yield frames, labels, object counts, and the order of identities [B, O] of each part."""
         identities = self.network.config.max_objects
         order = torch.from_numpy(identity_permutations(self.seed, places, identities)).to(batch.frames.device)
         self._predicted_THW = None
@@ -69,23 +80,23 @@ class ClipLoss(nn.Module):
     def forward(
         self, frames_TB3HW: Tensor, labels_TBHW: Tensor, counts: list[int], permutation_BO: Tensor, step: int
     ) -> Tensor:
-        """Mean over the clips."""
-        supervised = self.network.propagate_clips(
-            frames_TB3HW, labels_TBHW, counts, stage=self.stage, step=step, permutation_BO=permutation_BO
+        """Return the mean loss over the clips."""
+        supervised = propagate_clips(
+            self.network, frames_TB3HW, labels_TBHW, counts, stage=self.stage, step=step, permutation_BO=permutation_BO
         )
         if self._predicted_THW is None:
             self._predicted_THW = torch.stack([frame[-1].logits[0].detach().argmax(0) for frame in supervised])
-        return CLIP_LOSSES[self.stage.loss](supervised, labels_TBHW, counts, self.stage, step)
+        return self.loss(supervised, labels_TBHW, counts, self.stage, step)
 
-    def shown(self, batch: ClipBatch) -> ClipPreview | None:
-        """See ``Objective``."""
+    def preview(self, batch: ClipBatch) -> ClipPreview | None:
+        """See :class:`Objective`."""
         if self._predicted_THW is None:
             return None
         return ClipPreview(batch.frames[:, 0], batch.labels[:, 0], self._predicted_THW)
 
 
 class ReferringLoss(nn.Module):
-    """Loss of clips whose object a sentence tells; see :mod:`voskit.trainers.referring_losses`."""
+    """Loss of clips with text prompts, see :mod:`voskit.trainers.referring_losses`."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -96,14 +107,14 @@ class ReferringLoss(nn.Module):
     def parts(
         self, batch: ReferringBatch, places: range, count: int, processes: Processes
     ) -> Iterator[tuple[ReferringBatch, Tensor]]:
-        """Each with what its losses are divided by: the frames that show their object, of the mean process."""
+        """Yield each part with the divisor of its loss: frames that show their object, the mean over processes."""
         frames = processes.mean(batch.valid_TB.sum().float()).clamp(min=1)
         self._predicted_Thw = None
         for own in _slices(len(places), count):
             yield batch.part(own), frames / count
 
     def forward(self, batch: ReferringBatch, num_boxes: Tensor, step: int) -> Tensor:
-        """The sum over the batch and all layers of the decoder, divided by ``num_boxes``."""
+        """Return the loss, summed over the batch and the decoder layers and divided by ``num_boxes``."""
         frames = batch.frames_TB3HW.transpose(0, 1)
         layers = self.network(frames, self.tokenizer(batch.captions).to(frames.device), batch.sizes_B2)
         labels = torch.zeros(len(batch), dtype=torch.int64, device=frames.device)
@@ -114,8 +125,8 @@ class ReferringLoss(nn.Module):
                 self._predicted_Thw = layers[-1].masks[0, :, match(layers[-1], target)[0]]
         return referring_loss(layers, target, num_boxes)
 
-    def shown(self, batch: ReferringBatch) -> ClipPreview | None:
-        """See ``Objective``; the mask is that of the candidate which matches best."""
+    def preview(self, batch: ReferringBatch) -> ClipPreview | None:
+        """See :class:`Objective`. The prediction is the mask of the best-matching candidate."""
         if self._predicted_Thw is None:
             return None
         size = (batch.frames_TB3HW.shape[3], batch.frames_TB3HW.shape[4])
@@ -124,21 +135,19 @@ class ReferringLoss(nn.Module):
 
 
 def build_objective(network: Any, stage: StageConfig, seed: int) -> ClipLoss | ReferringLoss:
-    """The objective of a stage.
+    """Build the objective of a stage.
 
     Raises:
-        ValueError: the network isn't trained by stages of this kind, or scores several classes; an unknown loss.
+        ValueError: the network and the stage have different prompts (masks, text), the network scores several classes,
+            or the loss is unknown.
     """
     referring = network.config.task == "referring"
     if referring != isinstance(stage, ReferringStageConfig):
-        kind = "of sentences" if referring else "that propagate masks"
-        raise ValueError(
-            f"{type(network.config).__name__} is one of the models {kind}: {type(stage).__name__} is a stage of others"
-        )
+        takes, other = ("text prompts", "masks") if referring else ("masks", "text prompts")
+        names = type(network.config).__name__, type(stage).__name__
+        raise ValueError(f"{names[0]} takes {takes}, but {names[1]} is a stage for models that take {other}")
     if referring and network.config.num_classes != 1:
-        raise ValueError(f"training scores one class, the network has num_classes={network.config.num_classes}")
-    if not referring and stage.loss not in CLIP_LOSSES:
-        raise ValueError(f"unknown loss {stage.loss!r} of {type(stage).__name__}: {suggest(stage.loss, CLIP_LOSSES)}")
+        raise ValueError(f"training needs a network with num_classes=1, not {network.config.num_classes}")
     return ReferringLoss(network) if referring else ClipLoss(network, stage, seed)
 
 

@@ -1,34 +1,42 @@
-"""What weight decay and share of the learning rate each parameter has, and optimiser groups of those that are alike."""
+"""Optimizer parameter groups: weight decay and learning-rate scale per parameter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
-
+from voskit.networks.models.base import Network
 from voskit.trainers.schedule import Schedule
 
 NO_DECAY = ("absolute_pos_embed", "relative_position_bias_table", "relative_emb_v", "conv_out")
-"""Parts of names of parameters that have no weight decay, besides all that have one dimension."""
+"""Parts of the names of parameters without weight decay. Parameters with one dimension have none, either."""
 
 
 def parameter_groups(
-    network: nn.Module,
+    network: Network,
     weight_decay: float,
     encoder_ratio: float = 0.1,
     decay_all: bool = False,
     text_ratio: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """A group for each parameter: ``name``, ``params``, ``weight_decay`` and ``scale`` (of the learning rate)."""
+    """Return one group for each trained parameter.
+
+    Groups have ``name``, ``params``, ``weight_decay`` and ``scale``, the factor of the learning rate.
+
+    Args:
+        network: the network.
+        weight_decay: decay of the parameters that have any.
+        encoder_ratio: learning rate of the encoder relative to the base rate.
+        decay_all: apply weight decay to biases and norms, too.
+        text_ratio: learning rate of the text encoder relative to the base rate.
+    """
     groups = []
-    decay_norms = getattr(network.config, "decay_encoder_norms", False)
-    prefix = getattr(network, "encoder_prefix", "encoder.")
+    prefix = network.encoder_prefix
     scales = {prefix: encoder_ratio, "text_encoder.": text_ratio}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        decayed = decay_all or (decay_norms and name.startswith(prefix) and name.endswith(".weight"))
+        decayed = decay_all or (network.decay_encoder_norms and name.startswith(prefix) and name.endswith(".weight"))
         exempt = (parameter.ndim == 1 and not decayed) or (not decay_all and any(part in name for part in NO_DECAY))
         groups.append(
             {
@@ -42,10 +50,14 @@ def parameter_groups(
 
 
 def merged(groups: Sequence[dict[str, Any]], frozen: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Few groups for ``torch.optim``, which spends time on each: those of one decay and one scale together.
+    """Merge groups of equal weight decay and scale, since ``torch.optim`` spends time on each group.
 
-    Parameters that will be ``frozen`` (parts of names) and others stay apart, so that ``name``, the first one's, says
-    which they are. ``names`` are those of ``params``.
+    Args:
+        groups: from :func:`parameter_groups`.
+        frozen: parts of the names of parameters that will be frozen. These get groups of their own.
+
+    Returns:
+        groups with the ``names`` of all their ``params``; ``name`` is the first of them.
     """
     out: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in groups:
@@ -57,9 +69,14 @@ def merged(groups: Sequence[dict[str, Any]], frozen: Sequence[str] = ()) -> list
 
 
 def regrouped(saved: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """What an optimiser's saved state knows of parameters, in the groups of another one of the same parameters.
+    """Move the moments of a saved optimizer state into the groups of the current optimizer.
 
-    Older files have a group for each parameter, and no ``names``. All else of a group follows from stage and step.
+    Checkpoints of earlier versions have one group for each parameter, without ``names``. All other values of a group
+    follow from stage and step.
+
+    Args:
+        saved: ``state_dict`` of a checkpoint's optimizer.
+        own: ``state_dict`` of the current optimizer, with the same parameters.
     """
     saved_places: dict[str, int] = {}
     moments: dict[int, Any] = {}
@@ -73,7 +90,7 @@ def regrouped(saved: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_rates(groups: list[dict[str, Any]], schedule: Schedule, step: int, frozen: tuple[str, ...] = ()) -> None:
-    """Set the rate of each group for a step; parameters whose names contain a ``frozen`` part stand still."""
+    """Set the learning rate of each group for a step. Groups whose name contains a ``frozen`` part get 0."""
     for group in groups:
         still = any(part in group["name"] for part in frozen)
         group["lr"] = 0.0 if still else schedule.lr(step, group["scale"])

@@ -1,7 +1,7 @@
-"""Matching and loss of ReferFormer (CVPR 2022, section 3.5): of all queries one is taught to follow the object.
+"""Query matching and loss of ReferFormer (CVPR 2022, section 3.5).
 
-Shapes: B samples (a clip and a sentence), T frames, Q queries, K classes, H W frames padded to a common size, h w = a
-fourth of H W rounded up to multiples of 32, N numbers that a sum runs over.
+Shapes: B samples (a clip and a text prompt), T frames, Q queries, K classes, H W frames padded to a common size,
+h w = a fourth of H W rounded up to multiples of 32, N numbers that a sum runs over.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from torch import Tensor
 from torchvision.ops import box_convert, sigmoid_focal_loss
 
 LOSS_WEIGHTS = {"loss_ce": 2.0, "loss_bbox": 5.0, "loss_giou": 2.0, "loss_mask": 2.0, "loss_dice": 5.0}
-"""Of the terms of the loss, and of those of the matching cost, which have the same names."""
+"""Weights of the terms of the loss, and of the terms of the matching cost, which have the same names."""
 FOCAL_ALPHA = 0.25
 FOCAL_GAMMA = 2.0
 STRIDE = 4
-"""Of predicted masks."""
+"""Stride of predicted masks."""
 DIVISOR = 32
-"""Of the height and width of padded frames."""
+"""Divisor of the height and width of padded frames."""
 
 
 class Predicted(Protocol):
-    """What a decoder layer says of a batch."""
+    """Output of a decoder layer for a batch."""
 
     @property
     def logits(self) -> Tensor:
-        """That a query is the object, [B, T, Q, K]."""
+        """Logits of a query being the object, [B, T, Q, K]."""
 
     @property
     def boxes(self) -> Tensor:
@@ -43,25 +43,25 @@ class Predicted(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """The object that each sample refers to."""
+    """Ground truth of the object that each sample refers to."""
 
     masks_BTHW: Tensor
     """Bool; False in the padding and in frames without the object."""
     boxes_BT4: Tensor
     """cx, cy, w, h as shares of the frame without padding; 0 in frames without the object."""
     valid_BT: Tensor
-    """Bool; whether the object is in a frame."""
+    """Bool; True if the object is in the frame."""
     labels_B: Tensor
     """Class of the object, int64 from 0 to K - 1."""
 
 
 def _sampled_masks(predicted: Predicted, target: Target) -> Tensor:
-    """True masks at the pixels that predicted ones stand for: every 4th from index 2, float -> [B, T, h, w]."""
+    """Sample true masks at the pixels of predicted masks, every 4th from index 2. Return float [B, T, h, w]."""
     masks = target.masks_BTHW
     height, width = (-(-size // DIVISOR) * DIVISOR // STRIDE for size in masks.shape[-2:])
     if (*masks.shape[:2], height, width) != (*predicted.masks.shape[:2], *predicted.masks.shape[-2:]):
         raise ValueError(
-            f"true masks [B, T, H, W] = {tuple(masks.shape)} ask for predicted ones of {height} x {width} pixels, but "
+            f"true masks [B, T, H, W] = {tuple(masks.shape)} need predicted masks of {height} x {width} pixels, but "
             f"these are [B, T, Q, h, w] = {tuple(predicted.masks.shape)}: pad frames to multiples of {DIVISOR}"
         )
     masks = masks[..., STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE].float()
@@ -73,7 +73,7 @@ def _focal(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def _class_cost(logits: Tensor) -> Tensor:
-    """Focal loss if the truth is 1, less that if it is 0; probabilities and the constant as in the original."""
+    """Return the focal loss for a target of 1 minus that for a target of 0, with the constant of the original."""
     p = logits.sigmoid()
     positive = FOCAL_ALPHA * (1 - p) ** FOCAL_GAMMA * -(p + 1e-8).log()
     negative = (1 - FOCAL_ALPHA) * p**FOCAL_GAMMA * -(1 - p + 1e-8).log()
@@ -81,15 +81,15 @@ def _class_cost(logits: Tensor) -> Tensor:
 
 
 def _dice(logits_N: Tensor, truth_N: Tensor) -> Tensor:
-    """Smoothed dice coefficient over the last axis."""
+    """Return the smoothed Dice coefficient over the last axis."""
     masks_N = logits_N.sigmoid()
     return (2 * (masks_N * truth_N).sum(-1) + 1) / (masks_N.sum(-1) + truth_N.sum(-1) + 1)
 
 
 def _giou(boxes_4: Tensor, others_4: Tensor, eps: float = 1e-6) -> Tensor:
-    """Generalised intersection over union of pairs of cx, cy, w, h.
+    """Return the generalized IoU of pairs of boxes (cx, cy, w, h).
 
-    Own code: torchvision's adds its constant to denominators alone.
+    torchvision's function differs: it adds the constant to denominators only.
     """
     boxes, others = (box_convert(b, "cxcywh", "xyxy") for b in (boxes_4, others_4))
     inter = (torch.minimum(boxes, others)[..., 2:] - torch.maximum(boxes, others)[..., :2]).clamp(min=0).prod(-1)
@@ -104,12 +104,12 @@ def _weighted(terms: Mapping[str, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def matching_cost(predicted: Predicted, target: Target) -> Tensor:
-    """What it costs to call a query the object of its sample, float32 -> [B, Q].
+    """Return the cost of matching each query to the object of its sample, float32 [B, Q].
 
-    The class counts in frames with the object only, boxes and masks in all.
+    The class cost counts frames with the object only, the costs of boxes and masks count all frames.
 
     Raises:
-        ValueError: if masks don't fit.
+        ValueError: the sizes of true and predicted masks don't fit.
     """
     samples = torch.arange(len(target.labels_B), device=target.labels_B.device)
     scores = _class_cost(predicted.logits.float()[samples, :, :, target.labels_B])  # [B, T, Q]
@@ -129,24 +129,26 @@ def matching_cost(predicted: Predicted, target: Target) -> Tensor:
 
 
 def match(predicted: Predicted, target: Target) -> Tensor:
-    """The cheapest query of each sample, the same in all frames, int64 -> [B]."""
+    """Return the query with the lowest cost for each sample, the same in all frames, int64 [B]."""
     return matching_cost(predicted, target).argmin(1)
 
 
 def layer_losses(
     predicted: Predicted, target: Target, matched_B: Tensor, num_boxes: float | Tensor
 ) -> dict[str, Tensor]:
-    """Loss terms of a decoder layer without their weights, float32 scalars by the names in ``LOSS_WEIGHTS``.
+    """Return the unweighted loss terms of a decoder layer, float32 scalars by the names in ``LOSS_WEIGHTS``.
 
-    Frames without the object teach boxes of size 0 and empty masks.
+    In frames without the object the targets are boxes of size 0 and empty masks.
 
     Args:
-        matched_B: the query of each sample that is to be the object; the others are to be none.
-        num_boxes: frames with the object in the batch, the mean over processes, at least 1. Mask terms, means over
-            clips, are divided by it as well.
+        predicted: output of the layer.
+        target: ground truth.
+        matched_B: the query of each sample that is trained to be the object. All others are trained to be nothing.
+        num_boxes: number of frames with the object in the batch, the mean over processes, at least 1. It also divides
+            the mask terms, which are means over clips.
 
     Raises:
-        ValueError: if masks don't fit.
+        ValueError: the sizes of true and predicted masks don't fit.
     """
     samples = torch.arange(len(matched_B), device=matched_B.device)
     logits, labels = predicted.logits.float(), target.labels_B
@@ -167,14 +169,17 @@ def layer_losses(
 
 
 def referring_loss(layers: Sequence[Predicted], target: Target, num_boxes: float | Tensor) -> Tensor:
-    """Weighted loss of a batch, summed over all decoder layers, each matched by itself -> float32 scalar.
+    """Return the weighted loss of a batch, summed over the decoder layers, as a float32 scalar.
+
+    Each layer is matched independently.
 
     Args:
-        layers: of the decoder, first to last.
-        num_boxes: as in ``layer_losses``.
+        layers: outputs of the decoder layers, first to last.
+        target: ground truth.
+        num_boxes: as in :func:`layer_losses`.
 
     Raises:
-        ValueError: if masks don't fit.
+        ValueError: the sizes of true and predicted masks don't fit.
     """
     losses = [_weighted(layer_losses(layer, target, match(layer, target), num_boxes)) for layer in layers]
     return torch.stack(losses).sum()

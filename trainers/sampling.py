@@ -1,4 +1,4 @@
-"""Which clips a step gets: a function of the step, so that resuming needs no state."""
+"""Sampler of training clips: batches are a function of the step, so resuming needs no state."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ from torch.utils.data import Dataset, Sampler
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index) for one process, from a step on.
+    """Batches of (epoch, index) for one process.
 
-    Clips of all steps are one long sequence, epoch after epoch in a random order each; a step takes the next
-    ``batch_size`` of them, of which each process gets its share. So it doesn't matter how many processes there are.
+    The clips of all steps form one long sequence: epoch after epoch, each in a random order. A step takes the next
+    ``batch_size`` clips, and each process takes its share of them. So the clips of a step don't depend on the number of
+    processes.
 
     Args:
-        length: clips of the dataset.
-        batch_size: clips a step, over all processes.
-        rank, count: this process and how many there are; ``count`` divides ``batch_size``.
-        start, stop: steps.
+        length: number of clips in the dataset.
+        batch_size: clips per step, over all processes.
+        rank: rank of this process.
+        count: number of processes, a divisor of ``batch_size``.
+        start: first step.
+        stop: step after the last one.
+        seed: seed of the order.
+
+    Raises:
+        ValueError: ``count`` doesn't divide ``batch_size``, or there are no clips.
     """
 
     def __init__(self, length: int, batch_size: int, rank: int, count: int, start: int, stop: int, seed: int) -> None:
         if batch_size % count:
-            raise ValueError(f"a batch of {batch_size} clips can't be shared by {count} processes")
+            raise ValueError(f"a batch of {batch_size} clips can't be divided among {count} processes")
         if length < 1:
-            raise ValueError("the training data are empty")
+            raise ValueError("the training data is empty")
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.rank, self.share = rank, batch_size // count
         self.start, self.stop = start, stop
@@ -46,13 +53,13 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
             yield batch
 
     def places(self, step: int) -> range:
-        """Places of this process's clips of a step in the long sequence."""
+        """Return the places of this process's clips of a step in the long sequence."""
         first = step * self.batch_size + self.rank * self.share
         return range(first, first + self.share)
 
 
 class ByEpoch(Dataset[Any]):
-    """Takes (epoch, index) and tells the dataset its epoch, in whichever loader process it runs."""
+    """Dataset indexed by (epoch, index). It sets the epoch first, so it works in every DataLoader worker."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -64,5 +71,15 @@ class ByEpoch(Dataset[Any]):
 
 
 def identity_permutations(seed: int, places: range, identities: int) -> np.ndarray:
-    """A random order of the bank's identities for each clip, [B, identities] from 0; a function of its place."""
+    """Return a random order of the identities of the bank for each clip.
+
+    Args:
+        seed: seed of the run.
+        places: places of the clips in the order of training, see :meth:`StepBatches.places`. A clip's order depends on
+            its place alone.
+        identities: number of identities in the bank.
+
+    Returns:
+        int64 [B, identities], from 0.
+    """
     return np.stack([np.random.default_rng((seed, 1, place)).permutation(identities) for place in places])

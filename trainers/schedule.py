@@ -1,4 +1,4 @@
-"""Learning rate over the steps of a stage."""
+"""Learning-rate schedule: warm-up and polynomial or cosine decay, or milestones."""
 
 from __future__ import annotations
 
@@ -8,25 +8,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Linear warm-up from the least rate to the base one, then a fall back to it by a power or a cosine.
+    """Linear warm-up from the smallest learning rate to the base rate, then polynomial or cosine decay.
 
-    The fall ends a step after the last one, as published, so no step has the least rate itself.
+    The decay would end one step after the last one, as published, so no step has the smallest rate itself.
     """
 
     base: float
+    """Learning rate after warm-up."""
     least: float
+    """Learning rate at the start of warm-up and at the end of the decay."""
     total_steps: int
     warm_up_ratio: float = 0.05
+    """Share of the steps for warm-up."""
     power: float = 0.9
+    """Exponent of the polynomial decay."""
     cosine: bool = False
+    """Cosine instead of polynomial decay."""
     cycles: int = 1
-    """Repeat the whole curve so many times, each over its share of the steps."""
+    """Repetitions of the whole curve."""
     milestones: tuple[int, ...] | None = None
-    """In place of all that: the base rate, which falls to ``gamma`` times what it was at these steps."""
+    """Replaces the curve: start at the base rate and multiply it by ``gamma`` at each of these steps."""
     gamma: float = 0.1
 
     def lr(self, step: int, scale: float = 1.0) -> float:
-        """Rate of a step; ``scale`` reduces the rise above the least rate (0.1 for encoders)."""
+        """Return the learning rate of a step.
+
+        Args:
+            step: from 0.
+            scale: factor of the part above the smallest rate (0.1 for encoders).
+        """
         if self.milestones is not None:
             return self.base * scale * self.gamma ** sum(step >= m for m in self.milestones)
         length = self.total_steps / self.cycles

@@ -1,4 +1,4 @@
-"""Pictures of training clips for TensorBoard."""
+"""TensorBoard images of training clips."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 
 def clip_preview(frames_T3HW: Tensor, labels_THW: Tensor, predicted_THW: Tensor) -> np.ndarray:
-    """A clip with its true masks, and below with the predicted ones -> uint8 RGB [2 H, T W, 3].
+    """Draw a clip with its true masks, and below with the predicted masks.
 
     Args:
-        frames_T3HW: normalised RGB.
-        labels_THW: integer identities; 255 is drawn like any other.
-        predicted_THW: integer identities.
+        frames_T3HW: normalized RGB.
+        labels_THW: object ids. 255 (ignored) is drawn like any other id.
+        predicted_THW: object ids.
+
+    Returns:
+        uint8 RGB [2 H, T W, 3].
     """
     pixels = frames_T3HW.float().permute(0, 2, 3, 1).cpu().numpy() * IMAGENET_STD + IMAGENET_MEAN
     frames_THW3 = (255 * pixels).round().clip(0, 255)

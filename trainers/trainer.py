@@ -1,4 +1,4 @@
-"""The trainer: one stage of one model, on one or many devices, resumable at every checkpoint."""
+"""Trainer: one stage of one model on one or several devices, resumable from every checkpoint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from voskit.configs.stages import ReferringStageConfig, StageConfig
 from voskit.dataloaders.training import collate
 from voskit.dataloaders.training.referring.clip import collate_referring
 from voskit.networks import save_weights
+from voskit.networks.inference import AMP_TYPES
 from voskit.networks.memory_usage import peak_memory
+from voskit.networks.models.base import Network
 from voskit.trainers.checkpoints import find_states, load_state, save_state
 from voskit.trainers.distributed import FailedTogether, Processes
 from voskit.trainers.ema import AveragedWeights
@@ -44,56 +46,59 @@ from voskit.trainers.tensorboard_images import clip_preview
 
 logger = logging.getLogger(__name__)
 
-_FREE = ("workers", "save_every", "keep", "log_every")  # fields that may change when a run goes on
-AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_FREE = ("workers", "save_every", "keep", "log_every")  # fields that may change when a run is resumed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainerOptions:
-    """How a stage is run; unlike the stage's fields none of these changes what is computed but for rounding."""
+    """Options of a run that don't belong to the stage."""
 
     amp: str | None = None
-    """fp16 (with loss scaling) or bf16."""
+    """Mixed precision: fp16 (with loss scaling) or bf16. None: float32."""
     accumulate: int = 1
-    """Parts in which a process works off its share of a batch."""
+    """Number of equal parts into which a process splits its share of a batch."""
     seed: int = 0
+    """Seed of clips, augmentation and dropout."""
     progress: bool = True
+    """Show a progress bar, or log lines if there is no terminal."""
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
-            raise ValueError(f"a share of a batch is worked off in at least one part, not in {self.accumulate}")
+            raise ValueError(f"accumulate must be at least 1, got {self.accumulate}")
+        if self.amp is not None and self.amp not in AMP_TYPES:
+            raise ValueError(f"amp must be one of {', '.join(AMP_TYPES)}, got {self.amp!r}")
 
 
 class Trainer:
-    """Trains a network through a stage.
+    """Training loop of one network through one stage.
 
-    ``<output>/checkpoints/step_*.pt`` hold everything to go on from, ``<output>/weights.safetensors`` and
-    ``ema.safetensors`` are the result, ``<output>/log`` is for TensorBoard: figures, and at each checkpoint a clip with
-    true and predicted masks. Where there is no terminal for a progress bar, its line goes to the log. A run goes on
-    from the last checkpoint in its folder, and is then the same run: interrupted and resumed gives what an undisturbed
-    one gives.
+    A run resumes from the last checkpoint in its folder and then gives the result of an uninterrupted run. The folder
+    holds ``checkpoints/step_*.pt`` (the complete state), ``weights.safetensors`` and ``ema.safetensors`` (the result),
+    and ``log`` for TensorBoard: metrics, and at each checkpoint a clip with true and predicted masks.
 
     Args:
-        network: on its device; see :mod:`voskit.trainers.objectives` for what its loss is taken of.
-        stage: what is trained how.
-        dataset: gives :class:`~voskit.dataloaders.training.TrainClip` (with sentences ``ReferringClip``), has
-        ``set_epoch``.
+        network: a network on its device, see :mod:`voskit.trainers.objectives` for the calls that the loss makes.
+        stage: the stage.
+        dataset: has ``set_epoch`` and items of :class:`~voskit.dataloaders.training.TrainClip`, or ``ReferringClip``
+            for text prompts.
         output: folder of the run.
         processes: the processes that train together.
-        validate: gives a score of the averaged weights at each checkpoint; the best are kept in ``best.safetensors``.
-            It is called on all processes, which may wait for each other by ``processes.agree`` alone, and the first
-            one's score counts. It may fail: training goes on, and ``failed_validations`` has the step.
-        start: digests of the files from which the network's weights are, by what they are; None for one that isn't
-            there. A run goes on from its checkpoint with the same files alone, as far as they are known.
+        options: options of the run.
+        validate: returns a score of the network with the averaged weights. It is called at each checkpoint on all
+            processes, and the score of the first process counts; the best weights are kept in ``best.safetensors``. It
+            may synchronize processes only by ``processes.agree``. If it fails, training continues, and
+            ``failed_validations`` lists the step.
+        start: checksums of the files with the initial weights, by their role. None for a missing file. A run resumes
+            only with the same files; files that are missing now or were missing then are not compared.
 
     Raises:
-        ValueError: the batch can't be shared, or a checkpoint in the folder is of another run or damaged, or not all
-            processes find it.
+        ValueError: the batch can't be divided among the processes; or a checkpoint in the folder is damaged, belongs to
+            a run of other settings, or is not visible to all processes.
     """
 
     def __init__(
         self,
-        network: Any,
+        network: Network,
         stage: StageConfig,
         dataset: Any,
         output: Path,
@@ -111,13 +116,13 @@ class Trainer:
         self.device = next(network.parameters()).device
         share = stage.batch_size // self.processes.count
         if share % self.options.accumulate:
-            raise ValueError(f"{share} clips a process can't be worked off in {self.options.accumulate} equal parts")
+            raise ValueError(f"{share} clips per process can't be split into {self.options.accumulate} equal parts")
         torch.manual_seed(self.options.seed * 1000 + self.processes.rank)
         network.train()
-        small = getattr(network.config, "encoder", "").startswith("mobilenet")
+        large = stage.min_lr_large
         self.schedule = Schedule(
             base=stage.lr,
-            least=stage.min_lr if small or stage.min_lr_large is None else stage.min_lr_large,
+            least=stage.min_lr if large is None or network.has_mobile_encoder else large,
             total_steps=stage.total_steps,
             warm_up_ratio=stage.warm_up_ratio,
             power=stage.power,
@@ -130,11 +135,11 @@ class Trainer:
         self.loss: nn.Module = self.objective
         if self.processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
-            # once predicted masks feed the memory, a frozen identity bank has no gradient
+            # once predicted masks enter the memory, a frozen identity bank has no gradient
             unused = stage.sequential_start < 1 and bool(stage.frozen_in_sequential)
             self.loss = DistributedDataParallel(self.loss, devices, find_unused_parameters=unused)
-            self.loss.broadcast_buffers = False  # the argument of this name is deprecated
-        text_ratio = stage.text_rate_ratio if isinstance(stage, ReferringStageConfig) else 1.0
+            self.loss.broadcast_buffers = False  # the constructor's argument is deprecated
+        text_ratio = stage.text_lr_ratio if isinstance(stage, ReferringStageConfig) else 1.0
         groups = parameter_groups(network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all, text_ratio)
         groups = merged(groups, stage.frozen_in_sequential)
         fused: dict[str, Any] = {"fused": True} if self.device.type == "cuda" else {}
@@ -148,28 +153,31 @@ class Trainer:
         self.step = 0
         self.best = -math.inf
         self.unscored = False
-        """Whether the present step's validation is due: it was put off by a stop, or failed."""
+        """True if the current step still has to be validated, after a stop or a failure."""
         self.failed_validations: list[int] = []
         self._stop_wanted = self._stopping = False
         self._over = torch.multiprocessing.get_context().Event()
         self._resume()
 
     def stop(self) -> None:
-        """End training after the present step, on all processes, with a checkpoint from which it goes on."""
+        """Stop all processes after the current step, with a checkpoint to resume from."""
         self._stop_wanted = True
 
     def train(self, until: int | None = None) -> None:
-        """Train to the end of the stage, or to a step.
+        """Train to the end of the stage, or until a step.
+
+        Args:
+            until: number of steps after which to return. None: all steps of the stage.
 
         Raises:
-            FloatingPointError: the loss is not finite, on whichever process; nothing was changed by that step.
+            FloatingPointError: the loss of a process is not finite. The weights are those before that step.
         """
         stop = self.stage.total_steps if until is None else min(until, self.stage.total_steps)
         first = self.processes.is_first
         with contextlib.ExitStack() as stack:
             log = None
             if first:
-                again = self.step + 1 if self.step else None  # figures of later steps than the checkpoint's come again
+                again = self.step + 1 if self.step else None  # steps after the checkpoint are repeated
                 log = SummaryWriter(str(self.output / "log"), purge_step=again)
                 stack.callback(log.close)
             has_bar = first and self.options.progress and sys.stderr.isatty()
@@ -198,7 +206,7 @@ class Trainer:
             bar.update()
             if self.step % self.stage.log_every == 0 and log is not None:
                 passed = time.perf_counter() - begin
-                self._log(self._figures(statistics.mean(losses), norm, passed / len(losses), waited / passed), log, bar)
+                self._log(self._metrics(statistics.mean(losses), norm, passed / len(losses), waited / passed), log, bar)
                 waited, begin = 0.0, time.perf_counter()
             if self.step % self.stage.save_every == 0 or self.step == stop or self._stopping:
                 paused = time.perf_counter()
@@ -207,24 +215,24 @@ class Trainer:
                 self._save()
                 if self.unscored and not self._stopping:
                     self._validate(log)
-                if log is not None and (shown := self.objective.shown(batch)) is not None:
-                    tail = slice(-len(shown.predicted), None)
-                    picture = clip_preview(shown.frames[tail], shown.labels[tail], shown.predicted)
-                    log.add_image("clip", picture, self.step, dataformats="HWC")
+                if log is not None and (clip := self.objective.preview(batch)) is not None:
+                    tail = slice(-len(clip.predicted), None)
+                    image = clip_preview(clip.frames[tail], clip.labels[tail], clip.predicted)
+                    log.add_image("clip", image, self.step, dataformats="HWC")
                 begin += time.perf_counter() - paused
 
-    def _log(self, figures: dict[str, float], log: SummaryWriter, bar: tqdm) -> None:
-        """Show figures in TensorBoard, and beside the bar; where there is none, in the program's log."""
-        for name, value in figures.items():
+    def _log(self, metrics: dict[str, float], log: SummaryWriter, bar: tqdm) -> None:
+        """Write metrics to TensorBoard and to the progress bar, or to the log if there is no bar."""
+        for name, value in metrics.items():
             log.add_scalar(name, value, self.step)
-        bar.set_postfix_str(_as_line(figures), refresh=False)
+        bar.set_postfix_str(_as_line(metrics), refresh=False)
         if bar.disable and self.options.progress:
             total = self.stage.total_steps
-            left = timedelta(seconds=round((total - self.step) * figures["seconds_a_step"]))
-            logger.info("step %d of %d: %s, %s left", self.step, total, _as_line(figures), left)
+            left = timedelta(seconds=round((total - self.step) * metrics["seconds_a_step"]))
+            logger.info("step %d of %d: %s, %s left", self.step, total, _as_line(metrics), left)
 
-    def _figures(self, loss: float, norm: float, seconds: float, waiting: float) -> dict[str, float]:
-        """What is logged of the steps since the last time; ``waiting`` is the share of time spent waiting for data."""
+    def _metrics(self, loss: float, norm: float, seconds: float, waiting: float) -> dict[str, float]:
+        """Return the metrics since the last log entry. ``waiting`` is the share of time spent waiting for data."""
         return {
             "loss": loss,
             "gradient_norm": norm,
@@ -246,7 +254,7 @@ class Trainer:
             self.options.seed,
         )
         self._sampler = sampler
-        # what readers of videos left behind has threads, and can't be cleared away in a forked loader process
+        # leftover video readers have threads: a forked loader process could not collect them
         gc.collect()
         return iter(
             DataLoader(
@@ -256,12 +264,12 @@ class Trainer:
                 collate_fn=collate_referring if isinstance(self.stage, ReferringStageConfig) else collate,
                 pin_memory=self.device.type == "cuda",
                 worker_init_fn=functools.partial(_leave_stopping_to_the_trainer, self._over),
-                generator=torch.Generator(),  # else it would draw from the generator whose state is resumed
+                generator=torch.Generator(),  # the default one would draw from the random state that is resumed
             )
         )
 
     def _train_step(self, batch: Any) -> tuple[float, float]:
-        """One optimiser step -> loss of the whole batch and norm of the gradient before clipping."""
+        """Run one optimizer step. Return the loss of the whole batch, and the norm of the gradient before clipping."""
         stage, count = self.stage, self.options.accumulate
         frozen = stage.frozen_in_sequential if self.step >= stage.sequential_start * stage.total_steps else ()
         set_rates(self.optimizer.param_groups, self.schedule, self.step, frozen)
@@ -286,7 +294,7 @@ class Trainer:
         trained = [p for p in self.network.parameters() if p.requires_grad]
         most = None if stage.clip_only_amp and self.options.amp is None else stage.clip_norm
         norm = float(nn.utils.clip_grad_norm_(trained, most or math.inf))
-        # loss scaling skips such a step by itself, and all processes have the same gradient
+        # loss scaling skips such a step by itself; the gradient is the same on all processes
         if not (math.isfinite(norm) or self.scaler.is_enabled()):
             raise FloatingPointError(f"a gradient of step {self.step} is not finite; clips: {', '.join(batch.names)}")
         self.scaler.step(self.optimizer)
@@ -325,18 +333,18 @@ class Trainer:
         save_state(self.output / "checkpoints", self.step, state, self.stage.keep)
 
     def _validate(self, log: SummaryWriter | None) -> None:
-        """Score the present step, whose checkpoint is written, and keep the weights that are the best so far.
+        """Score the averaged weights of the current step, and keep them if they are the best so far.
 
-        Steps are safe before it begins, since it may take long, and fail. A stop that is asked for meanwhile is heard
-        by all processes at its end.
+        The step's checkpoint is already written, since validation can take long and fail. A stop that is requested
+        during validation takes effect at its end, on all processes.
         """
         try:
             score = self.processes.attempt(self._score)
         except FailedTogether as error:
             self.failed_validations.append(self.step)
             cause = error.__cause__
-            traceback = None if isinstance(cause, (ValueError, OSError)) else cause  # these say what is to be done
-            logger.error("step %d: validation failed, training goes on: %s", self.step, error, exc_info=traceback)
+            traceback = None if isinstance(cause, (ValueError, OSError)) else cause  # their messages say what to do
+            logger.error("step %d: validation failed, training continues: %s", self.step, error, exc_info=traceback)
         else:
             self.unscored = False
             if self.processes.is_first:
@@ -354,18 +362,20 @@ class Trainer:
         last = self.processes.gather(found[-1].name if found else "nothing")
         if len(set(last)) > 1:
             each = ", ".join(f"process {rank} finds {name}" for rank, name in enumerate(last))
-            raise ValueError(f"{self.output / 'checkpoints'}: {each}: give all the same folder, on a disk they share")
+            raise ValueError(
+                f"{self.output / 'checkpoints'}: {each}: use one folder on a disk that all processes share"
+            )
         if not found:
             return
         state = load_state(found[-1])
         if differences := self._differences(state):
-            raise ValueError(f"{found[-1]} is from a run of other settings ({differences}): give another folder")
+            raise ValueError(f"{found[-1]} belongs to a run of other settings ({differences}): use another folder")
         self.step, self.best = state["step"], state["best"]
         self.unscored = self.validate is not None and state.get("unscored", False)
         self.network.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(regrouped(state["optimizer"], self.optimizer.state_dict()))
-        if state["scaler"]:  # empty where loss scaling was off
+        if state["scaler"]:  # empty if loss scaling was off
             self.scaler.load_state_dict(state["scaler"])
         if len(state["random"]) == self.processes.count:
             random = state["random"][self.processes.rank]
@@ -373,13 +383,13 @@ class Trainer:
             if "cuda" in random and self.device.type == "cuda":
                 torch.cuda.set_rng_state(random["cuda"], self.device)
         else:
-            logger.warning("%s: another number of processes than before, random states begin anew", found[-1])
-        logger.info("going on from %s", found[-1])
+            logger.warning("%s: the number of processes has changed, so random states start from the seed", found[-1])
+        logger.info("resuming from %s", found[-1])
 
     def _differences(self, state: dict[str, Any]) -> str:
-        """Settings of a checkpoint that differ from this run's, in words; none: an empty text."""
+        """Describe the settings of a checkpoint that differ from those of this run. Empty: none differ."""
         config = self.network.config
-        # an older file lacks fields that came later, and what else is compared
+        # checkpoints of earlier versions lack newer fields, "data" and "start"
         before = {**type(self.stage).from_dict(state["stage"]).to_dict(), **state.get("data", {})}
         before |= {f"model's {k}": v for k, v in type(config).from_dict(state["model"]).to_dict().items()}
         now = {**self.stage.to_dict(), "seed": self.options.seed, "clips": len(self.dataset)}
@@ -404,7 +414,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The network has the averaged weights while this is entered."""
+        """Give the network the averaged weights within a ``with`` block."""
         own = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.network.load_state_dict(self.average.weights)
         try:
@@ -413,23 +423,23 @@ class Trainer:
             self.network.load_state_dict(own)
 
     def _save_weights(self) -> None:
-        """The stage's results: the last and the averaged weights."""
+        """Write the results of the stage: the last and the averaged weights."""
         save_weights(self.network, self.output / "weights.safetensors")
         self._save_average(self.output / "ema.safetensors")
 
 
 def _other_start(before: Mapping[str, str | None] | None, now: Mapping[str, str | None] | None) -> list[str]:
-    """What is known to differ between the files with which a run began and those with which it is to go on."""
+    """Describe known differences between the initial weights of a checkpoint and those of this run."""
     if before is None or now is None:
         return []
     if before.keys() != now.keys():
-        return [f"weights to start from were {', '.join(before) or 'random'}, are {', '.join(now) or 'random'}"]
+        return [f"initial weights were {', '.join(before) or 'random'}, are {', '.join(now) or 'random'}"]
     known = [k for k in before if before[k] is not None and now[k] is not None and before[k] != now[k]]
-    return [f"{k} to start from was a file of digest {before[k]}, is one of {now[k]}" for k in known]
+    return [f"initial {k} had checksum {before[k]}, has {now[k]}" for k in known]
 
 
 def _next(batches: Iterator[Any]) -> Any:
-    """The next batch; an error of a loader process is told without its traceback."""
+    """Return the next batch. Errors of a loader process are raised without its traceback."""
     try:
         return next(batches)
     except (ValueError, OSError) as error:
@@ -440,12 +450,12 @@ def _next(batches: Iterator[Any]) -> Any:
 
 
 def _leave_stopping_to_the_trainer(over: multiprocessing.synchronize.Event, _: int) -> None:
-    """A signal that asks all processes of a job to end must not take the loaders from a step that is under way."""
+    """Ignore SIGTERM in a loader process until training is over, so that the current step can finish."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if over.is_set() else None)
 
 
-def _as_line(figures: dict[str, float]) -> str:
+def _as_line(metrics: dict[str, float]) -> str:
     return (
-        f"loss {figures['loss']:.3f}, {figures['seconds_a_step']:.2f} s a step ({figures['waiting']:.0%} waiting for "
-        f"data), {figures['memory_GiB']:.1f} GiB"
+        f"loss {metrics['loss']:.3f}, {metrics['seconds_a_step']:.2f} s per step ({metrics['waiting']:.0%} waiting for "
+        f"data), {metrics['memory_GiB']:.1f} GiB"
     )

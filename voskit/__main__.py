@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import voskit
+from voskit.plugins import HELP as PLUGIN_HELP
 
 COMMANDS = {
     "demo": "segment a video, given a mask of its objects or a text prompt",
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help"):
         width = max(map(len, COMMANDS))
         rows = [f"  {command:{width}}  {text}" for command, text in COMMANDS.items()]
-        print("usage: voskit COMMAND [FLAGS]", "", *rows, "", "voskit COMMAND --help lists the flags.", sep="\n")
+        help_ = ("voskit COMMAND --help lists the flags.", PLUGIN_HELP)
+        print("usage: voskit COMMAND [FLAGS]", "", *rows, "", *help_, sep="\n")
         return 0
     if name == "--version":
         print(f"voskit {voskit.__version__}")
@@ -43,15 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"error: unknown command {name!r}: {suggest(command, COMMANDS)}", file=sys.stderr)
         return 2
-    try:
-        tool = importlib.import_module(f"voskit.tools.{command.replace('-', '_')}")
+    sys.argv = [f"voskit {command}", *rest]
+    try:  # tools import the heavy packages when they run
+        return importlib.import_module(f"voskit.tools.{command.replace('-', '_')}").main()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "voskit":
             raise
         print(f"error: the package {error.name!r} is missing: pip install voskit installs all of them", file=sys.stderr)
         return 1
-    sys.argv = [f"voskit {command}", *rest]
-    return tool.main()
 
 
 if __name__ == "__main__":

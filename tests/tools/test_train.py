@@ -79,12 +79,12 @@ def test_a_stage_and_the_next_one(data, tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        (("--stage", "pre_dav"), "starts from stage pre, whose"),
+        (("--stage", "pre_dav"), "starts from stage pre, but"),
         (("--stage", "prey"), "unknown stage 'prey'"),
         (("--set", "total_step=3"), "no field 'total_step'"),
         (("--data_path", "nowhere"), "nowhere"),
         (("--ckpt_path", "none.pth"), "none.pth does not exist"),
-        (("--accumulate", "2", "--set", "batch_size=3"), "can't be worked off in 2 equal parts"),
+        (("--accumulate", "2", "--set", "batch_size=3"), "can't be split into 2 equal parts"),
         (("--gpu_num", "0"), "--gpu_num is the number of processes, at least 1, got 0"),
         (("--set", "max_objects=0"), "'max_objects' of Pre must be at least 1"),
         (("--set", "ema_ratio=-1"), "'ema_ratio' of Pre must be at least 0, got -1"),
@@ -113,7 +113,7 @@ def test_a_run_goes_on_with_its_own_start_or_without(data, tmp_path, monkeypatch
     assert call(monkeypatch, *common, files[0]) == 0
     capsys.readouterr()
     assert call(monkeypatch, *common, files[1]) == 1
-    assert "(checkpoint to start from was a file of digest " in capsys.readouterr().err
+    assert "(initial checkpoint had checksum " in capsys.readouterr().err
     files[0].unlink()
     assert call(monkeypatch, *common, files[0]) == 0  # what it would say of the network is in the checkpoint
 
@@ -136,7 +136,7 @@ def test_a_validation_that_fails_is_told_at_the_end(data, tmp_path, monkeypatch,
     validation = ("--val_dataset", "davis2017", "--val_root", data / "DAVIS", "--val_split", "val")
     arguments = ("--data_path", data, "--output_path", tmp_path / "out", *SMALL, *validation)
     assert call(monkeypatch, *arguments) == 1
-    assert "validation failed at step 1, 2: run it again to score the last one" in caplog.messages
+    assert "validation failed at step 1, 2; run the command again to score the last one" in caplog.messages
     assert (tmp_path / "out" / "default_AOTT" / "PRE" / "ema.safetensors").exists()
     mask.write_bytes(whole)
     assert call(monkeypatch, *arguments) == 0
@@ -177,7 +177,7 @@ def test_sigterm_stops_all_processes_with_a_checkpoint(data, tmp_path) -> None:
     (checkpoint,) = (tmp_path / "out" / "default_AOTT" / "PRE" / "checkpoints").glob("*.pt")
     step = int(checkpoint.stem.removeprefix("step_"))
     assert step >= 2
-    assert f"stopped at step {step}; run it again to go on" in run.stderr.read()
+    assert f"stopped at step {step}; run the command again to resume" in run.stderr.read()
 
 
 def test_train_eval_sh_trains_evaluates_scores_and_packs(data, tmp_path) -> None:

@@ -13,8 +13,9 @@ import torch.distributed as dist
 from small_training import Squares, in_two_processes, join, make, small_stage, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from voskit.networks import build_model, checkpoint_activations
+from voskit.networks import build_model
 from voskit.trainers import trainer as trainer_module
+from voskit.trainers.activation_checkpointing import checkpoint_activations
 from voskit.trainers.checkpoints import find_states
 from voskit.trainers.distributed import Processes, join_processes
 from voskit.trainers.sampling import StepBatches, identity_permutations
@@ -184,7 +185,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         ({"options": TrainerOptions(seed=7, progress=False)}, "seed was 0, is 7"),
         ({"data": Squares(9)}, r"clips was \d+, is 9"),
     ):
-        with pytest.raises(ValueError, match=rf"is from a run of other settings \({what}\): give another folder"):
+        with pytest.raises(ValueError, match=rf"belongs to a run of other settings \({what}\): use another folder"):
             make(tmp_path, **changes)
 
 
@@ -214,10 +215,10 @@ def test_a_run_goes_on_with_the_files_it_began_with_as_far_as_they_are_known(tmp
     for start in ({"checkpoint": "1f"}, {"checkpoint": None}, None):
         assert make(tmp_path, start=start).step == 1
     for start, what in (
-        ({"checkpoint": "2e"}, "checkpoint to start from was a file of digest 1f, is one of 2e"),
-        ({"encoder_weights": None}, "weights to start from were checkpoint, are encoder_weights"),
+        ({"checkpoint": "2e"}, "initial checkpoint had checksum 1f, has 2e"),
+        ({"encoder_weights": None}, "initial weights were checkpoint, are encoder_weights"),
     ):
-        with pytest.raises(ValueError, match=rf"is from a run of other settings \({what}\)"):
+        with pytest.raises(ValueError, match=rf"belongs to a run of other settings \({what}\)"):
             make(tmp_path, start=start)
 
 
@@ -233,7 +234,7 @@ def test_all_processes_must_find_the_same_checkpoint(tmp_path: Path) -> None:
         def gather(self, value: Any) -> list[Any]:
             return [value, "step_00000009.pt"]
 
-    error = "process 0 finds nothing, process 1 finds step_00000009.pt: give all the same folder, on a disk they share"
+    error = "process 0 finds nothing, process 1 finds step_00000009.pt: use one folder on a disk that all processes share"
     with pytest.raises(ValueError, match=error):
         make(tmp_path, processes=OneOfTwo())
 
@@ -255,7 +256,7 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path: Path) -> None:
 
 
 def test_numbers_that_train_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="in at least one part, not in 0"):
+    with pytest.raises(ValueError, match="accumulate must be at least 1, got 0"):
         TrainerOptions(accumulate=0)
     with pytest.raises(ValueError, match="warm_up_ratio is a share of the stage"):
         small_stage(warm_up_ratio=2.0)
@@ -281,7 +282,7 @@ def test_batches_do_not_depend_on_the_number_of_processes() -> None:
     assert steps(0, 1, 5) == steps(0, 1)[5:]
     flat = [key for batch in steps(0, 1) for key in batch]
     assert sorted(i for e, i in flat if e == 0) == list(range(10))
-    with pytest.raises(ValueError, match="can't be shared by 3"):
+    with pytest.raises(ValueError, match="can't be divided among 3"):
         steps(0, 3)
 
 

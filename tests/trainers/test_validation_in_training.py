@@ -60,7 +60,7 @@ def test_a_validation_that_fails_does_not_end_the_training(tmp_path: Path, caplo
     trainer.train()
     assert scores.steps == [3, 6, 8]
     assert trainer.failed_validations == [3, 8]
-    assert "step 3: validation failed, training goes on: video a: no mask" in caplog.messages
+    assert "step 3: validation failed, training continues: video a: no mask" in caplog.messages
     assert trainer.best == 0.2
     for name, x in weights(whole).items():
         assert torch.equal(x, weights(trainer)[name]), name
