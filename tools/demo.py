@@ -1,8 +1,8 @@
 """Segment a video, given a mask of its objects or text prompts.
 
     voskit demo
-    voskit demo --model r50_deaotl --ckpt_path F --data_path my_video.mp4 --mask first.png --output_path out
-    voskit demo --model vswinb_referformer --ckpt_path F --data_path my_video.mp4 --text "a dog" "the red car"
+    voskit demo --model r50_deaotl --data_path my_video.mp4 --mask first.png --output_path out
+    voskit demo --model vswinb_referformer --data_path my_video.mp4 --text "a dog" "the red car"
 
 Each clip gets a folder <output_path>/<clip> with masks/*.png, overlay.mp4, contact_sheet.png and report.json.
 """
@@ -68,10 +68,11 @@ def run(args: Args) -> int:
 
     clips = find_clips(args.data_path, args.mask)
     if args.data_path is None:
-        logger.info("the bundled scene has settings of its own, see --data_path in --help")
         args = for_bundled_scene(args)
     segmenter = args.with_bounded_memory().build_segmenter()
     logger.info("%s on %s: %s", args.model, segmenter.device, segmenter.config)
+    if args.data_path is None:
+        logger.info("the bundled scene has settings of its own, see --data_path in --help")
     names = ("complete_masks", "backwards", "fps", "max_frames")
     options = ClipOptions(**{name: getattr(args, name) for name in names})
     return int(segment_clips(clips, segmenter, args.output_path, options) > 0)

@@ -101,7 +101,7 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
     ],
 )
 def test_flags_that_don_t_fit_are_told(checkpoint: Path, clip: Path, tmp_path: Path, flags, error: str) -> None:
-    with pytest.raises(ValueError, match=error):
+    with pytest.raises((ValueError, FileNotFoundError), match=error):
         run_demo(checkpoint, data_path=str(clip), output_path=tmp_path, **flags)
 
 
