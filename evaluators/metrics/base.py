@@ -1,4 +1,4 @@
-"""What every scorer has: a name, options with listed choices, and scores as its result."""
+"""Base classes of scorers: options, requests, scores, and the registry."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Option:
-    """A named choice that a benchmark offers.
+    """Option of a scorer.
 
     Args:
-        default: the value where none is given.
-        choices: all values; None where the data says which there are (lists of sequences).
+        default: default value.
+        choices: all values; None if they depend on the data (lists of sequences).
         meaning: one line for errors and help.
     """
 
@@ -33,11 +33,14 @@ class Option:
 
 @dataclass(frozen=True)
 class ScoredFrame:
-    """A frame with the value by which the best and the worst are found, and what to draw.
+    """Scored frame, for the page of the best and worst frames.
 
     Args:
-        value: 0 to 1, mean over objects.
-        image: the frame's picture, or where it would be.
+        sequence: name of the sequence.
+        pair: its masks.
+        rules: rules to read the masks.
+        value: mean over objects, 0 to 1.
+        image: image of the frame; None if there is none.
     """
 
     sequence: str
@@ -49,15 +52,15 @@ class ScoredFrame:
 
 @dataclass
 class Scores:
-    """The figures of one evaluation.
+    """Scores of one evaluation.
 
     Args:
-        dataset: the scorer's name.
-        options: the options in force, defaults included.
-        tables: ``global``, ``per_sequence``, ``per_object``, ...: dictionaries as the benchmarks name their figures,
-            NaN where there is none.
-        headline: the keys of ``global`` that a paper would report, in order; empty means all.
-        frames: for the page of the worst and best frames; empty where frames have no value of their own.
+        dataset: name of the scorer.
+        options: all options, including defaults.
+        tables: ``global``, ``per_sequence``, ``per_object``, ...: dictionaries of figures under the names that the
+            benchmark gives them. A missing figure is NaN.
+        headline: keys of ``global`` that papers report, in order; empty: all keys.
+        frames: frames for the page of the worst and best ones; empty if single frames have no value.
     """
 
     dataset: str
@@ -69,25 +72,29 @@ class Scores:
 
 @dataclass(frozen=True)
 class VideoFolders:
-    """Where a video's true masks and its frames lie."""
+    """Folders of the true masks and of the frames of a video."""
 
     masks: Path
     images: Path
 
 
 def video_folders(names: Iterable[str], masks: Path, images: Path) -> dict[str, VideoFolders]:
-    """The folders of videos that lie side by side, in folders called like them."""
+    """Return the folders of videos whose masks lie in ``masks/<name>`` and whose frames lie in ``images/<name>``."""
     return {name: VideoFolders(masks / name, images / name) for name in names}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to score.
+    """Request to a scorer.
 
     Args:
-        options: every option of the scorer.
-        videos: the videos to score, for a ``VideoScorer``; None: those that the benchmark's own layout has.
-        meta: the benchmark's file about all videos, where it has one; None: where its own layout has it.
+        data_root: folder or file of the ground truth.
+        results: folder or file of the predictions.
+        options: all options of the scorer.
+        num_workers: number of processes.
+        progress: called after each piece of work, see ``Progress``.
+        videos: videos to score, for a ``VideoScorer``; None: those in the benchmark's own layout.
+        meta: meta file of the benchmark; None: the one in the benchmark's own layout.
     """
 
     data_root: Path
@@ -100,10 +107,10 @@ class Request:
 
 
 class Scorer(ABC):
-    """The official measure of one benchmark.
+    """Official metric of one benchmark.
 
-    Scorers know where truth and results of their benchmark lie and how its figures are made; masks are compared by
-    ``frames``, in several processes.
+    A scorer knows the layout of truth and results, and the figures of its benchmark. The masks are compared by the
+    modules in ``frames``, in several processes.
     """
 
     options: ClassVar[dict[str, Option]] = {}
@@ -113,20 +120,20 @@ class Scorer(ABC):
 
     @abstractmethod
     def run(self, request: Request) -> Scores:
-        """Score. Raises FileNotFoundError or ValueError naming the file that is missing or unfit."""
+        """Score. Raises FileNotFoundError or ValueError, which names the missing or invalid file."""
 
-    def check(self, request: Request) -> None:  # noqa: B027 - nothing to look for is a fine answer
-        """See that the files are there that tell about the truth, before there are results.
+    def check(self, request: Request) -> None:  # noqa: B027 - optional
+        """Check the files that describe the truth, before there are results.
 
         Raises:
-            FileNotFoundError, ValueError: as ``run`` would for them.
+            FileNotFoundError, ValueError: as ``run`` does.
         """
 
     def complete_options(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Defaults with ``given`` laid over.
+        """Return all options: the defaults, replaced by ``given``.
 
         Raises:
-            ValueError: an option or value that isn't offered; the message lists what is.
+            ValueError: unknown option or value; the message lists the known ones.
         """
         for name, value in given.items():
             if name not in self.options:
@@ -141,14 +148,14 @@ class Scorer(ABC):
 
 
 class VideoScorer(Scorer):
-    """A scorer that can be told where the true masks of each video lie, in place of the benchmark's own layout."""
+    """Scorer that can also read true masks outside the benchmark's own layout, see ``Request.videos``."""
 
     @abstractmethod
     def find(self, request: Request) -> Mapping[str, VideoFolders]:
-        """The videos in the benchmark's own layout. Raises FileNotFoundError or ValueError as ``run``."""
+        """Find the videos in the benchmark's own layout. Raises FileNotFoundError or ValueError as ``run`` does."""
 
     def videos(self, request: Request) -> Mapping[str, VideoFolders]:
-        """The videos to score."""
+        """Return the videos to score."""
         return self.find(request) if request.videos is None else request.videos
 
 
@@ -164,19 +171,23 @@ def score(
     progress: Progress | None = None,
     **options: str,
 ) -> Scores:
-    """Score results with the rules of a benchmark.
+    """Score results by the official rules of a benchmark.
 
     Args:
-        dataset: a name of ``list_scorers()``.
-        data_root: folder (for A2D and JHMDB: JSON file) of the ground truth, laid out as the benchmark publishes it.
-        results: folder or JSON file of the predictions, laid out as for the benchmark's server or tool.
-        num_workers: processes; None takes all cores.
-        progress: called with the frames done since the last call and all frames.
-        **options: what the benchmark offers, e.g. ``split``, ``reading``, ``task``.
+        dataset: one of ``voskit.evaluators.metrics.list_scorers()``.
+        data_root: folder (for A2D and JHMDB: JSON file) of the ground truth, in the published layout.
+        results: folder or JSON file of the predictions, in the layout of the benchmark's server or tool.
+        num_workers: number of processes; None: all cores.
+        progress: called with the number of frames done since the last call and the number of all frames.
+        **options: options of the scorer as strings, such as ``split``, ``reading`` or ``task``; see docs/scoring.md.
+
+    Returns:
+        The scores: ``tables["global"]`` has the figures of the benchmark, other tables those of sequences and objects.
+        The range is 0 to 1 or 0 to 100, as in the benchmark.
 
     Raises:
-        ValueError: unknown dataset, option or value (the message lists the choices), or a file that is unfit.
-        FileNotFoundError: a file that is needed is missing; the message names it.
+        ValueError: unknown dataset, option or value (the message lists the known ones), or an invalid file.
+        FileNotFoundError: a file is missing; the message names it.
     """
     scorer = SCORERS.get(dataset)
     completed = scorer.complete_options(options)

@@ -1,4 +1,4 @@
-"""A page of the worst and the best frames, prediction beside ground truth."""
+"""Page of the worst and best frames, with prediction and ground truth side by side."""
 
 from __future__ import annotations
 
@@ -21,38 +21,39 @@ _TILE_WIDTH = 360
 _GAP = 8
 _STRIP = 26
 _PAPER = 24
-_NO_IMAGE = 96  # grey, where a frame's picture isn't at hand
+_NO_IMAGE = 96  # gray, for a frame without an image
 
 Picture = NDArray[np.uint8]
 
 
 def write_page(frames: Sequence[ScoredFrame], path: Path) -> Path:
-    """Draw :func:`frames_page` into a PNG, complete or not at all."""
+    """Write :func:`frames_page` as a PNG, completely or not at all."""
     with atomic_write(path) as temporary:
         Image.fromarray(frames_page(frames)).save(temporary, format="PNG")
     return path
 
 
 def frames_page(frames: Sequence[ScoredFrame], *, rows: int = 4) -> Picture:
-    """Draw the worst frames on the left and the best on the right, each as prediction and ground truth.
+    """Draw the worst frames on the left and the best ones on the right, each with prediction and ground truth.
 
-    Different sequences come first. Frames without a value (no objects) are left out.
+    Frames of different sequences come first. Frames without a value (no objects) are left out.
 
     Args:
-        rows: frames of either kind, at most.
+        frames: the frames to choose from.
+        rows: number of worst frames, and of best ones, at most.
 
     Returns:
         H x W x 3 uint8 RGB.
 
     Raises:
-        ValueError: no frame has a value, or ``rows`` is below 1.
-        FileNotFoundError, ValueError: a mask or picture cannot be read.
+        ValueError: no frame has a value, ``rows`` is below 1, or a mask or image can't be read.
+        FileNotFoundError: a mask or image is missing.
     """
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
     valued = [frame for frame in frames if not np.isnan(frame.value)]
     if not valued:
-        raise ValueError("no frame has a value, so there is no worst or best one")
+        raise ValueError("no frame has a value, so there is no worst or best frame")
     rows = min(rows, len(valued))
     columns = [pick(valued, rows, best=best) for best in (False, True)]
     tiles = [[_tile(frame) for frame in column] for column in columns]
@@ -72,7 +73,7 @@ def frames_page(frames: Sequence[ScoredFrame], *, rows: int = 4) -> Picture:
 
 
 def pick(frames: Sequence[ScoredFrame], count: int, *, best: bool) -> list[ScoredFrame]:
-    """The ``count`` worst or best frames; a second one of a sequence only where there aren't enough sequences."""
+    """Choose the ``count`` worst or best frames, one of each sequence before a second one of any."""
     ordered = sorted(frames, key=lambda frame: -frame.value if best else frame.value)
     first: dict[str, ScoredFrame] = {}
     for frame in ordered:

@@ -1,4 +1,4 @@
-"""Scores as files and as text: JSON with everything, a CSV for each table, and a summary to print."""
+"""Reports of scores: a JSON file, a CSV file for each table, and a printed summary."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ Row = dict[str, Any]
 
 
 def write_scores(scores: Scores, output: str | os.PathLike[str]) -> list[Path]:
-    """Write ``output`` and, beside it, ``<stem>_<table>.csv`` for each table.
+    """Write scores to ``output`` and, beside it, each table to ``<stem>_<table>.csv``.
 
-    The JSON file holds ``dataset``, ``options`` and the tables, numbers at full precision and NaN as null. The CSV
-    files leave out what has a value a frame. Each file appears complete or not at all.
+    The JSON file has ``dataset``, ``options`` and the tables, with numbers at full precision and null for NaN. The CSV
+    files leave out values per frame. Each file is written completely or not at all.
 
     Args:
-        output: a path that ends in ``.json``; missing folders are made.
+        scores: the scores.
+        output: a path that ends in ``.json``; missing folders are created.
 
     Returns:
-        The files written, JSON first.
+        The written files, JSON first.
 
     Raises:
-        ValueError: another ending.
-        OSError: a file cannot be written.
+        ValueError: ``output`` doesn't end in ``.json``.
+        OSError: a file can't be written.
     """
     output = Path(output)
     if output.suffix.lower() != ".json":
@@ -49,7 +50,7 @@ def write_scores(scores: Scores, output: str | os.PathLike[str]) -> list[Path]:
 
 
 def without_nan(value: Any) -> Any:
-    """The same tree with None for every float that JSON cannot hold."""
+    """Return a copy of a tree with None for every float that JSON can't store."""
     if isinstance(value, Mapping):
         return {str(key): without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -58,7 +59,7 @@ def without_nan(value: Any) -> Any:
 
 
 def table_rows(table: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Row]]:
-    """The rows of a nested table: wherever a dictionary holds single values, with its path as the row's name."""
+    """Yield the rows of a nested table: its dictionaries of single values, each with its path as the name."""
     row = {key: value for key, value in table.items() if not isinstance(value, Mapping | list | tuple)}
     if row:
         yield name or "all", row
@@ -69,7 +70,7 @@ def table_rows(table: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, 
 
 
 def summary_text(scores: Scores) -> str:
-    """The global figures and, where there are any, those of each sequence, as aligned text."""
+    """Return the global figures, and those of each sequence, class or annotator, as aligned text."""
     chosen = _chosen(scores)
     options = "".join(f", {name} {value}" for name, value in scores.options.items())
     parts = [f"{scores.dataset}{options}", _aligned(chosen)]
@@ -84,13 +85,13 @@ def summary_text(scores: Scores) -> str:
 
 
 def headline(scores: Scores) -> tuple[str, float]:
-    """Name and value of the first of the figures that a paper would report."""
+    """Return name and value of the first figure that papers report."""
     row = next(iter(_chosen(scores).values()))
     return next(iter(row.items()))
 
 
 def _chosen(scores: Scores) -> dict[str, Row]:
-    """The global figures that a paper would report."""
+    """Return the global figures that papers report."""
     rows = dict(table_rows(scores.tables["global"]))
     if not scores.headline:
         return rows

@@ -1,1 +1,1 @@
-"""Archives for benchmark servers."""
+"""Submissions to benchmark servers: checks, JSON formats and archives."""

@@ -1,4 +1,4 @@
-"""Archives that come out the same byte for byte, whenever and wherever they are written."""
+"""Reproducible zip archives: equal contents give equal bytes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from voskit.dataloaders.files import atomic_write
 
 Members = Mapping[str, "Path | bytes"]
 
-_TIME = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can state
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 _UNIX = 3
 _MODE = 0o100644
 
 
 def write_archive(path: Path, members: Members) -> None:
-    """Write files into a zip: sorted by name, with fixed times and permissions, stored as they are.
+    """Write files to a zip archive, sorted by name, uncompressed, with fixed times and permissions.
 
-    PNGs don't get smaller by compressing them again, and the output of a compressor depends on its version. The archive
-    appears complete or not at all.
+    Compression wouldn't shrink PNGs, and the output of a compressor depends on its version. The archive is written
+    completely or not at all.
 
     Args:
-        path: the archive; its folder is made when missing.
+        path: the archive; its folder is created if needed.
         members: file or content by name in the archive, with forward slashes.
 
     Raises:
@@ -39,7 +39,7 @@ def write_archive(path: Path, members: Members) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write one file, complete or not at all. Raises OSError, which names the file."""
+    """Write one file, completely or not at all. Raises OSError, which names the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, "the archive") as temporary:
         temporary.write_bytes(content)

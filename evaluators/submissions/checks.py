@@ -1,4 +1,4 @@
-"""What must hold for results before they are handed in: every frame there, of the right size, kind and ids."""
+"""Checks of results before submission: missing frames, wrong sizes, formats and ids."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MaskKind = Literal["ids", "grayscale", "rgb"]
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """The results of one video, or of one expression or annotator of it.
+    """Results of one video, or of one expression or annotator of a video.
 
     Attributes:
         path: the folder.
         video: the video.
-        frames: names of the masks that are handed in.
-        ids: the values that they may have.
-        kind: palette PNGs of ids, greyscale PNGs of 0 and 255, or RGB PNGs.
+        frames: names of the submitted masks.
+        ids: allowed values of the masks.
+        kind: palette PNGs of ids, grayscale PNGs of 0 and 255, or RGB PNGs.
         size: height and width of the masks; None: those of the frames.
     """
 
@@ -41,7 +41,7 @@ class ResultFolder:
 
 
 def video_folders(dataset: Dataset, root: Path) -> Path:
-    """The folder that holds the videos: ``root``, or ``Annotations`` (and ``480p``) in it, as evaluators write them."""
+    """Return the folder of the videos: ``root``, or ``Annotations`` (and ``480p``) in it, as evaluators write them."""
     for name in ("Annotations", dataset.config.published_folder.removeprefix("Annotations").strip("/")):
         if name and (root / name).is_dir() and name not in {video.name for video in dataset.videos}:
             root = root / name
@@ -51,13 +51,13 @@ def video_folders(dataset: Dataset, root: Path) -> Path:
 def check_folders(
     root: Path, folders: Sequence[ResultFolder], workers: int | None = None, also: Iterable[Path] = ()
 ) -> list[Problem]:
-    """Everything that is wrong with results.
+    """Find all problems of results.
 
     Args:
-        root: the folder that holds them.
-        folders: those that must be there.
-        workers: threads; None: as many as processors.
-        also: further files or folders that may be there.
+        root: folder of all results.
+        folders: required folders.
+        workers: number of threads; None: one for each processor.
+        also: other files and folders that are allowed.
     """
     if not root.is_dir():
         return [Problem(root, "no such folder of results", missing=True)]
@@ -69,7 +69,7 @@ def check_folders(
 
 
 def check_folder(folder: ResultFolder) -> list[Problem]:
-    """Everything that is wrong with the results of one video."""
+    """Find all problems of the results of one video."""
     video = folder.video
     if not folder.path.is_dir():
         return [Problem(folder.path, "no results of this video", missing=True, video=video.name)]
@@ -77,7 +77,7 @@ def check_folder(folder: ResultFolder) -> list[Problem]:
     allowed = {f"{name}.png" for name in (*video.frame_names, *folder.frames)}
     for name in sorted(entry.name for entry in os.scandir(folder.path)):
         if name not in allowed:
-            reason = "left by a run that was interrupted" if name.startswith(".") else "no frame is called so"
+            reason = "left by an interrupted run" if name.startswith(".") else "no frame has this name"
             problems.append(Problem(folder.path / name, f"does not belong here: {reason}"))
     try:
         expected = _Expected.of(folder)
@@ -100,7 +100,7 @@ def check_folder(folder: ResultFolder) -> list[Problem]:
 
 @dataclass(frozen=True)
 class _Expected:
-    """What the masks of a video must be like; ``given_*`` adds what the copy of its given mask may be."""
+    """Requirements for the masks of a video. ``given_*`` allows more for copies of its given masks."""
 
     kind: MaskKind
     size: tuple[int, int]
@@ -133,41 +133,43 @@ class _Expected:
         )
 
     def wrong(self, image: Image.Image, given: bool) -> list[str]:
-        """What is wrong with a mask, in words."""
+        """Describe all problems of a mask."""
         problems = []
         size = (image.height, image.width)
         if size != self.size and not (given and size in self.given_sizes):
-            problems.append(f"is {_show(size)} (height x width), it must be {_show(self.size)}")
+            problems.append(f"is {_show(size)} (height x width), must be {_show(self.size)}")
         if image.format != "PNG":
-            problems.append(f"is a {image.format} file, it must be a PNG")
+            problems.append(f"is a {image.format} file, must be a PNG")
         if self.kind == "rgb":
-            return problems + ([] if image.mode == "RGB" else [f"has mode {image.mode}, it must be RGB"])
+            return problems + ([] if image.mode == "RGB" else [f"has mode {image.mode}, must be RGB"])
         modes = ("L",) if self.kind == "grayscale" else ("P", "L") if self.binary else ("P",)
         if image.mode not in modes:
             wanted = (
-                "an 8-bit greyscale PNG of 0 and 255" if self.kind == "grayscale" else "a palette PNG of object ids"
+                "an 8-bit grayscale PNG of 0 and 255" if self.kind == "grayscale" else "a palette PNG of object ids"
             )
-            return [*problems, f"has mode {image.mode}, it must be {wanted}"]
+            return [*problems, f"has mode {image.mode}, must be {wanted}"]
         values = _values(image)
         known = self.ids | ({255} if self.binary else set()) | (self.given_ids if given else set())
         if unknown := sorted(values - known):
             listing = ", ".join(map(str, unknown[:5]))
-            problems.append(f"has ids that the video doesn't have: {listing} (it has {_listing(self.ids - {0})})")
+            problems.append(
+                f"has ids that the video doesn't have: {listing} (the video has {_listing(self.ids - {0})})"
+            )
         if image.mode == "P":
             colors = bytes(image.getpalette() or b"")
             if not any(_same_colors(colors, palette, values) for palette in self.palettes):
-                problems.append("has another palette than the dataset's masks")
+                problems.append("has another palette than the masks of the dataset")
         return problems
 
 
 def _foreign_entries(root: Path, expected: set[Path]) -> list[Problem]:
-    """Entries of the folders down to those expected which lead to none of them."""
+    """Report files and folders that aren't on the way to an expected one."""
     problems = []
     folders = {root} | {parent for path in expected for parent in path.parents if root in parent.parents}
     for folder in sorted(folders):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path not in expected and path not in folders:
-                problems.append(Problem(path, "does not belong here: no video is called so"))
+                problems.append(Problem(path, "does not belong here: no video has this name"))
     return problems
 
 

@@ -1,4 +1,4 @@
-"""Submissions that are JSON: VISOR's polygons, BURST's run-length encodings, VIPSeg's list of segments."""
+"""JSON submissions: polygons of VISOR, run-length encodings of BURST, lists of segments of VIPSeg."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ _VISOR_INFO = {
 
 
 def visor_json(dataset: Dataset, root: Path) -> bytes:
-    """VISOR's ``val.json``: each object's outer and inner contours as polygons, frame by frame.
+    """Convert results to VISOR's ``val.json``: outer and inner contours of each object as polygons, frame by frame.
 
-    As epic-kitchens/C6-SemiVOS writes it: OpenCV's contours in one flat list, points within straight runs dropped.
+    The format is that of epic-kitchens/C6-SemiVOS: contours of OpenCV in one flat list, without points inside straight
+    lines.
 
     Raises:
-        FileNotFoundError, ValueError: the file of object names is missing, or lacks an object.
+        FileNotFoundError: the file of object names is missing.
+        ValueError: the file of object names lacks an object.
     """
     frames = []
     for video in dataset.videos:
@@ -62,9 +64,9 @@ def visor_json(dataset: Dataset, root: Path) -> bytes:
 
 
 def burst_json(dataset: Dataset, root: Path) -> bytes:
-    """BURST's results: the given file with the masks of all annotated frames in place of the given ones.
+    """Convert results to BURST's JSON: the given file, with masks in all annotated frames.
 
-    At the frame where a track is given its mask is copied; a track without a pixel has no entry.
+    In the frame in which a track is given, its mask is copied. A track without a pixel has no entry.
     """
     assert dataset.meta_path is not None
     data = load_json(dataset.meta_path)
@@ -83,7 +85,7 @@ def burst_json(dataset: Dataset, root: Path) -> bytes:
 
 
 def panoptic_members(dataset: Dataset, root: Path, prefix: str) -> dict[str, Path | bytes]:
-    """VIPSeg's RGB masks and ``pred.json`` from masks of object ids; categories are those of the given segments."""
+    """Convert masks of object ids to VIPSeg's RGB masks and ``pred.json``, with the given categories."""
     members: dict[str, Path | bytes] = {}
     videos = []
     for video in dataset.videos:
@@ -111,12 +113,12 @@ def panoptic_members(dataset: Dataset, root: Path, prefix: str) -> dict[str, Pat
 
 
 def check_panoptic(dataset: Dataset, folder: Path) -> list[Problem]:
-    """What is wrong with ``pred.json`` beside ``pan_pred``: frames out of order, ids that differ from the masks'."""
+    """Find problems of ``pred.json`` beside ``pan_pred``: frames out of order, ids that differ from those of masks."""
     path = folder / "pred.json"
     try:
         videos = {v["video_id"]: v["annotations"] for v in load_json(path)["annotations"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return [Problem(path, f"can't be understood: {str(error).removeprefix(f'{path}: ')}")]
+        return [Problem(path, f"is invalid: {str(error).removeprefix(f'{path}: ')}")]
     problems = [Problem(path, f"video {n} is unknown") for n in videos.keys() - {v.name for v in dataset.videos}]
     for video in dataset.videos:
         if video.name not in videos:
@@ -125,19 +127,19 @@ def check_panoptic(dataset: Dataset, folder: Path) -> list[Problem]:
         try:
             problems += _check_panoptic_video(video, path, folder / "pan_pred" / video.name, videos[video.name])
         except (KeyError, TypeError) as error:
-            problems.append(Problem(path, f"video {video.name} can't be understood: {error!r}", video=video.name))
+            problems.append(Problem(path, f"the entry of video {video.name} is invalid: {error!r}", video=video.name))
     return problems
 
 
 def _check_panoptic_video(video: Video, path: Path, folder: Path, frames: list[Mapping[str, Any]]) -> list[Problem]:
     listed = tuple(Path(f["file_name"]).stem for f in frames)
     if listed != video.submitted:
-        return [Problem(path, f"video {video.name}: its frames are not those of the dataset, in order")]
+        return [Problem(path, f"video {video.name}: its frames must be those of the dataset, in order")]
     problems = []
     for frame, entry in zip(listed, frames, strict=True):
         mask_path = folder / f"{frame}.png"
         if not mask_path.is_file():
-            continue  # reported with the masks
+            continue  # is reported with the masks
         try:
             ids = set(np.unique(read_panoptic_ids(mask_path)).tolist()) - {0}
         except ValueError:

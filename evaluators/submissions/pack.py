@@ -1,4 +1,4 @@
-"""Handing in results: each server's archive, by the description of its dataset, after everything was checked."""
+"""Packing of results: check them and write the archive for the server of a benchmark."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SHOWN = 20
 
 
 class SubmissionError(ValueError):
-    """Results that no server would take.
+    """Error about results that a server would reject.
 
     Attributes:
-        problems: everything that is wrong.
+        problems: all problems of the results.
     """
 
     def __init__(self, results: Path, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
-        lines = [f"{results}: {len(problems)} problem(s), no archive is written:"]
+        lines = [f"{results}: {len(problems)} problem(s), no archive was written:"]
         lines += [f"  {problem}" for problem in problems[:_SHOWN]]
         if len(problems) > _SHOWN:
             lines.append(f"  ... and {len(problems) - _SHOWN} more")
@@ -44,33 +44,36 @@ def pack(
     layout: ArchiveLayout = "server",
     workers: int | None = None,
 ) -> list[str]:
-    """Check results and write the archive that the dataset's server takes.
+    """Check results and write the archive for the server of the dataset.
 
-    The same results give the same bytes. The archive appears complete or not at all.
+    Equal results give equal bytes. The archive is written completely or not at all.
 
     Args:
-        dataset: an opened dataset; ``open_dataset(..., require_frames=False)`` will do.
-        results: the folder of the videos, or one with ``Annotations`` in it. Per dataset: ``<video>/<frame>.png``;
-            Ref-YouTube-VOS and MeViS ``<video>/<expression>/<frame>.png``; Ref-DAVIS17 ``anno_0`` ... ``anno_3``, each
-            with ``<video>/<frame>.png``; VIPSeg masks of object ids, or ``pan_pred`` and ``pred.json``.
-        archive: a zip file; for BURST, which is scored at home, a JSON file.
-        layout: what the server takes; or the archives that AOT's evaluator writes: all results below ``Annotations``
-            (with ``480p`` or ``Full-Resolution`` for DAVIS), and the cut to the frames that YouTube-VOS scores, without
-            the given first one.
-        workers: threads of the check; None: as many as processors.
+        dataset: an opened dataset; ``open_dataset(..., require_frames=False)`` suffices.
+        results: folder of the videos, or a folder with ``Annotations`` in it. The usual layout is
+            ``<video>/<frame>.png``. Ref-YouTube-VOS and MeViS: ``<video>/<expression>/<frame>.png``. Ref-DAVIS17:
+            ``anno_0`` ... ``anno_3``, each with ``<video>/<frame>.png``. VIPSeg: masks of object ids, or ``pan_pred``
+            and ``pred.json``.
+        archive: a zip file; a JSON file for BURST, which is scored locally.
+        layout: ``server``: the format of the server. ``aot``: the archive of AOT's evaluator, with all results below
+            ``Annotations`` (and ``480p`` or ``Full-Resolution`` for DAVIS). ``aot_sparse``: the same, reduced to the
+            frames that YouTube-VOS scores, without the given first one.
+        workers: number of threads of the check; None: one for each processor.
 
     Returns:
         The names in the archive, sorted; for a JSON file its name.
 
     Raises:
-        SubmissionError: the results are not complete and sound; ``problems`` lists all that is wrong.
-        ValueError: a layout that the dataset doesn't have, or an archive of the wrong kind.
+        SubmissionError: the results are incomplete or invalid; ``problems`` lists all problems.
+        ValueError: the dataset doesn't have this layout, or the archive has a wrong file extension.
         OSError: the archive can't be written.
     """
     results, archive = Path(results), Path(archive)
     suffix = dataset.config.archive_suffix if layout == "server" else ".zip"
     if archive.suffix.lower() != suffix:
-        raise ValueError(f"{archive}: the submission of {dataset.name} is a {suffix} file: give a name that ends so")
+        raise ValueError(
+            f"{archive}: the submission of {dataset.name} is a {suffix} file: give a name that ends in {suffix}"
+        )
     problems = check_results(dataset, results, layout=layout, workers=workers)
     if problems:
         raise SubmissionError(results, problems)
@@ -90,15 +93,15 @@ def check_results(
     layout: ArchiveLayout = "server",
     workers: int | None = None,
 ) -> list[Problem]:
-    """Everything that keeps results from being packed; see ``pack``."""
+    """Find all problems that keep results from being packed. For the arguments see :func:`pack`."""
     results = Path(results)
     kind = dataset.config.archive
     if layout != "server" and kind != "masks":
         raise ValueError(f"{dataset.name} has no archive in the layout {layout!r}: use 'server'")
     if layout == "aot_sparse" and dataset.split not in dataset.config.all_frames_splits:
-        raise ValueError(f"{dataset.name} {dataset.split} has no sparse archive: its frames are not cut")
+        raise ValueError(f"{dataset.name} {dataset.split} has no sparse archive: all its frames are scored")
     if not dataset.videos:
-        return [Problem(dataset.root, f"no video of {dataset.name} {dataset.split} is there")]
+        return [Problem(dataset.root, f"no video of {dataset.name} {dataset.split} was found")]
     root, folders = result_folders(dataset, results, layout)
     ready = kind == "panoptic" and _is_panoptic(results)
     problems = check_folders(root, folders, workers, [results / "pred.json"] if ready else ())
@@ -108,7 +111,7 @@ def check_results(
 def result_folders(
     dataset: Dataset, results: Path, layout: ArchiveLayout = "server"
 ) -> tuple[Path, list[ResultFolder]]:
-    """The folder that holds all results, and the folder of each video (expression, annotator) in it."""
+    """Return the folder of all results, and the folder of each video, expression or annotator in it."""
     kind = dataset.config.archive
     if kind == "panoptic" and _is_panoptic(results):
         folders = [ResultFolder(results / "pan_pred" / v.name, v, v.submitted, frozenset(), "rgb") for v in dataset]
@@ -146,16 +149,19 @@ def result_name(
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
 ) -> str:
-    """Name of a folder of results and of its archive, as AOT's evaluator gives it.
+    """Return the name of a folder of results and of its archive, in the scheme of AOT's evaluator.
 
-    ``davis2017_val_default_AOTT_PRE_YTB_DAV_ckpt_20000_ema_flip_ms_1dot0_1dot3``
+    Example: ``davis2017_val_default_AOTT_PRE_YTB_DAV_ckpt_20000_ema_flip_ms_1dot0_1dot3``
 
     Args:
-        dataset, split: names.
-        experiment: name of the experiment and of the model, such as ``default_AOTT``.
+        dataset: name of the dataset.
+        split: name of the split.
+        experiment: names of experiment and model, such as ``default_AOTT``.
         stage: name of the training stage.
-        step: training step of the checkpoint; None: a checkpoint given by its path.
-        ema, flip, scales: averaged weights; flipped copies; test scales.
+        step: training step of the checkpoint; None: the checkpoint was given by its path.
+        ema: the weights are averaged.
+        flip: predictions are averaged with those of mirrored frames.
+        scales: scales of test-time augmentation.
     """
     name = f"{dataset}_{split}_{experiment}_{stage}_ckpt_{'unknown' if step is None else step}"
     name += "_ema" * ema + "_flip" * flip

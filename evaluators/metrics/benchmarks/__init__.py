@@ -1,1 +1,1 @@
-"""Scorers of the benchmarks, one file for each benchmark or family of benchmarks."""
+"""Scorers of the benchmarks."""

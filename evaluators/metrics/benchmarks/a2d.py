@@ -1,7 +1,7 @@
-"""A2D-Sentences and JHMDB-Sentences: precision at K, overall and mean IoU, and COCO's average precision.
+"""Scorer of A2D-Sentences and JHMDB-Sentences: precision at K, overall and mean IoU, COCO's average precision.
 
 Gavrilyuk et al., "Actor and Action Video Segmentation from a Sentence", CVPR 2018. Truth and predictions are COCO
-files: one truth mask an image, a list of scored predictions.
+files: one true mask per image, and a list of scored predictions.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SMOOTH = np.float32(1e-6)
 
 
 class Sentences(Scorer):
-    """IoU of each image's best-scored prediction, the last among equals; AP of all of them."""
+    """IoU of the best-scored prediction of each image (of equal ones the last), and AP of all predictions."""
 
     def run(self, request: Request) -> Scores:
         """Score a file of predictions against a file of truth."""
         truth = read_json(request.data_root, "images", "annotations", "categories")
         predictions = read_json(request.results)
         if not isinstance(predictions, list):
-            raise ValueError(f"{request.results}: must be a list of predictions as COCO has it")
+            raise ValueError(f"{request.results}: must be a JSON list of predictions in COCO format")
         per_image = _best_overlaps(truth, predictions, request.results)
         ious = np.array([row["iou"] for row in per_image.values()])
         both = np.array([row["intersection"] for row in per_image.values()])
@@ -45,7 +45,7 @@ class Sentences(Scorer):
 
 
 def average_precisions(truth: dict[str, Any], predictions: list[dict[str, Any]]) -> dict[str, float]:
-    """COCO's six averages over masks, categories ignored; -1 where the truth has no such size."""
+    """Return COCO's six averages over masks, without categories; -1 if the truth has no object of a size."""
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         data = COCO()
         data.dataset = truth
@@ -63,7 +63,8 @@ def average_precisions(truth: dict[str, Any], predictions: list[dict[str, Any]])
 def _best_overlaps(
     truth: dict[str, Any], predictions: list[dict[str, Any]], source: Path
 ) -> dict[str, dict[str, float]]:
-    """By image: float32 IoU with 1e-6 added to both counts, as the published scorer has it, and the counts."""
+    """Return IoU, intersection and union by image. As in the published scorer, IoU is float32 with 1e-6 added to both
+    counts."""
     masks = {entry["image_id"]: entry["segmentation"] for entry in truth["annotations"]}
     best: dict[Any, dict[str, Any]] = {}
     for prediction in predictions:
@@ -79,7 +80,7 @@ def _best_overlaps(
         if list(best[image]["segmentation"]["size"]) != list(mask["size"]):
             raise ValueError(
                 f"{source}: the mask of image_id {image!r} is {best[image]['segmentation']['size']} (height, width), "
-                f"the ground truth {mask['size']}"
+                f"the ground truth is {mask['size']}"
             )
         predicted, true = coco_mask.decode(best[image]["segmentation"]), coco_mask.decode(mask)
         both = np.float32(np.count_nonzero(predicted & true))

@@ -1,8 +1,7 @@
-"""BURST: HOTA by class for the exemplar-guided and class-guided tasks, OWTA for the open world.
+"""Scorer of BURST: HOTA by class for the exemplar-guided and class-guided tasks, OWTA for the open-world task.
 
-Athar et al., "BURST: A Benchmark for Unifying Object Recognition, Segmentation and Tracking in Video", WACV 2023. The
-published program compares the masks' bounding boxes, not the masks, for HOTA and its parts; average precision is of
-masks.
+Athar et al., "BURST: A Benchmark for Unifying Object Recognition, Segmentation and Tracking in Video", WACV 2023. As in
+the published program, HOTA and its parts compare bounding boxes of masks; average precision compares masks.
 """
 
 from __future__ import annotations
@@ -38,20 +37,20 @@ _EPSILON = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Side:
-    """One side's tracks in a sequence: for each frame the masks by track, and the class and score of each track."""
+    """Tracks of one side (truth or prediction) in a sequence: masks by frame and track, class and score by track."""
 
     frames: tuple[Mapping[int, Mapping[str, Any]], ...]
     classes: Mapping[int, int]
     scores: Mapping[int, float]
 
     def of_class(self, class_id: int) -> list[dict[int, Mapping[str, Any]]]:
-        """For each frame the masks of the tracks of one class."""
+        """Return the masks of the tracks of one class, by frame and track."""
         return [{k: m for k, m in frame.items() if self.classes[k] == class_id} for frame in self.frames]
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """Both sides in the frames that are annotated, and what is known about the labelling."""
+    """Both sides in the annotated frames, with the classes known to be absent or not exhaustively annotated."""
 
     truth: Side
     prediction: Side
@@ -61,41 +60,40 @@ class Sequence:
 
 @dataclass(frozen=True)
 class ClassResult:
-    """What a class has in a sequence."""
+    """Counts of a class in a sequence."""
 
     hota: HotaCounts
     tracks: TrackMatches
 
 
 class Burst(Scorer):
-    """Truth is ``<split>/all_classes.json`` (open world: ``common_classes.json``, ``uncommon_classes.json`` too).
+    """Scorer of a file of tracks against ``<split>/all_classes.json``.
 
-    The folder ``<split>`` is in the data's root or in ``annotations`` there.
+    The open-world task also needs ``common_classes.json`` and ``uncommon_classes.json``. The folder ``<split>`` lies in
+    the data root or in ``annotations`` there.
     """
 
     options = {
-        "split": Option("val", ("val", "test", "train"), "a folder of truth"),
-        "task": Option(
-            "exemplar_guided", ("exemplar_guided", "class_guided", "open_world"), "what the method was given"
-        ),
+        "split": Option("val", ("val", "test", "train"), "the folder of the truth"),
+        "task": Option("exemplar_guided", ("exemplar_guided", "class_guided", "open_world"), "the task of the method"),
     }
 
     def check(self, request: Request) -> None:
-        """The truth is there."""
+        """Check that the truth exists."""
         if not (path := _truth_folder(request) / "all_classes.json").is_file():
             raise FileNotFoundError(f"{path}: no such file")
 
     def run(self, request: Request) -> Scores:
         """Score a file of tracks."""
         if request.results.is_dir():
-            raise ValueError(f"{request.results}: results of BURST are a JSON file, as tools/pack.py writes it")
+            raise ValueError(f"{request.results}: results of BURST are a JSON file: write it with voskit pack")
         predictions = _by_name(read_json(request.results, "sequences"))
         folder = _truth_folder(request)
         if request.options["task"] == "open_world":
             return self._open_world(request, folder, predictions)
         results = self._measure(request, folder / "all_classes.json", predictions)
         names = _class_names(read_json(folder / "all_classes.json", "categories"))
-        # classes of the truth only: a predicted class that the truth doesn't have costs nothing
+        # only classes of the truth: other predicted classes cost nothing
         classes = sorted({c for each in results.values() for c, result in each.items() if result.tracks.truths})
         totals = {c: _total(results, c) for c in classes}
         per_class: dict[str, dict[str, Any]] = {
@@ -155,7 +153,7 @@ class Burst(Scorer):
 
 
 def measure_sequence(sequence: Sequence, task: str) -> dict[int, ClassResult]:
-    """The counts of every class that either side has."""
+    """Measure every class that either side has."""
     classes = set(sequence.truth.classes.values()) | set(sequence.prediction.classes.values())
     if task == "open_world":
         classes |= {_ANY_CLASS}
@@ -163,7 +161,7 @@ def measure_sequence(sequence: Sequence, task: str) -> dict[int, ClassResult]:
 
 
 def box_iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU of boxes (left, top, width, height), N x 4 and M x 4: N x M. Empty boxes have 0 with any other."""
+    """Return the IoU, N x M, of N x 4 and M x 4 boxes (left, top, width, height). An empty box has IoU 0."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum((first[:, :2] + first[:, 2:])[:, None], (second[:, :2] + second[:, 2:])[None])
     both = np.clip(high - low, 0, None).prod(axis=2)
@@ -176,7 +174,7 @@ def _measure_class(sequence: Sequence, class_id: int, *, clean: bool) -> ClassRe
     tracks = _match(sequence, truth, prediction, class_id)
     t_ids, p_ids, similarity = [], [], []
     for any_truth, t_frame, p_frame in zip(sequence.truth.frames, truth, prediction, strict=True):
-        if not any_truth:  # HOTA takes no notice of such a frame, average precision does
+        if not any_truth:  # HOTA skips such a frame, average precision doesn't
             continue
         s = box_iou(_boxes(t_frame.values()), _boxes(p_frame.values()))
         kept = np.ones(len(p_frame), bool)
@@ -189,7 +187,7 @@ def _measure_class(sequence: Sequence, class_id: int, *, clean: bool) -> ClassRe
 
 
 def _matched(similarity: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The columns that a one-to-one matching gives a row of similarity 0.5 at least."""
+    """Flag the columns that a one-to-one matching assigns to a row with a similarity of at least 0.5."""
     worth = np.where(similarity >= 0.5 - _EPSILON, similarity, 0.0)
     rows, columns = linear_sum_assignment(-worth)
     found = np.zeros(similarity.shape[1], bool)
@@ -200,7 +198,7 @@ def _matched(similarity: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _match(
     sequence: Sequence, truth: list[dict[int, Any]], prediction: list[dict[int, Any]], class_id: int
 ) -> TrackMatches:
-    """Tracks for AP. Where nothing is known of the class, or not all of it is labelled, a wrong track costs nothing."""
+    """Match tracks for AP. A wrong track of a class that isn't (exhaustively) annotated costs nothing."""
     sides = [_tracks(side) for side in (truth, prediction)]
     scores = [sequence.prediction.scores[k] for k in sides[1]]
     known = any(truth) or class_id in sequence.negative
@@ -241,13 +239,13 @@ def _truth_folder(request: Request) -> Path:
 
 
 def _class_names(truth: dict[str, Any]) -> dict[int, str]:
-    """Names by id: LVIS v0.5's, as the tool has them, else the file's."""
+    """Return names by id: those of LVIS v0.5, as in the official tool, else those of the file."""
     listed = {entry["id"]: entry["name"] for entry in truth["categories"]}
     return listed | dict(enumerate(load_json(_DATA / "lvis_v05_names.json")["names"], start=1))
 
 
 def _by_name(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Sequences by ``<split>-<dataset>-<name>``."""
+    """Return the sequences by ``<split>-<dataset>-<name>``."""
     split = data.get("split", "val")
     return {f"{split}-{entry['dataset']}-{entry['seq_name']}": entry for entry in data["sequences"]}
 

@@ -1,7 +1,7 @@
-"""DAVIS 2017 unsupervised, and Ref-DAVIS17, which is scored with it.
+"""Scorers of DAVIS 2017 unsupervised and of Ref-DAVIS17, which uses the same metric.
 
-Proposals are matched to objects one to one, so that the sum of their mean (J + F) / 2 is greatest (Caelles et al.,
-"The 2019 DAVIS Challenge on VOS", arXiv:1905.00737). All frames count, void is left out.
+Proposals are matched one-to-one to objects, to maximize the sum of their mean (J + F) / 2 (Caelles et al., "The 2019
+DAVIS Challenge on VOS", arXiv:1905.00737). All frames count; void is left out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from voskit.dataloaders.datasets import ANNOTATORS
+from voskit.dataloaders.datasets.layout import subfolders
 from voskit.evaluators.metrics.base import (
     SCORERS,
     Option,
@@ -40,7 +41,7 @@ from voskit.evaluators.metrics.semi_supervised import J_AND_F, object_row, with_
 
 
 def match(region: NDArray[np.float64], boundary: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """The pairs (proposal, object) of the best matching, in rising order of proposals.
+    """Return the pairs (proposal, object) of the best matching, in rising order of proposals.
 
     Args:
         region, boundary: T x P x O, J and F of every proposal with every object in every frame.
@@ -52,10 +53,14 @@ def match(region: NDArray[np.float64], boundary: NDArray[np.float64]) -> list[tu
 def score_proposals(
     request: Request, videos: Mapping[str, VideoFolders]
 ) -> tuple[dict[str, dict[str, Any]], list[ScoredFrame]]:
-    """Rows ``<sequence>_<k>`` for the k-th matched pair of each sequence, and the frames.
+    """Score proposals.
+
+    Returns:
+        Rows ``<sequence>_<k>`` of the k-th matched pair of each sequence, and the frames.
 
     Raises:
-        FileNotFoundError, ValueError: a missing or unfit file, or more than 20 proposals.
+        FileNotFoundError: a file is missing.
+        ValueError: a file is invalid, or a sequence has more than 20 proposals.
     """
     work: dict[str, tuple[Rules, Sequence[FramePair]]] = {}
     for sequence, folders in videos.items():
@@ -88,15 +93,15 @@ def score_proposals(
 
 
 class Davis2017Unsupervised(VideoScorer):
-    """DAVIS 2017 unsupervised."""
+    """J&F of up to 20 proposals, matched to the objects."""
 
     options = {
-        "split": Option("val", None, "a list of ImageSets/2017, for the test sets of ImageSets/2019"),
+        "split": Option("val", None, "a list of ImageSets/2017, or of ImageSets/2019 for the test sets"),
         "resolution": Option("480p", ("480p", "Full-Resolution"), "the folder of masks"),
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """The sequences of the list."""
+        """Return the sequences of the list."""
         split, size = request.options["split"], request.options["resolution"]
         names = read_list(request.data_root / "ImageSets" / ("2019" if "test" in split else "2017") / f"{split}.txt")
         masks = request.data_root / "Annotations_unsupervised" / size
@@ -110,23 +115,23 @@ class Davis2017Unsupervised(VideoScorer):
 
 
 class RefDavis17(VideoScorer):
-    """Ref-DAVIS17: the unsupervised measure of each annotator's result folder, anno_0 to anno_3, and their mean."""
+    """Unsupervised metric of the results for each annotator, ``anno_0`` to ``anno_3``, and their mean."""
 
     options = {"split": Option("val", None, "a list of DAVIS/ImageSets/2017, or the folder valid or train")}
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """The sequences of the list of DAVIS, or all in ``valid`` (``train``), as the data is often laid out."""
+        """Return the sequences of the list of DAVIS, or all in ``valid`` (``train``) of the converted layout."""
         split = request.options["split"]
         converted = request.data_root / {"val": "valid"}.get(split, split)
         if (converted / "Annotations").is_dir():
-            names = sorted(path.name for path in (converted / "Annotations").iterdir() if path.is_dir())
+            names = subfolders(converted / "Annotations")
             return video_folders(names, converted / "Annotations", converted / "JPEGImages")
         root = request.data_root / "DAVIS" if (request.data_root / "DAVIS").is_dir() else request.data_root
         names = read_list(root / "ImageSets" / "2017" / f"{split}.txt")
         return video_folders(names, root / "Annotations_unsupervised" / "480p", root / "JPEGImages" / "480p")
 
     def run(self, request: Request) -> Scores:
-        """Score the four folders."""
+        """Score the folders of the four annotators."""
         videos = self.videos(request)
         per_annotator: dict[str, dict[str, float]] = {}
         per_object: dict[str, dict[str, Any]] = {}

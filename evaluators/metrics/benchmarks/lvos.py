@@ -1,4 +1,4 @@
-"""LVOS v1 and v2: J, F and their variation V over an object's life, for videos of seen and unseen categories.
+"""Scorer of LVOS v1 and v2: J, F and their variation V over time, for videos of seen and unseen categories.
 
 Hong et al., "LVOS: A Benchmark for Long-term Video Object Segmentation", ICCV 2023.
 """
@@ -43,22 +43,22 @@ _MEASURES = ("J", "F", "V")
 
 @dataclass(frozen=True)
 class _Life:
-    """An object: its id, and the names of its frames, first and last included."""
+    """Id of an object, and the names of its frames, first and last included."""
 
     object_id: int
     names: tuple[str, ...]
 
 
 class Lvos(VideoScorer):
-    """Objects, and the frames of each, are those of ``<split>_meta.json``."""
+    """J, F and V of the objects in ``<split>_meta.json``, each in its own frames."""
 
     options = {
         "split": Option("val", ("val", "test"), "the folder valid or test"),
         "reading": Option(
             "plain",
             ("plain", "compiled"),
-            "how boundaries are drawn: as DAVIS does, or as the tool's optional compiled routine, which loses "
-            "right and lower edges. Which of them made the published tables is unknown",
+            "plain: boundaries as in DAVIS; compiled: boundaries as in the tool's optional compiled routine, which "
+            "loses right and lower edges. It is unknown which one made the published tables",
         ),
         "task": Option(
             "semi_supervised", ("semi_supervised", "unsupervised_multiple"), "ids as given, or up to 20 proposals"
@@ -66,13 +66,13 @@ class Lvos(VideoScorer):
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """The videos of the meta file."""
+        """Return the videos of the meta file."""
         meta = _meta_file(request)
         names = read_json(meta, "videos")["videos"]
         return video_folders(names, meta.parent / "Annotations", meta.parent / "JPEGImages")
 
     def check(self, request: Request) -> None:
-        """The meta file and the list of unseen videos are there."""
+        """Check that the meta file and the list of unseen videos can be read."""
         read_json(_meta_file(request), "videos")
         _unseen(_meta_file(request).with_name("unseen_videos.txt"))
 
@@ -106,7 +106,8 @@ class Lvos(VideoScorer):
 
 
 def variation(region: np.ndarray, boundary: np.ndarray) -> float:
-    """Root of the variance of (J + F) / 2 over frames, which the tool rounds to four decimals first."""
+    """Return the root of the variance of (J + F) / 2 over frames. As in the tool, the variance is rounded to four
+    decimals first."""
     return float(np.sqrt(np.round(np.var((region + boundary) / 2), 4))) if region.size else float("nan")
 
 
@@ -116,7 +117,7 @@ def _row(region: np.ndarray, boundary: np.ndarray) -> dict[str, Any]:
         "F-Mean": statistics.mean(boundary),
         "V-Mean": variation(region, boundary),
         "J-Recall": statistics.recall(region),
-        "J-Decay": 0.0,  # always, in the tool
+        "J-Decay": 0.0,  # always 0 in the tool
         "F-Recall": statistics.recall(boundary),
         "F-Decay": 0.0,
         "J_frames": region.tolist(),
@@ -127,7 +128,7 @@ def _row(region: np.ndarray, boundary: np.ndarray) -> dict[str, Any]:
 def _object_rows(
     request: Request, work: dict[str, tuple[Rules, list[FramePair]]], lives: dict[str, list[_Life]]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, list[FrameValues]]]:
-    """Each object over its frames without the first and the last; and the values of all frames."""
+    """Return a row for each object, over its frames without the first and the last, and the values of all frames."""
     values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
     rows = {}
     for video, (_, pairs) in work.items():
@@ -143,7 +144,7 @@ def _object_rows(
 def _proposal_rows(
     request: Request, work: dict[str, tuple[Rules, list[FramePair]]], lives: dict[str, list[_Life]]
 ) -> dict[str, dict[str, Any]]:
-    """Matched pairs; each object over its frames without the last, whose place in the tool's list keeps a 0."""
+    """Return a row for each matched pair, over the object's frames. The last frame counts as 0, as in the tool."""
     values = run_frames(measure_all_pairs, work, num_workers=request.num_workers, progress=request.progress)
     rows = {}
     for video, (_, pairs) in work.items():
@@ -156,7 +157,7 @@ def _proposal_rows(
 
 
 def _over_life(life: _Life, at: dict[str, PairValues], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """J and F of each proposal with the k-th object, frames x 20."""
+    """Return J and F of each proposal with the k-th object, frames x 20."""
     last = np.zeros((1, MAX_PROPOSALS))
     region = np.array([at[name].region[:, k] for name in life.names[:-1]]).reshape(-1, MAX_PROPOSALS)
     boundary = np.array([at[name].boundary[:, k] for name in life.names[:-1]]).reshape(-1, MAX_PROPOSALS)
@@ -164,7 +165,7 @@ def _over_life(life: _Life, at: dict[str, PairValues], k: int) -> tuple[np.ndarr
 
 
 def _totals(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Means of seen and unseen videos' objects, and the means of the two. A group without objects is NaN."""
+    """Return the means over objects of seen and of unseen videos, and the means of both. An empty group is NaN."""
     totals: dict[str, float] = {}
     for key in _MEASURES:
         groups = {

@@ -1,7 +1,7 @@
-"""Ref-YouTube-VOS and MeViS: one mask a frame for each expression, and the mean over expressions.
+"""Scorers of Ref-YouTube-VOS and MeViS: J&F of one mask per frame and expression, averaged over expressions.
 
-Seo et al., "URVOS", ECCV 2020; Ding et al., "MeViS", ICCV 2023. The server of Ref-YouTube-VOS has a program that is not
-public; this is the measure of the MeViS authors, for the same files: every listed frame counts.
+Seo et al., "URVOS", ECCV 2020; Ding et al., "MeViS", ICCV 2023. The program of the Ref-YouTube-VOS server is not
+public. This is the metric of the MeViS authors, for the same layout: every listed frame counts.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class ExpressionFiles:
 
 
 class Referring(Scorer):
-    """Scores by expression. An expression of a video without a result folder counts as 0."""
+    """J&F by expression. Expressions of a video without a folder of results count as 0."""
 
     files: dict[str, ExpressionFiles]
 
     def check(self, request: Request) -> None:
-        """Expressions and masks of the truth are there."""
+        """Check that the files of expressions and true masks exist."""
         files = self.files[request.options["split"]]
         for path in (request.data_root / files.expressions, request.data_root / files.masks):
             if not path.is_file():
@@ -55,7 +55,7 @@ class Referring(Scorer):
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
         for video, entry in videos.items():
             if not (request.results / video).is_dir():
-                logger.warning("%s: no such folder: the video's expressions count as 0", request.results / video)
+                logger.warning("%s: no such folder: the expressions of this video count as 0", request.results / video)
             for expression, said in entry["expressions"].items():
                 name = f"{video}/{expression}"
                 work[name] = (rules, self._pairs(request, files, masks, name, said["anno_id"], entry["frames"]))
@@ -87,7 +87,7 @@ class Referring(Scorer):
         ids: list[Any],
         frames: list[str],
     ) -> list[FramePair]:
-        """The frames of an expression; none where the video has no results at all."""
+        """Return the frames of an expression; none if the video has no results at all."""
         video = name.rpartition("/")[0]
         if not (request.results / video).is_dir():
             return []
@@ -116,14 +116,14 @@ def _compressed(encoding: dict[str, Any]) -> dict[str, Any]:
 
 
 class RefYouTubeVos(Referring):
-    """Truth in ``reference/expressions.json`` and ``reference/mask_dict.json``."""
+    """Scorer of Ref-YouTube-VOS, with truth in ``reference/expressions.json`` and ``reference/mask_dict.json``."""
 
-    options = {"split": Option("val", ("val",), "the only one with truth")}
+    options = {"split": Option("val", ("val",), "the only split with truth")}
     files = {"val": ExpressionFiles("reference/expressions.json", "reference/mask_dict.json", "valid/JPEGImages")}
 
 
 class MeViS(Referring):
-    """Truth in ``<split>/meta_expressions.json`` and ``<split>/mask_dict.json``."""
+    """Scorer of MeViS, with truth in ``<split>/meta_expressions.json`` and ``<split>/mask_dict.json``."""
 
     options = {"split": Option("valid_u", ("valid_u", "train"), "a folder with mask_dict.json")}
     files = {

@@ -1,6 +1,7 @@
-"""VIPSeg, panoptic video: VPQ and STQ of one set of results. Masks are RGB: id = R + 256 G + 65536 B, 0 is void.
+"""Scorer of VIPSeg: VPQ and STQ of panoptic videos.
 
-Miao et al., "Large-scale Video Panoptic Segmentation in the Wild: A Benchmark", CVPR 2022.
+Miao et al., "Large-scale Video Panoptic Segmentation in the Wild: A Benchmark", CVPR 2022. Masks are RGB:
+id = R + 256 G + 65536 B, 0 is void.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from voskit.evaluators.metrics.measures.vpq import WINDOWS, VpqCounts, panoptic_
 
 @dataclass(frozen=True)
 class Segment:
-    """A listed segment of a frame: category, and area where the file gives one."""
+    """Listed segment of a frame: its category, and its area (0 if the file doesn't state one)."""
 
     category: int
     area: int
@@ -31,7 +32,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class PanopticFrame:
-    """The masks of a frame, and the segments listed for it by id, in file order."""
+    """Masks of a frame, and its listed segments by id, in file order."""
 
     truth: Path
     prediction: Path
@@ -41,19 +42,19 @@ class PanopticFrame:
 
 @dataclass(frozen=True)
 class Categories:
-    """Ids of all categories, and of those that are things."""
+    """Number of categories, and ids of those that are things."""
 
     count: int
     things: frozenset[int]
 
 
 class VipSeg(Scorer):
-    """``panoptic_gt_VIPSeg_<split>.json`` and ``panomasksRGB`` against ``pred.json`` and ``pan_pred``."""
+    """Scorer of ``pred.json`` and ``pan_pred`` against ``panoptic_gt_VIPSeg_<split>.json`` and ``panomasksRGB``."""
 
     options = {"split": Option("val", None, "the split of panoptic_gt_VIPSeg_<split>.json")}
 
     def check(self, request: Request) -> None:
-        """The file of the truth is there."""
+        """Check that the file of the truth exists."""
         if not _truth_file(request).is_file():
             raise FileNotFoundError(f"{_truth_file(request)}: no such file")
 
@@ -86,10 +87,11 @@ class VipSeg(Scorer):
 
 
 def measure_video(frames: list[PanopticFrame], categories: Categories) -> tuple[dict[int, VpqCounts], StqCounts]:
-    """What both measures need of one video.
+    """Count one video for VPQ and STQ.
 
     Raises:
-        FileNotFoundError, ValueError: a mask is missing, damaged, of another size, or its ids aren't those listed.
+        FileNotFoundError: a mask is missing.
+        ValueError: a mask is damaged, of another size, or has other ids than those listed.
     """
     predicted, true = [], []
     for frame in frames:
@@ -98,7 +100,7 @@ def measure_video(frames: list[PanopticFrame], categories: Categories) -> tuple[
         if truth.shape != prediction.shape:
             raise ValueError(
                 f"{frame.prediction}: the mask is {prediction.shape[0]}x{prediction.shape[1]} (height x width), the "
-                f"ground truth {truth.shape[0]}x{truth.shape[1]}"
+                f"ground truth is {truth.shape[0]}x{truth.shape[1]}"
             )
         _check_ids(frame.truth, truth, frame.truth_segments)
         _check_ids(frame.prediction, prediction, frame.predicted_segments)
@@ -128,7 +130,7 @@ def _frames(truth: dict[str, Any], predictions: dict[str, Any], request: Request
             raise ValueError(f"{source}: video {name} is missing")
         if len(predicted[name]) != len(video["annotations"]):
             raise ValueError(
-                f"{source}: video {name} has {len(predicted[name])} frames, the ground truth "
+                f"{source}: video {name} has {len(predicted[name])} frames, the ground truth has "
                 f"{len(video['annotations'])} (they are paired in order)"
             )
         files = [Path(image["file_name"]).with_suffix(".png").name for image in images[name]]

@@ -1,7 +1,9 @@
-"""YouTube-VOS 2018 and 2019: J and F of objects of seen and of unseen categories (Xu et al., arXiv:1809.03327).
+"""Scorer of YouTube-VOS 2018 and 2019: J and F over objects of seen and unseen categories.
 
-The server's program was never published. Known is that J and F are averaged over objects, apart for seen and unseen
-categories, and that the overall figure is the mean of the four. Which frames count is not; two readings are offered.
+Xu et al., "YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark", arXiv:1809.03327. The program of the server
+was never published. J and F are known to be averaged over objects, separately for seen and unseen categories; the
+overall figure is the mean of the four. It is unknown which frames count, so there are two protocols (option
+``reading``).
 """
 
 from __future__ import annotations
@@ -22,25 +24,29 @@ _KEYS = ("Overall", "J-seen", "J-unseen", "F-seen", "F-unseen")
 
 
 class YouTubeVos(VideoScorer):
-    """Needs the truth that the organisers hold back, as ``reference/Annotations/<video>/<frame>.png`` in the root."""
+    """J and F of seen and unseen categories.
+
+    The truth, which the organizers hold back, is ``reference/Annotations/<video>/<frame>.png`` in the data root.
+    """
 
     options = {
         "split": Option("val", ("val", "test"), "the folder valid or test with meta.json"),
         "reading": Option(
             "after_first_without_last",
             ("after_first_without_last", "after_first"),
-            "frames of an object's list after its first, without the video's last (as pytracking counts) or with it",
+            "the frames of an object after its first one, without the last frame of the video (as pytracking counts) "
+            "or with it",
         ),
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """The videos of ``meta.json``."""
+        """Return the videos of ``meta.json``."""
         meta = _meta_file(request)
         names = read_json(meta, "videos")["videos"]
         return video_folders(names, request.data_root / "reference" / "Annotations", meta.parent / "JPEGImages")
 
     def check(self, request: Request) -> None:
-        """``meta.json`` and the files that tell the seen categories are there."""
+        """Check that ``meta.json`` and the files of seen categories can be read."""
         read_json(_meta_file(request), "videos")
         _Categories(request.data_root)
 
@@ -87,7 +93,7 @@ def _meta_file(request: Request) -> Path:
 
 
 def _totals(per_object: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """The means; an object without a counted frame (NaN) is put aside."""
+    """Return the means over objects. Objects without a counted frame (NaN) are left out."""
     totals = {
         f"{measure}-{group}": statistics.mean([row[measure] for row in per_object.values() if row["seen"] == seen])
         for measure in ("J", "F")
@@ -97,10 +103,10 @@ def _totals(per_object: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 class _Categories:
-    """Which objects are of a category seen in training.
+    """Categories seen in training.
 
-    An object's category is in ``meta.json``, or in ``categories.json`` of the root; the seen ones are listed there, or
-    are those of ``train/meta.json``.
+    The category of an object is in ``meta.json``, or in ``categories.json`` in the data root. The seen categories are
+    listed there; otherwise they are those of ``train/meta.json``.
     """
 
     def __init__(self, root: Path) -> None:
@@ -112,12 +118,15 @@ class _Categories:
             videos = read_json(root / "train" / "meta.json", "videos")["videos"].values()
             self._seen = {entry["category"] for video in videos for entry in video["objects"].values()}
         else:
-            raise FileNotFoundError(f"{self._file}: no such file, and no train/meta.json, to tell the seen categories")
+            raise FileNotFoundError(
+                f"{self._file}: no such file, and no train/meta.json: one of them must list the seen categories"
+            )
 
     def seen(self, video: str, object_id: str, entry: dict[str, Any]) -> bool:
+        """Return True if the category of an object was seen in training."""
         category = entry.get("category") or self._listed.get("objects", {}).get(video, {}).get(object_id)
         if category is None:
-            raise ValueError(f"{self._file}: no category of object {object_id} of video {video}, nor in meta.json")
+            raise ValueError(f"{self._file}: no category of object {object_id} of video {video}, and none in meta.json")
         return category in self._seen
 
 

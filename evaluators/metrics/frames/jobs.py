@@ -1,4 +1,4 @@
-"""Work over frames in several processes."""
+"""Worker processes for scoring."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import cv2
 
 R = TypeVar("R")
 Progress = Callable[[int, int], None]
-"""Called with the units of work (frames, mostly) done since the last call, and with all there are."""
+"""Called with the units of work (mostly frames) done since the last call, and with the number of all units."""
 
-_CHUNK = 16  # frames: a second of work or less, and enough to make handing it over cheap
+_CHUNK = 16  # frames: at most a second of work, and enough to make the transfer cheap
 
 
 def default_workers() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -33,16 +33,21 @@ def run_jobs(
     sizes: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> list[R]:
-    """``[function(*job) for job in jobs]`` in several processes.
+    """Compute ``[function(*job) for job in jobs]`` in several processes.
 
     Args:
-        function: a function of a module, so that it can be sent to a process however that was started.
-        num_workers: processes; 1 runs everything in this one.
-        sizes: units of work in each job, for ``progress``; the largest jobs are started first.
+        function: a function at module level, which can be sent to other processes.
+        jobs: arguments of each call.
+        num_workers: number of processes; 1: run everything in this process.
+        sizes: units of work of each job, for ``progress``. The largest jobs start first.
+        progress: called after each job.
+
+    Returns:
+        The results in the order of ``jobs``.
 
     Raises:
-        ValueError: ``num_workers`` below 1.
-        Exception: the first that a job raised; jobs that were not begun are dropped.
+        ValueError: ``num_workers`` is below 1.
+        Exception: the first error of a job. Jobs that haven't started are canceled.
     """
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
@@ -77,15 +82,18 @@ def run_frames(
     num_workers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, list[R]]:
-    """Apply ``function(rules, frames)``, which returns a result a frame, to the frames of many sequences.
+    """Apply ``function(rules, frames)``, which returns one result per frame, to the frames of many sequences.
 
-    Long sequences are cut, so that all processes are busy to the end.
+    Long sequences are split, so that all processes stay busy.
 
     Args:
-        sequences: name to (rules, frames).
+        function: a function at module level.
+        sequences: (rules, frames) by name.
+        num_workers: number of processes.
+        progress: called after each piece.
 
     Returns:
-        Name to results in the order of the frames.
+        Results by name, in the order of the frames.
     """
     pieces = [
         (name, (rules, tuple(frames[start : start + _CHUNK])))
@@ -101,9 +109,9 @@ def run_frames(
 
 
 def _start_method() -> str:
-    """``fork`` where that is safe, as it spares each process the import of torch; else ``spawn``.
+    """Return ``fork`` if it is safe, which saves each process the import of torch; otherwise ``spawn``.
 
-    Not safe beside other Python threads (a lock one of them holds stays locked in the child) or once CUDA is in use.
+    Forking isn't safe beside other Python threads (their locks stay locked in the child) or once CUDA is in use.
     """
     torch = sys.modules.get("torch")
     in_use = torch is not None and torch.cuda.is_initialized()
@@ -111,9 +119,9 @@ def _start_method() -> str:
 
 
 def _begin_worker() -> None:
-    """One thread for OpenCV, and an end with the process that wanted the results, also where that was killed.
+    """Limit OpenCV to one thread, and end the worker with its parent, even if that is killed.
 
-    Else a worker would wait for jobs for ever, with all its memory.
+    Otherwise an orphaned worker would wait for jobs forever and keep its memory.
     """
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
@@ -128,7 +136,7 @@ def _begin_worker() -> None:
 
 @contextmanager
 def _one_opencv_thread() -> Iterator[None]:
-    """One thread for OpenCV: its pool would compete with our processes, and wouldn't survive a fork."""
+    """Limit OpenCV to one thread: its pool would compete with the worker processes and wouldn't survive a fork."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,4 +1,4 @@
-"""Reading masks for scoring: stored values of PNG files exactly as they are, and run-length encodings."""
+"""Label maps for scoring: exact values of PNG files, and run-length encodings."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ IdMap = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Encoded:
-    """The union of run-length encoded masks as a mask of one object, 0 and 1.
+    """Union of run-length encoded masks as a mask of one object, 0 and 1.
 
     Args:
-        masks: COCO compressed encodings, ``{"size": [height, width], "counts": ...}``; a frame without the object has
-            None in its place.
-        where: what errors call it.
+        masks: compressed COCO encodings, ``{"size": [height, width], "counts": ...}``; None for an absent object.
+        where: name in error messages.
     """
 
     masks: tuple[Mapping[str, Any] | None, ...]
@@ -32,17 +31,17 @@ class Encoded:
 
 
 def read_label_map(source: Path | Encoded) -> IdMap:
-    """The ids stored in a mask.
+    """Read the ids stored in a mask.
 
     Args:
-        source: a palette or greyscale PNG, or encoded masks.
+        source: a palette or grayscale PNG, or encoded masks.
 
     Returns:
         H x W uint8 (uint16 from a 16-bit file).
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is damaged or holds colours.
+        ValueError: the file is damaged or has colors.
     """
     if isinstance(source, Encoded):
         return _decode(source)
@@ -50,12 +49,12 @@ def read_label_map(source: Path | Encoded) -> IdMap:
 
 
 def read_same_size(prediction: Path | Encoded, truth: Path | Encoded) -> tuple[IdMap, IdMap]:
-    """Both masks of a frame. Raises as ``read_label_map`` does, and ValueError where the sizes differ."""
+    """Read both masks of a frame. Raises as ``read_label_map`` does, and ValueError if the sizes differ."""
     predicted, true = read_label_map(prediction), read_label_map(truth)
     if predicted.shape != true.shape:
         raise ValueError(
             f"{prediction}: the mask is {predicted.shape[0]}x{predicted.shape[1]} (height x width), the ground truth "
-            f"{true.shape[0]}x{true.shape[1]} ({truth}): write results at the size of the original frames"
+            f"is {true.shape[0]}x{true.shape[1]} ({truth}): write results at the size of the original frames"
         )
     return predicted, true
 
@@ -66,7 +65,7 @@ def _read_image(path: Path) -> IdMap:
     image = load_image(path)
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise ValueError(
-            f"{path}: a mask must hold object ids (palette or greyscale PNG), this file is {image.mode}: write the ids"
+            f"{path}: a mask must store object ids (palette or grayscale PNG), this file is {image.mode}: write the ids"
         )
     values = np.array(image)
     if image.mode == "L":

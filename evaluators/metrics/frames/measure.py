@@ -1,6 +1,6 @@
-"""Measuring the frames of videos: what is compared with what, and the per-frame values that scorers sum up.
+"""J and F of the frames of a video: pairs of masks, rules to compare them, and values per frame.
 
-The functions that take (rules, pairs) are what ``jobs.run_frames`` sends to its processes.
+Functions of (rules, pairs) are run in worker processes by ``jobs.run_frames``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_PROPOSALS = 20
 
 @dataclass(frozen=True)
 class FramePair:
-    """A frame: its name, its ground truth, and the prediction for it."""
+    """Name, true mask and predicted mask of a frame."""
 
     name: str
     truth: Path | Encoded
@@ -32,16 +32,16 @@ class FramePair:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How masks are read and compared.
+    """Rules to read and compare masks.
 
     Args:
-        objects: the ids to measure, in this order; None measures every id that a frame has, 255 included.
-        boundary: how boundaries are drawn; None leaves F out.
-        one_from: truth of this value and above is object 1, the rest of it background; None: truth is as it is.
-        void: this value of the truth is left out of both masks.
-        binary: whatever isn't 0 is object 1, in both masks.
-        highest: a prediction with a higher id is an error; None accepts all.
-        void_is_one: 255 in a prediction is read as id 1.
+        objects: ids to measure, in this order; None: all ids of a frame, including 255.
+        boundary: definition of boundaries; None: don't measure F.
+        one_from: read truth of at least this value as object 1 and the rest as background; None: read it as stored.
+        void: leave this value of the truth out of both masks.
+        binary: read any value but 0 as object 1, in both masks.
+        highest: raise an error if a prediction has a higher id; None: accept all.
+        void_is_one: read 255 in a prediction as id 1.
     """
 
     objects: tuple[int, ...] | None = None
@@ -55,9 +55,9 @@ class Rules:
 
 @dataclass(frozen=True)
 class FrameValues:
-    """What was measured in one frame: ids, and their J and F (NaN without F), N values each.
+    """Measurements of one frame: ids, and their J and F (NaN if not measured), N values each.
 
-    Where the rules name no objects, ``in_truth`` and ``in_prediction`` are the ids that each side has.
+    If the rules name no objects, ``in_truth`` and ``in_prediction`` are the ids of each side.
     """
 
     ids: tuple[int, ...]
@@ -75,7 +75,7 @@ class FrameValues:
 
 @dataclass(frozen=True)
 class PairValues:
-    """A frame's highest proposal id, and J and F of every proposal with every object, 20 x O each."""
+    """Highest proposal id of a frame, and J and F of every proposal with every object, 20 x O each."""
 
     highest: int
     region: NDArray[np.float64]
@@ -83,15 +83,16 @@ class PairValues:
 
 
 def frame_radius(shape: Sequence[int]) -> int:
-    """The boundary's tolerance in pixels for a picture of (height, width)."""
+    """Return the tolerance of F in pixels for a frame of (height, width)."""
     return math.ceil(tolerance(*shape))
 
 
 def read_pair(rules: Rules, pair: FramePair) -> tuple[IdMap, IdMap]:
-    """Prediction and truth, H x W each, after the reading rules.
+    """Read prediction and truth by the rules, H x W each.
 
     Raises:
-        FileNotFoundError, ValueError: as ``label_maps.read_same_size``, and for ids above ``rules.highest``.
+        FileNotFoundError: a mask is missing.
+        ValueError: a mask can't be read, the sizes differ, or an id is above ``rules.highest``.
     """
     return _apply(rules, pair, *read_same_size(pair.prediction, pair.truth))
 
@@ -103,7 +104,7 @@ def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tupl
         predicted = np.where(predicted == VOID, predicted.dtype.type(1), predicted)
     if rules.highest is not None and (top := int(predicted.max(initial=0))) > rules.highest:
         raise ValueError(
-            f"{pair.prediction}: id {top} is above the highest that is allowed here, {rules.highest}: "
+            f"{pair.prediction}: id {top} is above {rules.highest}, the highest id of this video: "
             "use the ids of the given masks, 0 for background"
         )
     if rules.void is not None:
@@ -115,12 +116,12 @@ def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tupl
 
 
 def measure(rules: Rules, pairs: Sequence[FramePair]) -> list[FrameValues]:
-    """J and F of each object with the prediction of the same id, frame by frame."""
+    """Measure J and F of each object with the prediction of the same id, frame by frame."""
     return [_measure_frame(rules, pair) for pair in pairs]
 
 
 def measure_all_pairs(rules: Rules, pairs: Sequence[FramePair]) -> list[PairValues]:
-    """Every proposal against every object, frame by frame."""
+    """Measure every proposal against every object, frame by frame."""
     assert rules.objects is not None
     proposals = range(1, MAX_PROPOSALS + 1)
     results = []
@@ -136,17 +137,17 @@ def measure_all_pairs(rules: Rules, pairs: Sequence[FramePair]) -> list[PairValu
 
 
 def highest_id(mask: Path | Encoded) -> int:
-    """The highest id of a ground truth mask, 255 taken for background."""
+    """Return the highest id of a true mask, with 255 as background."""
     ids = read_label_map(mask)
     return int(ids[ids != VOID].max(initial=0))
 
 
-def require_files(paths: Iterable[Path], what: str = "frame of the results") -> None:
-    """Raise FileNotFoundError naming the first that is missing, and how many more are."""
+def require_files(paths: Iterable[Path], label: str = "frame of the results") -> None:
+    """Raise FileNotFoundError if files are missing, with the name of the first and the number of the others."""
     missing = [path for path in paths if not path.is_file()]
     if missing:
         more = f" ({len(missing) - 1} more are missing)" if len(missing) > 1 else ""
-        raise FileNotFoundError(f"{missing[0]}: this {what} is missing{more}")
+        raise FileNotFoundError(f"{missing[0]}: this {label} is missing{more}")
 
 
 def _measure_frame(rules: Rules, pair: FramePair) -> FrameValues:

@@ -1,4 +1,4 @@
-"""Lists of sequences and frames as the PNG benchmarks keep them."""
+"""Sequences of the PNG benchmarks: lists, masks and pairs of frames."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def read_list(path: Path) -> list[str]:
-    """The sequences of a list file: a name a line, or, in DAVIS 2016, a pair of files of which the folder is the name.
+    """Read the sequences of a list file.
+
+    Each line is a name or, in DAVIS 2016, a pair of files whose folder is the name.
 
     Raises:
-        FileNotFoundError: no such list; the message names the lists that are there.
+        FileNotFoundError: no such list; the message names the existing ones.
         ValueError: the list is empty.
     """
     if not path.is_file():
@@ -32,11 +34,11 @@ def read_list(path: Path) -> list[str]:
 
 
 def mask_names(folder: Path) -> list[str]:
-    """Names of the PNG files of a folder without extension, sorted as text.
+    """Return the stems of the PNG files in a folder, sorted as text.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: it holds no PNG.
+        ValueError: the folder has no PNG.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of ground truth masks")
@@ -47,7 +49,7 @@ def mask_names(folder: Path) -> list[str]:
 
 
 def frame_pairs(truth: Path, prediction: Path, names: list[str]) -> list[FramePair]:
-    """The pairs of ``<name>.png`` in two folders.
+    """Return the pairs of ``<name>.png`` in two folders.
 
     Raises:
         FileNotFoundError: a folder or a file is missing on either side.
@@ -61,16 +63,16 @@ def frame_pairs(truth: Path, prediction: Path, names: list[str]) -> list[FramePa
 
 
 def image_of(folder: Path, name: str) -> Path | None:
-    """The picture of a frame, if it is there."""
+    """Return the image file of a frame, or None if there is none."""
     return next((path for suffix in IMAGE_SUFFIXES if (path := folder / f"{name}{suffix}").is_file()), None)
 
 
 def read_json(path: Path, *keys: str) -> Any:
-    """The content of a JSON file, an object with ``keys`` where there are any.
+    """Read a JSON file. With ``keys``, it must be an object that has them.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is no JSON, or lacks a key.
+        ValueError: the file isn't JSON, or lacks a key.
     """
     content = load_json(path)
     if keys and (not isinstance(content, dict) or not set(keys) <= set(content)):

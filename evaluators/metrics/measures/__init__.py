@@ -1,1 +1,1 @@
-"""Measures: J and F, HOTA, STQ, VPQ, track AP."""
+"""Metrics of masks and tracks: J and F, HOTA, STQ, VPQ, track AP."""

@@ -1,7 +1,7 @@
-"""Bit planes: up to eight binary masks in one uint8 picture, so that one pass of bit operations serves all of them.
+"""Bit planes: eight binary masks in one uint8 image, processed together by bit operations.
 
 Shape letters: H, W rows and columns; G groups of eight masks; N = 8 * G masks. Bit k of group g is mask 8 * g + k.
-Masks beyond those asked for are empty.
+Unused masks of the last group are empty.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 Planes = NDArray[np.uint8]
 BoundaryKind = Literal["plain", "compiled"]
 
-_BITS = ((np.arange(256)[:, None] >> np.arange(8)) & 1).astype(np.float64)  # 256 x 8: which masks a byte holds
+_BITS = ((np.arange(256)[:, None] >> np.arange(8)) & 1).astype(np.float64)  # 256 x 8: masks in a byte
 _EXACT_IN_FLOAT32 = 1 << 24
 
 
 def pack_ids(ids: NDArray[np.integer], objects: Sequence[int]) -> Planes:
-    """The planes of some objects of a label map.
+    """Pack objects of a label map into planes.
 
     Args:
         ids: H x W, uint8 or uint16.
-        objects: the ids to take, in the order of the masks; an id may occur once.
+        objects: the ids to pack, in the order of the masks, without repetitions.
 
     Returns:
         G x H x W uint8, at least one group.
@@ -44,24 +44,25 @@ def pack_ids(ids: NDArray[np.integer], objects: Sequence[int]) -> Planes:
 
 
 def bounding_box(plane: Planes) -> tuple[slice, slice]:
-    """Rows and columns of everything that is not 0 in an H x W plane, with a margin of one pixel inside the picture.
+    """Return the rows and columns of all non-zero pixels of an H x W plane, with a margin of one pixel.
 
-    A boundary map drawn inside this box equals the same part of one drawn on the whole picture, and holds all of it.
+    Boundaries drawn inside this box are those of the whole image.
     """
     left, top, width, height = cv2.boundingRect(plane)
     return slice(max(0, top - 1), top + height + 1), slice(max(0, left - 1), left + width + 1)
 
 
 def boundaries(plane: Planes, kind: BoundaryKind = "plain") -> Planes:
-    """Boundary maps of the eight masks of a plane.
+    """Draw the boundaries of the eight masks of a plane.
 
-    ``plain``: a pixel whose mask differs from the pixel to the right, below or below right; on the last row only the
-    right one is asked, on the last column only the one below, in the corner none (DAVIS; Perazzi et al., CVPR 2016,
-    after Martin et al., PAMI 2004). ``compiled``: mask XOR (right OR below OR below right), as the optional compiled
-    routine of the LVOS tool draws it.
+    ``plain``: pixels whose mask differs from the pixel to the right, below, or below right. The last row compares to
+    the right only, the last column to below only, the corner with nothing (DAVIS; Perazzi et al., CVPR 2016, after
+    Martin et al., PAMI 2004). ``compiled``: mask XOR (right OR below OR below right), as in the optional compiled
+    routine of the LVOS tool.
 
     Args:
         plane: H x W uint8, one group.
+        kind: definition of boundaries.
 
     Returns:
         H x W uint8.
@@ -82,15 +83,15 @@ def boundaries(plane: Planes, kind: BoundaryKind = "plain") -> Planes:
 
 
 def tolerance(height: int, width: int) -> float:
-    """0.008 of the picture's diagonal, in pixels, unrounded. DAVIS rounds it up."""
+    """Return 0.008 of the diagonal of an image, in pixels, unrounded. DAVIS rounds it up."""
     return 0.008 * math.sqrt(height * height + width * width)
 
 
 @lru_cache(maxsize=256)
 def disc(radius: float) -> NDArray[np.bool_]:
-    """The dilation's element: samples -radius, -radius + 1, ... in both directions, kept where x² + y² <= radius².
+    """Return the structuring element of a dilation: samples -radius, -radius + 1, ... with x² + y² <= radius².
 
-    With a radius that is no whole number the samples are no whole numbers either and the disc is lopsided (MOSEv2).
+    If the radius isn't an integer, neither are the samples, and the disc is asymmetric (MOSE v2).
     """
     samples = np.arange(-radius, radius + 1)
     return np.asarray(samples[:, None] ** 2 + samples[None] ** 2 <= radius**2)
@@ -98,7 +99,7 @@ def disc(radius: float) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=256)
 def _spans(radius: float) -> tuple[tuple[int, int, int], ...]:
-    """The disc's rows as (row offset, first and last column offset) from its anchor, the shortest row first."""
+    """Return the rows of a disc as (row offset, first and last column offset) from its anchor, shortest rows first."""
     element = disc(radius)
     anchor = len(element) // 2
     spans = []
@@ -110,14 +111,15 @@ def _spans(radius: float) -> tuple[tuple[int, int, int], ...]:
 
 
 def dilate(plane: Planes, radius: float) -> Planes:
-    """Dilate the eight masks of a plane with ``disc(radius)``. Outside of the picture there is nothing.
+    """Dilate the eight masks of a plane by ``disc(radius)``. Outside the image all pixels are 0.
 
-    Rows of a disc are nested: a running OR of shifted pictures grows to each row's length in turn, and is then put at
-    the row's offset. That takes about four ORs for each pixel of the radius, whatever the number of masks.
+    The rows of a disc are nested: a running OR of shifted images grows to the length of each row in turn, and is then
+    placed at the offset of the row. This takes about four ORs for each pixel of the radius, for all masks at once.
 
     Args:
-        plane: H x W uint8, one group. An anchor (y, x) of the result is set where some element (i, j) of the disc
-            meets a set pixel at (y + i - n // 2, x + j - n // 2), with n the element's side.
+        plane: H x W uint8, one group.
+        radius: radius of the disc in pixels. Pixel (y, x) of the result is set if, for an element (i, j) of the disc,
+            pixel (y + i - n // 2, x + j - n // 2) is set, with n the side of the disc.
 
     Returns:
         H x W uint8.
@@ -144,7 +146,7 @@ def dilate(plane: Planes, radius: float) -> Planes:
 
 
 def count(plane: Planes) -> NDArray[np.float64]:
-    """Pixels of each of the eight masks of an H x W plane: 8 float64 whole numbers."""
+    """Count the pixels of each of the eight masks of an H x W plane: 8 float64 integers."""
     if plane.size < _EXACT_IN_FLOAT32:
         histogram = cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel().astype(np.float64)
     else:
@@ -153,5 +155,5 @@ def count(plane: Planes) -> NDArray[np.float64]:
 
 
 def unpack(values: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Bytes, M x G, to their masks, M x 8G, of 0.0 and 1.0."""
+    """Unpack bytes, M x G, to their masks, M x 8G, 0.0 or 1.0."""
     return np.asarray(_BITS.astype(np.float32)[values]).reshape(len(values), 8 * values.shape[1])

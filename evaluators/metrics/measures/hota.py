@@ -23,12 +23,12 @@ def _zeros() -> Values:
 
 @dataclass
 class HotaCounts:
-    """Sums, one value for each of the 19 similarity thresholds; counts of sequences add up.
+    """Sums for each of the 19 similarity thresholds. Counts of sequences can be added.
 
     Args:
-        tp, fn, fp: matched pairs, missed truths, false detections, over frames.
-        association, recall, precision: over matched pairs, the association scores of their tracks.
-        similarity: over matched pairs, their similarity.
+        tp, fn, fp: numbers of matched pairs, missed truths and false detections, over frames.
+        association, recall, precision: sums, over matched pairs, of the association scores of their tracks.
+        similarity: sum, over matched pairs, of their similarity.
     """
 
     tp: Values = field(default_factory=_zeros)
@@ -46,11 +46,11 @@ class HotaCounts:
 def hota_counts(
     truth: Sequence[Sequence[int]], prediction: Sequence[Sequence[int]], similarity: Sequence[Values]
 ) -> HotaCounts:
-    """The counts of one sequence.
+    """Count one sequence.
 
     Args:
-        truth, prediction: for each frame the track ids present.
-        similarity: for each frame, truth x prediction, 0 to 1.
+        truth, prediction: track ids in each frame.
+        similarity: similarities in each frame, truth x prediction, 0 to 1.
     """
     rows, columns = _index(truth), _index(prediction)
     lengths_t, lengths_p = _lengths(truth, rows), _lengths(prediction, columns)
@@ -82,7 +82,7 @@ def hota_counts(
 
 
 def hota_figures(counts: HotaCounts) -> dict[str, Any]:
-    """HOTA and its parts, 0 to 1: means over the thresholds, and ``HOTA_alpha``, ``HOTA_TP``, ... for each of them."""
+    """Return HOTA and its parts, 0 to 1: means over thresholds, and ``HOTA_alpha``, ``HOTA_TP``, ... by threshold."""
     by_threshold = _by_threshold(counts)
     return _averages(by_threshold) | {
         "HOTA_alpha": by_threshold["HOTA"].tolist(),
@@ -93,7 +93,7 @@ def hota_figures(counts: HotaCounts) -> dict[str, Any]:
 
 
 def class_average(classes: Iterable[HotaCounts]) -> dict[str, Any]:
-    """As ``hota_figures``: plain means over classes, with the counts added up."""
+    """Return the figures of ``hota_figures`` as plain means over classes, with counts added up."""
     listed = list(classes)
     tables = [_by_threshold(counts) for counts in listed]
     means = {key: np.mean([table[key] for table in tables], axis=0) for key in _AVERAGED}

@@ -1,9 +1,8 @@
-"""Region similarity J and boundary accuracy F of masks in one frame.
+"""Region similarity J and boundary accuracy F of the masks of a frame, 0 to 1.
 
-Both are 0 to 1 (Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation", CVPR
-2016, section 3). J is intersection over union, 1 where both masks are empty. F is the harmonic mean of the shares of
-boundary pixels that lie within a tolerance of the other boundary: 1 where neither mask has a boundary, 0 where only one
-has, or nothing matches.
+Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation", CVPR 2016, section 3. J
+is intersection over union; 1 if both masks are empty. F is the harmonic mean of precision and recall of boundary
+pixels, which match within a tolerance; 1 if neither mask has a boundary, 0 if only one has, or nothing matches.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ Values = NDArray[np.float64]
 
 
 def region_of_planes(prediction: Planes, truth: Planes) -> Values:
-    """J of the masks of two sets of planes, G x H x W each: N values."""
+    """Return J of the masks of two sets of planes, G x H x W each: N values."""
     both, either = overlaps(prediction, truth)
     return divide(both, either, empty=1.0)
 
 
 def boundary_of_planes(prediction: Planes, truth: Planes, radius: float, kind: BoundaryKind = "plain") -> Values:
-    """F of the masks of two sets of planes, G x H x W each: N values."""
+    """Return F of the masks of two sets of planes, G x H x W each: N values. ``radius`` is the tolerance in pixels."""
     return np.concatenate([_boundary_of_group(p, t, radius, kind) for p, t in zip(prediction, truth, strict=True)])
 
 
 def overlaps(prediction: Planes, truth: Planes) -> tuple[Values, Values]:
-    """Pixels in both and pixels in either of the masks of two sets of planes, G x H x W each: N values, twice."""
+    """Count intersection and union of the masks of two sets of planes, G x H x W each: N values each."""
     both, either = [], []
     for p, t in zip(prediction, truth, strict=True):
         box = bounding_box(p | t)
@@ -50,7 +49,7 @@ def overlaps(prediction: Planes, truth: Planes) -> tuple[Values, Values]:
 
 
 def divide(numerator: Values, denominator: Values, *, empty: float) -> Values:
-    """Elementwise quotient, ``empty`` where the denominator is 0."""
+    """Divide elementwise, with ``empty`` for a denominator of 0."""
     return np.divide(numerator, denominator, out=np.full(numerator.shape, empty), where=denominator > 0)
 
 
@@ -62,7 +61,7 @@ def all_pairs(
     radius: float,
     kind: BoundaryKind = "plain",
 ) -> tuple[Values, Values]:
-    """J and F of every proposal with every object of two H x W uint8 label maps: two P x O arrays."""
+    """Return J and F of every proposal with every object of two H x W uint8 label maps, P x O each."""
     both = _joint_areas(prediction, truth, proposals, objects)
     predicted, true = pack_ids(prediction, proposals), pack_ids(truth, objects)
     areas_P = np.concatenate([count(plane) for plane in predicted])[: len(proposals)]
@@ -111,7 +110,7 @@ def _joint_areas(
 
 
 def _hits(edges: list[Planes], dilated: list[Planes]) -> Values:
-    """Boundary pixels of each mask (rows) that lie in each dilated mask (columns)."""
+    """Count the boundary pixels of each mask (rows) inside each dilated mask (columns)."""
     at = np.flatnonzero(np.bitwise_or.reduce(edges))
     first = unpack(np.stack([plane.ravel()[at] for plane in edges], axis=1))
     second = unpack(np.stack([plane.ravel()[at] for plane in dilated], axis=1))

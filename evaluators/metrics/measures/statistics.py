@@ -1,4 +1,4 @@
-"""Statistics of a list of per-frame values: mean, recall and decay (Perazzi et al., CVPR 2016, section 3)."""
+"""Statistics of per-frame values: mean, recall and decay (Perazzi et al., CVPR 2016, section 3)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from numpy.typing import ArrayLike
 
 
 def mean(values: ArrayLike) -> float:
-    """Mean with NaN left out; NaN where nothing is left."""
+    """Return the mean without NaN; NaN if no value is left."""
     array = np.asarray(values, np.float64)
     array = array[~np.isnan(array)]
     return float(array.mean()) if array.size else float("nan")
 
 
 def recall(values: ArrayLike) -> float:
-    """Share of values strictly above 0.5; NaN is not above and is counted. NaN for an empty list."""
+    """Return the fraction of values above 0.5; a NaN counts as not above. NaN for an empty list."""
     array = np.asarray(values, np.float64)
     return float((array > 0.5).mean()) if array.size else float("nan")
 
 
 def decay(values: ArrayLike) -> float:
-    """Mean of the first quarter minus mean of the last; neighbouring quarters share a frame. NaN for an empty list.
+    """Return the mean of the first quarter minus that of the last; adjacent quarters share a frame. NaN for an empty
+    list.
 
-    The DAVIS tools keep frame numbers in 8 bits, so theirs goes astray from 257 values on; this one doesn't.
+    The DAVIS tools store frame numbers in 8 bits, which overflow from 257 values on; here they don't.
     """
     array = np.asarray(values, np.float64)
     if not array.size:
@@ -34,11 +35,11 @@ def decay(values: ArrayLike) -> float:
 
 
 def summary(name: str, values: ArrayLike) -> dict[str, float]:
-    """``{name}-Mean``, ``-Recall`` and ``-Decay`` of one object's values."""
+    """Return ``{name}-Mean``, ``{name}-Recall`` and ``{name}-Decay`` of the values of one object."""
     return {f"{name}-Mean": mean(values), f"{name}-Recall": recall(values), f"{name}-Decay": decay(values)}
 
 
 def mean_of(rows: Iterable[Mapping[str, float]], keys: Sequence[str]) -> dict[str, float]:
-    """Plain mean over rows of each key; a NaN in a row makes the mean NaN, no rows make it NaN."""
+    """Return the plain mean over rows for each key; NaN if a row has NaN or there are no rows."""
     listed = list(rows)
     return {key: float(np.mean([row[key] for row in listed])) if listed else float("nan") for key in keys}

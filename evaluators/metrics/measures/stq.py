@@ -1,4 +1,4 @@
-"""Segmentation and tracking quality (Weber et al., "STEP: Segmenting and Tracking Every Pixel", NeurIPS 2021)."""
+"""STQ, segmentation and tracking quality (Weber et al., "STEP: Segmenting and Tracking Every Pixel", NeurIPS 2021)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Track = tuple[int, int]  # category and instance
 
 @dataclass
 class StqCounts:
-    """Of one video.
+    """Counts of one video.
 
     Args:
-        confusion: C + 1 x C + 1 pixels, rows truth, columns prediction; the last of each is void.
-        truth, prediction: area of each thing's track.
-        both: area of each pair (truth, prediction) of tracks.
+        confusion: pixels, (C + 1) x (C + 1), rows truth, columns prediction; the last row and column are void.
+        truth, prediction: area of each track of a thing.
+        both: area of the intersection of each pair (truth, prediction) of tracks.
     """
 
     confusion: NDArray[np.int64]
@@ -36,10 +36,10 @@ def stq_counts(
     num_categories: int,
     things: frozenset[int],
 ) -> StqCounts:
-    """Count one video; arguments as of ``vpq.vpq_counts``.
+    """Count one video. For the arguments see ``vpq.vpq_counts``.
 
-    Instances are numbered from 0 in the order in which the files first list their ids. The truth's instance 0, where
-    it is a thing, is a crowd: its pixels don't count for tracks, on either side.
+    Instances are numbered from 0 in the order in which the files first list their ids. Instance 0 of the truth, if it
+    is a thing, is a crowd: its pixels don't count for tracks on either side.
     """
     counts = StqCounts(np.zeros((num_categories + 1, num_categories + 1), np.int64))
     number_t, number_p = _numbers(true_categories), _numbers(predicted_categories)
@@ -65,7 +65,7 @@ def stq_counts(
 
 
 def segmentation_tracking_quality(videos: Iterable[StqCounts]) -> dict[str, float]:
-    """STQ, AQ and IoU, 0 to 1, over videos; AQ is 0 where the truth has no track."""
+    """Return STQ, AQ and IoU over videos, 0 to 1. AQ is 0 if the truth has no track."""
     listed = list(videos)
     confusion = np.sum([video.confusion for video in listed], axis=0)
     iou = _mean_iou(confusion)

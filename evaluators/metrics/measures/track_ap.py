@@ -19,11 +19,12 @@ Track = Mapping[int, Encoding]  # frame to mask
 
 @dataclass
 class TrackMatches:
-    """The tracks of one class in one sequence.
+    """Predicted tracks of one class in one sequence.
 
     Args:
-        scores: P, best first.
-        matched, ignored: 10 x P, at each IoU threshold: the track found a truth; it counts neither way.
+        scores: P scores, best first.
+        matched: 10 x P, True if a track matches a true one, at each IoU threshold.
+        ignored: 10 x P, True if a track counts neither as right nor as wrong.
         truths: number of true tracks.
     """
 
@@ -34,7 +35,7 @@ class TrackMatches:
 
 
 def track_iou(first: Track, second: Track) -> float:
-    """Pixels in both over pixels in either, added up over frames."""
+    """Return the IoU of two tracks: intersection and union are added up over frames."""
     both = sum(
         float(coco.area(coco.merge([dict(first[t]), dict(second[t])], intersect=True)))
         for t in first.keys() & second.keys()
@@ -46,7 +47,7 @@ def track_iou(first: Track, second: Track) -> float:
 def match_tracks(
     truth: Sequence[Track], prediction: Sequence[Track], scores: Sequence[float], *, ignore_unmatched: bool
 ) -> TrackMatches:
-    """Each predicted track, best first, takes the free true track of greatest IoU, at each threshold."""
+    """Match predicted tracks, best first, to the free true tracks of greatest IoU, at each threshold."""
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     ious = np.array([[track_iou(prediction[p], t) for t in truth] for p in order]).reshape(len(order), len(truth))
     matched = np.zeros((len(THRESHOLDS), len(order)), bool)
@@ -62,7 +63,7 @@ def match_tracks(
 
 
 def average_precision(sequences: Sequence[TrackMatches]) -> list[float]:
-    """Mean of the precision at 101 recalls for each of the 10 thresholds; -1 where there is no truth."""
+    """Return the mean precision at 101 recalls for each of the 10 thresholds; -1 without any true track."""
     truths = sum(each.truths for each in sequences)
     if not truths:
         return [-1.0] * len(THRESHOLDS)

@@ -1,4 +1,4 @@
-"""Video panoptic quality over windows of frames (Kim et al., "Video Panoptic Segmentation", CVPR 2020)."""
+"""VPQ, video panoptic quality over windows of frames (Kim et al., "Video Panoptic Segmentation", CVPR 2020)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VOID = 0
 
 @dataclass
 class VpqCounts:
-    """By category: the IoUs of the matches added up, and numbers of true positives, false positives and negatives."""
+    """Counts by category: sum of the IoUs of matches, true positives, false positives, false negatives."""
 
     iou: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
     tp: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -26,7 +26,7 @@ class VpqCounts:
 
 @dataclass
 class _Tubes:
-    """A window's segments joined by id: areas, the category each has first, and areas of pairs (truth, prediction)."""
+    """Segments of a window joined by id: areas, first category of each, and intersections of (truth, prediction)."""
 
     truth: dict[int, int] = field(default_factory=dict)
     prediction: dict[int, int] = field(default_factory=dict)
@@ -42,12 +42,12 @@ def vpq_counts(
     true_categories: Sequence[Mapping[int, int]],
     true_areas: Sequence[Mapping[int, int]],
 ) -> dict[int, VpqCounts]:
-    """The counts of one video for each window length.
+    """Count one video for each window length.
 
     Args:
-        predicted, true: a frame's H x W ids, 0 is void.
-        predicted_categories, true_categories: a frame's ids and their categories.
-        true_areas: a frame's ids and the areas that the truth's file states.
+        predicted, true: ids of each frame, H x W; 0 is void.
+        predicted_categories, true_categories: categories by id, for each frame.
+        true_areas: areas by id as stated in the file of the truth, for each frame.
     """
     frames = [
         _tubes_of_frame(*frame)
@@ -63,10 +63,10 @@ def vpq_counts(
 
 
 def panoptic_quality(videos: Iterable[VpqCounts], things: frozenset[int]) -> dict[str, Any]:
-    """PQ, SQ and RQ, 0 to 1, of one window length over all videos.
+    """Return PQ, SQ and RQ of one window length over all videos, 0 to 1.
 
     Returns:
-        ``All``, ``Things`` and ``Stuff`` (means over the ``n`` categories with any count), and ``per_class``.
+        ``All``, ``Things`` and ``Stuff`` (means over the ``n`` categories that occur), and ``per_class``.
     """
     total = VpqCounts()
     for counts in videos:
@@ -117,7 +117,7 @@ def _join(frames: Sequence[_Tubes]) -> _Tubes:
             totals = getattr(window, name)
             for key, area in getattr(frame, name).items():
                 totals[key] = totals.get(key, 0) + area
-        window.truth_category = frame.truth_category | window.truth_category  # the first frame's stays
+        window.truth_category = frame.truth_category | window.truth_category  # the first frame wins
         window.predicted_category = frame.predicted_category | window.predicted_category
     return window
 

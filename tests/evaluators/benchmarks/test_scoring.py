@@ -233,7 +233,7 @@ def test_binary_masks_are_not_scored_by_rules_of_ids(tmp_path, fields) -> None:
     scoring = DatasetScoring(dataset)
     assert bool(scoring.obstacle) == bool(fields)
     true_results(dataset, tmp_path / "out")
-    with pytest.raises(ValueError, match=r"davis2017 scores ids|no first mask of the ground truth has an id"):
+    with pytest.raises(ValueError, match=r"davis2017 scores ids|no first mask of the ground truth has an object id"):
         scoring.score(tmp_path / "out/Annotations", tmp_path / "x.zip", num_workers=1)
 
 
@@ -246,7 +246,7 @@ def test_an_unknown_scorer_is_refused_at_once(tmp_path) -> None:
 
 
 def test_the_dataset_in_code_of_the_documentation_is_opened_and_scored(tmp_path, monkeypatch) -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs/datasets.md").read_text()
+    text = (Path(__file__).resolve().parents[3] / "docs/datasets.md").read_text()
     block = text.split("## A dataset in code")[1].split("```python\n")[1].split("```")[0]
     monkeypatch.setattr(DATASETS, "_entries", dict(DATASETS._entries))
     exec(block, {"__name__": "voskit.configs.datasets.dances"})

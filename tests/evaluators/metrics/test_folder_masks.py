@@ -83,4 +83,4 @@ def test_the_command_line_has_the_same_options(tmp_path: Path, run_score: Callab
     assert run_score(*flags, "--num_workers", 1)[0] == 1
     assert run_score(*flags, "--num_workers", 1, "--binary", "--ignore_id", 255) == (0, "")
     assert '"J&F": 100.0' in (tmp_path / "s.json").read_text()
-    assert "--ignore_id 0: give a value of masks" in run_score(*flags, "--ignore_id", 0)[1]
+    assert "--ignore_id 0: give a value from 1" in run_score(*flags, "--ignore_id", 0)[1]

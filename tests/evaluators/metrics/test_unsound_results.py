@@ -126,7 +126,7 @@ def test_too_many_proposals(goldens: Path, tmp_path: Path) -> None:
     results = tmp_path / "unsup"
     shutil.copytree(goldens / "davis2017" / "results" / "unsup", results, copy_function=shutil.copyfile)
     change(results / "cedar" / "00001.png", pixel(21))
-    with pytest.raises(ValueError, match=r"cedar/00001\.png: id 21 is above the highest that is allowed here, 20"):
+    with pytest.raises(ValueError, match=r"cedar/00001\.png: id 21 is above 20, the highest id"):
         score("davis2017_unsupervised", goldens / "davis2017", results)
 
 

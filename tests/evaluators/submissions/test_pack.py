@@ -22,7 +22,7 @@ from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators.metrics import SCORERS
 from voskit.evaluators.submissions.pack import SubmissionError, check_results, pack, result_folders, result_name
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +166,11 @@ class TestRefusals:
             (lambda r: trees.text(r / "scores.json", "{}"), "scores.json: does not belong here"),
             (lambda r: trees.mask(r / "dog/00003.png"), "dog/00003.png: does not belong here: no frame"),
             (lambda r: trees.text(r / "dog/.DS_Store", ""), "dog/.DS_Store: does not belong here"),
-            (lambda r: trees.text(r / "dog/.00001.png.ab.tmp", ""), "left by a run that was interrupted"),
+            (lambda r: trees.text(r / "dog/.00001.png.ab.tmp", ""), "left by an interrupted run"),
             (lambda r: trees.mask(r / "dog/00001.png", (1, 3)), "00001.png: has ids that the video doesn't have: 3"),
-            (lambda r: trees.mask(r / "dog/00001.png", (255,)), "doesn't have: 255 (it has 1, 2)"),
-            (lambda r: trees.mask(r / "dog/00001.png", size=(20, 30)), "is 20x30 (height x width), it must be 24x32"),
-            (lambda r: trees.mask(r / "dog/00001.png", grayscale=True), "has mode L, it must be a palette PNG"),
+            (lambda r: trees.mask(r / "dog/00001.png", (255,)), "doesn't have: 255 (the video has 1, 2)"),
+            (lambda r: trees.mask(r / "dog/00001.png", size=(20, 30)), "is 20x30 (height x width), must be 24x32"),
+            (lambda r: trees.mask(r / "dog/00001.png", grayscale=True), "has mode L, must be a palette PNG"),
             (lambda r: Image.new("RGB", (32, 24)).save(r / "dog/00001.png"), "has mode RGB"),
             (
                 lambda r: write_mask(r / "dog/00001.png", trees.ids_mask((1,)), palette=bytes(range(9))),
@@ -344,7 +344,7 @@ class TestVipseg:
         texts = [str(p) for p in check_results(dataset, results)]
         assert len(texts) == 2
         assert "00000000.png: segment 968 is in the mask, but not in pred.json" in texts[0]
-        assert "video 1202_bbbb: its frames are not those of the dataset" in texts[1]
+        assert "video 1202_bbbb: its frames must be those of the dataset" in texts[1]
 
 
 def test_ref_davis_has_a_folder_for_each_annotator(metrics: Path, tmp_path: Path) -> None:
