@@ -1,11 +1,14 @@
-"""What docs/extending.md prints works as it stands there."""
+"""Examples that docs/extending.md and docs/families.md print, run as they are printed."""
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -17,8 +20,10 @@ from voskit.configs import PropagationConfig
 from voskit.configs.models.aot import AOTL
 from voskit.configs.models.base import MODELS, register_model
 from voskit.dataloaders.masks.files import write_mask
-from voskit.networks import build_model
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import Network, build_model, save_weights
 from voskit.networks.encoders import ENCODERS, Encoder, build_encoder
+from voskit.networks.families import FAMILIES
 from voskit.networks.models.base import Supervised
 from voskit.trainers.run import training_data
 from voskit.trainers.trainer import Trainer, TrainerOptions
@@ -65,14 +70,83 @@ def test_the_printed_model_starts_from_torchvision_s_file(tmp_path: Path) -> Non
         assert torch.equal(x, whole.state_dict()[name]), name
 
 
+@pytest.fixture
+def nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
+    """A network of the family that is printed, which matches positions by their mean colors."""
+    for table in (FAMILIES, MODELS):
+        monkeypatch.setattr(table, "_entries", {name: table.get(name) for name in table})
+    (tmp_path / "my_family.py").write_text(printed("families.md", "class NearestEngine"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_family", raising=False)
+    importlib.import_module("my_family")
+    network = build_model("nearest", device="cpu", channels=3)
+    network.encoder.weight.data = torch.eye(3)[:, :, None, None].expand(3, 3, 16, 16) / 256
+    network.encoder.bias.data.zero_()
+    return network
+
+
+def squares(*corners: tuple[int, int, int]) -> np.ndarray:
+    """Ids of squares of 48 pixels, given as (id, y, x), on 96 x 160."""
+    ids = np.zeros((96, 160), np.uint8)
+    for i, y, x in corners:
+        ids[y : y + 48, x : x + 48] = i
+    return ids
+
+
+def painted(ids: np.ndarray) -> np.ndarray:
+    """A frame that shows each id in a color of its own."""
+    return np.array([[20, 20, 220], [220, 20, 20], [20, 220, 20]], np.uint8)[ids]
+
+
+def test_the_printed_family_follows_objects(nearest: Network) -> None:
+    segmenter = VideoSegmenter(nearest)
+    before = squares((1, 0, 0))
+    assert not segmenter.step(painted(before)).any()
+    assert np.array_equal(segmenter.step(painted(before), mask=before), before)
+    both = squares((1, 0, 0), (2, 48, 96))
+    segmenter.step(painted(both), mask=squares((2, 48, 96)))
+    moved = squares((1, 32, 16), (2, 16, 112))
+    ids, probs = segmenter.step(painted(moved), return_probs=True)
+    assert (ids == moved).mean() > 0.95 and probs.shape == (3, 96, 160)
+    assert segmenter.object_ids == [1, 2] and segmenter.memory_bytes > 0
+    segmenter.delete_objects([1])
+    assert set(np.unique(segmenter.step(painted(moved)))) == {0, 2}
+    segmenter.step(painted(moved), mask=np.zeros_like(moved), complete=True)
+    assert not segmenter.step(painted(moved)).any()
+    with pytest.raises(ValueError, match="there is no object 7"):
+        segmenter.delete_objects([7])
+
+
+def test_the_printed_family_is_augmented_batched_and_saved(nearest: Network, tmp_path: Path) -> None:
+    before, after = squares((1, 0, 0)), squares((1, 32, 16))
+    wide = VideoSegmenter(nearest, flip=True, scales=(1.0, 2.0))
+    wide.step(painted(before), mask=before)
+    assert (wide.step(painted(after)) == after).mean() > 0.95
+    one = VideoSegmenter(nearest)
+    pair = [one, one.another()]
+    VideoSegmenter.step_together(pair, [painted(before)] * 2, [before] * 2)
+    together = VideoSegmenter.step_together(pair, [painted(after)] * 2)
+    assert all((ids == after).mean() > 0.95 for ids in together)
+    save_weights(nearest, tmp_path / "nearest.safetensors")
+    again = build_model("nearest", checkpoint=tmp_path / "nearest.safetensors", device="cpu")
+    assert again.config.channels == 3
+    assert torch.equal(again.encoder.weight, nearest.encoder.weight)
+
+
+def test_the_page_on_families_lists_all_hooks() -> None:
+    hooks = [name for name in vars(Network) if not name.startswith("_")]
+    page = (DOCS / "families.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)", page, re.M)
+    assert len(hooks) >= 9 and not set(hooks) - set(rows)
+
+
 class Plain(PropagationConfig):
-    """A family with nothing but what all have."""
+    """A config with the common fields only."""
 
 
-class PlainNetwork(nn.Module):
+class PlainNetwork(Network):
     def __init__(self, config: Plain) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.head = nn.Conv2d(3, config.max_objects + 1, 1)
 
     def propagate_clips(self, frames: torch.Tensor, *_: Any, **__: Any) -> list[list[Supervised]]:

@@ -16,6 +16,7 @@ from weights_host import LOGIN_PAGE, QUOTA_PAGE, WeightsHost, confirmation_page,
 from voskit.configs import list_models
 from voskit.networks import build_model, downloads, weights
 from voskit.networks.weights import find_encoder, find_weights, list_published, published_weights
+from voskit.trainers.run import train
 
 XMEM = "/hkchengrex/XMem/releases/download/v1.0/XMem.pth"
 AOTT = "1owPmwV4owd_ll6GuilzklqTyAd0ZvbCu"
@@ -412,3 +413,29 @@ def test_a_wrong_field_is_found_before_anything_is_downloaded(home: Path, host: 
     with pytest.raises(ValueError, match="mem_evry"):
         build_model("xmem", pretrained=True, mem_evry=3)
     assert not host.requests
+
+
+# training
+
+
+def test_training_downloads_the_encoder_and_refuses_a_wrong_one(home: Path, host: WeightsHost, tmp_path: Path) -> None:
+    host.files["/models/mobilenet_v2-b0353104.pth"] = CONTENT
+    with pytest.raises(ValueError, match=r"sent another mobilenet_v2-b0353104\.pth"):
+        train("aott", "pre", data=tmp_path, output=tmp_path / "results", device="cpu")
+
+
+def test_training_does_not_start_from_random_weights_because_of_a_failed_download(
+    home: Path, host: WeightsHost, tmp_path: Path
+) -> None:
+    host.answer = (503, "<html>busy</html>")
+    with pytest.raises(ConnectionError, match=r"download\.pytorch\.org answers 503"):
+        train("aott", "pre", data=tmp_path, output=tmp_path / "results", device="cpu")
+
+
+def test_offline_training_starts_encoders_without_a_file_from_random_weights(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VOSKIT_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "data")):  # stops at the data, behind the network
+        train("aott", "pre", data=tmp_path / "data", output=tmp_path / "results", device="cpu")
+    assert "mobilenet_v2-b0353104.pth does not exist: this encoder starts from random weights" in caplog.text
