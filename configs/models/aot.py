@@ -26,8 +26,8 @@ class IdentityBankConfig(PrototypeConfig):
     max_objects: int = 10
     """Identities of the bank. More objects form more groups on the batch axis."""
     neighbors_apart: bool = False
-    """With several groups, put objects that are close to each other into different groups. False: group objects in the
-    order of their ids, as published."""
+    """With several groups, put objects that are close to each other into different groups. Only the bundled weights set
+    it. False: group objects in the order of their ids, as published."""
     num_layers: int = 1
     self_heads: int = 8
     attention_heads: int = 8
