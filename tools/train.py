@@ -54,7 +54,8 @@ class Args:
     ckpt_path: Path | None = None
     """Initial weights. Default: those of the previous stage of the experiment, else the encoder's ImageNet weights."""
     encoder_ckpt: Path | None = None
-    """ImageNet weights of the (image) encoder. Default: the model's files in pretrain_models/, if they exist."""
+    """ImageNet weights of the (image) encoder. Default: the model's files, downloaded once
+    (see voskit weights)."""
     gpu_num: int = 1
     """Number of processes on this machine: one for each GPU, or several on the CPU."""
     device: str | None = None

@@ -22,7 +22,7 @@ from voskit.dataloaders.training import TrainingData, build_training_data
 from voskit.dataloaders.training.referring.datasets import ReferringData, build_referring_data
 from voskit.networks import build_model, compile_network
 from voskit.networks.devices import local_device
-from voskit.networks.weights import PRETRAINED, weights_folder
+from voskit.networks.weights import PRETRAINED, find_encoder, path_here
 from voskit.trainers.activation_checkpointing import checkpoint_activations as recompute_activations
 from voskit.trainers.checkpoints import find_states, load_state
 from voskit.trainers.distributed import Processes, join_processes
@@ -107,8 +107,8 @@ def train(
         checkpoint: initial weights. Default: the averaged weights of the previous stage, or the ImageNet weights of the
             encoder for a first stage.
         encoder_checkpoint: ImageNet weights of the (image) encoder for a first stage. Default: the file that the
-            model's config names, in ``pretrain_models`` or the folder of downloaded weights. If it isn't there, the
-            encoder starts from random weights, and a warning says so.
+            model's config names, see ``voskit.networks.weights.find_encoder``, which downloads it. If no address is
+            known or VOSKIT_OFFLINE is set, the encoder starts from random weights, and a warning says so.
         stage_fields: fields of the stage's config to change, such as ``{"batch_size": 4}``.
         model_fields: fields of the model's config to change. They override those that the stage sets.
         device: cuda, mps or cpu. Default: the best one.
@@ -131,6 +131,7 @@ def train(
         ValueError: an unknown name or field (near names are listed), a batch that can't be shared among the processes,
             a folder in use by another process, or a folder with a run of other settings.
         FileNotFoundError: missing training data or weights.
+        ConnectionError: the encoder's weights can't be downloaded.
         FloatingPointError: the loss is not finite.
     """
     plan = get_stage_config(stage, **(stage_fields or {}))
@@ -226,7 +227,8 @@ def _start_files(
 
     Files may be missing, but not those that the caller names for a new run.
     """
-    if not find_states(folder / "checkpoints"):
+    is_new = not find_states(folder / "checkpoints")
+    if is_new:
         for name, path in (("checkpoint", checkpoint), ("encoder checkpoint", encoder_checkpoint)):
             if path is not None and not Path(path).exists():
                 raise FileNotFoundError(f"{name} {path} does not exist")
@@ -234,15 +236,19 @@ def _start_files(
         return {"checkpoint": Path(checkpoint)}
     if plan.previous is not None:
         return {"checkpoint": folder.parent / plan.previous.upper() / "ema.safetensors"}
-    files = {name: _pretrained_path(file) for name, file in config.pretrained_files().items()}
-    if encoder_checkpoint is not None:
-        files["encoder_weights"] = Path(encoder_checkpoint)
-    return files
+    named = {} if encoder_checkpoint is None else {"encoder_weights": Path(encoder_checkpoint)}
+    files = config.pretrained_files()
+    return {name: named.get(name) or _pretrained_path(file, download=is_new) for name, file in files.items()} | named
 
 
-def _pretrained_path(file: str) -> Path:
-    downloaded = weights_folder() / file
-    return downloaded if downloaded.is_file() and not (PRETRAINED / file).is_file() else PRETRAINED / file
+def _pretrained_path(file: str, *, download: bool) -> Path:
+    """Return the path of an encoder's weights, which may be missing, after downloading them if they are published."""
+    if download:
+        try:
+            return find_encoder(file)
+        except FileNotFoundError:  # no address is known, or downloads are forbidden
+            pass
+    return path_here(file) or PRETRAINED / file
 
 
 def _start_weights(stage: str, plan: StageConfig, folder: Path, files: Mapping[str, Path]) -> dict[str, Any]:
