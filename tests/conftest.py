@@ -41,6 +41,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_train_eval_real.py")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Let tests that skip for want of ``../shared`` fail if ``CI`` is set: there the numbers must be checked."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and isinstance(report.longrepr, tuple):
+        reason = str(report.longrepr[2])
+        if str(SHARED) in reason or "empty parameter set" in reason:
+            report.outcome, report.longrepr = "failed", f"{reason}; with CI set this is a failure"
+    return report
+
+
 @pytest.fixture(autouse=True, scope="session")
 def few_threads() -> None:
     """Two, as the goldens were recorded with, or one where tests run side by side."""
