@@ -1,4 +1,4 @@
-"""Small trees in the real layouts of the datasets, for tests."""
+"""Miniature datasets in their real layouts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FRAMES = ("00000", "00001", "00002")
 
 
 def image(path: Path, size: tuple[int, int] = SIZE) -> Path:
-    """A grey JPEG (or PNG)."""
+    """Write a gray JPEG (or PNG)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.full((*size, 3), 90, np.uint8))
     return path
 
 
 def ids_mask(ids: Iterable[int], size: tuple[int, int] = SIZE) -> np.ndarray:
-    """A mask with a block for each id."""
+    """Return a mask with a block for each id."""
     mask = np.zeros(size, np.uint8)
     for place, object_id in enumerate(ids):
         mask[2 + 4 * place : 5 + 4 * place, 3:20] = object_id
@@ -35,7 +35,7 @@ def ids_mask(ids: Iterable[int], size: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 def mask(path: Path, ids: Iterable[int] = (1,), size: tuple[int, int] = SIZE, grayscale: bool = False) -> Path:
-    """A palette (or grey) PNG of ids."""
+    """Write a palette (or grayscale) PNG of ids."""
     path.parent.mkdir(parents=True, exist_ok=True)
     values = ids_mask(ids, size)
     if grayscale:
@@ -46,19 +46,19 @@ def mask(path: Path, ids: Iterable[int] = (1,), size: tuple[int, int] = SIZE, gr
 
 
 def text(path: Path, content: str) -> Path:
-    """A text file."""
+    """Write a text file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     return path
 
 
 def write_json(path: Path, data: Any) -> Path:
-    """A JSON file."""
+    """Write a JSON file."""
     return text(path, json.dumps(data))
 
 
 def video(root: Path, frames: str, masks: str, name: str, truth: Iterable[str] = FRAMES[:1], **kwargs: Any) -> None:
-    """Frames ``FRAMES`` and masks of some of them, in two folders with a placeholder for the video."""
+    """Write frames ``FRAMES`` and masks of some of them, to two folders with a placeholder for the video."""
     for frame in kwargs.pop("names", FRAMES):
         image(root / frames.format(name) / f"{frame}.jpg")
     for frame in truth:
@@ -74,11 +74,19 @@ def davis2017(root: Path, split: str = "val", year: str = "2017", truth: Iterabl
 
 
 def davis2016_package(root: Path) -> Path:
-    """The package of 2016: pairs of files, masks of 0 and 255."""
+    """Write the package of 2016: pairs of files, masks of 0 and 255."""
     lines = []
     for name in ("bear", "dog"):
         for folder in ("480p", "1080p"):
-            video(root, f"JPEGImages/{folder}/{{}}", f"Annotations/{folder}/{{}}", name, FRAMES, ids=(255,), grayscale=True)
+            video(
+                root,
+                f"JPEGImages/{folder}/{{}}",
+                f"Annotations/{folder}/{{}}",
+                name,
+                FRAMES,
+                ids=(255,),
+                grayscale=True,
+            )
         lines += [f"/JPEGImages/480p/{name}/{f}.jpg /Annotations/480p/{name}/{f}.png" for f in FRAMES]
     text(root / "ImageSets/480p/val.txt", "\n".join(lines) + "\n")
     text(root / "ImageSets/1080p/val.txt", "\n".join(lines).replace("480p", "1080p"))
@@ -92,7 +100,7 @@ def davis_unsupervised(root: Path) -> Path:
 
 
 def youtube(root: Path, split: str = "valid", every: int = 2) -> Path:
-    """Two objects, the second of which begins at frame 00002; six frames at 30 fps, the first three are scored at 6."""
+    """Write a video of six frames at 30 fps, of which some are scored. Its second object appears in frame 00002."""
     names = [f"{i:05d}" for i in range(6)]
     for frame in names:
         image(root / f"{split}_all_frames/JPEGImages/vid1/{frame}.jpg")
@@ -115,7 +123,10 @@ def mose(root: Path, meta: bool = False) -> Path:
 
 
 def lvos(root: Path, folder: str = "valid", complete: bool = True) -> Path:
-    """Object 3 begins at the third frame. ``complete``: every frame is annotated, else only beginnings."""
+    """Write a video whose object 3 appears in the third frame.
+
+    ``complete``: all frames are annotated; otherwise only those in which objects appear.
+    """
     names = [f"{i:08d}" for i in (1, 6, 11, 16)]
     for frame in names:
         image(root / folder / "JPEGImages/aaaa" / f"{frame}.jpg")
@@ -145,12 +156,12 @@ def visor(root: Path) -> Path:
 
 
 def run_lengths(region: np.ndarray) -> str:
-    """COCO's compressed string."""
+    """Return the compressed COCO string of a region."""
     return coco.encode(np.asfortranarray(region.astype(np.uint8)))["counts"].decode()
 
 
 def burst(root: Path, official: bool = False) -> Path:
-    """Six frames, every second annotated; track 2 is given at the second annotated frame."""
+    """Write a video of six frames, every second one annotated. Track 2 is given in the second annotated frame."""
     names = [f"frame{i:04d}" for i in range(0, 60, 10)]
     folder = "frames/val/HACS/clip_a" if official else "val/JPEGImages/HACS_-_clip_a"
     for frame in names:
@@ -216,7 +227,7 @@ def ref_davis(root: Path, davis: bool = True) -> Path:
     return root
 
 
-SEGMENTS = (50, 66000, 70101)  # more than 16 bits hold
+SEGMENTS = (50, 66000, 70101)  # exceed 16 bits
 
 
 def vipseg(root: Path) -> Path:
@@ -273,7 +284,7 @@ TREES = {
     "vspw": vspw,
     "custom": custom,
 }
-"""A tree for each registered dataset."""
+"""Writer of a miniature of each registered dataset."""
 
 
 def _truth_of_youtube(root: Path) -> None:
@@ -334,11 +345,11 @@ TRUTH: dict[str, Callable[[Path], Any]] = {
     "longvideo": _truth_of_longvideo,
     "custom": lambda root: video(root, "frames/{}", "ground_truth/{}", "dance", FRAMES, ids=(1, 200)),
 }
-"""What the trees lack of the whole truth."""
+"""Writer of the ground truth that a miniature lacks."""
 
 
 def rename_everywhere(root: Path, old: str, new: str) -> None:
-    """Give files and folders that are called ``old``, as a word in their name, another one: a split's folder."""
+    """Replace the word ``old`` in the names of all files and folders, for another split."""
     for path in sorted(root.rglob("*"), key=lambda p: -len(p.parts)):
         name = re.sub(rf"(?<![a-z]){re.escape(old)}(?![a-z])", new, path.name)
         if name != path.name and not path.with_name(name).exists():

@@ -1,4 +1,4 @@
-"""Small videos, image folders and masks for tests, and ways to break them."""
+"""Small videos, folders of images and masks for tests, and ways to damage them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 230, 20), (20, 20, 230), (120, 120, 120)
+RED, GREEN, BLUE, GRAY = (230, 20, 20), (20, 230, 20), (20, 20, 230), (120, 120, 120)
 
 
 def level(index: int) -> int:
-    """Grey level that tells frame ``index`` from its neighbours."""
+    """Return a gray level that distinguishes frame ``index`` from its neighbors."""
     return 16 + (index * 13) % 220
 
 
@@ -30,14 +30,14 @@ def write_video(
     picture: np.ndarray | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Grey frames of ``level(index)`` (or ``picture``) at 10 fps, or at ``times`` in tenths of a second."""
+    """Write gray frames of ``level(index)`` (or ``picture``) at 10 fps, or at ``times`` in tenths of a second."""
     random = np.random.default_rng(0)
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=10)
         stream.height, stream.width = size
         stream.pix_fmt = pixels
         stream.codec_context.time_base = Fraction(1, 10)
-        stream.codec_context.thread_count = 1  # the same files on all machines: threads divide pictures into slices
+        stream.codec_context.thread_count = 1  # equal files on all machines: threads would divide images into slices
         for index in range(count):
             image = np.full((*size, 3), level(index), np.uint8) if picture is None else picture
             if noise:
@@ -66,17 +66,17 @@ def damage(path: Path, length: int = 600) -> Path:
 
 
 def quarters(image: np.ndarray) -> list[tuple[int, int, int]]:
-    """Which of the four test colours is in the middle of each quarter, row by row."""
+    """Return the test color in the middle of each quarter, row by row."""
     height, width = image.shape[:2]
     points = [image[y * height // 4, x * width // 4].astype(int) for y in (1, 3) for x in (1, 3)]
-    return [min((RED, GREEN, BLUE, GREY), key=lambda color: np.abs(point - color).sum()) for point in points]
+    return [min((RED, GREEN, BLUE, GRAY), key=lambda color: np.abs(point - color).sum()) for point in points]
 
 
 def four_colors(size: tuple[int, int] = (32, 48)) -> np.ndarray:
     image = np.zeros((*size, 3), np.uint8)
     half = size[0] // 2, size[1] // 2
     image[: half[0], : half[1]], image[: half[0], half[1] :] = RED, GREEN
-    image[half[0] :, : half[1]], image[half[0] :, half[1] :] = BLUE, GREY
+    image[half[0] :, : half[1]], image[half[0] :, half[1] :] = BLUE, GRAY
     return image
 
 
@@ -94,7 +94,7 @@ def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
 
 
 def ids_of(*values: int, size: tuple[int, int] = (12, 16), dtype: type = np.uint8) -> np.ndarray:
-    """A mask with one horizontal band per value, below a band of background."""
+    """Return a mask with one horizontal band per value, below a band of background."""
     mask: np.ndarray = np.zeros(size, dtype)
     height = size[0] // (len(values) + 1)
     for band, value in enumerate(values, start=1):
@@ -103,14 +103,14 @@ def ids_of(*values: int, size: tuple[int, int] = (12, 16), dtype: type = np.uint
 
 
 def save_mask(path: Path, mask: np.ndarray) -> Path:
-    """A mask as a greyscale image."""
+    """Write a mask as a grayscale image."""
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(mask).save(path)
     return path
 
 
 def object_folder(folder: Path, **masks: np.ndarray) -> Path:
-    """A folder with a mask of each object; an underscore in front of a number isn't of its name."""
+    """Write a folder with a mask of each object. A leading underscore isn't part of a file name."""
     folder.mkdir()
     for stem, mask in masks.items():
         save_mask(folder / f"{stem.removeprefix('_')}.png", mask)

@@ -1,4 +1,4 @@
-"""Small trees of Ref-YouTube-VOS's train split and of RefCOCO: real files, made on the spot."""
+"""Miniatures of the train split of Ref-YouTube-VOS and of RefCOCO."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dataset_trees import run_lengths, write_json
 from voskit.dataloaders.masks.files import write_mask
 
 SIZE = (60, 90)
-GREY, RED, BLUE = (40, 40, 40), (250, 10, 10), (10, 10, 250)
+GRAY, RED, BLUE = (40, 40, 40), (250, 10, 10), (10, 10, 250)
 META = "meta_expressions/train/meta_expressions.json"
 
 
 def scene(shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A red block, object 1, on the left, and a blue one, object 2, on the right."""
-    image, ids = np.full((*SIZE, 3), GREY, np.uint8), np.zeros(SIZE, np.uint8)
+    """Draw a red block, object 1, on the left, and a blue one, object 2, on the right."""
+    image, ids = np.full((*SIZE, 3), GRAY, np.uint8), np.zeros(SIZE, np.uint8)
     for object_id, color, left in ((1, RED, 8), (2, BLUE, 55)):
         block = np.s_[15:45, left + shift : left + 25 + shift]
         image[block], ids[block] = color, object_id
@@ -31,7 +31,7 @@ def save(path: Path, image: np.ndarray) -> None:
 
 
 def video_tree(root: Path, count: int = 7, shown: range | None = None) -> Path:
-    """Two videos with a sentence about each object, which are in the frames ``shown`` (None: in all)."""
+    """Write two videos with an expression for each object. The objects are in the frames ``shown`` (None: in all)."""
     frames = [f"{5 * i:05d}" for i in range(count)]
     for video in ("bear", "dog"):
         for number, frame in enumerate(frames):
@@ -47,7 +47,7 @@ def video_tree(root: Path, count: int = 7, shown: range | None = None) -> Path:
 
 
 def coco_entries(count: int = 2) -> dict[str, list[dict[str, Any]]]:
-    """``count`` sentences about the left block, as a polygon and as a run-length encoding in turn."""
+    """Return ``count`` text prompts for the left block, alternately as polygon and as run-length encoding."""
     polygon = [[8, 15, 33, 15, 33, 45, 8, 45]]
     rle = {"size": list(SIZE), "counts": run_lengths(scene()[1] == 1)}
     height, width = SIZE

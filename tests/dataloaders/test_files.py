@@ -1,4 +1,4 @@
-"""Files that are whole or not there, folders with one program that writes."""
+"""Atomic writes and locks of folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_file_is_replaced_at_the_end_of_the_body(tmp_path: Path) -> None:
         temporary.write_text("after")
         assert path.read_text() == "before"
         assert temporary.parent == tmp_path
-        assert list(tmp_path.glob("*.json")) == [path]  # whoever looks for such files finds no half one
+        assert list(tmp_path.glob("*.json")) == [path]  # no partial file has this name
     assert path.read_text() == "after"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -1,4 +1,4 @@
-"""Sentences as tokens: those of the published tokenizer, and clear errors."""
+"""Tokens of text prompts: those of the published tokenizer, and clear errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every registered dataset, opened on a small tree of its real layout."""
+"""Every registered dataset, opened in a miniature of its real layout."""
 
 from __future__ import annotations
 

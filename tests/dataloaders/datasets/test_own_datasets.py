@@ -1,4 +1,4 @@
-"""One's own dataset by its JSON file, and what is said when a dataset is not as described."""
+"""Your own dataset by its JSON file, and errors about datasets that differ from their descriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks as a person gives them for a video: of the first frame, of its objects, or by the names of frames."""
+"""User masks of a video: of the first frame, of its objects, or by frame names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voskit.dataloaders.video.frames import FrameSource, open_frames
 
 
 def clip(folder: Path, *names: str) -> FrameSource:
-    """Frames of these names, or a video file of twelve."""
+    """Write frames of these names, or a video file of twelve frames."""
     if not names:
         return open_frames(write_video(folder / "clip.mp4", "mpeg4", size=(12, 16)))
     for name in names:
@@ -24,7 +24,7 @@ def clip(folder: Path, *names: str) -> FrameSource:
 
 
 def given(masks: FrameMasks, source: FrameSource) -> dict[str, list[int]]:
-    """Ids of the masks by name of the frame."""
+    """Return the ids of the masks by frame name."""
     read = {frame.name: masks(frame) for frame in source}
     masks.check_all_used()
     return {name: np.unique(mask).tolist() for name, mask in read.items() if mask is not None}
@@ -50,7 +50,7 @@ def test_folder_of_objects(tmp_path: Path, frames: tuple[str, ...], stems: tuple
         ((), ("00007",)),  # of a later frame only
         (("000", "001", "002"), ("001", "002")),
         (("f1", "f2", "f10"), ("f10",)),
-        (("0", "1", "2"), ("0", "2")),  # 0 is no object's id
+        (("0", "1", "2"), ("0", "2")),  # 0 isn't an object id
     ],
 )
 @pytest.mark.parametrize("extension", [".png", ".PNG"])

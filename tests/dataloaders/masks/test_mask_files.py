@@ -1,4 +1,4 @@
-"""Masks of object ids: what is read, what is refused and in which words, and what is written."""
+"""Masks of object ids: formats that are read, error messages, and written files."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from voskit.dataloaders.masks.files import davis_palette, id_colors, read_coco_m
 from voskit.evaluators.metrics.frames.label_maps import read_label_map
 
 
-def grey_png(path: Path, values: np.ndarray, bits: int) -> Path:
-    """A greyscale PNG with fewer than 8 bits a pixel, which Pillow cannot write."""
+def gray_png(path: Path, values: np.ndarray, bits: int) -> Path:
+    """Write a grayscale PNG with fewer than 8 bits per pixel, which Pillow can't write."""
     height, width = values.shape
     per_byte = 8 // bits
     padded = np.zeros((height, -(-width // per_byte) * per_byte), np.uint8)
@@ -190,12 +190,12 @@ def test_written_masks_have_the_usual_permissions(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- image files
 
 
-def test_greyscale_values_are_ids(tmp_path: Path) -> None:
+def test_grayscale_values_are_ids(tmp_path: Path) -> None:
     for name in ("m.png", "m.bmp", "m.tif"):
         assert np.array_equal(read_mask(save_mask(tmp_path / name, ids_of(1, 5, 200))), ids_of(1, 5, 200))
 
 
-def test_16_bit_greyscale_with_small_ids_is_uint8(tmp_path: Path) -> None:
+def test_16_bit_grayscale_with_small_ids_is_uint8(tmp_path: Path) -> None:
     for name in ("m.png", "m.tif"):
         mask = read_mask(save_mask(tmp_path / name, ids_of(1, 2, dtype=np.uint16)))
         assert mask.dtype == np.uint8
@@ -208,11 +208,11 @@ def test_1_bit_png_is_object_1(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_greyscale_png_of_few_bits_is_not_stretched(tmp_path: Path, bits: int) -> None:
+def test_grayscale_png_of_few_bits_is_not_stretched(tmp_path: Path, bits: int) -> None:
     mask = np.random.default_rng(0).integers(0, 1 << bits, (9, 13), np.uint8)
-    path = grey_png(tmp_path / "m.png", mask, bits)
+    path = gray_png(tmp_path / "m.png", mask, bits)
     assert np.array_equal(read_mask(path), mask)
-    assert np.array_equal(read_label_map(path), mask)  # as scoring reads it
+    assert np.array_equal(read_label_map(path), mask)  # scoring reads the same
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
@@ -231,7 +231,7 @@ def test_a_soft_edge_makes_no_objects(tmp_path: Path, caplog: pytest.LogCaptureF
     soft[1, 2:11] = np.linspace(20, 240, 9)
     assert np.array_equal(read_mask(save_mask(tmp_path / "soft.png", soft)), soft > 127)
     assert "soft.png: 0 and 255 with a soft edge: values from 128 on are read as one object with id 1" in caplog.text
-    ids = np.where(soft == 255, 200, soft)  # no 255: ids as they are
+    ids = np.where(soft == 255, 200, soft)  # no 255: the values are ids
     assert np.array_equal(read_mask(save_mask(tmp_path / "ids.png", ids)), ids)
 
 

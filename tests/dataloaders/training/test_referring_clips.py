@@ -1,4 +1,4 @@
-"""Training clips with sentences: what items are, that they are reproducible, and that masks, boxes and sentences stay
+"""Training clips with text prompts: shapes, reproducibility, and masks, boxes and prompts that stay
 true when pictures change."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def stage_of(clip_length: int = 3, datasets: tuple[str, ...] = ("refytvos",)) ->
 
 
 def pixels(clip: ReferringClip) -> np.ndarray:
-    """[T, H, W, 3] RGB from 0 to 255."""
+    """Return the frames as [T, H, W, 3] RGB from 0 to 255."""
     return (clip.frames.permute(0, 2, 3, 1).numpy() * IMAGENET_STD + IMAGENET_MEAN) * 255
 
 
@@ -77,12 +77,12 @@ def same(one: ReferringClip, other: ReferringClip) -> bool:
 
 
 def is_colored(frame: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
-    """Where a frame has about a colour."""
+    """Return the pixels of about one color."""
     return np.abs(frame.astype(np.float64) - color).max(2) < 60
 
 
 def shares_of_color(frame: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> tuple[float, float]:
-    """Share of a colour well inside of a mask, and well outside."""
+    """Return the fractions of a color well inside a mask and well outside it."""
     rim = np.ones((max(9, len(mask) // 8 | 1),) * 2)  # blur reaches 3 of an image's 60 pixels
     inside = cv2.erode(mask.astype(np.uint8), rim, borderValue=1) > 0
     outside = cv2.dilate(mask.astype(np.uint8), rim) == 0
@@ -128,7 +128,7 @@ def test_items_depend_on_seed_epoch_and_index_only(clips: ReferringClips) -> Non
 
 
 def test_workers_give_the_same_items_and_see_the_epoch(clips: ReferringClips) -> None:
-    gc.collect()  # readers of videos in other tests leave behind what can't be cleared away in a forked process
+    gc.collect()  # video readers of other tests leave objects that a forked process can't free
     loader = DataLoader(clips, batch_size=2, num_workers=2, collate_fn=collate_referring, persistent_workers=True)
     for epoch in range(2):
         clips.set_epoch(epoch)
@@ -176,7 +176,7 @@ def test_there_is_a_clip_for_each_sentence_and_each_start(tmp_path: Path) -> Non
     ]
 
 
-def test_frames_are_neighbours_and_others_from_before_and_after() -> None:
+def test_frames_are_neighbors_and_others_from_before_and_after() -> None:
     rng, steps = np.random.default_rng(0), Counter[int]()
     assert draw_frames(30, 11, 1, rng) == [11]
     for _ in range(300):
@@ -192,7 +192,7 @@ def test_frames_are_neighbours_and_others_from_before_and_after() -> None:
         assert len(numbers) == 6
         assert 11 in numbers
         seen |= set(numbers)
-        assert len(set(numbers)) >= 5  # the neighbour after the start may come a second time, and only that
+        assert len(set(numbers)) >= 5  # only the neighbor after the start may occur twice
     assert seen == set(range(30))
     assert {len(set(draw_frames(30, 11, 6, rng))) for _ in range(300)} == {5, 6}
     assert {tuple(draw_frames(30, 11, 2, rng)) for _ in range(100)} == {
@@ -272,7 +272,7 @@ def test_an_image_becomes_frames_of_a_moving_camera() -> None:
 
 
 def test_frames_made_of_an_image_have_colors_of_their_own() -> None:
-    """Seen where a tilt, a shift or blur can't change anything but by the fill: in the median of a plain image."""
+    """In the median of a plain image, tilt, shift and blur change nothing but by the fill."""
     frames, _ = image_to_clip(
         np.full((50, 50, 3), (180, 90, 60), np.uint8), np.ones((50, 50), bool), 8, np.random.default_rng(0)
     )
@@ -281,7 +281,7 @@ def test_frames_made_of_an_image_have_colors_of_their_own() -> None:
     assert np.abs(medians - (180, 90, 60)).max() < 60
 
 
-# ---- boxes and sentences
+# ---- boxes and prompts
 
 
 def test_boxes_go_from_the_first_to_the_last_pixel() -> None:
@@ -326,7 +326,7 @@ def test_sizes_follow_the_short_side_unless_the_long_one_is_too_long(
 
 
 def test_all_short_sides_come_and_long_ones_are_limited() -> None:
-    """Frames are nearly square, so that the limit holds back none of them."""
+    """The frames are nearly square, so that the limit affects none of them."""
     frame, mask = np.zeros((50, 55, 3), np.uint8), np.ones((50, 55), bool)
     sizes = []
     for seed in range(80):
@@ -354,7 +354,7 @@ def test_crops_are_384_to_600_pixels_a_side_and_the_same_for_all_frames() -> Non
     assert crop_clip([frame[:100, :90] for frame in frames], small, rng)[1][0].shape == (100, 90)
 
 
-def test_masks_are_resized_by_nearest_neighbour_and_frames_smoothly() -> None:
+def test_masks_are_resized_by_nearest_neighbor_and_frames_smoothly() -> None:
     frame = np.zeros((4, 4, 3), np.uint8)
     frame[:, 2:] = 200
     mask = np.zeros((4, 4), bool)
@@ -367,10 +367,10 @@ def test_masks_are_resized_by_nearest_neighbour_and_frames_smoothly() -> None:
 
 def test_colors_are_distorted_in_each_frame_apart() -> None:
     rng = np.random.default_rng(0)
-    grey = np.full((2, 2, 3), 100, np.uint8)  # saturation, hue and the order of channels are nothing to it
+    gray = np.full((2, 2, 3), 100, np.uint8)  # saturation, hue and the order of channels don't change it
     values = []
     for _ in range(400):
-        distorted = distort_colors(grey, rng)
+        distorted = distort_colors(gray, rng)
         assert distorted.dtype == np.uint8
         assert np.ptp(distorted.astype(int)) <= 1
         values.append(int(distorted[0, 0, 0]))
@@ -386,7 +386,7 @@ def test_colors_are_distorted_in_each_frame_apart() -> None:
 
 
 class OnlyHue(np.random.Generator):
-    """Of all distortions that of the hue alone is chosen, and not by chance."""
+    """Random numbers that choose a change of hue alone, by a fixed angle."""
 
     def __init__(self, turn: float) -> None:
         super().__init__(np.random.PCG64(0))
@@ -401,7 +401,7 @@ class OnlyHue(np.random.Generator):
 
 
 def test_hue_turns_by_18_degrees_of_the_full_circle() -> None:
-    """RGB is taken for BGR, so that red turns towards yellow by a negative angle."""
+    """RGB is taken for BGR, so a negative angle turns red towards yellow."""
     colors = np.array([[(200, 0, 0), (0, 200, 0), (0, 0, 200), (120, 120, 120), (100, 100, 110)]], np.uint8)
     turned = {turn: distort_colors(colors, OnlyHue(turn))[0].tolist() for turn in (-18, 18)}
     assert turned[-18] == [[200, 60, 0], [0, 200, 60], [60, 0, 200], [120] * 3, [103, 100, 110]]
@@ -459,7 +459,7 @@ def test_a_batch_has_parts_and_moves_as_a_whole(monkeypatch: pytest.MonkeyPatch)
     assert len(pinned) == len(fields)
 
 
-# ---- all the data of a stage
+# ---- all data of a stage
 
 
 def test_a_stage_has_all_its_datasets(tmp_path: Path) -> None:
@@ -471,7 +471,7 @@ def test_a_stage_has_all_its_datasets(tmp_path: Path) -> None:
     assert len(data) == 18
     first = [data[index] for index in (0, 2, 4, 6)]
     assert [clip.name.split()[0] for clip in first] == ["refcoco", "refcoco+", "refcocog", "video"]
-    assert not torch.equal(first[0].frames, first[1].frames)  # the datasets have seeds of their own
+    assert not torch.equal(first[0].frames, first[1].frames)  # each dataset has its own seed
     data.set_epoch(3)
     assert [part.epoch for part in data.parts] == [3] * 4
     for clip, index in zip(first, (0, 2, 4, 6), strict=True):

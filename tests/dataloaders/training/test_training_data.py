@@ -1,4 +1,4 @@
-"""Training clips: what items are, that they are reproducible, and that labels stay on their pixels."""
+"""Training clips: shapes, reproducibility, and labels that stay on their pixels."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COLOURS = ((40, 40, 40), (250, 10, 10), (10, 10, 250), (10, 250, 10))
 
 
 def scene(ids: tuple[int, ...], shift: int = 0, size: tuple[int, int] = (80, 100)) -> tuple[np.ndarray, np.ndarray]:
-    """An image and a mask with a block for each id, of a colour that nothing else has."""
+    """Write an image and a mask with a block for each id, each block in its own color."""
     mask = np.zeros(size, np.uint8)
     image = np.full((*size, 3), COLOURS[0], np.uint8)
     for place, object_id in enumerate(ids):
@@ -88,7 +88,7 @@ def videos(root: Path, **changes: Any) -> VideoClips:
 
 
 def pixels(clip: TrainClip) -> np.ndarray:
-    """[T, S, S, 3] RGB from 0 to 255."""
+    """Return the frames as [T, S, S, 3] RGB from 0 to 255."""
     return (clip.frames.permute(0, 2, 3, 1).numpy() * IMAGENET_STD + IMAGENET_MEAN) * 255
 
 
@@ -140,7 +140,7 @@ def test_items_depend_on_seed_epoch_and_index_only(clips: StaticClips | VideoCli
 
 
 def test_workers_give_the_same_items_and_see_the_epoch(clips: StaticClips | VideoClips) -> None:
-    gc.collect()  # readers of videos in other tests leave behind what can't be cleared away in a forked process
+    gc.collect()  # video readers of other tests leave objects that a forked process can't free
     loader = DataLoader(clips, batch_size=2, num_workers=2, collate_fn=collate, persistent_workers=True)
     for epoch in range(2):
         clips.set_epoch(epoch)
@@ -201,11 +201,11 @@ def test_no_more_objects_than_asked_for(tmp_path: Path) -> None:
 def test_a_collage_has_many_objects_and_their_ids_move_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every cut-out is a disc of its own grey (or that of its twins): an id lies on one grey in all frames."""
-    greys = iter(range(0, 10_000, 7))
+    """Every cut-out is a disc with its own gray level (or that of its twins), the same in all frames."""
+    grays = iter(range(0, 10_000, 7))
 
     def disc(*_: Any) -> CutOut:
-        shade = 20 + next(greys) % 211
+        shade = 20 + next(grays) % 211
         return CutOut(
             np.full((41, 41, 3), shade, np.uint8), cv2.circle(np.zeros((41, 41), np.float32), (20, 20), 20, 1.0, -1)
         )
@@ -409,7 +409,7 @@ def test_frames_lie_within_a_skip_of_each_other_and_none_comes_twice() -> None:
 
 
 def test_the_skip_follows_the_progress_of_the_stage(tmp_path: Path) -> None:
-    """As a part of larger data, epochs are counted by all of it; YouTube-VOS divides its skip."""
+    """A part of larger data counts the epochs of all data. YouTube-VOS divides its skip."""
     stage = skip_stage()
     assert [stage.skip_at(x) for x in (0, 0.1, 0.29, 0.3, 0.9, 1)] == [5, 10, 10, 15, 5, 5]
     root = video_tree(tmp_path / "DAVIS")
@@ -526,8 +526,8 @@ def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
     mask = (ramp[..., 0] > 95).astype(np.uint16)
     image, warped = thin_plate_warp(ramp, mask, np.random.default_rng(1), scale=0.05)
     assert (image != ramp).any()
-    grey = image[..., 0] == image[..., 2]  # what comes from outside of the image is not
-    inside = grey & (image[..., 0] > 20) & (image[..., 0] < 170)
+    gray = image[..., 0] == image[..., 2]  # the fill from outside the image isn't gray
+    inside = gray & (image[..., 0] > 20) & (image[..., 0] < 170)
     agree = (image[..., 0] > 95) == (warped > 0)
     assert agree[inside].mean() > 0.98
 

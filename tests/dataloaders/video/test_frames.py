@@ -1,4 +1,4 @@
-"""Reading videos, and all that can be wrong with them."""
+"""Frames of videos, and their errors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from media_files import (
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     RED,
     cut,
     damage,
@@ -77,7 +77,7 @@ def test_pixel_formats_become_rgb(tmp_path: Path, codec: str, pixels: str, gray:
     if gray:
         assert np.ptp(image.astype(int), axis=2).max() <= 1
     else:
-        assert quarters(image) == [RED, GREEN, BLUE, GREY]
+        assert quarters(image) == [RED, GREEN, BLUE, GRAY]
 
 
 def test_odd_sizes_are_kept(tmp_path: Path) -> None:
@@ -103,14 +103,14 @@ def test_frames_before_an_edit_lists_start_are_left_out_without_an_error(tmp_pat
         assert len(list(source)) == 9
 
 
-# A display matrix's a, b, c, d for each rotation a phone writes, and where the four quarters are to be seen then.
+# a, b, c, d of the display matrix for each rotation that phones write, and the resulting order of the four quarters.
 TURNS = {
-    "upright": ((1, 0, 0, 1), [RED, GREEN, BLUE, GREY]),
-    "clockwise": ((0, 1, -1, 0), [BLUE, RED, GREY, GREEN]),
-    "counter-clockwise": ((0, -1, 1, 0), [GREEN, GREY, RED, BLUE]),
-    "upside down": ((-1, 0, 0, -1), [GREY, BLUE, GREEN, RED]),
-    "mirrored": ((-1, 0, 0, 1), [GREEN, RED, GREY, BLUE]),
-    "transposed": ((0, 1, 1, 0), [RED, BLUE, GREEN, GREY]),
+    "upright": ((1, 0, 0, 1), [RED, GREEN, BLUE, GRAY]),
+    "clockwise": ((0, 1, -1, 0), [BLUE, RED, GRAY, GREEN]),
+    "counter-clockwise": ((0, -1, 1, 0), [GREEN, GRAY, RED, BLUE]),
+    "upside down": ((-1, 0, 0, -1), [GRAY, BLUE, GREEN, RED]),
+    "mirrored": ((-1, 0, 0, 1), [GREEN, RED, GRAY, BLUE]),
+    "transposed": ((0, 1, 1, 0), [RED, BLUE, GREEN, GRAY]),
 }
 
 
@@ -143,7 +143,7 @@ def test_rotation_written_by_ffmpeg_is_undone(tmp_path: Path, name: str) -> None
         container.mux(stream.encode(None))
     with open_frames(tmp_path / name) as source:
         assert source.size == (48, 32)
-        assert quarters(next(iter(source)).image) == [GREEN, GREY, RED, BLUE]
+        assert quarters(next(iter(source)).image) == [GREEN, GRAY, RED, BLUE]
 
 
 def test_matrix_that_is_no_quarter_turn_leaves_the_frame(caplog: pytest.LogCaptureFixture) -> None:
@@ -338,7 +338,7 @@ def test_hole_in_a_webm_is_not_silent(tmp_path: Path, caplog: pytest.LogCaptureF
         try:
             for _ in source:
                 read += 1
-        except ValueError as error:  # where FFmpeg doesn't find its way back into the file
+        except ValueError as error:  # FFmpeg doesn't resynchronize in this file
             problem = str(error)
     assert 0 < read < 30
     assert "were read" in problem or "frames are missing" in caplog.text

@@ -1,4 +1,4 @@
-"""Reading image folders and images as frames, and all that can be wrong with them."""
+"""Frames from folders of images and single images, and their errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from media_files import BLUE, GREEN, GREY, RED, four_colors, one_line, quarters, save_images
+from media_files import BLUE, GRAY, GREEN, RED, four_colors, one_line, quarters, save_images
 from PIL import Image, ImageFile
 
 from voskit.dataloaders.images import load_image, natural_key, natural_sorted
@@ -66,14 +66,14 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     exif[0x0112] = orientation
     Image.fromarray(four_colors()).save(tmp_path / "phone.jpg", exif=exif, quality=95)
     expected = {
-        1: [RED, GREEN, BLUE, GREY],
-        2: [GREEN, RED, GREY, BLUE],
-        3: [GREY, BLUE, GREEN, RED],
-        4: [BLUE, GREY, RED, GREEN],
-        5: [RED, BLUE, GREEN, GREY],
-        6: [BLUE, RED, GREY, GREEN],
-        7: [GREY, GREEN, BLUE, RED],
-        8: [GREEN, GREY, RED, BLUE],
+        1: [RED, GREEN, BLUE, GRAY],
+        2: [GREEN, RED, GRAY, BLUE],
+        3: [GRAY, BLUE, GREEN, RED],
+        4: [BLUE, GRAY, RED, GREEN],
+        5: [RED, BLUE, GREEN, GRAY],
+        6: [BLUE, RED, GRAY, GREEN],
+        7: [GRAY, GREEN, BLUE, RED],
+        8: [GREEN, GRAY, RED, BLUE],
     }
     with open_frames(tmp_path / "phone.jpg") as source:
         assert source.size == ((32, 48) if orientation < 5 else (48, 32))
@@ -102,7 +102,7 @@ def test_all_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
         assert frame.image.dtype == np.uint8
         assert frame.image.flags.writeable
         if name in ("rgba.png", "palette.png", "cmyk.jpg"):
-            assert quarters(frame.image) == [RED, GREEN, BLUE, GREY]
+            assert quarters(frame.image) == [RED, GREEN, BLUE, GRAY]
         elif name.startswith("deep"):
             assert np.array_equal(frame.image, np.repeat((gray >> 8).astype(np.uint8)[..., None], 3, axis=2))
         else:
@@ -155,7 +155,7 @@ def test_truncated_image_is_named(tmp_path: Path, name: str, monkeypatch: pytest
     folder = save_images(tmp_path / "images", "1.png", "3.png", size=(64, 64))
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(folder / name)
     (folder / name).write_bytes((folder / name).read_bytes()[:-900])
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # another library's doing
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # set by another library
     names: list[str] = []
     with open_frames(folder) as source, pytest.raises(ValueError, match=name) as error:
         names.extend(frame.name for frame in source)

@@ -1,4 +1,4 @@
-"""Reading ahead."""
+"""Prefetching."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_is_ahead_by_no_more_than_its_depth() -> None:
     while len(taken) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.05)
-    assert len(taken) == 5  # one given out, three waiting, one at the door
+    assert len(taken) == 5  # one returned, three in the queue, one waiting for it
     items.close()
     assert not reading_threads()
 

@@ -1,4 +1,4 @@
-"""Reading frames from URLs and cameras."""
+"""Frames from URLs and cameras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scoring goldens, and the comparison that comes with them."""
+"""Goldens of scoring, and their comparison."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METRICS = Path(__file__).resolve().parents[4] / "shared" / "conformance" / "metr
 
 @pytest.fixture(scope="session")
 def goldens() -> Path:
-    """Folder of the miniature benchmarks with the published scorers' figures."""
+    """Folder of the miniature benchmarks with the figures of the published scorers."""
     if not METRICS.is_dir():
         pytest.skip(f"scoring goldens are not at {METRICS}")
     return METRICS
@@ -22,7 +22,7 @@ def goldens() -> Path:
 
 @pytest.fixture(scope="session")
 def differences(goldens: Path) -> Callable[[Any, Any], list[Any]]:
-    """Figures of an expected tree that are missing or differ by more than 1e-9."""
+    """Return the figures of an expected tree that are missing or differ by more than 1e-9."""
     spec = importlib.util.spec_from_file_location("check_scores", goldens / "check_scores.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -32,7 +32,7 @@ def differences(goldens: Path) -> Callable[[Any, Any], list[Any]]:
 
 @pytest.fixture
 def run_score(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """``tools/score.py`` in this process: exit code, and what it wrote to stderr."""
+    """Run ``voskit score`` in this process, and return its exit code and stderr."""
     from voskit.tools import score
 
     def run(*arguments: object) -> tuple[int, str]:

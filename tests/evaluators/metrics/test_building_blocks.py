@@ -1,4 +1,4 @@
-"""Boundary maps, discs, J and F against the DAVIS tool's figures, and the fast forms against plain ones."""
+"""Boundaries, discs, J and F compared with the DAVIS tool, and fast versions compared with plain ones."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def drawn(rows: list[str]) -> np.ndarray:
 
 
 def region_similarity(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """J of two H x W bool masks."""
+    """Return J of two H x W bool masks."""
     return float(region_of_planes(*(mask[None].view(np.uint8) for mask in (prediction, truth)))[0])
 
 
 def boundary_accuracy(prediction: np.ndarray, truth: np.ndarray, radius: float | None = None) -> float:
-    """F of two H x W bool masks; the default tolerance is that of DAVIS."""
+    """Return F of two H x W bool masks; the default tolerance is that of DAVIS."""
     radius = math.ceil(tolerance(*truth.shape)) if radius is None else radius
     return float(boundary_of_planes(*(mask[None].view(np.uint8) for mask in (prediction, truth)), radius)[0])
 

@@ -1,4 +1,4 @@
-"""Two folders of masks: what 0 and 255, ``binary`` and ``ignore_id`` mean, and ids that don't fit each other."""
+"""Scores of two folders of masks: 0 and 255, ``binary``, ``ignore_id``, and ids without a match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = (24, 32)
 
 
 def blocks(values: Iterable[int]) -> np.ndarray:
-    """A block for each value, side by side; 0 is a block that isn't there."""
+    """Return a mask with a block for each value, side by side; 0 leaves a block out."""
     ids = np.zeros(SIZE, np.uint8)
     for place, value in enumerate(values):
         ids[4:14, 2 + 10 * place : 9 + 10 * place] = value
@@ -53,7 +53,7 @@ def test_a_soft_edge_is_read_as_in_given_masks(tmp_path: Path) -> None:
 
 
 def test_void_is_left_out_where_the_truth_has_other_values_too(tmp_path: Path) -> None:
-    # the third frame shows void alone, which it stays: the video's other frames have ids
+    # the third frame has void alone, which isn't an object, as other frames of the video have ids
     truth = write(tmp_path / "truth/a", [blocks([1, 255]), blocks([1, 255]), blocks([0, 255]), blocks([1, 255])])
     results = write(tmp_path / "results/a", [blocks([1, 0]), blocks([1, 1]), blocks([0, 1]), blocks([1, 0])])
     assert j_and_f(truth, results, ignore_id="255") == 100

@@ -1,4 +1,4 @@
-"""Every figure of the published scorers on the miniature benchmarks, and of a real method on real sequences."""
+"""All figures of the published scorers, on miniature benchmarks and for a real method on real sequences."""
 
 from __future__ import annotations
 

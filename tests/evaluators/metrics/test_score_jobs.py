@@ -1,4 +1,4 @@
-"""Work in several processes."""
+"""Scoring in several processes."""
 
 from __future__ import annotations
 
@@ -81,4 +81,4 @@ if __name__ == "__main__":
         assert killed.poll() is None and time.monotonic() < end
         time.sleep(0.05)
     killed.kill()
-    killed.communicate(timeout=20)  # workers have the same standard output, which closes with the last of them
+    killed.communicate(timeout=20)  # workers share the standard output, which closes with the last of them

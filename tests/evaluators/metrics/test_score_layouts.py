@@ -1,4 +1,4 @@
-"""Other layouts of the benchmarks, made of the miniature ones, give the same figures."""
+"""Other layouts of the miniature benchmarks give the same figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and text that scores become."""
+"""Reports of scores: files and text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean, recall and decay of lists of per-frame values, against the DAVIS tool."""
+"""Mean, recall and decay of per-frame values, compared with the DAVIS tool."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from voskit.evaluators.metrics.measures.statistics import decay, mean, mean_of, recall
 
-FIRST_WRONG = 257  # from so many values on the tool's own decay goes astray
+FIRST_WRONG = 257  # least number of values for which the decay of the tool is wrong
 
 
 def test_published_cases(goldens: Path) -> None:

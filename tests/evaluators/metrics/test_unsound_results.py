@@ -1,4 +1,4 @@
-"""What is wrong with results or options is said in one line that names it, and the exit code isn't 0."""
+"""Invalid results and options: one line that names them, and a non-zero exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def davis(goldens: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """The miniature DAVIS and a copy of its results that may be changed."""
+    """Return the miniature of DAVIS and a copy of its results that may be changed."""
     results = tmp_path / "results"
     shutil.copytree(goldens / "davis2017" / "results" / "semi", results, copy_function=shutil.copyfile)
     for folder in (results, *results.iterdir()):
@@ -72,7 +72,7 @@ def test_the_davis_tools_verdicts(
     name: str, davis: tuple[Path, Path], differences: Callable[[Any, Any], list[Any]], run_score: Run, tmp_path: Path
 ) -> None:
     root, results = davis
-    one_sequence = tmp_path / "DAVIS"  # the published verdicts are of this sequence alone
+    one_sequence = tmp_path / "DAVIS"  # the published verdicts are for this sequence only
     (one_sequence / "ImageSets" / "2017").mkdir(parents=True)
     (one_sequence / "ImageSets" / "2017" / "val.txt").write_text("alder\n")
     (one_sequence / "Annotations").symlink_to(root / "Annotations")

@@ -1,4 +1,4 @@
-"""Archives as each server wants them: member names, refusals, and the same bytes each time."""
+"""Archives for the servers: member names, errors, and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def metrics(request: pytest.FixtureRequest) -> Path:
 
 
 def answer(dataset: Dataset, results: Path) -> Path:
-    """Sound results for a dataset: every object of every video in each frame."""
+    """Write valid results of a dataset: every object of every video in each frame."""
     for folder in result_folders(dataset, results)[1]:
         folder.path.mkdir(parents=True)
         for frame in {**dict.fromkeys(folder.video.wanted), **dict.fromkeys(folder.frames)}:
@@ -267,10 +267,10 @@ class TestYouTube:
     def test_cut_to_the_scored_frames(self, tmp_path: Path) -> None:
         dataset = open_dataset("youtubevos2019", trees.youtube(tmp_path / "data"), split="val_all_frames")
         results = answer(dataset, tmp_path / "Annotations")
-        names = pack(dataset, tmp_path, tmp_path / "a.zip")  # the folder above Annotations will do
+        names = pack(dataset, tmp_path, tmp_path / "a.zip")  # the folder above Annotations works, too
         assert names == [f"Annotations/vid1/{frame}.png" for frame in ("00000", "00002", "00004")]
         (results / "vid1/00001.png").unlink()
-        assert not check_results(dataset, results)  # frames that aren't handed in may be absent
+        assert not check_results(dataset, results)  # frames that aren't submitted may be missing
 
 
 class TestVisor:
@@ -292,7 +292,7 @@ class TestVisor:
 
 
 def test_burst_as_the_published_results(metrics: Path, tmp_path: Path) -> None:
-    """The results of the exemplar task as masks, then packed: the same encodings, but for the given masks."""
+    """Results of the exemplar task, decoded to masks and packed again, have equal encodings except in given frames."""
     dataset = open_dataset("burst", metrics / "burst", require_frames=False)
     expected = json.loads((metrics / "burst/results/exemplar_guided.json").read_text())
     for video, sequence in zip(dataset, expected["sequences"], strict=True):
@@ -313,7 +313,7 @@ def test_burst_as_the_published_results(metrics: Path, tmp_path: Path) -> None:
             other = published[f"{frame}.jpg"]
             given = video.mask(frame)
             inputs = set() if given is None else {str(i) for i in np.unique(given)}
-            ids = read_mask(tmp_path / "results" / video.name / f"{frame}.png")  # overlaps are gone in it
+            ids = read_mask(tmp_path / "results" / video.name / f"{frame}.png")  # a mask has no overlaps
             assert own.keys() == {str(i) for i in np.unique(ids)} - {"0"} | (inputs - {"0"})
             for track in own.keys() - inputs:
                 assert own[track] == {"rle": trees.run_lengths(ids == int(track))}
@@ -353,7 +353,7 @@ def test_ref_davis_has_a_folder_for_each_annotator(metrics: Path, tmp_path: Path
     assert len(names) == 4 * 11 and names[0] == "anno_0/maple/00000.png"
 
 
-def test_binary_results_may_be_grey(tmp_path: Path) -> None:
+def test_binary_results_may_be_grayscale(tmp_path: Path) -> None:
     dataset = open_dataset("davis2016", trees.davis2016_package(tmp_path / "data"))
     results = answer(dataset, tmp_path / "results")
     for path in (results / "bear").iterdir():
@@ -379,14 +379,14 @@ def test_command_line(tmp_path: Path) -> None:
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert members(tmp_path / "out/mosev1_val.zip")[0] == "0a1b/00000.png"
-    shutil.rmtree(root / "valid/JPEGImages")  # packing needs no frames, but then nothing tells their names
+    shutil.rmtree(root / "valid/JPEGImages")  # packing needs no frames, but then their names are unknown
     (results / "0a1b/00000.png").unlink()
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "0a1b/00000.png: this frame is missing" in done.stderr
 
 
 def test_values_of_ids(tmp_path: Path) -> None:
-    """Ids with gaps are kept: YouTube-VOS has them."""
+    """Gaps between ids, as in YouTube-VOS, are kept."""
     dataset = open_dataset("youtubevos2018", trees.youtube(tmp_path / "data"))
     results = answer(dataset, tmp_path / "r")
     assert set(np.unique(read_mask(results / "vid1/00002.png"))) == {0, 1, 4}
