@@ -3,8 +3,8 @@
     python tools/export.py --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
     python tools/export.py --model deaott --ckpt_path A B --shares 3 1 --output_path mean.safetensors
 
-The file holds the weights, in half precision unless told otherwise, and the model's config. ``build_model`` and every
-tool's ``--ckpt_path`` take it, and run it as it was set here, with ``--set long_term_gap=5``, say.
+The file holds the weights, in half precision by default, and the model's config with the changes of ``--set``.
+``build_model`` and ``--ckpt_path`` of every command load it and apply that config.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tyro
 from voskit.configs import get_model_config
 from voskit.networks import build_model, mean_of_weights, save_weights
 from voskit.networks.models.aot import AOT
-from voskit.tools.command import run_command
+from voskit.tools.command import run_tool
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
 
@@ -32,34 +32,34 @@ class Args:
     """Write a checkpoint as one small safetensors file."""
 
     model: str
-    """A model of the zoo."""
+    """Model of the zoo."""
     ckpt_path: tuple[Path, ...]
-    """Its checkpoint: the authors' or one of ours; the mean is taken of several."""
+    """Checkpoint of the authors or of voskit train. Several checkpoints are averaged."""
     output_path: Path
-    """The file to write, *.safetensors."""
+    """File to write, *.safetensors."""
     shares: tuple[float, ...] = ()
-    """How much each of several checkpoints counts, such as 3 1. Default: all the same."""
+    """Weight of each checkpoint in the average, such as 3 1. Default: equal weights."""
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
-    """Type of the numbers in the file."""
+    """Data type of the weights in the file."""
     identities: tuple[int, ...] = ()
-    """Keep only these identities of the bank (AOT and its kin), such as 1 4 5. Default: all."""
+    """Identities of the identity bank to keep, such as 1 4 5 (AOT, DeAOT, AOST). Default: all."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 
 
 def run(args: Args) -> int:
-    """Convert; the exit code says whether it was done."""
+    """Write the file and return the exit code."""
     if args.output_path.suffix != ".safetensors":
-        raise ValueError(f"--output_path {args.output_path}: the file is called *.safetensors")
+        raise ValueError(f"--output_path {args.output_path}: the name must end in .safetensors")
     if not args.ckpt_path:
-        raise ValueError("--ckpt_path: give one checkpoint or several")
+        raise ValueError("--ckpt_path: name at least one checkpoint")
     changes = get_model_config(args.model).changes_from_text(*args.set)
     networks = [build_model(args.model, checkpoint=path, device="cpu", **changes) for path in args.ckpt_path]
     network = networks[0]
     network.load_state_dict(mean_of_weights(networks, args.shares or (1.0,) * len(networks)))
     if args.identities:
         if not isinstance(network, AOT):
-            raise ValueError(f"--identities: {args.model} has no bank of identities")
+            raise ValueError(f"--identities: {args.model} has no identity bank")
         network.keep_identities(args.identities)
     args.output_path.parent.mkdir(parents=True, exist_ok=True)
     save_weights(network, args.output_path, DTYPES[args.dtype])
@@ -68,9 +68,8 @@ def run(args: Args) -> int:
 
 
 def main() -> int:
-    """Parse and run."""
-    args = tyro.cli(Args, description=__doc__)
-    return run_command(lambda: run(args), interrupted="interrupted")
+    """Parse the flags and export."""
+    return run_tool(run, Args, __doc__)
 
 
 if __name__ == "__main__":

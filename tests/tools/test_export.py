@@ -1,4 +1,4 @@
-"""tools/export.py: a checkpoint becomes a small file that says how it is run."""
+"""tools/export.py: a checkpoint becomes a small file with the settings of inference."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def test_networks_of_other_shapes_have_no_mean(checkpoint: Path, tmp_path: Path,
     common = ("--model", "aott", "--output_path")
     assert call(monkeypatch, *common, fewer, "--ckpt_path", checkpoint, "--identities", 1, 2) == 0
     assert call(monkeypatch, *common, tmp_path / "a.safetensors", "--ckpt_path", checkpoint, fewer) == 1
-    assert "network 2 has no mean with the first one" in capsys.readouterr().err
+    assert "network 2 can't be averaged with the first one" in capsys.readouterr().err
     assert call(monkeypatch, *common, tmp_path / "a.safetensors", "--ckpt_path", checkpoint, "--shares", 1, 2) == 1
-    assert "1 networks have a mean by as many shares" in capsys.readouterr().err
+    assert "the mean of 1 networks needs 1 shares" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        (["--output_path", "a.pth"], "the file is called *.safetensors"),
+        (["--output_path", "a.pth"], "the name must end in .safetensors"),
         (["--output_path", "a.safetensors", "--identities", "11"], "different numbers from 1 to 10, got [11]"),
         (["--output_path", "a.safetensors", "--set", "gap=1"], "gap"),
     ],
@@ -79,4 +79,4 @@ def test_families_without_identities_refuse_to_keep_some(tmp_path: Path, monkeyp
     save_weights(build_model("xmem", device="cpu"), path)
     more = ("--output_path", tmp_path / "a.safetensors", "--identities", 1)
     assert call(monkeypatch, "--model", "xmem", "--ckpt_path", path, *more) == 1
-    assert "xmem has no bank of identities" in capsys.readouterr().err
+    assert "xmem has no identity bank" in capsys.readouterr().err
