@@ -79,7 +79,8 @@ class PropagationEvaluation(EvaluationFolder):
         if len(unfinished) < len(order):
             logger.info("%d of %d videos are finished already", len(order) - len(unfinished), len(order))
         idle = [segmenter, *(segmenter.another() for _ in range(videos_at_once - 1))]
-        _warm_up(segmenter)
+        if unfinished:
+            _warm_up(segmenter)
         stopwatch = Stopwatch(segmenter.device)
         videos = (order[place] for place in queue.items(len(order)))
         running: list[RunningVideo] = []
