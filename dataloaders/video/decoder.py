@@ -260,7 +260,7 @@ class _Reader:
         if frame.pts is None or self._live:
             return
         base = float(self._stream.time_base or 0)  # frames drained at the end have no time base
-        previous, self._previous = self._previous, (frame.pts * base, (getattr(frame, "duration", 0) or 0) * base)
+        previous, self._previous = self._previous, (frame.pts * base, (frame.duration or 0) * base)
         if previous is None:
             return
         time, duration = previous

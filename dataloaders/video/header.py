@@ -65,11 +65,7 @@ def read_header(container: InputContainer, stream: VideoStream) -> VideoHeader:
         seconds = stream.frames / fps if fps else None
         return VideoHeader(fps=fps, num_frames=_shown_frames(stream), seconds=seconds, video_only=True)
     if stream.frames > 0:
-        index = getattr(stream, "index_entries", None)
-        if index is None and stream.duration and stream.time_base:
-            seconds = float(stream.duration * stream.time_base)
-            return VideoHeader(fps=fps, num_frames=_shown_frames(stream), seconds=seconds, video_only=True)
-        packets = len(index) if index else stream.frames
+        packets = len(stream.index_entries) or stream.frames
         return VideoHeader(fps=fps, num_frames=_shown_frames(stream), packets=packets)
     slack = next((_STATED_DURATION[name] for name in formats if name in _STATED_DURATION), None)
     if slack is None or not container.duration:
@@ -81,9 +77,5 @@ def read_header(container: InputContainer, stream: VideoStream) -> VideoHeader:
 
 def _shown_frames(stream: VideoStream) -> int | None:
     """Return the stated number of frames; None if some are hidden (by an edit list in mp4, empty frames in avi)."""
-    index = getattr(stream, "index_entries", None)
-    if index is None:  # PyAV before 17
-        length = float((stream.duration or 0) * (stream.time_base or 0) * (stream.average_rate or 0))
-        return stream.frames if abs(length - stream.frames) < 0.5 else None
-    shown = sum(not entry.is_discard and entry.size > 0 for entry in index)
+    shown = sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries)
     return stream.frames if shown in (0, stream.frames) else None
