@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-DEMO = Path(__file__).parents[2] / "datasets" / "Demo"
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "datasets" / "Demo"
 SCENE = "cabinet"
 FRAMES = 40
 MEBIBYTE = 2**20
@@ -85,11 +86,11 @@ def test_the_readme_names_every_object(areas: np.ndarray) -> None:
     assert listed == list(range(1, areas.shape[1]))
 
 
-def test_the_readme_gives_a_licence_for_every_source() -> None:
+def test_the_readme_gives_a_license_for_every_source() -> None:
     section = (DEMO / "README.md").read_text(encoding="utf-8").split("## Sources and licenses")[1]
     table = dict(re.findall(r"^\| `([\w.]+)` \|.*\| ([^|]+) \|$", section, flags=re.MULTILINE))
-    pictures = runpy.run_path(str(DEMO / "generator" / "pictures.py"))["PICTURES"]
-    assert {picture.file: picture.licence for picture in pictures.values()} == table
+    pictures = runpy.run_path(str(ROOT / "benchmarks" / "cabinet_scene" / "pictures.py"))["PICTURES"]
+    assert {picture.file: picture.license for picture in pictures.values()} == table
     assert set(table.values()) <= {"CC0 1.0", "public domain", "no known copyright restrictions"}
 
 

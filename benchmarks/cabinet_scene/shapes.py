@@ -1,4 +1,4 @@
-"""Alpha masks (float32, 0..1) from curves and from photographs, and the sprites they cut out."""
+"""Alpha masks (float32, 0 to 1) from curves and photographs, and sprites."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUPERSAMPLING = 8
 
 @dataclass(frozen=True)
 class Sprite:
-    """A cut-out: HxWx3 RGB and HxW alpha, both float32 in 0..1. Colours go on beyond the edge of the alpha."""
+    """A cut-out: H x W x 3 RGB and H x W alpha, float32 in [0, 1]. Colors extend beyond the edge of the alpha."""
 
     rgb: np.ndarray
     alpha: np.ndarray
@@ -81,7 +81,7 @@ def snapped(rgb: np.ndarray, alpha: np.ndarray, band: int, rounding: float = 1.5
 
 
 def bled(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Continue the colours inside the outline beyond it, so that no old background shows at a soft edge."""
+    """Extend the colors inside the outline beyond it, so that no old background shows at a soft edge."""
     solid = (alpha > 0.97).astype(np.float32)
     color, weight = rgb * solid[..., None], solid
     for sigma in (1.0, 3.0, 9.0):
@@ -93,6 +93,6 @@ def bled(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def padded(sprite: Sprite, margin: int) -> Sprite:
-    """The sprite with a transparent border, so that warping and shadows find an edge to fade at."""
+    """Add a transparent border, so that warped edges and shadows fade out."""
     border = ((margin, margin), (margin, margin))
     return Sprite(np.pad(sprite.rgb, (*border, (0, 0)), mode="edge"), np.pad(sprite.alpha, border))

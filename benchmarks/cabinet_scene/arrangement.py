@@ -1,4 +1,4 @@
-"""Who is in the scene, from the far sky to the coins in front of the lens, and how each of them moves."""
+"""Objects of the scene and their motion, from the far sky to the coins in front of the lens."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ ON_WALL, STANDING, LYING = (4.0, 6.0, 6.0, 0.5), (-12.0, 5.0, 10.0, 0.4), (1.0, 
 
 
 def scene() -> list[Layer]:
-    """All layers, far to near."""
+    """Return all layers, far to near."""
     return [*_outdoors(), *_wall(), *_guests(), *_table(), *_air()]
 
 
-def _centre(sprite: Sprite) -> tuple[float, float]:
+def _center(sprite: Sprite) -> tuple[float, float]:
     height, width = sprite.alpha.shape
     return ((width - 1) / 2, (height - 1) / 2)
 
 
 def _surface(name: str, sprite: Sprite, depth: float, shadow: tuple[float, float, float, float] | None = None) -> Layer:
-    """A part of the canvas, which stands still: only the camera moves it."""
+    """A part of the canvas, which only the camera moves."""
     return Layer(name=name, sprite=sprite, track=track(Pose()), anchor=surfaces.ORIGIN, depth=depth, shadow=shadow)
 
 
@@ -37,7 +37,7 @@ def _group(
     depth: float,
     shadow: tuple[float, float, float, float] | None = None,
 ) -> list[Layer]:
-    """Parts of one thing, in the order of ``names`` (sprite -> name); the first one casts the shadow of all."""
+    """Parts of one object, in the order of ``names`` (sprite -> name). The first part casts the shadow of all."""
     layers = []
     for number, (key, name) in enumerate(names.items()):
         cast = shadow if number == 0 else None
@@ -54,11 +54,11 @@ def _coin(
 ) -> Layer:
     """One coin: its number in the photograph, its metal and its diameter in pixels."""
     sprite = cutouts.coin_cutout(*coin)
-    return Layer(name=name, sprite=sprite, track=motion, anchor=_centre(sprite), depth=depth, shadow=shadow)
+    return Layer(name=name, sprite=sprite, track=motion, anchor=_center(sprite), depth=depth, shadow=shadow)
 
 
 def _outdoors() -> list[Layer]:
-    """What is seen through the windows. Planet and rocket pass behind the pillar between them."""
+    """The view through the windows. Planet and rocket pass behind the pillar between them."""
     planet, rocket = cutouts.planet_cutout(46), cutouts.rocket_cutout()
     man = cutouts.cameraman_cutouts()
     pan = track(
@@ -81,7 +81,7 @@ def _outdoors() -> list[Layer]:
             name="planet",
             sprite=planet,
             track=track(Pose(292, 118), Pose(400, 120, turn=14), Pose(572, 150, 1.06, turn=30), times=(0, 0.42, 1)),
-            anchor=_centre(planet),
+            anchor=_center(planet),
             depth=SPACE,
         ),
         _coin(
@@ -98,7 +98,7 @@ def _outdoors() -> list[Layer]:
                 Pose(440, 236, 0.76, turn=-7),
                 Pose(262, 168, 0.8, turn=-12),
             ),
-            anchor=_centre(rocket),
+            anchor=_center(rocket),
             depth=SPACE,
         ),
         _surface("grass hill", surfaces.meadow(), HILL),
@@ -115,7 +115,7 @@ def _outdoors() -> list[Layer]:
 
 
 def _wall() -> list[Layer]:
-    """The wall and what hangs on it; one coin rolls behind the portrait of the cat."""
+    """The wall and the objects on it; one coin rolls behind the portrait of the cat."""
     flag, sheet = cutouts.flag_cutout(), surfaces.formula_sheet()
     picture = surfaces.launch_picture()
     cat, ring = cutouts.cat_cutouts(78), surfaces.porthole_ring(78, 13)
@@ -154,17 +154,17 @@ def _wall() -> list[Layer]:
             HUNG,
             ON_WALL,
         ),
-        Layer(name="porthole ring", sprite=ring, track=swing, anchor=_centre(ring), depth=HUNG, shadow=ON_WALL),
-        *_group({"backdrop": "cat backdrop", "cat": "cat"}, cat, swing, _centre(cat["cat"]), HUNG),
+        Layer(name="porthole ring", sprite=ring, track=swing, anchor=_center(ring), depth=HUNG, shadow=ON_WALL),
+        *_group({"backdrop": "cat backdrop", "cat": "cat"}, cat, swing, _center(cat["cat"]), HUNG),
         *_group(
             {"frame": "picture frame", "print": "launch picture"},
             picture,
             tilt,
-            _centre(picture["frame"]),
+            _center(picture["frame"]),
             HUNG,
             ON_WALL,
         ),
-        Layer(name="formula sheet", sprite=sheet, track=flutter, anchor=_centre(sheet), depth=HUNG, shadow=ON_WALL),
+        Layer(name="formula sheet", sprite=sheet, track=flutter, anchor=_center(sheet), depth=HUNG, shadow=ON_WALL),
         _surface("shelf", surfaces.shelf(), HUNG, ON_WALL),
         _coin(
             "shelf coin, copper",
@@ -192,7 +192,7 @@ def _wall() -> list[Layer]:
 
 
 def _guests() -> list[Layer]:
-    """The astronaut at the table, with one coin that flies behind her head."""
+    """The astronaut at the table, and a coin that flies behind her head."""
     astronaut = cutouts.astronaut_cutouts()
     sway = track(
         Pose(846, 444, 0.94),
@@ -215,7 +215,7 @@ def _guests() -> list[Layer]:
 
 
 def _table() -> list[Layer]:
-    """The table, the cup, and coins that slide over the table before and behind it."""
+    """The table, the cup, and coins that slide over the table in front of the cup and behind it."""
     coffee = cutouts.coffee_cutouts()
     slide = track(
         Pose(236, 526, 0.88), Pose(262, 527, 0.89, turn=2), Pose(300, 530, 0.91, turn=-2), Pose(286, 532, 0.92)
@@ -274,7 +274,7 @@ def _table() -> list[Layer]:
 
 
 def _air() -> list[Layer]:
-    """Coins tossed through the room: one leaves the frame at the top and falls back, one comes towards the lens."""
+    """Coins tossed through the room: one leaves the frame at the top and falls back, one comes toward the lens."""
     return [
         _coin(
             "juggled coin",

@@ -1,7 +1,7 @@
-"""The large things ("stuff"): sky, ground, wall, windows, table and what hangs on the wall, from photographs.
+"""Surfaces ("stuff") made from photographs: sky, ground, wall, windows, table, shelf, pictures.
 
-Surfaces are drawn on the world canvas, which is wider than a frame so that the camera can move; ``ORIGIN`` is the
-place on the canvas of the top left pixel of the first frame.
+Surfaces are drawn on a canvas that is wider than a frame, so that the camera can move. ``ORIGIN`` is the place of the
+first frame's top left pixel on the canvas.
 """
 
 from __future__ import annotations
@@ -189,13 +189,13 @@ def formula_sheet() -> Sprite:
 
 
 def porthole_ring(radius: int, width: int) -> Sprite:
-    """A wooden ring around a disc of ``radius`` pixels; same centre and canvas as a cut-out of that disc."""
+    """A wooden ring around a disc of ``radius`` pixels; same center and canvas as a cut-out of that disc."""
     size = 2 * (radius + width) + 1
-    centre = (size - 1) / 2
-    disc = fill((size, size), ellipse(centre, centre, radius + width, radius + width))
-    angle = np.arctan2(*(np.mgrid[:size, :size] - centre))
+    center = (size - 1) / 2
+    disc = fill((size, size), ellipse(center, center, radius + width, radius + width))
+    angle = np.arctan2(*(np.mgrid[:size, :size] - center))
     board = planks(2 * width, 1024, 2 * width, seed=2)
-    distance = np.hypot(*(np.mgrid[:size, :size] - centre)) - radius
+    distance = np.hypot(*(np.mgrid[:size, :size] - center)) - radius
     rows = np.clip(distance + width / 2, 0, 2 * width - 1).astype(int)
     columns = ((angle + np.pi) / (2 * np.pi) * 1023).astype(int)
     shine = 1.15 - 0.6 * np.abs(distance / width - 0.4)

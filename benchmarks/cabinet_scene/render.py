@@ -1,4 +1,4 @@
-"""From layers to frames: camera, compositing, motion blur, light and the noise of a sensor."""
+"""Renderer of layers: camera, compositing, motion blur, exposure and sensor noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .shapes import Sprite
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """An object of the scene. Its ``depth`` is its distance to the camera's eye: 0 far sky, 1 table, more is nearer."""
+    """An object of the scene. ``depth`` is 0 for the far sky, 1 for the table, and larger for nearer objects."""
 
     name: str
     sprite: Sprite
@@ -22,7 +22,7 @@ class Layer:
     anchor: tuple[float, float]
     depth: float
     shadow: tuple[float, float, float, float] | None = None
-    """Offset x, y, softness (pixels) and strength (0..1) of the shadow that it casts on what lies behind it."""
+    """Offset x, y, softness (pixels) and strength (0 to 1) of the shadow on the layers behind."""
 
 
 SHUTTER = 0.36
@@ -30,14 +30,14 @@ SAMPLES = 5
 
 
 class Renderer:
-    """Draws ``layers``, far to near, into frames of ``size`` (rows, columns). Object ids count up in that order."""
+    """Renderer of ``layers``, far to near, into frames of ``size`` (rows, columns). Ids count up in that order."""
 
     def __init__(self, layers: Sequence[Layer], size: tuple[int, int], frames: int, seed: int) -> None:
         self.layers, self.size, self.frames, self.seed = layers, size, frames, seed
         self.shadows = [_shadow(layer) for layer in layers]
 
     def frame(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Frame ``index``: HxWx3 uint8 RGB, and the HxW uint8 ids of what is on top in the middle of the exposure."""
+        """Return a frame, H x W x 3 uint8 RGB, and its ids, H x W uint8, in the middle of the exposure."""
         offsets = np.linspace(-0.5, 0.5, SAMPLES) * SHUTTER
         ids = np.zeros(self.size, np.uint8)
         light = np.zeros((*self.size, 3), np.float32)
@@ -46,7 +46,7 @@ class Renderer:
         return self._developed(light, index), ids
 
     def _composite(self, time: float, ids: np.ndarray | None) -> np.ndarray:
-        """The sharp picture at ``time``; writes the ids when it is given a map for them."""
+        """Return the sharp picture at ``time``, and write its ids to ``ids``."""
         picture = np.zeros((*self.size, 3), np.float32)
         for number, (layer, shadow) in enumerate(zip(self.layers, self.shadows, strict=True), start=1):
             matrix = camera(time, layer.depth, self.size) @ layer.track.at(time).matrix(layer.anchor)
@@ -66,7 +66,7 @@ class Renderer:
         return picture
 
     def _developed(self, light: np.ndarray, index: int) -> np.ndarray:
-        """Exposure that breathes, a dark rim, a soft lens and noise."""
+        """Apply varying exposure, vignetting, blur and noise."""
         time = index / (self.frames - 1)
         y, x = np.mgrid[-1 : 1 : self.size[0] * 1j, -1 : 1 : self.size[1] * 1j]
         rim = 1 - 0.16 * (0.5 * y**2 + 0.5 * x**2) ** 1.5

@@ -1,4 +1,4 @@
-"""Where things are at a time: poses between key poses, and the camera."""
+"""Motion of layers between key poses, and of the camera."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Pose:
-    """Place and attitude of a layer. ``x``, ``y``: pixels of the first frame, where the anchor of the layer lies."""
+    """Place and attitude of a layer. ``x``, ``y``: position of the layer's anchor in pixels of the first frame."""
 
     x: float = 0.0
     y: float = 0.0
@@ -21,10 +21,10 @@ class Pose:
     lean: float = 0.0
     """Horizontal shear, pixels per pixel of height."""
     flat: float = 1.0
-    """Vertical squash after the rotation: what lies on a table is seen at an angle."""
+    """Vertical squash after the rotation, for objects that lie on a table."""
 
     def matrix(self, anchor: tuple[float, float]) -> np.ndarray:
-        """The 3x3 homography from pixels of a sprite, held at ``anchor``, to pixels of the first frame."""
+        """Return the 3 x 3 homography from pixels of a sprite, held at ``anchor``, to pixels of the first frame."""
         turn, yaw = np.deg2rad(self.turn), np.deg2rad(self.yaw)
         to_anchor = np.array([[1, 0, -anchor[0]], [0, 1, -anchor[1]], [0, 0, 1]], dtype=np.float64)
         rotate = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
@@ -36,13 +36,13 @@ class Pose:
 
 @dataclass(frozen=True)
 class Track:
-    """Key poses at times in 0..1, joined by a smooth curve (cubic Hermite, slopes from the neighbours)."""
+    """Key poses at times in 0..1, joined by a smooth curve (cubic Hermite, slopes from the neighbors)."""
 
     times: tuple[float, ...]
     poses: tuple[Pose, ...]
 
     def at(self, time: float) -> Pose:
-        """The pose at ``time``; before the first and after the last key it goes straight on."""
+        """Return the pose at ``time``, extrapolated in a straight line outside the keys."""
         values = np.array([astuple(pose) for pose in self.poses])
         if len(values) == 1:
             return self.poses[0]
@@ -60,12 +60,12 @@ class Track:
 
 
 def track(*poses: Pose, times: tuple[float, ...] | None = None) -> Track:
-    """A track through ``poses``, evenly spaced in time unless ``times`` says otherwise."""
+    """Return a track through ``poses`` at ``times``. Default: evenly spaced."""
     return Track(times or tuple(np.linspace(0, 1, len(poses))), poses)
 
 
 def camera(time: float, depth: float, size: tuple[int, int]) -> np.ndarray:
-    """The homography of a slow pan, push in and roll by hand; ``depth`` is 0 for the far sky and 1 for the table."""
+    """Return the homography of a slow handheld pan, push-in and roll; ``depth`` is 0 for the sky, 1 for the table."""
     height, width = size
     ease = time * time * (3 - 2 * time)
     pan_x = -46 * ease + 2.2 * np.sin(9 * time) + 1.1 * np.sin(23 * time)

@@ -1,4 +1,4 @@
-"""The instances, cut out of their photographs. Outlines are in pixels (x, y) of the photograph."""
+"""Cut-outs of the objects. Outlines are in pixels (x, y) of their photographs."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def flag_cutout() -> Sprite:
 
 
 def rocket_cutout() -> Sprite:
-    """The Falcon 9 without its launch mount, brightened from the dusk it stands in."""
+    """The Falcon 9 without its launch mount, brightened."""
     rgb = load_picture("rocket")[110:420, 290:356]
     alpha = smoothed(fill(rgb.shape[:2], np.asarray(ROCKET) - (290, 110)), 0.8, shrink=0.2)
     bright = np.clip(rgb**0.7 * 1.1, 0, 1)
@@ -190,12 +190,12 @@ def rocket_cutout() -> Sprite:
 
 def cameraman_cutouts() -> dict[str, Sprite]:
     """The man with his video camera and its tripod."""
-    grey = load_picture("camera")
-    shape = grey.shape[:2]
+    gray = load_picture("camera")
+    shape = gray.shape[:2]
     tripod = np.max([fill(shape, points) for points in (TRIPOD_HEAD, *TRIPOD_LEGS)], axis=0)
     camera = smoothed(fill(shape, CAMERA), 1.0, shrink=0.3)
-    man = snapped(grey, fill(shape, spline(MAN)), band=5)
-    return _sprites(tinted(grey, SEPIA), {"man": man, "tripod": tripod, "camera": camera}, scale=0.7)
+    man = snapped(gray, fill(shape, spline(MAN)), band=5)
+    return _sprites(tinted(gray, SEPIA), {"man": man, "tripod": tripod, "camera": camera}, scale=0.7)
 
 
 def cat_cutouts(radius: int) -> dict[str, Sprite]:
@@ -224,7 +224,7 @@ def coffee_cutouts() -> dict[str, Sprite]:
 
 
 def planet_cutout(radius: int) -> Sprite:
-    """The retina as a planet, with the shade that a ball has."""
+    """The retina as a planet, with the shading of a sphere."""
     rgb = load_picture("retina")
     alpha = fill(rgb.shape[:2], ellipse(703, 703, 688, 688))
     y, x = np.mgrid[-1:1:1411j, -1:1:1411j].astype(np.float32)
@@ -235,11 +235,11 @@ def planet_cutout(radius: int) -> Sprite:
 
 @cache
 def coin_outlines() -> list[tuple[tuple[int, int, int, int], np.ndarray]]:
-    """The box (left, top, right, bottom) and alpha, in a picture enlarged twice, of every coin in reading order."""
-    grey = cv2.resize(load_picture("coins").mean(axis=2), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    ground = cv2.morphologyEx(cv2.GaussianBlur(grey, (0, 0), 3), cv2.MORPH_OPEN, np.ones((141, 141), np.uint8))
+    """Box (left, top, right, bottom) and alpha of every coin in reading order, in the picture enlarged twice."""
+    gray = cv2.resize(load_picture("coins").mean(axis=2), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    ground = cv2.morphologyEx(cv2.GaussianBlur(gray, (0, 0), 3), cv2.MORPH_OPEN, np.ones((141, 141), np.uint8))
     ground = cv2.GaussianBlur(ground, (0, 0), 40)
-    solid = ((cv2.GaussianBlur(grey, (0, 0), 2) - ground) > 0.16).astype(np.uint8)
+    solid = ((cv2.GaussianBlur(gray, (0, 0), 2) - ground) > 0.16).astype(np.uint8)
     solid = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     contours, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     found = [c for c in contours if 3000 < cv2.contourArea(c) < 20000 and cv2.boundingRect(c)[3] > 50]
@@ -255,7 +255,7 @@ def coin_outlines() -> list[tuple[tuple[int, int, int, int], np.ndarray]]:
 
 
 def _few_harmonics(contour: np.ndarray, harmonics: int) -> np.ndarray:
-    """A closed contour (points x, y) kept to its lowest Fourier descriptors: no jags, the shape stays."""
+    """Smooth a closed contour (points x, y): only its lowest Fourier descriptors stay."""
     spectrum = np.fft.fft(contour[:, 0] + 1j * contour[:, 1])
     spectrum[harmonics + 1 : -harmonics] = 0
     curve = np.fft.ifft(spectrum)
@@ -263,11 +263,11 @@ def _few_harmonics(contour: np.ndarray, harmonics: int) -> np.ndarray:
 
 
 def coin_cutout(index: int, stops: list[tuple[float, tuple[int, int, int]]], diameter: float) -> Sprite:
-    """Coin ``index`` of the photograph (0..23, reading order) in the metal that ``stops`` gives."""
+    """Coin ``index`` of the photograph (0 to 23, in reading order), tinted by ``stops``."""
     (left, top, right, bottom), alpha = coin_outlines()[index]
     big = cv2.resize(load_picture("coins"), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    grey = np.pad(big, ((24, 24), (24, 24), (0, 0)), mode="edge")[top + 24 : bottom + 24, left + 24 : right + 24]
-    low, high = np.percentile(grey[alpha > 0.9], (2, 98))
-    levels = np.clip((grey - low) / (high - low), 0, 1) * 0.85 + 0.1
+    gray = np.pad(big, ((24, 24), (24, 24), (0, 0)), mode="edge")[top + 24 : bottom + 24, left + 24 : right + 24]
+    low, high = np.percentile(gray[alpha > 0.9], (2, 98))
+    levels = np.clip((gray - low) / (high - low), 0, 1) * 0.85 + 0.1
     scale = diameter / (2 * np.sqrt(alpha.sum() / np.pi))
     return _sprites(tinted(levels, stops), {"coin": alpha}, scale=float(scale))["coin"]

@@ -1,9 +1,9 @@
 """Compose the bundled demo clip: photographs in motion, an id for every pixel, and the ground truth of each frame.
 
-    python datasets/Demo/make_scene.py --output datasets/Demo
+    python benchmarks/cabinet_scene/make_scene.py --output datasets/Demo
 
-writes ``images/cabinet/*.jpg``, ``masks/cabinet/00000.png`` and ``groundtruth/cabinet/*.png`` below ``--output``.
-The photographs come with scikit-image; nothing is downloaded. The result is the same at every run.
+Writes ``images/cabinet/*.jpg``, ``masks/cabinet/00000.png`` and ``groundtruth/cabinet/*.png`` to ``--output``.
+The photographs come with scikit-image; nothing is downloaded. Every run gives the same files.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from generator.arrangement import scene
-from generator.render import Renderer
-from generator.surfaces import FRAME_SIZE
+from cabinet_scene.arrangement import scene
+from cabinet_scene.render import Renderer
+from cabinet_scene.surfaces import FRAME_SIZE
 
+DEMO = Path(__file__).resolve().parents[2] / "datasets" / "Demo"
 SCENE = "cabinet"
 FRAMES = 40
 SEED = 7
@@ -29,7 +30,7 @@ JPEG_QUALITY = 88
 
 
 def palette() -> list[int]:
-    """The 256 colours of the masks: those of PASCAL VOC and DAVIS below id 22, then (i, i, i)."""
+    """Return the 256 colors of the masks: those of PASCAL VOC and DAVIS below id 22, then (i, i, i)."""
     colors = []
     for i in range(256):
         if i >= 22:
@@ -51,7 +52,7 @@ def write_mask(path: Path, ids: np.ndarray) -> None:
 
 
 def write_scene(output: Path, frames: int = FRAMES) -> list[str]:
-    """Render the scene into ``output``; returns the names of its objects, in the order of their ids."""
+    """Render the scene into ``output`` and return the names of its objects, in the order of their ids."""
     folders = {kind: output / kind / SCENE for kind in ("images", "masks", "groundtruth")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +71,7 @@ def write_scene(output: Path, frames: int = FRAMES) -> list[str]:
 def main() -> None:
     """Parse the command line, write the scene and print the table of its objects."""
     parser = argparse.ArgumentParser(description="Compose the bundled demo clip.")
-    parser.add_argument("--output", type=Path, default=Path(__file__).resolve().parent, help="folder to write into")
+    parser.add_argument("--output", type=Path, default=DEMO, help="folder of the scene")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     for number, name in enumerate(write_scene(args.output), start=1):

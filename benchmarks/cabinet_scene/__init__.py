@@ -1,0 +1,1 @@
+"""Generator of the bundled demo scene ``cabinet``; ``make_scene.py`` is the program."""
