@@ -76,7 +76,7 @@ def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[Any, list[Map
         size = (int(video["height"]), int(video["width"]))
         folder = names[0].parent.name
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: video {video.get('id')} can't be understood ({error!r})") from None
+        raise ValueError(f"{path}: the entry of video {video.get('id')} is invalid ({error!r})") from None
     if not folder or folder.startswith("."):
         raise ValueError(
             f"{path}: video {video['id']} has no name: its file_names must start with the folder of the video, such "

@@ -103,7 +103,7 @@ def merged_frames(paths: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:
     files = []
     for path in paths:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no score maps; run tools/eval.py with --save_scores")
+            raise FileNotFoundError(f"{path}: no score maps; run voskit eval with --save_scores")
         file = np.load(path, allow_pickle=False)
         if IDS not in file.files:
             raise ValueError(f"{path} contains no score maps")

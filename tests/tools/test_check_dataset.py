@@ -119,7 +119,7 @@ def test_ids_beyond_the_meta_file(tmp_path: Path) -> None:
 def test_object_that_does_not_begin_where_it_should(tmp_path: Path) -> None:
     root = trees.lvos(tmp_path)
     trees.mask(root / "valid/Annotations/aaaa/00000011.png", ids=(1,))
-    assert "object 3 should begin at this frame" in found("lvos", root)
+    assert "object 3 should appear in this frame" in found("lvos", root)
 
 
 def test_meta_size_and_listed_frames(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_true_mask_that_no_reader_takes(tmp_path: Path) -> None:
     trees.custom(tmp_path)
     trees.video(tmp_path, "frames/{}", "ground_truth/{}", "dance", trees.FRAMES, ids=(1, 200))
     Image.fromarray(trees.ids_mask((1,))).save(tmp_path / "ground_truth/dance/00001.png", format="JPEG")
-    assert "00001.png: JPEG files cannot hold object ids exactly" in found("custom", tmp_path, full=True)
+    assert "00001.png: JPEG files cannot store object ids exactly" in found("custom", tmp_path, full=True)
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png"])

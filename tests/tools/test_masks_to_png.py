@@ -91,7 +91,7 @@ def test_it_goes_on_after_a_damaged_mask_was_mended(tmp_path: Path) -> None:
     ("content", "error"),
     [
         ({"images": []}, "expected a JSON file with 'sequences'"),
-        ({"videos": [{"id": 1}], "annotations": []}, "video 1 can't be understood"),
+        ({"videos": [{"id": 1}], "annotations": []}, "the entry of video 1 is invalid"),
         ({"videos": [1], "annotations": []}, "must be a JSON object"),
         ({"videos": [{"id": 1}], "annotations": [{"id": 4}]}, "object 4 has no video_id"),
     ],
@@ -120,7 +120,7 @@ def test_two_videos_of_one_name_are_refused_before_anything_is_written(tmp_path:
     path = one_video(tmp_path / "file.json", None, ("a/1.jpg", "b/1.jpg", "a/1.jpg"))
     done = call("--annotations", path, "--output", tmp_path / "out")
     assert done.returncode == 1
-    assert f"{path}: video 3 is called a, as one before it" in done.stderr.splitlines()[-1]
+    assert f"{path}: two videos are named a, the second has id 3" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 
@@ -172,7 +172,7 @@ def test_videos_that_are_there_are_counted_and_named(tmp_path: Path, caplog: pyt
     (tmp_path / "out/cat").mkdir(parents=True)
     assert masks_to_png.run(args) == 0
     assert f"{tmp_path / 'out'}: 1 videos written" in caplog.text
-    assert "1 videos left as they are, because their folders are there already: cat" in caplog.text
+    assert "1 videos skipped, because their folders exist: cat" in caplog.text
     assert not list((tmp_path / "out/cat").iterdir())
     caplog.clear()
     assert masks_to_png.run(args) == 0

@@ -161,13 +161,13 @@ def test_jhmdb_runs(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
 
 
 def test_what_doesn_t_fit_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no dataset 'a3d' of sentences about images: known: a2d, jhmdb"):
+    with pytest.raises(ValueError, match="unknown dataset of sentences 'a3d': known: a2d, jhmdb"):
         open_sentences("a3d", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"a2d_annotation\.txt: no such file of sentences"):
         open_sentences("a2d", tmp_path)
     root = a2d(tmp_path / "a")
     (root / "Release/clips320H/dog.mp4").unlink()
-    with pytest.raises(FileNotFoundError, match=r"dog\.mp4: no such video, and 0 others of 2 are missing"):
+    with pytest.raises(FileNotFoundError, match=r"dog\.mp4: no such video .1 of 2 videos are missing"):
         open_sentences("a2d", root)
     text(root / "text_annotations/a2d_annotation.txt", "video_id,instance_id,query\n-ab_c,0,a man\n")
     with pytest.raises(ValueError, match="no sentence for v_-ab_c_f_0_i_1"):

@@ -1,4 +1,4 @@
-"""Score maps: written as they come, complete or not at all; and merging, of whole evaluations only."""
+"""Score maps: written frame by frame, completely or not at all, and merged for complete evaluations only."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_an_incomplete_run_is_refused_in_any_order(order, tmp_path: Path, monkey
     (tmp_path / "two/Scores/.b.npz.5f3a.tmp").write_bytes(b"left by a killed run")
     out = tmp_path / "out"
     assert call(monkeypatch, out, *(runs[i] for i in order)) == 1
-    assert "two has no score maps of 1 of 2 videos, such as b: run its tools/eval.py" in capsys.readouterr().err
+    assert "two lacks score maps of 1 of 2 videos, such as b: run its voskit eval" in capsys.readouterr().err
     assert not out.exists()
     write(tmp_path / "two", "b", seed=9)
     assert call(monkeypatch, out, *runs) == 0

@@ -211,8 +211,16 @@ def test_the_command_line_scores_documented_layouts(name, build, results, tmp_pa
         ("youtubevos2019", "categories.json", "categories.json: no such file, and no train/meta.json"),
         ("lvos", "valid/unseen_videos.txt", "unseen_videos.txt: no such list of videos"),
         ("refytvos", "reference/expressions.json", "expressions.json: no such file"),
-        ("refytvos", "reference/mask_dict.json", "are there for 0 of 1 videos of refytvos val (looked for: reference/"),
-        ("mosev1", "valid/Annotations/0a1b/00001.png", "are there for 1 of 2 videos of mosev1 val (looked for: valid/"),
+        (
+            "refytvos",
+            "reference/mask_dict.json",
+            "0 of 1 videos of refytvos val have ground truth (looked for: reference/",
+        ),
+        (
+            "mosev1",
+            "valid/Annotations/0a1b/00001.png",
+            "1 of 2 videos of mosev1 val have ground truth (looked for: valid/",
+        ),
     ],
 )
 def test_what_scoring_lacks_is_known_before_there_are_results(name, file, reason, tmp_path) -> None:
