@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from voskit.configs.stages import get_stage_config
-from voskit.networks import build_model, checkpoint_activations
-from voskit.networks.clips.jointformer import propagate_jointformer_clips
-from voskit.networks.supervised import Supervised
+from voskit.networks import build_model
+from voskit.networks.models.base import Supervised
+from voskit.trainers.activation_checkpointing import checkpoint_activations
+from voskit.trainers.clips import propagate_clips
+from voskit.trainers.clips.jointformer import propagate_jointformer_clips
 from voskit.trainers.losses import CLIP_LOSSES, dice, dice_of_batch, kept_fraction_between
 from voskit.trainers.parameter_groups import parameter_groups
 
@@ -133,7 +135,7 @@ def test_activations_that_are_computed_again_change_nothing() -> None:
             checkpoint_activations(network)
         network.zero_grad()
         torch.manual_seed(1)
-        clips = network.propagate_clips(frames, labels, [2], stage=stage, step=0, permutation_BO=labels[0, 0])
+        clips = propagate_clips(network, frames, labels, [2], stage=stage, step=0, permutation_BO=labels[0, 0])
         CLIP_LOSSES[stage.loss](clips, labels, [2], stage, 0).backward()
         gradients.append({k: p.grad.clone() for k, p in network.named_parameters()})
     for name, gradient in gradients[0].items():
@@ -144,4 +146,4 @@ def test_another_familys_stage_is_refused() -> None:
     network = build_model("jointformer", device="cpu", update_block_depth=1)
     frames, labels = torch.zeros(2, 1, 3, 32, 32), torch.zeros(2, 1, 32, 32)
     with pytest.raises(ValueError, match="derive from JointFormerStageConfig, not by S3"):
-        network.propagate_clips(frames, labels, [1], stage=get_stage_config("s3"), step=0, permutation_BO=labels[0, 0])
+        propagate_clips(network, frames, labels, [1], stage=get_stage_config("s3"), step=0, permutation_BO=labels[0, 0])

@@ -17,8 +17,9 @@ from voskit.dataloaders.tokenizer import Tokenizer
 from voskit.dataloaders.training.referring.clip import ReferringBatch
 from voskit.dataloaders.training.referring.datasets import build_referring_data
 from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
-from voskit.networks import build_model, checkpoint_activations, load_encoder
+from voskit.networks import build_model, load_encoder
 from voskit.networks.encoders.roberta import build_roberta
+from voskit.trainers.activation_checkpointing import checkpoint_activations
 from voskit.trainers.distributed import Processes
 from voskit.trainers.objectives import ReferringLoss, build_objective
 from voskit.trainers.parameter_groups import parameter_groups

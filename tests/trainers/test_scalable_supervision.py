@@ -9,7 +9,7 @@ from small_training import SMALL, Squares, small_stage, weights
 from torch import Tensor
 
 from voskit.networks import build_model
-from voskit.networks.clips.aot import propagate_clips
+from voskit.trainers.clips.aot import propagate_aot_clips
 from voskit.trainers.losses import supervised_losses
 from voskit.trainers.trainer import Trainer, TrainerOptions
 
@@ -28,7 +28,7 @@ def losses_by_depth(trainer: Trainer) -> Tensor:
     clips = [data[i] for i in range(8)]
     frames, labels = (torch.stack([getattr(c, n) for c in clips], 1) for n in ("frames", "labels"))
     trainer.network.eval()
-    supervised = propagate_clips(trainer.network, frames, labels, [1] * len(clips))
+    supervised = propagate_aot_clips(trainer.network, frames, labels, [1] * len(clips))
     trainer.network.train()
     return torch.stack(
         [
@@ -63,5 +63,5 @@ def test_trained_to_two_layers_the_two_depths_share_the_loss(tmp_path: Path) -> 
     torch.manual_seed(0)
     network = build_model("aost", device="cpu", **{**SMALL, "num_layers": 3, "depth": 2})
     clip = Squares()[0]
-    supervised = propagate_clips(network, clip.frames[:, None], clip.labels[:, None], [1])
+    supervised = propagate_aot_clips(network, clip.frames[:, None], clip.labels[:, None], [1])
     assert [[s.weight for s in frame] for frame in supervised] == [[1 / 3, 2 / 3]] * 3

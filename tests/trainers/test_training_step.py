@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from voskit.networks import build_model
-from voskit.networks.clips.aot import propagate_clips
+from voskit.trainers.clips.aot import propagate_aot_clips
 from voskit.trainers.losses import clip_loss, frame_loss, kept_fraction, reference_weight, supervised_losses
 
 CASES = [
@@ -50,7 +50,7 @@ def test_loss_and_gradients_are_the_originals(goldens_of, aot_goldens: Path, tmp
     counts = golden["object_numbers"].tolist()
     labels = torch.from_numpy(golden["masks"])
     own = bool(case["use_own_predictions"])
-    frames = propagate_clips(
+    frames = propagate_aot_clips(
         network,
         normalise(golden["frames"]),
         labels,

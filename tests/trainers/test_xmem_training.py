@@ -11,8 +11,9 @@ import torch
 
 from voskit.configs.stages import get_stage_config
 from voskit.networks import build_model
-from voskit.networks.clips.xmem import propagate_xmem_clips
-from voskit.networks.supervised import Supervised
+from voskit.networks.models.base import Supervised
+from voskit.trainers.clips import propagate_clips
+from voskit.trainers.clips.xmem import propagate_xmem_clips
 from voskit.trainers.losses import CLIP_LOSSES, bootstrapped_cross_entropy, dice, kept_fraction_between
 from voskit.trainers.parameter_groups import parameter_groups
 from voskit.trainers.schedule import Schedule
@@ -115,6 +116,6 @@ def test_another_familys_stage_is_refused() -> None:
     network = build_model("xmem", device="cpu")
     frames, labels = torch.zeros(2, 1, 3, 32, 32), torch.zeros(2, 1, 32, 32)
     with pytest.raises(ValueError, match="derive from XMemStageConfig, not by PreYtb"):
-        network.propagate_clips(
-            frames, labels, [1], stage=get_stage_config("pre_ytb"), step=0, permutation_BO=torch.zeros(1, 3)
+        propagate_clips(
+            network, frames, labels, [1], stage=get_stage_config("pre_ytb"), step=0, permutation_BO=torch.zeros(1, 3)
         )
