@@ -177,4 +177,4 @@ def test_videos_that_are_there_are_counted_and_named(tmp_path: Path, caplog: pyt
     caplog.clear()
     assert masks_to_png.run(args) == 0
     assert "0 videos written" in caplog.text
-    assert "2 videos left as they are, because their folders are there already: bird, cat" in caplog.text
+    assert "2 videos skipped, because their folders exist: bird, cat" in caplog.text
