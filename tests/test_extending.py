@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import sys
 from pathlib import Path
@@ -16,15 +17,20 @@ from PIL import Image
 from small_training import Squares, small_stage
 from torch import nn
 
-from voskit.configs import PropagationConfig
-from voskit.configs.models.aot import AOTL
-from voskit.configs.models.base import MODELS, register_model
+from voskit.configs import PropagationConfig, get_model_config
+from voskit.configs.datasets.base import DATASETS
+from voskit.configs.models.base import MODELS
+from voskit.configs.stages.base import STAGES, get_stage_config
 from voskit.dataloaders.masks.files import write_mask
+from voskit.dataloaders.training.build import SAMPLINGS
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import Network, build_model, save_weights
-from voskit.networks.encoders import ENCODERS, Encoder, build_encoder
+from voskit.networks.encoders import ENCODERS, build_encoder
 from voskit.networks.families import FAMILIES
+from voskit.networks.memory.policies import POLICIES, build_policy
 from voskit.networks.models.base import Supervised
+from voskit.plugins import load_plugins
+from voskit.trainers.losses import CLIP_LOSSES
 from voskit.trainers.run import training_data
 from voskit.trainers.trainer import Trainer, TrainerOptions
 
@@ -37,18 +43,42 @@ def printed(page: str, what: str) -> str:
     return found
 
 
+TABLES = (CLIP_LOSSES, DATASETS, ENCODERS, MODELS, POLICIES, SAMPLINGS, STAGES)
+
+
 @pytest.fixture
-def regnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The encoder that is printed, and the model that has it."""
-    for table in (ENCODERS, MODELS):
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples of docs/extending.md as one file, loaded as by ``--plugin``."""
+    for table in TABLES:
         monkeypatch.setattr(table, "_entries", {name: table.get(name) for name in table})
-    names: dict[str, Any] = {"torchvision": torchvision, "Encoder": Encoder, "ENCODERS": ENCODERS, "AOTL": AOTL}
-    names["register_model"] = register_model
-    for what in ("class RegNet(", "class RegNetAOTL("):
-        exec(printed("extending.md", what), {**names, "__name__": "printed"})
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("VOSKIT_PLUGINS", "")
+    monkeypatch.delitem(sys.modules, "printed_plugin", raising=False)
+    text = (DOCS / "extending.md").read_text("utf-8")
+    (tmp_path / "printed_plugin.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", text, re.S)))
+    load_plugins([str(tmp_path / "printed_plugin.py")])
 
 
-@pytest.mark.usefixtures("regnet")
+@pytest.mark.usefixtures("plugin")
+def test_everything_printed_is_registered_and_fits_together(tmp_path: Path) -> None:
+    for folder, ending in (("frames", "jpg"), ("masks", "png")):
+        (tmp_path / "train" / folder / "a").mkdir(parents=True)
+        for t in range(30):
+            path = tmp_path / "train" / folder / "a" / f"{t:05d}.{ending}"
+            mask = squares((1, 10, 10 + t))
+            Image.fromarray(painted(mask)).save(path) if ending == "jpg" else write_mask(path, mask)
+    stage = get_stage_config("mine", crop=49, clip_length=2, merge_probability=0.0)
+    clips = training_data(stage, get_model_config("regnety_aotl"), tmp_path)
+    assert clips.parts[0].gap == 10 * stage.davis_gap
+    labels = clips[0].labels[:, None]
+    supervised = [[Supervised(1.0, torch.zeros(1, 11, 49, 49))] for _ in labels]
+    loss = CLIP_LOSSES.get(stage.loss)(supervised, labels, [1], stage, 0)
+    assert loss.item() == pytest.approx(math.log(11))
+    assert build_policy("latest_only:max_frames=3").max_frames == 3
+    assert stage.model == {"freeze_backbone": True}
+
+
+@pytest.mark.usefixtures("plugin")
 def test_every_part_of_the_printed_encoder_learns_and_can_be_frozen() -> None:
     encoder = build_encoder("regnety", freeze_bn=False)
     maps = encoder(torch.randn(2, 3, 65, 65))
@@ -59,7 +89,7 @@ def test_every_part_of_the_printed_encoder_learns_and_can_be_frozen() -> None:
     assert not any(p.requires_grad for p in encoder.parameters())
 
 
-@pytest.mark.usefixtures("regnet")
+@pytest.mark.usefixtures("plugin")
 def test_the_printed_model_starts_from_torchvision_s_file(tmp_path: Path) -> None:
     file = tmp_path / "regnet_y_1_6gf.pth"
     whole = torchvision.models.regnet_y_1_6gf()

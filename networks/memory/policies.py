@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from voskit.configs import Registry
+from voskit.configs.base import parse_value
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ def build_policy(text: str) -> MemoryPolicy:
     arguments: dict[str, Any] = {}
     for field in filter(None, fields.split(",")):
         key, sign, value = field.partition("=")
-        if not sign or not value.strip().isdecimal():
+        number = parse_value(value.strip()) if sign else None
+        if not isinstance(number, (int, float)):
             raise ValueError(f"memory policy {text!r}: {field!r} is not of the form name=number")
-        arguments[key.strip()] = int(value)
+        arguments[key.strip()] = number
     try:
         return build(**arguments)
     except TypeError as error:
