@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Trains both stages of a model, evaluates it, scores it and packs the submissions. Run again, it goes on where it stopped.
+# Train both stages of a model, evaluate and score it, and pack the submissions. Run it again to resume.
 #
 #   MODEL=r50_deaotl GPUS=4 ./train_eval.sh
 #
-# TRAIN, EVAL: further flags, such as TRAIN="--set batch_size=8". DATASETS: name:split:folder, separated by spaces.
+# TRAIN, EVAL: more flags, such as TRAIN="--set batch_size=8". DATASETS: name:split:folder, separated by spaces.
 set -euo pipefail
 cd "$(dirname "$0")"
 
