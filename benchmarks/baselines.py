@@ -1,18 +1,18 @@
-"""What a network's scores are worth: the same frames by methods that know nothing.
+"""Scores of trivial baselines beside those of a network, on the same frames.
 
     python benchmarks/baselines.py --dataset davis2017 --split val --data_root D --ckpt_path F --output_path O
 
-- ``copy``: the first mask, in every frame.
-- ``flow``: the mask of the frame before, warped by dense optical flow (OpenCV's DIS, medium preset).
+- ``copy``: the first mask in every frame.
+- ``flow``: the mask of the previous frame, warped by dense optical flow (OpenCV's DIS, medium preset).
 - ``untrained``: the network with random weights.
 - ``trained``: the network with its checkpoint.
 
-Masks lie in O/<method>/Annotations, a table is printed, and scores of each sequence are in the results file.
+Writes masks to O/<method>/Annotations, prints a table, and saves the scores of each sequence as JSON.
 """
 
 from __future__ import annotations
 
-from common import save  # isort: skip  (makes the project importable)
+from common import Table, save  # isort: skip  (makes the project importable)
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ import tyro
 
 from voskit.dataloaders.datasets import Dataset, open_dataset
 from voskit.evaluators import VideoSegmenter
-from voskit.evaluators.benchmarks.propagation import Evaluation
+from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.evaluators.metrics.report import headline, table_rows
 from voskit.networks import build_model
@@ -41,27 +41,27 @@ class Args:
     data_root: Path
     model: str = "deaott"
     ckpt_path: Path | None = None
-    """Without it the trained network is left out."""
+    """Default: leave the trained network out."""
     methods: tuple[str, ...] = ("copy", "flow", "untrained", "trained")
     output_path: Path = Path("results/baselines")
-    results: Path | None = None
-    """The JSON file. Default: benchmarks/results/baselines.json."""
+    output: Path | None = None
+    """JSON file. Default: benchmarks/results/baselines.json."""
 
 
 class CopyMask:
-    """The mask that was given stays."""
+    """Segmenter that repeats the mask of the first frame."""
 
     depth = None
-    model = torch.nn.Linear(1, 1)  # its device is where the evaluation thinks that it runs
+    model = torch.nn.Linear(1, 1)  # the evaluation asks for its device
 
     def __init__(self) -> None:
         self.ids = np.zeros((0, 0), np.uint16)
 
     def check(self, frame: np.ndarray, mask: np.ndarray | None = None) -> None:
-        """Like ``VideoSegmenter.check``: here, anything goes."""
+        """Accept everything; see ``VideoSegmenter.check``."""
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None, **_: Any) -> np.ndarray:
-        """Like ``VideoSegmenter.step``."""
+        """Return the ids of a frame; see ``VideoSegmenter.step``."""
         if mask is not None:
             same = self.ids.shape == mask.shape
             self.ids = np.where(mask != 0, mask, self.ids if same else 0).astype(np.uint16)
@@ -73,12 +73,12 @@ class CopyMask:
 
     @property
     def object_ids(self) -> list[int]:
-        """Ids that were given."""
+        """Ids of the mask."""
         return np.unique(self.ids[self.ids > 0]).tolist()
 
 
 class WarpMask(CopyMask):
-    """The mask moves with the optical flow between neighbouring frames."""
+    """Segmenter that warps the mask by the optical flow between consecutive frames."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,13 +86,13 @@ class WarpMask(CopyMask):
         self.before: np.ndarray | None = None
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None, **_: Any) -> np.ndarray:
-        """Each pixel takes the id of the place that the flow to the frame before points at."""
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        """Give each pixel the id of the place in the previous frame that the flow points at."""
+        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if self.before is not None and self.ids.size:
-            moved = self.flow.calc(grey, self.before, None)
-            rows, columns = np.indices(grey.shape, np.float32)
+            moved = self.flow.calc(gray, self.before, None)
+            rows, columns = np.indices(gray.shape, np.float32)
             self.ids = cv2.remap(self.ids, columns + moved[..., 0], rows + moved[..., 1], cv2.INTER_NEAREST)
-        self.before = grey
+        self.before = gray
         return super().step(frame, mask)
 
     def reset(self) -> None:
@@ -102,12 +102,12 @@ class WarpMask(CopyMask):
 
 
 def run(method: str, dataset: Dataset, segmenter: Any, output: Path) -> dict[str, Any]:
-    """Segment and score -> the figures."""
-    evaluation = Evaluation(dataset, output, {"method": method})
+    """Segment and score a dataset, and return the scores."""
+    evaluation = PropagationEvaluation(dataset, output, {"method": method})
     evaluation.run(segmenter, WorkQueue())
     scores = evaluation.finish(method)
     if scores is None:
-        raise ValueError("the dataset's ground truth is not there")
+        raise ValueError(f"{dataset.name}: there is no ground truth to score against")
     name, value = headline(scores)
     rows = dict(table_rows(scores.tables["global"]))
     sequences = dict(table_rows(scores.tables.get("per_sequence", {})))
@@ -127,19 +127,14 @@ def main(args: Args) -> None:
     }
     methods = [m for m in args.methods if m != "trained" or args.ckpt_path is not None]
     figures = {m: run(m, dataset, makers[m](), args.output_path / m) for m in methods}
-    print("\n" + "".join(f"{c:>12s}" for c in ("sequence", *methods)))
+    table = Table(sequence="", **dict.fromkeys(methods, ".3f"))
     for name in figures[methods[0]]["per_sequence"]:
-        values = [headline_of(figures[m]["per_sequence"][name]) for m in methods]
-        print(f"{name[:12]:>12s}" + "".join(f"{v:12.3f}" for v in values))
-    save(
-        "baselines",
-        {"dataset": args.dataset, "split": args.split, "model": args.model, "methods": figures},
-        args.results,
-    )
+        table.add({"sequence": name, **{m: headline_of(figures[m]["per_sequence"][name]) for m in methods}})
+    save("baselines", args, methods=figures)
 
 
 def headline_of(row: dict[str, Any]) -> float:
-    """J&F of a sequence, from its J and F where it isn't there itself."""
+    """Return J&F of a sequence, computed from J and F if the table lacks it."""
     if "J&F-Mean" in row:
         return row["J&F-Mean"]
     return (row["J-Mean"] + row["F-Mean"]) / 2

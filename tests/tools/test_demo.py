@@ -1,4 +1,4 @@
-"""tools/demo.py as a person calls it, on small clips with random weights."""
+"""voskit demo as users call it, on small clips with random weights."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PIL import Image
 from voskit.dataloaders.files import exclusive_lock
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.clips import scenes
 from voskit.networks import build_model, save_weights
 from voskit.tools import demo
 from voskit.tools.model_args import BUNDLED_WEIGHTS
@@ -142,7 +143,7 @@ def test_a_run_that_can_t_begin_leaves_earlier_results(tmp_path, frames, mask, c
         assert call(monkeypatch, *arguments, "--mask", mask_path) == 1
         assert error in capsys.readouterr().err
     assert call(monkeypatch, *arguments, "--mask", first, "--max_frames", 0) == 1
-    assert "--max_frames is at least 1" in capsys.readouterr().err
+    assert "--max_frames must be at least 1" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert call(monkeypatch, *arguments, "--mask", first) == 0
     assert not list(out.rglob(".*tmp*"))
@@ -219,8 +220,11 @@ def test_options_reach_the_segmenter(tmp_path, frames, mask, checkpoint, monkeyp
         "--long_term_mem_gap", 2, "--max_memory_frames", "unbounded", "--set", "short_term_skip=2",
     )  # fmt: skip
     assert code == 0
-    for text in ("max_long_edge=100", "long_term_gap=2", "max_memory_frames=None", "short_term_skip=2"):
+    assert "aott on cpu: AOTT(" in caplog.text
+    for text in ("max_long_edge=100", "long_term_gap=2", "short_term_skip=2"):
         assert text in caplog.text
+    for text in ("max_memory_frames", "max_objects"):  # as the model has them
+        assert text not in caplog.text
 
 
 def bad(name: str, folder: Path, frames, mask) -> tuple[list[object], str]:
@@ -253,13 +257,13 @@ def bad(name: str, folder: Path, frames, mask) -> tuple[list[object], str]:
     if name == "somebody's folder":
         (folder / "out" / "clip" / "masks").mkdir(parents=True)
         write_mask(folder / "out" / "clip" / "masks" / "mine.png", mask)
-        return base, "give another folder"
+        return base, "give another output folder"
     if name == "a file for the output":
         (folder / "out").write_text("")
-        return base, "out: a file is where the folder of the results should be"
+        return base, "out is a file: give a folder for the results"
     return {
         "unknown model": ([*base, "--model", "aotx"], "unknown model 'aotx'"),
-        "another model": ([*base, "--model", "deaott"], "is not one of deaott"),
+        "another model": ([*base, "--model", "deaott"], "doesn't fit deaott"),
         "absent checkpoint": ([*base, "--ckpt_path", folder / "none.pth"], "none.pth does not exist"),
         "unknown field": ([*base, "--set", "encodr=x"], "no field 'encodr'"),
         "field without value": ([*base, "--set", "encoder"], "not of the form name=value"),
@@ -294,7 +298,7 @@ def test_without_weights_it_says_so_in_one_line() -> None:
     command = [sys.executable, "tools/demo.py", "--model", "aott"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("error: --ckpt_path is needed")
+    assert done.stderr.strip().splitlines()[-1].startswith("error: AOTT_PRE_YTB_DAV.pth is not here")
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -318,9 +322,9 @@ def test_the_bundled_weights_are_the_default(tmp_path, monkeypatch) -> None:
     ],
 )
 def test_only_the_bundled_scene_is_enlarged_and_without_background(monkeypatch, flags, expected) -> None:
-    places = {"bundled": str(BUNDLED_WEIGHTS), "scenes": str(demo.DEMO_SCENES)}
+    places = {"bundled": str(BUNDLED_WEIGHTS), "scenes": str(scenes.BUNDLED_SCENES)}
     seen = []
-    monkeypatch.setattr(demo, "run_clip", lambda clip, segmenter, args: seen.append(segmenter.config))
+    monkeypatch.setattr(scenes, "run_clip", lambda clip, segmenter, *_: seen.append(segmenter.config))
     monkeypatch.setattr(sys, "argv", ["demo.py", "--device", "cpu", *(places.get(flag, flag) for flag in flags)])
     assert demo.main() == 0
     assert [(config.short_edge, config.max_long_edge, config.background) for config in seen] == [expected]
