@@ -52,7 +52,7 @@ class Registry(Generic[T]):
         """Return all names, in the order of registration."""
         self._load()
         place = {module: i for i, module in enumerate(self._modules)}
-        homes = {name: getattr(entry, "__module__", None) for name, entry in self._entries.items()}
+        homes = {name: getattr(entry, "__module__", "") for name, entry in self._entries.items()}
         return sorted(homes, key=lambda name: place.get(homes[name], len(place)))
 
     def get(self, name: str) -> T:

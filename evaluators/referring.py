@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from voskit.configs import suggest
 from voskit.configs.models.referformer import ReferFormerConfig
@@ -18,6 +18,7 @@ from voskit.dataloaders.tokenizer import Tokenizer
 from voskit.dataloaders.transforms import input_size, prepare_image
 from voskit.evaluators.frame_checks import check_frame
 from voskit.networks.inference import AMP_TYPES, compile_network, folded
+from voskit.networks.models.base import Network
 
 OPTIONS = ("short_edge", "max_long_edge", "window", "threshold")
 
@@ -66,7 +67,7 @@ class ReferringSegmenter:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Network,
         *,
         tokenizer: Tokenizer | None = None,
         amp: Literal["fp16", "bf16"] | None = None,

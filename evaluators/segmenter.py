@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from voskit.configs import INFERENCE_FIELDS, PropagationConfig, models_with_depths, suggest
 from voskit.dataloaders import MAX_ID
@@ -33,6 +33,7 @@ from voskit.networks.engines import (
 from voskit.networks.families import new_engine
 from voskit.networks.inference import AMP_TYPES, compile_network, folded
 from voskit.networks.memory import MemoryPolicy
+from voskit.networks.models.base import Network
 
 if TYPE_CHECKING:
     from voskit.evaluators.frame_rate import FrameRateKeeper
@@ -78,7 +79,7 @@ class VideoSegmenter:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Network,
         *,
         scales: Sequence[float] = (1.0,),
         flip: bool = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from voskit.networks.layers.norms import FrozenBatchNorm
 from voskit.networks.models.base import Network
+
+M = TypeVar("M", bound=nn.Module)
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 """Half-precision types by their names in the option ``amp``."""
@@ -31,7 +34,7 @@ def compile_network(network: Network, backend: str = "inductor") -> None:
             setattr(part, name, torch.compile(getattr(part, name), backend=backend))
 
 
-def folded(module: nn.Module, half: torch.dtype | None = None) -> nn.Module:
+def folded(module: M, half: torch.dtype | None = None) -> M:
     """Copy a module and fold each batch norm into the convolution before it; convolutions become channels-last.
 
     Results are equal up to rounding (1e-5 of a map's largest value). Tensors that don't change are shared with the
@@ -63,7 +66,7 @@ def folded(module: nn.Module, half: torch.dtype | None = None) -> nn.Module:
     return _converted(out, half)
 
 
-def _converted(module: nn.Module, half: torch.dtype | None) -> nn.Module:
+def _converted(module: M, half: torch.dtype | None) -> M:
     """Convert the module's own weights to half precision if autocast would; return the module."""
     if half is not None and type(module) in _CAST:
         own = module._parameters.items()

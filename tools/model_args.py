@@ -14,10 +14,10 @@ from voskit.configs import PropagationConfig, get_model_config, models_with_dept
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
     from typing_extensions import Self
 
     from voskit.evaluators import ReferringSegmenter, VideoSegmenter
+    from voskit.networks import Network
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class ModelArgs:
         """Build the segmenter of the model that ``propagate`` names; None: nothing is propagated."""
         return None if self.propagate is None else self.propagator_args().build_segmenter(device)
 
-    def _build_model(self, device: str | None, dataset: str | None, changes: dict[str, Any]) -> nn.Module:
+    def _build_model(self, device: str | None, dataset: str | None, changes: dict[str, Any]) -> Network:
         """Build the model with the fields of ``--set``, further changes, and the authors' settings for a dataset."""
         from voskit.networks import build_model
 
@@ -174,7 +174,7 @@ class ModelArgs:
             logger.info("%s: the authors' settings for %s: %s", self.model, dataset, chosen)
         return build_model(self.model, checkpoint=checkpoint, device=device or self.device, **changes, **chosen)
 
-    def _shared_options(self, model: nn.Module) -> dict[str, Any]:
+    def _shared_options(self, model: Network) -> dict[str, Any]:
         """Return the options of both kinds of segmenters."""
         device: torch.device = next(model.parameters()).device
         return {

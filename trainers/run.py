@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from voskit.configs import ModelConfig, PropagationConfig, get_model_config
 from voskit.configs.stages import ReferringStageConfig, StageConfig, get_stage_config
@@ -22,6 +21,7 @@ from voskit.dataloaders.training import TrainingData, build_training_data
 from voskit.dataloaders.training.referring.datasets import ReferringData, build_referring_data
 from voskit.networks import build_model, compile_network
 from voskit.networks.devices import local_device
+from voskit.networks.models.base import Network
 from voskit.networks.weights import PRETRAINED, find_encoder, path_here
 from voskit.trainers.activation_checkpointing import checkpoint_activations as recompute_activations
 from voskit.trainers.checkpoints import find_states, load_state
@@ -82,7 +82,7 @@ def train(
     checkpoint_activations: bool = False,
     seed: int = 0,
     progress: bool = True,
-    validate: Callable[[nn.Module], float] | None = None,
+    validate: Callable[[Network], float] | None = None,
     processes: Processes | None = None,
 ) -> TrainingResult:
     """Train a model through a stage, or resume a run that was stopped.

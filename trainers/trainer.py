@@ -105,7 +105,7 @@ class Trainer:
         *,
         processes: Processes | None = None,
         options: TrainerOptions | None = None,
-        validate: Callable[[nn.Module], float] | None = None,
+        validate: Callable[[Network], float] | None = None,
         start: Mapping[str, str | None] | None = None,
     ) -> None:
         self.network, self.stage, self.dataset, self.output = network, stage, dataset, output

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from voskit.configs import ModelConfig, PropagationConfig
 from voskit.dataloaders.datasets import Dataset
 from voskit.dataloaders.files import atomic_write_text
@@ -21,6 +19,7 @@ from voskit.evaluators.benchmarks.scoring import DatasetScoring
 from voskit.evaluators.metrics.report import headline
 from voskit.evaluators.referring import ReferringSegmenter
 from voskit.evaluators.segmenter import VideoSegmenter
+from voskit.networks.models.base import Network
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Validation:
             raise ValueError(f"{where}: {obstacle}")
         self.dataset, self.output, self.share, self.wait = dataset, output, share or Share(), wait
 
-    def __call__(self, network: nn.Module) -> float:
+    def __call__(self, network: Network) -> float:
         """Return the main score of the benchmark, such as J&F; NaN on all processes except the first.
 
         Raises:
@@ -94,7 +93,7 @@ class Validation:
         assert scores is not None
         return headline(scores)[1]
 
-    def _run(self, network: nn.Module) -> EvaluationFolder:
+    def _run(self, network: Network) -> EvaluationFolder:
         """Segment the videos of this process."""
         if isinstance(network.config, PropagationConfig):
             evaluation = PropagationEvaluation(self.dataset, self.output, {})
