@@ -52,7 +52,7 @@ class CopyMask:
     """Segmenter that repeats the mask of the first frame."""
 
     depth = None
-    model = torch.nn.Linear(1, 1)  # the evaluation asks for its device
+    device = torch.device("cpu")
 
     def __init__(self) -> None:
         self.ids = np.zeros((0, 0), np.uint16)
