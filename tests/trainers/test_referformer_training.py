@@ -62,9 +62,7 @@ def test_a_training_step_is_the_originals(referformer_goldens: Path, referformer
         own = parameters[name.removeprefix("grad.").replace("transformer.decoder.bbox", "bbox")].grad
         assert np.abs(own.numpy() - case[name]).max() <= 2e-3 * np.abs(case[name]).max() + 1e-5 * total, name
     stage = get_stage_config("refer_ytvos")
-    groups = parameter_groups(
-        network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all, stage.text_lr_ratio
-    )
+    groups = parameter_groups(network, stage.weight_decay, stage.encoder_lr_ratio, stage.decay_all, stage.text_lr_ratio)
     of_encoder = [g for g in groups if g["scale"] == 0.5]
     recorded = keys["optimizer_groups_freeze_text_encoder"]
     assert len(of_encoder) == recorded["backbone"]["tensors"]

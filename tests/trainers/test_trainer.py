@@ -234,7 +234,9 @@ def test_all_processes_must_find_the_same_checkpoint(tmp_path: Path) -> None:
         def gather(self, value: Any) -> list[Any]:
             return [value, "step_00000009.pt"]
 
-    error = "process 0 finds nothing, process 1 finds step_00000009.pt: use one folder on a disk that all processes share"
+    error = (
+        "process 0 finds nothing, process 1 finds step_00000009.pt: use one folder on a disk that all processes share"
+    )
     with pytest.raises(ValueError, match=error):
         make(tmp_path, processes=OneOfTwo())
 
