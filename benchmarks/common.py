@@ -1,12 +1,14 @@
-"""What the benchmark programs share: a synthetic video, resident memory, and a results file."""
+"""Harness of the benchmark programs: synthetic video, alternating timing, tables and result files."""
 
 from __future__ import annotations
 
 import json
 import multiprocessing
 import platform
+import statistics
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 import torch
 
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
 
 def moving_frames(count: int, height: int, width: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Frames of smooth noise that drifts, H x W x 3 uint8."""
+    """Yield frames of smooth noise that drifts, H x W x 3 uint8."""
     import cv2
 
     rng = np.random.default_rng(seed)
@@ -31,7 +35,7 @@ def moving_frames(count: int, height: int, width: int, seed: int = 0) -> Iterato
 
 
 def grid_mask(objects: int, height: int, width: int) -> np.ndarray:
-    """A mask of rectangles in a grid, with background between them, H x W uint16."""
+    """Return a mask of rectangles in a grid, with background between them, H x W uint16."""
     columns = int(np.ceil(np.sqrt(objects * width / height)))
     rows = int(np.ceil(objects / columns))
     y, x = np.arange(height) * rows // height, np.arange(width) * columns // width
@@ -42,27 +46,74 @@ def grid_mask(objects: int, height: int, width: int) -> np.ndarray:
     return np.where(inside_y[:, None] & inside_x, mask, 0).astype(np.uint16)
 
 
+def height_and_width(size: str) -> tuple[int, int]:
+    """Read a size such as ``"480x854"``."""
+    height, width = map(int, size.split("x"))
+    return height, width
+
+
+def median_seconds(calls: Sequence[Callable[[], object]], runs: int, warm_up: int = 1) -> list[float]:
+    """Return the median seconds of each call; the calls take turns, so that a busy machine slows all of them."""
+    times: list[list[float]] = [[] for _ in calls]
+    for run in range(warm_up + runs):
+        for own, call in zip(times, calls, strict=True):
+            begin = time.perf_counter()
+            call()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
+            if run >= warm_up:
+                own.append(time.perf_counter() - begin)
+    return [statistics.median(own) for own in times]
+
+
 def in_own_process(measure: Callable[..., dict[str, float]], *args: Any) -> dict[str, float]:
-    """What ``measure(*args)`` returns in a new process, whose peak memory is its own."""
+    """Return ``measure(*args)`` of a new process, whose peak memory is its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *args).result()
 
 
-def environment() -> dict[str, Any]:
-    """What the figures depend on."""
-    figures = {
+class Table:
+    """Measurements that are printed row by row as Markdown.
+
+    Args:
+        **columns: format of each column by its key in the rows, e.g. ``".2f"``; empty: text. Further keys of a row
+            are kept in ``rows`` and not printed.
+    """
+
+    def __init__(self, **columns: str) -> None:
+        self.columns = columns
+        self.rows: list[dict[str, Any]] = []
+        self._print(columns)
+        self._print(["---:" if spec else "---" for spec in columns.values()])
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Print a row and keep it; absent values are blank."""
+        self.rows.append(dict(row))
+        values = [(row.get(name), spec) for name, spec in self.columns.items()]
+        self._print(["" if x is None else format(x, spec) if spec else str(x) for x, spec in values])
+
+    @staticmethod
+    def _print(cells: Iterable[str]) -> None:
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def save(name: str, args: Any, **figures: Any) -> None:
+    """Write the environment, the flags and figures as JSON.
+
+    Args:
+        name: the file is ``benchmarks/results/<name>.json`` without ``args.output``.
+        args: the program's dataclass of flags.
+        **figures: JSON types.
+    """
+    environment = {
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
     }
     if torch.cuda.is_available():
-        figures["gpu"] = torch.cuda.get_device_name()
-    return figures
-
-
-def save(name: str, figures: dict[str, Any], path: Path | None = None) -> None:
-    """Write figures and environment as JSON, to ``benchmarks/results/<name>.json`` where no path is given."""
-    path = path or ROOT / "benchmarks" / "results" / f"{name}.json"
+        environment["gpu"] = torch.cuda.get_device_name()
+    path = args.output or ROOT / "benchmarks" / "results" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**environment(), **figures}, indent=2) + "\n")
+    settings = {key: str(value) for key, value in vars(args).items()}
+    path.write_text(json.dumps({**environment, "settings": settings, **figures}, indent=2) + "\n", encoding="utf-8")
     print(f"saved {path}")

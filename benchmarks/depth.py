@@ -1,8 +1,8 @@
-"""J&F and frames a second of a model at each depth, as a table, JSON and a plot.
+"""J&F and frames per second of a model at each depth: table, JSON and plot.
 
 python benchmarks/depth.py --model aost --ckpt_path F --data_root DAVIS --videos dog libby --plot docs/images/depth.svg
 
-Each frame goes through all depths in turn, so that a load of the machine meets them alike.
+The depths take turns frame by frame, so that a busy machine slows all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import tyro
 
-from common import save
+from common import Table, save
 from voskit.configs import get_model_config
 from voskit.dataloaders.datasets import Video, open_dataset
 from voskit.evaluators import VideoSegmenter
@@ -29,27 +29,27 @@ from voskit.networks import build_model
 
 @dataclass(frozen=True)
 class Args:
-    """J&F and frames a second of a model at each depth."""
+    """J&F and frames per second of a model at each depth."""
 
     ckpt_path: Path
     data_root: Path
-    """A folder in DAVIS 2017's layout."""
+    """A folder in the layout of DAVIS 2017."""
     videos: tuple[str, ...] = ()
-    """Default: all of the split."""
+    """Names of videos. Default: all of the split."""
     model: str = "aost"
     split: str = "val"
     max_long_edge: int | None = None
-    """Frames are scaled down to this long edge. Default: the model's."""
+    """Largest long edge of the network's input. Default: the model's."""
     device: str = "cpu"
     threads: int = 2
     title: str = ""
-    """Of the plot: say which weights these are."""
+    """Title of the plot, e.g. the name of the weights."""
     plot: Path | None = None
     output: Path | None = None
 
 
 def run_video(video: Video, segmenters: dict[int, VideoSegmenter], folder: Path) -> dict[int, list[float]]:
-    """Segment a video at all depths, write the masks, and give the seconds of each predicted frame."""
+    """Segment a video at all depths, write the masks, and return the seconds of each predicted frame by depth."""
     seconds: dict[int, list[float]] = defaultdict(list)
     writers = {depth: MaskWriter(folder / str(depth) / video.name) for depth in segmenters}
     with video.source() as source:
@@ -68,7 +68,7 @@ def run_video(video: Video, segmenters: dict[int, VideoSegmenter], folder: Path)
 
 
 def measure(args: Args) -> list[dict[str, Any]]:
-    """A row for each depth."""
+    """Return a row for each depth."""
     dataset = open_dataset("davis2017", args.data_root, split=args.split)
     videos = [v for v in dataset if not args.videos or v.name in args.videos]
     if unknown := set(args.videos) - {v.name for v in videos}:
@@ -98,7 +98,7 @@ def measure(args: Args) -> list[dict[str, Any]]:
 
 
 def only_these(root: Path, split: str, videos: list[str], folder: Path) -> Path:
-    """A folder in the same layout that has these videos only."""
+    """Make a folder in the same layout with these videos only."""
     (folder / "ImageSets" / "2017").mkdir(parents=True)
     (folder / "ImageSets" / "2017" / f"{split}.txt").write_text("".join(f"{v}\n" for v in videos))
     for kind in ("Annotations", "JPEGImages"):
@@ -107,8 +107,8 @@ def only_these(root: Path, split: str, videos: list[str], folder: Path) -> Path:
 
 
 def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """J&F and frames a second against depth, side by side, as SVG."""
-    panels = (("J&amp;F", [row["J&F"] for row in rows]), ("frames a second", [1 / row["seconds"] for row in rows]))
+    """Plot J&F and frames per second against depth, as SVG."""
+    panels = (("J&amp;F", [row["J&F"] for row in rows]), ("frames per second", [1 / row["seconds"] for row in rows]))
     parts = [panel(name, [row["depth"] for row in rows], values, 360 * i) for i, (name, values) in enumerate(panels)]
     text = f'<text x="360" y="20" text-anchor="middle">{title.replace("&", "&amp;")}</text>'
     style = 'font-family="sans-serif" font-size="12" fill="#222"'
@@ -120,7 +120,7 @@ def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
 
 
 def panel(name: str, depths: list[int], values: list[float], left: int) -> str:
-    """One curve with its axes; the vertical one starts at 0."""
+    """Return a curve with its axes; the vertical axis starts at 0."""
     bottom, top, width = 250, 50, 240
     xs = [left + 70 + width * (i + 0.5) / len(depths) for i in range(len(depths))]
     ys = [bottom - (bottom - top) * value / (1.15 * max(values)) for value in values]
@@ -140,17 +140,17 @@ def panel(name: str, depths: list[int], values: list[float], left: int) -> str:
     )
 
 
-def main() -> None:
-    args = tyro.cli(Args)
+def main(args: Args) -> None:
+    """Measure all depths."""
     torch.set_num_threads(args.threads)
     rows = measure(args)
-    print(f"{'depth':>6} {'M parameters':>13} {'J&F':>8} {'s a frame':>10}")
+    table = Table(**{"depth": "d", "parameters_M": ".3f", "J&F": ".4f", "seconds": ".3f"})
     for row in rows:
-        print(f"{row['depth']:6d} {row['parameters_M']:13.3f} {row['J&F']:8.4f} {row['seconds']:10.3f}")
-    save(f"depth_{args.model}", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
+        table.add(row)
+    save(f"depth_{args.model}", args, rows=rows)
     if args.plot is not None:
         draw(rows, args.title or f"{args.model}, {args.ckpt_path.name}", args.plot)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

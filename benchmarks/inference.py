@@ -1,20 +1,22 @@
-"""Seconds a frame of each model: from a decoded frame to its mask, steady state, beside a plain implementation.
+"""Seconds per frame of each model, from a decoded frame to its mask, and of a plain implementation.
 
     python benchmarks/inference.py --models aott r50_deaotl --sizes 480x854 --objects 3 --how plain fp32 bf16
     python benchmarks/inference.py --device cuda --models aott r50_deaotl --objects 1 3 10 --how fp32 fp16 compiled-fp16
     python benchmarks/inference.py --models aost --depth 1 2 3
     python benchmarks/inference.py --models jointformer --set max_memory_frames=1 topk_num=60
 
-Each frame goes through all ways of running a model in turn, so that all of them have the same moments of the machine.
-``plain`` is ``benchmarks/plain.py`` (AOT and DeAOT). Weights are random, unless a checkpoint is given; agreement is the
-share of pixels that have the same id as in the first of the ways, and means little with random weights. ``limit`` is
-what the convolutions and products of matrices of the last frame would take at the rate of large square matrices in that
-precision: hardly any way of running them can be faster. Triton kernels aren't in it.
+The ways of running a model (``--how``) take turns frame by frame, so that a busy machine slows all of them.
+
+- ``plain`` is ``benchmarks/plain.py`` (AOT and DeAOT).
+- ``agreement`` is the share of pixels with the same id as in the first way. It means little with random weights, which
+  are the default.
+- ``limit`` is a lower bound of the seconds: the convolutions and matrix products of the last frame at the rate of large
+  square matrices in that precision. Triton kernels are not counted.
 """
 
 from __future__ import annotations
 
-from common import grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
+from common import TYPES, Table, grid_mask, height_and_width, moving_frames, save  # isort: skip  (makes the project importable)
 
 import statistics
 import time
@@ -36,13 +38,12 @@ from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
 
-TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 WAYS = ("plain", *TYPES, *(f"compiled-{p}" for p in TYPES))
 
 
 @dataclass(frozen=True)
 class Args:
-    """Seconds a frame of each model."""
+    """Seconds per frame of each model."""
 
     models: tuple[str, ...] = tuple(list_models("semi_supervised"))
     how: tuple[str, ...] = ("fp32",)
@@ -59,13 +60,13 @@ class Args:
     frames_path: Path | None = None
     """A folder of images or a video. Default: synthetic frames."""
     mask: Path | None = None
-    """The mask of its first frame. Default: rectangles."""
+    """Mask of the first frame. Default: rectangles."""
     ckpt_path: Path | None = None
-    """Weights, where there is one model. Default: random ones."""
+    """Checkpoint of the model, if there is only one. Default: random weights."""
     device: str = "cpu"
     threads: int = 2
     depth: tuple[int, ...] = ()
-    """Depths to time, of models that let one choose it; they are further ways. Default: all layers."""
+    """Depths of models with a choice (AOST), each a further way of running them. Default: all layers."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the models' configs to change."""
     output: Path | None = None
@@ -98,7 +99,7 @@ def precision_of(way: str) -> str:
 
 
 def product_rate(args: Args, precision: str, size: int = 2048) -> float:
-    """Operations a second of a product of square matrices, the best of ten."""
+    """Return the operations per second of a product of square matrices, the best of ten."""
     a, b = torch.randn(2, size, size, device=args.device, dtype=TYPES[precision])
     times = []
     for _ in range(10):
@@ -109,15 +110,18 @@ def product_rate(args: Args, precision: str, size: int = 2048) -> float:
 
 
 def operations(segmenter: VideoSegmenter, frame: np.ndarray) -> int:
-    """Operations of a frame's convolutions and products."""
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it doesn't know the CPU's fused one
+    """Return the operations of a frame's convolutions and matrix products."""
+    with (
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False) as counter,
+    ):  # fused kernels aren't counted
         segmenter.step(frame)
     return counter.get_total_flops()
 
 
 def measure(args: Args, name: str, size: str, objects: int, rates: dict[str, float]) -> list[dict[str, Any]]:
-    """A row for each way: median over the frames after warm-up."""
-    height, width = (int(x) for x in size.split("x"))
+    """Return a row for each way: the median over the frames after the warm-up."""
+    height, width = height_and_width(size)
     frames = frames_of(args, height, width)
     mask = grid_mask(objects, *frames[0].shape[:2]) if args.mask is None else read_mask(args.mask)
     config = get_model_config(name)
@@ -156,28 +160,21 @@ def measure(args: Args, name: str, size: str, objects: int, rates: dict[str, flo
     ]
 
 
-def main() -> None:
-    args = tyro.cli(Args)
+def main(args: Args) -> None:
+    """Measure all models."""
     torch.set_num_threads(args.threads)
     rates = {precision: product_rate(args, precision) for precision in dict.fromkeys(map(precision_of, args.how))}
-    shown = ", ".join(f"{rate / 1e9:.0f} gigaoperations a second in {p}" for p, rate in rates.items())
+    shown = ", ".join(f"{rate / 1e9:.0f} gigaoperations per second in {p}" for p, rate in rates.items())
     print(f"{args.device}, scale {args.scale}; products: {shown}")
-    columns = f"{'model':>18} {'depth':>5} {'size':>9} {'objects':>7} {'how':>14}"
-    print(f"{columns} {'s a frame':>10} {'ratio':>6} {'limit':>6} {'agreement':>9}")
-    rows = []
+    formats = {"seconds": ".3f", "ratio": ".2f", "limit": ".3f", "agreement": ".5f"}
+    table = Table(model="", depth="d", size="", objects="d", how="", **formats)
     for name in args.models:
         for size in args.sizes:
             for objects in args.objects:
                 for row in measure(args, name, size, objects, rates):
-                    rows.append(row)
-                    print(
-                        f"{name:>18} {row.get('depth', ''):>5} {size:>9} {row['objects']:7d} {row['how']:>14} "
-                        f"{row['seconds']:10.3f} {row['ratio']:6.2f} {row['limit']:6.3f} {row['agreement']:9.5f}",
-                        flush=True,
-                    )
-    settings = {k: str(v) for k, v in vars(args).items()}
-    save("inference", {"settings": settings, "operations_a_second": rates, "rows": rows}, args.output)
+                    table.add(row)
+    save("inference", args, operations_per_second=rates, rows=table.rows)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

@@ -1,10 +1,9 @@
-"""Reading frames, decoding and writing masks: how many a second, one worker, and how much a pipeline hides of it.
+"""Frames and masks read and written per second, and the gain from doing so in the background.
 
 python benchmarks/io.py --height 480 --width 854 --frames 60
 
-``blocked`` does everything in turn, as a plain loop does: decode, compute (a pause of ``--compute`` seconds stands for
-the network), encode and write. ``overlapped`` is the project's way: frames are decoded ahead and masks written in the
-background.
+``blocked`` is a plain loop: decode, pause for ``--compute`` seconds in place of the network, encode and write.
+``overlapped`` decodes frames ahead and writes masks in the background, as the tools do.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ from voskit.evaluators.clips.mask_writer import MaskWriter
 
 @dataclass(frozen=True)
 class Args:
-    """Reading frames, decoding and writing masks."""
+    """Frames and masks read and written per second."""
 
     height: int = 480
     width: int = 854
     frames: int = 60
     objects: int = 10
     compute: float = 0.02
-    """Seconds that the network is taken to need for a frame."""
+    """Seconds per frame that stand for the network."""
     output: Path | None = None
 
 
 def write_inputs(args: Args, root: Path) -> tuple[Path, Path]:
-    """The same frames as a folder of JPEGs and as an H.264 video."""
+    """Write frames as a folder of JPEGs and as an H.264 video."""
     images, video = root / "frames", root / "video.mp4"
     images.mkdir()
     with av.open(str(video), "w") as container:
@@ -57,17 +56,20 @@ def write_inputs(args: Args, root: Path) -> tuple[Path, Path]:
 
 
 def per_second(count: int, work: Callable[[], object]) -> float:
+    """Return the rate of ``count`` items that ``work`` handles."""
     begin = time.perf_counter()
     work()
     return count / (time.perf_counter() - begin)
 
 
 def read_all(path: Path) -> int:
+    """Decode all frames."""
     with open_frames(str(path)) as source:
         return sum(1 for _ in source)
 
 
 def in_turn(args: Args, images: Path, out: Path, mask: np.ndarray) -> None:
+    """Read, compute and write in one thread."""
     with open_frames(str(images)) as source:
         for t, _ in enumerate(source):
             time.sleep(args.compute)
@@ -75,14 +77,15 @@ def in_turn(args: Args, images: Path, out: Path, mask: np.ndarray) -> None:
 
 
 def overlapped(args: Args, images: Path, out: Path, mask: np.ndarray) -> None:
+    """Read and write in the background."""
     with open_frames(str(images)) as source, MaskWriter(out) as writer:
         for t, _ in enumerate(prefetch(source)):
             time.sleep(args.compute)
             writer.write(f"{t:05d}", mask)
 
 
-def main() -> None:
-    args = tyro.cli(Args)
+def main(args: Args) -> None:
+    """Measure everything."""
     mask = grid_mask(args.objects, args.height, args.width).astype(np.uint8)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -100,11 +103,11 @@ def main() -> None:
         figures["blocked"] = per_second(count, lambda: in_turn(args, images, masks[1], mask))
         figures["overlapped"] = per_second(count, lambda: overlapped(args, images, masks[2], mask))
     figures["ratio"] = figures["overlapped"] / figures["blocked"]
-    print(f"{args.height}x{args.width}, {args.frames} frames, a second:")
+    print(f"{args.height}x{args.width}, {args.frames} frames; per second:")
     for name, value in figures.items():
         print(f"{name:>26} {value:9.2f}")
-    save("io", {"settings": {k: str(v) for k, v in vars(args).items()}, **figures}, args.output)
+    save("io", args, **figures)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

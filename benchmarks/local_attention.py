@@ -1,14 +1,14 @@
-"""Local attention alone: seconds and peak memory of each back end beside the dense form, at video sizes.
+"""Time and peak memory of local attention: each back end against the dense form, at video sizes.
 
     python benchmarks/local_attention.py --sizes 480x854 1080x1920 --forms aot deaot
     python benchmarks/local_attention.py --device cuda --types fp32 fp16 --backward
 
-On a CPU each case runs in a process of its own. Errors are against the dense form in float32.
+On a CPU each case runs in a process of its own. Errors and ratios are against the dense form in float32.
 """
 
 from __future__ import annotations
 
-from common import in_own_process, save  # isort: skip  (makes the project importable)
+from common import TYPES, Table, height_and_width, in_own_process, save  # isort: skip  (makes the project importable)
 
 import statistics
 import threading
@@ -25,14 +25,13 @@ from voskit.networks.memory_usage import memory_in_use
 from voskit.networks.ops import available_backends, local_attention
 
 FORMS = {"aot": (8, 32, 32, True), "deaot": (1, 128, 1024, False)}
-"""Heads, channels a head of the key and of the value, and whether values have relative terms."""
-TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Heads, channels of keys and values per head, and True if values have relative terms."""
 STRIDE = 16
 
 
 @dataclass(frozen=True)
 class Args:
-    """Local attention alone."""
+    """Time and peak memory of local attention."""
 
     sizes: tuple[str, ...] = ("480x854", "1080x1920")
     """Heights and widths of the video; maps are a sixteenth of that."""
@@ -41,7 +40,7 @@ class Args:
     types: tuple[str, ...] = ("fp32",)
     """fp32, fp16, bf16; the dense form is always float32."""
     backward: bool = False
-    """Gradients, too."""
+    """Measure the backward pass, too."""
     runs: int = 5
     device: str = "cpu"
     threads: int = 2
@@ -49,15 +48,15 @@ class Args:
 
 
 def measure(args: Args, form: str, size: str, backend: str, kind: str) -> dict[str, float]:
-    """Median seconds, MiB above what was there before, and the largest error."""
+    """Return the median seconds, the additional MiB, and the largest error."""
     torch.set_num_threads(args.threads)
-    height, width = (int(x) // STRIDE + 1 for x in size.split("x"))
+    height, width = (side // STRIDE + 1 for side in height_and_width(size))
     heads, channels, values, has_rel_v = FORMS[form]
     g = torch.Generator().manual_seed(0)
     shapes = [(1, height, width, heads, c) for c in (channels, channels, values)]
     shapes += [(heads, 225, channels), (heads, 225)] + [(heads, 225, values)] * has_rel_v
     inputs = [torch.randn(*shape, generator=g) for shape in shapes]
-    inputs[3] *= channels**-0.5  # the relative bias of scores is of their size
+    inputs[3] *= channels**-0.5  # the relative bias is as large as the scores
     inputs = [x.to(args.device, TYPES[kind]) for x in inputs]
     device = torch.device(args.device)
 
@@ -84,7 +83,7 @@ def measure(args: Args, form: str, size: str, backend: str, kind: str) -> dict[s
 
 
 class Peak:
-    """The most memory in use while it is entered, looked at every millisecond (CUDA keeps it itself)."""
+    """Context manager that records the peak memory: on a CPU by polling every millisecond."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.bytes = device, 0
@@ -110,15 +109,13 @@ class Peak:
             self.bytes = max(self.bytes, memory_in_use(self.device))
 
 
-def main() -> None:
-    args = tyro.cli(Args)
+def main(args: Args) -> None:
+    """Measure all cases."""
     print(f"{args.device}, {'forward and backward' if args.backward else 'forward'}")
-    print(
-        f"{'form':>6} {'size':>10} {'how':>12} {'type':>5} {'ms':>9} {'ratio':>6} {'MiB':>8} {'ratio':>6} {'error':>8}"
-    )
+    formats = {"seconds": ".5f", "time_ratio": ".1f", "MiB": ".1f", "memory_ratio": ".1f", "error": ".1e"}
+    table = Table(form="", size="", how="", type="", **formats)
     backends = [b for b in available_backends() if b != "triton" or args.device.startswith("cuda")]
     cases = [("dense", "fp32"), *((b, t) for b in backends for t in args.types)]
-    rows = []
     for form in args.forms:
         for size in args.sizes:
             first: dict[str, float] = {}
@@ -129,14 +126,9 @@ def main() -> None:
                 first = first or row
                 row["time_ratio"] = first["seconds"] / row["seconds"]
                 row["memory_ratio"] = first["MiB"] / max(row["MiB"], 0.1)
-                rows.append(row)
-                print(
-                    f"{form:>6} {size:>10} {backend:>12} {kind:>5} {row['seconds'] * 1000:9.2f} "
-                    f"{row['time_ratio']:6.1f} {row['MiB']:8.1f} {row['memory_ratio']:6.1f} {row['error']:8.1e}",
-                    flush=True,
-                )
-    save("local_attention", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
+                table.add(row)
+    save("local_attention", args, rows=table.rows)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

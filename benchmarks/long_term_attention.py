@@ -1,4 +1,4 @@
-"""Long-term attention alone: all positions of the memory against the likeliest ones, for one or more groups of objects.
+"""Time of long-term attention to all positions of the memory, and to the ``top_k`` likeliest ones.
 
 python benchmarks/long_term_attention.py --groups 1 10 --top_k 30 64
 python benchmarks/long_term_attention.py --device cuda --dtype fp16
@@ -6,11 +6,10 @@ python benchmarks/long_term_attention.py --device cuda --dtype fp16
 
 from __future__ import annotations
 
-from common import save  # isort: skip  (makes the project importable)
+from common import TYPES, Table, height_and_width, median_seconds, save  # isort: skip  (makes the project importable)
 
-import statistics
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,21 +19,20 @@ import tyro
 from voskit.networks.ops import attention
 
 FORMS = {"aot": (8, 32, 32), "deaot": (1, 128, 1024)}
-"""Heads, channels a head of the key and of the value."""
-TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Heads, and channels of keys and values per head."""
 STRIDE = 16
 
 
 @dataclass(frozen=True)
 class Args:
-    """Long-term attention alone."""
+    """Time of long-term attention."""
 
     size: str = "588x1040"
     """Height and width of the network's input; maps are a sixteenth of that."""
     frames: int = 10
     """Frames in memory."""
     groups: tuple[int, ...] = (1, 10)
-    """Groups of objects; as in a first layer, they share query and key."""
+    """Groups of objects, which share query and key, as in a first layer."""
     top_k: tuple[int, ...] = (30, 64)
     dtype: Literal["fp32", "fp16", "bf16"] = "fp32"
     runs: int = 5
@@ -45,8 +43,8 @@ class Args:
 
 @torch.inference_mode()
 def seconds(args: Args, form: str, groups: int, choices: tuple[int | None, ...]) -> list[float]:
-    """Median seconds of each choice of ``top_k``, taken in turns."""
-    height, width = (int(x) // STRIDE + 1 for x in args.size.split("x"))
+    """Return the median seconds of each choice of ``top_k``."""
+    height, width = (side // STRIDE + 1 for side in height_and_width(args.size))
     heads, channels, values = FORMS[form]
     generator = torch.Generator().manual_seed(0)
 
@@ -55,34 +53,22 @@ def seconds(args: Args, form: str, groups: int, choices: tuple[int | None, ...])
         return x.to(args.device, TYPES[args.dtype])
 
     q, k, v = random(1, 1, channels), random(1, args.frames, channels), random(groups, args.frames, values)
-    times: list[list[float]] = [[] for _ in choices]
-    for run in range(args.runs + 1):
-        for own, top_k in zip(times, choices, strict=True):
-            begin = time.perf_counter()
-            attention(q, k, v, top_k)
-            if q.is_cuda:
-                torch.cuda.synchronize()
-            if run:  # the first one warms up
-                own.append(time.perf_counter() - begin)
-    return [statistics.median(own) for own in times]
+    return median_seconds([partial(attention, q, k, v, top_k) for top_k in choices], args.runs)
 
 
-def main() -> None:
-    """Measure all cases and print them."""
-    args = tyro.cli(Args, description=__doc__)
+def main(args: Args) -> None:
+    """Measure all cases."""
     torch.set_num_threads(args.threads)
     choices = (None, *args.top_k)
-    rows = []
-    print("| form | groups | top_k | ms | ratio |\n| --- | ---: | ---: | ---: | ---: |")
+    table = Table(form="", groups="d", top_k="", seconds=".3f", ratio=".1f")
     for form in FORMS:
         for groups in args.groups:
-            taken = seconds(args, form, groups, choices)
-            for top_k, own in zip(choices, taken, strict=True):
-                ratio = taken[0] / own
-                rows.append({"form": form, "groups": groups, "top_k": top_k, "seconds": own, "ratio": ratio})
-                print(f"| {form} | {groups} | {top_k or 'all'} | {1000 * own:.0f} | {ratio:.1f} |", flush=True)
-    save("long_term_attention", {"size": args.size, "frames": args.frames, "rows": rows}, args.output)
+            times = seconds(args, form, groups, choices)
+            for top_k, own in zip(choices, times, strict=True):
+                ratio = times[0] / own
+                table.add({"form": form, "groups": groups, "top_k": top_k or "all", "seconds": own, "ratio": ratio})
+    save("long_term_attention", args, rows=table.rows)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

@@ -1,4 +1,4 @@
-"""Resident memory and time a frame over a long video.
+"""Memory in use and time per frame over a long video.
 
 python benchmarks/memory.py --model deaotl --frames 1000 --height 240 --width 432 --max_memory_frames 10
 python benchmarks/memory.py --model xmem --frames 10000 --height 64 --width 96 --max_memory_frames unbounded --native
@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from common import grid_mask, moving_frames, save
+from common import Table, grid_mask, moving_frames, save
 from voskit.configs import get_model_config
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
@@ -23,7 +23,7 @@ from voskit.networks.memory_usage import memory_in_use
 
 @dataclass(frozen=True)
 class Args:
-    """Resident memory and time a frame over a long video."""
+    """Memory in use and time per frame over a long video."""
 
     model: str = "aott"
     frames: int = 1000
@@ -32,45 +32,37 @@ class Args:
     objects: int = 3
     max_memory_frames: int | Literal["unbounded"] = 10
     native: bool = False
-    """Don't resize frames to the model's short edge."""
+    """Keep the frames' size instead of resizing them to the model's short edge."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
     device: str = "cpu"
     output: Path | None = None
 
 
-def main() -> None:
-    args = tyro.cli(Args)
+def main(args: Args) -> None:
+    """Measure at twenty frames of the video."""
     torch.manual_seed(0)
     changes = get_model_config(args.model).changes_from_text(*args.set)
     model = build_model(args.model, device=args.device, **changes)
     segmenter = VideoSegmenter(model, max_memory_frames=args.max_memory_frames, short_edge=-1 if args.native else None)
     device = torch.device(args.device)
     mask = grid_mask(args.objects, args.height, args.width)
-    rows: list[tuple[int, float, float, int]] = []
     begin = time.perf_counter()
     every = max(1, args.frames // 20)
     print(f"{args.model}, {args.height}x{args.width}, {args.objects} objects, memory frames: {args.max_memory_frames}")
-    print(f"{'frame':>6} {'MiB in use':>11} {'ms a frame':>11} {'memory frames':>14}")
+    table = Table(frame="d", MiB=".1f", ms=".1f", memory_frames="d")
     for t, frame in enumerate(moving_frames(args.frames, args.height, args.width)):
         segmenter.step(frame, mask=mask if t == 0 else None)
         if (t + 1) % every == 0:
             now = time.perf_counter()
-            used = (memory_in_use(device) or 0) / 2**20
-            rows.append((t + 1, round(used, 1), round((now - begin) / every * 1000, 1), segmenter.memory_frames))
-            print("{:6d} {:11.1f} {:11.1f} {:14d}".format(*rows[-1]), flush=True)
+            used, ms = (memory_in_use(device) or 0) / 2**20, (now - begin) / every * 1000
+            table.add({"frame": t + 1, "MiB": used, "ms": ms, "memory_frames": segmenter.memory_frames})
             begin = time.perf_counter()
-    steady = [used for t, used, _, _ in rows if t > 50]
+    steady = [row["MiB"] for row in table.rows if row["frame"] > 50]
     growth = max(steady) - steady[0]
     print(f"after frame 50: {min(steady):.1f} to {max(steady):.1f} MiB, {growth:+.1f} MiB over {len(steady)} readings")
-    figures = {
-        "settings": {k: str(v) for k, v in vars(args).items()},
-        "columns": ["frame", "MiB in use", "ms a frame", "memory frames"],
-        "rows": rows,
-        "growth_after_50_MiB": round(growth, 1),
-    }
-    save(f"memory_{args.model}", figures, args.output)
+    save(f"memory_{args.model}", args, rows=table.rows, growth_after_50_MiB=round(growth, 1))
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

@@ -1,8 +1,7 @@
-"""AOT and DeAOT written plainly: what the benchmarks measure the project against, with the same weights.
+"""Plain implementation of AOT and DeAOT with the same weights, as a reference for the benchmarks.
 
-Local attention is dense and masked, memories are concatenated at each write, attention makes all scores, batch norms
-run for themselves, all is float32, and groups of objects are a loop. Images are encoded once a frame. Objects have to
-be given with the first frame.
+Local attention is dense and masked, memories are concatenated at each write, attention materializes all scores, batch
+norms are not folded, everything is float32, and groups of objects are a loop. All objects start in the first frame.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def dense_local_attention(
     dilation: int = 1,
     backend: str | None = None,
 ) -> Tensor:
-    """``voskit.networks.ops.local_attention`` by way of all scores [B, N, H, W, H + window - 1, W + window - 1]."""
+    """``voskit.networks.ops.local_attention`` with all scores, [B, N, H, W, H + window - 1, W + window - 1]."""
     assert dilation == 1
     batch, height, width, heads, channels = q_BHWNC.shape
     radius = window // 2
@@ -64,13 +63,13 @@ def dense_local_attention(
 
 
 def plain_attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None) -> Tensor:
-    """``voskit.networks.ops.attention`` by way of all scores."""
+    """``voskit.networks.ops.attention`` with all scores."""
     assert top_k is None
     return (q_BNLC * q_BNLC.shape[-1] ** -0.5 @ k_BNMC.transpose(2, 3)).softmax(-1) @ v_BNMD
 
 
 def plain_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, stride: int, padding: int) -> Tensor:
-    """``voskit.networks.ops.embed_identities`` as the convolution that it is."""
+    """``voskit.networks.ops.embed_identities`` as a convolution of one-hot masks."""
     identities = torch.arange(weight_CKSS.shape[1], device=ids_GHW.device)
     one_hot = (ids_GHW[:, None] == identities[:, None, None]).float()
     return to_sequence(F.conv2d(one_hot, weight_CKSS, bias_C, stride, padding))
@@ -78,7 +77,7 @@ def plain_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, st
 
 @contextmanager
 def plain_operations() -> Iterator[None]:
-    """Networks compute with the operations above in here."""
+    """Context in which networks use the operations above."""
     places: list[tuple[Any, str, Any]] = [
         (attention_layers, "local_attention", dense_local_attention),
         (attention_layers, "attention", plain_attention),
@@ -95,7 +94,7 @@ def plain_operations() -> Iterator[None]:
 
 
 class PlainEngine:
-    """One video, group by group of objects; memories are tensors that grow."""
+    """State of one video, group by group of objects; memories are tensors that grow."""
 
     def __init__(self, network: Any, config: Any) -> None:
         self.network, self.config = network, config
@@ -108,7 +107,7 @@ class PlainEngine:
     def step(
         self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
     ) -> StepCalls[Step]:
-        yield from ()  # everything is done by itself; a mask is taken as complete in any case
+        yield from ()  # nothing is batched; every mask is complete
         with plain_operations():
             features = self.network.encode_image(image_13HW)
             input_size = (image_13HW.shape[2], image_13HW.shape[3])
@@ -160,7 +159,7 @@ class PlainEngine:
 
 
 class PlainSegmenter(VideoSegmenter):
-    """``VideoSegmenter`` around the plain engine."""
+    """``VideoSegmenter`` with the plain engine."""
 
     def __init__(self, model: nn.Module, **options: object) -> None:
         super().__init__(model, **options)  # type: ignore[arg-type]

@@ -1,15 +1,15 @@
-"""Seconds a frame and sentence, and the most memory, of models that take sentences, by the length of the window.
+"""Seconds per frame and text prompt, and peak memory, of models with text prompts, by the length of the window.
 
     python benchmarks/referring.py --models r50_referformer --windows 1 5 12 36
     python benchmarks/referring.py --device cuda --models r50_referformer vswinb_referformer --how fp32 fp16
 
-Weights are random. Each line is measured in a process of its own; several sentences share the encoded images.
-Memory is the most that the process had resident, or on CUDA the most allocated.
+Weights are random. Each row comes from a process of its own; the text prompts of a window share its encoded images.
+``share`` is in seconds per frame and prompt. Memory is the peak of the resident, or on CUDA of the allocated memory.
 """
 
 from __future__ import annotations
 
-from common import in_own_process, moving_frames, save  # isort: skip  (makes the project importable)
+from common import Table, height_and_width, in_own_process, moving_frames, save  # isort: skip  (makes the project importable)
 
 import itertools
 import resource
@@ -30,38 +30,36 @@ SENTENCES = ("a woman in a black top standing beside the white tent", "the boy",
 
 @dataclass(frozen=True)
 class Args:
-    """Seconds a frame and sentence of models that take sentences."""
+    """Seconds per frame and text prompt of models with text prompts."""
 
     models: tuple[str, ...] = tuple(list_models("referring"))
     how: tuple[str, ...] = ("fp32",)
     """fp32, fp16, bf16."""
     windows: tuple[int, ...] = (1, 5, 12, 36)
     sentences: tuple[int, ...] = (1, 4)
-    """At once, up to 4."""
+    """Text prompts of one call, up to 4."""
     size: str = "480x854"
-    """Height and width of the video; the network sees it at its short edge."""
+    """Height and width of the video; the network resizes it to its short edge."""
     repeat: int = 1
     device: str = "cpu"
     threads: int = 2
     output: Path | None = None
 
 
-def main() -> None:
-    args = tyro.cli(Args)
-    rows = []
-    print(f"{'model':<20} {'how':>5} {'window':>7} {'sentences':>10} {'s a frame and sentence':>23} {'GiB':>6}")
+def main(args: Args) -> None:
+    """Measure all cases."""
+    table = Table(model="", how="", window="d", sentences="d", share=".3f", GiB=".2f")
     for name, how, window, count in itertools.product(args.models, args.how, args.windows, args.sentences):
         row = in_own_process(measure, args, name, how, window, count)
-        share, memory = row["seconds"] / window / count, row["bytes"] / 2**30
-        print(f"{name:<20} {how:>5} {window:>7} {count:>10} {share:>23.3f} {memory:>6.2f}", flush=True)
-        rows.append({"model": name, "how": how, "window": window, "sentences": count, **row})
-    save("referring", {"rows": rows}, args.output)
+        row |= {"share": row["seconds"] / window / count, "GiB": row["bytes"] / 2**30}
+        table.add({"model": name, "how": how, "window": window, "sentences": count, **row})
+    save("referring", args, rows=table.rows)
 
 
 def measure(args: Args, name: str, how: str, window: int, count: int) -> dict[str, float]:
-    """Least seconds of a window, masks at the frames' size included, and bytes."""
+    """Return the least seconds of a window, masks at the frames' size included, and the peak memory in bytes."""
     torch.set_num_threads(args.threads)
-    height, width = map(int, args.size.split("x"))
+    height, width = height_and_width(args.size)
     frames = list(moving_frames(window, height, width))
     precision = cast("Literal['fp16', 'bf16'] | None", None if how == "fp32" else how)
     segmenter = ReferringSegmenter(build_model(name, device=args.device), amp=precision)
@@ -79,4 +77,4 @@ def measure(args: Args, name: str, how: str, window: int, count: int) -> dict[st
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

@@ -1,16 +1,16 @@
-"""Time a frame and peak memory against the number of objects, the resolution and the frames in memory.
+"""Time per frame and peak memory against the number of objects, the resolution and the frames in memory.
 
     python benchmarks/scaling.py --model aott --objects 1 10 44 100 --how plain fp32 bf16 --plot scaling.svg
     python benchmarks/scaling.py --device cuda --model r50_deaotl --how plain fp32 fp16
 
-Each case runs in a process of its own, so that its peak is its own; ``plain`` is ``benchmarks/plain.py``, whose figures
-the ratios compare with where it stands first. Networks see the video at its own resolution. Weights are random.
+Each case runs in a process of its own, so that its peak is its own. ``plain`` is ``benchmarks/plain.py``; ratios are
+against the first of ``--how``. Networks see the video at its own resolution. Weights are random.
 ``--plot`` needs matplotlib.
 """
 
 from __future__ import annotations
 
-from common import grid_mask, in_own_process, moving_frames, save  # isort: skip  (makes the project importable)
+from common import Table, grid_mask, height_and_width, in_own_process, moving_frames, save  # isort: skip
 
 import importlib
 import statistics
@@ -30,7 +30,7 @@ from voskit.networks.memory_usage import peak_memory
 
 @dataclass(frozen=True)
 class Args:
-    """Time a frame and peak memory against objects, resolution and memory."""
+    """Time per frame and peak memory against objects, resolution and memory."""
 
     model: str = "aott"
     how: tuple[str, ...] = ("plain", "fp32")
@@ -39,18 +39,18 @@ class Args:
     sizes: tuple[str, ...] = ("360x640", "480x854", "720x1280", "1080x1920")
     memory_frames: tuple[int, ...] = (1, 5, 10, 20)
     fixed_objects: int = 3
-    """Objects where something else varies."""
+    """Objects of the other two series."""
     fixed_size: str = "480x854"
-    """Resolution where something else varies."""
+    """Resolution of the other two series."""
     scale: float = 1.0
     """Test scale of the network's input."""
     frames: int = 3
-    """Frames after two of warm-up, of which the median is taken."""
+    """Frames after two warm-up frames; the median is taken."""
     device: str = "cpu"
     threads: int = 2
     output: Path | None = None
     plot: Path | None = None
-    """Draw the figures into this file."""
+    """File of a plot."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Case:
 
 
 def cases_of(args: Args) -> list[Case]:
+    """Return all cases of the three series."""
     same = (args.fixed_objects, args.fixed_size, 1)
     settings = [("objects", (n, *same[1:])) for n in args.objects]
     settings += [("size", (same[0], size, 1)) for size in args.sizes]
@@ -74,10 +75,10 @@ def cases_of(args: Args) -> list[Case]:
 
 
 def measure(args: Args, case: Case) -> dict[str, float]:
-    """Median seconds and peak MiB."""
+    """Return the median seconds and the peak in MiB."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    height, width = (int(x) for x in case.size.split("x"))
+    height, width = height_and_width(case.size)
     model = build_model(args.model, device=args.device)
     gap = 1 if case.memory > 1 else 9999
     options: dict[str, Any] = {"long_term_gap": gap, "max_long_edge": 100_000, "scales": (args.scale,)}
@@ -96,7 +97,7 @@ def measure(args: Args, case: Case) -> dict[str, float]:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Time above, memory below, a column for each quantity that varies."""
+    """Plot time above memory, with a column for each series."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -115,7 +116,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter(NullFormatter())
             axis.grid(alpha=0.3, which="both")
-    axes[0, 0].set_ylabel("seconds a frame")
+    axes[0, 0].set_ylabel("seconds per frame")
     axes[1, 0].set_ylabel("peak memory, GiB")
     axes[0, 0].legend()
     figure.tight_layout()
@@ -123,28 +124,22 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path)
 
 
-def main() -> None:
-    args = tyro.cli(Args)
+def main(args: Args) -> None:
+    """Measure all cases."""
     if args.plot is not None:
-        importlib.import_module("matplotlib")  # whose absence is better known before the measurements
+        importlib.import_module("matplotlib")  # if it is missing, fail before the measurements
     print(f"{args.model}, {args.device}, scale {args.scale}")
-    print(f"{'objects':>8} {'size':>10} {'memory':>7} {'how':>6} {'s a frame':>10} {'ratio':>6} {'peak MiB':>9}")
-    rows: list[dict[str, Any]] = []
+    table = Table(objects="d", size="", memory="d", how="", seconds=".3f", ratio=".2f", peak_MiB=".0f")
     first = {"seconds": 0.0}
     for case in cases_of(args):
         row = {**vars(case), **in_own_process(measure, args, case)}
         first = row if case.how == args.how[0] else first
         row["ratio"] = round(first["seconds"] / row["seconds"], 2)
-        rows.append(row)
-        print(
-            f"{case.objects:8d} {case.size:>10} {case.memory:7d} {case.how:>6} {row['seconds']:10.3f} "
-            f"{row['ratio']:6.2f} {row['peak_MiB']:9.0f}",
-            flush=True,
-        )
-    save("scaling", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
+        table.add(row)
+    save("scaling", args, rows=table.rows)
     if args.plot is not None:
-        draw(rows, args.plot)
+        draw(table.rows, args.plot)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

@@ -1,17 +1,16 @@
-"""How long scoring takes: 6 sequences of 60 frames, 480 x 854, 3 objects, with 1 and 2 processes.
+"""Time of scoring: 6 sequences of 60 frames, 480 x 854, 3 objects, with 1 and 2 processes.
 
     python benchmarks/scoring.py [--output benchmarks/results/scoring.json]
 
-Beside it, on the same frames and in the same run, a boundary measure written plainly: for each object the whole frame
-is dilated with a disc by OpenCV. Both must give the same figures. Absolute times vary with the machine's other work,
-ratios less.
+``plain`` is a straightforward boundary measure in the same run on the same frames: for each object OpenCV dilates the
+whole frame with a disc. Both must give the same scores. Ratios depend less on the load of the machine than times do.
 """
 
 from __future__ import annotations
 
-import json
+from common import ROOT, save  # isort: skip  (makes the project importable)
+
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import cv2
 import numpy as np
 import tyro
@@ -33,23 +30,22 @@ from voskit.dataloaders.masks.files import davis_palette
 from voskit.evaluators.metrics import score
 from voskit.evaluators.metrics.frames.jobs import run_jobs
 
-ROOT = Path(__file__).resolve().parents[1]
 SEQUENCES, FRAMES, HEIGHT, WIDTH, OBJECTS = 6, 60, 480, 854, 3
 REFERENCE = {"official DAVIS tool": 16.4, "fastest public scorer": 9.6, "fastest public scorer, 2 processes": 5.6}
 
 
 @dataclass(frozen=True)
 class Args:
-    """How long scoring takes."""
+    """Time of scoring."""
 
-    output: Path = ROOT / "benchmarks" / "results" / "scoring.json"
-    """Where the figures go."""
+    output: Path | None = None
+    """JSON file. Default: benchmarks/results/scoring.json."""
     repeats: int = 3
-    """The best of so many runs is taken; the plain measure runs once."""
+    """Runs, of which the best is taken; the plain measure runs once."""
 
 
 def make_data(root: Path) -> None:
-    """A DAVIS folder with blobs that move and change their shape, and results that miss their outline a little."""
+    """Write a DAVIS folder of blobs that move and change their shape, and results with slightly wrong outlines."""
     names = [f"blobs-{number}" for number in range(SEQUENCES)]
     (root / "ImageSets" / "2017").mkdir(parents=True)
     (root / "ImageSets" / "2017" / "val.txt").write_text("\n".join(names) + "\n")
@@ -68,10 +64,10 @@ def make_data(root: Path) -> None:
 
 
 class _Blob:
-    """A closed curve whose radius is a sum of a few waves, on a straight path."""
+    """A closed curve on a straight path, whose radius is a sum of a few waves."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._centre = rng.uniform([150, 120], [WIDTH - 150, HEIGHT - 120])
+        self._center = rng.uniform([150, 120], [WIDTH - 150, HEIGHT - 120])
         self._speed = rng.uniform(-2, 2, 2)
         self._radius = rng.uniform(60, 130)
         self._waves = [
@@ -79,17 +75,17 @@ class _Blob:
         ]
 
     def outline(self, frame: int, wobble: float) -> np.ndarray:
-        """The curve's points, 400 x 2 int32; ``wobble`` adds an error of that share of the radius."""
+        """Return the points of the curve, 400 x 2 int32; ``wobble`` adds an error, as a fraction of the radius."""
         angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
         waves = [size * np.sin(k * angle + phase + turn * frame) for k, size, phase, turn in self._waves]
         radius = 1 + np.sum(waves, axis=0) + wobble * np.sin(5 * angle + 0.3 * frame)
-        points = self._centre + self._speed * frame
+        points = self._center + self._speed * frame
         circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
         return np.round(points + (self._radius * radius)[:, None] * circle).astype(np.int32)
 
 
 def plain_sequence(truth: str, prediction: str) -> list[list[float]]:
-    """(J + F) / 2 of each object in each counted frame, straight from the definitions."""
+    """Return (J + F) / 2 of each object in each scored frame, straight from the definitions."""
     radius = int(np.ceil(0.008 * np.hypot(HEIGHT, WIDTH)))
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     disc = (x * x + y * y <= radius * radius).astype(np.uint8)
@@ -120,7 +116,7 @@ def _plain_boundary(mask: np.ndarray) -> np.ndarray:
 
 
 def timed(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
-    """The shortest wall time, and the result."""
+    """Return the shortest wall time, and the result."""
     best, result = float("inf"), None
     for _ in range(repeats):
         start = time.perf_counter()
@@ -130,7 +126,7 @@ def timed(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
 
 
 def measure(root: Path, repeats: int) -> tuple[dict[str, dict[str, float]], float]:
-    """Seconds by scorer and number of processes, and the largest difference of a sequence's J&F between the two."""
+    """Return seconds by scorer and number of processes, and the largest difference of a sequence's J&F."""
     folders = sorted((root / "results").iterdir())
     jobs = [(str(root / "Annotations" / "480p" / folder.name), str(folder)) for folder in folders]
     command = [sys.executable, str(ROOT / "tools" / "score.py"), "--dataset", "davis2017", "--data_root", str(root)]
@@ -147,9 +143,8 @@ def measure(root: Path, repeats: int) -> tuple[dict[str, dict[str, float]], floa
     return times, float(np.abs(np.array(theirs) - np.array(means)).max())
 
 
-def main() -> int:
-    """Measure, print and write."""
-    args = tyro.cli(Args, description=__doc__)
+def main(args: Args) -> None:
+    """Measure, print and save."""
     with tempfile.TemporaryDirectory() as folder:
         make_data(Path(folder))
         times, difference = measure(Path(folder), args.repeats)
@@ -159,18 +154,16 @@ def main() -> int:
         cells = [f"{n} process(es) {t:6.2f} ({times['plain'][n] / t:4.1f}x)" for n, t in row.items()]
         print(f"{name:16}  {'   '.join(cells)}")
     load = os.getloadavg() if hasattr(os, "getloadavg") else None
-    report = {
+    figures = {
         "seconds": times,
         "speed-up over plain": {n: times["plain"][n] / times["ours"][n] for n in times["plain"]},
         "largest difference of J&F": difference,
         "published, on other but similar cores": REFERENCE,
-        "machine": {"cores": os.cpu_count(), "kind": platform.machine(), "load": load},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__},
+        "load": load,
+        "versions": {"numpy": np.__version__, "opencv": cv2.__version__},
     }
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(report, indent=1) + "\n")
-    return 0
+    save("scoring", args, **figures)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(tyro.cli(Args, description=__doc__))

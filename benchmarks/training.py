@@ -1,15 +1,15 @@
-"""Seconds a training step, its memory, and how fast clips are made.
+"""Seconds and memory of a training step, and the rate of the data loader.
 
     python benchmarks/training.py --models aott deaott --crop 193 --batch_size 4 --clip_length 4 --amp none bf16
     python benchmarks/training.py --device cuda --models r50_aotl --amp none fp16          (465 pixels, 16 x 5 frames)
 
-Steps run on batches that lie in memory. Clips a second of one loader process are measured for themselves; ``workers``
-says how many of them keep the step fed. Ratios are against the first row.
+Steps run on batches in memory. The rate of one loader process is measured separately; ``workers`` is the number of
+processes that keeps up with the steps. Ratios are against the first row.
 """
 
 from __future__ import annotations
 
-from common import grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
+from common import Table, grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
 
 import math
 import statistics
@@ -34,7 +34,7 @@ from voskit.trainers.trainer import Trainer, TrainerOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
-    """Seconds a training step, its memory, and how fast clips are made."""
+    """Seconds and memory of a training step, and the rate of the data loader."""
 
     models: tuple[str, ...] = ("aott",)
     crop: int = 465
@@ -43,19 +43,18 @@ class Args:
     amp: tuple[str, ...] = ("none",)
     """none, fp16, bf16"""
     how: tuple[str, ...] = ("plain",)
-    """plain, compiled (torch.compile), checkpointed (activations are computed again for the gradient)"""
+    """plain, compiled (torch.compile), checkpointed (activations are recomputed in the backward pass)"""
     freeze_backbone: bool = False
     data_path: Path | None = None
-    """Training data with static images. Default: images of noise, which take as long to decode and warp."""
+    """Training data with static images. Default: images of noise."""
     device: str | None = None
     warm_up: int = 2
     steps: int = 6
-    results: Path | None = None
-    """The JSON file. Default: benchmarks/results/training.json."""
+    output: Path | None = None
 
 
 def noise_images(root: Path, count: int = 8) -> None:
-    """A training set of JPEGs of 480 x 640 pixels with twelve objects each."""
+    """Write a training set of JPEGs of 480 x 640 pixels with twelve objects each."""
     for folder in ("JPEGImages", "Annotations"):
         (root / folder / "noise").mkdir(parents=True)
     mask = grid_mask(12, 480, 640)
@@ -65,7 +64,7 @@ def noise_images(root: Path, count: int = 8) -> None:
 
 
 def clips_a_second(data: TrainingData, seconds: float = 5.0) -> float:
-    """Clips that one loader process makes in a second."""
+    """Return the clips per second of one loader process."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     data[0]
@@ -78,7 +77,7 @@ def clips_a_second(data: TrainingData, seconds: float = 5.0) -> float:
 
 
 class Repeated:
-    """A few clips that lie in memory, over and over."""
+    """A dataset of a few clips in memory."""
 
     def __init__(self, data: TrainingData, count: int) -> None:
         self.clips = [data[i % len(data)] for i in range(count)]
@@ -90,11 +89,11 @@ class Repeated:
         return self.clips[index]
 
     def set_epoch(self, epoch: int) -> None:
-        """They are the same in each."""
+        """Do nothing: all epochs have the same clips."""
 
 
 def measure(name: str, stage: StageConfig, data: Repeated, amp: str, how: str, args: Args) -> dict[str, Any]:
-    """Median seconds of a step, and memory."""
+    """Return the median seconds of a step, and its memory."""
     network = build_model(name, device=args.device, freeze_backbone=args.freeze_backbone)
     device = next(network.parameters()).device
     if how == "compiled":
@@ -135,18 +134,13 @@ def main(args: Args) -> None:
         print(f"one loader process: {rate:.1f} clips/s of {args.clip_length} frames of {args.crop} pixels")
         clips = Repeated(data, 2 * args.batch_size)
     settings = [(m, a, h) for m in args.models for a in args.amp for h in args.how]
-    rows = []
-    print(f"{'model':14s}{'amp':>6s}{'how':>14s}{'s/step':>9s}{'ratio':>7s}{'GiB':>7s}{'workers':>9s}")
+    table = Table(model="", amp="", how="", seconds=".3f", ratio=".2f", memory_GiB=".2f", workers="d")
     for name, amp, how in settings:
         row = measure(name, stage, clips, amp, how, args)
         row["workers"] = math.ceil(args.batch_size / row["seconds"] / rate)
-        rows.append(row)
-        ratio = rows[0]["seconds"] / row["seconds"]
-        print(
-            f"{name:14s}{amp:>6s}{how:>14s}{row['seconds']:9.3f}{ratio:7.2f}{row['memory_GiB']:7.2f}{row['workers']:9d}"
-        )
-    stage_fields = {"crop": args.crop, "batch_size": args.batch_size, "clip_length": args.clip_length}
-    save("training", {**stage_fields, "clips_a_second_of_a_loader": rate, "rows": rows}, args.results)
+        row["ratio"] = (table.rows or [row])[0]["seconds"] / row["seconds"]
+        table.add(row)
+    save("training", args, clips_per_second_of_a_loader=rate, rows=table.rows)
 
 
 if __name__ == "__main__":

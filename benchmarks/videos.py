@@ -1,15 +1,15 @@
-"""Seconds a frame of several videos: one after the other, and side by side as a batch.
+"""Seconds per frame of several videos, in turn and as one batch.
 
     python benchmarks/videos.py --models aott deaott --videos 1 2 4
     python benchmarks/videos.py --device cuda --models aott r50_deaotl --videos 1 2 4 8 --amp fp16
 
-Both ways take turns frame by frame, so that they have the same moments of the machine. Agreement is the share of pixels
-that have the same id both ways. Weights are random, unless a checkpoint is given.
+The two alternate frame by frame, so that a busy machine slows both. ``agreement`` is the share of pixels with the same
+id in both. Weights are random without ``--ckpt_path``.
 """
 
 from __future__ import annotations
 
-from common import grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
+from common import Table, grid_mask, moving_frames, save  # isort: skip  (makes the project importable)
 
 import statistics
 import time
@@ -27,7 +27,7 @@ from voskit.networks import build_model
 
 @dataclass(frozen=True)
 class Args:
-    """Seconds a frame of several videos, one after the other and side by side."""
+    """Seconds per frame of several videos, in turn and as one batch."""
 
     models: tuple[str, ...] = ("aott", "deaott")
     videos: tuple[int, ...] = (1, 2, 4)
@@ -39,13 +39,14 @@ class Args:
     amp: Literal["fp16", "bf16"] | None = None
     compile: bool = False
     ckpt_path: Path | None = None
-    """Weights, where there is one model. Default: random ones."""
+    """Checkpoint of the model, if there is only one. Default: random weights."""
     device: str = "cpu"
     threads: int = 2
     output: Path | None = None
 
 
 def measure(args: Args, name: str, videos: int) -> dict[str, Any]:
+    """Return a row of the table."""
     torch.manual_seed(0)
     model = build_model(name, checkpoint=args.ckpt_path, device=args.device)
     first = VideoSegmenter(model, amp=args.amp, compile=args.compile)
@@ -76,23 +77,16 @@ def measure(args: Args, name: str, videos: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    args = tyro.cli(Args)
+def main(args: Args) -> None:
+    """Measure all models."""
     torch.set_num_threads(args.threads)
     print(f"{args.device}, {args.amp or 'float32'}, {args.height}x{args.width}, {args.objects} objects")
-    print(f"{'model':>18} {'videos':>6} {'one by one':>10} {'together':>9} {'ratio':>6} {'agreement':>9}")
-    rows = []
+    table = Table(model="", videos="d", one_by_one=".3f", together=".3f", ratio=".2f", agreement=".5f")
     for name in args.models:
         for videos in args.videos:
-            row = measure(args, name, videos)
-            rows.append(row)
-            print(
-                f"{name:>18} {videos:6d} {row['one_by_one']:10.3f} {row['together']:9.3f} {row['ratio']:6.2f} "
-                f"{row['agreement']:9.5f}",
-                flush=True,
-            )
-    save("videos", {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": rows}, args.output)
+            table.add(measure(args, name, videos))
+    save("videos", args, rows=table.rows)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Args, description=__doc__))

@@ -1,4 +1,4 @@
-"""The benchmark programs run to their end, on inputs that are too small to measure anything, and save figures."""
+"""Benchmark programs on tiny inputs: they finish, print a table and save JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = "--height 64 --width 96"
 
 
-def run(name: str, flags: str, figures: Path, flag: str = "--output") -> str:
-    """What a program prints, after a look at the figures that it saved."""
-    command = [sys.executable, f"{name}.py", *flags.split(), flag, str(figures)]
+def run(name: str, flags: str, figures: Path) -> str:
+    """Run a program, check the JSON that it saves, and return its output."""
+    command = [sys.executable, f"{name}.py", *flags.split(), "--output", str(figures)]
     done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "torch" in json.loads(figures.read_text())
@@ -45,7 +45,7 @@ def test_a_program_saves_its_figures(name: str, flags: str, tmp_path: Path) -> N
 
 def test_training_steps_are_measured(tmp_path: Path) -> None:
     flags = "--models deaott --crop 97 --batch_size 2 --clip_length 2 --warm_up 1 --steps 1 --device cpu"
-    assert "deaott" in run("training", flags, tmp_path / "figures.json", "--results")
+    assert "deaott" in run("training", flags, tmp_path / "figures.json")
 
 
 def test_each_depth_is_scored_and_timed(tmp_path: Path) -> None:
@@ -57,4 +57,4 @@ def test_each_depth_is_scored_and_timed(tmp_path: Path) -> None:
 def test_baselines_are_scored(tmp_path: Path) -> None:
     davis = trees.davis2017(tmp_path / "davis")
     flags = f"--data_root {davis} --methods copy flow untrained --output_path {tmp_path / 'masks'}"
-    assert "flow" in run("baselines", flags, tmp_path / "figures.json", "--results")
+    assert "flow" in run("baselines", flags, tmp_path / "figures.json")
