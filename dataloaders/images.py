@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import io
-import re
+import logging
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+from voskit.dataloaders.natural_order import natural_sorted
+
+logger = logging.getLogger(__name__)
+
 _ORIENTATION = 0x0112
 _TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
-_ZEROS = str.maketrans("123456789", "000000000")
+_DEEP = "16 bits"  # key in Image.info
+_DEEP_SUFFIXES = (".png", ".tif", ".tiff")
+_SAMPLED = 64  # images of a folder that decide about its bits
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _switch = threading.Lock()  # all threads share Pillow's switch
 _readers, _truncated_before = 0, False
 
 # Pillow warns of odd metadata; catch_warnings would change the filters of all threads
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
-    """Return a sort key that orders numbers by value: ``frame2`` before ``frame10``; ties go by the plain name."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
-
-
-def natural_sorted(names: Iterable[str]) -> list[str]:
-    """Return names in the order of :func:`natural_key`."""
-    names = list(names)
-    # plain order is the same, and faster, if all names have digits at the same places (00000.jpg, 00001.jpg)
-    alike = len({name.translate(_ZEROS) for name in names}) <= 1
-    return sorted(names, key=None if alike else natural_key)
 
 
 def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> list[Path]:
@@ -47,14 +40,14 @@ def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
     files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
     images = [path for path in files if path.suffix.lower() in extensions]
     if not images:
-        others = sorted(files, key=lambda path: natural_key(path.name))
-        found = f"; it holds {len(others)} other file(s), e.g. {others[0].name}" if others else ""
+        others = natural_sorted(path.name for path in files)
+        found = f"; it holds {len(others)} other file(s), e.g. {others[0]}" if others else ""
         raise ValueError(f"{folder}: no image in this folder (looked for {', '.join(extensions)}){found}")
-    return sorted(images, key=lambda path: natural_key(path.name))
+    return [folder / name for name in natural_sorted((path.name for path in images), folder)]
 
 
 def load_image(path: Path) -> Image.Image:
-    """Decode one image file completely, in its stored mode. ``.format`` tells the file format.
+    """Decode one image file completely, in its stored mode. ``.format`` is the file format.
 
     A truncated image is an error, even if other code has set Pillow to accept such files. All checksums of a PNG are
     verified. A file of several pages or animation frames gives the first one.
@@ -71,6 +64,7 @@ def load_image(path: Path) -> Image.Image:
             image = Image.open(io.BytesIO(data))
             if image.format == "PNG":
                 Image.open(io.BytesIO(data)).verify()
+            image.info[_DEEP] = _is_deep(image)
             image.load()
     except MemoryError:
         raise
@@ -100,25 +94,27 @@ def refuse_several_pictures(path: Path) -> None:
         raise ValueError(f"{path} contains {count} images: convert it to a video or to a folder of single images")
 
 
-def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:
+def image_to_rgb(image: Image.Image, path: Path, bits: int | None = None) -> np.ndarray:
     """Convert a loaded image of any mode to H x W x 3 uint8 RGB, upright (EXIF orientation applied).
 
-    Grayscale is repeated, palettes are looked up, transparency is dropped (the colors below it stay), and 16-bit values
-    are reduced to their upper 8 bits.
+    Grayscale is repeated, palettes are looked up, and transparency is dropped (the colors below it stay). 16-bit values
+    are reduced to the upper 8 of the bits that their folder uses, see :func:`bits_in_use`.
 
     Args:
-        image: the image.
-        path: its file, for error messages.
+        image: the image, from :func:`load_image`.
+        path: its file.
+        bits: bits in use of 16-bit values; None: those of the images in the file's folder.
 
     Raises:
         ValueError: floating-point or 32-bit pixels, whose range is unknown, or a color space without an RGB form.
     """
+    if image.info.get(_DEEP):
+        bits = _bits_of_folder(path.parent) if bits is None else bits
+        if bits < 16 or image.mode == "I" or image.mode.startswith("I;16"):
+            image = _reduce_bits(image, path, bits)
     image = ImageOps.exif_transpose(image)
     if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"{path}: 32-bit pixels have no known range: export the frame with 8 or 16 bits")
-        return np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        raise ValueError(f"{path}: 32-bit pixels have no known range: export the frame with 8 or 16 bits")
     if image.mode == "F":
         raise ValueError(f"{path}: floating-point pixels have no known range: export the frame with 8 or 16 bits")
     if image.mode == "P" and "transparency" in image.info:
@@ -127,6 +123,72 @@ def image_to_rgb(image: Image.Image, path: Path) -> np.ndarray:
         return np.array(image.convert("RGB"))
     except ValueError as error:
         raise ValueError(f"{path}: cannot be converted to RGB ({error}): export the frame as RGB") from error
+
+
+def bits_in_use(paths: Sequence[Path]) -> int:
+    """Return how many bits the 16-bit images of one folder use: 8, 10, 12, 14 or 16; 16 if none has 16 bits.
+
+    Cameras store values of 10 to 14 bits in files of 16. The largest value of up to 64 of the images decides for all of
+    them, so that brightness doesn't change from frame to frame. Fewer bits than 16 are logged.
+    """
+    paths = [path for path in paths if path.suffix.lower() in _DEEP_SUFFIXES]
+    step = max(1, -(-len(paths) // _SAMPLED))
+    largest = -1
+    for path in {*paths[::step], *paths[-1:]}:
+        try:
+            with Image.open(path) as image:
+                if not _is_deep(image):
+                    continue
+            image = load_image(path)
+            largest = max(largest, int(_deep_values(image, path).max()))
+        except (ValueError, OSError):  # damaged: reading the frame says so
+            continue
+    if largest < 0:
+        return 16
+    bits = max(8, largest.bit_length() + largest.bit_length() % 2)
+    if bits < 16:
+        logger.info(
+            "%s: the 16-bit images use %d bits: values up to %d become 0 to 255", paths[0].parent, bits, 2**bits - 1
+        )
+    return bits
+
+
+@functools.lru_cache(maxsize=4096)
+def _bits_of_folder(folder: Path) -> int:
+    return bits_in_use(sorted(folder.iterdir()))
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """True if an opened image that isn't loaded yet stores 16 bits a channel, which Pillow reduces to 8 in colors."""
+    return image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def _deep_values(image: Image.Image, path: Path) -> np.ndarray:
+    """Return the integers of a 16-bit image, H x W (x 3 RGB), as stored. Raises ValueError for 32-bit values."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"{path}: 32-bit pixels have no known range: export the frame with 8 or 16 bits")
+        return values
+    import cv2  # slow to import, and rarely needed
+
+    stored = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)  # Pillow has no 16-bit colors
+    if stored is None or stored.dtype != np.uint16:
+        return np.asarray(image.convert("RGB")).astype(np.uint16) << 8
+    if stored.ndim == 3:
+        stored = stored[..., 2::-1]
+    return np.asarray(stored)
+
+
+def _reduce_bits(image: Image.Image, path: Path, bits: int) -> Image.Image:
+    """Return a 16-bit image as an 8-bit one: the upper 8 of ``bits`` bits, with the same orientation."""
+    values = _deep_values(image, path) >> (bits - 8)
+    if values.max() > 255:
+        logger.warning("%s: values above %d, the range of the other frames, are clipped", path, 2**bits - 1)
+        values = np.minimum(values, 255)
+    reduced = Image.fromarray(values.astype(np.uint8))
+    reduced.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    return reduced
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voskit.configs.datasets import DatasetConfig, expand
-from voskit.dataloaders.images import IMAGE_EXTENSIONS, natural_sorted
+from voskit.dataloaders.images import IMAGE_EXTENSIONS
+from voskit.dataloaders.natural_order import natural_sorted
 
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -114,15 +115,14 @@ def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
     try:
         with os.scandir(folder) as entries:
             shown = (entry for entry in entries if not entry.name.startswith("."))
-            names = natural_sorted(entry.name for entry in shown if not entry.is_dir(follow_symlinks=False))
+            files_only = (entry.name for entry in shown if not entry.is_dir(follow_symlinks=False))
+            names = natural_sorted((name for name in files_only if name.lower().endswith(extensions)), folder)
     except (FileNotFoundError, NotADirectoryError):
         return ImageFolder({})
     files: dict[str, Path] = {}
     twice = []
     for name in names:
-        stem, extension = os.path.splitext(name)  # noqa: PTH122 - 100,000 Path objects take a second
-        if extension.lower() not in extensions:
-            continue
+        stem = os.path.splitext(name)[0]  # noqa: PTH122 - 100,000 Path objects take a second
         if stem in files:
             twice.append(stem)
         else:

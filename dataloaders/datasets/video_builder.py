@@ -11,7 +11,7 @@ from voskit.dataloaders.datasets.layout import VIDEO_EXTENSIONS, DatasetLayout, 
 from voskit.dataloaders.datasets.mask_readers import BurstMaskReader, MaskReader, PanopticMaskReader, PngMaskReader
 from voskit.dataloaders.datasets.problem import Problem, Report
 from voskit.dataloaders.datasets.video import Video
-from voskit.dataloaders.images import natural_sorted
+from voskit.dataloaders.natural_order import natural_sorted
 
 _MASK_EXTENSIONS = (".png",)
 

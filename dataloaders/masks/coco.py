@@ -13,7 +13,7 @@ from pycocotools import mask as coco
 
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.files import load_json
-from voskit.dataloaders.images import natural_key
+from voskit.dataloaders.natural_order import natural_sorted
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _select(path: Path, data: Any, wanted: str | int | None) -> tuple[str, list[
 
 
 def _find_image(path: Path, images: list[dict], wanted: str | int | None) -> dict:
-    names = sorted((str(entry.get("file_name", entry.get("id"))) for entry in images), key=natural_key)
+    names = natural_sorted(str(entry.get("file_name", entry.get("id"))) for entry in images)
     listing = ", ".join(names[:10]) + (f", ... ({len(names)} in all)" if len(names) > 10 else "")
     if wanted is None:
         raise ValueError(f"{path}: masks of {len(images)} images: choose one with image= (file name or id): {listing}")

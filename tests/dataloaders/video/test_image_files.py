@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from media_files import BLUE, GRAY, GREEN, RED, four_colors, one_line, quarters, save_images
 from PIL import Image, ImageFile
 
-from voskit.dataloaders.images import load_image, natural_key, natural_sorted
+from voskit.dataloaders.images import image_to_rgb, load_image
 from voskit.dataloaders.video.frames import open_frames
 
 
@@ -25,21 +26,6 @@ def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
         assert (source.name, source.size, source.fps, source.num_frames) == ("walk", (20, 30), None, 5)
         assert [frame.name for frame in source] == ["frame1", "frame2", "Frame3", "frame4", "frame10"]
         assert [frame.index for frame in source] == [0, 1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["b.jpg", "a.jpg", "B.jpg", "A.jpg"],
-        ["a10b2", "a9b10", "a09b2"],
-        ["frame2.jpg", "frame10.jpg", "frame1.jpg", "frame01.jpg"],
-        ["00010.jpg", "00009.jpg", "00100.jpg"],
-        ["00010.jpg", "00009.png", "00009.jpg"],
-        [],
-    ],
-)
-def test_natural_order_is_that_of_its_key(names: list[str]) -> None:
-    assert natural_sorted(names) == sorted(names, key=natural_key)
 
 
 def test_images_by_their_numbers(tmp_path: Path) -> None:
@@ -107,6 +93,41 @@ def test_all_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
             assert np.array_equal(frame.image, np.repeat((gray >> 8).astype(np.uint8)[..., None], 3, axis=2))
         else:
             assert np.array_equal(frame.image[..., 0], np.asarray(picture.convert("L")))
+
+
+@pytest.mark.parametrize("bits", (8, 10, 12, 14, 16))
+@pytest.mark.parametrize(("suffix", "colors"), [(".png", False), (".tif", False), (".png", True), (".tif", True)])
+def test_all_16_bit_frames_of_a_folder_are_scaled_by_the_bits_in_use(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bits: int, suffix: str, colors: bool
+) -> None:
+    caplog.set_level("INFO")
+    ramp = np.linspace(0, 2**bits - 1, 600).astype(np.uint16).reshape(20, 30)
+    ramp = np.stack([ramp, ramp // 2, ramp // 4], 2) if colors else ramp
+    dark = ramp // 8  # a dark frame stays darker than the others
+    for name, image in (("1", dark), ("2", ramp), ("3", dark)):
+        assert cv2.imwrite(str(tmp_path / f"{name}{suffix}"), image[..., ::-1] if colors else image)
+    with open_frames(tmp_path) as source:
+        frames = [frame.image for frame in source]
+    for frame, image in zip(frames, (dark, ramp, dark), strict=True):
+        expected = (image >> (bits - 8)).astype(np.uint8)
+        assert np.array_equal(frame, expected if colors else np.repeat(expected[..., None], 3, axis=2))
+    lines = [record.getMessage() for record in caplog.records]
+    told = f"{tmp_path}: the 16-bit images use {bits} bits: values up to {2**bits - 1} become 0 to 255"
+    assert lines == ([] if bits == 16 else [told])
+    path = tmp_path / f"1{suffix}"
+    assert np.array_equal(image_to_rgb(load_image(path), path), frames[0]), "training and pages read the same values"
+
+
+def test_a_16_bit_frame_brighter_than_the_folder_is_clipped_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for i in range(140):
+        value = 60000 if i == 1 else 1000  # frame 1 isn't among those that are looked at
+        Image.fromarray(np.full((4, 6), value, np.uint16)).save(tmp_path / f"{i}.png")
+    with open_frames(tmp_path) as source:
+        values = [int(frame.image[0, 0, 0]) for frame in source]
+    assert values == [250, 255, *[250] * 138]
+    assert f"{tmp_path / '1.png'}: values above 1023, the range of the other frames, are clipped" in caplog.text
 
 
 def test_pixels_of_no_known_range(tmp_path: Path) -> None:
