@@ -1,17 +1,19 @@
-"""Files: atomic writes, folder locks, checksums, and JSON."""
+"""Files: atomic writes, folder locks, checksums, and text, JSON and CSV readers."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import json
 import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 try:
     import fcntl
@@ -72,7 +74,7 @@ def make_folder(folder: Path) -> None:
 def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold an exclusive lock on a folder, creating it if needed. The processes of one run share the lock.
 
-    The lock is released when the process ends, even if it is killed. On Windows nothing is locked.
+    The lock is released when the process ends, even if it is killed. Its file is removed. On Windows nothing is locked.
 
     Raises:
         ValueError: another program holds the lock.
@@ -81,16 +83,33 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    path = folder / ".lock"
+    with _locked(path):
+        try:
+            yield
+        finally:  # while it is locked: whoever has opened this file finds that it is gone, and makes a new one
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> IO[str]:
+    """Open and lock a file, which exists under its name when it is locked."""
+    while True:
+        file = path.open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{folder}: another program is writing there: wait, or give another folder") from None
+            file.close()
+            raise ValueError(f"{path.parent}: another program is writing there: wait, or give another folder") from None
         except OSError as error:  # some network file systems have no locks
             logger.warning(
-                "%s can't be locked (%s): make sure that no other program writes there", folder, error.strerror
+                "%s can't be locked (%s): make sure that no other program writes there", path.parent, error.strerror
             )
-        yield
+            return file
+        # the program that held the lock may have removed the file between the two calls
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+        file.close()
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
@@ -102,11 +121,77 @@ def checksum(path: str | os.PathLike[str]) -> str:
     return sha.hexdigest()[:16]
 
 
-def load_json(path: Path) -> Any:
-    """Read a JSON file. Raises FileNotFoundError or ValueError, each in one line that names the file."""
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, or in UTF-16 or UTF-32, as editors and spreadsheets on Windows save it.
+
+    A byte order mark is left out. Line ends become ``\\n``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file in another encoding, such as that of an old Windows system, or a file that isn't text.
+    """
     try:
-        return json.loads(path.read_bytes())
+        data = path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder: a text file is needed") from None
+    encoding = json.detect_encoding(data)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}: line {line} is not {encoding.upper()} text: save the file as UTF-8") from None
+    if "\0" in text:
+        raise ValueError(f"{path}: not a text file (it has zero bytes): save it as UTF-8")
+    if text.startswith("version https://git-lfs.github.com/"):
+        raise ValueError(f"{path}: a pointer of Git LFS, not the file itself: fetch it with git lfs pull")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file. Raises FileNotFoundError or ValueError as :func:`read_text` does, also for invalid JSON."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        if not text.strip():
+            raise ValueError(f"{path}: the file is empty: copy it again") from None
+        if text.lstrip().startswith("<"):
+            raise ValueError(f"{path}: a web page, not a JSON file: download it again") from None
         raise ValueError(f"{path}: not a JSON file ({error})") from None
+
+
+def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    """Read the rows of a CSV file with a header, separated by commas, semicolons or tabs.
+
+    Args:
+        path: the file.
+        columns: columns that it must have.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`read_text`, also if a column is missing or a row is too short.
+    """
+    text = read_text(path)
+    columns = list(columns)
+    header = text.partition("\n")[0]
+    for delimiter in ",;\t":
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+        if set(columns) <= set(names):
+            break
+    else:
+        got = repr(header.strip()) if header.strip() else "an empty line"
+        raise ValueError(f"{path}: expected columns {', '.join(columns)}, got {got}")
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    next(rows)
+    table = []
+    for row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) > len(names) or any(names.index(column) >= len(row) for column in columns):
+            raise ValueError(
+                f"{path}: line {rows.line_num} has {len(row)} columns, the first line {len(names)}: "
+                "put texts with a separator in quotation marks"
+            )
+        table.append(dict(zip(names, row, strict=False)))
+    return table

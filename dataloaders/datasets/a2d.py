@@ -6,7 +6,6 @@ and others: the truth is a COCO file with an image for each pair of frame and se
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voskit.dataloaders.files import load_json
+from voskit.dataloaders.files import load_json, read_csv
 from voskit.dataloaders.video.frames import open_frames
 
 SENTENCE_SETS = ("a2d", "jhmdb")
@@ -129,8 +128,5 @@ def _read_sentences(path: Path) -> dict[tuple[str, str], str]:
     """Read the sentences by video and instance; the instance is empty if the file has no such column."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of sentences")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, skipinitialspace=True)
-        if not {"video_id", "query"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{path}: expected columns video_id, query (and instance_id), got {rows.fieldnames}")
-        return {(row["video_id"], (row.get("instance_id") or "").strip()): row["query"] for row in rows}
+    rows = read_csv(path, ("video_id", "query"))
+    return {(row["video_id"], row.get("instance_id", "").strip()): row["query"] for row in rows}

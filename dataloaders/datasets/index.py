@@ -8,6 +8,7 @@ from pathlib import Path
 from voskit.dataloaders.datasets.layout import VIDEO_EXTENSIONS, DatasetLayout, prefix, scan_images, subfolders
 from voskit.dataloaders.datasets.meta import VideoMeta, read_meta
 from voskit.dataloaders.datasets.problem import Problem, Report
+from voskit.dataloaders.files import read_text
 
 FilePairs = dict[str, list[tuple[str, str | None]]]
 
@@ -105,11 +106,11 @@ def read_video_list(path: Path, report: Report) -> VideoList:
     """
     result = VideoList()
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        report(Problem(path, "not a text file"))
+        text = read_text(path)
+    except ValueError as error:
+        report(Problem(path, str(error).removeprefix(f"{path}: ")))
         return result
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
         if not words:
             continue

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voskit.dataloaders.files import atomic_write_text, exclusive_lock, make_folder
+from voskit.dataloaders.files import atomic_write_text, exclusive_lock, load_json, make_folder
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
@@ -239,7 +239,7 @@ class Annotation:
         path = self.folder / SOURCE
         if path.exists():
             try:
-                known = json.loads(path.read_text())
+                known = load_json(path)
             except ValueError:
                 raise ValueError(f"{path} is damaged: remove it if the masks in this folder are of this clip") from None
             if known != self._identity:

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from voskit.dataloaders.datasets.a2d import SentenceImage, SentenceSet
-from voskit.dataloaders.files import atomic_write_text
+from voskit.dataloaders.files import atomic_write_text, load_json
 from voskit.dataloaders.tokenizer import clean_caption
 from voskit.evaluators.benchmarks.folder import check_settings
 from voskit.evaluators.benchmarks.work_queue import Items
@@ -89,7 +89,7 @@ class A2DEvaluation:
             raise ValueError(
                 f"{len(failures)} of {len(self.data.images)} videos are not finished: {', '.join(failures)}"
             )
-        predictions = [entry for video in self.data.images for entry in json.loads(self._path(video).read_text())]
+        predictions = [entry for video in self.data.images for entry in load_json(self._path(video))]
         atomic_write_text(self.output / "predictions.json", json.dumps(predictions))
         scores = score(self.data.name, self.data.truth, self.output / "predictions.json")
         write_scores(scores, self.output / "scores.json")

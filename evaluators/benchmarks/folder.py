@@ -18,7 +18,7 @@ import torch
 
 from voskit.configs.models.base import MODELS
 from voskit.dataloaders.datasets import Dataset, Video
-from voskit.dataloaders.files import atomic_write_text
+from voskit.dataloaders.files import atomic_write_text, load_json, read_text
 from voskit.evaluators.benchmarks.scoring import UNPACKED, DatasetScoring
 from voskit.evaluators.benchmarks.timing import VideoTiming, summarize
 from voskit.evaluators.metrics import Scores
@@ -49,9 +49,9 @@ def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dic
     path = output / "settings.json"
     if path.exists():
         try:
-            before = _with_present_names(json.loads(path.read_text()))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is damaged ({error}): give another output folder") from None
+            before = _with_present_names(load_json(path))
+        except ValueError as error:
+            raise ValueError(f"{error}: give another output folder") from None
         if differing := [k for k in {**before, **settings} if before.get(k) != settings.get(k)]:
             was = "; ".join(_difference(k, before.get(k), settings.get(k)) for k in differing[:3])
             raise ValueError(f"{output} holds results of other settings ({was}): give another output folder")
@@ -122,7 +122,7 @@ class EvaluationFolder:
         for video in self.dataset:
             if not self.is_finished(video):
                 path = self._failure_path(video)
-                out[video.name] = path.read_text().strip() if path.exists() else "not finished"
+                out[video.name] = read_text(path).strip() if path.exists() else "not finished"
         return out
 
     def finish(self, archive: str, num_workers: int | None = None) -> Scores | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from voskit.dataloaders.files import atomic_write_text
+from voskit.dataloaders.files import atomic_write_text, load_json
 from voskit.networks.memory_usage import memory_in_use
 
 
@@ -43,7 +43,7 @@ class VideoTiming:
     @classmethod
     def load(cls, path: Path) -> VideoTiming:
         """Read a file of ``save``."""
-        values = json.loads(path.read_text())
+        values = load_json(path)
         return cls(**{**values, "frame_size": tuple(values["frame_size"])})
 
 

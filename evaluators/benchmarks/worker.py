@@ -28,7 +28,7 @@ def main(path: Path, device: str) -> int:
             unpacked(job["segmenter"]), queue, progress=job["progress"] and queue.rank == 0, **options
         )
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from voskit.dataloaders.files import read_text
 from voskit.evaluators.metrics.base import (
     SCORERS,
     Option,
@@ -197,7 +198,7 @@ def _meta_file(request: Request) -> Path:
 def _unseen(path: Path) -> set[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of videos")
-    return set(path.read_text().split())
+    return set(read_text(path).split())
 
 
 for _name in ("lvos", "lvosv1", "lvosv2"):

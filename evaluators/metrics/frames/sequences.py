@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from voskit.dataloaders.datasets.index import read_video_list
+from voskit.dataloaders.datasets.problem import raise_problem
 from voskit.dataloaders.files import load_json
 from voskit.evaluators.metrics.frames.measure import FramePair, require_files
 
@@ -23,14 +25,7 @@ def read_list(path: Path) -> list[str]:
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
         raise FileNotFoundError(f"{path}: no such list of sequences; lists there: {there}")
-    names: dict[str, None] = {}
-    for line in path.read_text().splitlines():
-        if line.strip():
-            first = line.split()[0]
-            names[Path(first).parent.name if first.lower().endswith(IMAGE_SUFFIXES) else first] = None
-    if not names:
-        raise ValueError(f"{path}: the list of sequences is empty")
-    return list(names)
+    return list(dict.fromkeys(read_video_list(path, raise_problem).names))
 
 
 def mask_names(folder: Path) -> list[str]:
