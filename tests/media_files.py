@@ -49,6 +49,33 @@ def write_video(
     return path
 
 
+def write_timed(path: Path, codec: str, times: list[float], **options: dict[str, str]) -> Path:
+    """Write gray frames of ``level(index)`` at times in seconds, in units of 1/90000 s."""
+    with av.open(str(path), "w", options=options.get("container_options", {})) as container:
+        last = times[-1] - times[-2] if len(times) > 1 else 0.1  # the encoder makes it the last frame's duration
+        stream = container.add_stream(codec, rate=Fraction(1 / last).limit_denominator(10000))
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        units = 60000 if codec == "mpeg4" else 90000
+        stream.codec_context.time_base = Fraction(1, units)
+        for index, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), level(index), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(time * units), Fraction(1, units)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_audio(container: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+    """Write a tone of 440 Hz to an audio stream of 48 kHz."""
+    size = stream.codec_context.frame_size or 1024
+    for start in range(0, round(48000 * seconds), size):
+        tone = 0.3 * np.sin(2 * np.pi * 440 / 48000 * np.arange(start, start + size))
+        frame = av.AudioFrame.from_ndarray(tone[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
 def cut(path: Path, keep: float) -> Path:
     data = path.read_bytes()
     short = path.with_name(f"cut_{path.name}")

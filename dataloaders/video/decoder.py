@@ -10,17 +10,20 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import av
 import av.error
 import numpy as np
 
-from voskit.dataloaders.video.header import read_header
+from voskit.dataloaders.video.clock import FrameClock
+from voskit.dataloaders.video.header import mean_rate, read_header
 from voskit.dataloaders.video.orientation import upright_rgb
 from voskit.dataloaders.video.seek import FrameIndex, seek_images
-from voskit.dataloaders.video.source import Frame, FrameSource
+from voskit.dataloaders.video.source import Frame, FrameSource, Playback
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -61,7 +64,7 @@ class VideoFrames(FrameSource):
 
     Args:
         source: the input.
-        fps: frame rate to report; None: the average rate of the video.
+        fps: frame rate that replaces the times of the video; its audio doesn't fit then.
 
     Raises:
         ValueError: the input can't be opened, has no video stream, or no frame can be decoded.
@@ -76,8 +79,22 @@ class VideoFrames(FrameSource):
         self._unread: _Reader | None = reader
         self.name = source.name
         self.size = reader.size
-        self.fps = fps or reader.header.fps
+        self._given_fps = fps
         self.num_frames = reader.header.num_frames
+        self._header = reader.header
+        self.playback = reader.playback if fps is None else replace(reader.playback, audio=None, time_base=None)
+
+    @property
+    def fps(self) -> float | None:
+        return self._given_fps or self._mean_fps
+
+    @cached_property
+    def _mean_fps(self) -> float | None:
+        """Mean frame rate of the video. Unless the container's table shows a constant one, all packets are read."""
+        if self._header.constant_rate or not self._source.rereadable:
+            return self._header.fps
+        with _open_container(self._source) as container:
+            return mean_rate(container, _video_stream(container, self._source.label)) or self._header.fps
 
     def __iter__(self) -> Iterator[Frame]:
         self._check_open()
@@ -107,7 +124,7 @@ class VideoFrames(FrameSource):
         """Yield the frames of ``between``. Backwards, batches of frames are read forwards and reversed."""
         if first <= last:
             for number, image in enumerate(self._images(first, last), first):
-                yield self._named(number, image)
+                yield self._frame(number, image, *self._index.seconds(number))
             return
         height, width = self.size
         held = max(1, _BACKWARD_BYTES // (height * width * 3))
@@ -115,7 +132,8 @@ class VideoFrames(FrameSource):
             low = max(last, high - held + 1)
             images = list(self._images(low, high))
             while images:
-                yield self._named(low + len(images) - 1, images.pop())
+                number = low + len(images) - 1
+                yield self._frame(number, images.pop(), *self._index.seconds(number))
 
     def _images(self, first: int, last: int) -> Iterator[np.ndarray]:
         """Yield the pixels of frames ``first`` to ``last``."""
@@ -141,12 +159,14 @@ class VideoFrames(FrameSource):
     def _frames(self, reader: _Reader) -> Iterator[Frame]:
         try:
             for number, image in enumerate(reader.images()):
-                yield self._named(number, image)
+                yield self._frame(number, image, *reader.seconds)
         finally:
             reader.close()
 
-    def _named(self, number: int, image: np.ndarray) -> Frame:
-        return Frame(number, self.name_of(number), image)
+    def _frame(self, number: int, image: np.ndarray, time: float, duration: float | None) -> Frame:
+        if self._given_fps is not None:
+            time, duration = number / self._given_fps, 1 / self._given_fps
+        return Frame(number, self.name_of(number), image, time, duration)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -172,11 +192,19 @@ class _Reader:
         self._index = index
         self._rereadable = source.rereadable
         self.closed = False
+        self.seconds: tuple[float, float | None] = (0.0, None)  # time and duration of the last frame
         self._container = _open_container(source)
         try:
             self._stream = _video_stream(self._container, self.label)
             self._live = not self._container.duration if source.live is None else source.live
             self.header = read_header(self._container, self._stream)
+            start = self._container.start_time
+            self._clock = FrameClock(
+                self.label,
+                self._stream.time_base or Fraction(1, 25),
+                None if start is None else start / 1e6,
+                self.header.fps,
+            )
             self._packets = self._damaged = self._count = 0
             self._last_has_duration = self._gap_seen = False
             self._end = self._video_end = 0.0  # seconds where the last packet of any stream, and of the video, ends
@@ -187,6 +215,7 @@ class _Reader:
             if self._first is None:
                 raise ValueError(f"{self.label}: no frame of the video can be decoded: copy or export it again")
             self.size: tuple[int, int] = self._first.shape[:2]
+            self.playback = self._playback(source)
         except BaseException:
             self.close()
             raise
@@ -200,6 +229,7 @@ class _Reader:
         image, self._first = self._first, None
         while image is not None:
             self._count += 1
+            self.seconds = self._next_seconds
             yield image
             image = None  # frees the frame as soon as the caller drops it
             if self.closed:
@@ -214,6 +244,7 @@ class _Reader:
                     raise self._damage("its data is damaged")
                 self._warn_damage("damaged data")
             self._watch_gaps(frame)
+            self._warn_if_interlaced(frame)
             image = upright_rgb(frame)
             size: tuple[int, int] = image.shape[:2]
             if self._count and size != self.size:
@@ -221,8 +252,10 @@ class _Reader:
                     f"{self.label}: frame {self._count} is {size[0]}x{size[1]} (height x width), the frames before it "
                     f"are {self.size[0]}x{self.size[1]}: cut or re-encode the video to one size"
                 )
+            base = float(self._stream.time_base or 0)
+            self._next_seconds = (self._clock.time(frame.pts), frame.duration * base if frame.duration else None)
             if self._rereadable:  # a camera may run for weeks
-                self._index.add(self._count, frame.pts, image)
+                self._index.add(self._count, frame.pts, self._next_seconds, image)
             return image
         return None
 
@@ -276,6 +309,23 @@ class _Reader:
                 self._count,
                 gap,
                 duration,
+            )
+
+    def _playback(self, source: VideoInput) -> Playback:
+        stated = self._stream.sample_aspect_ratio or Fraction(1)
+        aspect = stated if stated > 0 else Fraction(1)
+        if self.size == (self._stream.width, self._stream.height):  # turned by a quarter
+            aspect = 1 / aspect
+        audio = source.url if source.rereadable and self._container.streams.audio else None
+        return Playback(time_base=self._stream.time_base, pixel_aspect=aspect, audio=audio)
+
+    def _warn_if_interlaced(self, frame: VideoFrame) -> None:
+        if frame.interlaced_frame and not self._index.interlaced:
+            self._index.interlaced = True
+            logger.warning(
+                "%s: the video is interlaced, so moving edges are combed: deinterlace it first, for example with "
+                "ffmpeg -i INPUT -vf bwdif=mode=send_frame OUTPUT",
+                self.label,
             )
 
     def _check_complete(self) -> None:

@@ -5,8 +5,12 @@ FFmpeg ends silently at the end of a truncated file, so the frames that were rea
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import av.error
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -22,7 +26,8 @@ class VideoHeader:
     """Statements of a container about its video; None for what it doesn't state.
 
     Attributes:
-        fps: average frame rate.
+        fps: average frame rate; None if only FFmpeg's guess is known, which may be a common multiple of the rates.
+        constant_rate: the table of frames has equal intervals, so that ``fps`` is exact.
         num_frames: number of frames.
         packets: number of packets of the video stream.
         seconds: time at which the data must end.
@@ -31,6 +36,7 @@ class VideoHeader:
     """
 
     fps: float | None
+    constant_rate: bool = False
     num_frames: int | None = None
     packets: int | None = None
     seconds: float | None = None
@@ -58,21 +64,50 @@ class VideoHeader:
 
 def read_header(container: InputContainer, stream: VideoStream) -> VideoHeader:
     """Read the statements of an opened container about one of its video streams."""
-    rate = stream.average_rate or stream.guessed_rate
+    rate = stream.average_rate
     fps = float(rate) if rate else None
     formats = container.format.name.split(",")
     if stream.frames > 0 and "avi" in formats:  # counts empty frames that aren't decoded, so only the time is reliable
         seconds = stream.frames / fps if fps else None
-        return VideoHeader(fps=fps, num_frames=_shown_frames(stream), seconds=seconds, video_only=True)
+        constant = fps is not None
+        shown = _shown_frames(stream)
+        return VideoHeader(fps=fps, constant_rate=constant, num_frames=shown, seconds=seconds, video_only=True)
     if stream.frames > 0:
         packets = len(stream.index_entries) or stream.frames
-        return VideoHeader(fps=fps, num_frames=_shown_frames(stream), packets=packets)
+        constant = fps is not None and _equal_intervals([entry.timestamp for entry in stream.index_entries])
+        return VideoHeader(fps=fps, constant_rate=constant, num_frames=_shown_frames(stream), packets=packets)
     slack = next((_STATED_DURATION[name] for name in formats if name in _STATED_DURATION), None)
     if slack is None or not container.duration:
         return VideoHeader(fps=fps)
     if container.streams.audio:
         slack = max(slack, _AUDIO_SLACK)
     return VideoHeader(fps=fps, seconds=container.duration / 1e6, slack=slack)
+
+
+def _equal_intervals(times: list[int]) -> bool:
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    return bool(gaps) and max(gaps) <= 1.5 * min(gaps)
+
+
+def mean_rate(container: InputContainer, stream: VideoStream) -> float | None:
+    """Read all packets of a video stream without decoding; return its mean frame rate, None for fewer than 2 frames."""
+    first, last, end, count = math.inf, -math.inf, -math.inf, 0
+    base = float(stream.time_base or 0)
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is None or not packet.size:
+                continue
+            count += 1
+            first, last = min(first, packet.pts * base), max(last, packet.pts * base)
+            end = max(end, (packet.pts + packet.duration) * base if packet.duration else last)
+    except av.error.FFmpegError:  # damaged: reading the frames says so
+        pass
+    if count < 2 or last <= first:
+        return None
+    end = max(end, last + (last - first) / (count - 1)) if end <= last else end
+    rate = count / (end - first)
+    average = stream.average_rate
+    return float(average) if average and abs(float(average) - rate) < 0.02 * rate else rate
 
 
 def _shown_frames(stream: VideoStream) -> int | None:

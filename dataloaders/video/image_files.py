@@ -17,7 +17,7 @@ class ImageFrames(FrameSource):
     Args:
         paths: at least one file, with different stems.
         name: name of the source.
-        fps: frame rate to report; images themselves have none.
+        fps: frame rate, from which times follow; images themselves have none.
 
     Raises:
         ValueError: two files have the same stem, or the first image can't be read.
@@ -35,9 +35,13 @@ class ImageFrames(FrameSource):
         self._paths = paths
         self._closed = False
         self.name = name
-        self.fps = fps
+        self._fps = fps
         self.num_frames = len(paths)
         self.size = _read_rgb(paths[0]).shape[:2]
+
+    @property
+    def fps(self) -> float | None:
+        return self._fps
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(len(self._paths)):
@@ -65,7 +69,9 @@ class ImageFrames(FrameSource):
                 f"{path}: this frame is {image.shape[0]}x{image.shape[1]} (height x width), the frames before it "
                 f"(from {self._paths[0].name} on) are {self.size[0]}x{self.size[1]}: give frames of one size"
             )
-        return Frame(index, path.stem, image)
+        if self._fps is None:
+            return Frame(index, path.stem, image)
+        return Frame(index, path.stem, image, index / self._fps, 1 / self._fps)
 
     def close(self) -> None:
         self._closed = True

@@ -29,20 +29,35 @@ class FrameIndex:
 
     def __init__(self) -> None:
         self._times: list[int | None] = []
+        self._seconds: list[tuple[float, float | None]] = []
         self._checksums: list[int] = []
+        self.interlaced = False
+        """An interlaced frame was read, and the user was warned."""
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def add(self, number: int, time: int | None, image: np.ndarray) -> None:
-        """Add a frame, unless it is known: its time in the units of the stream, and its H x W x 3 pixels."""
+    def add(self, number: int, pts: int | None, seconds: tuple[float, float | None], image: np.ndarray) -> None:
+        """Add a frame, unless it is known.
+
+        Args:
+            number: its number.
+            pts: its time in the units of the stream.
+            seconds: time and duration, see :class:`~voskit.dataloaders.video.source.Frame`.
+            image: its H x W x 3 pixels.
+        """
         if number == len(self):
-            self._times.append(time)
+            self._times.append(pts)
+            self._seconds.append(seconds)
             self._checksums.append(_checksum(image))
 
     def time(self, number: int) -> int | None:
         """Return the presentation time of a frame in the units of the stream; None if the stream states none."""
         return self._times[number]
+
+    def seconds(self, number: int) -> tuple[float, float | None]:
+        """Return time and duration of a frame in seconds."""
+        return self._seconds[number]
 
     def is_frame(self, number: int, time: int, image: np.ndarray) -> bool:
         """True if time and pixels are those of frame ``number``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,30 @@ class Frame:
         index: position in the source, from 0 on.
         name: stem of output files: the stem of an image file, or ``f"{index:05d}"`` in videos and streams.
         image: H x W x 3 uint8 RGB, upright.
+        time: presentation time in seconds, never less than that of the frame before; None for images without a rate.
+        duration: seconds for which the frame is shown, if the source states them.
     """
 
     index: int
     name: str
     image: np.ndarray
+    time: float | None = None
+    duration: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Playback:
+    """How a source is played, apart from the times of its frames; for videos that are made from it.
+
+    Attributes:
+        time_base: unit of the source's times in seconds; None: they have none.
+        pixel_aspect: width of a pixel divided by its height, after rotation.
+        audio: file with audio in step with the times of the frames; None: no audio.
+    """
+
+    time_base: Fraction | None = None
+    pixel_aspect: Fraction = Fraction(1)
+    audio: str | None = None
 
 
 class FrameSource(ABC):
@@ -38,14 +58,20 @@ class FrameSource(ABC):
     Attributes:
         name: name for outputs: the stem of the video, the name of the folder, ``camera0``, ...
         size: (height, width) of all frames, after rotation.
-        fps: frames per second; None for images, unless the caller has set a rate.
+        fps: mean number of frames per second; None for images, unless the caller has set a rate.
         num_frames: number of frames that the source states; None if it states none. Never an estimate.
+        playback: pixel aspect ratio and audio.
     """
 
     name: str
     size: tuple[int, int]
-    fps: float | None
     num_frames: int | None
+    playback: Playback = Playback()
+
+    @property
+    @abstractmethod
+    def fps(self) -> float | None:
+        """Mean number of frames per second."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
