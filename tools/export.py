@@ -1,7 +1,7 @@
 """Write a checkpoint, or the mean of several, as one small safetensors file.
 
-    python tools/export.py --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
-    python tools/export.py --model deaott --ckpt_path A B --shares 3 1 --output_path mean.safetensors
+    voskit export --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
+    voskit export --model deaott --ckpt_path A B --shares 3 1 --output_path mean.safetensors
 
 The file holds the weights, in half precision by default, and the model's config with the changes of ``--set``.
 ``build_model`` and ``--ckpt_path`` of every command load it and apply that config.
@@ -10,21 +10,21 @@ The file holds the weights, in half precision by default, and the model's config
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+if __name__ == "__main__":  # python tools/export.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from voskit.__main__ import main as voskit
+
+    sys.exit(voskit(["export", *sys.argv[1:]]))
+
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import torch
 import tyro
 
 from voskit.configs import get_model_config
-from voskit.networks import build_model, mean_of_weights, save_weights
-from voskit.networks.models.aot import AOT
 from voskit.tools.command import run_tool
-
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,10 @@ def run(args: Args) -> int:
         raise ValueError(f"--output_path {args.output_path}: the name must end in .safetensors")
     if not args.ckpt_path:
         raise ValueError("--ckpt_path: name at least one checkpoint")
+    from voskit.networks import build_model, mean_of_weights, save_weights
+    from voskit.networks.inference import AMP_TYPES
+    from voskit.networks.models.aot import AOT
+
     changes = get_model_config(args.model).changes_from_text(*args.set)
     networks = [build_model(args.model, checkpoint=path, device="cpu", **changes) for path in args.ckpt_path]
     network = networks[0]
@@ -62,7 +66,7 @@ def run(args: Args) -> int:
             raise ValueError(f"--identities: {args.model} has no identity bank")
         network.keep_identities(args.identities)
     args.output_path.parent.mkdir(parents=True, exist_ok=True)
-    save_weights(network, args.output_path, DTYPES[args.dtype])
+    save_weights(network, args.output_path, AMP_TYPES.get(args.dtype))
     print(f"{args.output_path}: {args.output_path.stat().st_size / 1e6:.1f} MB")
     return 0
 
@@ -70,7 +74,3 @@ def run(args: Args) -> int:
 def main() -> int:
     """Parse the flags and export."""
     return run_tool(run, Args, __doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

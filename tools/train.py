@@ -1,8 +1,8 @@
 """Train a model through a stage.
 
-    python tools/train.py --model aott --stage pre --amp --exp_name default --data_path datasets
-    python tools/train.py ... --gpu_num 4
-    torchrun --nnodes 2 --nproc_per_node 8 ... tools/train.py ...
+    voskit train --model aott --stage pre --amp --exp_name default --data_path datasets
+    voskit train ... --gpu_num 4
+    torchrun --nnodes 2 --nproc_per_node 8 -m voskit train ...
 
 The run is in <output_path>/<exp_name>_<Model>/<STAGE>. Run the same command again to resume it. SIGTERM, which cluster
 schedulers send before they end a job, stops it after the current step with a checkpoint and exit code 143.
@@ -10,27 +10,31 @@ schedulers send before they end a job, stops it after the current step with a ch
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # python tools/train.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from voskit.__main__ import main as voskit
+
+    sys.exit(voskit(["train", *sys.argv[1:]]))
+
 import logging
 import os
 import signal
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from voskit.configs import get_model_config
 from voskit.configs.stages import get_stage_config
-from voskit.dataloaders.datasets import open_dataset
-from voskit.evaluators.benchmarks.processes import run_processes
-from voskit.evaluators.benchmarks.validation import Share, Validation
-from voskit.networks.devices import local_device
 from voskit.tools.command import run_tool
-from voskit.trainers.distributed import Processes, join_processes
-from voskit.trainers.run import TrainingResult, run_folder, train
+
+if TYPE_CHECKING:
+    from voskit.evaluators.benchmarks.validation import Validation
+    from voskit.trainers.distributed import Processes
+    from voskit.trainers.run import TrainingResult
 
 logger = logging.getLogger("train")
 CHILD = "VOS_TRAIN_CHILD"
@@ -87,11 +91,17 @@ def run(args: Args) -> int:
     if args.gpu_num < 1:
         raise ValueError(f"--gpu_num is the number of processes, at least 1, got {args.gpu_num}")
     if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
+        from voskit.evaluators.benchmarks.processes import run_processes
+
         command = [sys.executable, "-m", "voskit", "train", *sys.argv[1:]]
         codes = run_processes(command, args.gpu_num, together=True, environment={CHILD: "1"})
         # a process that has just stopped may get a second SIGTERM when it no longer handles it
         stopped = STOPPED in codes and set(codes) <= {STOPPED, -signal.SIGTERM}
         return STOPPED if stopped else int(any(codes))
+    from voskit.networks.devices import local_device
+    from voskit.trainers.distributed import join_processes
+    from voskit.trainers.run import train
+
     stage_fields = get_stage_config(args.stage).changes_from_text(*args.set)
     model_fields = get_model_config(args.model).changes_from_text(*args.set_model)
     device = local_device(args.device)
@@ -122,6 +132,10 @@ def build_validation(args: Args, processes: Processes) -> Validation | None:
     """Build the validation that ``--val_dataset`` asks for."""
     if args.val_dataset is None:
         return None
+    from voskit.dataloaders.datasets import open_dataset
+    from voskit.evaluators.benchmarks.validation import Share, Validation
+    from voskit.trainers.run import run_folder
+
     dataset = open_dataset(args.val_dataset, args.val_root, split=args.val_split)
     folder = run_folder(args.output_path, args.exp_name, args.model, args.stage) / "validation"
     share = Share(processes.rank, processes.count)
@@ -148,7 +162,3 @@ def main() -> int:
     """Parse the flags and train."""
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
     return run_tool(run, Args, __doc__, interrupted="interrupted; run the command again to resume", level=level)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
