@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -243,6 +244,58 @@ def test_which_blocks_read_few_positions() -> None:
         assert readings == [MemoryReading()] * start + [few] * (11 - start)
     every = memory_readings(get_model_config("jointformer", topk_range="every_frame"), 11)
     assert every == [MemoryReading(30, each_frame=True)] * 11
+
+
+@pytest.mark.parametrize(
+    ("block", "encoder", "update"),
+    [
+        ("all_blocks", [30] * 11, [30]),
+        ("half", [None] * 5 + [30] * 6, [30]),
+        ("last_block", [None] * 10 + [30], [30]),
+        ("None", [None] * 11, [None]),
+        (None, [None] * 11, [None]),
+    ],
+)
+@pytest.mark.parametrize("every", ["all_frames", "every_frame"])
+def test_tokens_choose_positions_in_the_blocks_that_are_named(
+    small, monkeypatch, block: str | None, encoder: list[int | None], update: list[int | None], every: str
+) -> None:
+    """With topk_clstoken=Y. Without it they read all positions in every block."""
+    used: list[int | None] = []
+    observe = JointBlock.observe
+
+    def record(self, x, token, top_k=None, **options):
+        used.append(top_k)
+        return observe(self, x, token, top_k, **options)
+
+    monkeypatch.setattr(JointBlock, "observe", record)
+    for chosen, blocks, updates in (("Y", encoder, update), ("N", [None] * 11, [None])):
+        config = small.config.override(topk_clstoken=chosen, topk_block=block, topk_num=30, topk_range=every)
+        with torch.no_grad():
+            tokens = small.new_tokens(2)
+            image, masks = torch.rand(1, 3, 32, 32), torch.rand(2, 32, 32)
+            _, tokens = small.remember(image, masks, tokens, config)
+            assert used == blocks
+            used.clear()
+            small.update_tokens(torch.rand(2, 768, 2, 2), tokens, config)
+            assert used == updates
+            used.clear()
+
+
+@torch.no_grad()
+def test_tokens_that_choose_in_no_block_are_those_that_read_all(small) -> None:
+    image, masks, fusion = torch.rand(1, 3, 64, 64), torch.rand(2, 64, 64), torch.rand(2, 768, 4, 4)
+
+    def tokens(**fields: str | None) -> Tensor:
+        config = small.config.override(topk_num=3, **fields)
+        after = small.remember(image, masks, small.new_tokens(2), config)[1]
+        return small.update_tokens(fusion, after, config)
+
+    full = tokens(topk_clstoken="N")
+    assert torch.equal(tokens(topk_clstoken="Y", topk_block="None"), full)
+    assert torch.equal(tokens(topk_clstoken="Y", topk_block=None), full)
+    few = [tokens(topk_clstoken="Y", topk_block=name) for name in ("last_block", "half", "all_blocks")]
+    assert all((a - b).abs().max() > 1e-6 for a, b in itertools.combinations([full, *few], 2))
 
 
 def test_what_is_kept_and_what_passes() -> None:

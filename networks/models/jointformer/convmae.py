@@ -129,25 +129,25 @@ class ConvMAE(Encoder):
         return to_map(self.norm(x_BLC), size)
 
     def remember(
-        self, frame_KCHW: Tensor, token_K1C: Tensor | None, top_k: int | None = None
+        self, frame_KCHW: Tensor, token_K1C: Tensor | None, top_ks: Sequence[int | None]
     ) -> tuple[list[MemoryPart], Tensor | None]:
         """Encode a memory frame and update the tokens by attention to it.
 
         Args:
             frame_KCHW: normalized RGB and masks.
             token_K1C: tokens of the objects; None: don't update them.
-            top_k: positions that a token attends to in each head; None: all.
+            top_ks: for each block, positions that a token attends to in each head; None: all.
 
         Returns:
             keys and values [K, L, C] of each block, and the updated tokens.
         """
         x = self._embed(self.patch_embed1_memory, frame_KCHW)[2]
-        return self._observe(self.blocks3, x, token_K1C, top_k)
+        return self._observe(self.blocks3, x, token_K1C, top_ks)
 
-    def update(self, feature_KCHW: Tensor, token_K1C: Tensor, top_k: int | None = None) -> Tensor:
-        """Update tokens by attention to the decoder's features, [K, 1, C]."""
+    def update(self, feature_KCHW: Tensor, token_K1C: Tensor, top_ks: Sequence[int | None]) -> Tensor:
+        """Update tokens by attention to the decoder's features, [K, 1, C]. For ``top_ks`` see ``remember``."""
         x = self._with_position(self.patch_embed4_block4(to_sequence(feature_KCHW)), feature_KCHW.shape[2:])
-        token = self._observe(self.blocks4, x, self.patch_embed4_block4(token_K1C), top_k)[1]
+        token = self._observe(self.blocks4, x, self.patch_embed4_block4(token_K1C), top_ks)[1]
         assert token is not None
         return token
 
@@ -208,13 +208,13 @@ class ConvMAE(Encoder):
         return x_BLC + resize_table(self.pos_embed[:, 1:], (size[0], size[1]))
 
     def _observe(
-        self, blocks: nn.ModuleList, x_KLC: Tensor, token_K1C: Tensor | None, top_k: int | None
+        self, blocks: nn.ModuleList, x_KLC: Tensor, token_K1C: Tensor | None, top_ks: Sequence[int | None]
     ) -> tuple[list[MemoryPart], Tensor | None]:
         """Run blocks in which frames attend to themselves, and tokens to frames and to themselves."""
         if token_K1C is not None:
             token_K1C = token_K1C + self.pos_embed[:, :1]
         parts = []
-        for block in blocks:
+        for block, top_k in zip(blocks, top_ks, strict=True):
             assert isinstance(block, JointBlock)
             last = block is blocks[-1]
             x_KLC, token_K1C, part = block.observe(x_KLC, token_K1C, top_k, only_token=last)

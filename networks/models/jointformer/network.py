@@ -111,13 +111,14 @@ class JointFormer(Network):
             image_B3HW: normalized RGB; K is a multiple of B.
             masks_KHW: probabilities of the objects.
             tokens_K1C: tokens of the objects; None: don't update them.
-            config: its ``topk_*`` fields limit the positions that a token reads; None: all.
+            config: its ``topk_*`` fields limit the positions that a token reads, in the blocks of ``topk_block``;
+                None: all.
 
         Returns:
             keys and values [K, L, C] of each block, and the updated tokens.
         """
         frame = append_masks(image_B3HW, masks_KHW, others=not self.config.single_object)
-        return self.convmae.remember(frame, tokens_K1C, _token_top_k(config))
+        return self.convmae.remember(frame, tokens_K1C, token_top_ks(config, len(self.convmae.blocks3)))
 
     def decode(self, features: ImageFeatures, f16_KCHW: Tensor, tokens_K1C: Tensor) -> tuple[Tensor, Tensor]:
         """Decode logits [K, H, W] of each object on its own, and the fusion feature [K, C, h, w] (section 3.5)."""
@@ -125,8 +126,12 @@ class JointFormer(Network):
         return self.decoder(features.f4, features.f8, f16_KCHW, enhanced)
 
     def update_tokens(self, fusion_KCHW: Tensor, tokens_K1C: Tensor, config: JointFormerConfig | None = None) -> Tensor:
-        """Update tokens by attention to the decoder's fusion feature (section 3.4), [K, 1, C]."""
-        return self.convmae.update(fusion_KCHW, tokens_K1C, _token_top_k(config))
+        """Update tokens by attention to the decoder's fusion feature (section 3.4), [K, 1, C].
+
+        ``topk_block`` names blocks of the encoder. If it names any, all update blocks read few positions.
+        """
+        few = token_top_ks(config, len(self.convmae.blocks3))[-1]
+        return self.convmae.update(fusion_KCHW, tokens_K1C, [few] * len(self.convmae.blocks4))
 
 
 def memory_readings(config: JointFormerConfig | None, blocks: int) -> list[MemoryReading]:
@@ -138,5 +143,8 @@ def memory_readings(config: JointFormerConfig | None, blocks: int) -> list[Memor
     return [MemoryReading()] * first + [few] * (blocks - first)
 
 
-def _token_top_k(config: JointFormerConfig | None) -> int | None:
-    return config.topk_num if config is not None and config.topk_clstoken == "Y" else None
+def token_top_ks(config: JointFormerConfig | None, blocks: int) -> list[int | None]:
+    """Return the number of frame positions that a token reads in each block; None: all."""
+    if config is None or config.topk_clstoken == "N":
+        return [None] * blocks
+    return [reading.top_k for reading in memory_readings(config, blocks)]
