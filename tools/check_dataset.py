@@ -70,4 +70,4 @@ def run(args: Args) -> int:
 
 def main() -> int:
     """Parse the command line and run."""
-    return run_tool(run, Args, __doc__, level=logging.ERROR)
+    return run_tool(run, Args, __doc__, level=logging.WARNING)

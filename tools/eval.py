@@ -43,8 +43,8 @@ class Args(ModelArgs):
     """Folder of the results. One folder holds results of one setting."""
     exp_name: str = "default"
     """Experiment, for the archive's name."""
-    stage: str = "PRE_YTB_DAV"
-    """Training stage, for the archive's name."""
+    stage: str | None = None
+    """Training stage, for the archive's name, which also has the name of the checkpoint."""
     full_resolution: bool = False
     """DAVIS: read the frames at full resolution."""
     results_at: str = ""
@@ -66,7 +66,7 @@ def run(args: Args) -> int:
             raise ValueError(f"--{flag} must be at least 1, got {getattr(args, flag)}")
     if args.output_path.is_file():
         raise ValueError(f"--output_path {args.output_path} is a file: give a folder for the results")
-    from voskit.evaluators.benchmarks.run import evaluate, open_benchmark
+    from voskit.evaluators.benchmarks.run import check_task, evaluate, open_benchmark
     from voskit.evaluators.metrics.report import summary_text
     from voskit.networks.devices import local_device
 
@@ -74,6 +74,7 @@ def run(args: Args) -> int:
     if args.results_at:
         options["results_at"] = args.results_at
     dataset = open_benchmark(args.dataset, args.data_root, split=args.split, **options)
+    check_task(dataset, args.model, args.task)
     device = local_device(args.device)
     referring = args.task == "referring"
     segmenter = (args.build_referring_segmenter if referring else args.build_segmenter)(device, dataset.name)

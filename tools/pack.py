@@ -51,6 +51,7 @@ class Args:
 def run(args: Args) -> int:
     """Check and pack."""
     from voskit.dataloaders.datasets.dataset import find_dataset_config, open_dataset
+    from voskit.dataloaders.datasets.problem import counted
     from voskit.evaluators.submissions.pack import pack
 
     config, root = find_dataset_config(args.dataset, args.data_root)
@@ -58,7 +59,7 @@ def run(args: Args) -> int:
     suffix = dataset.config.archive_suffix if args.layout == "server" else ".zip"
     archive = args.output or args.results.parent / f"{dataset.name}_{dataset.split}{suffix}"
     members = pack(dataset, args.results, archive, layout=args.layout, workers=args.workers)
-    print(f"{archive}: {len(members)} file(s), {archive.stat().st_size / 2**20:.1f} MiB")
+    print(f"{archive}: {counted(len(members), 'file')}, {archive.stat().st_size / 2**20:.1f} MiB")
     return 0
 
 

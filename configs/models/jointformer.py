@@ -38,7 +38,7 @@ class JointFormerConfig(PerObjectConfig):
     topk_block: Literal["all_blocks", "half", "last_block", "None"] | None = "all_blocks"
     """Blocks that ``topk_num`` applies to: all, the later half, the last one, or none."""
     topk_clstoken: Literal["N", "Y"] = "N"
-    """Apply ``topk_num`` to the attention of tokens, too (``Y``): in the blocks of ``topk_block`` and, if there are any,
+    """Apply ``topk_num`` to the attention of tokens, too (``Y``): in the blocks of ``topk_block`` and, if it names any,
     in the blocks that update tokens."""
 
     max_memory_frames: int | None = 5

@@ -23,7 +23,7 @@ from voskit.dataloaders.datasets.dataset import Dataset, open_dataset
 from voskit.dataloaders.datasets.index import read_video_list
 from voskit.dataloaders.datasets.layout import prefix, subfolders
 from voskit.dataloaders.datasets.meta import read_meta
-from voskit.dataloaders.datasets.problem import Problem
+from voskit.dataloaders.datasets.problem import Problem, counted
 from voskit.dataloaders.datasets.video import Video
 from voskit.dataloaders.images import load_image, shown_size
 
@@ -50,8 +50,9 @@ class CheckReport:
     @property
     def summary(self) -> str:
         """The result in one line."""
-        found = f"{len(self.problems)} problem(s)" if self.problems else "nothing wrong"
-        return f"{self.videos} videos, {self.frames} frames, {self.masks} masks, {self.objects} objects: {found}"
+        found = counted(len(self.problems), "problem") if self.problems else "nothing wrong"
+        numbers = [(self.videos, "video"), (self.frames, "frame"), (self.masks, "mask"), (self.objects, "object")]
+        return ", ".join(counted(*number) for number in numbers) + f": {found}"
 
 
 def check_dataset(
@@ -203,6 +204,10 @@ def _check_truth_names(video: Video, truth: Mapping[str, Path], report: Callable
 def _check_given(video: Video, size: tuple[int, int] | None, report: Callable[[Problem], None]) -> set[int]:
     """Check the given masks, and return their ids."""
     ids: set[int] = set()
+    first = next(iter(video.mask_files), None)
+    if first is not None and first not in video.given:
+        instead = ", ".join(video.given)
+        report(Problem(video.mask_files[first], f"the first mask shows no object: that of frame {instead} is given"))
     for name, path in video.given.items():
         header = None if path.suffix == ".json" else _check_image(path, False, report)
         if header is not None and not _check_mask_header(video, path, header, size, report):
@@ -251,8 +256,11 @@ def _check_mask_header(
             report(Problem(path, f"a panoptic mask must be an RGB image, this one has mode {header.mode}"))
             return False
     elif header.mode not in _MASK_MODES:
-        report(Problem(path, f"a mask must be a palette or grayscale image of ids, this one has mode {header.mode}"))
-        return False
+        try:
+            video.masks.read(path, path.stem)
+        except (ValueError, OSError) as error:
+            report(Problem(path, str(error).removeprefix(f"{path}: ")))
+            return False
     if size is not None and header.stored != size:
         report(Problem(path, f"the mask is {_show(header.stored)}, the frames are {_show(size)}"))
         return False

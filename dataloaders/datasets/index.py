@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from voskit.dataloaders.datasets.layout import VIDEO_EXTENSIONS, DatasetLayout, 
 from voskit.dataloaders.datasets.meta import VideoMeta, read_meta
 from voskit.dataloaders.datasets.problem import Problem, Report
 from voskit.dataloaders.files import read_text
+
+logger = logging.getLogger(__name__)
 
 FilePairs = dict[str, list[tuple[str, str | None]]]
 
@@ -79,8 +82,18 @@ def _excluded(layout: DatasetLayout, meta_path: Path, report: Report) -> set[str
     names: set[str] = set()
     for template in layout.config.excluded_meta:
         path = layout.root / template
-        if path.is_file() and path != meta_path:
+        if path == meta_path:
+            continue
+        if path.is_file():
             names |= set(read_meta(path, layout.config.meta_format, report))
+        else:
+            logger.warning(
+                "%s: no such file: its videos count as part of %s, since they are in %s, too: results of the whole "
+                "split aren't those of the benchmark",
+                path,
+                layout.split,
+                meta_path.relative_to(layout.root),
+            )
     return names
 
 

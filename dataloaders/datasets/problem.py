@@ -27,6 +27,11 @@ class Problem:
         return f"{self.path}: {self.text}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun in the right number: ``1 object``, ``2 objects``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 Report = Callable[[Problem], None]
 
 

@@ -14,6 +14,7 @@ from voskit.configs.datasets import DatasetConfig
 from voskit.dataloaders.datasets.mask_readers import MaskReader
 from voskit.dataloaders.datasets.meta import VideoMeta
 from voskit.dataloaders.images import shown_size
+from voskit.dataloaders.masks.mask_set import narrow
 from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.image_files import ImageFrames
 from voskit.dataloaders.video.source import FrameSource
@@ -32,9 +33,10 @@ class Video:
         files: paths of the frames by name, in order. Empty for a video file, and if frames are missing but not needed.
         video_file: the video file; None for frames in ``files``.
         listed: names of the frames, if they are known although ``files`` is empty.
-        given: files of the given masks by frame name, in order (BURST: always the JSON file).
+        mask_files: files of the masks to give by frame name, in order (BURST: always the JSON file); ``given`` has
+            those that are given.
         new_ids: objects to take from a given mask, by frame name; frames without an entry: all objects.
-        masks: reader of the files of ``given``.
+        masks: reader of ``mask_files``.
         scored: frames that the meta file lists or that are annotated; None: all frames.
         submitted_only: frames of the submission; None: those of ``wanted``.
         ground_truth: folder of the true masks (BURST: JSON file); None if there is none.
@@ -47,7 +49,7 @@ class Video:
     files: Mapping[str, Path] = field(default_factory=dict)
     video_file: Path | None = None
     listed: tuple[str, ...] = ()
-    given: Mapping[str, Path] = field(default_factory=dict)
+    mask_files: Mapping[str, Path] = field(default_factory=dict)
     new_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     masks: MaskReader
     scored: tuple[str, ...] | None = None
@@ -64,6 +66,23 @@ class Video:
         with open_frames(self.video_file) as source:
             count = source.num_frames if source.num_frames is not None else sum(1 for _ in source)
         return tuple(f"{index:05d}" for index in range(count))
+
+    @cached_property
+    def given(self) -> Mapping[str, Path]:
+        """Files of the given masks by frame name, in order.
+
+        If the description says ``given: first``, this is the first mask that shows an object: masks are read until one
+        does. If none does, or one can't be read, it is that one or the first.
+        """
+        if self.config.given != "first":
+            return self.mask_files
+        for name, path in self.mask_files.items():
+            try:
+                if self.masks.read(path, name).any():
+                    return {name: path}
+            except (ValueError, OSError):  # whoever reads it as a given mask says so
+                return {name: path}
+        return dict(list(self.mask_files.items())[:1])
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -147,7 +166,7 @@ class Video:
             return None
         ids = self.masks.read(self.given[frame], frame)
         if frame in self.new_ids:
-            ids = np.where(np.isin(ids, self.new_ids[frame]), ids, 0).astype(ids.dtype)
+            ids = narrow(np.where(np.isin(ids, self.new_ids[frame]), ids, 0))
         return ids
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, re
         names = list(files)
         if not require_frames and config.wanted == "annotated":
             names = natural_sorted({*names, *truth})
-    given, new_ids = _given(layout, entry, names, video_file, report)
+    mask_files, new_ids = _given(layout, entry, names, video_file, report)
     scored = _scored(config, listed, truth)
     known = set(names)
     if video_file is None:
@@ -51,16 +52,17 @@ def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, re
     if config.fed == "listed" and require_frames:
         _report_unlisted(layout, entry, listed, frames.files, report)
     dense = layout.split in config.all_frames_splits
-    truth_is_more = not truth or len(truth) > len(given)  # given masks alone are no ground truth; a JSON file is
+    num_given = min(len(mask_files), 1) if config.given == "first" else len(mask_files)
+    truth_is_more = not truth or len(truth) > num_given  # given masks alone are no ground truth; a JSON file is
     return Video(
         name=entry.name,
         config=config,
         files={name: files[name] for name in names if name in files} if len(files) == len(names) else {},
         video_file=video_file,
         listed=tuple(names),
-        given=given,
+        mask_files=mask_files,
         new_ids=new_ids,
-        masks=_mask_files(config, entry),
+        masks=_mask_reader(config, entry, mask_files, truth),
         scored=None if scored is None else tuple(scored),
         submitted_only=tuple(listed) if dense else None,
         ground_truth=truth_path if truth_is_more else None,
@@ -166,15 +168,16 @@ def _mask_folder(layout: DatasetLayout, entry: Entry, report: Report | None) -> 
 def _given(
     layout: DatasetLayout, entry: Entry, names: list[str], video_file: Path | None, report: Report
 ) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:
-    """Find the given masks, and the objects to take from those that show others, too."""
+    """Find the masks to give, and the objects to take from those that show others, too."""
     config, meta = layout.config, entry.meta
     if config.given == "none":
         return {}, {}
     starts: dict[str, list[int]] = {}
     for object_id, frame in () if meta is None else meta.starts.items():
         starts.setdefault(frame, []).append(object_id)
-    if config.meta_format == "burst":
-        return dict.fromkeys(sorted(starts, key=names.index if set(starts) <= set(names) else None), entry.source), {}
+    if config.meta_format == "burst" and not layout.parent(layout.given_masks):
+        frames = sorted(starts, key=names.index if set(starts) <= set(names) else None)
+        return dict.fromkeys(frames, entry.source), {frame: tuple(sorted(starts[frame])) for frame in frames}
     masks, complete = _mask_folder(layout, entry, report)
     folder = layout.path(layout.masks or layout.given_masks, entry.names)
     files = masks.files
@@ -185,9 +188,8 @@ def _given(
         report(Problem(where, f"the video {entry.name} has no given mask", missing=True))
         return {}, {}
     known = set(names)
-    if config.given == "first":
-        files = dict(list(files.items())[:1])
-    for name in [] if video_file is not None else [n for n in files if n not in known]:
+    checked = list(files)[:1] if config.given == "first" else list(files)
+    for name in [] if video_file is not None else [n for n in checked if n not in known]:
         if config.fed == "folder":
             report(Problem(files[name], "no frame has the name of this mask"))
     files = {name: path for name, path in files.items() if video_file is not None or name in known}
@@ -202,9 +204,15 @@ def _given(
     return files, {}
 
 
-def _mask_files(config: DatasetConfig, entry: Entry) -> MaskReader:
-    if entry.meta is not None and entry.meta.sequence is not None:
+def _mask_reader(
+    config: DatasetConfig, entry: Entry, files: Mapping[str, Path], truth: Mapping[str, Path]
+) -> MaskReader:
+    pictures = any(path.suffix != ".json" for path in files.values())
+    if entry.meta is not None and entry.meta.sequence is not None and not pictures:
         return BurstMaskReader(entry.meta.sequence)
     if config.meta_format == "panoptic" and entry.meta is not None:
         return PanopticMaskReader(entry.meta.segments)
-    return PngMaskReader(binary=config.binary, ignore_id=config.ignore_id)
+    if config.index_required:  # masks of benchmarks are ids as they are
+        return PngMaskReader(binary=config.binary, ignore_id=config.ignore_id)
+    every = tuple(dict.fromkeys([*files.values(), *truth.values()]))
+    return PngMaskReader(binary=config.binary, ignore_id=config.ignore_id, masks=every)

@@ -7,6 +7,7 @@ every video in ``Annotations`` is finished and is never computed again.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import platform
@@ -19,7 +20,7 @@ import torch
 from voskit.configs.models.base import MODELS
 from voskit.dataloaders.datasets import Dataset, Video
 from voskit.dataloaders.files import atomic_write_text, load_json, read_text
-from voskit.evaluators.benchmarks.scoring import UNPACKED, DatasetScoring
+from voskit.evaluators.benchmarks.scoring import UNPACKED, DatasetScoring, check_benchmark
 from voskit.evaluators.benchmarks.timing import VideoTiming, summarize
 from voskit.evaluators.metrics import Scores
 from voskit.evaluators.metrics.page import write_page
@@ -28,6 +29,12 @@ from voskit.evaluators.submissions.pack import pack
 
 logger = logging.getLogger(__name__)
 
+_NOT_OF_MASKS = frozenset(
+    {"title", "folder", "roots", "video_list", "frame_step", "server", "submit_given_frame"}
+    | {"meta", "ground_truth", "given_masks", "object_names", "scoring"}
+    | {"archive", "archive_prefix", "archive_suffix", "result_folder", "full_resolution_result_folder"}
+)
+"""Fields of a dataset's description that masks don't depend on. Files of given masks are compared by their content."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -52,8 +59,9 @@ def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dic
             before = _with_present_names(load_json(path))
         except ValueError as error:
             raise ValueError(f"{error}: give another output folder") from None
-        if differing := [k for k in {**before, **settings} if before.get(k) != settings.get(k)]:
-            was = "; ".join(_difference(k, before.get(k), settings.get(k)) for k in differing[:3])
+        there, now = _of_masks(before), _of_masks(settings)
+        if differing := [k for k in {**there, **now} if there.get(k) != now.get(k)]:
+            was = "; ".join(_difference(k, there.get(k), now.get(k)) for k in differing[:3])
             raise ValueError(f"{output} holds results of other settings ({was}): give another output folder")
         return settings
     if results.exists():
@@ -61,6 +69,14 @@ def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dic
     output.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, json.dumps(settings, indent=2) + "\n")
     return settings
+
+
+def _of_masks(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without the fields of the dataset that masks don't depend on: truth, scores and archive."""
+    if not isinstance(settings.get("dataset"), dict):
+        return settings
+    dataset = {name: value for name, value in settings["dataset"].items() if name not in _NOT_OF_MASKS}
+    return {**settings, "dataset": dataset}
 
 
 def _with_present_names(settings: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +94,25 @@ def _difference(name: str, there: Any, now: Any) -> str:
     return f"{name}: {there!r} there, {now!r} now"
 
 
+def input_checksum(video: Video) -> str:
+    """Return a checksum that distinguishes a video from others of its name, wherever its files lie.
+
+    It is that of the frames' names, of the first frame's file (of a video file: its length and first MiB), of the
+    given masks and of text prompts.
+    """
+    digest = hashlib.sha256(json.dumps([video.frame_names, dict(video.expressions)]).encode())
+    files = [path for path in video.given.values() if path.suffix != ".json"]
+    if video.video_file is not None:
+        digest.update(str(video.video_file.stat().st_size).encode())
+        files.insert(0, video.video_file)
+    else:
+        files = [*list(video.files.values())[:1], *files]
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(file.read(2**20))
+    return digest.hexdigest()[:16]
+
+
 class EvaluationFolder:
     """Base of evaluations: fixed settings, finished and failed videos, and the files of a complete evaluation.
 
@@ -91,17 +126,28 @@ class EvaluationFolder:
         settings: everything that results depend on, as JSON types.
 
     Raises:
-        ValueError: the folder holds results of other settings, or the dataset's description names an unknown scorer.
+        ValueError: the folder holds results of other settings or of other videos of the same names, or the dataset's
+            description names a scorer that is unknown or can't read the results.
+        FileNotFoundError: a file that the archive needs is missing.
     """
 
     def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any]) -> None:
         self.dataset = dataset
         self.output = output
         self.results = output / "Annotations"
+        self.check(dataset)
         self.scoring = DatasetScoring(dataset)
         self.settings = check_settings(output, settings, self.results)
-        if self.scoring.obstacle and dataset.has_ground_truth:
+        self._check_inputs()
+        if self.scoring.obstacle and (dataset.has_ground_truth or not dataset.config.scoring):
             logger.info("there will be no scores: %s", self.scoring.obstacle)
+        if self.scoring.limits:
+            logger.warning("%s", self.scoring.limits)
+
+    @classmethod
+    def check(cls, dataset: Dataset) -> None:
+        """Check that a dataset can be evaluated, before weights are loaded. For errors see the class."""
+        check_benchmark(dataset)
 
     @property
     def num_videos(self) -> int:
@@ -166,6 +212,31 @@ class EvaluationFolder:
         if scores.frames:
             write_page(scores.frames, self.output / "scores_frames.png")
         return scores
+
+    def _check_inputs(self) -> None:
+        """Raise ValueError if finished results are of other videos of the same names."""
+        others = [
+            video.name
+            for video in self.dataset
+            if EvaluationFolder.is_finished(self, video)
+            and self._input_path(video).exists()
+            and read_text(self._input_path(video)).strip() != input_checksum(video)
+        ]
+        if others:
+            raise ValueError(
+                f"{self.output} holds results of other videos of the same names, whose frames or given masks differ: "
+                f"{', '.join(others[:3])}{', ...' * (len(others) > 3)}: give another output folder, or remove their "
+                f"folders in {self.results} to segment them again"
+            )
+
+    def _note_input(self, video: Video) -> None:
+        """Note which video the results are of, before they appear."""
+        path = self._input_path(video)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write_text(path, f"{input_checksum(video)}\n")
+
+    def _input_path(self, video: Video) -> Path:
+        return self.output / ".inputs" / f"{video.name}.txt"
 
     def _timing_path(self, video: Video) -> Path:
         return self.output / ".timing" / f"{video.name}.json"

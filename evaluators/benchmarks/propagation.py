@@ -40,12 +40,16 @@ class PropagationEvaluation(EvaluationFolder):
     """
 
     def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any], *, save_scores: bool = False) -> None:
-        if dataset.config.task not in ("semi_supervised", "panoptic") or not any(v.given for v in dataset):
+        super().__init__(dataset, output, settings)
+        self.save_scores = save_scores
+
+    @classmethod
+    def check(cls, dataset: Dataset) -> None:
+        if dataset.config.task not in ("semi_supervised", "panoptic") or not any(v.mask_files for v in dataset):
             raise ValueError(
                 f"{dataset.name} {dataset.split} has no masks to propagate: it is another kind of benchmark"
             )
-        super().__init__(dataset, output, settings)
-        self.save_scores = save_scores
+        super().check(dataset)
 
     def is_finished(self, video: Video) -> bool:
         return super().is_finished(video) and (not self.save_scores or self._scores_path(video).exists())
@@ -125,6 +129,12 @@ class PropagationEvaluation(EvaluationFolder):
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
         wanted = set(video.wanted)
+        first = next(iter(video.mask_files), None)
+        if first is not None and first not in video.given:
+            logger.warning(
+                "video %s: the first mask, that of frame %s, shows no object: that of frame %s is given",
+                video.name, first, ", ".join(video.given),
+            )  # fmt: skip
         timing = VideoTiming(video.name, began=time.time())
         start = time.perf_counter()
         segmenter.reset()
@@ -148,11 +158,14 @@ class PropagationEvaluation(EvaluationFolder):
             timing.frame_size = source.size
             if missing := wanted - set(writer.names):
                 raise ValueError(f"{len(missing)} frames to evaluate are not in the video, such as {min(missing)}")
+            if not timing.objects:
+                logger.warning("video %s: no given mask shows an object: its results are background", video.name)
             if scores is not None:
                 scores.finish(segmenter.object_ids)
         timing.model_seconds = round(timing.model_seconds, 6)
         timing.seconds = round(time.perf_counter() - start, 6)
         timing.save(self._timing_path(video))
+        self._note_input(video)
         final = self.results / video.name
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.exists():  # from an evaluation that saved no probabilities

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -38,10 +37,11 @@ class ReferringEvaluation(EvaluationFolder):
         ValueError: the dataset has no expressions, or the folder holds results of other settings.
     """
 
-    def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any]) -> None:
+    @classmethod
+    def check(cls, dataset: Dataset) -> None:
         if dataset.config.archive not in ("expressions", "annotators") or not any(v.expressions for v in dataset):
             raise ValueError(f"{dataset.name} {dataset.split} has no expressions: it is no benchmark of text prompts")
-        super().__init__(dataset, output, settings)
+        super().check(dataset)
 
     def _folders(self, video: Video) -> list[Path]:
         if self._by_annotator:
@@ -136,6 +136,7 @@ class ReferringEvaluation(EvaluationFolder):
         timing.model_seconds = round(timing.model_seconds, 6)
         timing.seconds = round(time.perf_counter() - start, 6)
         timing.save(self._timing_path(video))
+        self._note_input(video)
         self._finish_video(video, [partial / n for n in names] if self._by_annotator else [partial])
 
     def _propagate(self, propagator: VideoSegmenter, video: Video, key: KeyFrame, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def evaluate(
     split: str | None = None,
     checkpoint: PathLike | None = None,
     experiment: str = "default",
-    stage: str = "PRE_YTB_DAV",
+    stage: str | None = None,
     save_scores: bool = False,
     propagator: VideoSegmenter | None = None,
     propagator_checkpoint: PathLike | None = None,
@@ -75,10 +76,10 @@ def evaluate(
         data: folder that holds the dataset. None: the folder of the JSON file.
         output: folder of the results. One folder holds results of one setting.
         split: one of the dataset's splits. None: the first.
-        checkpoint: the file of the model's weights, whose checksum is recorded in ``settings.json``. None: the checksum
-            of the weights themselves.
+        checkpoint: the file of the model's weights, whose checksum is recorded in ``settings.json``, and whose name
+            is part of the archive's. None: the checksum of the weights themselves.
         experiment: first part of the archive's name.
-        stage: training stage in the archive's name.
+        stage: training stage in the archive's name; None: not stated.
         save_scores: also write the probabilities of all frames, for ``voskit merge``.
         propagator: for models with text prompts, a segmenter that propagates the mask of each expression's key frame.
         propagator_checkpoint: the file of its weights; see ``checkpoint``.
@@ -140,7 +141,8 @@ def evaluate(
             )
         if isinstance(evaluation, A2DEvaluation):
             return evaluation.finish()
-        return evaluation.finish(_archive_name(model, evaluation.dataset, experiment, stage, propagator))
+        weights = _weights_name(checkpoint, settings["checkpoint"])
+        return evaluation.finish(_archive_name(model, evaluation.dataset, experiment, stage, weights, propagator))
 
 
 def open_benchmark(
@@ -157,6 +159,23 @@ def open_benchmark(
     if data is None:
         raise ValueError(f"dataset {dataset}: the folder that holds it is needed")
     return open_sentences(str(dataset), data)
+
+
+def check_task(dataset: Dataset | SentenceSet, model: str, task: str) -> None:
+    """Check, before weights are loaded, that a model can be evaluated on a dataset.
+
+    Args:
+        dataset: an opened dataset.
+        model: name of the model, for messages.
+        task: the kind of its prompts, see ``ModelConfig.task``.
+
+    Raises:
+        ValueError, FileNotFoundError: see ``PropagationEvaluation`` and ``ReferringEvaluation``.
+    """
+    if isinstance(dataset, Dataset):
+        (ReferringEvaluation if task == "referring" else PropagationEvaluation).check(dataset)
+    elif task != "referring":
+        raise ValueError(f"{dataset.name} has text prompts and no masks: {model} can't be evaluated on it")
 
 
 @contextmanager
@@ -233,9 +252,9 @@ def _evaluation(
 ) -> Evaluation:
     """Return the evaluation of a kind of model on a kind of dataset; refuse combinations that don't exist."""
     name = model_name(segmenter.config)
+    check_task(dataset, name, segmenter.config.task)
     if isinstance(segmenter, VideoSegmenter):
-        if isinstance(dataset, SentenceSet):
-            raise ValueError(f"{dataset.name} has text prompts and no masks: {name} can't be evaluated on it")
+        assert isinstance(dataset, Dataset)
         if "propagation" in settings:
             raise ValueError(f"a propagator is for models with text prompts, and {name} takes masks")
         return PropagationEvaluation(dataset, output, settings, save_scores=save_scores)
@@ -275,10 +294,22 @@ def _weights_checksum(model: nn.Module) -> str:
     return f"weights {digest.hexdigest()}"
 
 
+def _weights_name(checkpoint: PathLike | None, weights_checksum: str) -> str:
+    """Return the name of weights for file names: that of their file, or the start of their checksum."""
+    if checkpoint is None:
+        return weights_checksum.removeprefix("weights ")[:16]
+    return re.sub(r"[^\w.-]+", "_", Path(checkpoint).stem)
+
+
 def _archive_name(
-    segmenter: Segmenter, dataset: Dataset, experiment: str, stage: str, propagator: VideoSegmenter | None
+    segmenter: Segmenter,
+    dataset: Dataset,
+    experiment: str,
+    stage: str | None,
+    weights: str,
+    propagator: VideoSegmenter | None,
 ) -> str:
-    """Return the archive's name without suffix: ``davis2017_val_default_AOTT_PRE_YTB_DAV_ckpt_unknown``.
+    """Return the archive's name without suffix: ``davis2017_val_default_DeAOTT_ckpt_deaott_open``.
 
     Models with a choice of depths have the depth after their name, as in ``AOST_L2``, or the frame rate that they hold.
     """
@@ -286,12 +317,12 @@ def _archive_name(
     if propagator is not None:
         parts.append(type(propagator.config).__name__)
     if not isinstance(segmenter, VideoSegmenter):
-        return result_name(dataset.name, dataset.split, "_".join(parts), stage, None)
+        return result_name(dataset.name, dataset.split, "_".join(parts), stage, weights)
     if segmenter.target_fps is not None:
         parts.append(f"{segmenter.target_fps:g}fps")
     elif segmenter.depth is not None:
         parts.append(f"L{segmenter.depth}")
     options = segmenter.options
     return result_name(
-        dataset.name, dataset.split, "_".join(parts), stage, None, flip=options["flip"], scales=options["scales"]
+        dataset.name, dataset.split, "_".join(parts), stage, weights, flip=options["flip"], scales=options["scales"]
     )

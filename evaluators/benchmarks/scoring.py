@@ -17,6 +17,30 @@ _ONE_OBJECT = "davis2016"
 UNPACKED = ".unpacked-"
 
 
+def check_benchmark(dataset: Dataset) -> None:
+    """Check that results of a dataset can be scored and packed as its description says, before there are any.
+
+    Raises:
+        ValueError: the description names an unknown scorer, or one that can't read the results.
+        FileNotFoundError: a file that the archive needs is missing.
+    """
+    DatasetScoring(dataset)
+    if dataset.config.archive != "visor":
+        return
+    try:
+        named = dataset.object_names
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error}, which the submission of {dataset.name} needs: download it, or describe the dataset by a JSON "
+            f'file with "base": "{dataset.name}", "archive": "masks", which packs masks'
+        ) from None
+    if absent := [video.name for video in dataset if video.name not in named]:
+        raise ValueError(
+            f"the file of object names of {dataset.name} lacks {len(absent)} of {len(dataset)} videos, such as "
+            f"{absent[0]}: is it that of the split {dataset.split}?"
+        )
+
+
 class DatasetScoring:
     """The scorer and the ground truth of a dataset, checked before there are results.
 
@@ -25,19 +49,26 @@ class DatasetScoring:
 
     Attributes:
         obstacle: the reason why results can't be scored; empty if they can.
+        limits: what the scores leave out, in one line; empty if nothing.
 
     Raises:
-        ValueError: the description names an unknown scorer; near names are listed.
+        ValueError: the description names an unknown scorer (near names are listed), or one that can't read the
+            dataset's results.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        self.obstacle = ""
+        self.obstacle = self.limits = ""
         name = dataset.config.scoring
         if not name:
             self.obstacle = f"there is no scorer for {dataset.name}"
             return
         scorer = SCORERS.get(name)
+        if dataset.config.archive not in scorer.archives:
+            raise ValueError(
+                f"dataset {dataset.name}: scoring {name!r} can't read results of the form {dataset.config.archive!r}: "
+                "set scoring in the description to 'folder', or to '' for no scores"
+            )
         try:
             self._scorer, self._request = scorer, self._resolve(scorer)
             scorer.check(self._request)
@@ -81,13 +112,15 @@ class DatasetScoring:
             ValueError: ground truth is missing, or not in the form that the scorer reads.
         """
         dataset, config = self.dataset, self.dataset.config
-        if not dataset.has_ground_truth:
-            known = sum(video.ground_truth is not None for video in dataset)
+        known = [video for video in dataset if video.ground_truth is not None]
+        if not known:
             looked_for = ", ".join(expand(config.ground_truth, config, dataset.split, results=True)) or "none is known"
             raise ValueError(
-                f"{known} of {len(dataset)} videos of {dataset.name} {dataset.split} have ground truth "
+                f"0 of {len(dataset)} videos of {dataset.name} {dataset.split} have ground truth "
                 f"(looked for: {looked_for})"
             )
+        if len(known) < len(dataset):
+            self.limits = f"{len(known)} of {len(dataset)} videos have ground truth: only these are scored"
         given: dict[str, str] = {}
         if config.binary and "binary" not in scorer.options and scorer.name != _ONE_OBJECT:
             raise ValueError(f"{scorer.name} scores ids, not binary masks: set scoring to 'folder' in the description")
@@ -98,10 +131,12 @@ class DatasetScoring:
             if "split" in scorer.options:
                 given["split"] = _split_of(scorer, dataset)
             return Request(dataset.root, Path(), scorer.complete_options(given))
-        videos = {video.name: _folders(video) for video in dataset}
+        videos = {video.name: _folders(video) for video in known}
         # the dataset says where the ground truth lies: these options are recorded, not chosen
         places = {"split": dataset.split, "resolution": next(iter(videos.values())).masks.parent.name}
         options = {k: places.get(k, v) for k, v in scorer.complete_options(given).items()}
+        if self.limits:
+            options["videos"] = f"{len(known)} of {len(dataset)}"
         return Request(dataset.root, Path(), options, videos=videos, meta=dataset.meta_path)
 
 

@@ -114,6 +114,8 @@ class Scorer(ABC):
     """
 
     options: ClassVar[dict[str, Option]] = {}
+    archives: ClassVar[tuple[str, ...]] = ()
+    """Archive formats of datasets (``DatasetConfig.archive``) whose results it reads; empty: it scores no dataset."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -149,6 +151,8 @@ class Scorer(ABC):
 
 class VideoScorer(Scorer):
     """Scorer that can also read true masks outside the benchmark's own layout, see ``Request.videos``."""
+
+    archives = ("masks", "visor")
 
     @abstractmethod
     def find(self, request: Request) -> Mapping[str, VideoFolders]:

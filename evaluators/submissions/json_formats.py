@@ -78,7 +78,8 @@ def burst_json(dataset: Dataset, root: Path) -> bytes:
         for frame, tracks in zip(video.wanted, given, strict=True):
             ids = read_mask(root / video.name / f"{frame}.png")
             masks = {i: {"rle": _run_lengths(ids == i)} for i in sorted(set(np.unique(ids).tolist()) - {0})}
-            masks |= {int(track): {"rle": mask["rle"]} for track, mask in tracks.items()}
+            begins = {track for track in tracks if video.meta.starts[int(track)] == frame}  # later masks are the truth
+            masks |= {int(track): {"rle": tracks[track]["rle"]} for track in begins}
             segmentations.append({str(i): masks[i] for i in sorted(masks)})
         sequences.append({**video.meta.sequence, "segmentations": segmentations})
     return _encode({**data, "sequences": sequences})

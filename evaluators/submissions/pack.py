@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from voskit.dataloaders.datasets import ANNOTATORS, Dataset, Problem
+from voskit.dataloaders.datasets.problem import counted
 from voskit.evaluators.submissions.archive import Members, write_archive, write_file
 from voskit.evaluators.submissions.checks import MaskKind, ResultFolder, check_folders, video_folders
 from voskit.evaluators.submissions.json_formats import burst_json, check_panoptic, panoptic_members, visor_json
@@ -29,7 +30,7 @@ class SubmissionError(ValueError):
 
     def __init__(self, results: Path, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
-        lines = [f"{results}: {len(problems)} problem(s), no archive was written:"]
+        lines = [f"{results}: {counted(len(problems), 'problem')}, no archive was written:"]
         lines += [f"  {problem}" for problem in problems[:_SHOWN]]
         if len(problems) > _SHOWN:
             lines.append(f"  ... and {len(problems) - _SHOWN} more")
@@ -142,8 +143,8 @@ def result_name(
     dataset: str,
     split: str,
     experiment: str,
-    stage: str,
-    step: int | str | None,
+    stage: str | None,
+    weights: int | str | None,
     *,
     ema: bool = False,
     flip: bool = False,
@@ -157,13 +158,14 @@ def result_name(
         dataset: name of the dataset.
         split: name of the split.
         experiment: names of experiment and model, such as ``default_AOTT``.
-        stage: name of the training stage.
-        step: training step of the checkpoint; None: the checkpoint was given by its path.
+        stage: name of the training stage; None: not stated.
+        weights: training step or name of the checkpoint; None: unknown.
         ema: the weights are averaged.
         flip: predictions are averaged with those of mirrored frames.
         scales: scales of test-time augmentation.
     """
-    name = f"{dataset}_{split}_{experiment}_{stage}_ckpt_{'unknown' if step is None else step}"
+    parts = [dataset, split, experiment, *([] if stage is None else [stage]), "ckpt"]
+    name = "_".join([*parts, "unknown" if weights is None else str(weights)])
     name += "_ema" * ema + "_flip" * flip
     if tuple(scales) != (1.0,):
         name += "_ms_" + "_".join(str(float(scale)).replace(".", "dot") for scale in scales)

@@ -233,4 +233,4 @@ def test_command_line_with_own_dataset(tmp_path: Path) -> None:
     description = trees.write_json(tmp_path / "mine.json", {"splits": "everything"})
     done = run("--dataset", description, "--full")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("mine everything: 1 videos, 3 frames, 2 masks, 2 objects")
+    assert done.stdout.startswith("mine everything: 1 video, 3 frames, 2 masks, 2 objects")

@@ -90,7 +90,7 @@ def test_evaluation_at_a_depth(checkpoint, davis, tmp_path, monkeypatch, capsys)
     assert call(monkeypatch, evaluation, *base, "--output_path", out, "--depth", 2) == 0
     for t, want in enumerate(masks_at(checkpoint, davis, 2)):
         assert np.array_equal(read_mask(out / "Annotations" / "bear" / f"{t:05d}.png"), want)
-    assert [p.name for p in out.glob("*.zip")] == ["davis2017_val_default_AOST_L2_PRE_YTB_DAV_ckpt_unknown.zip"]
+    assert [p.name for p in out.glob("*.zip")] == [f"davis2017_val_default_AOST_L2_ckpt_{checkpoint.stem}.zip"]
     assert call(monkeypatch, evaluation, *base, "--output_path", out) == 1
     assert "holds results of other settings" in capsys.readouterr().err
 

@@ -105,7 +105,7 @@ def test_masks_scores_timing_and_archive(davis, checkpoint, tmp_path, monkeypatc
     assert timing["frames"] == sum(LENGTHS.values())
     assert [v["predicted_frames"] for v in timing["videos"]] == [n - 1 for n in LENGTHS.values()]
     assert timing["model_fps"] > timing["end_to_end_fps"] / 2
-    assert len(list(out.glob("davis2017_val_default_AOTT_PRE_YTB_DAV_ckpt_unknown.zip"))) == 1
+    assert len(list(out.glob("davis2017_val_default_AOTT_ckpt_aott.zip"))) == 1
     assert "J&F-Mean" in capsys.readouterr().out
 
 

@@ -67,12 +67,13 @@ class ClassResult:
 
 
 class Burst(Scorer):
-    """Scorer of a file of tracks against ``<split>/all_classes.json``.
+    """Scorer of a file of tracks against ``<split>/all_classes.json``, or ``train/train.json``.
 
     The open-world task also needs ``common_classes.json`` and ``uncommon_classes.json``. The folder ``<split>`` lies in
     the data root or in ``annotations`` there.
     """
 
+    archives = ("burst",)
     options = {
         "split": Option("val", ("val", "test", "train"), "the folder of the truth"),
         "task": Option("exemplar_guided", ("exemplar_guided", "class_guided", "open_world"), "the task of the method"),
@@ -80,7 +81,7 @@ class Burst(Scorer):
 
     def check(self, request: Request) -> None:
         """Check that the truth exists."""
-        if not (path := _truth_folder(request) / "all_classes.json").is_file():
+        if not (path := _truth_file(request)).is_file():
             raise FileNotFoundError(f"{path}: no such file")
 
     def run(self, request: Request) -> Scores:
@@ -88,11 +89,11 @@ class Burst(Scorer):
         if request.results.is_dir():
             raise ValueError(f"{request.results}: results of BURST are a JSON file: write it with voskit pack")
         predictions = _by_name(read_json(request.results, "sequences"))
-        folder = _truth_folder(request)
+        truth = _truth_file(request)
         if request.options["task"] == "open_world":
-            return self._open_world(request, folder, predictions)
-        results = self._measure(request, folder / "all_classes.json", predictions)
-        names = _class_names(read_json(folder / "all_classes.json", "categories"))
+            return self._open_world(request, truth, predictions)
+        results = self._measure(request, truth, predictions)
+        names = _class_names(read_json(truth, "categories"))
         # only classes of the truth: other predicted classes cost nothing
         classes = sorted({c for each in results.values() for c, result in each.items() if result.tracks.truths})
         totals = {c: _total(results, c) for c in classes}
@@ -123,11 +124,12 @@ class Burst(Scorer):
         tables = {"global": figures, "per_sequence": per_sequence, "per_class": per_class}
         return Scores(self.name, dict(request.options), tables)
 
-    def _open_world(self, request: Request, folder: Path, predictions: dict[str, dict[str, Any]]) -> Scores:
+    def _open_world(self, request: Request, truth: Path, predictions: dict[str, dict[str, Any]]) -> Scores:
         figures: dict[str, dict[str, float]] = {key: {} for key in _OPEN}
         per_sequence: dict[str, dict[str, Any]] = {}
         for group in ("all", "common", "uncommon"):
-            results = self._measure(request, folder / f"{group}_classes.json", predictions)
+            file = truth if group == "all" else truth.with_name(f"{group}_classes.json")
+            results = self._measure(request, file, predictions)
             total = hota_figures(_total(results, _ANY_CLASS)[0])
             for key in _OPEN:
                 figures[key][group] = 100 * total[key]
@@ -232,10 +234,12 @@ def _mean_ap(classes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"AP": float(by_threshold.mean()), "AP_thresholds": by_threshold.tolist()}
 
 
-def _truth_folder(request: Request) -> Path:
+def _truth_file(request: Request) -> Path:
     split = request.options["split"]
-    folders = [request.data_root / split, request.data_root / "annotations" / split]
-    return next((folder for folder in folders if (folder / "all_classes.json").is_file()), folders[0])
+    folders = (request.data_root / split, request.data_root / "annotations" / split)
+    names = ("all_classes.json", *(["train.json"] if split == "train" else []))
+    files = [folder / name for name in names for folder in folders]
+    return next((file for file in files if file.is_file()), files[-2])
 
 
 def _class_names(truth: dict[str, Any]) -> dict[int, str]:

@@ -117,6 +117,7 @@ class Davis2017Unsupervised(VideoScorer):
 class RefDavis17(VideoScorer):
     """Unsupervised metric of the results for each annotator, ``anno_0`` to ``anno_3``, and their mean."""
 
+    archives = ("annotators",)
     options = {"split": Option("val", None, "a list of DAVIS/ImageSets/2017, or the folder valid or train")}
 
     def find(self, request: Request) -> dict[str, VideoFolders]:

@@ -37,6 +37,7 @@ class ExpressionFiles:
 class Referring(Scorer):
     """J&F by expression. Expressions of a video without a folder of results count as 0."""
 
+    archives = ("expressions",)
     files: dict[str, ExpressionFiles]
 
     def check(self, request: Request) -> None:

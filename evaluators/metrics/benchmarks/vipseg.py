@@ -51,6 +51,7 @@ class Categories:
 class VipSeg(Scorer):
     """Scorer of ``pred.json`` and ``pan_pred`` against ``panoptic_gt_VIPSeg_<split>.json`` and ``panomasksRGB``."""
 
+    archives = ("panoptic",)
     options = {"split": Option("val", None, "the split of panoptic_gt_VIPSeg_<split>.json")}
 
     def check(self, request: Request) -> None:

@@ -57,7 +57,8 @@ def test_the_second_call_computes_nothing_again(model, tmp_path, segmented) -> N
     assert sorted(segmented) == ["bear", "dog"]
     assert first.tables == voskit.evaluate(model, "davis2017", data, out, progress=False).tables
     assert len(segmented) == 2
-    assert sorted(p.name for p in out.glob("*.zip")) == ["davis2017_val_default_AOTT_PRE_YTB_DAV_ckpt_unknown.zip"]
+    weights = json.loads((out / "settings.json").read_text())["checkpoint"].removeprefix("weights ")
+    assert sorted(p.name for p in out.glob("*.zip")) == [f"davis2017_val_default_AOTT_ckpt_{weights[:16]}.zip"]
     assert (out / "scores.json").exists() and (out / "timing.json").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from media_files import one_line
 
 import dataset_trees as trees
 from voskit.configs.datasets import get_dataset_config, list_datasets
@@ -19,9 +21,11 @@ from voskit.dataloaders.datasets import Dataset, Video, open_dataset
 from voskit.dataloaders.datasets.mask_readers import BurstMaskReader
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
+from voskit.evaluators.benchmarks.run import check_task
 from voskit.evaluators.benchmarks.scoring import DatasetScoring
 from voskit.evaluators.clips.mask_writer import MaskWriter
-from voskit.evaluators.metrics import score
+from voskit.evaluators.metrics import SCORERS, score
+from voskit.evaluators.metrics.report import summary_text
 
 
 def true_ids(video: Video, name: str) -> np.ndarray:
@@ -216,19 +220,12 @@ def test_the_command_line_scores_documented_layouts(name, build, results, tmp_pa
             "reference/mask_dict.json",
             "0 of 1 videos of refytvos val have ground truth (looked for: reference/",
         ),
-        (
-            "mosev1",
-            "valid/Annotations/0a1b/00001.png",
-            "1 of 2 videos of mosev1 val have ground truth (looked for: valid/",
-        ),
     ],
 )
 def test_what_scoring_lacks_is_known_before_there_are_results(name, file, reason, tmp_path) -> None:
     trees.TREES[name](tmp_path)
     trees.TRUTH[name](tmp_path)
     (tmp_path / file).unlink()
-    if name == "mosev1":
-        (tmp_path / "valid/Annotations/0a1b/00002.png").unlink()
     assert reason in DatasetScoring(open_dataset(name, tmp_path)).obstacle
 
 
@@ -268,3 +265,93 @@ def test_the_dataset_in_code_of_the_documentation_is_opened_and_scored(tmp_path,
     scores = evaluation.finish("dances", num_workers=1)
     assert scores is not None
     assert scores.tables["global"]["J&F-Mean"] == 1
+
+
+@pytest.mark.parametrize("scoring", ["burst", "vipseg", "refytvos", "mevis", "refdavis17", "a2d", "jhmdb"])
+def test_a_scorer_that_cannot_read_masks_is_refused_at_once(tmp_path, scoring) -> None:
+    trees.custom(tmp_path)
+    (tmp_path / "own.json").write_text(json.dumps({"scoring": scoring}))
+    dataset = open_dataset(tmp_path / "own.json")
+    with pytest.raises(ValueError, match=f"scoring '{scoring}' can't read results of the form 'masks': set scoring"):
+        EvaluationFolder(dataset, tmp_path / "out", {})
+    with pytest.raises(ValueError, match="set scoring in the description to 'folder'"):
+        check_task(dataset, "aott", "semi_supervised")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", list_datasets())
+def test_every_benchmark_has_a_scorer_that_reads_its_results(name) -> None:
+    config = get_dataset_config(name)
+    assert not config.scoring or config.archive in SCORERS.get(config.scoring).archives
+
+
+def two_videos(root: Path, truth: Mapping[str, int]) -> Dataset:
+    """An own dataset of two videos with the first frames' truth."""
+    for name in ("waltz", "tango"):
+        trees.video(root, "frames/{}", "masks/{}", name, ids=(1, 2))
+        for frame in trees.FRAMES[: truth.get(name, 0)]:
+            trees.mask(root / f"truth/{name}/{frame}.png", (1, 2))
+    (root / "own.json").write_text(json.dumps({**OWN, "ground_truth": "truth/{video}"}))
+    return open_dataset(root / "own.json")
+
+
+def test_videos_with_truth_are_scored_and_the_others_are_told(tmp_path, caplog) -> None:
+    dataset = two_videos(tmp_path, {"waltz": 3})
+    evaluation = EvaluationFolder(dataset, tmp_path / "out", {})
+    assert "1 of 2 videos have ground truth: only these are scored" in caplog.text
+    for name in ("waltz", "tango"):
+        for frame in trees.FRAMES:
+            trees.mask(evaluation.results / name / f"{frame}.png", (1, 2))
+    scores = evaluation.finish("own", num_workers=1)
+    assert scores is not None
+    assert scores.tables["global"]["J&F"] == 100 and list(scores.tables["per_sequence"]) == ["waltz"]
+    assert json.loads((tmp_path / "out/scores.json").read_text())["options"]["videos"] == "1 of 2"
+    assert "videos 1 of 2" in summary_text(scores)
+
+
+def test_no_truth_at_all_gives_no_scores_and_the_reason(tmp_path, caplog) -> None:
+    caplog.set_level("INFO")
+    dataset = two_videos(tmp_path, {})
+    assert "0 of 2 videos of own all have ground truth" in DatasetScoring(dataset).obstacle
+
+
+def test_vspw_says_at_the_start_that_there_is_no_scorer(tmp_path, caplog) -> None:
+    caplog.set_level("INFO")
+    trees.TREES["vspw"](tmp_path)
+    for path in (tmp_path / "data").rglob("mask/0000[12]*.png"):
+        path.unlink()
+    EvaluationFolder(open_dataset("vspw", tmp_path), tmp_path / "out", {})
+    assert caplog.text.count("there will be no scores: there is no scorer for vspw") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "val_data_mapping.json: no such file, which the submission of visor needs: download it, or"),
+        ("{}", "the file of object names of visor lacks 1 of 1 videos, such as P01_107_seq_00001: is it that"),
+        ("[]", "expected {video: {id: name}}"),
+        ("<html>", "a web page, not a JSON file: download it again"),
+    ],
+)
+def test_visor_without_the_names_of_its_objects_is_refused_before_the_first_frame(tmp_path, content, message) -> None:
+    path = trees.visor(tmp_path) / "val_data_mapping.json"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises((FileNotFoundError, ValueError), match=re.escape(message)) as error:
+        check_task(open_dataset("visor", tmp_path), "aott", "semi_supervised")
+    one_line(error)
+    (tmp_path / "own.json").write_text(json.dumps({"base": "visor", "archive": "masks", "object_names": []}))
+    check_task(open_dataset(tmp_path / "own.json"), "aott", "semi_supervised")  # as the message says
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "task", "message"),
+    [
+        ("refytvos", "aott", "semi_supervised", "has no masks to propagate"),
+        ("davis2017", "r50_referformer", "referring", "has no expressions"),
+        ("davis2017_unsupervised", "aott", "semi_supervised", "has no masks to propagate"),
+    ],
+)
+def test_a_benchmark_of_another_kind_is_refused_before_weights_are_loaded(tmp_path, name, model, task, message) -> None:
+    trees.TREES[name](tmp_path)
+    with pytest.raises(ValueError, match=message):
+        check_task(open_dataset(name, tmp_path), model, task)

@@ -364,6 +364,7 @@ def test_binary_results_may_be_grayscale(tmp_path: Path) -> None:
 
 def test_result_name() -> None:
     assert result_name("davis2017", "val", "default_AOTT", "PRE", 20000) == "davis2017_val_default_AOTT_PRE_ckpt_20000"
+    assert result_name("davis2017", "val", "default_AOTT", None, "AOTT") == "davis2017_val_default_AOTT_ckpt_AOTT"
     name = result_name("d", "s", "e", "g", None, ema=True, flip=True, scales=(1, 1.3))
     assert name == "d_s_e_g_ckpt_unknown_ema_flip_ms_1dot0_1dot3"
 
