@@ -50,7 +50,11 @@ class Args(ModelArgs):
     max_frames: int | None = None
     """Stop after this many frames. Cameras never end."""
     fps: float | None = None
-    """Rate of the overlay video. Default: the source's, or 25 for images."""
+    """Rate of the overlay video. Default: frames keep their times; 25 for images."""
+    overlay: bool = True
+    """Write the overlay video."""
+    resume: bool = False
+    """Continue a run that was broken off, with the same flags; not for text prompts."""
 
 
 def run(args: Args) -> int:
@@ -73,7 +77,7 @@ def run(args: Args) -> int:
     logger.info("%s on %s: %s", args.model, segmenter.device, segmenter.config)
     if args.data_path is None:
         logger.info("the bundled scene has settings of its own, see --data_path in --help")
-    names = ("complete_masks", "backwards", "fps", "max_frames")
+    names = ("complete_masks", "backwards", "fps", "max_frames", "overlay", "resume")
     options = ClipOptions(**{name: getattr(args, name) for name in names})
     return int(segment_clips(clips, segmenter, args.output_path, options) > 0)
 
@@ -91,14 +95,16 @@ def refer(args: Args) -> int:
     """Segment the objects of text prompts in a clip."""
     if not args.text or args.data_path is None or args.mask is not None:
         raise ValueError(f"{args.model} takes text prompts: give --data_path and --text, and no --mask")
-    for name in ("complete_masks", "backwards"):
+    for name in ("complete_masks", "backwards", "resume"):
         if getattr(args, name):
             raise ValueError(f"--{name} is for masks, and {args.model} takes text prompts")
     from voskit.evaluators.clips.scenes import refer_source
 
     segmenter, propagator = args.build_referring_segmenter(), args.build_propagator()
     logger.info("%s on %s: %s", args.model, segmenter.device, segmenter.config)
-    refer_source(args.data_path, args.text, segmenter, propagator, args.output_path, args.fps, args.max_frames)
+    refer_source(
+        args.data_path, args.text, segmenter, propagator, args.output_path, args.fps, args.max_frames, args.overlay
+    )
     return 0
 
 

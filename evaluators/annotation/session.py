@@ -18,7 +18,7 @@ from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.background import BackgroundWriter
-from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, overlay_palette
+from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions, overlay_palette
 from voskit.evaluators.clips.report import REPORT
 from voskit.evaluators.segmenter import VideoSegmenter
 
@@ -187,7 +187,7 @@ class Annotation:
 
     def make_previews(self, fps: float | None = None) -> Iterator[int]:
         """Write ``overlay.mp4`` and ``contact_sheet.png``; yield the number of each drawn frame."""
-        pictures = ClipPreviews(self.folder, fps or self.source.fps or 25.0, len(self))
+        pictures = ClipPreviews(self.folder, PreviewOptions.of(self.source, fps=fps, num_frames=len(self)))
         try:
             for frame in prefetch(self.source):
                 mask = self.mask(frame.index)

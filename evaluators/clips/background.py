@@ -45,6 +45,7 @@ class BackgroundWriter:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         # At the interpreter's exit the executor empties its queue and joins its threads.
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="background-writer")
+        self._max_pending = max_pending
         self._room = threading.Semaphore(max_pending)
         self._lock = threading.Lock()
         self._error: BaseException | None = None
@@ -68,6 +69,13 @@ class BackgroundWriter:
         except BaseException:
             self._room.release()
             raise
+
+    def flush(self) -> None:
+        """Wait until all jobs so far have run. Raise the first error of a job, if any."""
+        for _ in range(self._max_pending):
+            self._room.acquire()
+        self._room.release(self._max_pending)
+        self._raise_error()
 
     def close(self) -> None:
         """Wait until all jobs have run and the threads have ended. Raise the first error of a job, if any."""

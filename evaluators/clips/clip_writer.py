@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voskit.dataloaders.files import exclusive_lock, make_folder
+from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.clips.mask_writer import MaskWriter
-from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, overlay_palette
+from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions, overlay_palette
 from voskit.evaluators.clips.report import REPORT, ClipReport
+from voskit.evaluators.clips.resuming import CHECKPOINT
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,26 +41,50 @@ class ClipWriter:
         OSError: the folder can't be made or written.
     """
 
-    def __init__(self, folder: Path, report: ClipReport, fps: float, num_frames: int | None = None) -> None:
+    def __init__(self, folder: Path, report: ClipReport, previews: PreviewOptions) -> None:
         make_folder(folder)
         _check_masks_are_results(folder)
         self.folder = folder
         self.report = report
-        self._fps = fps
-        self._num_frames = num_frames
+        self._options = previews
+        self._kept: list[str] = []
         self._lock = ExitStack()
         self._writers: tuple[MaskWriter, ClipPreviews] | None = None
 
     def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
         """Queue a frame's results; an error of an earlier frame is raised here."""
-        if self._writers is None:
-            _remove_earlier_results(self.folder)
-            self.report.save(self.folder)
-            masks = MaskWriter(self.folder / "masks", palette=overlay_palette())
-            self._writers = masks, ClipPreviews(self.folder, self._fps, self._num_frames)
-        masks, previews = self._writers
+        masks, previews = self._opened()
         masks.write(frame.name, ids_HW)
         previews.write(frame, ids_HW)
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Keep the masks of these frames, which an earlier run wrote. Call it before the first result.
+
+        Raises:
+            ValueError: one of them is missing.
+        """
+        for name in names:
+            if not (path := self.folder / "masks" / f"{name}.png").is_file():
+                raise ValueError(f"--resume: {path} is missing: run without --resume")
+        self._kept = list(names)
+
+    def redraw(self, frame: Frame) -> None:
+        """Draw the previews of a frame whose mask was kept."""
+        ids = read_mask(self.folder / "masks" / f"{frame.name}.png")
+        self._opened()[1].write(frame, ids)
+
+    def flush(self) -> None:
+        """Wait until all masks so far are on the disk."""
+        if self._writers is not None:
+            self._writers[0].flush()
+
+    def _opened(self) -> tuple[MaskWriter, ClipPreviews]:
+        if self._writers is None:
+            _remove_earlier_results(self.folder, self._kept)
+            self.report.save(self.folder)
+            masks = MaskWriter(self.folder / "masks", palette=overlay_palette())
+            self._writers = masks, ClipPreviews(self.folder, self._options)
+        return self._writers
 
     def close(self) -> None:
         """Wait until everything is on the disk."""
@@ -108,8 +135,11 @@ def _check_masks_are_results(folder: Path) -> None:
         )
 
 
-def _remove_earlier_results(folder: Path) -> None:
-    """Remove the results of an earlier run, those of a killed one included, and nothing else."""
-    unfinished = (path for name in PREVIEWS for path in folder.glob(f".{name}.*.tmp*"))
-    for path in (*(folder / "masks").glob("*.png"), *unfinished, *(folder / name for name in (REPORT, *PREVIEWS))):
+def _remove_earlier_results(folder: Path, kept: Sequence[str] = ()) -> None:
+    """Remove the results of an earlier run, those of a killed one included, except for the masks of kept frames."""
+    names = {f"{name}.png" for name in kept}
+    masks = (path for path in (folder / "masks").glob("*.png") if path.name not in names)
+    unfinished = (path for name in (*PREVIEWS, CHECKPOINT) for path in folder.glob(f".{name.lstrip('.')}.*.tmp*"))
+    others = (folder / name for name in (REPORT, *PREVIEWS, *(() if kept else (CHECKPOINT,))))
+    for path in (*masks, *unfinished, *others):
         path.unlink(missing_ok=True)

@@ -72,6 +72,10 @@ class MaskWriter:
         self._background.submit(write_mask, self.folder / f"{name}.png", mask, **self._kind)
         self._names[name] = None
 
+    def flush(self) -> None:
+        """Wait until all masks so far are on the disk. Raise the first error of a write, if any."""
+        self._background.flush()
+
     def close(self) -> None:
         """Wait until all masks are on the disk. Raise the first error of a write, if any."""
         self._background.close()

@@ -3,39 +3,78 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from voskit.dataloaders.files import atomic_write
 from voskit.dataloaders.masks.palette import id_colors
-from voskit.dataloaders.video.source import Frame
+from voskit.dataloaders.video.source import Frame, FrameSource, Playback
 from voskit.evaluators.clips.background import BackgroundWriter
 from voskit.evaluators.clips.contact_sheet import ContactSheet
 from voskit.evaluators.clips.overlay import draw_overlay
-from voskit.evaluators.clips.video_writer import VideoWriter
+from voskit.evaluators.clips.video_writer import MAX_FPS, MIN_FPS, VideoWriter
 
 logger = logging.getLogger(__name__)
 
 PREVIEWS = ("overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png")
+DEFAULT_FPS = 25.0
+"""Rate of the overlay video of images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewOptions:
+    """Options of a clip's previews.
+
+    Attributes:
+        video: write ``overlay.mp4``, too.
+        fps: rate of the video; None: frames keep their times, or follow each other at 25 frames per second.
+        num_frames: number of frames of the clip, if known.
+        playback: pixel aspect ratio and audio of the source.
+        whole: the clip isn't cut, so its audio may be longer than the video.
+    """
+
+    video: bool = True
+    fps: float | None = None
+    num_frames: int | None = None
+    playback: Playback = field(default_factory=Playback)
+    whole: bool = True
+
+    @classmethod
+    def of(cls, source: FrameSource, *, fps: float | None = None, **options: Any) -> PreviewOptions:
+        """Return the options for a source; a rate that isn't the source's has no audio in step."""
+        playback = source.playback if fps is None else replace(source.playback, audio=None, time_base=None)
+        return cls(fps=fps, playback=playback, **options)
 
 
 class ClipPreviews:
     """A writer of ``overlay.mp4`` and ``contact_sheet.png`` of a clip, in the background.
 
+    A video that can't be encoded is left out with a warning, since masks are worth more.
+
     Args:
         folder: folder of the results.
-        fps: frame rate of the video.
-        num_frames: number of frames of the clip, if known.
+        options: how the video is played.
     """
 
-    def __init__(self, folder: Path, fps: float, num_frames: int | None = None) -> None:
+    def __init__(self, folder: Path, options: PreviewOptions) -> None:
         self.folder = folder
-        self.num_frames = num_frames
-        self._video = VideoWriter(folder / "overlay.mp4", fps)
+        self._options = options
+        self._video: VideoWriter | None = None
+        if options.video:
+            with self._left_out_on_error():
+                rate = min(max(options.fps or DEFAULT_FPS, MIN_FPS), MAX_FPS)
+                if rate != (options.fps or rate):
+                    logger.warning("overlay.mp4 can't have %g frames/s, it has %g", options.fps, rate)
+                self._video = VideoWriter(folder / "overlay.mp4", rate, playback=options.playback)
         self._drawing = BackgroundWriter(workers=1, max_pending=4)
-        self._sheet = ContactSheet(num_frames)
+        self._sheet = ContactSheet(options.num_frames)
+        self._drawn = False
 
     def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
         """Queue a frame; an error of an earlier frame is raised here."""
@@ -44,7 +83,9 @@ class ClipPreviews:
     def close(self) -> None:
         """Wait until both files are on the disk."""
         self._drawing.close()
-        self._video.close()
+        if self._video is not None:
+            with self._left_out_on_error():
+                self._video.close(rest_of_audio=self._options.whole)
         self._save_sheet()
 
     def abort(self) -> None:
@@ -53,21 +94,39 @@ class ClipPreviews:
             self._drawing.close()
         except (OSError, ValueError) as error:
             logger.error("%s", error)
-        if self._video.num_frames == 0:
+        if self._video is not None and self._video.num_frames == 0:
             self._video.abort()
-            return
-        try:
+        elif self._video is not None:
             self._video.path = self.folder / "overlay.incomplete.mp4"
-            self._video.close()
-            self._save_sheet()
-        except (OSError, ValueError) as error:
-            logger.error("the overlay video is lost: %s", error)
+            with self._left_out_on_error():
+                self._video.close()
+        if self._drawn:
+            try:
+                self._save_sheet()
+            except (OSError, ValueError) as error:
+                logger.error("the contact sheet is lost: %s", error)
 
     def _draw(self, frame: Frame, ids_HW: np.ndarray) -> None:
         picture = draw_overlay(frame.image, ids_HW)
-        self._video.write(picture)
-        if (self.num_frames is None or frame.index < self.num_frames) and self._sheet.wants(frame.index):
+        self._drawn = True
+        if self._video is not None:
+            timed = (frame.time, frame.duration) if self._options.fps is None else (None, None)
+            with self._left_out_on_error():
+                self._video.write(picture, *timed)
+        count = self._options.num_frames
+        if (count is None or frame.index < count) and self._sheet.wants(frame.index):
             self._sheet.add(frame.index, picture)
+
+    @contextmanager
+    def _left_out_on_error(self) -> Iterator[None]:
+        """Drop the video with one warning if the body can't write it."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            logger.warning("there will be no overlay video: %s", error)
+            if self._video is not None:
+                self._video.abort()
+                self._video = None
 
     def _save_sheet(self) -> None:
         with atomic_write(self.folder / "contact_sheet.png") as temporary:

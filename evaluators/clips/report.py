@@ -29,14 +29,35 @@ class ClipReport:
     name: str
     frames: int = 0
     objects: int = 0
+    names: dict[int, str] = dataclasses.field(default_factory=dict)
+    """Names of the objects by id, as their masks state them: names of files, labels, categories."""
     seconds: float = 0.0
     depths: dict[int, int] = dataclasses.field(default_factory=dict)
     """Frames at each depth of the network, for models with a choice of depths."""
+    times: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Seconds at which each frame is shown, by its name; empty for images without a rate."""
     sentences: list[TextPrompt] = dataclasses.field(default_factory=list)
     """The text prompts, if any: the first one's object has id 1."""
     peak_memory: int | None = None
     """Most bytes in use after a frame, see :func:`~voskit.networks.memory_usage.memory_in_use`."""
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Everything that the masks depend on, beside the clip, see :mod:`voskit.evaluators.clips.resuming`."""
+    cut: bool = False
+    """The run was to stop after a number of frames."""
     complete: bool = False
+
+    @classmethod
+    def load(cls, folder: Path) -> ClipReport | None:
+        """Read ``report.json``; None: there is none that this version wrote."""
+        try:
+            values = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            prompts = [TextPrompt(**prompt) for prompt in values.pop("sentences")]
+            values.pop("fps")
+            depths = {int(depth): count for depth, count in values.pop("depths").items()}
+            values["names"] = {int(object_id): name for object_id, name in values.pop("names", {}).items()}
+            return cls(**values, depths=depths, sentences=prompts)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
     @property
     def fps(self) -> float:

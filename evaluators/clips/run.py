@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.backward import backward_pass
 from voskit.evaluators.clips.clip_writer import SCRATCH, ClipWriter
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
+from voskit.evaluators.clips.previews import PreviewOptions
 from voskit.evaluators.clips.report import ClipReport, TextPrompt
+from voskit.evaluators.clips.resuming import ClipCheckpoints, check_settings, clip_settings
 from voskit.evaluators.referring import ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
 from voskit.networks.memory_usage import memory_in_use
@@ -42,6 +45,8 @@ def segment_clip(
     fps: float | None = None,
     max_frames: int | None = None,
     progress: bool = True,
+    overlay: bool = True,
+    resume: bool = False,
 ) -> ClipReport:
     """Segment a clip frame by frame and write its results; neither frames nor masks pile up in memory.
 
@@ -53,23 +58,35 @@ def segment_clip(
         complete_masks: masks show all objects, see ``VideoSegmenter.step``.
         backwards: also propagate objects to the frames before their first masks, see
             :func:`~voskit.evaluators.clips.backward.backward_pass`.
-        fps: rate of the overlay video; None: the source's, or 25.
+        fps: rate of the overlay video; None: that of the frames' times, or 25 for images.
         max_frames: stop after this many frames.
         progress: show a bar with frames per second and memory.
+        overlay: write the overlay video.
+        resume: continue a run that was broken off, see :mod:`voskit.evaluators.clips.resuming`. Its masks so far are
+            kept, and the others equal those of an undisturbed run.
 
     Raises:
         ValueError: a frame or mask is damaged or doesn't fit, or no frame has a mask; results of the frames before it
             are kept. Or the masks lie in the folder of the results, which would replace them; or the source can't be
-            read backwards.
+            read backwards; or there are results of other settings, frames or masks to resume.
         OSError: results can't be written.
     """
     if masks.path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{masks.path} lies in {folder}, whose files the results replace: give another output folder")
-    masks.check_names(source)
+    masks.check(source)
     if backwards:
         source.check_rereadable()
-    report = ClipReport(source.name)
-    with ClipRun(source, report, folder, segmenter.device, fps, max_frames, progress) as run:
+    if resume and segmenter.target_fps is not None:
+        raise ValueError("--resume: masks with a target_fps depend on the machine's speed: run without one of them")
+    options = {"complete_masks": complete_masks, "backwards": backwards}
+    report = ClipReport(source.name, settings=clip_settings(segmenter, **options))
+    if resume and (done := _complete_report(folder, report, max_frames)) is not None:
+        logger.info("%s: complete already", folder)
+        return done
+    with ClipRun(source, report, folder, segmenter.device, fps, max_frames, progress, overlay) as run:
+        checkpoints = ClipCheckpoints(folder, segmenter, report.settings)
+        if resume:
+            run.resume(checkpoints)
         last = masks.last(source, max_frames) if backwards else 0
         if backwards and not last:
             logger.warning("%s: only the first frame has a mask, so there is no backward pass", masks.path)
@@ -79,9 +96,9 @@ def segment_clip(
         )
         try:
             with backward if last else nullcontext() as backward_masks:
-                for frame in run.frames():
+                for frame, mask in run.new_frames(masks, checkpoints):
                     depth = segmenter.depth
-                    mask = masks(frame)
+                    report.names = masks.names
                     ids = segmenter.step(frame.image, mask, complete=complete_masks)
                     if backward_masks is not None:
                         ids = backward_masks.overlay_on(frame, ids, segmenter.object_ids, mask)
@@ -96,6 +113,22 @@ def segment_clip(
             raise ValueError(f"{masks.path}: no frame of {source.name} has a mask with an object in it")
         if max_frames is None:
             masks.check_all_used()
+    checkpoints.remove()
+    return report
+
+
+def _complete_report(folder: Path, own: ClipReport, max_frames: int | None) -> ClipReport | None:
+    """Return the report of a complete run with the same settings and as many frames; None: there is none.
+
+    Raises:
+        ValueError: the results have other settings.
+    """
+    report = ClipReport.load(folder)
+    if report is None or not report.complete or report.cut != (max_frames is not None):
+        return None
+    if max_frames is not None and report.frames != max_frames:
+        return None
+    check_settings(report.settings, own.settings, folder)
     return report
 
 
@@ -109,6 +142,7 @@ def refer_clip(
     fps: float | None = None,
     max_frames: int | None = None,
     progress: bool = True,
+    overlay: bool = True,
 ) -> ClipReport:
     """Segment the objects of text prompts in a clip, a window of frames at a time, and write the results.
 
@@ -124,7 +158,7 @@ def refer_clip(
         source.check_rereadable()
     report = ClipReport(source.name, objects=len(prompts), sentences=[TextPrompt(text) for text in prompts])
     state = f"{len(prompts)} text prompts"
-    with ClipRun(source, report, folder, segmenter.device, fps, max_frames, progress) as run:
+    with ClipRun(source, report, folder, segmenter.device, fps, max_frames, progress, overlay) as run:
         found = _refer(segmenter, run.frames(), report.sentences, source.size)
         if propagator is None:
             for frame, ids, _ in found:
@@ -166,7 +200,7 @@ class ClipRun:
         report: filled in as results are written.
         folder: folder of the results.
         device: the network's, whose memory is reported.
-        fps, max_frames, progress: see ``segment_clip``.
+        fps, max_frames, progress, overlay: see ``segment_clip``.
 
     Raises:
         ValueError: ``max_frames`` is below 1, or see ``ClipWriter``.
@@ -182,12 +216,15 @@ class ClipRun:
         fps: float | None,
         max_frames: int | None,
         progress: bool,
+        overlay: bool = True,
     ) -> None:
         if max_frames is not None and max_frames < 1:
             raise ValueError(f"max_frames is at least 1, not {max_frames}")
         total = source.num_frames if max_frames is None else min(max_frames, source.num_frames or max_frames)
         self._source, self._report, self._device, self._max_frames = source, report, device, max_frames
-        self._writer = ClipWriter(folder, report, fps or source.fps or 25.0, total)
+        report.cut = max_frames is not None
+        previews = PreviewOptions.of(source, fps=fps, num_frames=total, video=overlay, whole=max_frames is None)
+        self._writer = ClipWriter(folder, report, previews)
         self._bar = tqdm(total=total, desc=source.name, unit="frame", disable=not progress)
         self._stack = ExitStack()
         self._start = time.perf_counter()
@@ -209,6 +246,48 @@ class ClipRun:
             if frame.index + 1 == self._max_frames:
                 return
 
+    def resume(self, checkpoints: ClipCheckpoints) -> None:
+        """Continue the report of a run that was broken off, and keep its masks."""
+        stored = checkpoints.load()
+        if stored is None:
+            logger.info("%s: no checkpoint to resume from, starting at the first frame", self._source.name)
+            return
+        frames, fields = int(stored["frames"]), vars(self._report)
+        if self._max_frames is not None and frames > self._max_frames:
+            raise ValueError(f"--resume: {frames} frames are done, more than --max_frames: run without --resume")
+        self._writer.keep([self._source.name_of(number) for number in range(frames)])
+        logger.info("%s: resuming at frame %d", self._source.name, frames)
+        fields.update({**stored, "settings": self._report.settings, "cut": self._report.cut, "complete": False})
+        self._start -= self._report.seconds
+
+    def new_frames(self, masks: FrameMasks, checkpoints: ClipCheckpoints) -> Iterator[tuple[Frame, np.ndarray | None]]:
+        """Yield the frames to segment and their masks; those before a checkpoint are drawn. Write checkpoints."""
+        done = self._report.frames
+        try:
+            for frame in self.frames():
+                mask = masks(frame)
+                if frame.index < done:
+                    checkpoints.count(frame, mask)
+                    self._writer.redraw(frame)
+                    self._bar.update()
+                    continue
+                yield frame, mask
+                checkpoints.count(frame, mask)
+                if checkpoints.due:
+                    self._save(checkpoints)
+            if frame.index + 1 < done:
+                raise ValueError(f"--resume: {self._source.name} has fewer frames than are done: run without --resume")
+        except GeneratorExit:  # broken off within a frame, after which the memory isn't that of any frame
+            raise
+        except Exception:  # a frame or mask is damaged: the frames before it are done
+            with suppress(OSError, ValueError):
+                self._save(checkpoints)
+            raise
+
+    def _save(self, checkpoints: ClipCheckpoints) -> None:
+        self._writer.flush()
+        checkpoints.save(dataclasses.asdict(self._report))
+
     def write(self, frame: Frame, ids_HW: np.ndarray, *state: str) -> None:
         """Queue a frame's results, and count it.
 
@@ -219,6 +298,8 @@ class ClipRun:
         """
         self._writer.write(frame, ids_HW)
         self._report.frames += 1
+        if frame.time is not None:
+            self._report.times[frame.name] = round(frame.time, 6)
         self._report.seconds = round(time.perf_counter() - self._start, 3)
         memory = memory_in_use(self._device)
         self._report.peak_memory = max(memory or 0, self._report.peak_memory or 0) or None

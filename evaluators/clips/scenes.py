@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
+from voskit.dataloaders.masks.frame_masks import masks_for
 from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators.clips.report import ClipReport
 from voskit.evaluators.clips.run import refer_clip, segment_clip
@@ -43,6 +43,8 @@ class ClipOptions:
     backwards: bool = False
     fps: float | None = None
     max_frames: int | None = None
+    overlay: bool = True
+    resume: bool = False
 
 
 def find_clips(source: str | None, mask: Path | None = None) -> list[Clip]:
@@ -105,7 +107,7 @@ def segment_clips(clips: Sequence[Clip], segmenter: VideoSegmenter, output: Path
 def run_clip(clip: Clip, segmenter: VideoSegmenter, output: Path, options: ClipOptions) -> ClipReport:
     """Segment one clip and log a summary; see ``segment_clip`` for errors."""
     with open_frames(clip.source, fps=options.fps) as source:
-        masks = FrameMasks(clip.mask, by_name=not clip.mask.is_file()) if clip.scene else masks_for(clip.mask, source)
+        masks = masks_for(clip.mask, source, scene=bool(clip.scene))
         folder = output / (clip.scene or source.name)
         report = segment_clip(
             segmenter,
@@ -115,6 +117,8 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, output: Path, options: ClipO
             complete_masks=options.complete_masks,
             backwards=options.backwards,
             max_frames=options.max_frames,
+            overlay=options.overlay,
+            resume=options.resume,
         )
     for line in report.summary():
         logger.info("%s: %s", folder, line)
@@ -129,11 +133,14 @@ def refer_source(
     output: Path,
     fps: float | None = None,
     max_frames: int | None = None,
+    overlay: bool = True,
 ) -> ClipReport:
     """Segment the objects of text prompts in a source, and log a summary; see ``refer_clip``."""
     with open_frames(source, fps=fps) as frames:
         folder = output / frames.name
-        report = refer_clip(segmenter, frames, prompts, folder, propagator=propagator, max_frames=max_frames)
+        report = refer_clip(
+            segmenter, frames, prompts, folder, propagator=propagator, max_frames=max_frames, overlay=overlay
+        )
     for line in report.summary():
         logger.info("%s: %s", folder, line)
     return report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import threading
 import weakref
@@ -15,11 +16,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from voskit.dataloaders.files import make_folder
+from voskit.dataloaders.video.source import Playback
+from voskit.evaluators.clips.audio import AudioCopy
 from voskit.evaluators.frame_checks import check_frame
 
 if TYPE_CHECKING:
@@ -27,8 +31,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MIN_FPS, MAX_FPS = 1e-6, 1e6
+
 _BT709 = 1  # value of the H.264 fields color primaries, transfer characteristics and matrix
 _LIMITED_RANGE = 1
+_MPEG4_OPTIONS = {"qmin": "2", "qmax": "4"}
+_MAX_SIDE = 16384  # of libx264
+_TICKS = 10000  # least number of time units in a second
+_SLOW, _SLOW_TICKS = Fraction(1, 100), 1000  # fewer for time lapses: 2**31 units are the longest interval of mp4
 
 
 class VideoWriter:
@@ -37,7 +47,10 @@ class VideoWriter:
     Frames go to ``.<name>.<pid>.tmp.mp4`` in the same folder; ``close`` renames that file. After an error, after
     ``abort``, or if the writer is dropped without ``close``, the temporary file is removed and an earlier file of the
     final name stays as it was. Frames of odd width or height get their last column or row twice, because yuv420p has
-    one color sample per 2x2 pixels.
+    one color sample per 2x2 pixels. Frames with a side above 16384 pixels are scaled down.
+
+    Frames have the times that are passed to ``write``, so that a video of a variable frame rate stays one. Without
+    times they follow each other at ``fps``.
 
     As a context manager it closes at the end of the body, and aborts if the body raises. Frames must come in order; to
     encode in the background pass ``write`` to a one-thread
@@ -47,7 +60,10 @@ class VideoWriter:
 
     Args:
         path: the file, ``*.mp4``. Missing folders are made.
-        fps: frames per second. A float near an NTSC rate (29.97, 23.976, 59.94) becomes the exact n*1000/1001.
+        fps: frames per second, for frames without a time. A float near an NTSC rate (29.97, 23.976, 59.94) becomes the
+            exact n*1000/1001.
+        playback: pixel aspect ratio, unit of times, and a file whose audio is copied, see
+            :class:`~voskit.dataloaders.video.source.Playback`. Audio that can't be copied is left out with a warning.
         crf: quality of libx264, 0 (lossless) to 51 (worst). Not used by the fallback.
         preset: speed of libx264, ``"ultrafast"`` to ``"veryslow"``. Slow ones hold more frames in the encoder.
 
@@ -57,7 +73,13 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], fps: float | Fraction = 25.0, *, crf: int = 20, preset: str = "veryfast"
+        self,
+        path: str | os.PathLike[str],
+        fps: float | Fraction = 25.0,
+        *,
+        playback: Playback = Playback(),  # noqa: B008 - frozen
+        crf: int = 20,
+        preset: str = "veryfast",
     ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
@@ -66,7 +88,14 @@ class VideoWriter:
             raise ValueError(f"crf must be between 0 and 51, got {crf}")
         self.fps = _exact_rate(fps)
         self.num_frames = 0
-        self._options = {"crf": str(crf), "preset": preset}
+        self._playback = playback
+        # without B-frames the packets are in the order of their times, and the last one ends with the video
+        self._options = {"crf": str(crf), "preset": preset, "bf": "0"}
+        self._ticks = _ticks(playback.time_base, self.fps)
+        self._durations: dict[int, int] = {}  # of the frames in the encoder
+        self._first_pts: int | None = None
+        self._last_pts = self._end = -1
+        self._audio: AudioCopy | None = None
         self._size: tuple[int, int] | None = None
         self._state = "open"
         self._lock = threading.RLock()
@@ -76,11 +105,17 @@ class VideoWriter:
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp.mp4")
         self._temporary.touch()
         self._remove_temporary = weakref.finalize(self, _unlink, self._temporary)
-        self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
+        self._container = self._open()
         self._stream: Any = None
 
-    def write(self, frame: NDArray[np.uint8]) -> None:
-        """Append a frame, H x W x 3 uint8 RGB.
+    def write(self, frame: NDArray[np.uint8], time: float | None = None, duration: float | None = None) -> None:
+        """Append a frame.
+
+        Args:
+            frame: H x W x 3 uint8 RGB.
+            time: seconds at which it is shown, more than those of the frame before; None: number of the frame / fps.
+                A time that isn't more is moved by the least unit.
+            duration: seconds for which it is shown, which matters for the last frame; None: the mean of the others.
 
         Raises:
             ValueError: a wrong shape or dtype, a size other than that of earlier frames, or the writer is closed.
@@ -88,20 +123,28 @@ class VideoWriter:
         """
         with self._abort_on_error():
             self._check_frame(frame)
-            height, width = frame.shape[:2]
-            padded = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            image = self._scaled(frame)
+            height, width = image.shape[:2]
+            padded = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             if self._stream is None:
-                self._add_stream(width + width % 2, height + height % 2)
+                self._add_streams(width + width % 2, height + height % 2)
             picture = av.VideoFrame.from_ndarray(padded, format="rgb24").reformat(
                 format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )
-            picture.pts = self.num_frames
-            picture.time_base = 1 / self.fps
-            self._container.mux(self._stream.encode(picture))
+            picture.pts = self._next_pts(time)
+            picture.time_base = Fraction(1, self._ticks)
+            self._durations[picture.pts] = self._duration(duration)
+            self._end = picture.pts + self._durations[picture.pts]
+            if self._audio is not None:
+                self._audio.write_until(picture.pts / self._ticks)
+            self._encode(picture)
             self.num_frames += 1
 
-    def close(self) -> None:
+    def close(self, *, rest_of_audio: bool = False) -> None:
         """Complete the file and give it its final name. Do nothing if it is closed already.
+
+        Args:
+            rest_of_audio: also copy audio that is longer than the video.
 
         Raises:
             ValueError: no frame was written, or the writer was aborted.
@@ -112,7 +155,10 @@ class VideoWriter:
         with self._abort_on_error():
             if self._stream is None:
                 raise ValueError(f"no frame was written to {self.path}")
-            self._container.mux(self._stream.encode(None))
+            self._encode(None)
+            if self._audio is not None:
+                self._audio.write_until(math.inf if rest_of_audio else self._end / self._ticks)
+                self._audio.close()
             self._container.close()
             self._temporary.replace(self.path)
             self._remove_temporary.detach()
@@ -124,6 +170,8 @@ class VideoWriter:
             if self._state != "open":
                 return
             self._state = "aborted"
+            if self._audio is not None:
+                self._audio.close()
             try:
                 self._container.close()
             except (
@@ -155,21 +203,72 @@ class VideoWriter:
                 f"but the video is {self._size[1]}x{self._size[0]}"
             )
 
-    def _add_stream(self, width: int, height: int) -> None:
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(picture):
+            packet.duration = self._durations.pop(packet.pts, 0)  # the encoder would state 1 / rate
+            self._container.mux(packet)
+
+    def _scaled(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a frame within the encoder's largest size."""
+        height, width = frame.shape[:2]
+        scale = _MAX_SIDE / max(height, width)
+        if scale >= 1:
+            return frame
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        if not self.num_frames:
+            logger.warning(
+                "%s: frames of %dx%d are too large for H.264, the video has %dx%d", self.path, width, height, *size
+            )
+        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _next_pts(self, time: float | None) -> int:
+        pts = round(Fraction(self.num_frames) / self.fps * self._ticks) if time is None else round(time * self._ticks)
+        self._last_pts = max(pts, self._last_pts + 1)
+        self._first_pts = self._last_pts if self._first_pts is None else self._first_pts
+        return self._last_pts
+
+    def _duration(self, seconds: float | None) -> int:
+        """Return the units for which the frame is shown; without ``seconds`` the mean of the frames before it."""
+        if seconds is not None:
+            return max(1, round(seconds * self._ticks))
+        if not self.num_frames:
+            return max(1, round(self._ticks / self.fps))
+        return max(1, (self._last_pts - (self._first_pts or 0)) // self.num_frames)
+
+    def _open(self) -> Any:
+        return av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
+
+    def _add_streams(self, width: int, height: int) -> None:
+        """Add the video stream, and that of the audio if it can be copied."""
+        self._stream = self._video_stream(width, height)
+        if self._playback.audio is None:
+            return
+        try:
+            self._audio = AudioCopy(self._playback.audio, self._container)
+            self._container.start_encoding()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            logger.warning("%s has no audio: that of the source can't be copied (%s)", self.path, error)
+            if self._audio is not None:
+                self._audio.close()
+                self._audio = None
+            self._container = self._open()
+            self._stream = self._video_stream(width, height)
+
+    def _video_stream(self, width: int, height: int) -> Any:
+        rate = min(max(self.fps, Fraction(1)), Fraction(1000))  # a hint; times count
         if _has_encoder("libx264"):
-            stream: Any = self._container.add_stream("libx264", rate=self.fps, options=self._options)
+            stream: Any = self._container.add_stream("libx264", rate=rate, options=self._options)
         else:
             logger.warning("FFmpeg has no libx264: %s is written as MPEG-4 Part 2, larger and less portable", self.path)
-            if self.fps.numerator > 65535:  # a limit of MPEG-4 Part 2
-                self.fps = self.fps.limit_denominator(max(1, int(65535 / self.fps)))
-            stream = self._container.add_stream("mpeg4", rate=self.fps, options={"qmin": "2", "qmax": "4"})
+            self._ticks = self._ticks if self._ticks <= 65535 else 60000  # a limit of MPEG-4 Part 2
+            stream = self._container.add_stream("mpeg4", rate=rate.limit_denominator(1001), options=_MPEG4_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = 1 / self.fps
-        stream.codec_context.color_primaries = _BT709
-        stream.codec_context.color_trc = _BT709
-        stream.codec_context.colorspace = _BT709
-        stream.codec_context.color_range = _LIMITED_RANGE
-        self._stream = stream
+        context = stream.codec_context
+        context.time_base = Fraction(1, self._ticks)
+        context.sample_aspect_ratio = self._playback.pixel_aspect.limit_denominator(1000)
+        context.color_primaries = context.color_trc = context.colorspace = _BT709
+        context.color_range = _LIMITED_RANGE
+        return stream
 
     @contextmanager
     def _abort_on_error(self) -> Iterator[None]:
@@ -193,14 +292,21 @@ class VideoWriter:
 
 
 def _exact_rate(fps: float | Fraction) -> Fraction:
-    if not 0.001 <= fps <= 1000:  # also refuses NaN
-        raise ValueError(f"fps must be between 0.001 and 1000, got {fps}")
+    if not MIN_FPS <= fps <= MAX_FPS:  # also refuses NaN
+        raise ValueError(f"fps must be between {MIN_FPS:g} and {MAX_FPS:g}, got {fps}")
     if isinstance(fps, Fraction):
         return fps
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
     if abs(float(ntsc) - fps) < 2e-4 * fps:
         return ntsc
-    return Fraction(fps).limit_denominator(1001)
+    return Fraction(fps).limit_denominator(1001) if fps >= 1 else 1 / Fraction(1 / fps).limit_denominator(1001)
+
+
+def _ticks(time_base: Fraction | None, fps: Fraction) -> int:
+    """Return time units per second that hold the source's times, or those of a frame rate, exactly if possible."""
+    units = fps.numerator if time_base is None else time_base.denominator
+    least = _TICKS if fps >= _SLOW else _SLOW_TICKS
+    return units * -(-least // units) if units <= MAX_FPS else int(MAX_FPS)
 
 
 def _has_encoder(name: str) -> bool:
