@@ -27,13 +27,19 @@ class DAVIS(DatasetConfig):
 class DAVIS2016(DAVIS):
     """One object per video.
 
-    Reads the package of 2017, or that of 2016, which lists pairs of files and has masks of 0 and 255.
+    Reads the package of 2017, or that of 2016, which lists pairs of files and has masks of 0 and 255. As in XMem, the
+    list may be that of the package of 2017 beside it.
     """
 
     title = "DAVIS 2016"
     roots = ("", "DAVIS", "2016", "DAVIS/2016", "2017/trainval", "DAVIS/2017/trainval")
     splits = ("val", "train", "trainval")
-    video_list = ("ImageSets/2016/{split}.txt", "ImageSets/{resolution}/{split}.txt")
+    video_list = (
+        "ImageSets/2016/{split}.txt",
+        "ImageSets/{resolution}/{split}.txt",
+        "ImageSets/480p/{split}.txt",
+        "../2017/trainval/ImageSets/2016/{split}.txt",
+    )
     binary = True
     scoring = "davis2016"
 

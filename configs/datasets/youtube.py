@@ -8,8 +8,8 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 class YouTubeVOS(DatasetConfig):
     """Objects can appear in any frame, whose mask shows only the new objects. Frames at 6 fps are scored.
 
-    ``val_all_frames`` feeds the frames at 30 fps from the first to the last scored one and writes all of them; the
-    submission is cut to the scored ones.
+    ``val_all_frames`` feeds the frames at 30 fps from the first scored one on and writes all of them, also those after
+    the last scored one; the submission is cut to the scored ones.
     """
 
     splits = ("val", "val_all_frames", "test", "test_all_frames")

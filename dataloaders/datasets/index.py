@@ -55,7 +55,8 @@ def read_index(layout: DatasetLayout, *, require_frames: bool, report: Report) -
             for name in videos.names:
                 if name not in meta:
                     report(Problem(list_path, f"{name} is listed, but {meta_path} doesn't describe it"))
-        return [Entry(n, list_path, meta.get(n), tuple(videos.files.get(n, ()))) for n in videos.names]
+        files = _of_resolution(layout, videos.files)
+        return [Entry(n, list_path, meta.get(n), tuple(files.get(n, ()))) for n in videos.names]
     if meta_path is not None:
         excluded = _excluded(layout, meta_path, report)
         return [Entry(name, meta_path, entry) for name, entry in meta.items() if name not in excluded]
@@ -76,6 +77,12 @@ def read_index(layout: DatasetLayout, *, require_frames: bool, report: Report) -
     for name in {n for n in names if names.count(n) > 1}:
         report(Problem(folder, f"{name} occurs several times, as a folder or with several extensions"))
     return [Entry(name, folder) for name in sorted(set(names))]
+
+
+def _of_resolution(layout: DatasetLayout, files: FilePairs) -> FilePairs:
+    """Return pairs of files of the resolution that is read; none if the list is of another: then it names videos."""
+    folders = tuple(f"{prefix(template)}/" for template in layout.frames)
+    return {name: pairs for name, pairs in files.items() if pairs[0][0].startswith(folders)}
 
 
 def _excluded(layout: DatasetLayout, meta_path: Path, report: Report) -> set[str]:

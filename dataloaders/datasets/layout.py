@@ -48,10 +48,11 @@ class DatasetLayout:
         needed = [*self.lists, *self.meta] if config.index_required else []
         anchors = needed or [*self.lists, *self.meta, *map(prefix, [*self.frames, *self.masks, *self.ground_truth])]
         folder = config.split_folder(self.split)
-        for root in dict.fromkeys(root.format(split=folder) for root in config.roots):
-            # the folder alone (prefix "") proves nothing; it is the last resort below
-            if any(anchor and (data_root / root / anchor).exists() for anchor in anchors):
-                return data_root / root
+        roots = [data_root / root for root in dict.fromkeys(root.format(split=folder) for root in config.roots)]
+        # the folder alone (prefix "") proves nothing; it is the last resort below
+        found = [root for root in roots if any(anchor and (root / anchor).exists() for anchor in anchors)]
+        if found:  # packages share lists: rather one that has frames, too
+            return next((root for root in found if any((root / prefix(t)).is_dir() for t in self.frames)), found[0])
         if not config.index_required and "" in anchors:
             return data_root
         what = needed or [prefix(self.frames[0])]

@@ -96,12 +96,11 @@ def _frames(layout: DatasetLayout, entry: Entry, require_frames: bool, report: R
 
 
 def _cut(layout: DatasetLayout, files: dict[str, Path], listed: tuple[str, ...]) -> dict[str, Path]:
-    """Select the frames that the network sees: all, or those in the meta file (at 30 fps: from its first to its
-    last)."""
+    """Select the frames that the network sees: all, or those in the meta file (at 30 fps: from its first one on)."""
     if layout.config.fed == "folder" or not listed:
         return files
     if layout.split in layout.config.all_frames_splits:
-        return {name: path for name, path in files.items() if listed[0] <= name <= listed[-1]}
+        return {name: path for name, path in files.items() if name >= listed[0]}
     return {name: files[name] for name in listed if name in files}
 
 

@@ -13,6 +13,9 @@ from PIL import Image
 import dataset_trees as trees
 from voskit.configs.datasets import DatasetConfig, get_dataset_config, list_datasets, register_dataset
 from voskit.dataloaders.datasets import open_dataset
+from voskit.dataloaders.datasets.check import check_dataset
+from voskit.evaluators.metrics import score
+from voskit.evaluators.submissions.pack import pack
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +128,43 @@ class TestDavis:
         assert mask is not None and set(np.unique(mask)) == {0, 1}
         assert dataset.has_ground_truth
 
+    @pytest.mark.parametrize("full_resolution", [False, True])
+    @pytest.mark.parametrize("root", ["", "DAVIS/"])
+    @pytest.mark.parametrize("package", ["lists", "whole"])
+    def test_2016_beside_the_2017_package_that_has_its_list(
+        self, tmp_path: Path, full_resolution: bool, root: str, package: str
+    ) -> None:
+        """As XMem has it: frames and masks of 2016, the list of 2017."""
+        trees.davis2016_package(tmp_path / root / "2016")
+        shutil.rmtree(tmp_path / root / "2016/ImageSets")
+        trees.text(tmp_path / root / "2017/trainval/ImageSets/2016/val.txt", "bear\ndog\n")
+        if package == "whole":
+            trees.davis2017(tmp_path / root / "2017/trainval")
+        dataset = open_dataset("davis2016", tmp_path, full_resolution=full_resolution)
+        folder = "1080p" if full_resolution else "480p"
+        where = tmp_path / root / "2016"
+        assert list(dataset.videos[1].given.values()) == [where / f"Annotations/{folder}/dog/00000.png"]
+        assert next(iter(dataset.videos[1].files.values())) == where / f"JPEGImages/{folder}/dog/00000.jpg"
+        assert dataset.has_ground_truth
+
+    @pytest.mark.parametrize("year", ["2016", None])
+    def test_2016_at_full_resolution_by_a_list_of_names_or_of_480p(self, tmp_path: Path, year: str | None) -> None:
+        trees.davis2016_package(tmp_path)
+        shutil.rmtree(tmp_path / "ImageSets/1080p")
+        if year:
+            shutil.rmtree(tmp_path / "ImageSets/480p")
+            trees.text(tmp_path / f"ImageSets/{year}/val.txt", "bear\ndog\n")
+        dataset = open_dataset("davis2016", tmp_path, full_resolution=True)
+        assert {path.parents[1].name for video in dataset for path in video.files.values()} == {"1080p"}
+        assert {path.parents[1].name for video in dataset for path in video.given.values()} == {"1080p"}
+
+    def test_2016_at_full_resolution_in_the_2017_package(self, tmp_path: Path) -> None:
+        root = trees.davis2017(tmp_path, year="2016")
+        dataset = open_dataset("davis2016", root, full_resolution=True, results_at="480p")
+        video = dataset.videos[0]
+        assert next(iter(video.files.values())).parents[1].name == "Full-Resolution"
+        assert video.ground_truth == root / "Annotations/480p/bear" and dataset.result_size(video) == trees.SIZE
+
     def test_unsupervised_lists_of_2019_come_first(self, tmp_path: Path) -> None:
         root = trees.davis_unsupervised(tmp_path)
         trees.text(root / "ImageSets/2017/test-dev.txt", "other\n")
@@ -152,7 +192,7 @@ class TestYouTube:
             (root / layout).mkdir()
             shutil.move(root / "valid_all_frames", root / layout)
         video = open_dataset("youtubevos2018", root, split="val_all_frames").videos[0]
-        assert video.wanted == tuple(f"{i:05d}" for i in range(5))  # the last scored frame ends it
+        assert video.wanted == tuple(f"{i:05d}" for i in range(6))  # 00005 lies after the last scored frame
         assert video.submitted == ("00000", "00002", "00004")
 
     def test_listed_frame_is_missing(self, tmp_path: Path) -> None:
@@ -167,6 +207,24 @@ class TestReferring:
         dataset = open_dataset("refytvos", trees.ref_youtube(tmp_path))
         assert [v.name for v in dataset] == ["vid1"]
         assert dict(dataset.videos[0].expressions) == {"0": "phrase 0", "1": "phrase 1"}
+
+    def test_without_the_test_expressions_one_warning_tells_that_they_count(self, tmp_path: Path, caplog) -> None:
+        root = trees.ref_youtube(tmp_path)
+        shutil.copytree(root / "valid/JPEGImages/vid1", root / "valid/JPEGImages/vid2")
+        shutil.rmtree(root / "meta_expressions/test")
+        assert [v.name for v in open_dataset("refytvos", root)] == ["vid1", "vid2"]
+        (record,) = caplog.records
+        assert record.levelname == "WARNING"
+        assert (
+            "meta_expressions/test/meta_expressions.json: no such file: its videos count as part of val" in caplog.text
+        )
+
+    def test_no_warning_otherwise(self, tmp_path: Path, caplog) -> None:
+        root = trees.ref_youtube(tmp_path)
+        shutil.copytree(root / "valid/JPEGImages/vid1", root / "test/JPEGImages/vid2")
+        for split in ("val", "test"):
+            open_dataset("refytvos", root, split=split)
+        assert not caplog.records
 
     def test_test_split(self, tmp_path: Path) -> None:
         root = trees.ref_youtube(tmp_path)
@@ -216,6 +274,74 @@ def test_burst(tmp_path: Path, official: bool) -> None:
     assert list(video.given) == ["frame0000", "frame0020"]
     mask = video.mask("frame0020")
     assert np.array_equal(mask, np.where(trees.ids_mask((1, 2)) == 2, 2, 0))
+
+
+class TestBurst:
+    def train(self, root: Path, official: bool) -> Path:
+        """The training split as it is published: one file with the masks of all frames."""
+        trees.burst(root, official)
+        given = root / ("annotations/val" if official else "val") / "first_frame_annotations.json"
+        data = json.loads(given.read_text())
+        (sequence,) = data["sequences"]
+        first, second = sequence["segmentations"][:2]
+        sequence["segmentations"] = [first, {**first, **second}, {**first, **second}]
+        data["categories"] = [{"id": 4, "name": "a"}, {"id": 7, "name": "b"}]
+        data["split"] = "train"
+        given.unlink()
+        trees.write_json(given.with_name("train.json"), data)
+        for folder in ("val", "annotations/val", "frames/val"):
+            if (root / folder).is_dir():
+                (root / folder).rename(root / folder.replace("val", "train"))
+        return root
+
+    @pytest.mark.parametrize("official", [False, True])
+    def test_the_training_split_is_one_file(self, tmp_path: Path, official: bool) -> None:
+        dataset = open_dataset("burst", self.train(tmp_path, official), split="train")
+        (video,) = dataset
+        assert dataset.has_ground_truth and video.ground_truth is not None and video.ground_truth.name == "train.json"
+        assert list(video.given) == ["frame0000", "frame0020"]  # a mask is given in which a track begins, not later
+        assert np.array_equal(video.mask("frame0020"), np.where(trees.ids_mask((1, 2)) == 2, 2, 0))
+        assert check_dataset("burst", tmp_path, split="train").summary.endswith("2 objects: nothing wrong")
+
+    @pytest.mark.parametrize("official", [False, True])
+    def test_the_training_split_is_scored(self, tmp_path: Path, official: bool) -> None:
+        root = self.train(tmp_path, official)
+        truth = next(root.rglob("train.json"))
+        scores = score("burst", root, truth, split="train", num_workers=1)
+        assert scores.tables["global"]["HOTA"]["all"] == 100
+        with pytest.raises(FileNotFoundError, match=r"common_classes\.json"):
+            score("burst", root, truth, split="train", task="open_world", num_workers=1)
+
+    def test_the_truth_never_becomes_a_result(self, tmp_path: Path) -> None:
+        dataset = open_dataset("burst", self.train(tmp_path / "data", False), split="train")
+        for frame in dataset.videos[0].wanted:
+            trees.mask(tmp_path / "results/HACS_-_clip_a" / f"{frame}.png", ())  # nothing is found
+        pack(dataset, tmp_path / "results", tmp_path / "results.json")
+        (sequence,) = json.loads((tmp_path / "results.json").read_text())["sequences"]
+        assert [sorted(frame) for frame in sequence["segmentations"]] == [["1"], ["2"], []]
+
+    def test_png_masks_of_jointformer_are_read(self, tmp_path: Path) -> None:
+        root = trees.burst(tmp_path)
+        for frame, ids in (("frame0000", (2, 0)), ("frame0020", (0, 1))):  # not those of the JSON file
+            trees.mask(root / f"val/Annotations_first_only/HACS_-_clip_a/{frame}.png", ids)
+        (video,) = open_dataset("burst", root)
+        assert list(video.given) == ["frame0000", "frame0020"] and video.wanted == (
+            "frame0000", "frame0020", "frame0040",
+        )  # fmt: skip
+        assert np.array_equal(video.mask("frame0000"), trees.ids_mask((2, 0)))
+        assert check_dataset("burst", root).summary.endswith("2 objects: nothing wrong")
+
+    def test_a_video_without_its_png_masks_is_told(self, tmp_path: Path) -> None:
+        (trees.burst(tmp_path) / "val/Annotations_first_only/other").mkdir(parents=True)
+        with pytest.raises(FileNotFoundError, match="the video HACS_-_clip_a has no given mask"):
+            open_dataset("burst", tmp_path)
+
+    def test_all_classes_alone_tell_where_tracks_begin(self, tmp_path: Path) -> None:
+        trees.burst(tmp_path)
+        trees.TRUTH["burst"](tmp_path)
+        (tmp_path / "val/first_frame_annotations.json").unlink()
+        (video,) = open_dataset("burst", tmp_path)
+        assert list(video.given) == ["frame0000"] and video.object_ids == (1, 2)
 
 
 def test_longvideo_asks_for_annotated_frames(tmp_path: Path) -> None:
@@ -276,8 +402,8 @@ def test_miniature_benchmarks(metrics: Path, name: str, folder: str, videos: int
     ("name", "folder", "split", "frames"),
     [
         ("davis2017", "xmem/evaluator/data/DAVIS", "val", {"market": 6, "street": 5}),
-        ("youtubevos2019", "xmem/evaluator/data/YouTube", "val_all_frames", {"aa01": 7, "bb02": 7}),
-        ("youtubevos2019", "jointformer/evaluator/data", "val_all_frames", {"aa01": 7, "bb02": 7}),
+        ("youtubevos2019", "xmem/evaluator/data/YouTube", "val_all_frames", {"aa01": 8, "bb02": 8}),
+        ("youtubevos2019", "jointformer/evaluator/data", "val_all_frames", {"aa01": 8, "bb02": 8}),
         ("mosev1", "jointformer/evaluator/data", "val", {"0a1b": 5, "2c3d": 4}),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from media_files import write_video
 
 import dataset_trees as trees
-from voskit.dataloaders.datasets import Problem, open_dataset
+from voskit.dataloaders.datasets import Dataset, Problem, open_dataset
 from voskit.dataloaders.datasets.check import check_dataset
 from voskit.dataloaders.training.records import video_records
 from voskit.dataloaders.video.frames import open_frames
@@ -49,6 +49,36 @@ class TestCustom:
         )
         dataset = open_dataset(description, tmp_path)
         assert [v.name for v in dataset] == ["b"] and list(dataset.videos[0].given) == ["00000"]
+
+    @pytest.mark.parametrize("listed", [False, True])
+    @pytest.mark.parametrize("names", [("2024.01.05", "2024.01.06"), ("v1", "v1.2", "v1.2.3"), ("a.mp4", "a.avi")])
+    def test_folders_keep_what_follows_a_dot(self, tmp_path: Path, names: tuple[str, ...], listed: bool) -> None:
+        for name in names:
+            trees.video(tmp_path, "frames/{}", "masks/{}", name)
+        if listed:
+            trees.text(tmp_path / "all.txt", "\n".join(names))
+        dataset = open_dataset(self.describe(tmp_path))
+        assert sorted(v.name for v in dataset) == sorted(names)
+        assert all(v.given["00000"].parent == tmp_path / "masks" / v.name for v in dataset)
+        assert check_dataset(tmp_path / "dances.json").summary.endswith("nothing wrong")
+
+    def test_one_mask_of_a_folder_with_a_dot(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "", "2024.01.05", ())
+        trees.mask(tmp_path / "masks/2024.01.05.png")
+        assert list(open_dataset(self.describe(tmp_path)).videos[0].given) == ["00000"]
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+    def test_lists_of_any_unicode_encoding(self, tmp_path: Path, encoding: str) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "Tänzerin")
+        (tmp_path / "all.txt").write_bytes("Tänzerin\r\n".encode(encoding))
+        (tmp_path / "dances.json").write_bytes("{}".encode(encoding))
+        assert [v.name for v in open_dataset(tmp_path / "dances.json")] == ["Tänzerin"]
+
+    def test_a_list_in_an_old_encoding_is_refused(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "Tänzerin")
+        (tmp_path / "all.txt").write_bytes("Tänzerin\n".encode("cp1252"))
+        with pytest.raises(ValueError, match=r"all\.txt: line 1 is not UTF-8 text: save the file as UTF-8"):
+            open_dataset(self.describe(tmp_path))
 
     def test_names_in_a_list_may_hold_blanks(self, tmp_path: Path) -> None:
         trees.video(tmp_path, "frames/{}", "masks/{}", "my dance")
@@ -219,3 +249,36 @@ class TestErrors:
         assert video.frame_names == trees.FRAMES and not video.files and video.frame_size == trees.SIZE
         with pytest.raises(FileNotFoundError, match="frames are missing"):
             video.source()
+
+
+class TestFirstMaskWithoutObject:
+    """``given: first`` with masks of all frames, of which the first ones are empty."""
+
+    def opened(self, root: Path, empty: int, masks: int = 3) -> Dataset:
+        for place, name in enumerate(trees.FRAMES):
+            trees.image(root / f"frames/late/{name}.jpg")
+            if place < masks:
+                trees.mask(root / f"masks/late/{name}.png", () if place < empty else (1, 2))
+        return open_dataset(trees.write_json(root / "own.json", {"given": "first", "ground_truth": "masks/{video}"}))
+
+    @pytest.mark.parametrize("empty", [0, 1, 2])
+    def test_the_first_mask_that_shows_an_object_is_given(self, tmp_path: Path, empty: int) -> None:
+        (video,) = self.opened(tmp_path, empty)
+        assert list(video.given) == [trees.FRAMES[empty]] and video.object_ids == (1, 2)
+        assert video.ground_truth == tmp_path / "masks/late"
+        problems = check_dataset(tmp_path / "own.json").problems
+        told = [f"the first mask shows no object: that of frame {trees.FRAMES[empty]} is given"] if empty else []
+        assert [problem.text for problem in problems] == told
+
+    @pytest.mark.parametrize("masks", [1, 3])
+    def test_if_none_does_it_is_the_first(self, tmp_path: Path, masks: int) -> None:
+        (video,) = self.opened(tmp_path, 3, masks)
+        assert list(video.given) == ["00000"] and video.object_ids == ()
+        assert "the given mask has no object" in [p.text for p in check_dataset(tmp_path / "own.json").problems]
+
+    def test_a_damaged_mask_is_told_and_not_passed_over(self, tmp_path: Path) -> None:
+        (video,) = self.opened(tmp_path, 2)
+        (tmp_path / "masks/late/00001.png").write_bytes(b"\x89PNG")
+        assert list(video.given) == ["00001"]
+        with pytest.raises(ValueError, match=r"00001\.png"):
+            video.mask("00001")
