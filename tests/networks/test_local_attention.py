@@ -145,14 +145,14 @@ def test_scores_equal_the_published_correlation(aot_goldens: Path) -> None:
 def test_errors_say_what_exists() -> None:
     inputs = random_input(CASES[0])
     with pytest.raises(
-        ValueError, match="unknown back end 'cuda' of local attention: known: blocked, triton, correlation"
+        ValueError, match="unknown back end of local attention 'cuda': known: blocked, correlation, triton"
     ):
         local_attention(*inputs, backend="cuda")
     if "correlation" not in available_backends():
         with pytest.raises(ValueError, match="spatial-correlation-sampler is not installed"):
             local_attention(*inputs, backend="correlation")
     if "triton" in available_backends():
-        with pytest.raises(ValueError, match=r"'triton' of local attention knows no torch\.float64"):
+        with pytest.raises(ValueError, match=r"'triton' of local attention doesn't support torch\.float64"):
             local_attention(*random_input(CASES[0], torch.float64), backend="triton")
     with pytest.raises(ValueError, match="odd side, got 4"):
         local_attention(*inputs, window=4)
@@ -163,7 +163,7 @@ def test_a_model_takes_the_back_end_of_its_config() -> None:
 
     model = build_model("aott", device="cpu", local_attention="cuda")
     features = model.encode_image(torch.zeros(1, 3, 33, 33))
-    with pytest.raises(ValueError, match="unknown back end 'cuda'"):
+    with pytest.raises(ValueError, match="unknown back end of local attention 'cuda'"):
         model.refer(features, model.encode_ids(torch.zeros(1, 33, 33)))
 
 
