@@ -66,5 +66,5 @@ def test_identities_that_are_kept_are_what_they_were(tmp_path) -> None:
             assert torch.allclose(ids, expected_ids, atol=1e-5)
             assert torch.allclose(network.decode(network.refer(features, ids), features), expected, atol=1e-4)
     for wrong in ([], [1, 1], [0], [11]):
-        with pytest.raises(ValueError, match="identities are different numbers from 1 to 10"):
+        with pytest.raises(ValueError, match="identities must be different numbers from 1 to 10"):
             whole.keep_identities(wrong)
