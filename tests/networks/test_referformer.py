@@ -326,9 +326,7 @@ class TestFiles:
 
     def test_without_transformers_other_models_still_work(self, monkeypatch, tmp_path: Path) -> None:
         monkeypatch.setitem(sys.modules, "transformers", None)
-        with pytest.raises(
-            ValueError, match=r"models with text prompts need the package transformers.*\[referring\]"
-        ):
+        with pytest.raises(ValueError, match=r"models with text prompts need the package transformers.*\[referring\]"):
             build_model("r50_referformer", device="cpu")
         save_weights(build_model("aots", device="cpu"), tmp_path / "own.safetensors")
         state = load_file(tmp_path / "own.safetensors")
