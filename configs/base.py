@@ -83,7 +83,7 @@ class Config:
                 raise ValueError(f"{type(self).__name__} has no field {name!r}: {hint}")
             if not _fits(value, types_[name]):
                 raise ValueError(f"field {given!r} of {type(self).__name__} is {_show(types_[name])}, got {value!r}")
-            if name in changes and changes[name] != value:
+            if given != name and name in changes and changes[name] != value:
                 raise ValueError(f"{given} ({value}) and {name} ({changes[name]}) are two names of one field")
             values[name] = _frozen(value)
         return dataclasses.replace(typing.cast(Any, self), **values)
