@@ -1,7 +1,7 @@
 """Write the masks of a dataset's JSON file as a PNG for each frame, for training.
 
     voskit masks-to-png --annotations OVIS/annotations_train.json --output OVIS/train/Annotations
-    voskit masks-to-png --annotations BURST/train/all_classes.json --output BURST/train/Annotations
+    voskit masks-to-png --annotations BURST/annotations/train/train.json --output BURST/train/Annotations
 
 Run it again to resume: a video's folder exists only when it is complete.
 """

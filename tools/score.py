@@ -23,6 +23,9 @@ from tqdm import tqdm
 
 from voskit.tools.command import run_tool
 
+OTHER_FILES = (".csv", ".html", ".md", ".npz", ".png", ".pkl", ".tsv", ".txt", ".xlsx", ".xml", ".yaml", ".yml", ".zip")
+"""Endings of names that are meant as files; folders may have dots in their names, too."""
+
 
 @dataclass(frozen=True)
 class Args:
@@ -35,7 +38,7 @@ class Args:
     results: Path
     """The predictions: a folder or a JSON file."""
     output: Path | None = None
-    """File of the scores, *.json. Default: scores.json beside the results."""
+    """Folder of the scores, or their file, *.json. Default: scores.json beside the results."""
     split: str | None = None
     """List of sequences, for benchmarks with several."""
     reading: str | None = None
@@ -73,6 +76,24 @@ class Bar:
         self._bar.close()
 
 
+def scores_file(output: Path | None, results: Path) -> Path:
+    """Return the file of the scores for ``--output``, and make its folder.
+
+    Raises:
+        ValueError: the name is that of a file of another type.
+        OSError: the folder can't be made or written.
+    """
+    from voskit.dataloaders.files import make_folder
+
+    output = results.parent if output is None else output
+    if output.is_dir() or output.suffix.lower() != ".json":
+        if output.is_file() or (output.suffix.lower() in OTHER_FILES and not output.is_dir()):
+            raise ValueError(f"--output {output}: give a folder, or a file called *.json")
+        output /= "scores.json"
+    make_folder(output.parent)
+    return output
+
+
 def run(args: Args) -> int:
     """Score, print and write."""
     from voskit.evaluators.metrics import score
@@ -83,9 +104,7 @@ def run(args: Args) -> int:
     options = {name: str(value) for name in names if (value := getattr(args, name)) is not None}
     if args.binary:
         options["binary"] = "yes"
-    output = args.results.parent / "scores.json" if args.output is None else args.output
-    if output.suffix.lower() != ".json":
-        raise ValueError(f"--output {output}: the file must be called *.json")
+    output = scores_file(args.output, args.results)
     bar = Bar()
     try:
         scores = score(

@@ -131,6 +131,7 @@ def read_video_list(path: Path, report: Report) -> VideoList:
         report(Problem(path, str(error).removeprefix(f"{path}: ")))
         return result
     for number, line in enumerate(text.split("\n"), start=1):
+        line = line.replace("\\", "/")  # of Windows
         words = line.split()
         if not words:
             continue

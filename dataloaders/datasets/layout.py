@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from voskit.configs.datasets import DatasetConfig, expand
 from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.natural_order import natural_sorted
 
+_OF_SYSTEMS = ("__MACOSX", "@eaDir", "lost+found", "System Volume Information", "$RECYCLE.BIN")
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
 
@@ -58,8 +61,9 @@ class DatasetLayout:
         what = needed or [prefix(self.frames[0])]
         holds = Path(self.frames[0]).parts[0]
         also = f" (nor {', '.join(what[1:])})" if what[1:] else ""
+        packed = _packed(data_root)
         raise FileNotFoundError(
-            f"{what[0]} not found in {data_root}{also}: is data_root the folder that contains {holds}?"
+            f"{what[0]} not found in {data_root}{also}: is data_root the folder that contains {holds}?{packed}"
         )
 
     def path(self, templates: Iterable[str], names: Mapping[str, str]) -> Path | None:
@@ -68,7 +72,13 @@ class DatasetLayout:
         if key not in self._chosen:
             self._chosen[key] = next((t for t in key if (self.root / prefix(t)).exists()), None)
         template = self._chosen[key]
-        return None if template is None else self.root / template.format(**names)
+        if template is None:
+            return None
+        path = self.root / template.format(**names)
+        if not path.exists() and not str(path).isascii():  # zip files of macOS hold letters and accents apart
+            forms = (self.root / normalize(form, template.format(**names)) for form in ("NFC", "NFD"))
+            return next((other for other in forms if other.exists()), path)
+        return path
 
     def with_extension(self, path: Path, extensions: tuple[str, ...]) -> Path | None:
         """Return the file with the name of ``path`` and one of ``extensions``, in lower or upper case, or None."""
@@ -84,6 +94,12 @@ class DatasetLayout:
     def parent(self, templates: Iterable[str]) -> Path | None:
         """Return the first folder of videos that exists, or None."""
         return next((self.root / prefix(t) for t in templates if (self.root / prefix(t)).is_dir()), None)
+
+
+def _packed(folder: Path) -> str:
+    """Return advice to unpack the archives in a folder; empty if there are none."""
+    archives = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _ARCHIVES)
+    return f" It holds {archives[0]}{', ...' * (len(archives) > 1)}: unpack it there" if archives else ""
 
 
 def prefix(template: str) -> str:
@@ -132,6 +148,7 @@ def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted, without hidden ones."""
+    """Return the names of the folders in a folder, sorted, without hidden ones and those that systems add."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        names = (entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(name for name in names if name not in _OF_SYSTEMS)

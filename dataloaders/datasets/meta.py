@@ -81,7 +81,9 @@ def read_meta(path: Path, kind: str, report: Report) -> dict[str, VideoMeta]:
             continue
         try:
             result[name] = read(name, entry)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except KeyError as error:
+            report(Problem(path, f"video {name}: its entry has no {error}: is this the file of the dataset and split?"))
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
             report(Problem(path, f"video {name}: its entry is invalid ({type(error).__name__}: {error})"))
     return result
 

@@ -110,6 +110,9 @@ def _report_missing_frames(layout: DatasetLayout, entry: Entry, report: Report) 
     path = layout.path(layout.frames, entry.names)
     if path is None:
         path = layout.root / layout.frames[0].format(**entry.names)
+    if path.is_file() and not layout.config.index_required:
+        report(Problem(path, f"{entry.source.name} lists this file: list videos without their extension: {path.stem}"))
+        return
     what = "no frames in this folder" if path.is_dir() else "no such folder of frames"
     report(Problem(path, f"{what}, but {entry.source.name} lists the video {entry.name}", missing=True))
 

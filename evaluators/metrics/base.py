@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from voskit.configs.registry import Registry
+from voskit.dataloaders.datasets.layout import subfolders
 from voskit.evaluators.metrics.frames.jobs import Progress, default_workers
 from voskit.evaluators.metrics.frames.measure import FramePair, Rules
 
@@ -180,7 +182,8 @@ def score(
     Args:
         dataset: one of ``voskit.evaluators.metrics.list_scorers()``.
         data_root: folder (for A2D and JHMDB: JSON file) of the ground truth, in the published layout.
-        results: folder or JSON file of the predictions, in the layout of the benchmark's server or tool.
+        results: folder or JSON file of the predictions, in the layout of the benchmark's server or tool; or the folder
+            of an evaluation, which has ``Annotations`` in it.
         num_workers: number of processes; None: all cores.
         progress: called with the number of frames done since the last call and the number of all frames.
         **options: options of the scorer as strings, such as ``split``, ``reading`` or ``task``; see docs/scoring.md.
@@ -198,5 +201,19 @@ def score(
     for path in (Path(data_root), Path(results)):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
+    if zipfile.is_zipfile(results):
+        raise ValueError(f"{results}: an archive: unpack it, and give the folder of the results")
     workers = default_workers() if num_workers is None else num_workers
-    return scorer.run(Request(Path(data_root), Path(results), completed, workers, progress))
+    return scorer.run(Request(Path(data_root), _videos_of(Path(results)), completed, workers, progress))
+
+
+def _videos_of(results: Path) -> Path:
+    """Return the folder of the videos: ``results``, or the one in it that evaluators write."""
+    below = results / "Annotations"
+    found = below if below.is_dir() else results
+    if found.is_dir() and subfolders(found) in (["480p"], ["Full-Resolution"]):  # of AOT's evaluator
+        (name,) = subfolders(found)
+        found /= name
+    if found != results:
+        logger.info("results are read from %s", found)
+    return found

@@ -7,6 +7,7 @@ decay over the counted frames. Global figures are plain means over all objects o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +26,10 @@ from voskit.evaluators.metrics.base import (
 )
 from voskit.evaluators.metrics.frames.jobs import run_frames
 from voskit.evaluators.metrics.frames.measure import FramePair, FrameValues, Rules, highest_id, measure
-from voskit.evaluators.metrics.frames.sequences import frame_pairs, image_of, mask_names, read_list
+from voskit.evaluators.metrics.frames.sequences import check_counted, frame_pairs, image_of, mask_names, read_list
 from voskit.evaluators.metrics.measures import statistics
+
+logger = logging.getLogger(__name__)
 
 J_AND_F = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
 
@@ -110,11 +113,21 @@ def score_semi_supervised(
             Rules(
                 objects=tuple(range(1, objects + 1)),
                 boundary="plain" if rules.boundary else None,
-                highest=objects if rules.refuse_unknown else None,
+                highest=objects if rules.refuse_unknown and objects else None,
                 void_is_one=rules.void_is_one,
             ),
             frame_pairs(truth, request.results / sequence, counted),
         )
+    without = [sequence for sequence, (sequence_rules, _) in work.items() if not sequence_rules.objects]
+    if without and len(without) < len(work):
+        logger.warning(
+            "%d of %d sequences don't count, such as %s: their first true mask shows no object",
+            len(without), len(work), without[0],
+        )  # fmt: skip
+    check_counted(
+        {sequence: len(pairs) for sequence, (_, pairs) in work.items()},
+        "give the ground truth of all frames, not only the given masks",
+    )
     if not any(sequence_rules.objects for sequence_rules, _ in work.values()):
         raise ValueError(
             f"{request.data_root}: no first mask of the ground truth has an object id (1 to 254): "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from voskit.dataloaders.datasets.index import read_video_list
 from voskit.dataloaders.datasets.problem import raise_problem
 from voskit.dataloaders.files import load_json
 from voskit.evaluators.metrics.frames.measure import FramePair, require_files
+
+logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -55,6 +59,28 @@ def frame_pairs(truth: Path, prediction: Path, names: list[str]) -> list[FramePa
     require_files((truth / f"{name}.png" for name in names), "ground truth mask")
     require_files(pair.prediction for pair in pairs)
     return pairs
+
+
+def check_counted(counted: Mapping[str, int], advice: str) -> None:
+    """Check that frames count. Videos of which none does are named in a warning.
+
+    Args:
+        counted: number of counted frames by video.
+        advice: what to do, for the messages.
+
+    Raises:
+        ValueError: no frame of any video counts.
+    """
+    without = [video for video, count in counted.items() if not count]
+    if not without:
+        return
+    reason = "the first and the last true mask of a video don't count, and there are no others"
+    if len(without) == len(counted):
+        raise ValueError(f"no frame of {len(counted)} videos counts: {reason}: {advice}")
+    logger.warning(
+        "%d of %d videos have no frame that counts, such as %s: %s: %s",
+        len(without), len(counted), without[0], reason, advice,
+    )  # fmt: skip
 
 
 def image_of(folder: Path, name: str) -> Path | None:

@@ -178,6 +178,30 @@ class TestDavis:
         assert len(video.expressions) == 8 and video.object_ids == (1, 2) and video.ground_truth is not None
 
 
+@pytest.mark.parametrize("archive", ["DAVIS-2017-trainval-480p.zip", "valid.tar.gz", "x.7z"])
+def test_a_folder_of_archives_is_told_to_be_unpacked(tmp_path: Path, archive: str) -> None:
+    trees.text(tmp_path / archive, "")
+    with pytest.raises(FileNotFoundError, match=f"JPEGImages\\? It holds {archive}: unpack it there"):
+        open_dataset("davis2017", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "key"),
+    [
+        ("refytvos", "meta_expressions/valid/meta_expressions.json", "expressions"),
+        ("mosev2", "valid/meta.json", "objects"),
+    ],
+)
+def test_a_meta_file_of_another_kind_is_told(tmp_path: Path, name: str, file: str, key: str) -> None:
+    trees.TREES[name](tmp_path)
+    data = json.loads((tmp_path / file).read_text())
+    video = next(iter(data["videos"]))
+    del data["videos"][video][key]
+    trees.write_json(tmp_path / file, data)
+    with pytest.raises(ValueError, match=f"video {video}: its entry has no '{key}': is this the file of the"):
+        open_dataset(name, tmp_path)
+
+
 class TestYouTube:
     def test_val(self, tmp_path: Path) -> None:
         video = open_dataset("youtubevos2019", trees.youtube(tmp_path)).videos[0]

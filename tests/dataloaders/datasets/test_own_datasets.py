@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import cv2
 import numpy as np
@@ -61,6 +62,36 @@ class TestCustom:
         assert sorted(v.name for v in dataset) == sorted(names)
         assert all(v.given["00000"].parent == tmp_path / "masks" / v.name for v in dataset)
         assert check_dataset(tmp_path / "dances.json").summary.endswith("nothing wrong")
+
+    @pytest.mark.parametrize("junk", ["__MACOSX", "@eaDir", ".ipynb_checkpoints", "lost+found", "$RECYCLE.BIN"])
+    def test_folders_that_systems_add_are_no_videos(self, tmp_path: Path, junk: str) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
+        for folder in ("frames", "masks", "frames/waltz"):
+            trees.image(tmp_path / folder / junk / "._00000.jpg")
+        dataset = open_dataset(self.describe(tmp_path))
+        assert [v.name for v in dataset] == ["waltz"] and dataset.videos[0].frame_names == trees.FRAMES
+        assert check_dataset(tmp_path / "dances.json").summary.endswith("nothing wrong")
+
+    @pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
+    def test_letters_with_accents_in_either_form(self, tmp_path: Path, listed: str, stored: str) -> None:
+        """A Mac unpacks folders in one form, lists are typed in the other."""
+        name = "Tänzerin é"
+        trees.video(tmp_path, "frames/{}", "masks/{}", normalize(stored, name))
+        trees.text(tmp_path / "all.txt", normalize(listed, name) + "\n")
+        (video,) = open_dataset(self.describe(tmp_path))
+        assert video.name == normalize(listed, name) and list(video.given) == ["00000"]
+
+    @pytest.mark.parametrize("line", ["waltz", "waltz/", "waltz\\", " waltz \t", "waltz\r"])
+    def test_a_line_of_a_list(self, tmp_path: Path, line: str) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
+        (tmp_path / "all.txt").write_bytes(f"\n{line}\n\n".encode())
+        assert [v.name for v in open_dataset(self.describe(tmp_path))] == ["waltz"]
+
+    def test_a_listed_file_is_told_to_be_listed_without_its_extension(self, tmp_path: Path) -> None:
+        trees.text(tmp_path / "frames/waltz.mp4", "")
+        trees.text(tmp_path / "all.txt", "waltz.mp4\n")
+        with pytest.raises(ValueError, match=r"waltz\.mp4: all\.txt lists this file: .* their extension: waltz"):
+            open_dataset(self.describe(tmp_path))
 
     def test_one_mask_of_a_folder_with_a_dot(self, tmp_path: Path) -> None:
         trees.video(tmp_path, "frames/{}", "", "2024.01.05", ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -84,3 +85,111 @@ def test_the_command_line_has_the_same_options(tmp_path: Path, run_score: Callab
     assert run_score(*flags, "--num_workers", 1, "--binary", "--ignore_id", 255) == (0, "")
     assert '"J&F": 100.0' in (tmp_path / "s.json").read_text()
     assert "--ignore_id 0: give a value from 1" in run_score(*flags, "--ignore_id", 0)[1]
+
+
+class TestVideosThatDoNotCount:
+    """The first and the last true mask don't count, so a video of two masks has no score."""
+
+    def folders(self, root: Path, lengths: dict[str, int]) -> tuple[Path, Path]:
+        for video, length in lengths.items():
+            for side in ("truth", "results"):
+                write(root / side / video, [blocks([1])] * length)
+        return root / "truth", root / "results"
+
+    def test_some_are_told(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        assert j_and_f(*self.folders(tmp_path, {"a": 5, "b": 2, "c": 1})) == 100
+        assert "2 of 3 videos have no frame that counts, such as b: the first and the last true mask" in caplog.text
+        caplog.clear()
+        assert j_and_f(tmp_path / "truth", tmp_path / "results", frames="all") == 100
+        assert not caplog.records
+
+    @pytest.mark.parametrize("length", [1, 2])
+    def test_if_none_counts_there_is_no_score(self, tmp_path: Path, length: int) -> None:
+        truth, results = self.folders(tmp_path, {"a": length, "b": length})
+        with pytest.raises(ValueError, match=r"no frame of 2 videos counts: .*: count them with the option frames=all"):
+            j_and_f(truth, results)
+        assert j_and_f(truth, results, frames="all") == 100
+
+    @pytest.mark.parametrize(("dataset", "length"), [("mosev1", 1), ("mosev1", 2), ("longvideo", 2), ("visor", 1)])
+    def test_given_masks_alone_are_no_ground_truth(self, tmp_path: Path, dataset: str, length: int) -> None:
+        masks, lists = {
+            "mosev1": ("valid/Annotations", None),
+            "longvideo": ("Annotations", None),
+            "visor": ("Annotations/480p", "ImageSets/2022/val.txt"),
+        }[dataset]
+        write(tmp_path / "data" / masks / "a", [blocks([1])] * length)
+        if lists:
+            (tmp_path / "data" / lists).parent.mkdir(parents=True)
+            (tmp_path / "data" / lists).write_text("a\n")
+        write(tmp_path / "results/a", [blocks([1])] * 5)
+        with pytest.raises(ValueError, match=r"no frame of 1 videos counts: .*: give the ground truth of all frames"):
+            score(dataset, tmp_path / "data", tmp_path / "results", num_workers=1)
+
+    def test_a_sequence_whose_first_true_mask_is_empty_is_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for side in ("data/valid/Annotations", "results"):
+            write(tmp_path / side / "late", [blocks([value]) for value in (0, 1, 1, 1)])
+            write(tmp_path / side / "early", [blocks([1])] * 4)
+        scores = score("mosev1", tmp_path / "data", tmp_path / "results", num_workers=1)
+        assert list(scores.tables["per_sequence"]) == ["early"]
+        assert "1 of 2 sequences don't count, such as late: their first true mask shows no object" in caplog.text
+
+
+class TestOutput:
+    @pytest.mark.parametrize(
+        ("output", "file"),
+        [
+            (None, "scores.json"),
+            ("new", "new/scores.json"),
+            ("new/deep", "new/deep/scores.json"),
+            ("new.json", "new.json"),
+            ("new/S.JSON", "new/S.JSON"),
+            ("run.v2", "run.v2/scores.json"),
+            ("2024.01.05", "2024.01.05/scores.json"),
+            ("there", "there/scores.json"),
+            ("there.json", "there.json/scores.json"),
+        ],
+    )
+    def test_a_folder_or_a_file(
+        self, tmp_path: Path, run_score: Callable[..., tuple[int, str]], output: str | None, file: str
+    ) -> None:
+        truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
+        results = write(tmp_path / "results/a", [blocks([1])] * 3)
+        for folder in ("there", "there.json"):
+            (tmp_path / folder).mkdir()
+        flags = ("--dataset", "folder", "--data_root", truth, "--results", results, "--num_workers", 1)
+        where = () if output is None else ("--output", tmp_path / output)
+        assert run_score(*flags, *where)[0] == 0
+        assert '"J&F": 100.0' in (tmp_path / file).read_text()
+
+    @pytest.mark.parametrize("output", ["scores.csv", "scores.txt", "scores.zip", "a_file"])
+    def test_another_file_is_refused_before_scoring(
+        self, tmp_path: Path, run_score: Callable[..., tuple[int, str]], output: str
+    ) -> None:
+        (tmp_path / "a_file").write_text("")
+        flags = ("--dataset", "folder", "--data_root", tmp_path, "--results", tmp_path, "--num_workers", 1)
+        code, errors = run_score(*flags, "--output", tmp_path / output)
+        assert code == 1 and f"--output {tmp_path / output}: give a folder, or a file called *.json" in errors
+
+
+class TestResults:
+    @pytest.mark.parametrize("folder", ["", "Annotations", "Annotations/480p", "Annotations/Full-Resolution", "480p"])
+    def test_the_folder_of_an_evaluation_is_that_of_its_videos(self, tmp_path: Path, folder: str) -> None:
+        truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
+        write(tmp_path / "results" / folder / "a", [blocks([1])] * 3)
+        assert j_and_f(truth, tmp_path / "results") == 100
+
+    def test_a_video_may_have_such_a_name(self, tmp_path: Path) -> None:
+        for side in ("truth", "results"):
+            for video in ("480p", "720p"):
+                write(tmp_path / side / video, [blocks([1])] * 3)
+        assert j_and_f(tmp_path / "truth", tmp_path / "results") == 100
+
+    @pytest.mark.parametrize("name", ["a.zip", "results"])
+    def test_an_archive_is_to_be_unpacked(self, tmp_path: Path, name: str) -> None:
+        truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
+        shutil.make_archive(str(tmp_path / "packed"), "zip", truth)
+        (tmp_path / "packed.zip").rename(tmp_path / name)
+        with pytest.raises(ValueError, match="an archive: unpack it, and give the folder of the results"):
+            score("folder", truth, tmp_path / name)
