@@ -19,6 +19,7 @@ from voskit.configs import INFERENCE_FIELDS, PropagationConfig, models_with_dept
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.transforms import input_size, prepare_image
 from voskit.evaluators.frame_checks import check_frame
+from voskit.evaluators.given_masks import ids_of_mask
 from voskit.networks.engines import (
     DepthChoice,
     Engine,
@@ -121,6 +122,7 @@ class VideoSegmenter:
             compile_network(self._network)
         self._engines = self._new_engines()
         self._size: tuple[int, int] | None = None
+        self._white = False  # a mask of 0 and 255 was read as object 1
         self._rate: FrameRateKeeper | None = None
         if target_fps is not None:
             self._check_has_depths("target_fps")
@@ -204,6 +206,7 @@ class VideoSegmenter:
         for engine in self._engines:
             engine.reset()
         self._size = None
+        self._white = False
         if self._rate is not None:
             self._rate.reset()
 
@@ -252,9 +255,11 @@ class VideoSegmenter:
 
         Args:
             frame: H x W x 3 uint8 RGB, of the same size throughout a video.
-            mask: H x W integers, ids of objects from 1 to 65535. Its non-zero pixels override the prediction, and new
-                ids are objects from this frame on. (XMem and JointFormer see masks at the size of their input, as
-                published: an object of a few pixels may lose some of them.)
+            mask: H x W integers, ids of objects from 1 to 65535, as array, tensor or PIL image. Its non-zero pixels
+                override the prediction, and new ids are objects from this frame on. An 8-bit mask (uint8, PIL) of 0 and
+                255 is one object, id 1, unless an object has the id 255; in other types 255 is an id. (XMem and
+                JointFormer see masks at the size of their input, as published: an object of a few pixels may lose some
+                of them.)
             complete: the mask shows all objects, so its 0 is background instead of "as predicted": for corrections that
                 remove pixels. The mask may be 0 throughout. Without a mask this has no effect.
             return_probs: return probabilities, too.
@@ -266,7 +271,8 @@ class VideoSegmenter:
             the mask have probability 0 or 1 (or nearly so, in families whose masks compete with predictions).
 
         Raises:
-            ValueError: a frame or mask of a wrong shape, type or size, or ids out of range; nothing is remembered then.
+            ValueError: a frame or mask of a wrong shape, type or size, a mask with smooth edges, or ids out of range;
+                nothing is remembered then.
         """
         start = time.perf_counter() if self._rate is not None else 0.0
         result = self._step(frame, mask, complete, return_probs, output_size)
@@ -286,6 +292,7 @@ class VideoSegmenter:
         other = copy.copy(self)
         other._engines = self._new_engines()
         other._size = None
+        other._white = False
         if self.depth is not None:
             other.set_depth(self.depth)
         return other
@@ -365,7 +372,11 @@ class VideoSegmenter:
     ) -> list[StepCalls[Step]]:
         """Return the engine's step for each view, as a generator of network calls."""
         self._size = (frame.shape[0], frame.shape[1])
-        given = None if mask is None else torch.from_numpy(np.asarray(mask).astype(np.int32)).to(self.device)
+        given = None
+        if mask is not None:
+            ids, white = ids_of_mask(mask, self.object_ids, self._white)
+            self._white |= white
+            given = torch.from_numpy(ids.astype(np.int32)).to(self.device)
         works = []
         for engine, view, image in zip(self._engines, self.views, self._views(frame), strict=True):
             own = given.flip(1) if given is not None and view.flip else given
@@ -437,12 +448,11 @@ class VideoSegmenter:
         ):
             raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
         if mask is not None:
-            _check_mask(mask, frame)
+            _check_mask(ids_of_mask(mask, self.object_ids, self._white)[0], frame)
 
 
 def _check_mask(mask: np.ndarray, frame: np.ndarray) -> None:
     """Raise a ValueError unless ``mask`` is H x W ids of the frame's size."""
-    mask = np.asarray(mask)
     if mask.ndim != 2:
         raise ValueError(
             f"a mask must be an H x W array of object ids, got shape {mask.shape}: "

@@ -1,57 +1,128 @@
-"""User masks of a video: one mask for the first frame, or a folder of masks named like their frames."""
+"""User masks of a video: one mask for the first frame, a folder of masks named like their frames, or JSON."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
+from PIL import Image
 
+from voskit.dataloaders.files import load_json
 from voskit.dataloaders.images import list_images
-from voskit.dataloaders.masks.files import MASK_EXTENSIONS, read_mask
+from voskit.dataloaders.masks.files import Mask, read_mask_with_names
+from voskit.dataloaders.masks.frame_names import FrameNames, is_number, match_masks
+from voskit.dataloaders.masks.json_files import AnnotatedImage, JsonMasks
+from voskit.dataloaders.masks.labelme import is_labelme
+from voskit.dataloaders.masks.mask_set import MaskSet
+from voskit.dataloaders.masks.object_folder import MASK_EXTENSIONS
+from voskit.dataloaders.masks.sizes import check_aspect, fit_mask
 from voskit.dataloaders.video.source import Frame, FrameSource
+
+logger = logging.getLogger(__name__)
+
+Size = tuple[int, int]
+T = TypeVar("T")
+
+
+class _Reader(Protocol):
+    def __call__(self, size: Size) -> Mask: ...
+
+
+class _Entry(NamedTuple):
+    """Mask of one frame."""
+
+    label: str
+    """Its name in messages."""
+    read: _Reader
+    size: Size | None = None
+    """(height, width), if it is known without reading the mask."""
 
 
 class FrameMasks:
-    """Masks of a video, read frame by frame.
+    """Masks of a video, read frame by frame. All of them are read by one rule, see ``MaskSet``.
+
+    :func:`masks_for` builds one for the names and numbers of a video's frames.
 
     Args:
         path: the mask of the first frame, as :func:`~voskit.dataloaders.masks.files.read_mask` takes it; with
             ``by_name``, a folder of masks named like their frames.
         by_name: treat ``path`` as a folder of masks by frame name.
+        files: the mask of each frame, by the frame's name, instead of those in the folder.
 
     Raises:
         FileNotFoundError: no such file or folder.
         ValueError: with ``by_name``, the folder has no mask, or two masks of one frame.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, by_name: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, by_name: bool = False, files: Mapping[str, Path] | None = None
+    ) -> None:
         self.path = Path(path)
+        self.names: dict[int, str] = {}
+        """Names of the objects in the masks read so far, by id; objects without a name have no entry."""
         if not self.path.exists():
             raise FileNotFoundError(f"{self.path}: no such mask")
-        self._by_name = _by_stem(list_images(self.path, MASK_EXTENSIONS)) if by_name else None
-        self._unused = set(self._by_name or ())
+        if by_name and files is None:
+            files = _mask_files(self.path)
+        self._first: _Entry | None = None
+        self._by_name: dict[str, _Entry] = {}
+        if files is None:
+            self._first = _Entry(str(self.path), lambda size: read_mask_with_names(self.path, size=size))
+        elif any(file.suffix.lower() == ".json" for file in files.values()):
+            masks = JsonMasks(list(files.values()))
+            self.use_json(masks, dict(zip(files, masks.images, strict=True)))
+        else:
+            own = MaskSet(list(files.values()))
+            self._by_name = {name: _entry(file, own) for name, file in files.items()}
+        self._unused = set(self._by_name)
+
+    def use_json(self, masks: JsonMasks, images: Mapping[str, AnnotatedImage]) -> None:
+        """Take the masks of a JSON file.
+
+        Args:
+            masks: the file.
+            images: the image of each frame, by the frame's name.
+        """
+
+        def entry(image: AnnotatedImage) -> _Entry:
+            label = f"{self.path}: {image.names[0]}"
+            return _Entry(label, lambda size: Mask(masks.read(image, size), masks.names), image.size)
+
+        self._first = None
+        self._by_name = {name: entry(image) for name, image in images.items()}
+        self._unused = set(self._by_name)
 
     def __call__(self, frame: Frame) -> np.ndarray | None:
-        """Return the mask of a frame, H x W uint8 or uint16, or None if there is none.
+        """Return the mask of a frame, H x W uint16, or None if there is none.
 
         Raises:
-            ValueError: the mask can't be read or has another size than the frame, or the first frame's only mask is
-                empty.
+            ValueError: the mask can't be read or has another aspect ratio than the frame, or the first frame's only
+                mask is empty.
         """
-        size = frame.image.shape[:2]
-        if self._by_name is None:
-            path = self.path if frame.index == 0 else None
-        else:
-            path = self._by_name.get(frame.name)
-            self._unused.discard(frame.name)
-        if path is None:
-            return None
-        mask = read_mask(path, size=size)
-        if self._by_name is None and not mask.any():
-            raise ValueError(f"{path}: the mask of the first frame has no object, all of it is background")
-        return mask
+        entry = self._by_name.get(frame.name)
+        self._unused.discard(frame.name)
+        if entry is None and frame.index == 0:
+            entry = self._first
+        return None if entry is None else self._read(entry, (frame.image.shape[0], frame.image.shape[1]))
+
+    def check(self, source: FrameSource) -> None:
+        """Check the masks before anything is segmented: their names, their sizes, and that one shows an object.
+
+        Raises:
+            ValueError: a mask is named like no frame, can't be read or has another aspect ratio, or no mask has an
+                object.
+        """
+        self.check_names(source)
+        entries = [self._first] if self._first is not None else list(self._by_name.values())
+        for entry in entries:
+            if entry.size is not None:
+                check_aspect(entry.label, entry.size, source.size)
+        if not any(self._read(entry, source.size).any() for entry in entries):
+            raise ValueError(f"{self.path}: no mask of {source.name} has an object, all are background throughout")
 
     def check_names(self, source: FrameSource) -> None:
         """Raise ValueError if a mask is named like no frame. Without a stated number of frames nothing is checked."""
@@ -67,22 +138,36 @@ class FrameMasks:
 
         This counts the frames, which reads a whole video.
         """
-        if self._by_name is None:
+        if not self._by_name:
             return 0
         numbers = range(source.count())[:before]
         return max((number for number in numbers if source.name_of(number) in self._by_name), default=0)
 
+    def _read(self, entry: _Entry, size: Size) -> np.ndarray:
+        ids, names = entry.read(size)
+        self.names.update(names)
+        if entry is self._first and not ids.any():
+            raise ValueError(f"{entry.label}: the mask of the first frame has no object, all of it is background")
+        return ids.astype(np.uint16)  # in uint8, a lone 255 would be "on" for VideoSegmenter.step
+
     def _refuse(self, unused: Collection[str]) -> None:
         if self._by_name and unused:
-            names = sorted(self._by_name[stem].name for stem in unused)
+            names = sorted(Path(self._by_name[stem].label).name for stem in unused)
             raise ValueError(f"{self.path}: {len(names)} masks are named like no frame, such as {names[0]}")
 
 
-def masks_for(path: str | os.PathLike[str], source: FrameSource) -> FrameMasks:
-    """Open the user's masks for the frames of ``source``: a mask of the first frame, or a folder.
+def masks_for(path: str | os.PathLike[str], source: FrameSource, *, scene: bool = False) -> FrameMasks:
+    """Open the user's masks for the frames of ``source``: a mask of the first frame, a folder, or JSON.
 
-    If a file in the folder is named like a frame, the folder has masks by frame. Otherwise its files are the objects of
-    the first frame, named by their ids (``1.png``, ``2.png``) or by words.
+    If a file in the folder is named like a frame, or by its number, the folder has masks by frame, see
+    :func:`~voskit.dataloaders.masks.frame_names.match_masks`. Otherwise its files are the objects of the first frame,
+    named by their ids (``1.png``, ``2.png``) or by words. The images of a JSON file are matched likewise; a single
+    image that has the name of no frame is the first.
+
+    Args:
+        path: file or folder.
+        source: the frames.
+        scene: a folder has masks by frame in any case.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -90,45 +175,106 @@ def masks_for(path: str | os.PathLike[str], source: FrameSource) -> FrameMasks:
             they have leading zeros, as ids don't, and are names of no frame.
     """
     path = Path(path)
+    if path.suffix.lower() == ".json" and path.is_file():
+        return _json_masks(path, source)
     if not path.is_dir():
+        masks = FrameMasks(path)
+        _say_if_later(path.name, path.stem, source)
+        return masks
+    files = _mask_files(path)
+    stems = {stem: file.name for stem, file in files.items()}
+    matched = match_masks(path, stems, FrameNames.of(source), objects=not scene)
+    if matched is None:
         return FrameMasks(path)
-    names = {file.stem: file.name for file in list_images(path, MASK_EXTENSIONS)}
-    of_frames = _frame_stems(names, source)
-    if of_frames and all(map(_is_object_id, names)):
-        stem = of_frames[0]
-        raise ValueError(
-            f"{path}: is {names[stem]} the mask of frame {stem} or of object {stem}? Give objects as one PNG of ids, "
-            "or masks of frames as a scene (images/NAME and masks/NAME)"
-        )
-    unclear = [stem for stem in names if _is_number(stem) and not _is_object_id(stem)]
-    if unclear and not of_frames:
-        raise ValueError(
-            f"{path}: is {names[unclear[0]]} the mask of a frame or of an object? Name masks of frames like their "
-            f"frames (the first is {source.name_of(0)}), and masks of objects by their ids (1.png)"
-        )
-    return FrameMasks(path, by_name=bool(of_frames))
+    return FrameMasks(path, files=_unique(path, {stem: (frame, files[stem]) for stem, frame in matched.items()}))
 
 
-def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    out: dict[str, Path] = {}
-    for path in paths:
-        if (other := out.setdefault(path.stem, path)) is not path:
-            raise ValueError(
-                f"{path.parent}: {other.name} and {path.name} are masks of the same frame: remove one of them"
-            )
+def _json_masks(path: Path, source: FrameSource) -> FrameMasks:
+    masks = JsonMasks([path], video=source.name)
+    frames = FrameNames.of(source)
+    out = FrameMasks(path)
+    images = [image for image in masks.images if image.regions] or masks.images
+    if len(masks.images) == 1:
+        image = masks.images[0]
+        frame = frames.named(image.stem) or frames.named(Path(path).stem) if image.stem else None
+        if frame is None:
+            return out
+        if frame != source.name_of(0):
+            logger.warning("%s: its image is %s, so its mask is of frame %s", path, image.names[0], frame)
+        out.use_json(masks, {frame: image})
+        return out
+    if not all(image.stem and not image.stem.startswith("image ") for image in images):
+        raise ValueError(f"{path}: masks of {len(images)} images without file names: name them like the frames")
+    here = [image for image in images if Path(image.names[0]).parent.name == source.name]
+    stems = {image.stem: image for image in here or images}
+    if len(stems) < len(here or images):
+        raise ValueError(
+            f"{path}: several of its images have the same name: add the folder {source.name}/ to the file_name of "
+            "those that are frames of this clip"
+        )
+    known = {stem: frame for stem in stems if (frame := frames.named(stem)) is not None}
+    if not known:
+        known = match_masks(path, {s: i.names[0] for s, i in stems.items()}, frames, objects=False) or {}
+        known = {stem: frame for stem, frame in known.items() if frames.named(frame) is not None}
+    if not known:
+        first = images[0].names[0]
+        raise ValueError(
+            f"{path}: none of its {len(images)} images is named like a frame (the first are {first} and "
+            f"{source.name_of(0)}): set file_name to the frame's name"
+        )
+    if len(known) < len(images):
+        logger.warning(
+            "%s: %d of its %d images are no frames of this clip: left out", path, len(images) - len(known), len(images)
+        )
+    out.use_json(masks, _unique(path, {stem: (frame, stems[stem]) for stem, frame in known.items()}))
     return out
 
 
-def _frame_stems(stems: Iterable[str], source: FrameSource) -> list[str]:
-    if source.num_frames is None:  # it may be endless, with numbers as names
-        return [stem for stem in stems if _is_number(stem) and source.name_of(int(stem)) == stem]
-    frames = {source.name_of(number) for number in range(source.num_frames)}
-    return [stem for stem in stems if stem in frames]
+def _say_if_later(name: str, stem: str, source: FrameSource) -> None:
+    """Log that a single mask is taken for the first frame although it has the name of a later one."""
+    frames = FrameNames.of(source)
+    frame = frames.named(stem) or (frames.numbered(int(stem)) if is_number(stem) else None)
+    first = source.name_of(0)
+    if frame is not None and frame != first:
+        logger.warning(
+            "%s is applied to the first frame, %s, not to frame %s: give its folder to apply it there",
+            name,
+            first,
+            frame,
+        )
 
 
-def _is_object_id(stem: str) -> bool:
-    return _is_number(stem) and not stem.startswith("0")
+def _entry(file: Path, own: MaskSet) -> _Entry:
+    size: Size | None = None
+    try:
+        with Image.open(file) as image:
+            size = (image.height, image.width)
+    except Exception:  # an array, or a damaged file: reading it will tell
+        pass
+    return _Entry(str(file), lambda frame_size: Mask(fit_mask(file, own.read(file), frame_size), {}), size)
 
 
-def _is_number(stem: str) -> bool:
-    return stem.isascii() and stem.isdigit()
+def _mask_files(folder: Path) -> dict[str, Path]:
+    """Return the masks in a folder by stem: labelme JSON if there is any, otherwise images and arrays.
+
+    Raises:
+        ValueError: there is none, or there are two masks of one stem.
+    """
+    jsons = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".json" and not p.name.startswith("."))
+    jsons = [path for path in jsons if is_labelme(load_json(path))]
+    files: dict[str, Path] = {}
+    for path in jsons or list_images(folder, MASK_EXTENSIONS):
+        if (other := files.setdefault(path.stem, path)) is not path:
+            raise ValueError(f"{folder}: {other.name} and {path.name} are masks of the same frame: remove one of them")
+    return files
+
+
+def _unique(path: Path, found: Mapping[str, tuple[str, T]]) -> dict[str, T]:
+    """Return masks by frame. Raise ValueError if two are of the same frame."""
+    out: dict[str, T] = {}
+    stems: dict[str, str] = {}
+    for stem, (frame, mask) in found.items():
+        if (other := stems.setdefault(frame, stem)) != stem:
+            raise ValueError(f"{path}: {other} and {stem} are both masks of frame {frame}: remove one of them")
+        out[frame] = mask
+    return out

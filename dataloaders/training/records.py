@@ -14,7 +14,6 @@ from voskit.dataloaders.datasets import Dataset, Video
 from voskit.dataloaders.datasets.layout import scan_images, subfolders
 from voskit.dataloaders.datasets.mask_readers import MaskReader, PngMaskReader
 from voskit.dataloaders.images import image_to_rgb, load_image
-from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.training.clip import VOID, object_ids
 
 _MASK_EXTENSIONS = (".png",)
@@ -127,7 +126,9 @@ def _pair(
         raise ValueError(
             f"video {name}: no mask has the name of a frame ({len(frames)} frames, the first one is {example})"
         )
-    return VideoRecord(name, _held([frames[s] for s in both]), _held([masks[s] for s in both]), reader)
+    held = _held([masks[s] for s in both])
+    own = reader.for_masks(held) if isinstance(reader, PngMaskReader) else reader
+    return VideoRecord(name, _held([frames[s] for s in both]), held, own)
 
 
 def _held(paths: list[Path]) -> Sequence[Path]:
@@ -166,8 +167,8 @@ def read_labels(path: Path, reader: MaskReader = PALETTE_MASKS) -> np.ndarray:
 
 
 def _read_with_void(path: Path, reader: MaskReader) -> np.ndarray:
-    if isinstance(reader, PngMaskReader) and not reader.binary and reader.ignore_id is not None:
-        return read_mask(path, ignore=reader.ignore_id, ignored_as=VOID).astype(np.uint16)
+    if isinstance(reader, PngMaskReader):
+        return reader.read_with_void(path, VOID)
     return reader.read(path, path.stem).astype(np.uint16)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,11 @@ import numpy as np
 
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.datasets.layout import subfolders
-from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.masks.mask_set import lone_value, mask_values
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
 from voskit.evaluators.metrics.frames.jobs import run_frames
-from voskit.evaluators.metrics.frames.label_maps import read_label_map
 from voskit.evaluators.metrics.frames.measure import VOID, FramePair, FrameValues, Rules, measure
-from voskit.evaluators.metrics.frames.sequences import frame_pairs, mask_names
+from voskit.evaluators.metrics.frames.sequences import check_counted, frame_pairs, mask_names
 from voskit.evaluators.metrics.measures import statistics
 from voskit.evaluators.metrics.semi_supervised import scored_frames
 
@@ -46,6 +45,16 @@ class FolderPair(VideoScorer):
         names = _common_videos(request.data_root, request.results)
         return video_folders(names, request.data_root, request.data_root.parent / "JPEGImages")
 
+    def check(self, request: Request) -> None:
+        """Check that frames count, if the videos are known."""
+        if request.videos is not None:
+            self._check_counted(request, {v: mask_names(folders.masks) for v, folders in request.videos.items()})
+
+    @staticmethod
+    def _check_counted(request: Request, names: Mapping[str, Sequence[str]]) -> None:
+        if request.options["frames"] == "inner":
+            check_counted({v: len(masks[1:-1]) for v, masks in names.items()}, "count them with the option frames=all")
+
     def run(self, request: Request) -> Scores:
         """Score the videos.
 
@@ -55,6 +64,7 @@ class FolderPair(VideoScorer):
         ignore_id = _number(request.options["ignore_id"])
         videos = self.videos(request)
         work, uncounted = {}, {}
+        self._check_counted(request, {video: mask_names(folders.masks) for video, folders in videos.items()})
         for video, folders in videos.items():
             truth, results = folders.masks, request.results / video
             names = mask_names(truth)
@@ -83,30 +93,11 @@ class FolderPair(VideoScorer):
 def rules_for(truth: Path, names: Sequence[str], binary: bool, ignore_id: int | None) -> Rules:
     """Return the rules for reading the masks of a video: those of ``read_mask``, but decided for all true masks at
     once."""
-    lone = _lone_value([truth / f"{name}.png" for name in names], ignore_id)
+    values = (mask_values(truth / f"{name}.png") for name in names)
+    lone = lone_value(values, {VOID, *([] if ignore_id is None else [ignore_id])})
     if lone is None:
         return Rules(binary=binary, void=ignore_id)
     return Rules(binary=binary, one_from=(lone + 1) // 2, void_is_one=True)
-
-
-def _lone_value(masks: Iterable[Path], ignore_id: int | None) -> int | None:
-    """Return 255 or ``ignore_id`` if it is the only value other than 0 in the truth of a video, otherwise None."""
-    found = None
-    for path in masks:
-        stored = read_label_map(path)
-        values = np.unique(stored[stored != 0]).tolist()
-        if not values:
-            continue
-        value = values[-1]
-        if values not in ([VOID], [ignore_id]):
-            # values between 0 and 255 may be a soft edge or ids: ask the mask reader
-            soft = value == VOID and np.array_equal(read_mask(path, ignore=VOID) == 1, stored > VOID // 2)
-            if not soft:
-                return None
-        if found not in (None, value):
-            return None
-        found = value
-    return found
 
 
 def _refuse_other_ids(

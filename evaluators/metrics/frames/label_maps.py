@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from voskit.dataloaders.images import load_image
-from voskit.dataloaders.masks.files import grayscale_step
+from voskit.dataloaders.masks.mask_images import grayscale_step, without_opaque_alpha
 
 IdMap = NDArray[np.integer]
 
@@ -63,13 +63,15 @@ def _read_image(path: Path) -> IdMap:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such mask")
     image = load_image(path)
+    step = grayscale_step(path, image)
+    image = without_opaque_alpha(image)
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise ValueError(
             f"{path}: a mask must store object ids (palette or grayscale PNG), this file is {image.mode}: write the ids"
         )
     values = np.array(image)
-    if image.mode == "L":
-        values //= grayscale_step(path, image)
+    if step > 1:
+        values //= step
     if values.dtype in (np.uint8, np.uint16):
         return values
     if values.dtype == bool:

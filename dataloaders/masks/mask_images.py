@@ -1,0 +1,340 @@
+"""Pixels of mask files: ids, gray levels, palettes, colors, and cut-outs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from voskit.dataloaders import MAX_ID
+from voskit.dataloaders.images import load_image
+from voskit.dataloaders.masks.edges import REACHES, is_feathered, mend_edges
+from voskit.dataloaders.masks.palette import davis_palette, voc_palette
+
+ARRAY_EXTENSIONS = (".npy", ".npz")
+_FORMATS = ("PNG", "BMP", "TIFF", "WEBP", "JPEG", "MPO")
+_MANY_IDS = 100  # a picture with more values than this is hardly a mask of ids
+_GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+
+
+@dataclass(frozen=True)
+class RawMask:
+    """Mask as it is stored, before it is decided for all masks of a video what the values mean.
+
+    Attributes:
+        values: H x W integers, 0 to 65535.
+        kind: ``ids``: values are object ids. ``gray``: 8-bit levels; 255 may be "on". ``bit``: levels 0 and 255 of a
+            file that has no others. ``palette``: places in a palette, which are ids or colors. ``colors``: values are
+            places in ``colors``; 0 is the background.
+        colors: [256, 3] uint8 RGB of the values; None for ids.
+        by_color: a palette in which the background can't be index 0, so that its colors count.
+        notes: remarks on the reading, for the log.
+    """
+
+    values: np.ndarray
+    kind: Literal["ids", "gray", "bit", "palette", "colors"]
+    colors: np.ndarray | None = None
+    by_color: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
+    """Read an image or an array of NumPy, and mend smooth edges.
+
+    Args:
+        path: the file.
+        exact: a mask of a benchmark: values are ids as they are, colors are refused, and nothing is mended except the
+            soft edge of a single white object.
+
+    Raises:
+        ValueError: the file is damaged, or its pixels can't be ids; the message names it.
+    """
+    if path.suffix.lower() in ARRAY_EXTENSIONS:
+        return raw_mask_of_array(str(path), _load_array(path))
+    image = load_image(path)
+    if (step := grayscale_step(path, image)) > 1:
+        return RawMask(np.array(image) // step, "ids")
+    if exact and (image := without_opaque_alpha(image)).mode in ("L", "P"):
+        values = np.array(image)
+        soft = image.mode == "L" and is_feathered(values)
+        return _gray(str(path), values) if soft else RawMask(values, "ids" if image.mode == "P" else "gray", _GRAYS)
+    if exact and image.mode not in ("1", "I", "F") and not image.mode.startswith("I;16"):
+        raise ValueError(
+            f"{path}: a mask must store object ids (palette or grayscale PNG), this file is {image.mode}: write the ids"
+        )
+    return raw_mask_of_image(str(path), image, lossy=image.format == "WEBP" and _is_lossy_webp(path))
+
+
+def raw_mask_of_image(where: str, image: Image.Image, *, lossy: bool = False) -> RawMask:
+    """Return the raw mask of an image.
+
+    Args:
+        where: beginning of error messages.
+        image: an image of any mode.
+        lossy: the file has no exact pixels, as a JPEG file.
+
+    Raises:
+        ValueError: the pixels can't be ids.
+    """
+    if image.format not in (None, *_FORMATS):
+        raise ValueError(f"{where}: {image.format} files cannot store object ids exactly: save the mask as PNG")
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise ValueError(f"{where}: the file contains several images (pages or animation): give a mask with one")
+    if image.mode == "F":
+        raise ValueError(
+            f"{where}: floating-point values are not object ids: save integers as a palette or grayscale PNG"
+        )
+    if lossy or image.format in ("JPEG", "MPO"):
+        return _thresholded(where, image)
+    if image.mode == "1":
+        return RawMask(np.array(image).astype(np.uint8) * 255, "bit", _GRAYS)
+    if image.mode == "L":
+        return _gray(where, np.array(image))
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _wide(where, np.array(image))
+    transparent = "transparency" in image.info
+    if image.mode == "P" and not (transparent and _is_cut_out(image)):
+        return _palette(where, image)
+    if image.mode in ("LA", "La", "PA", "P", "RGBA", "RGBa"):
+        pixels = np.array(image.convert("RGBA"))
+        return _colors(where, pixels[..., :3], pixels[..., 3])
+    if image.mode in ("RGB", "RGBX", "CMYK", "YCbCr"):
+        if transparent and image.mode == "RGB":  # one of the colors is transparent
+            pixels = np.array(image.convert("RGBA"))
+            return _colors(where, pixels[..., :3], pixels[..., 3])
+        return _colors(where, np.array(image.convert("RGB")), None)
+    raise ValueError(f"{where}: pixels of mode {image.mode} are no mask: save a palette or grayscale PNG of object ids")
+
+
+def raw_mask_of_array(where: str, array: np.ndarray) -> RawMask:
+    """Return the raw mask of an array: H x W, an image of 3 or 4 channels (uint8), or N x H x W masks of N objects."""
+    array = np.asarray(array)
+    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
+    if array.ndim == 3 and array.shape[2] in (3, 4) and array.dtype == np.uint8:
+        return _colors(where, array[..., :3], array[..., 3] if array.shape[2] == 4 else None)
+    if array.ndim == 3 and (array.dtype == bool or _is_zero_and_one(array)):
+        values = np.zeros(array.shape[1:], np.uint16)
+        for number, region in enumerate(array, 1):
+            values[region != 0] = number
+        note = f"masks of {len(array)} objects are numbered 1 to {len(array)}; later ones win where they overlap"
+        return RawMask(values, "ids", notes=(note,))
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"{where}: a mask must be an H x W array of object ids, got shape {array.shape}")
+    if array.dtype == bool:
+        return RawMask(array.astype(np.uint8) * 255, "bit", _GRAYS)
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all() or (array != np.floor(array)).any():
+            raise ValueError(f"{where}: a mask must hold integer object ids, got {array.dtype}: threshold it first")
+        array = array.astype(np.int64)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{where}: a mask must hold integer object ids, got {array.dtype}")
+    return _gray(where, array) if array.dtype == np.uint8 else _wide(where, array)
+
+
+def without_opaque_alpha(image: Image.Image) -> Image.Image:
+    """Return an image without its alpha channel if that is opaque throughout."""
+    if image.mode not in ("LA", "PA", "RGBA") or image.getchannel("A").getextrema()[0] != 255:
+        return image
+    return image.convert(image.mode[:-1]) if image.mode != "PA" else image.convert("P")
+
+
+def grayscale_step(path: Path, image: Image.Image) -> int:
+    """Return the factor by which Pillow stretches the values of 2-bit and 4-bit grayscale PNGs to 255, else 1."""
+    if image.format != "PNG" or image.mode != "L":
+        return 1
+    with path.open("rb") as file:
+        bits = file.read(25)[24]  # IHDR: signature (8), length and type (8), width and height (8), bit depth
+    return {2: 85, 4: 17}.get(bits, 1)
+
+
+def _load_array(path: Path) -> np.ndarray:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            names = loaded.files
+            if len(names) != 1:
+                raise ValueError(f"it holds {len(names)} arrays, a mask is one")
+            return loaded[names[0]]
+    except Exception as error:  # a damaged file makes NumPy's reader raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: not an array that can be read ({reason}): save it with numpy.save") from None
+
+
+def _is_zero_and_one(array: np.ndarray) -> bool:
+    return bool(np.isin(array, (0, 1)).all())
+
+
+def _gray(where: str, levels: np.ndarray, notes: tuple[str, ...] = ()) -> RawMask:
+    """Return the raw mask of 8-bit gray levels."""
+    if len(np.flatnonzero(np.bincount(levels.ravel(), minlength=256))) < 3:
+        return RawMask(levels, "gray", _GRAYS, notes=notes)
+    if is_feathered(levels):
+        text = "0 and 255 with a soft edge: values from 128 on are read as one object"
+        return RawMask(np.where(levels > 127, np.uint8(255), np.uint8(0)), "gray", _GRAYS, notes=(*notes, text))
+    return _mended(where, RawMask(levels, "gray", _GRAYS, notes=notes))
+
+
+def _wide(where: str, values: np.ndarray) -> RawMask:
+    """Return the raw mask of integers of more than 8 bits. Only white (65535) on black is no mask of ids."""
+    if values.min() < 0 or values.max() > MAX_ID:
+        raise ValueError(
+            f"{where}: object ids must be between 0 and {MAX_ID}, the mask has {values.min()} to {values.max()}"
+        )
+    if values.max() == MAX_ID and values.dtype == np.uint16:
+        levels = (values >> 8).astype(np.uint8)
+        if not values[values < MAX_ID].any():
+            return RawMask(levels, "gray", _GRAYS)
+        if is_feathered(levels):
+            return _gray(where, levels)
+    return RawMask(values.astype(np.uint16), "ids")
+
+
+def _palette(where: str, image: Image.Image) -> RawMask:
+    values = np.array(image)
+    colors = np.zeros((256, 3), np.uint8)
+    palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
+    colors[: len(palette)] = palette
+    counts = np.bincount(values.ravel(), minlength=256)
+    used = np.flatnonzero(counts)
+    if len(palette) > 1 and (colors == _GRAYS)[: len(palette)].all() and used[-1] < len(palette):
+        return _gray(where, values)
+    if _is_usual_palette(colors, used) or len(np.unique(colors[used], axis=0)) < len(used):
+        return RawMask(values, "ids", colors)
+    raw = _mended(where, RawMask(values, "palette", colors))
+    used = np.flatnonzero(np.bincount(raw.values.ravel(), minlength=256))
+    dark = colors[used].max(axis=1) <= 8
+    if dark.any():
+        black = used[dark][colors[used[dark]].max(axis=1).argmin()]
+        colors[black] = 0
+        return raw if black == 0 else replace(raw, by_color=True)
+    if used[0] == 0:
+        frame = np.concatenate([raw.values[[0, -1]].ravel(), raw.values[:, [0, -1]].ravel()])
+        usual = int(np.bincount(frame).argmax())
+        if usual != 0:
+            raise ValueError(
+                f"{where}: no pixel is black, index 0 of the palette is {_rgb(colors[0])}, and most pixels at the "
+                f"border are index {usual}, {_rgb(colors[usual])}: which is the background? Make it black, or index 0"
+            )
+        return replace(raw, notes=(*raw.notes, f"index 0 of the palette, {_rgb(colors[0])}, is the background"))
+    return raw
+
+
+def _is_usual_palette(colors: np.ndarray, used: np.ndarray) -> bool:
+    """True if the used colors are those that DAVIS, VOC and ``write_mask`` give to the ids."""
+    known = (np.frombuffer(own, np.uint8).reshape(256, 3) for own in (davis_palette(), voc_palette()))
+    return any(np.array_equal(own[used], colors[used]) for own in known)
+
+
+def _colors(where: str, rgb: np.ndarray, alpha: np.ndarray | None) -> RawMask:
+    """Return the raw mask of RGB pixels: gray levels, flat colors, or the shape of a cut-out."""
+    seen = None if alpha is None or alpha.min() == 255 else alpha > 127
+    if seen is not None and not seen.any():
+        raise ValueError(f"{where}: all pixels are transparent: save the mask with the object visible")
+    pixels = rgb[seen] if seen is not None else rgb.reshape(-1, 3)
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    flat = np.unique(packed[:: max(1, len(packed) // 100_000)])  # a sample tells photos apart
+    if len(flat) < 256:
+        flat = np.unique(packed)
+    shape = "the visible pixels of a cut-out are read as one object"
+    if seen is not None and (len(flat) == 1 or len(flat) > 255):
+        return RawMask(np.where(seen, np.uint8(255), np.uint8(0)), "gray", _GRAYS, notes=(shape,))
+    if len(flat) > 255:
+        raise ValueError(
+            f"{where}: a mask must store object ids or flat colors, this has {len(flat)} colors or more: it looks like "
+            "a photo, a lossy copy or soft edges; save a palette PNG, drawn without smoothing"
+        )
+    if seen is not None and flat[0] == 0:
+        raise ValueError(
+            f"{where}: some pixels are transparent, others black: which are the background? Make both transparent or "
+            "both black"
+        )
+    gray = (pixels == pixels[:, :1]).all()
+    if gray:
+        levels = np.zeros(rgb.shape[:2], np.uint8)
+        levels[seen if seen is not None else slice(None)] = pixels[:, 0] if seen is not None else rgb[..., 0]
+        return _gray(where, levels)
+    places = np.zeros(rgb.shape[:2], np.uint8)
+    first = 0 if flat[0] == 0 else 1  # black, or nothing, is place 0
+    found = (np.searchsorted(flat, packed) + first).astype(np.uint8)
+    if first + len(flat) > 256:
+        raise ValueError(f"{where}: more than 255 colors and no black background: save a palette PNG of object ids")
+    places[seen if seen is not None else slice(None)] = found if seen is not None else found.reshape(rgb.shape[:2])
+    table = np.zeros((256, 3), np.uint8)
+    table[first : first + len(flat)] = np.stack([flat >> 16, flat >> 8 & 255, flat & 255], axis=1)
+    try:
+        return _mended(where, RawMask(places, "colors", table))
+    except ValueError:
+        if seen is None:
+            raise
+    return RawMask(np.where(seen, np.uint8(255), np.uint8(0)), "gray", _GRAYS, notes=(shape,))
+
+
+def _mended(where: str, raw: RawMask) -> RawMask:
+    """Mend smooth edges of a raw mask; raise ValueError if that isn't possible, or if it is a photo."""
+    assert raw.colors is not None
+    for reach in REACHES:
+        edges = mend_edges(raw.values, raw.colors, reach)
+        if not edges.leftover:
+            break
+    values = len(edges.areas) + edges.leftover
+    if (values > 8 and edges.inner < 0.2) or (values > _MANY_IDS and edges.inner < 0.5):
+        raise ValueError(
+            f"{where}: {values} values, hardly any of which fills an area: it looks like a photo; a mask must store "
+            "object ids (palette or grayscale PNG) or flat colors"
+        )
+    if raw.kind == "gray" and max(edges.areas, default=0) <= max(20, 2 * len(edges.areas)) and not edges.blends:
+        return raw  # ids counted from 1, some of them of specks
+    if edges.leftover and (edges.blends or edges.leftover >= max(8, len(edges.areas) + 1)):
+        raise ValueError(
+            f"{where}: {edges.blends + edges.leftover} of its values occur only in thin lines and specks, which looks "
+            "like smooth edges: draw the mask without smoothing (anti-aliasing), and resize it with nearest-neighbor"
+        )
+    if not edges.blends:
+        return raw
+    text = (
+        f"{edges.blends} values are smooth edges of the others: each of their pixels goes to the most similar neighbor"
+    )
+    return replace(raw, values=edges.values, notes=(*raw.notes, text))
+
+
+def _thresholded(where: str, image: Image.Image) -> RawMask:
+    """Return the raw mask of a lossy picture, which must be black and white."""
+    levels = np.array(image.convert("L"))
+    color = np.array(image.convert("RGB")).astype(np.int16)
+    spread = np.percentile(color.max(axis=2) - color.min(axis=2), 99)
+    middle = np.count_nonzero((levels > 63) & (levels < 192)) / levels.size
+    if spread > 48 or middle > 0.05 or (levels.max() > 0 and levels.max() < 192):
+        raise ValueError(
+            f"{where}: {image.format} files cannot store object ids exactly, only black and white: save the mask as PNG"
+        )
+    text = f"{image.format or 'the file'} is lossy: values from 128 on are read as one object"
+    return RawMask(np.where(levels > 127, np.uint8(255), np.uint8(0)), "gray", _GRAYS, notes=(text,))
+
+
+def _is_cut_out(image: Image.Image) -> bool:
+    """True if a palette image shows pixels of an index other than 0 as transparent."""
+    alpha = np.array(image.convert("RGBA"))[..., 3]
+    hidden = np.array(image)[alpha < 128]
+    return bool(hidden.any())
+
+
+def _is_lossy_webp(path: Path) -> bool:
+    """True if a WebP file has the chunk of lossy pixels."""
+    data = path.read_bytes()
+    place = 12  # after RIFF, length, WEBP
+    while place + 8 <= len(data):
+        if data[place : place + 4] == b"VP8 ":
+            return True
+        length = int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + length + length % 2
+    return False
+
+
+def _rgb(color: np.ndarray) -> str:
+    return str(tuple(int(channel) for channel in color))

@@ -1,0 +1,70 @@
+"""Masks of callers: arrays, tensors and PIL images to ids."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from voskit.dataloaders.masks.mask_images import RawMask, raw_mask_of_array, raw_mask_of_image
+from voskit.dataloaders.masks.mask_set import VOID, MaskSet
+
+_GRAY = 100  # values below are ids, not gray levels
+_MANY_IDS = 100  # an array with more values may be a photo
+
+
+def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np.ndarray, bool]:
+    """Return the ids of a mask, and True if its 255 was read as "on".
+
+    In uint8 arrays and PIL images, 255 is the object with id 1 if the mask has no other value and no object has the id
+    255. In arrays of other types all values are ids.
+
+    Args:
+        mask: H x W array or tensor of integers or bool, or a PIL image.
+        object_ids: ids of the objects so far.
+        white: an earlier mask was read as "on".
+
+    Raises:
+        ValueError: the mask has smooth edges, or 255 beside other values after it was "on".
+    """
+    if isinstance(mask, Image.Image):
+        raw = raw_mask_of_image("the mask", mask)
+        _refuse_smooth_edges(raw, mask)
+        if raw.kind not in ("gray", "bit"):
+            where = Path("the mask")
+            return MaskSet([where], quiet=True).read_raw(where, raw), False
+        array = raw.values
+    else:
+        array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+        if array.ndim == 3 and array.shape[0] == 1:
+            array = array[0]
+        if array.ndim != 2 or array.dtype != np.uint8 or array.max(initial=0) < _GRAY:
+            return array, False
+        try:
+            _refuse_smooth_edges(raw_mask_of_array("the mask", array), array)
+        except ValueError:
+            if len(np.unique(array)) > _MANY_IDS:
+                raise
+    if not (array == VOID).any() or VOID in object_ids:
+        return array, False
+    if not ((array != 0) & (array != VOID)).any():
+        return (array > 0).astype(np.uint8), True
+    if white:
+        raise ValueError(
+            "an earlier mask of 0 and 255 was read as object 1, and this one has 255 beside other values: pass "
+            "ids, 1 to n"
+        )
+    return array, False
+
+
+def _refuse_smooth_edges(raw: RawMask, mask: Any) -> None:
+    if any("soft edge" in note or "smooth edges" in note for note in raw.notes):
+        count = len(np.unique(np.asarray(mask))) - 1
+        raise ValueError(
+            f"the mask has {count} values other than 0, most of them of smooth edges: pass ids, such as mask > 127 for "
+            "one white object, or draw it without smoothing"
+        )
