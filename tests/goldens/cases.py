@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from fill import fill_network, mask_of_frame, moving_frames, tensor, uniform
 from PIL import Image
 from torch import Tensor, nn
+
+from goldens.fill import fill_network, mask_of_frame, moving_frames, tensor, uniform
 
 Numbers = Mapping[str, Any]
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+if __name__ == "__main__":  # imports below: this folder as a package, and the checkout
+    sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
 import numpy as np
 import torch
-from cases import CASES
+
+from goldens.cases import CASES
 
 
 def compute(name: str) -> dict[str, np.ndarray]:
