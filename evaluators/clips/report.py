@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
-from voskit.dataloaders.files import atomic_write_text
+from voskit.dataloaders.files import atomic_write_text, load_json
+from voskit.dataloaders.video.source import FrameSource
 
 REPORT = "report.json"
 
@@ -40,6 +44,8 @@ class ClipReport:
     """The text prompts, if any: the first one's object has id 1."""
     peak_memory: int | None = None
     """Most bytes in use after a frame, see :func:`~voskit.networks.memory_usage.memory_in_use`."""
+    source: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Properties that distinguish the clip from others of its name, see :func:`clip_identity`."""
     settings: dict[str, str] = dataclasses.field(default_factory=dict)
     """Everything that the masks depend on, beside the clip, see :mod:`voskit.evaluators.clips.resuming`."""
     cut: bool = False
@@ -50,7 +56,7 @@ class ClipReport:
     def load(cls, folder: Path) -> ClipReport | None:
         """Read ``report.json``; None: there is none that this version wrote."""
         try:
-            values = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            values = load_json(folder / REPORT)
             prompts = [TextPrompt(**prompt) for prompt in values.pop("sentences")]
             values.pop("fps")
             depths = {int(depth): count for depth, count in values.pop("depths").items()}
@@ -77,3 +83,36 @@ class ClipReport:
         """Write ``report.json``."""
         values = {**dataclasses.asdict(self), "fps": round(self.fps, 3)}
         atomic_write_text(folder / REPORT, json.dumps(values, indent=2) + "\n")
+
+
+def clip_identity(source: FrameSource) -> dict[str, Any]:
+    """Return properties that distinguish a clip from others of its name, wherever its file lies.
+
+    They are its number of frames, their size, and checksums of the first and the middle frame, since many clips start
+    with black frames. A frame that can't be read is left out. Empty for cameras and streams.
+    """
+    try:
+        source.check_rereadable()
+    except ValueError:
+        return {}
+    identity: dict[str, Any] = {"frames": source.num_frames, "size": list(source.size)}
+    for name, number in (("first_frame", 0), ("middle_frame", (source.num_frames or 0) // 2)):
+        with suppress(ValueError, OSError), closing(source.between(number, number)) as frames:  # type: ignore[type-var]
+            identity[name] = hashlib.sha256(next(frames).image.tobytes()).hexdigest()[:16]
+    return identity
+
+
+def check_same_clip(folder: Path, source: FrameSource) -> dict[str, Any]:
+    """Check that results in a folder, if there are any, are of this clip; return its identity.
+
+    Raises:
+        ValueError: they are of another clip of the same name.
+    """
+    identity, before = clip_identity(source), ClipReport.load(folder)
+    there = {} if before is None else before.source
+    if different := [name.replace("_", " ") for name in identity if name in there and there[name] != identity[name]]:
+        raise ValueError(
+            f"{folder} holds results of another clip called {source.name}, with other {', '.join(different)}: "
+            "give another output folder, or remove this one to replace them"
+        )
+    return identity

@@ -22,7 +22,7 @@ from voskit.evaluators.clips.backward import backward_pass
 from voskit.evaluators.clips.clip_writer import SCRATCH, ClipWriter
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
 from voskit.evaluators.clips.previews import PreviewOptions
-from voskit.evaluators.clips.report import ClipReport, TextPrompt
+from voskit.evaluators.clips.report import ClipReport, TextPrompt, check_same_clip
 from voskit.evaluators.clips.resuming import ClipCheckpoints, check_settings, clip_settings
 from voskit.evaluators.referring import ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
@@ -68,7 +68,8 @@ def segment_clip(
     Raises:
         ValueError: a frame or mask is damaged or doesn't fit, or no frame has a mask; results of the frames before it
             are kept. Or the masks lie in the folder of the results, which would replace them; or the source can't be
-            read backwards; or there are results of other settings, frames or masks to resume.
+            read backwards; or there are results of another clip of this name, or of other settings, frames or masks to
+            resume.
         OSError: results can't be written.
     """
     if masks.path.resolve().is_relative_to(folder.resolve()):
@@ -79,7 +80,8 @@ def segment_clip(
     if resume and segmenter.target_fps is not None:
         raise ValueError("--resume: masks with a target_fps depend on the machine's speed: run without one of them")
     options = {"complete_masks": complete_masks, "backwards": backwards}
-    report = ClipReport(source.name, settings=clip_settings(segmenter, **options))
+    identity = check_same_clip(folder, source)
+    report = ClipReport(source.name, source=identity, settings=clip_settings(segmenter, **options))
     if resume and (done := _complete_report(folder, report, max_frames)) is not None:
         logger.info("%s: complete already", folder)
         return done
@@ -156,7 +158,9 @@ def refer_clip(
     """
     if propagator is not None:
         source.check_rereadable()
-    report = ClipReport(source.name, objects=len(prompts), sentences=[TextPrompt(text) for text in prompts])
+    identity = check_same_clip(folder, source)
+    sentences = [TextPrompt(text) for text in prompts]
+    report = ClipReport(source.name, source=identity, objects=len(prompts), sentences=sentences)
     state = f"{len(prompts)} text prompts"
     with ClipRun(source, report, folder, segmenter.device, fps, max_frames, progress, overlay) as run:
         found = _refer(segmenter, run.frames(), report.sentences, source.size)
