@@ -174,7 +174,7 @@ def test_figures_and_pictures_are_logged(tmp_path: Path, caplog: pytest.LogCaptu
     assert [e.step for e in events.Images("clip")] == [3, 4]
     assert (events.Images("clip")[0].height, events.Images("clip")[0].width) == (2 * 49, 3 * 49)
     lines = [m for m in caplog.messages if m.startswith("step ")]
-    pattern = r"step 2 of 8: loss \d\.\d+, [\d.]+ s a step \(\d+% waiting for data\), [\d.]+ GiB, \d+:\d\d:\d\d left"
+    pattern = r"step 2 of 8: loss \d\.\d+, [\d.]+ s per step \(\d+% waiting for data\), [\d.]+ GiB, \d+:\d\d:\d\d left"
     assert re.fullmatch(pattern, lines[0])
 
 
