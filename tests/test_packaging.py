@@ -26,6 +26,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("configs", "networks", "dataloaders", "trainers", "evaluators", "tools")
 SHIPPED_DATA = (
+    "voskit/datasets/Demo/images/bunny.mp4",
     "voskit/datasets/Demo/images/cabinet/00000.jpg",
     "voskit/datasets/Demo/masks/cabinet/00000.png",
     "voskit/pretrain_models/deaott_open.safetensors",
@@ -61,8 +62,8 @@ assert (ids == mask).mean() > 0.9
 from voskit.dataloaders.tokenizer import Tokenizer
 assert Tokenizer()(["the boy"]).tolist() == [[0, 627, 2143, 2]]
 
-from voskit.tools.demo import DEMO_SCENES
-assert len(list(DEMO_SCENES.glob("images/*/*.jpg"))) == 40
+from voskit.evaluators.clips.sources import BUNDLED_SCENES
+assert len(list(BUNDLED_SCENES.glob("images/*/*.jpg"))) == 40
 print(voskit.__file__)
 """
 

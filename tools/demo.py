@@ -1,6 +1,7 @@
 """Segment a video, given a mask of its objects or text prompts.
 
     voskit demo
+    voskit demo my_video.mp4 --mask first.png
     voskit demo --model r50_deaotl --data_path my_video.mp4 --mask first.png --output_path out
     voskit demo --model vswinb_referformer --data_path my_video.mp4 --text "a dog" "the red car"
 
@@ -34,8 +35,11 @@ class Args(ModelArgs):
 
     data_path: str | None = None
     """A video, a folder of images, a camera's number, a URL, or a folder of scenes (images/SCENE and masks/SCENE).
-    Default: the bundled scene. It runs with --set background=false, because its masks label every pixel, and with
-    --short_edge 780 --max_resolution 828, because many of its 49 objects are small; your flags override these."""
+    Default: the bundled scenes, see --scene."""
+    scene: str | None = None
+    """Only this scene of the folder. Bundled: bunny (4 objects, the default) and cabinet (49 objects). The cabinet runs
+    with --set background=false, because its masks label every pixel, and with --short_edge 780 --max_resolution 828,
+    because many of its objects are small; your flags override these."""
     mask: Path | None = None
     """Mask of the first frame: a palette or grayscale PNG of ids, a folder with a PNG for each object, or COCO JSON.
     Or a folder of masks with the names of their frames. Scenes have their own masks."""
@@ -68,22 +72,28 @@ def run(args: Args) -> int:
     if args.text:
         others = ", ".join(list_models("referring"))
         raise ValueError(f"--text: {args.model} takes masks; models with text prompts: {others}")
-    from voskit.evaluators.clips.scenes import ClipOptions, find_clips, segment_clips
+    from voskit.evaluators.clips.sources import check_clips, find_clips
 
-    clips = find_clips(args.data_path, args.mask)
-    if args.data_path is None:
-        args = for_bundled_scene(args)
+    if args.data_path is None and args.scene is None and args.mask is None:
+        args = replace(args, scene="bunny")
+    clips = find_clips(args.data_path, args.mask, args.scene)
+    if len(clips) == 1:  # of several, those that can be read are segmented
+        logging.disable(logging.WARNING)  # the run itself says how it reads the mask
+        check_clips(clips, args.fps)
+        logging.disable(logging.NOTSET)
+    if args.data_path is None and args.scene == "cabinet":
+        args = for_cabinet(args)
+    from voskit.evaluators.clips.scenes import ClipOptions, segment_clips
+
     segmenter = args.with_bounded_memory().build_segmenter()
     logger.info("%s on %s: %s", args.model, segmenter.device, segmenter.config)
-    if args.data_path is None:
-        logger.info("the bundled scene has settings of its own, see --data_path in --help")
     names = ("complete_masks", "backwards", "fps", "max_frames", "overlay", "resume")
     options = ClipOptions(**{name: getattr(args, name) for name in names})
     return int(segment_clips(clips, segmenter, args.output_path, options) > 0)
 
 
-def for_bundled_scene(args: Args) -> Args:
-    """Return flags for the bundled scene, see ``Args.data_path``; flags of the user stay."""
+def for_cabinet(args: Args) -> Args:
+    """Return flags for the scene ``cabinet``, see ``Args.scene``; flags of the user stay."""
     if not any(text.partition("=")[0] == "background" for text in args.set):
         args = replace(args, set=(*args.set, "background=false"))
     if all(value is None for value in (args.ckpt_path, args.short_edge, args.max_resolution)):

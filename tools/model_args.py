@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from voskit.configs import PropagationConfig, get_model_config, models_with_depths
+from voskit.tools.threads import set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,8 @@ class ModelArgs:
     once (see voskit weights), or for deaott the bundled ones."""
     device: str | None = None
     """cuda, cuda:1, mps, cpu, ... Default: the best one."""
+    threads: int | None = None
+    """Threads on the CPU. Default: OMP_NUM_THREADS, or as many as cores are free."""
     depth: int | None = None
     """Number of layers to run, for models with a choice of depths; fewer are faster. Default: all."""
     target_fps: float | None = None
@@ -121,7 +124,7 @@ class ModelArgs:
         if self.propagate is not None:
             raise ValueError(f"--propagate is for models with text prompts, and {self.model} takes masks")
         if self.ckpt_path is None and self.model == BUNDLED_MODEL:
-            logger.info("%s: the bundled weights, trained on little data; the authors' do better", BUNDLED_WEIGHTS)
+            logger.info("%s with the bundled weights; more accurate ones: voskit weights", self.model)
         changes: dict[str, Any] = {}
         if self.depth is not None:
             if not get_model_config(self.model).depths:
@@ -167,6 +170,7 @@ class ModelArgs:
         """Build the model with the fields of ``--set``, further changes, and the authors' settings for a dataset."""
         from voskit.networks import build_model
 
+        set_threads(self.threads)
         config, checkpoint = get_model_config(self.model), self.checkpoint()
         changes = {**config.changes_from_text(*self.set), **changes}
         authors = config.dataset_settings.get(dataset or "", {})

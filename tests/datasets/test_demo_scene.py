@@ -87,7 +87,7 @@ def test_the_readme_names_every_object(areas: np.ndarray) -> None:
 
 
 def test_the_readme_gives_a_license_for_every_source() -> None:
-    section = (DEMO / "README.md").read_text(encoding="utf-8").split("## Sources and licenses")[1]
+    section = (DEMO / "README.md").read_text(encoding="utf-8").split("### Sources and licenses")[1]
     table = dict(re.findall(r"^\| `([\w.]+)` \|.*\| ([^|]+) \|$", section, flags=re.MULTILINE))
     pictures = runpy.run_path(str(ROOT / "benchmarks" / "cabinet_scene" / "pictures.py"))["PICTURES"]
     assert {picture.file: picture.license for picture in pictures.values()} == table
@@ -96,3 +96,16 @@ def test_the_readme_gives_a_license_for_every_source() -> None:
 
 def test_the_scene_is_small() -> None:
     assert sum(path.stat().st_size for path in DEMO.glob(f"*/{SCENE}/*")) <= 8 * MEBIBYTE
+
+
+def test_the_bunny_has_a_first_mask_and_six_true_ones() -> None:
+    from voskit import open_frames, read_mask
+
+    frames = list(open_frames(DEMO / "images" / "bunny.mp4"))
+    assert len(frames) == 76
+    truth = {path.stem: read_mask(path) for path in sorted((DEMO / "groundtruth" / "bunny").iterdir())}
+    assert list(truth) == ["00000", "00015", "00030", "00045", "00060", "00075"]
+    for mask in truth.values():
+        assert mask.shape == frames[0].image.shape[:2]
+        assert np.unique(mask).tolist() == [0, 1, 2, 3, 4]
+    assert (read_mask(DEMO / "masks" / "bunny" / "00000.png") == truth["00000"]).all()

@@ -16,7 +16,7 @@ from PIL import Image
 from voskit.dataloaders.files import exclusive_lock
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators import VideoSegmenter
-from voskit.evaluators.clips import scenes
+from voskit.evaluators.clips import scenes, sources
 from voskit.networks import build_model, save_weights
 from voskit.tools import demo
 from voskit.tools.model_args import BUNDLED_WEIGHTS
@@ -307,22 +307,66 @@ def test_the_bundled_weights_are_the_default(tmp_path, monkeypatch) -> None:
         sys, "argv", ["demo.py", "--max_frames", "2", "--device", "cpu", "--output_path", str(tmp_path)]
     )
     assert demo.main() == 0
-    assert len(list((tmp_path / "cabinet" / "masks").glob("*.png"))) == 2
+    assert len(list((tmp_path / "bunny" / "masks").glob("*.png"))) == 2
+
+
+def test_a_video_may_come_without_its_flag(tmp_path, monkeypatch) -> None:
+    scenes_ = str(sources.BUNDLED_SCENES)
+    seen = []
+    monkeypatch.setattr(scenes, "run_clip", lambda clip, *_: seen.append((clip.source, str(clip.mask))))
+    monkeypatch.setattr(sys, "argv", ["demo.py", f"{scenes_}/images/bunny.mp4", "--mask", f"{scenes_}/masks/bunny"])
+    assert demo.main() == 0
+    assert seen == [(f"{scenes_}/images/bunny.mp4", f"{scenes_}/masks/bunny")]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--video", "a.mp4"), "unknown flag --video: use --data_path"),
+        (("-i", "a.mp4"), "unknown flag -i: use --data_path"),
+        (("--output", "o"), "unknown flag --output: use --output_path"),
+        (("--weights=w.pth",), "unknown flag --weights: use --ckpt_path"),
+        (("--max-frame", "3"), "did you mean max_frames"),
+        (("a.mp4", "b.mp4", "--mask", "m.png"), "'b.mp4' belongs to no flag"),
+        (("nothing.mp4", "--mask", "m.png"), "nothing.mp4: no such file or folder"),
+        (("--scene", "bunnny"), "did you mean bunny?"),
+        (("--scene", "bunny", "--mask", "m.png"), "--mask is for a single source"),
+        (("--threads", "0"), "--threads must be at least 1, got 0"),
+    ],
+)
+def test_flags_and_paths_are_checked_before_weights_are_loaded(monkeypatch, capsys, flags, message) -> None:
+    monkeypatch.setattr("voskit.networks.build_model", lambda *_, **__: pytest.fail("the model was built"))
+    monkeypatch.setattr(sys, "argv", ["demo.py", *flags])
+    assert demo.main() == 1
+    assert message in capsys.readouterr().err
+
+
+def test_an_unreadable_mask_is_refused_before_weights_are_loaded(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "mask.png").write_bytes(b"no picture")
+    video = str(sources.BUNDLED_SCENES / "images" / "bunny.mp4")
+    monkeypatch.setattr("voskit.networks.build_model", lambda *_, **__: pytest.fail("the model was built"))
+    monkeypatch.setattr(sys, "argv", ["demo.py", video, "--mask", str(tmp_path / "mask.png")])
+    assert demo.main() == 1
+    assert "mask.png" in capsys.readouterr().err
+
+
+CABINET = ("--scene", "cabinet")
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ((), (780, 1380, False)),
-        (("--short_edge", "96"), (96, 1040, False)),
-        (("--max_resolution", "480"), (None, 800, False)),
-        (("--ckpt_path", "bundled"), (None, 1040, False)),
-        (("--set", "background=true"), (780, 1380, True)),
-        (("--data_path", "scenes"), (None, 1040, True)),
+        ((), (None, 1040, True)),
+        (CABINET, (780, 1380, False)),
+        ((*CABINET, "--short_edge", "96"), (96, 1040, False)),
+        ((*CABINET, "--max_resolution", "480"), (None, 800, False)),
+        ((*CABINET, "--ckpt_path", "bundled"), (None, 1040, False)),
+        ((*CABINET, "--set", "background=true"), (780, 1380, True)),
+        ((*CABINET, "--data_path", "scenes"), (None, 1040, True)),
     ],
 )
-def test_only_the_bundled_scene_is_enlarged_and_without_background(monkeypatch, flags, expected) -> None:
-    places = {"bundled": str(BUNDLED_WEIGHTS), "scenes": str(scenes.BUNDLED_SCENES)}
+def test_only_the_bundled_cabinet_is_enlarged_and_without_background(monkeypatch, flags, expected) -> None:
+    places = {"bundled": str(BUNDLED_WEIGHTS), "scenes": str(sources.BUNDLED_SCENES)}
     seen = []
     monkeypatch.setattr(scenes, "run_clip", lambda clip, segmenter, *_: seen.append(segmenter.config))
     monkeypatch.setattr(sys, "argv", ["demo.py", "--device", "cpu", *(places.get(flag, flag) for flag in flags)])
@@ -334,5 +378,5 @@ def test_unknown_flags_list_near_ones() -> None:
     done = subprocess.run(
         [sys.executable, "tools/demo.py", "--ckpt_pth", "x"], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 2
-    assert "--ckpt-path" in done.stderr
+    assert done.returncode == 1
+    assert "did you mean ckpt_path or output_path?" in done.stderr
