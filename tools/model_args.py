@@ -52,7 +52,7 @@ class ModelArgs:
     device: str | None = None
     """cuda, cuda:1, mps, cpu, ... Default: the best one."""
     threads: int | None = None
-    """Threads on the CPU. Default: OMP_NUM_THREADS, or as many as cores are free."""
+    """Threads on the CPU. Default: OMP_NUM_THREADS, or the number of free cores."""
     depth: int | None = None
     """Number of layers to run, for models with a choice of depths; fewer are faster. Default: all."""
     target_fps: float | None = None
