@@ -47,8 +47,8 @@ def page() -> str:
         "# Inputs",
         "",
         "Every form that is read, how it is understood, and what is refused. A reading that isn't obvious is logged in",
-        "one line; an error is one line that names the file. The rows are inputs of the tests, and `docs/make_inputs.py`",
-        "writes this page.",
+        "one line; an error is one line that names the file. The rows are inputs of the tests, written here by",
+        "`docs/make_inputs.py`.",
     ]
     found = rows()
     for kind, title in TITLES.items():

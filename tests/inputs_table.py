@@ -163,7 +163,8 @@ def _png_of(mask: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _youtube_vis(*videos: str) -> dict[str, Any]:
+def youtube_vis_file(*videos: str) -> dict[str, Any]:
+    """Return the content of a YouTube-VIS file with both shapes in frame 00000 of each video."""
     names = videos or ("clip",)
     entries = [
         {"id": i, "height": SIZE[0], "width": SIZE[1], "length": 2, "file_names": [f"{n}/00000.jpg", f"{n}/00005.jpg"]}
@@ -531,7 +532,7 @@ MASKS: tuple[MaskInput, ...] = (
     MaskInput("one encoding", save_json(rle(ONE)), ONE, ON),
     MaskInput(
         "YouTube-VIS, one video",
-        save_json(_youtube_vis()),
+        save_json(youtube_vis_file()),
         TWO,
         "objects are numbered in the order of their ids",
         "numbered from 1",
@@ -693,7 +694,7 @@ MASKS: tuple[MaskInput, ...] = (
     MaskInput("COCO, boxes only", save_json([{"id": 1, "bbox": [0, 0, 2, 2]}]), None, "", "no segmentation"),
     MaskInput(
         "YouTube-VIS, several videos, none named like the clip",
-        save_json(_youtube_vis("a", "b")),
+        save_json(youtube_vis_file("a", "b")),
         None,
         "",
         "masks of 2 videos",

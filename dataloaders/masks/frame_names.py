@@ -97,11 +97,13 @@ def match_masks(
                 "PNG of ids, or masks of frames as a scene (images/NAME and masks/NAME)"
             )
         return {stem: named.get(stem, stem) for stem in files}
+    numbered = all(_DIGITS.search(stem) for stem in files)
     if not objects:
-        return _by_number(folder, files, frames, sure=True) or {stem: stem for stem in files}
+        found = _by_number(folder, files, frames, sure=True) if numbered else None
+        return found or {stem: stem for stem in files}
     if all(map(is_number, files)):
         return _plain_numbers(folder, files, frames)
-    if not all(_DIGITS.search(stem) for stem in files):
+    if not numbered:
         return None
     return _by_number(folder, files, frames, sure=False)
 

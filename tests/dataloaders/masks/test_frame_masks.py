@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from inputs_table import SIZE, TWO, coco_file, labelme_file, rle, shape, youtube_vis_file
 from media_files import ids_of, object_folder, one_line, save_mask, write_video
 from PIL import Image
 
@@ -104,3 +107,247 @@ def test_folders_that_may_be_either_are_refused(
     with clip(tmp_path, *frames) as source, pytest.raises(ValueError, match=re.escape(error)) as raised:
         masks_for(tmp_path / "masks", source)
     one_line(raised)
+
+
+# ------------------------------------------------------------------------------------------------ names and numbers
+
+
+@pytest.mark.parametrize(
+    ("frames", "masks", "expected"),
+    [
+        ((), {"00003_mask": "00003", "00005_mask": "00005"}, "counted from 0: 00003_mask.png is of frame 00003"),
+        ((), {"mask_00003": "00003"}, "mask_00003.png is of frame 00003"),
+        ((), {"frame_00003": "00003", "frame_00000": "00000"}, "by their numbers, counted from 0"),
+        ((), {"frame_0001": "00000", "frame_0012": "00011"}, "counted from 1: frame_0001.png is of frame 00000"),
+        ((), {"clip2_00003_v1": "00003", "clip2_00007_v1": "00007"}, "clip2_00003_v1.png is of frame 00003"),
+        ((), {"mask_3": "00003", "mask_7": "00007"}, "mask_3.png is of frame 00003"),
+        (("img_007", "img_008", "img_009"), {"008_mask": "img_008"}, "008_mask.png is of frame img_008"),
+        (("IMG_1", "IMG_2"), {"img_1": "IMG_1"}, ""),
+        (("a", "b"), {"B": "b"}, ""),
+        ((unicodedata.normalize("NFC", "é1"), "é2"), {unicodedata.normalize("NFD", "é1"): "é1"}, ""),
+        ((unicodedata.normalize("NFD", "ü"), "v"), {"ü": unicodedata.normalize("NFD", "ü")}, ""),
+    ],
+)
+def test_masks_belong_to_the_frames_of_their_numbers(
+    tmp_path: Path, frames: tuple[str, ...], masks: dict[str, str], expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in masks:
+        save_mask(tmp_path / "masks" / f"{name}.png", ids_of(3, 4))
+    with clip(tmp_path, *frames) as source:
+        assert given(masks_for(tmp_path / "masks", source), source) == {frame: [0, 3, 4] for frame in masks.values()}
+    assert expected in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("frames", "masks", "error"),
+    [
+        ((), ("3",), "is 3.png the mask of frame 00003 or of object 3?"),
+        ((), ("2", "7"), "is 2.png the mask of frame 00002 or of object 2?"),
+        ((), ("obj1", "obj2"), "are obj1.png, obj2.png masks of frames or of objects?"),
+        ((), ("mask1",), "are mask1.png masks of frames or of objects?"),
+        ((), ("a_00003", "b_00005"), "are a_00003.png, b_00005.png masks of frames or of objects?"),
+        ((), ("frame_00500",), "frame_00500.png: no frame has the number 500: they are 00000 to 00011"),
+        ((), ("clip1_2_mask", "clip2_3_mask"), "masks of frames or of objects?"),
+        (("a1_1", "a2_1"), ("mask_001",), "no frame has the number 1"),
+        (("F1", "F2"), ("f1", "F1"), "are both masks of frame F1: remove one of them"),
+        (("x", "y"), ("x", "zebra"), "1 masks are named like no frame, such as zebra.png"),
+    ],
+)
+def test_names_that_are_not_clear_are_refused(
+    tmp_path: Path, frames: tuple[str, ...], masks: tuple[str, ...], error: str
+) -> None:
+    for name in masks:
+        save_mask(tmp_path / "masks" / f"{name}.png", ids_of(255))
+    with clip(tmp_path, *frames) as source, pytest.raises(ValueError, match=re.escape(error)) as raised:
+        masks_for(tmp_path / "masks", source).check(source)
+    one_line(raised)
+
+
+@pytest.mark.parametrize("masks", [("cat1", "dog"), ("red_car2", "blue_car3"), ("100", "200"), ("1",), ("1", "2", "3")])
+def test_names_of_objects_with_digits(tmp_path: Path, masks: tuple[str, ...]) -> None:
+    for place, name in enumerate(masks):
+        save_mask(tmp_path / "masks" / f"{name}.png", ids_of(*(255 * (k == place) for k in range(len(masks)))))
+    ids = [int(name) for name in masks] if masks[0].isdigit() else list(range(1, len(masks) + 1))
+    with clip(tmp_path) as source:
+        own = masks_for(tmp_path / "masks", source)
+        own.check(source)
+        assert given(own, source) == {"00000": [0, *ids]}
+    assert own.names == ({} if masks[0].isdigit() else dict(enumerate(sorted(masks), 1)))
+
+
+def test_masks_of_scenes_are_of_frames_in_any_case(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        save_mask(tmp_path / "masks" / f"{name}.png", ids_of(3))
+    with clip(tmp_path, "1", "2", "3") as source:
+        assert given(masks_for(tmp_path / "masks", source, scene=True), source) == {"1": [0, 3], "2": [0, 3]}
+
+
+@pytest.mark.parametrize("name", ["00003.png", "3.png"])
+def test_a_single_mask_with_the_name_of_a_later_frame_is_said_to_be_the_firsts(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with clip(tmp_path) as source:
+        assert given(masks_for(save_mask(tmp_path / name, ids_of(5)), source), source) == {"00000": [0, 5]}
+    assert f"{name} is applied to the first frame, 00000, not to frame 00003" in caplog.text
+
+
+# ----------------------------------------------------------------------------------------------- one reading for all
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (((255,), (255,)), ([0, 1], [0, 1])),
+        (((255,), (0,), (255,)), ([0, 1], [0], [0, 1])),
+        (((255,), (128, 255)), ([0, 255], [0, 128, 255])),
+        (((255,), (128,)), ([0, 255], [0, 128])),
+        (((128, 255), (255,)), ([0, 128, 255], [0, 255])),
+        (((1, 2, 255), (255,)), ([0, 1, 2, 255], [0, 255])),
+        (((1,), (1, 2)), ([0, 1], [0, 1, 2])),
+    ],
+)
+def test_255_is_read_alike_in_all_masks(
+    tmp_path: Path, values: tuple[tuple[int, ...], ...], expected: tuple[list[int], ...]
+) -> None:
+    for number, own in enumerate(values):
+        save_mask(tmp_path / "masks" / f"{number:05d}.png", ids_of(*own))
+    with clip(tmp_path) as source:
+        read = given(masks_for(tmp_path / "masks", source), source)
+    assert read == {f"{number:05d}": ids for number, ids in enumerate(expected)}
+
+
+def test_0_and_1_beside_0_and_255_is_refused(tmp_path: Path) -> None:
+    save_mask(tmp_path / "masks/00000.png", ids_of(1))
+    save_mask(tmp_path / "masks/00004.png", ids_of(255))
+    with (
+        clip(tmp_path) as source,
+        pytest.raises(ValueError, match=r"00004\.png: .* 0 and 255, those of 00000\.png are 0 and 1: is 255") as error,
+    ):
+        given(masks_for(tmp_path / "masks", source), source)
+    one_line(error)
+
+
+def test_a_color_is_the_same_object_in_all_masks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "masks").mkdir()
+    red, white = [255, 0, 0], [255, 255, 255]
+    for name, colors in {"00000": (red, white), "00002": (white,), "00005": (red,)}.items():
+        ids = ids_of(*range(1, len(colors) + 1))
+        Image.fromarray(np.array([[0, 0, 0], *colors], np.uint8)[ids]).save(tmp_path / "masks" / f"{name}.png")
+    with clip(tmp_path) as source:
+        read = given(masks_for(tmp_path / "masks", source), source)
+    assert read == {"00000": [0, 1, 2], "00002": [0, 2], "00005": [0, 1]}
+    assert caplog.text.count("each color is an object: (255, 0, 0) is 1, (255, 255, 255) is 2") == 1
+
+
+def test_palettes_that_differ_are_read_by_their_colors(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    for name, palette in {"00000": [0, 0, 0, 255, 0, 0, 0, 255, 0], "00001": [0, 0, 0, 0, 255, 0, 255, 0, 0]}.items():
+        image = Image.fromarray(ids_of(1, 2))
+        image.putpalette(palette)
+        image.save(tmp_path / "masks" / f"{name}.png")
+    with clip(tmp_path, "00000", "00001") as source:
+        masks = masks_for(tmp_path / "masks", source)
+        first, second = (masks(frame) for frame in source)
+    assert first is not None and second is not None
+    assert np.array_equal(first, ids_of(2, 1))
+    assert np.array_equal(second, ids_of(1, 2))
+
+
+@pytest.mark.parametrize("stems", [("00000",), ("00006", "00008")])
+def test_masks_without_any_object_are_refused_before_the_first_frame(tmp_path: Path, stems: tuple[str, ...]) -> None:
+    for stem in stems:
+        save_mask(tmp_path / "masks" / f"{stem}.png", np.zeros((12, 16), np.uint8))
+    with clip(tmp_path) as source, pytest.raises(ValueError, match="no mask of clip has an object") as error:
+        masks_for(tmp_path / "masks", source).check(source)
+    one_line(error)
+
+
+def test_a_later_mask_of_another_size_is_refused_before_the_first_frame(tmp_path: Path) -> None:
+    save_mask(tmp_path / "masks/00000.png", ids_of(1))
+    save_mask(tmp_path / "masks/00009.png", ids_of(1, size=(12, 30)))
+    with clip(tmp_path) as source, pytest.raises(ValueError, match=r"00009\.png: the mask is 12x30"):
+        masks_for(tmp_path / "masks", source).check(source)
+
+
+# -------------------------------------------------------------------------------------------------------------- JSON
+
+
+def frames(folder: Path, *names: str) -> FrameSource:
+    """Write frames of the size of the inputs' table into a folder ``clip``."""
+    for name in names:
+        (folder / "clip").mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(folder / "clip" / f"{name}.png")
+    return open_frames(folder / "clip")
+
+
+@pytest.mark.parametrize(
+    ("names", "logged"),
+    [
+        (("00000.jpg", "00003.jpg"), ""),
+        (("clip/00000.jpg", "clip/00003.jpg"), ""),
+        (("frame_00000.jpg", "frame_00003.jpg"), "frame_00000.jpg is of frame 00000"),
+        (("00000_jpg.rf.0a1b2c.jpg", "00003_png.rf.ffee99.jpg"), ""),
+        (("clip/00000.jpg", "clip/00003.jpg", "other/00000.jpg"), "1 of its 3 images are no frames of this clip"),
+    ],
+)
+def test_coco_images_are_matched_with_frames(
+    tmp_path: Path, names: tuple[str, ...], logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = [{"id": i, "file_name": n, "height": SIZE[0], "width": SIZE[1]} for i, n in enumerate(names)]
+    annotations = [
+        {"id": 5 + i, "image_id": i, "segmentation": rle(k == TWO)}
+        for i, k in zip(range(len(names)), (1, 2, 1), strict=False)
+    ]
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations}))
+    with frames(tmp_path, "00000", "00003", "00004") as source:
+        masks = masks_for(path, source)
+        masks.check(source)
+        assert given(masks, source) == {"00000": [0, 5], "00003": [0, 6]}
+    assert logged in caplog.text
+
+
+def test_a_coco_image_is_of_the_frame_that_it_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "m.json"
+    path.write_text(
+        json.dumps(coco_file(image={"id": 7, "file_name": "00003.jpg", "height": SIZE[0], "width": SIZE[1]}))
+    )
+    with frames(tmp_path, "00000", "00003") as source:
+        assert given(masks_for(path, source), source) == {"00003": [0, 1, 2]}
+    assert "its image is 00003.jpg, so its mask is of frame 00003" in caplog.text
+    path.write_text(json.dumps(coco_file(image={"id": 7, "file_name": "x.jpg", "height": SIZE[0], "width": SIZE[1]})))
+    with frames(tmp_path, "00000", "00003") as source:
+        assert given(masks_for(path, source), source) == {"00000": [0, 1, 2]}
+
+
+def test_coco_images_that_are_no_frames_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    data = {"images": [{"id": 1, "file_name": "cat.jpg"}, {"id": 2, "file_name": "dog.jpg"}], "annotations": []}
+    path.write_text(json.dumps(data))
+    with frames(tmp_path, "00000") as source, pytest.raises(ValueError, match="none of its 2 images is named") as error:
+        masks_for(path, source)
+    one_line(error)
+
+
+@pytest.mark.parametrize("videos", [("any",), ("other", "clip")])
+def test_youtube_vis_frames(tmp_path: Path, videos: tuple[str, ...]) -> None:
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(youtube_vis_file(*videos)))
+    with frames(tmp_path, "00000", "00005") as source:
+        masks = masks_for(path, source)
+        assert given(masks, source) == {"00000": [0, 1, 2]}
+        assert masks.names == {1: "ball", 2: "box"}
+
+
+def test_labelme_files_of_several_frames_share_their_labels(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    box = shape("box", (76, 20), (107, 75), kind="rectangle")
+    for name, shapes in {
+        "00000": [shape("ball", (20, 20), (40, 20), (40, 40)), box],
+        "00003": [box, shape("note", (1, 1), kind="point")],
+    }.items():
+        (tmp_path / f"masks/{name}.json").write_text(json.dumps(labelme_file(*shapes)))
+    with frames(tmp_path, "00000", "00003") as source:
+        masks = masks_for(tmp_path / "masks", source)
+        assert given(masks, source) == {"00000": [0, 1, 2], "00003": [0, 2]}
+        assert masks.names == {1: "ball", 2: "box"}

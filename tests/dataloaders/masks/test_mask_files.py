@@ -494,8 +494,8 @@ def test_bad_coco_files(tmp_path: Path) -> None:
         read_mask(write_json(path, [{"id": 1, "bbox": [0, 0, 2, 2]}]))
     with pytest.raises(ValueError, match=r"two positive integers \(height, width\), not \[0, 4\]"):
         read_mask(write_json(path, {"size": [0, 4], "counts": []}))
-    with pytest.raises(ValueError, match="frames are 6x8"):
-        read_coco_masks(write_json(path, compressed(ids_of(1))), size=(6, 8))
+    with pytest.raises(ValueError, match="frames are 6x12"):
+        read_coco_masks(write_json(path, compressed(ids_of(1))), size=(6, 12))
     sizes = [{"id": 1, "segmentation": compressed(ids_of(1))}, {"id": 2, "segmentation": compressed(np.ones((4, 4)))}]
     with pytest.raises(ValueError, match=r"object 2\): the mask is 4x4 .* the image is 12x16"):
         read_mask(write_json(path, sizes))
