@@ -65,7 +65,7 @@ def shape(root: Path) -> None:
         (break_jpeg, "00001.jpg: the file is truncated"),
         (turn_mask, "00002.png: the mask is 32x24, the frames are 24x32"),
         (rgb_mask, "dog/00000.png: a mask must be a palette or grayscale image of ids, this one has mode RGB"),
-        (empty_mask, "dog/00000.png: the given mask has no object"),
+        (empty_mask, "dog/00000.png: the first mask shows no object: that of frame 00001 is given"),
         (shape, "dog/00002.jpg: the frame is 20x30, most frames of the video are 24x32"),
         (lambda r: shutil.rmtree(r / "JPEGImages/480p/dog"), "480p/dog: no such folder of frames, but val.txt"),
         (lambda r: shutil.rmtree(r / "Annotations/480p/dog"), "480p/dog: the video dog has no given mask"),
