@@ -20,8 +20,8 @@ _MANY_IDS = 100  # an array with more values may be a photo
 def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np.ndarray, bool]:
     """Return the ids of a mask, and True if its 255 was read as "on".
 
-    In uint8 arrays and PIL images, 255 is the object with id 1 if the mask has no other value and no object has the id
-    255. In arrays of other types all values are ids.
+    255 is the object with id 1 if the mask has no other value and no object has the id 255. In uint16 arrays all values
+    are ids.
 
     Args:
         mask: H x W array or tensor of integers or bool, or a PIL image.
@@ -42,13 +42,16 @@ def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np
         array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
         if array.ndim == 3 and array.shape[0] == 1:
             array = array[0]
-        if array.ndim != 2 or array.dtype != np.uint8 or array.max(initial=0) < _GRAY:
+        integers = np.issubdtype(array.dtype, np.integer) and array.dtype != np.uint16
+        if array.ndim != 2 or not integers or not array.size or array.min() < 0 or not _GRAY <= array.max() <= VOID:
             return array, False
         try:
-            _refuse_smooth_edges(raw_mask_of_array("the mask", array), array)
+            raw = raw_mask_of_array("the mask", array.astype(np.uint8))
         except ValueError:
             if len(np.unique(array)) > _MANY_IDS:
                 raise
+            return array, False
+        _refuse_smooth_edges(raw, array)
     if not (array == VOID).any() or VOID in object_ids:
         return array, False
     if not ((array != 0) & (array != VOID)).any():

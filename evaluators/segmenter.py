@@ -256,8 +256,8 @@ class VideoSegmenter:
         Args:
             frame: H x W x 3 uint8 RGB, of the same size throughout a video.
             mask: H x W integers, ids of objects from 1 to 65535, as array, tensor or PIL image. Its non-zero pixels
-                override the prediction, and new ids are objects from this frame on. An 8-bit mask (uint8, PIL) of 0 and
-                255 is one object, id 1, unless an object has the id 255; in other types 255 is an id. (XMem and
+                override the prediction, and new ids are objects from this frame on. A mask of 0 and 255 is one
+                object, id 1, as in the commands, unless an object has the id 255; in uint16, 255 is an id. (XMem and
                 JointFormer see masks at the size of their input, as published: an object of a few pixels may lose some
                 of them.)
             complete: the mask shows all objects, so its 0 is background instead of "as predicted": for corrections that

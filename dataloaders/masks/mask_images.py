@@ -285,8 +285,8 @@ def _mended(where: str, raw: RawMask) -> RawMask:
     values = len(edges.areas) + edges.leftover
     if (values > 8 and edges.inner < 0.2) or (values > _MANY_IDS and edges.inner < 0.5):
         raise ValueError(
-            f"{where}: {values} values, hardly any of which fills an area: it looks like a photo or smooth edges; a mask "
-            "must store object ids (palette or grayscale PNG) or flat colors, drawn without smoothing"
+            f"{where}: {values} values, hardly any of which fills an area: it looks like a photo or smooth edges; a "
+            "mask must store object ids (palette or grayscale PNG) or flat colors, drawn without smoothing"
         )
     if raw.kind == "gray" and max(edges.areas, default=0) <= max(20, 2 * len(edges.areas)) and not edges.blends:
         return raw  # ids counted from 1, some of them of specks

@@ -203,7 +203,7 @@ class Annotation:
         with self._changing:
             known = self._given_mask(frame.index) if start is None and frame.index in self._given else start
         if known is not None:
-            self.segmenter.step(frame.image, known, complete=True)
+            self.segmenter.step(frame.image, known.astype(np.uint16), complete=True)  # a lone 255 is an id
             return known
         ids = self.segmenter.step(frame.image)
         with self._changing:

@@ -143,6 +143,7 @@ class PropagationEvaluation(EvaluationFolder):
         with video.source() as source, MaskWriter(partial) as writer, scores or nullcontext():
             for frame in prefetch(source):
                 mask = video.mask(frame.name)
+                mask = None if mask is None else mask.astype(np.uint16)  # a lone 255 is an id
                 segmenter.check(frame.image, mask)
                 predicted = mask is None and bool(segmenter.object_ids)
                 result = yield FrameRequest(frame.image, mask, size, scores is not None)
