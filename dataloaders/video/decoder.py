@@ -20,7 +20,7 @@ import av.error
 import numpy as np
 
 from voskit.dataloaders.video.clock import FrameClock
-from voskit.dataloaders.video.header import mean_rate, read_header
+from voskit.dataloaders.video.header import mean_rate, read_header, states_durations
 from voskit.dataloaders.video.orientation import upright_rgb
 from voskit.dataloaders.video.seek import FrameIndex, seek_images
 from voskit.dataloaders.video.source import Frame, FrameSource, Playback
@@ -198,6 +198,7 @@ class _Reader:
             self._stream = _video_stream(self._container, self.label)
             self._live = not self._container.duration if source.live is None else source.live
             self.header = read_header(self._container, self._stream)
+            self._states_durations = states_durations(self._container)
             start = self._container.start_time
             self._clock = FrameClock(
                 self.label,
@@ -253,7 +254,8 @@ class _Reader:
                     f"are {self.size[0]}x{self.size[1]}: cut or re-encode the video to one size"
                 )
             base = float(self._stream.time_base or 0)
-            self._next_seconds = (self._clock.time(frame.pts), frame.duration * base if frame.duration else None)
+            duration = frame.duration * base if frame.duration and self._states_durations else None
+            self._next_seconds = (self._clock.time(frame.pts), duration)
             if self._rereadable:  # a camera may run for weeks
                 self._index.add(self._count, frame.pts, self._next_seconds, image)
             return image

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Containers that state their duration, and the error of their writers in seconds.
 _STATED_DURATION = {"matroska": 0.0, "mov": 1.0, "flv": 1.0, "asf": 1.0}
+_GUESSED_DURATIONS = ("mpeg", "mpegts", "rtp", "rtsp")  # FFmpeg guesses the durations of their packets
 _AUDIO_SLACK = 0.1  # codec delay makes audio end a little before the stated duration
 
 
@@ -89,17 +90,22 @@ def _equal_intervals(times: list[int]) -> bool:
     return bool(gaps) and max(gaps) <= 1.5 * min(gaps)
 
 
+def states_durations(container: InputContainer) -> bool:
+    """True if packets have the durations of the container, not guessed ones."""
+    return container.format.name not in _GUESSED_DURATIONS
+
+
 def mean_rate(container: InputContainer, stream: VideoStream) -> float | None:
     """Read all packets of a video stream without decoding; return its mean frame rate, None for fewer than 2 frames."""
     first, last, end, count = math.inf, -math.inf, -math.inf, 0
-    base = float(stream.time_base or 0)
+    base, exact = float(stream.time_base or 0), states_durations(container)
     try:
         for packet in container.demux(stream):
             if packet.pts is None or not packet.size:
                 continue
             count += 1
             first, last = min(first, packet.pts * base), max(last, packet.pts * base)
-            end = max(end, (packet.pts + packet.duration) * base if packet.duration else last)
+            end = max(end, (packet.pts + packet.duration) * base if exact and packet.duration else last)
     except av.error.FFmpegError:  # damaged: reading the frames says so
         pass
     if count < 2 or last <= first:

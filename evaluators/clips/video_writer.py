@@ -236,7 +236,10 @@ class VideoWriter:
         return max(1, (self._last_pts - (self._first_pts or 0)) // self.num_frames)
 
     def _open(self) -> Any:
-        return av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
+        options = {"movflags": "+faststart"}
+        if self.fps < _SLOW:  # otherwise the muxer makes finer units
+            options["video_track_timescale"] = str(self._ticks)
+        return av.open(str(self._temporary), "w", format="mp4", options=options)
 
     def _add_streams(self, width: int, height: int) -> None:
         """Add the video stream, and that of the audio if it can be copied."""
