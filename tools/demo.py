@@ -41,8 +41,8 @@ class Args(ModelArgs):
     with --set background=false, because its masks label every pixel, and with --short_edge 780 --max_resolution 828,
     because many of its objects are small; your flags override these."""
     mask: Path | None = None
-    """Mask of the first frame: a palette or grayscale PNG of ids, a folder with a PNG for each object, or COCO JSON.
-    Or a folder of masks with the names of their frames. Scenes have their own masks."""
+    """Mask of the first frame: an image of ids, white on black or flat colors, a folder with an image for each object,
+    COCO or labelme JSON, or .npy. Or a folder of masks with the names of their frames. Scenes have their own masks."""
     complete_masks: bool = False
     """Masks of later frames show all objects: their black pixels are background, whatever was predicted."""
     backwards: bool = False
@@ -79,8 +79,10 @@ def run(args: Args) -> int:
     clips = find_clips(args.data_path, args.mask, args.scene)
     if len(clips) == 1:  # of several, those that can be read are segmented
         logging.disable(logging.WARNING)  # the run itself says how it reads the mask
-        check_clips(clips, args.fps)
-        logging.disable(logging.NOTSET)
+        try:
+            check_clips(clips, args.fps)
+        finally:
+            logging.disable(logging.NOTSET)
     if args.data_path is None and args.scene == "cabinet":
         args = for_cabinet(args)
     from voskit.evaluators.clips.scenes import ClipOptions, segment_clips
@@ -108,6 +110,9 @@ def refer(args: Args) -> int:
     for name in ("complete_masks", "backwards", "resume"):
         if getattr(args, name):
             raise ValueError(f"--{name} is for masks, and {args.model} takes text prompts")
+    from voskit.dataloaders.video.frames import check_source
+
+    check_source(args.data_path, args.fps)
     from voskit.evaluators.clips.scenes import refer_source
 
     segmenter, propagator = args.build_referring_segmenter(), args.build_propagator()

@@ -57,15 +57,23 @@ def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
     image = load_image(path)
     if (step := grayscale_step(path, image)) > 1:
         return RawMask(np.array(image) // step, "ids")
-    if exact and (image := without_opaque_alpha(image)).mode in ("L", "P"):
-        values = np.array(image)
-        soft = image.mode == "L" and is_feathered(values)
-        return _gray(str(path), values) if soft else RawMask(values, "ids" if image.mode == "P" else "gray", _GRAYS)
-    if exact and image.mode not in ("1", "I", "F") and not image.mode.startswith("I;16"):
-        raise ValueError(
-            f"{path}: a mask must store object ids (palette or grayscale PNG), this file is {image.mode}: write the ids"
-        )
+    if exact:
+        return _exact(path, image)
     return raw_mask_of_image(str(path), image, lossy=image.format == "WEBP" and _is_lossy_webp(path))
+
+
+def _exact(path: Path, image: Image.Image) -> RawMask:
+    if image.format not in ("PNG", "BMP", "TIFF"):
+        raise ValueError(f"{path}: {image.format} files cannot store object ids exactly: save the mask as PNG")
+    image = without_opaque_alpha(image)
+    values = np.array(image)
+    if image.mode == "P" or (image.mode == "L" and not is_feathered(values)):
+        return RawMask(values, "ids" if image.mode == "P" else "gray", _GRAYS)
+    if image.mode not in ("1", "L", "I", "F") and not image.mode.startswith("I;16"):
+        raise ValueError(
+            f"{path}: a mask must be a palette or grayscale image of ids, this one has mode {image.mode}: write the ids"
+        )
+    return raw_mask_of_image(str(path), image)
 
 
 def raw_mask_of_image(where: str, image: Image.Image, *, lossy: bool = False) -> RawMask:
@@ -309,7 +317,7 @@ def _thresholded(where: str, image: Image.Image) -> RawMask:
     color = np.array(image.convert("RGB")).astype(np.int16)
     spread = np.percentile(color.max(axis=2) - color.min(axis=2), 99)
     middle = np.count_nonzero((levels > 63) & (levels < 192)) / levels.size
-    if spread > 48 or middle > 0.05 or (levels.max() > 0 and levels.max() < 192):
+    if spread > 48 or middle > 0.05 or levels.max() < 192:  # small ids become black
         raise ValueError(
             f"{where}: {image.format} files cannot store object ids exactly, only black and white: save the mask as PNG"
         )

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from voskit.configs.datasets.base import DATASETS, DatasetConfig
 from voskit.configs.stages import StageConfig, get_stage_config
+from voskit.dataloaders.datasets import open_dataset
 from voskit.dataloaders.masks.files import write_mask
 from voskit.dataloaders.training import (
     CollageClips,
@@ -31,6 +32,7 @@ from voskit.dataloaders.training import (
     collate,
     draw_frame_numbers,
     folder_records,
+    video_records,
 )
 from voskit.dataloaders.training.clip import VOID, RawClip
 from voskit.dataloaders.training.clip_dataset import merge_clips
@@ -38,6 +40,7 @@ from voskit.dataloaders.training.collage import CutOut
 from voskit.dataloaders.training.records import read_labels
 from voskit.dataloaders.training.xmem import draw_within_skip, thin_plate_warp
 from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
+from voskit.evaluators.metrics.frames.label_maps import read_label_map
 
 CROP = 65
 COLOURS = ((40, 40, 40), (250, 10, 10), (10, 10, 250), (10, 250, 10))
@@ -333,6 +336,36 @@ def test_void_that_stays_when_the_objects_have_left_is_no_object(tmp_path: Path,
         write_mask(path, np.array([values]), grayscale=grayscale)
     assert VideoRecord("left", (tmp_path, tmp_path), tuple(masks)).labels(1).tolist() == [[0, 0, VOID]]
     assert VideoRecord("alone", (tmp_path,), (masks[1],)).labels(0).tolist() == [[0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (((0, 1, 255), (0, 1, 2)), ([0, 1, VOID], [0, 1, 2])),  # ids counted from 1: 255 is void
+        (((0, 1, 255), (0, 0, 255)), ([0, 1, VOID], [0, 0, VOID])),  # the object has left the second frame
+        (((0, 0, 255), (0, 128, 255)), ([0, 0, 255], [0, 128, 255])),  # gray levels: 255 is an object
+        (((0, 0, 255), (0, 255, 255)), ([0, 0, 1], [0, 1, 1])),  # black and white
+    ],
+)
+def test_255_in_masks_of_ones_own_dataset(
+    tmp_path: Path, values: tuple[tuple[int, ...], ...], labels: tuple[list[int], ...]
+) -> None:
+    for number, row in enumerate(values):
+        for folder in ("frames/a", "masks/a"):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((1, 3, 3), np.uint8)).save(tmp_path / f"frames/a/{number:05d}.png")
+        write_mask(tmp_path / f"masks/a/{number:05d}.png", np.array([row]), grayscale=True)
+    (tmp_path / "my.json").write_text('{"name": "own"}')
+    (record,) = video_records(open_dataset(tmp_path / "my.json"))
+    assert [record.labels(number)[0].tolist() for number in range(2)] == list(labels)
+
+
+def test_an_opaque_alpha_channel_is_dropped(tmp_path: Path) -> None:
+    Image.merge(
+        "LA", [Image.fromarray(np.array([[0, 3]], np.uint8)), Image.fromarray(np.full((1, 2), 255, np.uint8))]
+    ).save(tmp_path / "m.png")
+    assert read_labels(tmp_path / "m.png").tolist() == [[0, 3]]
+    assert read_label_map(tmp_path / "m.png").tolist() == [[0, 3]]
 
 
 def test_a_mask_with_a_soft_edge_is_one_object(tmp_path: Path) -> None:
