@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from voskit.dataloaders.images import IMAGE_EXTENSIONS, refuse_several_pictures
+from voskit.dataloaders.images import IMAGE_EXTENSIONS, list_images, refuse_several_pictures
 from voskit.dataloaders.video.decoder import VideoFrames, VideoInput
 from voskit.dataloaders.video.image_files import ImageFrames, open_image_folder
 from voskit.dataloaders.video.source import Frame, FrameSource
 
-__all__ = ["Frame", "FrameSource", "open_frames"]
+__all__ = ["Frame", "FrameSource", "check_source", "open_frames"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _NETWORK_TIMEOUTS = (15.0, 30.0)  # seconds to open, seconds for one read
@@ -29,12 +29,13 @@ def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> 
     - URL that FFmpeg reads (``rtsp://``, ``http(s)://``, ``file://``, ...).
 
     Frames are H x W x 3 uint8 RGB. Deeper formats are reduced to 8 bits, HDR isn't tone-mapped, and non-square pixels
-    aren't stretched. The first frame is decoded here, so that an unreadable source fails at once.
+    aren't stretched. Frames of videos have their times. The first frame is decoded here, so that an unreadable source
+    fails at once.
 
     Args:
         source: path, camera number or URL. An existing path comes first.
-        fps: frame rate to report as ``fps`` of the source, in frames per second; None: that of the source. A camera is
-            set to this rate. Frames are never dropped or repeated.
+        fps: frames per second, which replace the times of the source; None: those of the source, and no times for
+            images. A camera is set to this rate. Frames are never dropped or repeated.
 
     Returns:
         A :class:`~voskit.dataloaders.video.source.FrameSource`: iterate over it, and close it or use it in a ``with``
@@ -45,6 +46,33 @@ def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> 
         ValueError: the source can't be opened or has no frame, or ``fps`` isn't a positive number. Reading raises
             ValueError at a frame that is damaged or of another size, or if the source ends before its stated end.
     """
+    kind = check_source(source, fps)
+    text = os.fspath(source)
+    path = Path(text)
+    if kind == "camera":
+        return VideoFrames(_camera(int(text), fps), fps=fps)
+    if kind == "stream":
+        return VideoFrames(_stream(text), fps=fps)
+    if kind == "folder":
+        return open_image_folder(path, fps)
+    if kind == "device":
+        return VideoFrames(_device(text, path.name, text, fps), fps=fps)
+    if kind == "image":
+        return ImageFrames([path], name=path.stem, fps=fps)
+    # "file:" keeps FFmpeg from parsing a colon in the name as a protocol
+    return VideoFrames(VideoInput(url=f"file:{text}", label=text, name=path.stem), fps=fps)
+
+
+def check_source(source: str | os.PathLike[str], fps: float | None = None) -> str:
+    """Check a source of :func:`open_frames` without decoding anything, so that a mistyped path is told at once.
+
+    Returns:
+        ``"camera"``, ``"stream"``, ``"folder"``, ``"device"``, ``"image"`` or ``"video"``.
+
+    Raises:
+        FileNotFoundError: no such path.
+        ValueError: an empty file, a folder without images, an image file of several pictures, or a wrong ``fps``.
+    """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be a positive number of frames per second, not {fps}")
     text = os.fspath(source)
@@ -53,19 +81,21 @@ def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> 
         raise FileNotFoundError("the frame source is an empty string: give a video, a folder, a camera or a URL")
     if not path.exists():
         if re.fullmatch(r"[0-9]+", text):
-            return VideoFrames(_camera(int(text), fps), fps=fps)
+            return "camera"
         if _URL.match(text):
-            return VideoFrames(_stream(text), fps=fps)
+            return "stream"
         raise FileNotFoundError(f"{text}: no such file or folder (for a camera give its number, for a stream its URL)")
     if path.is_dir():
-        return open_image_folder(path, fps)
+        list_images(path)
+        return "folder"
     if path.is_char_device():
-        return VideoFrames(_device(text, path.name, text, fps), fps=fps)
+        return "device"
+    if path.is_file() and not path.stat().st_size:
+        raise ValueError(f"{text}: the file is empty (0 bytes): copy it again")
     if path.suffix.lower() in IMAGE_EXTENSIONS:
         refuse_several_pictures(path)
-        return ImageFrames([path], name=path.stem, fps=fps)
-    # "file:" keeps FFmpeg from parsing a colon in the name as a protocol
-    return VideoFrames(VideoInput(url=f"file:{text}", label=text, name=path.stem), fps=fps)
+        return "image"
+    return "video"
 
 
 def _camera(index: int, fps: float | None) -> VideoInput:

@@ -14,7 +14,7 @@ from media_files import BLUE, GRAY, GREEN, RED, four_colors, one_line, quarters,
 from PIL import Image, ImageFile
 
 from voskit.dataloaders.images import image_to_rgb, load_image
-from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.frames import check_source, open_frames
 
 
 def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
@@ -233,3 +233,36 @@ def test_missing_path(tmp_path: Path) -> None:
     one_line(error)
     with pytest.raises(FileNotFoundError, match="empty string"):
         open_frames("")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("0", "camera", None),
+        ("rtsp://host/live", "stream", None),
+        ("images", "folder", None),
+        ("1.png", "image", None),
+        ("clip.mp4", "video", None),
+        ("gone.mp4", None, r"gone\.mp4: no such file or folder"),
+        ("none", None, r"none: no image in this folder"),
+        ("empty.mp4", None, r"empty\.mp4: the file is empty \(0 bytes\)"),
+        ("moving.webp", None, r"moving\.webp contains 2 images"),
+        ("", None, "empty string"),
+    ],
+)
+def test_sources_are_checked_without_decoding(tmp_path: Path, monkeypatch, name, kind, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_images(tmp_path / "images", "1.png")
+    save_images(tmp_path, "1.png")
+    (tmp_path / "none").mkdir()
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "clip.mp4").write_bytes(b"not looked at")
+    pictures = [Image.fromarray(np.full((4, 6, 3), value, np.uint8)) for value in (0, 200)]
+    pictures[0].save(tmp_path / "moving.webp", save_all=True, append_images=pictures[1:])
+    if message is None:
+        assert check_source(name) == kind
+        return
+    for check in (check_source, open_frames):
+        with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
+            check(name)
+        one_line(error)
