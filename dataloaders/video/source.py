@@ -36,7 +36,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Playback:
-    """How a source is played, apart from the times of its frames; for videos that are made from it.
+    """Playback of a source apart from its frame times, for videos made from it.
 
     Attributes:
         time_base: unit of the source's times in seconds; None: they have none.

@@ -124,7 +124,11 @@ class ClipCheckpoints:
                 torch.save(checkpoint, temporary)
         except (OSError, RuntimeError, ValueError) as error:
             self._enabled = False
-            logger.warning("%s: there are no checkpoints, so --resume will begin anew: %s", self._path.parent, error)
+            logger.warning(
+                "%s: there are no checkpoints, so --resume will start from the first frame: %s",
+                self._path.parent,
+                error,
+            )
         self._due = time.monotonic() + max(_SECONDS, (time.monotonic() - start) / _SHARE)
 
     def remove(self) -> None:
