@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from voskit.dataloaders.masks.mask_images import RawMask, raw_mask_of_array, raw_mask_of_image
-from voskit.dataloaders.masks.mask_set import VOID, MaskSet
+if TYPE_CHECKING:
+    from voskit.dataloaders.masks.mask_images import RawMask
 
 _GRAY = 100  # values below are ids, not gray levels
 _MANY_IDS = 100  # an array with more values may be a photo
+VOID = 255
 
 
 def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np.ndarray, bool]:
@@ -32,6 +33,9 @@ def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np
         ValueError: the mask has smooth edges, or 255 beside other values after it was "on".
     """
     if isinstance(mask, Image.Image):
+        from voskit.dataloaders.masks.mask_images import raw_mask_of_image
+        from voskit.dataloaders.masks.mask_set import MaskSet
+
         raw = raw_mask_of_image("the mask", mask)
         _refuse_smooth_edges(raw, mask)
         if raw.kind not in ("gray", "bit"):
@@ -45,6 +49,9 @@ def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np
         integers = np.issubdtype(array.dtype, np.integer) and array.dtype != np.uint16
         if array.ndim != 2 or not integers or not array.size or array.min() < 0 or not _GRAY <= array.max() <= VOID:
             return array, False
+        # arrays of small ids, the usual masks, end above: the rules for pictures are imported for others only
+        from voskit.dataloaders.masks.mask_images import raw_mask_of_array
+
         try:
             raw = raw_mask_of_array("the mask", array.astype(np.uint8))
         except ValueError:

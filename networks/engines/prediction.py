@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voskit.networks.engines.cached_tensors import constant, look_up, unused_channels
-from voskit.networks.ops.aggregation import MIN_PROBABILITY
 
 BAND_ELEMENTS = 2**23
 """Largest number of probabilities in a band."""
@@ -101,6 +100,8 @@ class Prediction:
 
     def _merged(self, logits_GKHW: Tensor) -> Tensor:
         """Merge the logits of all groups to [1 + G * max_objects, H, W]."""
+        from voskit.networks.ops.aggregation import MIN_PROBABILITY  # few videos have several groups
+
         p = logits_GKHW.softmax(1)
         merged = torch.cat([p[:, 0].prod(0)[None], p[:, 1:].flatten(0, 1)])
         return merged.clamp_(1e-5 if self.background else MIN_PROBABILITY, 1 - 1e-5).logit_()
