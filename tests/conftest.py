@@ -36,9 +36,40 @@ if _THREADS == 1:  # of programs that tests start, too: several of more threads 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+LONGEST = ("test_train_eval_real.py", "test_conformance.py", "test_programs.py", "test_packaging.py", "test_train.py")
+FAST = (
+    "configs/",
+    "dataloaders/",
+    "datasets/",
+    "evaluators/clips/test_overlay.py",
+    "evaluators/metrics/test_building_blocks.py",
+    "evaluators/metrics/test_statistics.py",
+    "networks/test_components.py",
+    "networks/test_families.py",
+    "networks/test_grouping.py",
+    "networks/test_identity_patches.py",
+    "networks/test_memory.py",
+    "networks/test_objects.py",
+    "networks/test_top_k.py",
+    "trainers/test_losses_and_schedule.py",
+    "trainers/test_referring_losses.py",
+    "trainers/test_scalable_supervision.py",
+    "test_goldens.py",
+    "test_imports.py",
+    "test_prose.py",
+)
+"""Folders and files whose tests are marked ``fast``, apart from tests marked ``slow``: a minute together."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest test: among tests that run side by side it would else be the last, alone."""
-    items.sort(key=lambda item: item.path.name != "test_train_eval_real.py")
+    """Mark fast tests, and begin with the longest files, which would otherwise run last on one core."""
+    here = Path(__file__).parent
+    for item in items:
+        name = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        if name.startswith(FAST) and item.get_closest_marker("slow") is None:
+            item.add_marker("fast")
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 @pytest.hookimpl(wrapper=True)

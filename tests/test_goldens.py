@@ -87,6 +87,7 @@ def compare(package: Path, *cases: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=package)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_number_is_noticed(package: Path, change: str) -> None:
     case, name, old, new = CHANGES[change]
@@ -101,6 +102,7 @@ def test_a_changed_number_is_noticed(package: Path, change: str) -> None:
     assert done.returncode == 1 and "differs by" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_copy_without_a_change_has_the_recorded_numbers(package: Path) -> None:
     cases = [case for case, *_ in CHANGES.values() if case != "xmem"]
     done = compare(package, *cases)

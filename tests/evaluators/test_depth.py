@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
-from small_aost import SMALL, save_small_aost
+from small_models import SMALL, save_small_aost
 
 from voskit.configs import models_with_depths
 from voskit.evaluators import VideoSegmenter

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from moving_clip import moving_frames, squares
-from small_aost import SMALL
+from small_models import SMALL
 
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.segmenter_state import restore_state, segmenter_state
@@ -25,8 +25,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "a short-term memory of two frames": ("aott", {}, {"short_term_skip": 2}),
     "prototypes in layers": ("aott", LONG_TERM, {"long_term_gap": 1}),
     "aost": ("aost", SMALL, {"long_term_gap": 2}),
-    "xmem": ("xmem", {**LONG_TERM, "mem_every": 1}, {}),
-    "jointformer": ("jointformer", {"mem_every": 2}, {}),
+    "xmem": ("xmem", {**LONG_TERM, "mem_every": 1}, {"short_edge": 64}),
+    "jointformer": ("jointformer", {"mem_every": 2}, {"short_edge": 64}),
 }
 
 
@@ -99,13 +99,16 @@ def test_states_of_other_engines_and_code_are_refused(change, message: str) -> N
     assert segmenter.object_ids == [3]
 
 
-def test_what_cannot_be_stored_is_named() -> None:
-    class Policy(EveryNthFrame):
-        pass
+class OpenFile(EveryNthFrame):
+    """A policy of a user's module that holds a file."""
 
-    policy = Policy(2)
-    object.__setattr__(policy, "file", io.BytesIO())
-    segmenter = VideoSegmenter(build_model("aott", device="cpu"), policy=policy)
+    def __init__(self) -> None:
+        super().__init__(2)
+        object.__setattr__(self, "file", io.BytesIO())
+
+
+def test_what_cannot_be_stored_is_named() -> None:
+    segmenter = VideoSegmenter(build_model("aott", device="cpu"), policy=OpenFile())
     with pytest.raises(ValueError, match=r"_policy\.file: a BytesIO can't be stored"):
         segmenter_state(segmenter)
     assert np.array_equal(segmenter.step(moving_frames(1)[0], squares(3)), squares(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from moving_clip import moving_frames, squares
+from small_models import build_small
 from torch import Tensor
 
 from voskit.evaluators import VideoSegmenter
@@ -81,10 +82,10 @@ def test_a_model_reads_the_likeliest_positions_on_request() -> None:
     frames, mask = moving_frames(3), squares(1, 2)
     for name in ("aott", "deaott"):
         torch.manual_seed(0)
-        weights = build_model(name, device="cpu").state_dict()
+        weights = build_small(name).state_dict()
         probabilities = []
         for top_k in (None, 10_000, 1):
-            model = build_model(name, device="cpu", top_k=top_k)
+            model = build_small(name, top_k=top_k)
             model.load_state_dict(weights)
             segmenter = VideoSegmenter(model)
             probabilities.append(

@@ -39,6 +39,7 @@ def modules_after(code: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_segmentation_with_aot_imports_aot_alone() -> None:
     modules = modules_after(SEGMENT)
     own = [name for name in modules if name.startswith("voskit.")]

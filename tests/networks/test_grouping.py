@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_models import build_small
 
 from voskit.configs import get_model_config
 from voskit.evaluators import VideoSegmenter
-from voskit.networks import build_model
 from voskit.networks.engines.grouping import separate_neighbors
 
 
@@ -59,6 +59,7 @@ def test_other_ids_of_the_mask_have_no_part() -> None:
     assert sorted(separate_neighbors(mask, [20, 40], 10, 1)) == [20, 40]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", (False, True))
 def test_a_segmenter_groups_by_neighbourhood_where_the_model_says_so(flip: bool) -> None:
     """All views of a frame agree on the identities, and users' ids come out as they went in."""
@@ -69,7 +70,7 @@ def test_a_segmenter_groups_by_neighbourhood_where_the_model_says_so(flip: bool)
     mask = np.pad(mask, ((0, 56), (0, 0)))
     orders = []
     for apart in (False, True):
-        model = build_model("deaott", device="cpu", max_objects=5, neighbors_apart=apart)
+        model = build_small("deaott", max_objects=5, neighbors_apart=apart)
         segmenter = VideoSegmenter(model, flip=flip, scales=(1.0, 1.5) if flip else (1.0,))
         assert (segmenter.step(frame, mask=mask) == mask).all()
         ids, probs = segmenter.step(frame, return_probs=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from small_models import build_small
 
 from voskit.networks import build_model, save_weights
 from voskit.networks.ops import embed_identities
@@ -45,9 +46,10 @@ def test_half_precision_gives_what_the_convolution_gives() -> None:
     assert (looked_up - convolved).abs().max() < 0.02
 
 
+@pytest.mark.slow
 def test_identities_that_are_kept_are_what_they_were(tmp_path) -> None:
     torch.manual_seed(0)
-    whole = build_model("deaott", device="cpu")
+    whole = build_small("deaott")
     save_weights(whole, tmp_path / "whole.safetensors")
     some = build_model("deaott", checkpoint=tmp_path / "whole.safetensors", device="cpu")
     some.keep_identities([7, 2, 4])

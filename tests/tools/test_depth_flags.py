@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_aost import SMALL, save_small_aost
+from small_models import SMALL, save_small_aost
 
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators import VideoSegmenter

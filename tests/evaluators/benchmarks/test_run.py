@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_aost import SMALL
+from small_models import SMALL
 
 import voskit
 from dataset_trees import davis2017, ref_youtube
