@@ -27,7 +27,8 @@ SUB_ROOMS = {  # of networks/, with its modules
     "models": {"encoders", "decoders", "memory", "layers", "ops"},
     "families": {"models", "engines"},
     "inference": {"models", "layers"},
-    "checkpoints": {"families", "models"},
+    "checkpoint_files": set(),
+    "checkpoints": {"checkpoint_files", "families", "models"},
     "downloads": set(),
     "weights": {"downloads"},
     "build": {"checkpoints", "families", "models", "weights", "devices"},
@@ -36,7 +37,7 @@ SUB_ROOMS = {  # of networks/, with its modules
 }
 LEAF = "voskit.dataloaders.files"  # standard library only: networks write files by it, too
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "load"}
-FILE_ROOMS = {"checkpoints.py", "weights.py", "downloads.py"}  # files of networks/ that read and write files
+FILE_ROOMS = {"checkpoint_files.py", "checkpoints.py", "weights.py", "downloads.py"}  # files of networks/ that read and write files
 
 
 def imports(tree: ast.AST, *, at_run_time: bool = False, for_types: bool = True) -> Iterator[str]:
