@@ -30,7 +30,7 @@ def segmenter_state(segmenter: VideoSegmenter) -> dict[str, Any]:
     """
     return {
         "size": segmenter._size,
-        "engines": [_Encoder().attributes(engine) for engine in segmenter._engines],
+        "engines": [_Encoder(engine).attributes(engine) for engine in segmenter._engines],
     }
 
 
@@ -56,7 +56,8 @@ def restore_state(segmenter: VideoSegmenter, state: dict[str, Any]) -> None:
 class _Encoder:
     """Conversion of the objects of one engine to plain values; what is shared stays shared."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: object) -> None:
+        self._packages = _packages(engine)
         self._numbers: dict[int, int] = {}
         self._alive: list[object] = []  # so that no other object gets the id of one that was stored
 
@@ -83,7 +84,8 @@ class _Encoder:
                 items = [list(pair) for pair in value.items()] if kind == "dict" else value
                 stored = {_KIND: kind, "items": [self._item(x, kind) for x in items]}
                 return {**stored, "maxlen": value.maxlen} if kind == "deque" else stored
-        if hasattr(value, "__dict__") and not isinstance(value, nn.Module):
+        known = _package(type(value)) in self._packages and "<locals>" not in type(value).__qualname__
+        if known and hasattr(value, "__dict__") and not isinstance(value, nn.Module):
             return {_KIND: "object", "class": _name_of(type(value)), "attributes": self.attributes(value, path)}
         raise ValueError(f"{'.'.join(path or ('an item',))}: a {type(value).__name__} can't be stored")
 
@@ -96,8 +98,7 @@ class _Decoder:
 
     def __init__(self, engine: object) -> None:
         self._engine = engine
-        policy = getattr(engine, "_policy", None)
-        self._packages = {_package(type(part)) for part in (self, engine, policy)}
+        self._packages = _packages(engine)
         self._objects: list[Any] = []
 
     def attributes(self, stored: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +152,12 @@ class _Decoder:
 
 def _name_of(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _packages(engine: object) -> set[str]:
+    """Return the packages whose objects are stored: the project, and those of a user's engine and policy."""
+    own = {_package(kind) for kind in (_Encoder, type(engine), type(getattr(engine, "_policy", None)))}
+    return own - {"builtins"}
 
 
 def _package(kind: type) -> str:
