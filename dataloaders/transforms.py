@@ -22,6 +22,7 @@ def input_size(
     *,
     scale: float = 1.0,
     short_edge: int | None = None,
+    min_short_edge: int | None = None,
     max_short_edge: float | None = None,
     max_long_edge: float | None = None,
     align_corners: bool = True,
@@ -31,13 +32,15 @@ def input_size(
 
     The steps, in order:
 
-    1. scale the short edge to ``short_edge`` (None or -1: keep the size),
+    1. scale the short edge to ``short_edge`` (-1: keep the size; None: enlarge it to ``min_short_edge``, if set),
     2. reduce to ``max_short_edge``, then to ``max_long_edge``,
     3. multiply by ``scale`` and truncate,
     4. round each side to the nearest 16 k + 1 (``align_corners``) or 16 k; halves go to even k.
 
     With ``exact``, for networks that pad, step 4 is left out, see :func:`_exact_size`.
     """
+    if short_edge is None and min_short_edge is not None and min(height, width) < min_short_edge:
+        short_edge = min_short_edge
     if exact:
         return _exact_size(height, width, scale, short_edge, max_short_edge, max_long_edge)
     sides = np.array((height, width), dtype=np.float64)

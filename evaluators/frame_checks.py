@@ -1,10 +1,18 @@
-"""Checks of frames: shape and type."""
+"""Frames of callers: arrays, tensors and PIL images to RGB arrays, and checks of shape and type."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from PIL import Image
+from torch import Tensor
+
+ImageLike: TypeAlias = np.ndarray | Tensor | Image.Image
+"""An image as array, tensor or PIL image."""
+
+_CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
+_DEEP_MODES = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 def check_frame(frame: Any, what: str = "a frame") -> None:
@@ -18,3 +26,86 @@ def check_frame(frame: Any, what: str = "a frame") -> None:
     if not is_array or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
         found = f"{frame.dtype} of shape {frame.shape}" if is_array else type(frame).__name__
         raise ValueError(f"{what} must be an H x W x 3 uint8 RGB array, got {found}")
+
+
+def frame_array(frame: Any) -> np.ndarray:
+    """Convert a frame to an H x W x 3 uint8 RGB array. Such an array is returned as it is.
+
+    Args:
+        frame: a PIL image of 8 bits; or an array or tensor, uint8 or float from 0 to 1, of shape H x W x C, C x H x W
+            or H x W, C = 3 (RGB), 1 (gray) or 4 (RGBA); or a batch of one frame. An alpha channel must be opaque.
+
+    Raises:
+        ValueError: anything else; the message says what to do.
+    """
+    if isinstance(frame, Image.Image):
+        return _opaque(_pixels(frame))
+    if not isinstance(frame, (np.ndarray, Tensor)):
+        raise ValueError(f"a frame must be an RGB array, a tensor or a PIL image, got {type(frame).__name__}")
+    values_HWC = _channels_last(frame)
+    return _opaque(_bytes(values_HWC))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Return the pixels of a PIL image, [H, W, 3] or [H, W, 4]."""
+    if image.mode in _DEEP_MODES:
+        raise ValueError(f"the frame is a PIL image of mode {image.mode}: scale its values to 8 bits, mode L or RGB")
+    if not image.width or not image.height:
+        raise ValueError("the frame is an empty PIL image")
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+
+
+def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
+    """Return the values of an array or tensor, [H, W, C].
+
+    Raises:
+        ValueError: the shape isn't that of an image, or both its first and its last axis may be channels.
+    """
+    is_tensor = isinstance(frame, Tensor)
+    values = _numpy(frame) if isinstance(frame, Tensor) else frame
+    shape = tuple(values.shape)
+    if values.ndim == 4 and shape[0] == 1:
+        values = values[0]
+    if values.ndim == 2:
+        values = values[..., None]
+    first, last = (values.ndim == 3 and values.shape[axis] in _CHANNELS for axis in (0, 2))
+    if not values.size or not (first or last):
+        raise ValueError(f"a frame must be an H x W x 3 or 3 x H x W, got shape {shape}: pass one frame at a time")
+    if first and last and is_tensor and values.shape[0] > 1 and values.shape[1] > 1:
+        raise ValueError(f"a tensor of shape {shape} may be H x W x C or C x H x W: pass an H x W x 3 array")
+    return values if last else np.moveaxis(values, 0, 2)
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    values = tensor.detach().cpu()
+    return (values.float() if values.is_floating_point() else values).numpy()
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """Return uint8 values as they are, and floats from 0 to 1 as 0 to 255.
+
+    Raises:
+        ValueError: values of another type or range.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if not np.issubdtype(values.dtype, np.floating):
+        raise ValueError(f"a frame must be uint8, or float from 0 to 1, got {values.dtype}: scale its values to uint8")
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 1):
+        advice = "undo the normalization" if low < 0 else "convert values from 0 to 255 to uint8"
+        raise ValueError(f"a frame of {values.dtype} must hold 0 to 1, this one {low:.4g} to {high:.4g}: {advice}")
+    return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+
+
+def _opaque(pixels_HWC: np.ndarray) -> np.ndarray:
+    """Return RGB of gray, RGB or RGBA.
+
+    Raises:
+        ValueError: some pixels are transparent.
+    """
+    if pixels_HWC.shape[2] == 4:
+        if pixels_HWC[..., 3].min() < 255:
+            raise ValueError("the frame has transparent pixels: draw it over a background, or drop the fourth channel")
+        return pixels_HWC[..., :3]
+    return np.repeat(pixels_HWC, 3, axis=2) if pixels_HWC.shape[2] == 1 else pixels_HWC

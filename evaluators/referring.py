@@ -16,7 +16,7 @@ from voskit.configs import suggest
 from voskit.configs.models.referformer import ReferFormerConfig
 from voskit.dataloaders.tokenizer import Tokenizer
 from voskit.dataloaders.transforms import input_size, prepare_image
-from voskit.evaluators.frame_checks import check_frame
+from voskit.evaluators.frame_checks import ImageLike, frame_array
 from voskit.networks.inference import AMP_TYPES, compile_network, folded
 from voskit.networks.models.base import Network
 
@@ -109,14 +109,14 @@ class ReferringSegmenter:
         return {"tokenizer": self.tokenizer, "amp": self.amp, "compile": self._compiled}
 
     def segment(
-        self, frames: Iterable[np.ndarray], prompts: Sequence[str], *, output_size: tuple[int, int] | None = None
+        self, frames: Iterable[ImageLike], prompts: Sequence[str], *, output_size: tuple[int, int] | None = None
     ) -> Iterator[np.ndarray]:
         """Yield the ids of each frame, H x W uint8: 0 is the background, 1 the first prompt's object, and so on.
 
         One window of frames is held at a time, so a video may have any length.
 
         Args:
-            frames: H x W x 3 uint8 RGB, of one size.
+            frames: H x W x 3 uint8 RGB, of one size; other forms: see ``VideoSegmenter.step``.
             prompts: up to 255 texts.
             output_size: height and width of the results; None: the frames'.
 
@@ -125,20 +125,20 @@ class ReferringSegmenter:
         """
         if len(prompts) > 255:
             raise ValueError(f"{len(prompts)} text prompts: at most 255 fit into one map of ids")
-        for window in windows(frames, self.config.window):
+        for window in windows(map(frame_array, frames), self.config.window):
             found = self.refer(window, prompts)
             size = window[0].shape[:2] if output_size is None else output_size
             for i in range(len(window)):
                 yield self.ids([one.probabilities(i, size) for one in found])
 
     @torch.inference_mode()
-    def refer(self, frames: Sequence[np.ndarray], prompts: Sequence[str]) -> list[ReferredObject]:
+    def refer(self, frames: Sequence[ImageLike], prompts: Sequence[str]) -> list[ReferredObject]:
         """Return the object of each text prompt in one window of frames, which go through the network together.
 
         Raises:
             ValueError: see ``segment``.
         """
-        _check_frames(frames)
+        frames = _frame_arrays(frames)
         if isinstance(prompts, str) or not prompts:
             raise ValueError("prompts must be a list of one or more texts")
         tokens = [self.tokenizer([prompt]) for prompt in prompts]
@@ -151,7 +151,7 @@ class ReferringSegmenter:
 
     @torch.inference_mode()
     def candidates(
-        self, frames: Sequence[np.ndarray], prompts: Sequence[str], place: int, max_long_edge: int
+        self, frames: Sequence[ImageLike], prompts: Sequence[str], place: int, max_long_edge: int
     ) -> list[tuple[list[float], Tensor, tuple[int, int]]]:
         """Return all candidates in one of the frames, as A2D-Sentences evaluates them; the others give context.
 
@@ -164,7 +164,7 @@ class ReferringSegmenter:
             for each prompt the candidates' probabilities [Q], the logits of their masks [Q, h, w] at a quarter of the
             network's input size padded to multiples of 32, and the input size without the padding.
         """
-        _check_frames(frames)
+        frames = _frame_arrays(frames)
         tokens = [self.tokenizer([prompt]) for prompt in prompts]
         device = self.device
         rule = {**self.config.input_rule(), "max_long_edge": self.config.max_long_edge or max_long_edge}
@@ -246,14 +246,19 @@ def windows(frames: Iterable[Any], length: int | None) -> Iterator[list[Any]]:
         yield part
 
 
-def _check_frames(frames: Sequence[np.ndarray]) -> None:
-    """Raise a ValueError unless the frames of a window are RGB frames of one size."""
+def _frame_arrays(frames: Sequence[ImageLike]) -> list[np.ndarray]:
+    """Convert the frames of a window to RGB arrays.
+
+    Raises:
+        ValueError: there are no frames, or they aren't RGB frames of one size.
+    """
     if not len(frames):
         raise ValueError("there are no frames")
-    for i, frame in enumerate(frames):
-        check_frame(frame)
-        if frame.shape != frames[0].shape:
-            first = frames[0].shape
+    arrays = [frame_array(frame) for frame in frames]
+    for i, frame in enumerate(arrays):
+        if frame.shape != arrays[0].shape:
+            first = arrays[0].shape
             raise ValueError(
                 f"frame {i} of a window has size {frame.shape[0]}x{frame.shape[1]}, the first {first[0]}x{first[1]}"
             )
+    return arrays

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+import logging
 import math
+import operator
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +20,7 @@ from torch import Tensor
 from voskit.configs import INFERENCE_FIELDS, PropagationConfig, models_with_depths, suggest
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.transforms import input_size, prepare_image
-from voskit.evaluators.frame_checks import check_frame
+from voskit.evaluators.frame_checks import ImageLike, frame_array
 from voskit.evaluators.given_masks import ids_of_mask
 from voskit.networks.engines import (
     DepthChoice,
@@ -38,6 +40,8 @@ from voskit.networks.models.base import Network
 
 if TYPE_CHECKING:
     from voskit.evaluators.frame_rate import FrameRateKeeper
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +75,8 @@ class VideoSegmenter:
         policy: the frames that the long-term memory holds, instead of the family's own rule; the config's gap and bound
             then have no effect.
         **options: fields of ``PropagationConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``,
-            ``long_term_gap``, ``short_term_skip``, ``max_memory_frames``, ...); None or absent: the model's value.
+            ``min_short_edge``, ``long_term_gap``, ``short_term_skip``, ``max_memory_frames``, ...); None or absent: the
+            model's value.
             ``max_memory_frames="unbounded"``: no bound, even if the config has one.
 
     Raises:
@@ -122,6 +127,7 @@ class VideoSegmenter:
             compile_network(self._network)
         self._engines = self._new_engines()
         self._size: tuple[int, int] | None = None
+        self._enlarged: set[tuple[int, int]] = set()  # sizes of frames that were logged as enlarged
         self._white = False  # a mask of 0 and 255 was read as object 1
         self._rate: FrameRateKeeper | None = None
         if target_fps is not None:
@@ -211,21 +217,24 @@ class VideoSegmenter:
             self._rate.reset()
 
     @torch.inference_mode()
-    def delete_objects(self, ids: Iterable[int]) -> None:
+    def delete_objects(self, ids: int | Iterable[int]) -> None:
         """Forget objects; from the next frame on their pixels belong to other objects or to the background.
 
+        Args:
+            ids: one id, or several in a list, set, array, tensor or other iterable.
+
         Raises:
-            ValueError: an id that no object has.
+            ValueError: an id that no object has, or that isn't an integer; nothing is forgotten then.
         """
-        ids = list(ids)
+        gone = _integers(ids)
         for engine in self._engines:
-            engine.delete_objects(ids)
+            engine.delete_objects(gone)
 
     @overload
     def step(
         self,
-        frame: np.ndarray,
-        mask: np.ndarray | None = None,
+        frame: ImageLike,
+        mask: ImageLike | None = None,
         *,
         complete: bool = False,
         return_probs: Literal[False] = False,
@@ -234,8 +243,8 @@ class VideoSegmenter:
     @overload
     def step(
         self,
-        frame: np.ndarray,
-        mask: np.ndarray | None = None,
+        frame: ImageLike,
+        mask: ImageLike | None = None,
         *,
         complete: bool = False,
         return_probs: Literal[True],
@@ -244,8 +253,8 @@ class VideoSegmenter:
 
     def step(
         self,
-        frame: np.ndarray,
-        mask: np.ndarray | None = None,
+        frame: ImageLike,
+        mask: ImageLike | None = None,
         *,
         complete: bool = False,
         return_probs: bool = False,
@@ -254,7 +263,9 @@ class VideoSegmenter:
         """Segment the next frame.
 
         Args:
-            frame: H x W x 3 uint8 RGB, of the same size throughout a video.
+            frame: H x W x 3 uint8 RGB, of the same size throughout a video. Also taken: PIL images (pixels as stored,
+                without EXIF orientation); tensors; C x H x W; gray H x W; float from 0 to 1; an opaque alpha channel.
+                See :func:`voskit.evaluators.frame_checks.frame_array`.
             mask: H x W integers, ids of objects from 1 to 65535, as array, tensor or PIL image. Its non-zero pixels
                 override the prediction, and new ids are objects from this frame on. A mask of 0 and 255 is one
                 object, id 1, as in the commands, unless an object has the id 255; in uint16, 255 is an id. (XMem and
@@ -275,7 +286,7 @@ class VideoSegmenter:
                 nothing is remembered then.
         """
         start = time.perf_counter() if self._rate is not None else 0.0
-        result = self._step(frame, mask, complete, return_probs, output_size)
+        result = self._step(frame_array(frame), mask, complete, return_probs, output_size)
         if self._rate is not None and mask is None and self.object_ids:
             assert self.depth is not None
             self.set_depth(self._rate.next_depth(self.depth, time.perf_counter() - start))
@@ -300,8 +311,8 @@ class VideoSegmenter:
     @staticmethod
     def step_together(
         segmenters: Sequence[VideoSegmenter],
-        frames: Sequence[np.ndarray],
-        masks: Sequence[np.ndarray | None] | None = None,
+        frames: Sequence[ImageLike],
+        masks: Sequence[ImageLike | None] | None = None,
         *,
         return_probs: bool = False,
         output_sizes: Sequence[tuple[int, int] | None] | None = None,
@@ -313,7 +324,7 @@ class VideoSegmenter:
 
         Args:
             segmenters: one for each video, all from ``another`` of one of them.
-            frames: H x W x 3 uint8 RGB each.
+            frames: one frame of ``step`` for each video.
             masks: for each video the mask of ``step``, or None; None: no masks.
             return_probs: return probabilities, too.
             output_sizes: for each video height and width of the results, or None; None: the frames'.
@@ -331,7 +342,7 @@ class VideoSegmenter:
             raise ValueError(f"{count} segmenters, {len(frames)} frames, {len(masks)} masks, {len(sizes)} output sizes")
         if len({id(s) for s in segmenters}) < count or len({id(s._network) for s in segmenters}) > 1:
             raise ValueError("each video needs a segmenter of its own, all from another() of one of them")
-        items = list(zip(segmenters, frames, masks, sizes, strict=True))
+        items = list(zip(segmenters, map(frame_array, frames), masks, sizes, strict=True))
         for segmenter, frame, mask, size in items:
             segmenter.check(frame, mask, size)
         with torch.inference_mode():
@@ -351,7 +362,7 @@ class VideoSegmenter:
     def _step(
         self,
         frame: np.ndarray,
-        mask: np.ndarray | None,
+        mask: ImageLike | None,
         complete: bool,
         return_probs: bool,
         output_size: tuple[int, int] | None,
@@ -366,11 +377,13 @@ class VideoSegmenter:
     def _step_calls(
         self,
         frame: np.ndarray,
-        mask: np.ndarray | None,
+        mask: ImageLike | None,
         output_size: tuple[int, int] | None,
         complete: bool = False,
     ) -> list[StepCalls[Step]]:
         """Return the engine's step for each view, as a generator of network calls."""
+        if self._size is None:
+            self._log_enlarged(frame.shape[0], frame.shape[1])
         self._size = (frame.shape[0], frame.shape[1])
         given = None
         if mask is not None:
@@ -417,6 +430,18 @@ class VideoSegmenter:
             views.append(image.flip(3) if view.flip else image)
         return views
 
+    def _log_enlarged(self, height: int, width: int) -> None:
+        """Log, once for each size, that ``min_short_edge`` enlarges frames of this size."""
+        rule = self.config.input_rule()
+        native, enlarged = (input_size(height, width, **r) for r in ({**rule, "min_short_edge": None}, rule))
+        if (height, width) in self._enlarged or native == enlarged:
+            return
+        self._enlarged.add((height, width))
+        logger.info(
+            "frames of %dx%d pixels are enlarged to %dx%d for the network (min_short_edge=%d; not with short_edge=-1)",
+            *(width, height, *enlarged[::-1], self.config.min_short_edge),
+        )
+
     def _precision(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, AMP_TYPES[self.amp]) if self.amp else nullcontext()
 
@@ -432,10 +457,10 @@ class VideoSegmenter:
         return ids_HW.cpu().numpy().astype(np.uint16)
 
     def check(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, output_size: tuple[int, int] | None = None
+        self, frame: ImageLike, mask: ImageLike | None = None, output_size: tuple[int, int] | None = None
     ) -> None:
         """Raise the ``ValueError`` that ``step`` would raise for a frame and a mask, and do nothing else."""
-        check_frame(frame)
+        frame = frame_array(frame)
         if self._size is not None and frame.shape[:2] != self._size:
             raise ValueError(
                 f"the frame has size {frame.shape[0]}x{frame.shape[1]}, earlier frames of the video "
@@ -449,6 +474,17 @@ class VideoSegmenter:
             raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
         if mask is not None:
             _check_mask(ids_of_mask(mask, self.object_ids, self._white)[0], frame)
+
+
+def _integers(ids: int | Iterable[int]) -> list[int]:
+    """Return one or more object ids as a list."""
+    try:
+        return [operator.index(ids)]  # type: ignore[arg-type]
+    except TypeError:
+        try:
+            return [operator.index(i) for i in ids]  # type: ignore[union-attr]
+        except TypeError as error:
+            raise ValueError(f"object ids are integers, got {ids!r}") from error
 
 
 def _check_mask(mask: np.ndarray, frame: np.ndarray) -> None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
-import pickle
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from voskit.configs import ModelConfig, get_model_config, list_models, model_name
 from voskit.dataloaders.files import atomic_write
+from voskit.networks.checkpoint_files import WRAPPER_INSIDE, averaged_first, read_file
 from voskit.networks.families import build_network
 from voskit.networks.models.base import Network
 
@@ -31,20 +29,10 @@ COMPUTED = re.compile(r"(^|\.)relative_position_index$")
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
 """Counters of batch norms, which frozen ones don't have."""
 
-_HOLDERS = ("state_dict", "model", "network", "module", "params")
-"""Keys under which files hold their weights, next to steps and optimizer states; the first one found is used."""
+_PROBES = 5
+"""Names of a network by which prefixes of its names are looked for."""
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
 """Prefixes that DistributedDataParallel, torch.compile and training frameworks add to every name."""
-
-# classes in published files other than tensors, for optimizer states and command lines; none can run code of a file
-_SCALAR = np.float64(0).__reduce__()[0]  # its module was renamed between versions of numpy
-_HARMLESS: list[Any] = [
-    argparse.Namespace,
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    (_SCALAR, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(t)) for t in ("float64", "float32", "int64", "int32", "bool")),
-]
 
 
 @dataclass
@@ -84,90 +72,25 @@ class LoadReport:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read the weights of a ``.safetensors`` or ``torch.save`` file.
+    """Read the weights of a ``.safetensors`` or ``torch.save`` file, also inside a zip file.
 
-    The weights may be the whole content or lie under a usual key such as ``state_dict``. Prefixes of wrappers
-    (``module.``, ``_orig_mod.``, ``model.``) are removed from their names. From a checkpoint of the trainer, the
-    averaged weights are read.
+    The weights may be the whole content or lie under a key such as ``state_dict``; see
+    :func:`voskit.networks.checkpoint_files.find_weights_in`. Prefixes of wrappers (``module.``, ``_orig_mod.``,
+    ``model.``) are removed from their names. From a checkpoint of the trainer, the averaged weights are read.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file isn't a checkpoint, is truncated, or holds objects that could run code; the message says
-            which.
+        ValueError: the file isn't a checkpoint, is truncated, holds objects that could run code, or several networks;
+            the message says which.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} {'is a folder, not a file' if path.is_dir() else 'does not exist'}")
-    with path.open("rb") as f:
-        head = f.read(64)
-    if not head:
-        raise ValueError(f"checkpoint {path} is empty: download it again")
-    if head.lstrip()[:1] == b"<":
-        raise ValueError(f"checkpoint {path} is a web page, not weights: the download returned an error or login page")
-    if head.startswith(b"version https://git-lfs"):
-        raise ValueError(f"checkpoint {path} is a git-lfs pointer, not weights: run 'git lfs pull'")
-    if path.suffix == ".safetensors" or head[8:9] == b"{":
-        return _read_safetensors(path)
-    if not head.startswith((b"PK", b"\x80")):
-        raise ValueError(f"checkpoint {path} is not a PyTorch or safetensors file: check the path")
-    return _read_torch(path)
-
-
-def _read_safetensors(path: Path) -> Checkpoint:
-    try:
-        with safe_open(path, framework="pt") as f:
-            state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a mapping
-            return _unwrapped(path, state, "safetensors", dict(f.metadata() or {}))
-    except SafetensorError as error:
-        raise ValueError(
-            f"checkpoint {path} is not a complete safetensors file ({error}): download or copy it again"
-        ) from error
-
-
-def _read_torch(path: Path) -> Checkpoint:
-    try:
-        with torch.serialization.safe_globals(_HARMLESS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error)
-        if "GLOBAL" in reason or "reduce" in reason:
-            name = re.search(r"GLOBAL (\S+)", reason)
-            what = f" ({name[1]})" if name else ""
-            raise ValueError(
-                f"checkpoint {path} holds objects other than tensors{what}, which could run code and are not read: "
-                "save only its state_dict with torch.save"
-            ) from error
-        raise ValueError(f"checkpoint {path} is damaged or not a PyTorch file: download or copy it again") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"checkpoint {path} is truncated or not a PyTorch file ({str(error).splitlines()[0][:120]}): "
-            "download or copy it again"
-        ) from error
-    metadata = {}
-    if (
-        isinstance(content, Mapping) and {"average", "weights", "model"} <= content.keys()
-    ):  # a checkpoint of the trainer
-        metadata = {"config": json.dumps(content["model"]), "model": str(content.get("model_name", ""))}
-        content = content["average"]["weights"]
-    while isinstance(content, Mapping) and (key := next((k for k in _HOLDERS if _is_mapping(content.get(k))), None)):
-        content = content[key]
-    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        found = list(content)[:5] if isinstance(content, Mapping) else type(content).__name__
-        raise ValueError(f"checkpoint {path} holds no weights under a known key; found {found}")
-    return _unwrapped(path, content, "torch", metadata)
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping) and len(value) > 0
-
-
-def _unwrapped(path: Path, state: Mapping[str, Tensor], kind: str, metadata: dict[str, str]) -> Checkpoint:
-    """Remove the prefixes of wrappers that all names have."""
-    prefix = ""
+    content = read_file(Path(path))
+    prefix, state = "", {WRAPPER_INSIDE.sub("", name): x for name, x in content.state.items()}
+    if len(state) < len(content.state):
+        state = dict(content.state)
     while state and (more := next((p for p in _WRAPPERS if all(k.startswith(p) for k in state)), "")):
         prefix += more
         state = {k.removeprefix(more): v for k, v in state.items()}
-    return Checkpoint(path, dict(state), kind, metadata, prefix)
+    return Checkpoint(Path(path), state, content.kind, content.metadata, prefix)
 
 
 def load_weights(network: Network, checkpoint: Checkpoint) -> LoadReport:
@@ -179,9 +102,9 @@ def load_weights(network: Network, checkpoint: Checkpoint) -> LoadReport:
     """
     report = LoadReport(checkpoint.path)
     own = network.state_dict()
-    state = dict(checkpoint.state)
+    state = _without_owner(checkpoint, own, report)
     if checkpoint.prefix:
-        report.converted = dict.fromkeys(state, f"without the prefix {checkpoint.prefix!r}")
+        report.converted |= dict.fromkeys(state, f"without the prefix {checkpoint.prefix!r}")
     for name, (adapted, conversion) in network.adapt_checkpoint(state).items():
         state[name] = adapted
         report.converted[name] = conversion
@@ -196,6 +119,29 @@ def load_weights(network: Network, checkpoint: Checkpoint) -> LoadReport:
     _check(network, own, state, checkpoint)
     _copy(network, state, report)
     return report
+
+
+def _without_owner(checkpoint: Checkpoint, own: Mapping[str, Tensor], report: LoadReport) -> dict[str, Tensor]:
+    """Return the tensors of the network in the state of an object that owns it, such as a training module.
+
+    They are those under a prefix (``net.``, ``ema_model.module.``) that most names of the network have. If several
+    copies lie in the file, averaged ones are read, and a warning says so.
+
+    Raises:
+        ValueError: several copies, none of which is known to be the averaged or the trained one.
+    """
+    state = checkpoint.state
+    if 2 * len(state.keys() & own.keys()) > len(own):
+        return dict(state)
+    ends = Counter(name[: -len(one)] for one in list(own)[:_PROBES] for name in state if name.endswith("." + one))
+    prefixes = [p for p in ends if 2 * sum(p + one in state for one in own) > len(own)]
+    if not prefixes:
+        return dict(state)
+    copies = {p: {name[len(p) :]: x for name, x in state.items() if name.startswith(p)} for p in prefixes}
+    prefix = averaged_first(checkpoint.path, copies)
+    report.converted |= dict.fromkeys(copies[prefix], f"without the prefix {prefix!r}")
+    report.ignored |= dict.fromkeys((n for n in state if not n.startswith(prefix)), f"outside of {prefix[:-1]!r}")
+    return copies[prefix]
 
 
 def _check(network: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor], checkpoint: Checkpoint) -> None:

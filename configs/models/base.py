@@ -78,6 +78,8 @@ class PropagationConfig(ModelConfig):
     ``VideoSegmenter`` takes each field of :data:`INFERENCE_FIELDS` as a keyword, which overrides the model's value.
     """
 
+    min_short_edge: int | None = None
+    """Enlarge frames whose short edge has fewer pixels, unless ``short_edge`` is set. None: keep their size."""
     max_short_edge: int | None = None
     """Limit of the short edge in pixels, applied before the limit of the long edge. None: no limit."""
     max_short_edge_multi_scale: int | None = None
@@ -101,7 +103,8 @@ class PropagationConfig(ModelConfig):
     training_only: ClassVar[tuple[str, ...]] = ("encoder_weights", "train_augmentation")
 
     def input_rule(self) -> dict[str, Any]:
-        return {**super().input_rule(), "max_short_edge": self.max_short_edge}
+        edges = {name: getattr(self, name) for name in ("min_short_edge", "max_short_edge")}
+        return {**super().input_rule(), **edges}
 
     def training_crop(self, crop: int) -> int:
         """Return the side of training frames in pixels for a stage's ``crop``."""

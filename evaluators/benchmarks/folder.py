@@ -80,9 +80,13 @@ def _of_masks(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_present_names(settings: dict[str, Any]) -> dict[str, Any]:
-    """Rename the fields of the model's config that had other names in earlier versions."""
+    """Return settings of an earlier version with the names of today, and with the defaults of fields that it lacked."""
+    if isinstance(settings.get("propagation"), dict):
+        settings["propagation"] = _with_present_names(settings["propagation"])
     if isinstance(settings.get("config"), dict) and settings.get("model") in MODELS:
-        settings["config"] = MODELS.get(settings["model"]).present_names(settings["config"])
+        config = MODELS.get(settings["model"])
+        defaults = json.loads(json.dumps(config().to_dict()))
+        settings["config"] = {**defaults, **config.present_names(settings["config"])}
     return settings
 
 

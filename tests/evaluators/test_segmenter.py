@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
+from PIL import Image
 
 from voskit.configs import list_models
 from voskit.evaluators import VideoSegmenter
@@ -387,13 +388,75 @@ def test_sizes_are_limited_as_asked(aott) -> None:
     assert seen == [(113, 193), (97, 177), (129, 225), (241, 433)]
 
 
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"min_short_edge": 128}, (129, 225)),
+        ({"min_short_edge": 120}, (113, 209)),  # not smaller
+        ({"min_short_edge": 90}, (113, 209)),
+        ({"min_short_edge": 128, "short_edge": -1}, (113, 209)),
+        ({"min_short_edge": 128, "short_edge": 96}, (97, 177)),
+        ({"min_short_edge": 128, "max_long_edge": 200}, (113, 193)),
+    ],
+)
+def test_small_frames_are_enlarged_which_is_logged_once(aott, caplog, options, size) -> None:
+    seen = []
+    original = aott.encode_image
+    aott.encode_image = lambda x: seen.append(tuple(x.shape[2:])) or original(x)
+    frame, mask = np.zeros((120, 213, 3), np.uint8), np.ones((120, 213), np.uint8)
+    try:
+        with caplog.at_level("INFO"):
+            segmenter = VideoSegmenter(aott, **options)
+            for video in (segmenter, segmenter.another()):
+                video.step(frame, mask=mask)
+    finally:
+        del aott.encode_image
+    assert seen == [size] * 2
+    text = "frames of 213x120 pixels are enlarged to 225x129 for the network (min_short_edge=128"
+    assert caplog.text.count(text) == ("enlarged" in caplog.text) == (size == (129, 225))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        lambda f: Image.fromarray(f),
+        lambda f: torch.from_numpy(f),
+        lambda f: torch.from_numpy(f).permute(2, 0, 1),
+        lambda f: torch.from_numpy(f).permute(2, 0, 1) / 255,
+    ],
+    ids=["PIL", "tensor HWC", "tensor CHW", "float tensor CHW"],
+)
+def test_images_and_tensors_are_frames_like_arrays(aott, frames, frame) -> None:
+    arrays, others = VideoSegmenter(aott), VideoSegmenter(aott)
+    for segmenter in (arrays, others):
+        segmenter.step(frames[0], mask=squares(1))
+    (together,) = VideoSegmenter.step_together([others], [frame(frames[1])])
+    assert np.array_equal(arrays.step(frames[1]), together)
+    assert np.array_equal(arrays.step(frames[2]), others.step(frame(frames[2])))
+
+
+@pytest.mark.parametrize("ids", [3, np.uint8(3), [3], {3}, (i for i in [3]), np.array([3]), torch.tensor([3]), "all"])
+def test_one_object_or_several_are_deleted(aott, frames, ids) -> None:
+    segmenter = VideoSegmenter(aott)
+    segmenter.step(frames[0], mask=squares(3, 5))
+    segmenter.delete_objects(segmenter.object_ids if isinstance(ids, str) else ids)
+    assert segmenter.object_ids == ([] if isinstance(ids, str) else [5])
+
+
+@pytest.mark.parametrize("ids", ["3", 3.0, ["3"], None, [3, 9]])
+def test_what_is_no_object_s_id_deletes_nothing(aott, frames, ids) -> None:
+    segmenter = VideoSegmenter(aott)
+    segmenter.step(frames[0], mask=squares(3, 5))
+    with pytest.raises(ValueError, match=r"object ids are integers, got|there is no object 9"):
+        segmenter.delete_objects(ids)
+    assert segmenter.object_ids == [3, 5]
+
+
 BAD_STEPS = [
-    ("float frame", lambda f: (f.astype(np.float32), None), "H x W x 3 uint8 RGB array, got float32"),
-    ("grayscale frame", lambda f: (f[..., 0], None), r"got uint8 of shape \(65, 97\)"),
-    ("RGBA frame", lambda f: (np.concatenate([f, f[..., :1]], 2), None), r"got uint8 of shape \(65, 97, 4\)"),
-    ("channels first", lambda f: (f.transpose(2, 0, 1), None), r"got uint8 of shape \(3, 65, 97\)"),
+    ("float frame", lambda f: (f.astype(np.float32), None), "must hold 0 to 1, this one .*: convert values from 0 to"),
+    ("transparent frame", lambda f: (np.concatenate([f, f[..., :1]], 2), None), "transparent pixels"),
     ("no array", lambda f: (f.tolist(), None), "got list"),
-    ("empty frame", lambda f: (f[:0], None), r"got uint8 of shape \(0, 97, 3\)"),
+    ("empty frame", lambda f: (f[:0], None), r"got shape \(0, 97, 3\)"),
     ("other frame size", lambda f: (f[:-1], None), "the frame has size 64x97, earlier frames of the video 65x97"),
     ("other mask size", lambda f: (f, squares(1)[:-1]), "the mask has size 64x97, the frame 65x97"),
     ("RGB mask", lambda f: (f, f), "convert colors to ids first"),

@@ -14,7 +14,7 @@ import torch
 from weights_host import LOGIN_PAGE, QUOTA_PAGE, WeightsHost, confirmation_page, serve
 
 from voskit.configs import list_models
-from voskit.networks import build_model, downloads, weights
+from voskit.networks import build_model, downloads, save_weights, weights
 from voskit.networks.weights import find_encoder, find_weights, list_published, published_weights
 from voskit.trainers.run import train
 
@@ -389,8 +389,20 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(home: Path, host
 def test_pretrained_takes_the_bundled_weights() -> None:
     model = build_model("deaott", pretrained=True, device="cpu")
     assert model.config.max_objects == 5  # set in the file
+    assert model.config.min_short_edge == 480  # set in the catalog
     bundled = build_model("deaott", checkpoint=weights.PRETRAINED / "deaott_open.safetensors", device="cpu")
     assert all(torch.equal(x, y) for x, y in zip(model.parameters(), bundled.parameters(), strict=True))
+    assert bundled.config == model.config
+
+
+def test_settings_of_the_bundled_weights_are_kept_in_files_and_can_be_changed(tmp_path: Path) -> None:
+    bundled = weights.PRETRAINED / "deaott_open.safetensors"
+    assert weights.published_settings(bundled, "deaott") == {"min_short_edge": 480}
+    assert weights.published_settings(tmp_path / bundled.name, "deaott") == {}
+    assert weights.published_settings(bundled, "aott") == {}
+    save_weights(build_model("deaott", pretrained=True, device="cpu"), tmp_path / "copy.safetensors")
+    assert build_model("deaott", checkpoint=tmp_path / "copy.safetensors", device="cpu").config.min_short_edge == 480
+    assert build_model("deaott", pretrained=True, device="cpu", min_short_edge=None).config.min_short_edge is None
 
 
 def test_pretrained_downloads_the_named_variant_and_loads_it_strictly(home: Path, host: WeightsHost) -> None:
