@@ -80,7 +80,7 @@ def run(args: Args) -> int:
     if len(clips) == 1:  # of several, those that can be read are segmented
         logging.disable(logging.WARNING)  # the run itself says how it reads the mask
         try:
-            check_clips(clips, args.fps)
+            check_clips(clips, args.output_path, args.fps)
         finally:
             logging.disable(logging.NOTSET)
     if args.data_path is None and args.scene == "cabinet":

@@ -9,6 +9,7 @@ from pathlib import Path
 from voskit.configs.registry import suggest
 from voskit.dataloaders.masks.frame_masks import masks_for
 from voskit.dataloaders.video.frames import open_frames
+from voskit.evaluators.clips.report import check_same_clip
 
 BUNDLED_SCENES = Path(__file__).resolve().parents[2] / "datasets" / "Demo"
 """Folder of the bundled scenes: ``bunny``, and ``cabinet``, whose masks label every pixel."""
@@ -70,8 +71,13 @@ def _scene_mask(masks: Path) -> Path:
     return single if single.is_file() and not masks.is_dir() else masks
 
 
-def check_clips(clips: Sequence[Clip], fps: float | None = None) -> None:
+def check_clips(clips: Sequence[Clip], output: Path, fps: float | None = None) -> None:
     """Decode the first frame of every file and folder and read its mask, before a model is loaded.
+
+    Args:
+        clips: the clips.
+        output: the folder of their results, which mustn't be those of another clip.
+        fps: rate of images.
 
     Raises:
         ValueError, OSError: as ``segment_clip``, for what the first frame shows.
@@ -82,3 +88,4 @@ def check_clips(clips: Sequence[Clip], fps: float | None = None) -> None:
             continue  # cameras and streams can be read only once
         with open_frames(clip.source, fps=fps) as source:
             masks_for(clip.mask, source, scene=bool(clip.scene))(next(iter(source)))
+            check_same_clip(output / (clip.scene or source.name), source)

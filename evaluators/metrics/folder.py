@@ -53,7 +53,8 @@ class FolderPair(VideoScorer):
     @staticmethod
     def _check_counted(request: Request, names: Mapping[str, Sequence[str]]) -> None:
         if request.options["frames"] == "inner":
-            check_counted({v: len(masks[1:-1]) for v, masks in names.items()}, "count them with the option frames=all")
+            advice = "voskit score --dataset folder --frames all counts them"
+            check_counted({video: len(masks[1:-1]) for video, masks in names.items()}, advice)
 
     def run(self, request: Request) -> Scores:
         """Score the videos.

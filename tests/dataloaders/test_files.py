@@ -260,8 +260,9 @@ OWN_READERS = {
     "networks/downloads.py": "records of its own",
     "networks/weights.py": "a file of the package",
     "networks/memory_usage.py": "/proc",
+    "tools/threads.py": "/proc",
 }
-"""Files with text readers of their own: networks can't import dataloaders, and read only what the project wrote."""
+"""Files with text readers of their own, for what the project or the system wrote; networks import no dataloaders."""
 READING = re.compile(
     r"\.read_text\(|json\.load\(|json\.loads\([^)]*read_|csv\.(Dict)?[rR]eader\(|[.\s]open\((mode=)?[\"']r?t?[\"']"
 )

@@ -106,7 +106,7 @@ class TestVideosThatDoNotCount:
     @pytest.mark.parametrize("length", [1, 2])
     def test_if_none_counts_there_is_no_score(self, tmp_path: Path, length: int) -> None:
         truth, results = self.folders(tmp_path, {"a": length, "b": length})
-        with pytest.raises(ValueError, match=r"no frame of 2 videos counts: .*: count them with the option frames=all"):
+        with pytest.raises(ValueError, match=r"no frame of 2 videos counts: .* --frames all counts"):
             j_and_f(truth, results)
         assert j_and_f(truth, results, frames="all") == 100
 
