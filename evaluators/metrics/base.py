@@ -154,7 +154,7 @@ class Scorer(ABC):
 class VideoScorer(Scorer):
     """Scorer that can also read true masks outside the benchmark's own layout, see ``Request.videos``."""
 
-    archives = ("masks", "visor")
+    archives: ClassVar[tuple[str, ...]] = ("masks", "visor")
 
     @abstractmethod
     def find(self, request: Request) -> Mapping[str, VideoFolders]:
