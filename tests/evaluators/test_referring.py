@@ -150,7 +150,7 @@ class TestErrors:
 
     def test_frames_of_a_wrong_kind(self, small, frames) -> None:
         segmenter = ReferringSegmenter(small)
-        with pytest.raises(ValueError, match="H x W x 3 uint8 RGB array, got float32 of shape"):
+        with pytest.raises(ValueError, match="a frame of float32 must hold 0 to 1, this one"):
             segmenter.refer([frames[0].astype(np.float32)], ["a dog"])
         with pytest.raises(ValueError, match=f"frame 1 of a window has size {H - 2}x{W}, the first {H}x{W}"):
             segmenter.refer([frames[0], frames[1][2:]], ["a dog"])
@@ -229,7 +229,7 @@ class TestPropagation:
     @pytest.fixture(scope="class")
     @staticmethod
     def propagator() -> VideoSegmenter:
-        return VideoSegmenter(build_model("deaott", checkpoint=BUNDLED_WEIGHTS, device="cpu"))
+        return VideoSegmenter(build_model("deaott", checkpoint=BUNDLED_WEIGHTS, device="cpu"), short_edge=-1)
 
     @staticmethod
     def disc(t: int) -> np.ndarray:

@@ -23,7 +23,7 @@ COUNT, KEY = 5, 3
 
 @pytest.fixture(scope="module")
 def segmenter() -> VideoSegmenter:
-    return VideoSegmenter(build_model("deaott", checkpoint=BUNDLED_WEIGHTS, device="cpu"))
+    return VideoSegmenter(build_model("deaott", checkpoint=BUNDLED_WEIGHTS, device="cpu"), short_edge=-1)
 
 
 def discs(t: int) -> np.ndarray:
@@ -83,7 +83,7 @@ def test_objects_that_begin_later_go_back_beside_those_that_were_there(clip, tmp
     first[110:120, 145:155] = 7  # but of its middle, wrongly
     later = discs(KEY) * (discs(KEY) == 2) if background else np.where(discs(KEY) == 0, 7, discs(KEY))
     masks = masks_of(tmp_path / "masks", f0=first, f3=later)
-    found = run(VideoSegmenter(model), clip, masks, tmp_path / "out")
+    found = run(VideoSegmenter(model, short_edge=-1), clip, masks, tmp_path / "out")
     assert np.array_equal(found[0][first > 0], first[first > 0])
     assert (found[0] == 2).sum() > 0.7 * (first == 0).sum()
     assert all(iou(ids, t, i) > 0.7 for t, ids in enumerate(found) if t for i in (1, 2))
