@@ -72,7 +72,7 @@ def _scene_mask(masks: Path) -> Path:
 
 
 def check_clips(clips: Sequence[Clip], output: Path, fps: float | None = None) -> None:
-    """Decode the first frame of every file and folder and read its mask, before a model is loaded.
+    """Decode the first frame of every file and folder and check its masks, before a model is loaded.
 
     Args:
         clips: the clips.
@@ -80,12 +80,13 @@ def check_clips(clips: Sequence[Clip], output: Path, fps: float | None = None) -
         fps: rate of images.
 
     Raises:
-        ValueError, OSError: as ``segment_clip``, for what the first frame shows.
+        ValueError, OSError: as ``segment_clip``, for the first frame and the masks.
     """
     for clip in clips:
         live = "://" in clip.source or clip.source.isdigit() or Path(clip.source).is_char_device()
         if live and not Path(clip.source).is_file():
             continue  # cameras and streams can be read only once
         with open_frames(clip.source, fps=fps) as source:
-            masks_for(clip.mask, source, scene=bool(clip.scene))(next(iter(source)))
+            next(iter(source))
+            masks_for(clip.mask, source, scene=bool(clip.scene)).check(source)
             check_same_clip(output / (clip.scene or source.name), source)
