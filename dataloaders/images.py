@@ -37,13 +37,18 @@ def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
     Raises:
         ValueError: the folder contains no image.
     """
+    return [folder / name for name in natural_sorted((path.name for path in find_images(folder, extensions)), folder)]
+
+
+def find_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> list[Path]:
+    """Return the images of :func:`list_images` in any order."""
     files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
     images = [path for path in files if path.suffix.lower() in extensions]
     if not images:
         others = natural_sorted(path.name for path in files)
         found = f"; it holds {len(others)} other file(s), e.g. {others[0]}" if others else ""
         raise ValueError(f"{folder}: no image in this folder (looked for {', '.join(extensions)}){found}")
-    return [folder / name for name in natural_sorted((path.name for path in images), folder)]
+    return images
 
 
 def load_image(path: Path) -> Image.Image:
@@ -136,11 +141,10 @@ def bits_in_use(paths: Sequence[Path]) -> int:
     largest = -1
     for path in {*paths[::step], *paths[-1:]}:
         try:
-            with Image.open(path) as image:
-                if not _is_deep(image):
+            with Image.open(path) as header:
+                if not _is_deep(header):
                     continue
-            image = load_image(path)
-            largest = max(largest, int(_deep_values(image, path).max()))
+            largest = max(largest, int(_deep_values(load_image(path), path).max()))
         except (ValueError, OSError):  # damaged: reading the frame says so
             continue
     if largest < 0:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from voskit.evaluators.segmenter import VideoSegmenter
 
 _KIND = "kind"
-_CONTAINERS: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "deque": deque, "dict": dict}
+_CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "deque": deque, "dict": dict}
 
 
 def segmenter_state(segmenter: VideoSegmenter) -> dict[str, Any]:

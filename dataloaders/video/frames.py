@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from voskit.dataloaders.images import IMAGE_EXTENSIONS, list_images, refuse_several_pictures
+from voskit.dataloaders.images import IMAGE_EXTENSIONS, find_images, refuse_several_pictures
 from voskit.dataloaders.video.decoder import VideoFrames, VideoInput
 from voskit.dataloaders.video.image_files import ImageFrames, open_image_folder
 from voskit.dataloaders.video.source import Frame, FrameSource
@@ -86,7 +86,7 @@ def check_source(source: str | os.PathLike[str], fps: float | None = None) -> st
             return "stream"
         raise FileNotFoundError(f"{text}: no such file or folder (for a camera give its number, for a stream its URL)")
     if path.is_dir():
-        list_images(path)
+        find_images(path)
         return "folder"
     if path.is_char_device():
         return "device"

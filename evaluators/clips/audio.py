@@ -70,10 +70,10 @@ class AudioCopy:
         self._source.close()
 
     def _time(self, packet: av.Packet) -> float:
-        return float(packet.pts * packet.time_base)
+        return float((packet.pts or 0) * (packet.time_base or 0))
 
     def _copied(self) -> Iterator[av.Packet]:
-        shift, last = round(self._start / self._stream.time_base), -math.inf
+        shift, last = round(self._start / float(self._stream.time_base or 1)), -math.inf
         for packet in self._source.demux(self._stream):
             if packet.pts is None or packet.dts is None or packet.dts <= last:
                 continue

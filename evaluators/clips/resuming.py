@@ -87,9 +87,9 @@ class ClipCheckpoints:
         Raises:
             ValueError: frames or masks so far aren't those of the checkpoint.
         """
-        self._inputs = zlib.crc32(np.ascontiguousarray(frame.image), self._inputs)
+        self._inputs = zlib.crc32(np.ascontiguousarray(frame.image).data, self._inputs)
         if mask_HW is not None:
-            self._inputs = zlib.crc32(np.ascontiguousarray(mask_HW.astype(np.int32)), self._inputs)
+            self._inputs = zlib.crc32(np.ascontiguousarray(mask_HW, np.int32).data, self._inputs)
         self._frames += 1
         if self._resumed is None or self._frames < self._resumed["frames"]:
             return
