@@ -37,7 +37,8 @@ SUB_ROOMS = {  # of networks/, with its modules
 }
 LEAF = "voskit.dataloaders.files"  # standard library only: networks write files by it, too
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "load"}
-FILE_ROOMS = {"checkpoint_files.py", "checkpoints.py", "weights.py", "downloads.py"}  # files of networks/ that read and write files
+# modules of networks/ that read and write files
+FILE_ROOMS = {"checkpoint_files.py", "checkpoints.py", "weights.py", "downloads.py"}
 
 
 def imports(tree: ast.AST, *, at_run_time: bool = False, for_types: bool = True) -> Iterator[str]:

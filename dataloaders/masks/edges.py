@@ -108,7 +108,7 @@ def _pairs(colors: np.ndarray, areas: np.ndarray, value: int) -> np.ndarray:
 def _is_between(near_AN: np.ndarray, pairs_AA: np.ndarray) -> np.ndarray:
     """Return [N] bool: both areas of one of the pairs are near."""
     near = near_AN.astype(np.float32)
-    return ((pairs_AA.astype(np.float32) @ near) * near).any(axis=0)
+    return np.any((pairs_AA.astype(np.float32) @ near) * near, axis=0)
 
 
 def _similar(colors: np.ndarray, areas: np.ndarray, value: int) -> np.ndarray:

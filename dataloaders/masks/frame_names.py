@@ -102,13 +102,14 @@ def match_masks(
         found = _by_number(folder, files, frames, sure=True) if numbered else None
         return found or {stem: stem for stem in files}
     if all(map(is_number, files)):
-        return _plain_numbers(folder, files, frames)
+        _check_plain_numbers(folder, files, frames)
+        return None
     if not numbered:
         return None
     return _by_number(folder, files, frames, sure=False)
 
 
-def _plain_numbers(folder: Path, files: Mapping[str, str], frames: FrameNames) -> None:
+def _check_plain_numbers(folder: Path, files: Mapping[str, str], frames: FrameNames) -> None:
     """Accept ids of objects; raise ValueError if they may be numbers of frames."""
     first = frames.source.name_of(0)
     for stem, file in files.items():

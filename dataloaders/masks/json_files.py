@@ -34,7 +34,7 @@ _EXPECTED = (
 class Decoder(Protocol):
     """Function that decodes a region at a size, (height, width); None if the size is unknown. Returns H x W bool."""
 
-    def __call__(self, where: str, size: tuple[int, int] | None) -> np.ndarray: ...
+    def __call__(self, where: str, size: tuple[int, int] | None, /) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ def _id_key(path: Path, annotations: Sequence[dict[str, Any]]) -> str | None:
 
 
 def _key_of(annotation: dict[str, Any], key: str | None) -> Hashable | None:
-    value = None if key is None else annotation[key]
+    value: Any = None if key is None else annotation[key]
     if key == "attributes":
         value = value["track_id"]
     return value if value is None or isinstance(value, (int, str)) else repr(value)

@@ -171,9 +171,7 @@ def test_masks_of_another_clip_of_the_same_name_are_refused(
         with VideoWriter(clip) as writer:
             for frame in frames:
                 writer.write(frame)
-        with pytest.raises(
-            ValueError, match=r"holds masks of a clip other than clip .* or remove .*source.json"
-        ):
+        with pytest.raises(ValueError, match=r"holds masks of a clip other than clip .* or remove .*source.json"):
             Annotation(segmenter, open_frames(clip), annotation.folder)
     (annotation.folder / "source.json").write_text("{")
     with pytest.raises(ValueError, match=r"source.json is damaged: remove it if"):
