@@ -82,6 +82,7 @@ setup(
     extras_require={
         "correlation": ["spatial-correlation-sampler"],
         "referring": ["transformers"],  # RoBERTa and its tokenizer
+        "synthetic": ["pybullet"],  # datasets/Synthetic/make_rendered.py
         "annotate": ["gradio>=6"],  # the annotation page
         "test": test,
         "dev": [*test, "matplotlib"],

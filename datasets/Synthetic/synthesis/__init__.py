@@ -1,0 +1,1 @@
+"""Generators of annotated video: rendered scenes, and cut-outs that move and deform."""
