@@ -53,7 +53,6 @@ FAST = (
     "networks/test_top_k.py",
     "trainers/test_losses_and_schedule.py",
     "trainers/test_referring_losses.py",
-    "trainers/test_scalable_supervision.py",
     "test_goldens.py",
     "test_imports.py",
     "test_prose.py",
