@@ -36,7 +36,15 @@ if _THREADS == 1:  # of programs that tests start, too: several of more threads 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-LONGEST = ("test_train_eval_real.py", "test_conformance.py", "test_programs.py", "test_packaging.py", "test_train.py")
+LONGEST = (
+    "test_train_eval_real.py",
+    "test_conformance.py",
+    "test_programs.py",
+    "test_trainer.py",
+    "test_train.py",
+    "test_referformer_training.py",
+    "test_packaging.py",
+)
 FAST = (
     "configs/",
     "dataloaders/",
