@@ -72,6 +72,7 @@ def run(args: Args) -> int:
     if args.text:
         others = ", ".join(list_models("referring"))
         raise ValueError(f"--text: {args.model} takes masks; models with text prompts: {others}")
+    args.check_mask_flags()
     from voskit.evaluators.clips.sources import check_clips, find_clips
 
     if args.data_path is None and args.scene is None and args.mask is None:

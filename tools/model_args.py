@@ -108,6 +108,11 @@ class ModelArgs:
             return dataclasses.replace(self, max_memory_frames=MEMORY_FRAMES)
         return self
 
+    def check_mask_flags(self) -> None:
+        """Raise ValueError if a flag is given that models with masks don't have."""
+        if self.propagate is not None:
+            raise ValueError(f"--propagate is for models with text prompts, and {self.model} takes masks")
+
     def build_segmenter(self, device: str | None = None, dataset: str | None = None) -> VideoSegmenter:
         """Build a model that propagates masks and its segmenter.
 
@@ -121,8 +126,7 @@ class ModelArgs:
         from voskit.evaluators import VideoSegmenter
         from voskit.networks.memory.policies import build_policy
 
-        if self.propagate is not None:
-            raise ValueError(f"--propagate is for models with text prompts, and {self.model} takes masks")
+        self.check_mask_flags()
         if self.ckpt_path is None and self.model == BUNDLED_MODEL:
             logger.info("%s with the bundled weights; more accurate ones: voskit weights", self.model)
         changes: dict[str, Any] = {}
