@@ -189,12 +189,16 @@ class TestTrainer:
 
 def test_networks_and_stages_belong_together() -> None:
     network = build_model("r50_referformer", device="cpu", text_layers=1)
-    with pytest.raises(ValueError, match="R50ReferFormer takes text prompts, but Pre is a stage for models that take masks"):
+    with pytest.raises(
+        ValueError, match="R50ReferFormer takes text prompts, but Pre is a stage for models that take masks"
+    ):
         build_objective(network, get_stage_config("pre"), 0)
     several = build_model("r50_referformer", device="cpu", text_layers=1, num_classes=65)
     with pytest.raises(ValueError, match="training needs a network with num_classes=1, not 65"):
         build_objective(several, get_stage_config("refer_ytvos"), 0)
-    with pytest.raises(ValueError, match="AOTT takes masks, but ReferYouTubeVOS is a stage for models that take text prompts"):
+    with pytest.raises(
+        ValueError, match="AOTT takes masks, but ReferYouTubeVOS is a stage for models that take text prompts"
+    ):
         build_objective(build_model("aott", device="cpu"), get_stage_config("refer_ytvos"), 0)
 
 
