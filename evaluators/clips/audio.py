@@ -22,7 +22,7 @@ class AudioCopy:
     """The audio of a file, as packets for an mp4 container.
 
     Codecs that mp4 holds and players know are copied, others are encoded to AAC. If that fails, one line is logged, and
-    the video goes on without audio from there.
+    the rest of the video has no audio.
 
     Args:
         url: the file, for FFmpeg.

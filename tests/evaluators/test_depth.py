@@ -94,7 +94,7 @@ def test_raised_again_at_any_frame(aost, frames, skip, objects) -> None:
 
 @torch.inference_mode()
 def test_the_next_layers_memory_is_made_up_exactly(aost, frames) -> None:
-    """What layer 2 remembers of a frame follows from layer 1, also where only that one saw it."""
+    """Layer 2 remembers a frame by layer 1, even if only layer 1 saw it."""
     whole, lowered = VideoSegmenter(aost), VideoSegmenter(aost)
     for s in (whole, lowered):
         s.step(frames[0], squares(1, 2))

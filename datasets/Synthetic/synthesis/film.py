@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Film:
-    """How one clip is recorded; drawn once, applied to each frame.
+    """Recording of one clip; drawn once, applied to each frame.
 
     Args:
         rng: random numbers.

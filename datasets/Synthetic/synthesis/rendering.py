@@ -22,7 +22,7 @@ _EXPOSURES = 5  # moments that a blurred frame is the mean of
 
 
 class Backdrop:
-    """What is behind the objects: a photograph far away, or a floor and a wall that photographs cover."""
+    """Backdrop of the objects: a photograph far away, or a floor and a wall that photographs cover."""
 
     def __init__(self, photographs: Photographs, rng: np.random.Generator, size: tuple[int, int], in_air: bool) -> None:
         self.room = not in_air and rng.random() < 0.5

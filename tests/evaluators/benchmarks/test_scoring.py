@@ -1,4 +1,4 @@
-"""What a complete evaluation is scored with. Results are the truth, as a dataset's masks are read."""
+"""Scores of a complete evaluation. Results are the truth, as a dataset's masks are read."""
 
 from __future__ import annotations
 
