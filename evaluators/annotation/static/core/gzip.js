@@ -1,0 +1,26 @@
+// @ts-check
+/** Compression of masks in a worker. */
+
+/** @type {Worker|null} */
+let worker = null;
+/** @type {Map<number, (bytes: ArrayBuffer) => void>} */
+const waiting = new Map();
+let count = 0;
+
+/**
+ * Compress a buffer, which is moved away. @param {ArrayBuffer} buffer @returns {Promise<ArrayBuffer>}
+ */
+export function gzip(buffer) {
+  if (!worker) {
+    worker = new Worker(new URL("./gzip_worker.js", import.meta.url), { type: "module" });
+    worker.onmessage = (event) => {
+      waiting.get(event.data.number)?.(event.data.bytes);
+      waiting.delete(event.data.number);
+    };
+  }
+  const number = count++;
+  return new Promise((resolve) => {
+    waiting.set(number, resolve);
+    /** @type {Worker} */ (worker).postMessage({ number, buffer }, [buffer]);
+  });
+}

@@ -1,0 +1,93 @@
+// @ts-check
+/** Steps from frame to frame: the newest wish counts, and an edit's frame stays until the edit ends. */
+
+import { ConnectionLost } from "./api.js";
+
+/** @typedef {import("./editor.js").Editor} Editor */
+/** @typedef {import("./frames.js").Frames} Frames */
+/** @typedef {import("./frames.js").Loaded} Loaded */
+/** @typedef {import("./store.js").Store} Store */
+
+const AHEAD = 3;
+
+export class Navigator {
+  /** @param {Store} store @param {Editor} editor */
+  constructor(store, editor) {
+    this.store = store;
+    this.editor = editor;
+    /** @type {Frames|null} */
+    this.frames = null;
+    this.wanted = 0;
+    this.busy = false;
+    /** A loaded frame must be read again. */
+    this.stale = false;
+    /** Called with a frame to draw. @type {(loaded: Loaded) => void} */
+    this.onShow = () => {};
+    /** @type {(text: string) => void} */
+    this.onError = () => {};
+  }
+
+  get last() {
+    return Math.max(0, (this.frames?.clip.frames ?? 1) - 1);
+  }
+
+  /** Show a frame, or the nearest there is. @param {number} frame @returns {Promise<void>} */
+  go(frame) {
+    this.wanted = Math.min(Math.max(Math.round(frame), 0), this.last);
+    return this.run();
+  }
+
+  /** @param {number} by */
+  step(by) {
+    return this.go(this.wanted + by);
+  }
+
+  /** Read the shown frame again, after its present edit. */
+  reload() {
+    this.stale = true;
+    return this.run();
+  }
+
+  async run() {
+    if (this.busy) return this.running;
+    this.busy = true;
+    this.running = this.loop().finally(() => (this.busy = false));
+    return this.running;
+  }
+
+  /** @type {Promise<void>} */
+  running = Promise.resolve();
+
+  async loop() {
+    const frames = this.frames;
+    while (frames && frames === this.frames && (this.wanted !== this.store.frame || this.stale)) {
+      const frame = this.wanted;
+      this.stale = false;
+      try {
+        const loaded = frames.peek(frame) ?? (await frames.load(frame));
+        await this.editor.ended();
+        if (frames !== this.frames) return;
+        if (this.stale) continue;
+        this.show(frame, loaded);
+      } catch (error) {
+        if (error instanceof ConnectionLost) await new Promise((resolve) => setTimeout(resolve, 1000));
+        else this.onError(error instanceof Error ? error.message : String(error));
+        if (this.wanted === frame && !(error instanceof ConnectionLost)) {
+          this.wanted = this.store.frame;
+          return;
+        }
+        this.stale = true;
+      }
+    }
+  }
+
+  /** @param {number} frame @param {Loaded} loaded */
+  show(frame, loaded) {
+    const direction = frame >= this.store.frame ? 1 : -1;
+    this.editor.show(frame, loaded.mask);
+    this.store.frame = frame;
+    this.onShow(loaded);
+    this.store.emit("frame");
+    this.frames?.prefetch(Array.from({ length: AHEAD }, (_, i) => frame + direction * (i + 1)).concat(frame - direction));
+  }
+}

@@ -1,0 +1,166 @@
+// @ts-check
+/** The queue of edits on their way to the server: one request an edit, each on the revision that it was made on. */
+
+import * as api from "./api.js";
+import { gzip } from "./gzip.js";
+
+/** @typedef {import("./types.js").Delta} Delta */
+/** @typedef {import("./frames.js").Frames} Frames */
+/** @typedef {import("./store.js").Store} Store */
+
+/**
+ * @typedef {{frame: number, body: Promise<ArrayBuffer>|null, delta: Delta|null, action: string}} Item
+ * a body of null removes the frame's mask
+ */
+
+const RETRY_MS = 1500;
+
+export class Saver {
+  /** @param {Store} store */
+  constructor(store) {
+    this.store = store;
+    /** @type {Frames|null} */
+    this.frames = null;
+    /** @type {Item[]} */
+    this.queue = [];
+    /** Tags of frames with edits on their way. @type {Map<number, string>} */
+    this.tags = new Map();
+    /** Edits that the server refused since their frame had changed elsewhere. @type {Map<number, Delta[]>} */
+    this.drafts = new Map();
+    this.busy = false;
+    /** An edit isn't in the queue yet. */
+    this.open = false;
+    /** @type {(() => void)[]} */
+    this.waiting = [];
+    /** Called with a frame whose edits were refused. @type {(frame: number) => void} */
+    this.onConflict = () => {};
+    /** Called with a frame once all its edits are saved. @type {(frame: number) => void} */
+    this.onSaved = () => {};
+    /** Called with the text of an error that isn't a conflict. @type {(text: string) => void} */
+    this.onRefused = () => {};
+  }
+
+  /** @param {number} frame */
+  has(frame) {
+    return this.tags.has(frame);
+  }
+
+  get idle() {
+    return !this.queue.length && !this.busy;
+  }
+
+  /** Everything is on the server, and no edit waits for a decision. */
+  get clean() {
+    return this.idle && !this.open && !this.drafts.size;
+  }
+
+  /**
+   * Queue a frame's mask. @param {number} frame @param {Uint16Array|null} ids copied; null: remove the mask
+   * @param {Delta|null} delta @param {string} action @param {string} tag revision that the frame had when it was loaded
+   */
+  add(frame, ids, delta, action, tag) {
+    if (!this.tags.has(frame)) this.tags.set(frame, tag);
+    const body = ids ? gzip(/** @type {ArrayBuffer} */ (ids.slice().buffer)) : null;
+    this.queue.push({ frame, body, delta, action });
+    this.mark();
+    this.run();
+  }
+
+  /** Wait until the queue is empty. @returns {Promise<void>} */
+  settled() {
+    if (this.idle) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** Tell the page whether everything is saved. */
+  mark() {
+    const trouble = this.store.trouble !== null;
+    const state = this.clean ? "saved" : trouble || this.drafts.size || (this.open && this.idle) ? "unsaved" : "saving";
+    if (state === this.store.saving) return;
+    this.store.saving = state;
+    this.store.emit("saving");
+  }
+
+  async run() {
+    if (this.busy) return;
+    this.busy = true;
+    while (this.queue.length) {
+      const item = this.queue[0];
+      try {
+        await this.send(item);
+        this.queue.shift();
+        this.finish(item.frame);
+      } catch (error) {
+        if (error instanceof api.ConnectionLost) await this.pause("No connection to the server. Your work is kept here and saved when it is back.");
+        else if (error instanceof api.ApiError && error.status === 412) this.refuse(item.frame);
+        else if (error instanceof api.ApiError && [401, 403, 507].includes(error.status)) await this.pause(error.message);
+        else this.fail(item, error);
+      }
+    }
+    this.busy = false;
+    this.mark();
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  /** @param {Item} item */
+  async send(item) {
+    const clip = /** @type {import("./types.js").Clip} */ (this.frames?.clip);
+    /** @type {Record<string, string>} */
+    const headers = { "If-Match": this.tags.get(item.frame) ?? "", "X-Action": item.action };
+    const path = api.inClip(clip.id, `masks/${item.frame}`);
+    let response;
+    if (item.body) {
+      headers["Content-Type"] = "application/octet-stream";
+      headers["Content-Encoding"] = "gzip";
+      response = await api.request(path, { method: "PUT", headers, body: await item.body });
+    } else {
+      response = await api.request(path, { method: "DELETE", headers });
+    }
+    const tag = response.headers.get("ETag") ?? "";
+    this.tags.set(item.frame, tag);
+    const mask = this.frames?.masks.values.get(item.frame);
+    if (mask) mask.tag = tag;
+    this.trouble(null);
+  }
+
+  /** @param {number} frame */
+  finish(frame) {
+    if (this.queue.some((item) => item.frame === frame)) return;
+    this.tags.delete(frame);
+    this.onSaved(frame);
+  }
+
+  /** Keep a frame's edits as a draft: the frame has changed elsewhere. @param {number} frame */
+  refuse(frame) {
+    const lost = this.queue.filter((item) => item.frame === frame);
+    this.queue = this.queue.filter((item) => item.frame !== frame);
+    const kept = lost.flatMap((item) => (item.delta ? [item.delta] : []));
+    if (kept.length) this.drafts.set(frame, [...(this.drafts.get(frame) ?? []), ...kept]);
+    this.tags.delete(frame);
+    this.onConflict(frame);
+    this.mark();
+  }
+
+  /** @param {Item} item @param {unknown} error */
+  fail(item, error) {
+    this.refuse(item.frame);
+    this.onRefused(error instanceof Error ? error.message : String(error));
+  }
+
+  /** @param {string} text */
+  async pause(text) {
+    this.trouble(text);
+    await new Promise((resolve) => {
+      this.wake = () => resolve(null);
+      setTimeout(resolve, RETRY_MS);
+    });
+  }
+
+  /** @param {string|null} text */
+  trouble(text) {
+    if (this.store.trouble === text) return;
+    this.store.trouble = text;
+    this.store.emit("connection");
+    this.mark();
+  }
+}

@@ -1,0 +1,323 @@
+// @ts-check
+/** The open clip: opening, events of the server, undo, jobs, conflicts. */
+
+import * as api from "./api.js";
+import { Editor } from "./editor.js";
+import { listen } from "./events.js";
+import { Frames } from "./frames.js";
+import { Navigator } from "./navigator.js";
+import { Saver } from "./saver.js";
+import { ACTIVE, MODES } from "./store.js";
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./types.js").Clip} Clip */
+/** @typedef {import("./types.js").Job} Job */
+/** @typedef {import("./types.js").SavedView} SavedView */
+
+const LOST = "No connection to the server. Your work is kept here and saved when it is back.";
+const QUALITY_MS = 700;
+
+export class Session {
+  /** @param {Store} store @param {(text: string, kind?: "info"|"error") => void} say */
+  constructor(store, say) {
+    this.store = store;
+    this.say = say;
+    this.saver = new Saver(store);
+    this.editor = new Editor(store, this.saver);
+    this.navigator = new Navigator(store, this.editor);
+    /** @type {Frames|null} */
+    this.frames = null;
+    /** The main view shows each frame that a propagation finishes. */
+    this.following = false;
+    this.qualityTimer = 0;
+    /** Called with a finished export's or overlay's job. @type {(job: Job) => void} */
+    this.onResult = () => {};
+    /** Jobs that this tab has started. @type {Set<string>} */
+    this.own = new Set();
+    this.navigator.onError = (text) => say(text, "error");
+    this.saver.onRefused = (text) => say(`Not saved: ${text}`, "error");
+    this.saver.onConflict = (frame) => this.conflict(frame);
+    this.saver.onSaved = (frame) => this.compare(frame);
+  }
+
+  /** Read the project, open its first or last used clip, and listen for events. */
+  async start() {
+    await this.readProject();
+    const clips = this.store.project?.clips ?? [];
+    const wanted = decodeURIComponent(location.hash.slice(1));
+    listen({
+      clip: (data) => this.clipChanged(data),
+      job: (data) => this.jobChanged(data),
+      project: () => this.attempt(() => this.readProject()),
+      open: (again) => this.connected(again),
+      lost: () => this.saver.trouble(LOST),
+    });
+    const first = clips.find((c) => c.id === wanted) ?? clips[0];
+    if (first) await this.open(first.id);
+  }
+
+  async readProject() {
+    this.store.project = await api.project();
+    this.store.emit("project");
+  }
+
+  /** Show a clip of the project as it was left. @param {string} id */
+  async open(id) {
+    this.editor.flush();
+    await this.saver.settled();
+    if (this.saver.drafts.size) throw new Error("Decide first what to do with the strokes that aren't saved.");
+    const { store } = this;
+    const clip = await api.clip(id);
+    store.opening = clip.state && clip.state !== "ready" ? clip : null;
+    store.emit("project");
+    if (store.opening) return; // an event says when it is ready
+    store.clip = clip;
+    this.frames = new Frames(clip);
+    this.frames.pin((frame) => frame === store.frame || this.saver.has(frame));
+    this.saver.frames = this.navigator.frames = this.frames;
+    this.restore(clip);
+    if (clip.job) store.jobs.set(clip.job.id, clip.job);
+    if (clip.problem) this.say(clip.problem, "error");
+    history.replaceState(null, "", `#${encodeURIComponent(id)}`);
+    store.quality = null;
+    store.emit("clip");
+    store.emit("jobs");
+    await this.navigator.reload();
+    this.readQuality();
+  }
+
+  /** @param {Clip} clip */
+  restore(clip) {
+    const { store } = this;
+    const view = clip.view ?? {};
+    store.frame = this.navigator.wanted = Math.min(Math.max(view.frame ?? 0, 0), clip.frames - 1);
+    store.object = clip.objects.some((o) => o.id === view.object) ? /** @type {number} */ (view.object) : (clip.objects[0]?.id ?? 1);
+    store.solo = null;
+    store.markIn = view.in ?? null;
+    store.markOut = view.out ?? null;
+    if (MODES.includes(/** @type {any} */ (view.mode))) store.mode = /** @type {any} */ (view.mode);
+    if (typeof view.opacity === "number") store.opacity = view.opacity;
+  }
+
+  /** Go to a frame because the user asks for it: a propagation isn't followed any more. @param {number} frame */
+  visit(frame) {
+    this.unfollow();
+    return this.navigator.go(frame);
+  }
+
+  /** @param {number} by */
+  step(by) {
+    this.unfollow();
+    return this.navigator.step(by);
+  }
+
+  unfollow() {
+    if (!this.following) return;
+    this.following = false;
+    this.store.emit("jobs");
+  }
+
+  // -- events ---------------------------------------------------------------------------------------------------------
+
+  /** @param {any} data */
+  clipChanged(data) {
+    const { clip, opening } = this.store;
+    if (data.state && (data.clip === opening?.id || !clip)) this.attempt(() => this.open(data.clip));
+    if (data.state) this.attempt(() => this.readProject());
+    if (!clip || data.clip !== clip.id) return;
+    for (const key of /** @type {const} */ (["given", "masked", "undo", "redo", "objects", "damaged", "cuts"])) {
+      if (data[key] !== undefined) /** @type {any} */ (clip)[key] = data[key];
+    }
+    Object.assign(clip.revisions, data.revisions ?? {});
+    for (const frame of Object.keys(data.revisions ?? {})) this.compare(Number(frame));
+    this.store.emit("info");
+    if (data.objects) {
+      if (!this.store.objectOf(this.store.object)) this.store.object = this.store.objects[0].id;
+      this.store.emit("objects");
+    }
+    this.readQuality();
+  }
+
+  /** Read a frame's mask again if the server has another revision of it. @param {number} frame */
+  compare(frame) {
+    const revision = this.store.clip?.revisions[String(frame)];
+    const mask = this.frames?.masks.values.get(frame);
+    if (revision === undefined || this.saver.has(frame)) return;
+    if (mask && number(mask.tag) === number(revision)) return;
+    if (frame === this.editor.frame && (this.editor.active || this.editor.unsaved)) return; // its saving is refused: a draft
+    this.frames?.masks.drop(frame);
+    if (frame === this.store.frame) this.navigator.reload();
+  }
+
+  /** @param {Job} job */
+  jobChanged(job) {
+    const before = this.store.jobs.get(job.id);
+    this.store.jobs.set(job.id, job);
+    this.store.emit("jobs");
+    if (job.clip !== this.store.clip?.id) return;
+    if (job.kind === "propagate") {
+      if (this.following && job.frame !== null && !this.editor.active) this.navigator.go(job.frame);
+      this.readQuality();
+    }
+    if (ACTIVE.includes(job.state) || before?.state === job.state) return;
+    if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
+    if (job.state === "done" && job.kind !== "propagate" && this.own.has(job.id)) this.onResult(job);
+    if (job.kind === "propagate") this.following = false;
+  }
+
+  /** @param {boolean} again */
+  async connected(again) {
+    this.saver.trouble(null);
+    this.saver.wake?.();
+    if (!again || !this.store.clip) return;
+    try {
+      await this.readProject();
+      const fresh = await api.clip(this.store.clip.id);
+      for (const [id, job] of this.store.jobs) if (ACTIVE.includes(job.state)) this.store.jobs.delete(id);
+      if (fresh.job) this.store.jobs.set(fresh.job.id, fresh.job);
+      this.forgetStale(fresh);
+      Object.assign(this.store.clip, { ...fresh, view: this.store.clip.view });
+      for (const topic of /** @type {const} */ (["info", "objects", "jobs"])) this.store.emit(topic);
+      this.readQuality();
+    } catch (error) {
+      this.saver.trouble(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Drop every mask that isn't the server's any more. @param {Clip} fresh */
+  forgetStale(fresh) {
+    for (const frame of [...(this.frames?.masks.values.keys() ?? [])]) {
+      const tag = this.frames?.masks.values.get(frame)?.tag;
+      const revision = fresh.revisions[String(frame)] ?? 0;
+      if (this.saver.has(frame) || number(tag) === number(revision)) continue;
+      if (frame === this.editor.frame && this.editor.unsaved) continue;
+      this.frames?.masks.drop(frame);
+      if (frame === this.store.frame) this.navigator.reload();
+    }
+  }
+
+  /** @param {number} frame */
+  conflict(frame) {
+    this.frames?.masks.drop(frame);
+    if (frame === this.store.frame) this.navigator.reload();
+    this.store.emit("connection");
+  }
+
+  /** Repeat refused edits on the masks as they are now. */
+  async reapplyDrafts() {
+    for (const [frame, deltas] of [...this.saver.drafts]) {
+      await this.visit(frame);
+      await this.navigator.running;
+      if (this.store.frame !== frame) return;
+      this.saver.drafts.delete(frame);
+      this.editor.reapply(deltas);
+      this.editor.flush();
+    }
+    this.saver.mark();
+    this.store.emit("connection");
+  }
+
+  discardDrafts() {
+    this.saver.drafts.clear();
+    this.saver.mark();
+    this.store.emit("connection");
+  }
+
+  // -- actions --------------------------------------------------------------------------------------------------------
+
+  /** Run an action and say in words why it failed. @param {() => Promise<unknown>} action */
+  async attempt(action) {
+    try {
+      return await action();
+    } catch (error) {
+      this.say(error instanceof Error ? error.message : String(error), "error");
+      return undefined;
+    }
+  }
+
+  /** Save everything, then send a request about the clip. @param {string} method @param {string} rest @param {unknown} [body] */
+  async send(method, rest, body) {
+    this.editor.flush();
+    await this.saver.settled();
+    if (!this.store.clip) throw new Error("No clip is open.");
+    return api.json(api.inClip(this.store.clip.id, rest), method, body);
+  }
+
+  /** @param {"undo"|"redo"} which */
+  async history(which) {
+    if (this.editor.active) return this.editor.cancel();
+    await this.attempt(async () => {
+      const done = await this.send("POST", which).catch((error) => {
+        if (error instanceof api.ApiError && error.status === 409) return null;
+        throw error;
+      });
+      if (!done) return this.say(which === "undo" ? "There is nothing to undo." : "There is nothing to redo.");
+      for (const frame of done.frames) this.frames?.masks.drop(frame);
+      const here = this.store.frame;
+      const nearest = done.frames.reduce(
+        (/** @type {number|null} */ best, /** @type {number} */ f) => (best === null || Math.abs(f - here) < Math.abs(best - here) ? f : best),
+        null,
+      );
+      if (nearest === here) await this.navigator.reload();
+      else if (nearest !== null) await this.visit(nearest);
+      this.say(`${which === "undo" ? "Undone" : "Redone"}: ${done.text}`);
+    });
+  }
+
+  /** Start a propagation. @param {number} first @param {number} last @param {number[]|null} objects @param {boolean} fuse */
+  async propagate(first, last, objects, fuse = false) {
+    if (first === last) return this.say("The range ends at this frame: there is nothing to propagate to.");
+    await this.attempt(async () => {
+      const job = await this.send("POST", "jobs", { kind: "propagate", first, last, objects, fuse });
+      this.own.add(job.id);
+      this.following = true;
+      this.store.emit("jobs");
+    });
+  }
+
+  /** @param {Record<string, unknown>} job */
+  async startJob(job) {
+    await this.attempt(async () => this.own.add((await this.send("POST", "jobs", job)).id));
+  }
+
+  async stop() {
+    const job = this.store.running;
+    if (job) await this.attempt(() => api.json(`jobs/${job.id}`, "DELETE"));
+  }
+
+  readQuality() {
+    if (this.qualityTimer) return;
+    this.qualityTimer = window.setTimeout(async () => {
+      this.qualityTimer = 0;
+      const id = this.store.clip?.id;
+      if (!id) return;
+      const quality = await api.quality(id).catch(() => null); // the curve stays as it was until the next event
+      if (!quality || this.store.clip?.id !== id) return;
+      this.store.quality = quality;
+      this.store.emit("quality");
+    }, QUALITY_MS);
+  }
+
+  /** Go to the frame in which the network is least sure. */
+  async correctNext() {
+    const quality = await this.attempt(() => this.send("GET", "quality"));
+    const next = /** @type {import("./types.js").Quality|undefined} */ (quality)?.next;
+    if (!next) return this.say("No frame needs a look: propagate first, or all unsure frames are corrected.");
+    if (next.object !== null) this.selectObject(next.object);
+    await this.visit(next.frame);
+    const name = next.object === null ? "" : `${this.store.nameOf(next.object)}, `;
+    this.say(`Frame ${next.frame}: ${name}confidence ${next.confidence.toFixed(2)}`);
+  }
+
+  /** @param {number} id */
+  selectObject(id) {
+    if (!this.store.objectOf(id)) return;
+    this.store.object = id;
+    this.store.emit("objects");
+  }
+}
+
+/** A revision out of an ETag or an event. @param {string|number|undefined} tag */
+function number(tag) {
+  return Number(String(tag ?? "").replace(/^W\/|"/g, ""));
+}

@@ -1,0 +1,231 @@
+// @ts-check
+/** Start of the page: its parts, and who hears of what. */
+
+import { ConnectionLost, inClip, json } from "./core/api.js";
+import { Session } from "./core/session.js";
+import { Store } from "./core/store.js";
+import { Dialogs } from "./dialogs/dialogs.js";
+import { download } from "./dialogs/files.js";
+import { el, icon } from "./panels/dom.js";
+import { listenToKeys } from "./panels/keys.js";
+import { Banner, Messages } from "./panels/messages.js";
+import { ObjectPanel } from "./panels/objects.js";
+import { Player, Transport } from "./panels/playback.js";
+import { PropagationPanel } from "./panels/propagation.js";
+import { Timeline } from "./panels/timeline.js";
+import { ToolBar } from "./panels/toolbar.js";
+import { TopBar } from "./panels/topbar.js";
+import { Toolbox } from "./tools/toolbox.js";
+import { Stage } from "./view/stage.js";
+
+/** @param {string} id @returns {HTMLElement} */
+const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+const VIEW_MS = 400;
+
+const store = new Store();
+const messages = new Messages(part("messages"));
+const session = new Session(store, (text, kind) => messages.say(text, kind));
+const stage = new Stage(part("stage"), store);
+const toolbox = new Toolbox(session, stage);
+const dialogs = new Dialogs(session);
+const player = new Player(session);
+const topbar = new TopBar(part("topbar"), session, stage, dialogs);
+const objects = new ObjectPanel(part("objects"), session, dialogs);
+const propagation = new PropagationPanel(part("propagation"), session);
+const toolbar = new ToolBar(part("tools"), part("options"), session, toolbox);
+new Banner(part("banner"), session);
+
+/** @type {Record<string, (key: string) => unknown>} */
+const actions = {
+  brush: () => toolbox.choose("brush"),
+  eraser: () => toolbox.choose("eraser"),
+  fill: () => toolbox.choose("fill"),
+  polygon: () => toolbox.choose("polygon"),
+  prompt: () => toolbox.choose("prompt"),
+  hand: () => toolbox.choose("hand"),
+  smaller: () => toolbox.grow(-1),
+  larger: () => toolbox.grow(1),
+  eraseAll: () => toolbar.toggleEraser(),
+  accept: () => toolbox.tool.accept(),
+  back: () => toolbox.tool.back(),
+  object: (key) => store.objects[Number(key) - 1] && session.selectObject(store.objects[Number(key) - 1].id),
+  nextObject: () => objects.cycle(1),
+  previousObject: () => objects.cycle(-1),
+  newObject: () => objects.add(),
+  solo: () => objects.toggleSolo(store.object),
+  lock: () => objects.toggleLocked(/** @type {any} */ (store.objectOf(store.object))),
+  next: () => move(() => session.step(1)),
+  previous: () => move(() => session.step(-1)),
+  next10: () => move(() => session.step(10)),
+  previous10: () => move(() => session.step(-10)),
+  first: () => move(() => session.visit(0)),
+  last: () => move(() => session.visit(session.navigator.last)),
+  givenBefore: () => move(() => visitGiven(-1)),
+  givenAfter: () => move(() => visitGiven(1)),
+  play: () => player.toggle(),
+  keep: () => store.clip && session.editor.keep(),
+  clear: () => store.clip && session.editor.clear(),
+  forward: () => propagation.start(1),
+  backward: () => propagation.start(-1),
+  escape: () => toolbox.tool.cancel() || session.stop(),
+  correct: () => session.correctNext(),
+  markIn: () => mark(store.frame, store.markOut !== null && store.markOut < store.frame ? null : store.markOut),
+  markOut: () => mark(store.markIn !== null && store.markIn > store.frame ? null : store.markIn, store.frame),
+  markNone: () => mark(null, null),
+  mode: () => topbar.nextMode(),
+  peek: () => peek(),
+  fit: () => stage.fit(),
+  zoomIn: () => stage.zoomBy(1.25),
+  zoomOut: () => stage.zoomBy(1 / 1.25),
+  opaque: () => setOpacity(store.opacity + 0.1),
+  clearer: () => setOpacity(store.opacity - 0.1),
+  undo: () => undo(),
+  redo: () => session.history("redo"),
+  save: () => session.editor.flush(),
+  open: () => dialogs.open(),
+  export: () => dialogs.exportMasks(),
+  help: () => dialogs.help(),
+};
+
+new Transport(part("transport"), session, player, /** @type {any} */ (actions));
+new Timeline(part("timeline"), session);
+listenToKeys(actions, {
+  pan: (on) => {
+    if (on) toolbox.panned = false;
+    toolbox.pan(on);
+  },
+  panned: () => toolbox.panned,
+});
+
+/** @param {() => unknown} step */
+function move(step) {
+  player.stop();
+  step();
+}
+
+/** @param {1|-1} direction */
+function visitGiven(direction) {
+  const given = store.clip?.given ?? [];
+  const at = session.navigator.wanted;
+  const next = direction > 0 ? given.find((frame) => frame > at) : given.filter((frame) => frame < at).pop();
+  if (next !== undefined) session.visit(next);
+}
+
+/** @param {number|null} first @param {number|null} last */
+function mark(first, last) {
+  store.markIn = first;
+  store.markOut = last;
+  store.emit("marks");
+}
+
+/** @type {import("./core/store.js").Mode} */
+let before = "overlay";
+function peek() {
+  if (store.mode !== "original") before = store.mode;
+  topbar.setMode(store.mode === "original" ? before : "original");
+}
+
+/** @param {number} value */
+function setOpacity(value) {
+  store.opacity = Math.min(1, Math.max(0, Math.round(value * 20) / 20));
+  store.emit("view");
+}
+
+function undo() {
+  if (toolbox.tool.back()) return;
+  if (store.tool === "prompt") toolbox.prompt.undone();
+  session.history("undo");
+}
+
+// -- main view ----------------------------------------------------------------------------------------------------------
+
+session.editor.onPixels = (/** @type {import("./core/types.js").Rect|null} */ rect) => stage.changed(rect);
+session.onResult = (/** @type {import("./core/types.js").Job} */ job) => {
+  if (job.file !== false) download(job);
+};
+session.navigator.onShow = (/** @type {import("./core/frames.js").Loaded} */ { picture, mask }) => {
+  stage.show(picture, mask.ids);
+  part("damaged").hidden = picture !== null;
+};
+store.on(["objects", "view", "clip", "info"], () => stage.recolor());
+store.on("clip", () => {
+  const { zoom, x, y } = store.clip?.view ?? {};
+  if (typeof zoom === "number" && typeof x === "number" && typeof y === "number") stage.place(zoom, x, y);
+  else stage.fitted = true;
+  stage.width = 0; // the first frame fits itself unless a place was stored
+});
+store.on(["project", "clip"], () => renderWelcome());
+part("panel-toggle").append(icon("layers"), "Objects");
+part("panel-toggle").addEventListener("click", () => document.body.classList.toggle("panel-open"));
+
+/** The start page: without a clip, or while one is read. */
+function renderWelcome() {
+  const welcome = part("welcome");
+  const { opening, clip, project } = store;
+  welcome.hidden = clip !== null && opening === null;
+  if (welcome.hidden) return welcome.replaceChildren();
+  if (opening) {
+    const summary = project?.clips.find((c) => c.id === opening.id) ?? opening;
+    const failed = summary.state === "failed";
+    const text = failed ? (summary.error ?? "It can't be opened.") : "The video is read once, so that every frame is found exactly later.";
+    const progress = el("progress", { max: 1, value: summary.done ?? 0, hidden: failed });
+    return welcome.replaceChildren(el("h1", {}, `${failed ? "Couldn't open" : "Opening"} ${summary.name}`), progress, el("p", { class: failed ? "error" : "hint" }, text), ...(failed ? [dialogs.clips.opener()] : []));
+  }
+  if (!project || welcome.childElementCount) return;
+  const text = "Paint objects in one frame, let the network carry them through the clip, correct it where it is unsure.";
+  welcome.replaceChildren(el("h1", {}, "Open a video"), el("p", { class: "hint" }, text), dialogs.clips.opener());
+}
+
+// -- what the clip remembers --------------------------------------------------------------------------------------------
+
+let viewTimer = 0;
+stage.onMove = () => {
+  topbar.showZoom();
+  toolbox.showRing();
+  rememberView();
+};
+store.on(["frame", "objects", "marks", "view"], rememberView);
+
+function viewOf() {
+  const [x, y] = stage.center;
+  const place = stage.fitted ? { zoom: null } : { zoom: stage.zoom, x, y };
+  return { frame: store.frame, object: store.object, in: store.markIn, out: store.markOut, mode: store.mode, opacity: store.opacity, ...place };
+}
+
+function rememberView() {
+  window.clearTimeout(viewTimer);
+  const id = store.clip?.id;
+  if (!id) return;
+  viewTimer = window.setTimeout(() => {
+    if (store.clip?.id === id) storeView();
+  }, VIEW_MS);
+}
+
+/** @param {boolean} [leaving] */
+async function storeView(leaving = false) {
+  if (!store.clip) return;
+  const path = inClip(store.clip.id, "view");
+  if (leaving) {
+    const headers = { "Content-Type": "application/json" };
+    fetch(`api/${path}`, { method: "PUT", body: JSON.stringify(viewOf()), keepalive: true, headers });
+    return;
+  }
+  try {
+    await json(path, "PUT", viewOf());
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) messages.say(error instanceof Error ? error.message : String(error), "error");
+  }
+}
+
+window.addEventListener("pagehide", () => storeView(true));
+window.addEventListener("beforeunload", (event) => {
+  session.editor.flush();
+  if (!session.saver.clean) event.preventDefault();
+});
+document.addEventListener("visibilitychange", () => document.hidden && session.editor.flush());
+
+session.attempt(() => session.start());
+
+/** For walks through the page by a program: the parts, as they are. */
+Object.assign(window, { voskit: { store, session, stage, toolbox, player } });

@@ -1,0 +1,62 @@
+// @ts-check
+/** The keyboard. Keys don't act while something is typed or a dialog is open. */
+
+import { SHORTCUTS } from "./shortcuts.js";
+
+const TAP_MS = 400;
+
+/** Name of a key with its modifiers, as in the table of shortcuts. @param {KeyboardEvent} event */
+export function describe(event) {
+  const key = event.key === " " ? "Space" : event.key;
+  const letter = /^[a-z]$/i.test(key);
+  const name = letter ? (event.shiftKey ? key.toUpperCase() : key.toLowerCase()) : key;
+  const shift = event.shiftKey && (letter || key.length > 1) ? "Shift+" : "";
+  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift}${name}`;
+}
+
+/** Tell whether keys belong to a field. @param {EventTarget|null} target */
+export function isField(target) {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return true;
+  return target instanceof HTMLInputElement && !["checkbox", "button", "submit", "range", "color", "radio"].includes(target.type);
+}
+
+/**
+ * Run actions by keys. `actions` has a function for each `run` of the table; `hold` hears the space key.
+ * @param {Record<string, (key: string) => unknown>} actions
+ * @param {{pan: (on: boolean) => void, panned: () => boolean}} hold
+ */
+export function listenToKeys(actions, hold) {
+  const table = new Map(SHORTCUTS.flatMap(([, group]) => group.flatMap((shortcut) => shortcut.keys.map((key) => /** @type {const} */ ([key, shortcut])))));
+  let spaceSince = 0;
+  const blocked = (/** @type {KeyboardEvent} */ event) => isField(event.target) || document.querySelector("dialog[open]") !== null;
+
+  window.addEventListener("keydown", (event) => {
+    if (blocked(event) || event.altKey || event.isComposing) return;
+    const key = describe(event);
+    const shortcut = table.get(key);
+    if (!shortcut) return;
+    event.preventDefault();
+    if (event.target instanceof HTMLElement && event.target !== document.body) event.target.blur(); // Enter and Space would press it again
+    if (key === "Space") {
+      if (event.repeat) return;
+      spaceSince = event.timeStamp;
+      return hold.pan(true);
+    }
+    if (event.repeat && !shortcut.repeat) return;
+    actions[shortcut.run]?.(key);
+  });
+
+  window.addEventListener("keyup", (event) => {
+    if (event.key !== " " || !spaceSince) return;
+    const tapped = event.timeStamp - spaceSince < TAP_MS && !hold.panned();
+    spaceSince = 0;
+    hold.pan(false);
+    if (tapped && !blocked(event)) actions.play?.("Space");
+  });
+
+  window.addEventListener("blur", () => {
+    spaceSince = 0;
+    hold.pan(false);
+  });
+}
