@@ -25,6 +25,7 @@ from voskit.evaluators.given_masks import ids_of_mask
 from voskit.networks.engines import (
     DepthChoice,
     Engine,
+    FrameProbabilities,
     Step,
     StepCalls,
     average,
@@ -40,6 +41,7 @@ from voskit.networks.models.base import Network
 
 if TYPE_CHECKING:
     from voskit.evaluators.frame_rate import FrameRateKeeper
+    from voskit.networks.engines.quality import ObjectQuality
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,23 @@ class View:
 
     scale: float
     flip: bool
+
+
+@dataclasses.dataclass
+class SegmentedFrame:
+    """Results of a frame, from which the quality of its objects can be measured."""
+
+    slots_HW: Tensor
+    slots: dict[int, int]
+    """Slots of the objects by their ids."""
+    predictions: Sequence[FrameProbabilities]
+    """Probabilities of each view; empty once the next frame is segmented."""
+    flipped: list[bool]
+    """For each view, True if it is mirrored."""
+    areas: dict[int, int] | None = None
+    """Pixels of the objects by their ids, once they were counted."""
+    quality: dict[int, ObjectQuality] | None = None
+    """Quality of the objects by their ids, once it was measured."""
 
 
 class VideoSegmenter:
@@ -129,6 +148,8 @@ class VideoSegmenter:
         self._size: tuple[int, int] | None = None
         self._enlarged: set[tuple[int, int]] = set()  # sizes of frames that were logged as enlarged
         self._white = False  # a mask of 0 and 255 was read as object 1
+        self._last: SegmentedFrame | None = None
+        self._before: SegmentedFrame | None = None
         self._rate: FrameRateKeeper | None = None
         if target_fps is not None:
             self._check_has_depths("target_fps")
@@ -198,6 +219,20 @@ class VideoSegmenter:
         return self._engines[0].object_ids
 
     @property
+    def quality(self) -> dict[int, ObjectQuality]:
+        """Quality of each object in the last frame, by its id, from the probabilities that the mask was made of.
+
+        It is measured when it is first read, with several views from the first one. Objects of a given mask have
+        confidence 1. Empty before the first mask.
+        See :class:`~voskit.networks.engines.quality.ObjectQuality`.
+        """
+        if self._last is None:
+            return {}
+        from voskit.evaluators.quality import frame_quality
+
+        return frame_quality(self._last, self._before)
+
+    @property
     def memory_frames(self) -> int:
         """Number of frames in the long-term memory."""
         return self._engines[0].memory_frames
@@ -213,6 +248,7 @@ class VideoSegmenter:
             engine.reset()
         self._size = None
         self._white = False
+        self._last = self._before = None
         if self._rate is not None:
             self._rate.reset()
 
@@ -304,6 +340,7 @@ class VideoSegmenter:
         other._engines = self._new_engines()
         other._size = None
         other._white = False
+        other._last = other._before = None
         if self.depth is not None:
             other.set_depth(self.depth)
         return other
@@ -409,6 +446,12 @@ class VideoSegmenter:
                 best = torch.cat([likeliest(average(predictions, flipped, r)) for r in predictions[0].bands()])
             slots_HW = look_up((0, *predictions[0].slots), best)
         ids = self._to_ids(slots_HW)
+        self._before, self._last = self._last, None
+        if self._before is not None:
+            self._before.predictions = ()
+        if predictions:
+            slots = dict(zip(self.object_ids, self._engines[0].slots, strict=True))
+            self._last = SegmentedFrame(slots_HW, slots, predictions, flipped)
         if not return_probs:
             return ids
         return ids, torch.ones(1, *slots_HW.shape, dtype=torch.float32, device=self.device) if probs is None else probs

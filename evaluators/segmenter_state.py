@@ -11,9 +11,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from voskit.configs import ModelConfig
+from voskit.evaluators.quality import frame_areas
+from voskit.evaluators.segmenter import SegmentedFrame
 
 if TYPE_CHECKING:
     from voskit.evaluators.segmenter import VideoSegmenter
@@ -31,6 +34,7 @@ def segmenter_state(segmenter: VideoSegmenter) -> dict[str, Any]:
     return {
         "size": segmenter._size,
         "engines": [_Encoder(engine).attributes(engine) for engine in segmenter._engines],
+        "areas": None if segmenter._last is None else frame_areas(segmenter._last),
     }
 
 
@@ -51,6 +55,9 @@ def restore_state(segmenter: VideoSegmenter, state: dict[str, Any]) -> None:
     for engine, attributes in zip(engines, decoded, strict=True):
         vars(engine).update(attributes)
     segmenter._size = None if state["size"] is None else tuple(state["size"])
+    areas = state.get("areas")
+    segmenter._last = None if areas is None else SegmentedFrame(torch.empty(0), {}, (), [], areas, {})
+    segmenter._before = None
 
 
 class _Encoder:

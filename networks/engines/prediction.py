@@ -17,6 +17,8 @@ from voskit.networks.engines.cached_tensors import constant, look_up, unused_cha
 
 BAND_ELEMENTS = 2**23
 """Largest number of probabilities in a band."""
+COARSE = 4
+"""Step of rows and columns at which full maps are sampled for measures of quality."""
 
 
 class FrameProbabilities(Protocol):
@@ -31,6 +33,10 @@ class FrameProbabilities(Protocol):
 
     def probabilities(self, rows: slice | None = None) -> Tensor:
         """Compute [objects + 1, rows, W] float32: the background, then the objects in the order of their slots."""
+        ...
+
+    def coarse(self) -> Tensor:
+        """Compute ``probabilities`` at about a quarter of the network's input size, for measures of quality."""
         ...
 
 
@@ -77,6 +83,10 @@ class Prediction:
         """Compute [objects + 1, rows, W] float32: the background, then the objects in the order of their slots."""
         return self._of_slots(self._decision(rows).softmax(0))
 
+    def coarse(self) -> Tensor:
+        """Compute [objects + 1, h, w] float32 at the size of the logits."""
+        return self._of_slots(self._classes(self._logits.clone()).softmax(0))
+
     def argmax(self) -> Tensor:
         """Return the most likely slot of each pixel, [H, W] int32; 0 is the background."""
         out = []
@@ -86,8 +96,11 @@ class Prediction:
 
     def _decision(self, rows: slice | None) -> Tensor:
         """Compute logits over all classes at the output size, merged if there are several groups."""
-        resized = resize_rows(self._logits, self.size, self.align_corners, rows)
-        logits = resized[0] if len(resized) == 1 else self._merged(resized)
+        return self._classes(resize_rows(self._logits, self.size, self.align_corners, rows))
+
+    def _classes(self, logits_GKHW: Tensor) -> Tensor:
+        """Merge the logits of all groups to logits over all classes; a single group's may be changed in place."""
+        logits = logits_GKHW[0] if len(logits_GKHW) == 1 else self._merged(logits_GKHW)
         if not self.background:
             logits[0] = -1e10
         return logits
@@ -131,6 +144,10 @@ class ResizedProbabilities:
             return self._maps[:, rows or slice(None)].clone()
         return resize_rows(self._maps[None], self.size, False, rows)[0]
 
+    def coarse(self) -> Tensor:
+        """Sample [objects + 1, h, w] float32 at every fourth row and column of the network's size."""
+        return self._maps[:, ::COARSE, ::COARSE]
+
     def argmax(self) -> Tensor:
         """Return the most likely slot of each pixel, [H, W] int32; 0 is the background."""
         return torch.cat([look_up((0, *self.slots), likeliest(self.probabilities(rows))) for rows in self.bands()])
@@ -158,13 +175,27 @@ class MaskOverlay:
     def probabilities(self, rows: slice | None = None) -> Tensor:
         """Compute [objects + 1, rows, W] float32: the background, then the objects in the order of their slots."""
         given = self._given if rows is None else self._given[rows]
-        classes = constant((0, *self.slots), torch.int32, given.device)
-        certain = (given == classes[:, None, None]).float()
-        if self._predicted is None:
-            return certain
-        predicted = self._predicted.probabilities(rows)
-        before = len(predicted)
-        certain[:before] = torch.where(given > 0, certain[:before], predicted)
+        return self._overlaid(given, None if self._predicted is None else self._predicted.probabilities(rows))
+
+    def coarse(self) -> Tensor:
+        """Compute [objects + 1, h, w] float32 at the coarse size of the prediction."""
+        predicted = None if self._predicted is None else self._predicted.coarse()
+        height, width = self.size if predicted is None else predicted.shape[1:]
+        step = COARSE if predicted is None else 1
+        size = (-(-height // step), -(-width // step))
+        given = F.interpolate(self._given[None, None].float(), size, mode="nearest")[0, 0].int()
+        for slot in set(self._given.unique().tolist()) - set(given.unique().tolist()):  # objects of a few pixels
+            y, x = (self._given == slot).nonzero()[0].tolist()
+            given[y * size[0] // self.size[0], x * size[1] // self.size[1]] = slot
+        return self._overlaid(given, predicted)
+
+    def _overlaid(self, given_HW: Tensor, predicted_KHW: Tensor | None) -> Tensor:
+        """Put the given mask on top of probabilities of the same size."""
+        classes = constant((0, *self.slots), torch.int32, given_HW.device)
+        certain = (given_HW == classes[:, None, None]).float()
+        if predicted_KHW is not None:
+            before = len(predicted_KHW)
+            certain[:before] = torch.where(given_HW > 0, certain[:before], predicted_KHW)
         return certain
 
 
