@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import io
 import re
 import shlex
 from pathlib import Path
+from typing import get_type_hints
 
+import numpy as np
 import pytest
+from media_files import write_video
+from moving_clip import squares
+from PIL import Image
+from small_models import build_small
 
 import voskit
 from voskit.__main__ import COMMANDS
+from voskit.dataloaders.masks.files import write_mask
 from voskit.plugins import take_plugins
 from voskit.tools.command import _read_flags
 
@@ -37,7 +45,7 @@ def test_commands_have_flags_that_exist(page: Path) -> None:
             continue
         assert name in COMMANDS, f"voskit {name}"
         tool = importlib.import_module(f"voskit.tools.{name.replace('-', '_')}")
-        _read_flags(take_plugins(arguments)[1], tool.Args)
+        _read_flags(take_plugins(arguments)[1], get_type_hints(tool.run)["args"])
 
 
 def test_a_planted_flag_is_found(tmp_path: Path) -> None:
@@ -69,3 +77,40 @@ def test_the_readmes_python_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch, c
     (block,) = blocks(ROOT / "README.md", "python")
     exec(compile(block, "README.md", "exec"), {})
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["00000", "00001"]
+
+
+@pytest.fixture
+def own_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with ``my_video.mp4`` and ``first.png``, as the pages have them, and a small network for quick runs."""
+    write_video(tmp_path / "my_video.mp4", "mpeg4", 5, size=(64, 96), noise=True)
+    mask = np.zeros((64, 96), np.uint8)
+    mask[:60, :90] = squares(1, 2)[:60, :90]
+    write_mask(tmp_path / "first.png", mask)
+    network = build_small("deaott")
+    monkeypatch.setattr(voskit, "build_model", lambda *_, **__: network)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", ["cookbook.md", "getting_started.md"])
+def test_python_blocks_run_in_order(page: str, own_video: Path) -> None:
+    namespace: dict[str, object] = {"__name__": page}
+    for block in blocks(ROOT / "docs" / page, "python"):
+        exec(compile(block, page, "exec"), namespace)
+    if "app" in namespace:
+        serve_a_frame(namespace["app"], own_video)
+
+
+def serve_a_frame(app: object, folder: Path) -> None:
+    """Send a frame and its mask to the cookbook's web server; it answers with the mask's ids."""
+    from starlette.testclient import TestClient
+
+    mask = (folder / "first.png").read_bytes()
+    frame = io.BytesIO()
+    Image.new("RGB", (96, 64), (90, 120, 30)).save(frame, "PNG")
+    with TestClient(app) as client:  # type: ignore[arg-type]
+        answer = client.post("/videos/a/frames", files={"frame": frame.getvalue(), "mask": mask})
+        assert answer.status_code == 200, answer.text
+        given = np.asarray(Image.open(io.BytesIO(mask)))
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.content)))[given > 0], given[given > 0])
+        assert client.delete("/videos/a").status_code == 200

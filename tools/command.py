@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import itertools
 import logging
+import os
 import platform
 import re
 import signal
@@ -96,15 +97,20 @@ def _reuse_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 256 * 2**20)
 
 
+def on_first_rank() -> bool:
+    """Return whether this process is the first of those that ``torchrun`` started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", level: int = logging.INFO) -> int:
     """Run a command; report user errors as one line on stderr instead of a traceback.
 
     Args:
         run: returns the exit code, 0 only if everything was done.
         interrupted: message after Ctrl-C or SIGTERM.
-        level: lowest level of log messages to show.
+        level: lowest level of log messages to show; other ranks than the first show warnings only.
     """
-    logging.basicConfig(level=level, format="%(message)s")
+    logging.basicConfig(level=level if on_first_rank() else logging.WARNING, format="%(message)s")
     _reuse_freed_memory()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:

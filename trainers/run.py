@@ -49,6 +49,23 @@ class TrainingResult:
     """True if the last checkpoint still has to be validated, after a failure or a stop."""
 
     @property
+    def stopped(self) -> bool:
+        """True if steps, or the validation of the last checkpoint, were left out by a stop: call ``train`` again."""
+        return not self.finished or (self.validation_due and self.step not in self.failed_validations)
+
+    @property
+    def messages(self) -> list[str]:
+        """One line for each thing that is missing from a complete run."""
+        lines = []
+        if failed := self.failed_validations:
+            again = "; run the command again to score the last one" if self.validation_due and self.finished else ""
+            lines.append(f"validation failed at step {', '.join(map(str, failed))}{again}")
+        if self.stopped:
+            when = "before the last validation" if self.finished else f"at step {self.step}"
+            lines.append(f"stopped {when}; run the command again to resume")
+        return lines
+
+    @property
     def weights(self) -> Path:
         """Averaged weights, which are the ones to evaluate. Written once the stage is complete."""
         return self.folder / "ema.safetensors"

@@ -11,13 +11,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voskit.dataloaders.files import atomic_write_text
+from voskit.dataloaders.files import atomic_write_text, make_folder
 from voskit.evaluators.metrics.base import Scores
 
 _PRINTED_ROWS = 40
 _PRINTED_COLUMNS = 8
 
+_OTHER_FILES = (
+    ".csv",
+    ".html",
+    ".md",
+    ".npz",
+    ".png",
+    ".pkl",
+    ".tsv",
+    ".txt",
+    ".xlsx",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".zip",
+)
+"""Endings of names that are meant as files; folders may have dots in their names, too."""
+
 Row = dict[str, Any]
+
+
+def scores_path(output: Path | None, results: Path) -> Path:
+    """Return the JSON file for the scores of ``results``, and make its folder.
+
+    Args:
+        output: a folder, or a file called ``*.json``; None: beside the results.
+        results: the scored folder or file.
+
+    Raises:
+        ValueError: the name is that of a file of another type.
+        OSError: the folder can't be made or written.
+    """
+    output = results.parent if output is None else output
+    if output.is_dir() or output.suffix.lower() != ".json":
+        if output.is_file() or (output.suffix.lower() in _OTHER_FILES and not output.is_dir()):
+            raise ValueError(f"--output {output}: give a folder, or a file called *.json")
+        output /= "scores.json"
+    make_folder(output.parent)
+    return output
 
 
 def write_scores(scores: Scores, output: str | os.PathLike[str]) -> list[Path]:

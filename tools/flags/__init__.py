@@ -1,0 +1,1 @@
+"""Flags of the commands, as dataclasses that tyro reads."""
