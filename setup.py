@@ -16,8 +16,13 @@ DATA = {
 room_packages = find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")])
 version = re.search(r'__version__ = "(.+)"', (ROOT / "voskit/__init__.py").read_text(encoding="utf-8"))
 assert version is not None
+annotate = [
+    "starlette",  # the annotation server
+    "uvicorn",  # runs it
+    "python-multipart",  # its uploads
+]
 packaging = ["build", "setuptools>=77", "twine"]
-test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", *packaging, "transformers", "gradio>=6"]
+test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", *packaging, "transformers", *annotate, "httpx"]
 
 
 def index_page() -> str:
@@ -83,7 +88,7 @@ setup(
         "correlation": ["spatial-correlation-sampler"],
         "referring": ["transformers"],  # RoBERTa and its tokenizer
         "synthetic": ["pybullet"],  # datasets/Synthetic/make_rendered.py
-        "annotate": ["gradio>=6"],  # the annotation page
+        "annotate": annotate,
         "test": test,
         "dev": [*test, "matplotlib"],
     },

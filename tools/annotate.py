@@ -1,10 +1,12 @@
-"""Annotate a video in the browser: paint objects in a frame, propagate them, correct them, propagate again.
+"""Annotate videos in the browser: paint or click objects in a frame, propagate them, correct them, propagate again.
 
-    voskit annotate --data_path my_video.mp4
-    voskit annotate --model r50_deaotl --ckpt_path F --data_path my_video.mp4 --mask first.png --output_path out
+    voskit annotate
+    voskit annotate my_video.mp4
+    voskit annotate folder_of_videos --output_path out --model r50_deaotl --ckpt_path F
+    voskit annotate --root /data/videos --host 0.0.0.0 --password SECRET
 
-The page needs gradio: pip install "voskit[annotate]". <output_path>/<clip>/masks always holds the masks of all frames,
-and <output_path>/<clip>/given those that you painted. Run the command again to resume.
+The page needs starlette and uvicorn: pip install "voskit[annotate]". <output_path>/<clip>/masks always holds the masks
+of all frames, and <output_path>/<clip>/given those that you gave. Run the command again to resume.
 """
 
 from __future__ import annotations
@@ -31,21 +33,30 @@ logger = logging.getLogger("annotate")
 
 @dataclass(frozen=True, kw_only=True)
 class Args(ModelArgs):
-    """Annotate a video in the browser."""
+    """Annotate videos in the browser."""
 
-    data_path: Path
-    """A video or a folder of images."""
+    data_path: Path | None = None
+    """A video, a folder of images, or a folder of such clips. Default: the clips of <output_path>; the page opens
+    more."""
     mask: Path | None = None
     """Mask of the first frame to start with: a palette or grayscale PNG of ids, a folder with a PNG for each object, or
     COCO JSON."""
     output_path: Path = Path("out")
     """Folder of the results. Results of voskit demo in it can be corrected."""
+    root: Path | None = None
+    """Folder below which the page may open videos."""
     fps: float | None = None
-    """Rate of the overlay video. Default: the source's, or 25 for images."""
+    """Rate of clips of images and of the overlay video. Default: the source's, or 25 for images."""
     host: str = "127.0.0.1"
-    """Address of the page. 0.0.0.0 lets other machines in, without a password."""
+    """Address of the server. 0.0.0.0 lets other machines in, with the token or the password."""
     port: int = 7860
-    """Port of the page."""
+    """Port of the server."""
+    password: str | None = None
+    """Lets in beside the token of the address. Default: VOSKIT_PASSWORD, which other users of the machine can't see."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names of the server, such as that of a proxy."""
+    max_upload: float = 8.0
+    """Largest upload, in GB."""
     open_browser: bool = True
     """Open a browser window."""
 
@@ -54,26 +65,36 @@ def run(args: Args) -> int:
     """Serve the page until Ctrl-C."""
     if not isinstance(get_model_config(args.model), PropagationConfig):
         raise ValueError(f"{args.model} takes text prompts, not masks: use voskit demo --text")
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+    args.check_mask_flags()
+    if args.ckpt_path is not None and not args.ckpt_path.is_file():
+        raise FileNotFoundError(f"--ckpt_path {args.ckpt_path}: no such file")
     try:
-        import gradio  # noqa: F401
-    except ModuleNotFoundError:
-        raise ValueError("gradio is not installed, which the page needs: pip install 'voskit[annotate]'") from None
-    from voskit.dataloaders.masks.files import read_mask
-    from voskit.dataloaders.video.frames import open_frames
-    from voskit.evaluators.annotation.page import serve
-    from voskit.evaluators.annotation.session import Annotation
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{error.name} is not installed, which the page needs: pip install 'voskit[annotate]'"
+        ) from None
+    from voskit.evaluators.annotation.start import ServerOptions, annotate
 
-    with open_frames(args.data_path, fps=args.fps) as source:
-        segmenter = args.with_bounded_memory().build_segmenter()
-        logger.info("%s on %s: %s", args.model, segmenter.device, segmenter.config)
-        with Annotation(segmenter, source, args.output_path / source.name) as annotation:
-            if args.mask is not None:
-                if annotation.given:
-                    raise ValueError(f"--mask: {annotation.folder} has given masks already, resume without --mask")
-                annotation.give(0, read_mask(args.mask, size=source.size))
-            logger.info("%s: %d frames, %d given masks", annotation.folder, len(annotation), len(annotation.given))
-            serve(annotation, args.host, args.port, args.open_browser)
+    options = ServerOptions(
+        host=args.host,
+        port=args.port,
+        password=args.password or os.environ.get("VOSKIT_PASSWORD"),
+        allowed_hosts=args.allowed_hosts,
+        max_upload=args.max_upload,
+        open_browser=args.open_browser,
+    )
+    annotate(
+        args.data_path,
+        args.output_path,
+        args.model,
+        args.with_bounded_memory().build_segmenter,
+        options,
+        mask=args.mask,
+        root=args.root,
+        fps=args.fps,
+    )
     return 0
 
 

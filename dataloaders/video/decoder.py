@@ -46,6 +46,7 @@ class VideoInput:
         options: options of FFmpeg for this input.
         timeout: seconds to open, and seconds per read; None: wait forever.
         live: skip damaged frames with a warning, and don't check the end. None: live if no duration is stated.
+        skip_damaged: go on after damaged data, and note it in the index. The end is checked.
         rereadable: the input can be opened again, to be read once more.
     """
 
@@ -56,6 +57,7 @@ class VideoInput:
     options: dict[str, str] = field(default_factory=dict)
     timeout: tuple[float, float] | None = None
     live: bool | None = False
+    skip_damaged: bool = False
     rereadable: bool = True
 
 
@@ -119,6 +121,21 @@ class VideoFrames(FrameSource):
 
     def count(self) -> int:
         return sum(1 for _ in self)
+
+    @property
+    def index(self) -> FrameIndex:
+        """Times and checksums of the frames read so far."""
+        return self._index
+
+    @index.setter
+    def index(self, index: FrameIndex) -> None:
+        self._index = index
+
+    def packet_times(self) -> list[int]:
+        """Return the presentation times of all packets, in the units of the stream, ascending."""
+        with _open_container(self._source) as container:
+            stream = _video_stream(container, self._source.label)
+            return sorted({p.pts for p in container.demux(stream) if p.size and p.pts is not None and not p.is_discard})
 
     def _between(self, first: int, last: int) -> Iterator[Frame]:
         """Yield the frames of ``between``. Backwards, batches of frames are read forwards and reversed."""
@@ -191,6 +208,7 @@ class _Reader:
         self.label = source.label
         self._index = index
         self._rereadable = source.rereadable
+        self._skip_damaged = source.skip_damaged
         self.closed = False
         self.seconds: tuple[float, float | None] = (0.0, None)  # time and duration of the last frame
         self._container = _open_container(source)
@@ -241,9 +259,12 @@ class _Reader:
     def _next_image(self) -> np.ndarray | None:
         for frame in self._pending:
             if frame.is_corrupt:
-                if not self._live:
+                if self._skip_damaged:
+                    self._index.damaged.add(self._count)
+                elif not self._live:
                     raise self._damage("its data is damaged")
-                self._warn_damage("damaged data")
+                else:
+                    self._warn_damage("damaged data")
             self._watch_gaps(frame)
             self._warn_if_interlaced(frame)
             image = upright_rgb(frame)
@@ -285,6 +306,9 @@ class _Reader:
         try:
             return self._stream.decode(packet)
         except av.error.InvalidDataError as error:
+            if self._skip_damaged:
+                self._index.dropped = True
+                return []
             if not self._live:
                 raise
             self._warn_damage(_reason(error))  # common in a stream that is joined between two key frames

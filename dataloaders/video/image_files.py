@@ -40,6 +40,11 @@ class ImageFrames(FrameSource):
         self.size = _read_rgb(paths[0]).shape[:2]
 
     @property
+    def paths(self) -> list[Path]:
+        """The files, in order."""
+        return self._paths
+
+    @property
     def fps(self) -> float | None:
         return self._fps
 
@@ -53,6 +58,12 @@ class ImageFrames(FrameSource):
 
     def name_of(self, number: int) -> str:
         return self._paths[number].stem
+
+    def file_of(self, frame: Frame) -> str:
+        return self._paths[frame.index].name
+
+    def iterate_from(self, number: int) -> Iterator[Frame]:
+        return (self._frame(index) for index in range(number, len(self._paths)))
 
     def count(self) -> int:
         return len(self._paths)

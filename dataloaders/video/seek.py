@@ -7,8 +7,8 @@ damaged images. A frame counts as found only if its time and a checksum of its p
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
@@ -33,6 +33,10 @@ class FrameIndex:
         self._checksums: list[int] = []
         self.interlaced = False
         """An interlaced frame was read, and the user was warned."""
+        self.damaged: set[int] = set()
+        """Frames with damaged pixels, if they are read in spite of that."""
+        self.dropped = False
+        """Data was skipped from which no frame could be decoded."""
 
     def __len__(self) -> int:
         return len(self._times)
@@ -50,6 +54,24 @@ class FrameIndex:
             self._times.append(pts)
             self._seconds.append(seconds)
             self._checksums.append(_checksum(image))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the index as JSON types, for :meth:`from_json`."""
+        return {"times": self._times, "seconds": self._seconds, "checksums": self._checksums}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> FrameIndex:
+        """Return the index of :meth:`to_json`. Raises KeyError or TypeError for other values."""
+        index = cls()
+        index._times = [None if time is None else int(time) for time in values["times"]]
+        index._seconds = [(float(time), duration) for time, duration in values["seconds"]]
+        index._checksums = [int(value) for value in values["checksums"]]
+        return index
+
+    def places(self, times: Sequence[int]) -> list[int | None] | None:
+        """Return the number of the frame at each time, None for a time without a frame; None: frames lack times."""
+        known = {time: number for number, time in enumerate(self._times)}
+        return None if None in known or len(known) < len(self) else [known.get(time) for time in times]
 
     def time(self, number: int) -> int | None:
         """Return the presentation time of a frame in the units of the stream; None if the stream states none."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
@@ -42,11 +43,13 @@ class Playback:
         time_base: unit of the source's times in seconds; None: they have none.
         pixel_aspect: width of a pixel divided by its height, after rotation.
         audio: file with audio in step with the times of the frames; None: no audio.
+        excerpt: the frames are an excerpt, and videos made from it begin with its first frame.
     """
 
     time_base: Fraction | None = None
     pixel_aspect: Fraction = Fraction(1)
     audio: str | None = None
+    excerpt: bool = False
 
 
 class FrameSource(ABC):
@@ -61,12 +64,15 @@ class FrameSource(ABC):
         fps: mean number of frames per second; None for images, unless the caller has set a rate.
         num_frames: number of frames that the source states; None if it states none. Never an estimate.
         playback: pixel aspect ratio and audio.
+        damaged: numbers of frames that can't be read and are skipped, so far as they are known; otherwise such a frame
+            is an error.
     """
 
     name: str
     size: tuple[int, int]
     num_frames: int | None
     playback: Playback = Playback()
+    damaged: Collection[int] = ()
 
     @property
     @abstractmethod
@@ -94,6 +100,19 @@ class FrameSource(ABC):
     @abstractmethod
     def name_of(self, number: int) -> str:
         """Return the name of frame ``number``, see :class:`Frame`."""
+
+    @property
+    def whole(self) -> FrameSource:
+        """The source of which this is an excerpt, or the source itself."""
+        return self
+
+    def file_of(self, frame: Frame) -> str:
+        """Return the name of a frame's image file; for videos, of the JPEG that one would extract."""
+        return f"{frame.name}.jpg"
+
+    def iterate_from(self, number: int) -> Iterator[Frame]:
+        """Yield frame ``number`` and all later ones; those before may have to be read, too."""
+        return itertools.islice(self, number, None)
 
     @abstractmethod
     def count(self) -> int:

@@ -6,28 +6,43 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voskit.dataloaders.files import atomic_write_text, exclusive_lock, load_json, make_folder
+from voskit.dataloaders.files import atomic_write, atomic_write_text, exclusive_lock, load_json, make_folder
 from voskit.dataloaders.masks.files import read_mask, write_mask
+from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
+from voskit.evaluators.annotation.journal import Entry, Journal
+from voskit.evaluators.annotation.mask_index import MaskIndex, MaskRecord
+from voskit.evaluators.annotation.objects import AnnotatedObject, ObjectTable, check_id
 from voskit.evaluators.clips.background import BackgroundWriter
-from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions, overlay_palette
-from voskit.evaluators.clips.report import REPORT
-from voskit.evaluators.segmenter import VideoSegmenter
+from voskit.evaluators.clips.report import REPORT, ClipReport
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from voskit.evaluators.segmenter import VideoSegmenter
+
 logger = logging.getLogger(__name__)
 
 SOURCE = "source.json"
+PRIVATE = ".annotation"
+"""Folder of the journal, the objects' names and the confidences, in the folder of the results."""
+_OBJECTS = f"{PRIVATE}/objects.json"
+
+
+class StaleRevisionError(ValueError):
+    """A change was made from a version of a frame's mask that isn't the present one."""
+
+
+class BusyError(ValueError):
+    """A change that a running propagation would undo."""
 
 
 class Annotation:
@@ -35,13 +50,18 @@ class Annotation:
 
     ``folder/given/<frame>.png`` are the user's masks, ``folder/masks/<frame>.png`` the present masks of all frames.
     They are always on the disk, so nothing is lost, and a later session resumes from them, as it does from results of
-    ``voskit demo``. ``folder/source.json`` identifies the clip. Masks may be given and removed during a propagation,
+    ``voskit demo``. ``folder/source.json`` identifies the clip. ``folder/.annotation`` keeps what each change replaced,
+    so that every change can be undone, also in a later session. Masks may be given and removed during a propagation,
     also by another thread.
 
     Args:
-        segmenter: propagates; reset before and after.
+        segmenter: propagates; reset before and after. Or a function that returns it, called at the first propagation.
         source: the clip, which must be readable more than once. A video is read once from start to end.
         folder: folder of the results.
+
+    Attributes:
+        listener: called with the numbers of changed frames after each change, in the thread of the change; empty if
+            only objects' names, colors or flags changed.
 
     Raises:
         ValueError: the clip is damaged or can be read only once, the folder has masks of another clip, or another
@@ -49,26 +69,36 @@ class Annotation:
         OSError: the folder can't be made.
     """
 
-    def __init__(self, segmenter: VideoSegmenter, source: FrameSource, folder: Path) -> None:
+    def __init__(
+        self, segmenter: VideoSegmenter | Callable[[], VideoSegmenter], source: FrameSource, folder: Path
+    ) -> None:
         source.check_rereadable()
-        self.segmenter = segmenter
+        self._segmenter = segmenter
         self.source = source
         self.folder = folder
+        self.listener: Callable[[list[int]], None] | None = None
         self._names = [source.name_of(number) for number in range(source.count())]
-        self._palette = overlay_palette()
+        self._numbers = {name: number for number, name in enumerate(self._names)}
+        self._palette = np.concatenate([np.zeros((1, 3), np.uint8), id_colors(range(1, 256))]).tobytes()
         make_folder(folder)
         with ExitStack() as locks:
             locks.enter_context(exclusive_lock(folder))
-            for part in ("given", "masks"):
+            for part in ("given", "masks", PRIVATE):
                 make_folder(folder / part)
-            self._given = {number for number in range(len(self)) if self._path("given", number).exists()}
-            self._changing = threading.RLock()  # held while masks change, so that files and sets of numbers agree
+            self._changing = threading.RLock()  # held while masks change, so that files and index agree
             self._waiting: set[int] = (
                 set()
             )  # propagated masks still to be written, unless the frame's mask is given or removed first
             self._running = False
+            self._propagation: tuple[Entry, str] | None = None  # entry of the journal that propagated masks go to
             self._identity = self._identify()
             self._check_source()
+            self._journal = Journal(folder, folder / PRIVATE / "journal")
+            self._mend_given()
+            paths = [self._path("masks", number) for number in range(len(self))]
+            self._index = MaskIndex(folder / PRIVATE / "masks.jsonl", paths, self._given_on_disk())
+            report = ClipReport.load(folder)
+            self._table = ObjectTable(folder / _OBJECTS, report.names if report is not None else None)
             self._locks = locks.pop_all()
 
     def close(self) -> None:
@@ -85,10 +115,79 @@ class Annotation:
         """Return the number of frames."""
         return len(self._names)
 
+    # state -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def segmenter(self) -> VideoSegmenter:
+        """The segmenter that propagates; built now if it wasn't used before."""
+        if callable(self._segmenter):
+            self._segmenter = self._segmenter()
+        return self._segmenter
+
     @property
     def given(self) -> list[int]:
         """Numbers of the frames with masks of the user, ascending."""
-        return sorted(self._given)
+        return self._index.given
+
+    @property
+    def masked(self) -> list[tuple[int, int]]:
+        """Frames with a mask, given or propagated, as ranges of their numbers; both ends are included."""
+        with self._changing:
+            return list(self._index.ranges)
+
+    @property
+    def revisions(self) -> dict[int, int]:
+        """Revision of each frame that has a mask, see :meth:`revision`."""
+        with self._changing:
+            return self._index.revisions
+
+    @property
+    def objects(self) -> dict[int, AnnotatedObject]:
+        """Objects by id: those of all masks, and those that were added or named."""
+        with self._changing:
+            return {i: self._table[i] for i in sorted({*self._index.frames_with, *self._table})}
+
+    @property
+    def object_names(self) -> dict[int, str]:
+        """Names of the objects that have one, by id."""
+        return self._table.names()
+
+    @property
+    def given_counts(self) -> Mapping[int, int]:
+        """Number of given frames that show each object, by its id."""
+        with self._changing:
+            return dict(self._index.given_with)
+
+    @property
+    def undo_text(self) -> str | None:
+        """Text of the change that :meth:`undo` takes back; None: there is none."""
+        return self._journal.undo_text
+
+    @property
+    def redo_text(self) -> str | None:
+        """Text of the change that :meth:`redo` makes again; None: there is none."""
+        return self._journal.redo_text
+
+    def revision(self, number: int) -> int:
+        """Return the revision of a frame's mask, which is another one after each change; 0: it has no mask.
+
+        An undo brings the former revision back with the former mask.
+        """
+        return self._index.revision(number)
+
+    def is_given(self, number: int) -> bool:
+        """True if the frame's mask is the user's."""
+        return self._index.is_given(number)
+
+    def confidence(self, number: int) -> Mapping[int, float]:
+        """Return how sure the network was of each object in a propagated frame, 0 to 1, by id; empty if unknown."""
+        record = self._index.record(number)
+        return {} if record is None else record.confidence
+
+    def confidences(self) -> dict[int, Mapping[int, float]]:
+        """Return :meth:`confidence` of all propagated frames, by frame."""
+        with self._changing:
+            return self._index.confidences()
 
     def image(self, number: int) -> np.ndarray:
         """Return a frame, H x W x 3 uint8 RGB.
@@ -96,7 +195,10 @@ class Annotation:
         Raises:
             ValueError: there is no such frame, or it is damaged.
         """
-        return next(self.source.between(number, number)).image
+        frame = next(self.source.between(number, number), None)
+        if frame is None:
+            raise ValueError(f"{self.source.name}: frame {number} is damaged")
+        return frame.image
 
     def mask(self, number: int) -> np.ndarray | None:
         """Return a frame's present mask, H x W uint8 or uint16 ids; None: it has none yet.
@@ -107,86 +209,196 @@ class Annotation:
         path = self._path("masks", number)
         return read_mask(path, size=self.source.size) if path.exists() else None
 
-    def give(self, number: int, ids_HW: np.ndarray) -> None:
+    def read_objects(self) -> Iterator[int]:
+        """Read the objects of masks that this program didn't write; yield the number of each frame read.
+
+        Masks that can't be read are left out. Until this has run, :attr:`objects` lacks those masks' objects.
+        """
+        for number in self._index.unknown():
+            with suppress(ValueError, OSError), self._changing:
+                if (mask := self.mask(number)) is not None:
+                    self._index.learn(number, _ids(mask))
+            yield number
+
+    # changes ---------------------------------------------------------------------------------------------------------
+
+    def give(
+        self, number: int, ids_HW: np.ndarray, *, revision: int | None = None, action: str = "change of a mask"
+    ) -> None:
         """Set a frame's mask, H x W integers. It shows all objects, so 0 is the background.
 
+        Args:
+            number: the frame.
+            ids_HW: its ids.
+            revision: the :meth:`revision` that the mask was made from; None: any.
+            action: text for :attr:`undo_text`.
+
         Raises:
+            StaleRevisionError: the frame has another revision; nothing is changed.
             ValueError: a size other than the frames', or ids above 65535; nothing is changed then.
             OSError: the mask can't be written.
         """
-        if ids_HW.shape != self.source.size:
-            raise ValueError(f"the mask has shape {ids_HW.shape}, the frames have {self.source.size} (height, width)")
         with self._changing:
-            for part in ("masks", "given"):
-                write_mask(self._path(part, number), ids_HW, palette=self._palette)
-                self._start_changes()
-            self._given.add(number)
+            self._check_size(ids_HW)
+            self.check_frame(number)
+            self._check_revision(number, revision)
+            with self._change(f"{action}, frame {number}") as entry:
+                self._journal.keep(entry, *self._files(number))
+                self._write_given(number, ids_HW)
+        self._tell([number])
+
+    def give_many(self, masks: Iterable[tuple[int, np.ndarray]], action: str) -> list[int]:
+        """Set the masks of several frames as one change; return their numbers. Errors as for :meth:`give`."""
+        changed: list[int] = []
+        with self._changing, self._change(action) as entry:
+            for number, ids_HW in masks:
+                self.check_frame(number)
+                self._check_size(ids_HW)
+                self._journal.keep(entry, *self._files(number))
+                self._write_given(number, ids_HW)
+                changed.append(number)
+        self._tell(changed)
+        return changed
+
+    def forget(self, number: int, *, revision: int | None = None) -> None:
+        """Remove a frame's mask, given or propagated. ``revision`` as for :meth:`give`."""
+        with self._changing:
+            self.check_frame(number)
+            self._check_revision(number, revision)
             self._waiting.discard(number)
-
-    def forget(self, number: int) -> None:
-        """Remove a frame's mask, given or propagated."""
-        with self._changing:
-            self._start_changes()
-            self._given.discard(number)
-            self._waiting.discard(number)
-            for part in ("given", "masks"):
-                self._path(part, number).unlink(missing_ok=True)
-
-    def propagate(self, first: int, last: int) -> Iterator[tuple[Frame, np.ndarray]]:
-        """Propagate the mask of frame ``first`` to frame ``last``, backwards if ``last`` is the smaller number.
-
-        Given masks on the way stay, and the network uses them. All masks so far are written if the caller stops.
-
-        Yields:
-            each frame after ``first`` and its ids, H x W.
-
-        Raises:
-            ValueError: ``first`` has no mask or an empty one, or a propagation is running.
-            OSError: a mask can't be written.
-        """
-        start = self.mask(first)
-        if start is None or not start.any():
-            raise ValueError(f"frame {first} has no mask with an object to propagate: give one first")
-        frames = prefetch(self.source.between(first, last))
-        with self._changing:
-            self._check_idle()
-            self._running = True
-        try:
-            self._start_changes()
-            self.segmenter.reset()
-            with closing(BackgroundWriter()) as writer:  # writes waiting masks, also if the caller stops
-                for frame in frames:
-                    ids = self._step(frame, start if frame.index == first else None, writer)
-                    if frame.index != first:
-                        yield frame, ids
-        finally:
-            frames.close()  # type: ignore[attr-defined]
-            self.segmenter.reset()
-            self._running = False
+            if not self.revision(number):
+                return
+            with self._change(f"removal of a mask, frame {number}") as entry:
+                self._journal.keep(entry, *self._files(number))
+                self._remove(number)
+        self._tell([number])
 
     def delete_object(self, object_id: int) -> int:
         """Remove an object from all masks, given ones too; return the number of frames that had it.
+
+        Masks that become empty are removed: a given one would mean that there is no object.
 
         Raises:
             ValueError: a propagation is running, which would bring the object back; or a mask's file is damaged.
             OSError: a mask can't be written.
         """
+        return self._replace_object(object_id, 0, f"deletion of object {object_id}")
+
+    def merge_objects(self, object_id: int, into: int) -> int:
+        """Give an object's pixels in all masks to another object; return the number of frames that had it.
+
+        Raises:
+            ValueError, OSError: as for :meth:`delete_object`, or both are the same.
+        """
+        check_id(into)
+        if object_id == into:
+            raise ValueError(f"object {object_id} can't be merged into itself")
+        return self._replace_object(object_id, into, f"merging of object {object_id} into {into}")
+
+    def add_object(self, name: str = "") -> int:
+        """Add an object, which no mask shows yet; return its id, the smallest free one."""
+        with self._changing:
+            object_id = self._table.unused(self._index.frames_with)
+            with self._change(f"new object {object_id}") as entry:
+                self._journal.keep(entry, _OBJECTS)
+                self._table.change(object_id, name=name)
+        self._tell([])
+        return object_id
+
+    def change_object(self, object_id: int, **values: Any) -> None:
+        """Set an object's ``name``, ``color``, ``visible`` or ``locked``; the latter two are no changes to undo.
+
+        Raises:
+            ValueError: a wrong id or value; nothing is changed then.
+            OSError: it can't be saved.
+        """
+        check_id(object_id)
+        with self._changing:
+            if values.keys() & {"name", "color"}:
+                with self._change(f"name or color of object {object_id}") as entry:
+                    self._journal.keep(entry, _OBJECTS)
+                    self._table.change(object_id, **values)
+            else:
+                self._table.change(object_id, **values)
+        self._tell([])
+
+    def undo(self) -> tuple[str, list[int]] | None:
+        """Take the last change back; return its text and the frames whose masks it changed. None: there is none.
+
+        Raises:
+            ValueError: the last change is a propagation that is running.
+            OSError: a file can't be replaced; call it again when there is space.
+        """
+        with self._changing:
+            if self._propagation is not None and self._journal.last is self._propagation[0]:
+                self._check_idle()
+            self._start_changes()
+            done = self._journal.undo()
+            return None if done is None else self._reload(done.text, done.paths())
+
+    def redo(self) -> tuple[str, list[int]] | None:
+        """Make the change again that was undone last; as :meth:`undo`."""
+        with self._changing:
+            self._start_changes()
+            done = self._journal.redo()
+            return None if done is None else self._reload(done.text, done.paths())
+
+    def propagate(
+        self, first: int, last: int, *, objects: Collection[int] | None = None
+    ) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Propagate the mask of frame ``first`` to frame ``last``, backwards if ``last`` is the smaller number.
+
+        Given masks on the way stay, and the network uses them. All masks so far are written if the caller stops.
+        Damaged frames are skipped.
+
+        Args:
+            first: the frame to start from.
+            last: the last frame.
+            objects: only these objects change in the masks; None: all objects that aren't locked.
+
+        Yields:
+            each frame after ``first`` and its ids, H x W.
+
+        Raises:
+            ValueError: ``first`` has no mask or an empty one, or none with an object to propagate; or a propagation is
+                running.
+            OSError: a mask can't be written.
+        """
+        start = self.check_start(first, objects)
+        chosen = self._chosen(first, start, objects)
+        frames = prefetch(self.source.between(first, last))
         with self._changing:
             self._check_idle()
+            self._running = True
+        try:
+            segmenter = self.segmenter
+            segmenter.reset()
             self._start_changes()
-            changed = 0
-            for number in range(len(self)):
-                mask = self.mask(number)
-                if mask is None or object_id not in mask:
-                    continue
-                mask[mask == object_id] = 0
-                for part in ("given", "masks") if number in self._given else ("masks",):
-                    write_mask(self._path(part, number), mask, palette=self._palette)
-                changed += 1
-            return changed
+            self._propagation = None
+            with closing(BackgroundWriter()) as writer:  # writes waiting masks, also if the caller stops
+                for frame in frames:
+                    ids = self._step(frame, start if frame.index == first else None, chosen, writer, f"{first}-{last}")
+                    if frame.index != first:
+                        yield frame, ids
+        finally:
+            frames.close()  # type: ignore[attr-defined]
+            if not callable(self._segmenter):
+                self._segmenter.reset()
+            self._propagation = None
+            self._running = False
+
+    def check_start(self, first: int, objects: Collection[int] | None = None) -> np.ndarray:
+        """Return the mask that a propagation starts from. Raises ValueError as :meth:`propagate` does."""
+        start = self.mask(first)
+        if start is None or not start.any():
+            raise ValueError(f"frame {first} has no mask with an object to propagate: give one first")
+        self._chosen(first, start, objects)
+        return start
 
     def make_previews(self, fps: float | None = None) -> Iterator[int]:
         """Write ``overlay.mp4`` and ``contact_sheet.png``; yield the number of each drawn frame."""
+        from voskit.evaluators.clips.previews import ClipPreviews, PreviewOptions  # imports torch
+
         pictures = ClipPreviews(self.folder, PreviewOptions.of(self.source, fps=fps, num_frames=len(self)))
         try:
             for frame in prefetch(self.source):
@@ -198,41 +410,197 @@ class Annotation:
             pictures.abort()
             raise
 
-    def _step(self, frame: Frame, start: np.ndarray | None, writer: BackgroundWriter) -> np.ndarray:
+    # propagation -----------------------------------------------------------------------------------------------------
+
+    def _chosen(self, first: int, start_HW: np.ndarray, objects: Collection[int] | None) -> set[int] | None:
+        """Return the objects that a propagation may change; None: all."""
+        locked = self._table.locked()
+        if objects is None and not locked:
+            return None
+        shown = set(_ids(start_HW))
+        chosen = (shown if objects is None else set(objects)) - locked
+        if not chosen & shown:
+            why = "all its objects are locked" if objects is None or set(objects) & locked else "not the chosen objects"
+            raise ValueError(f"frame {first} has no mask with an object to propagate: {why}")
+        return chosen
+
+    def _step(
+        self, frame: Frame, start: np.ndarray | None, chosen: set[int] | None, writer: BackgroundWriter, span: str
+    ) -> np.ndarray:
         """Propagate to a frame, or pass its mask to the network if it has one; write and return its ids."""
         with self._changing:
-            known = self._given_mask(frame.index) if start is None and frame.index in self._given else start
+            known = self._given_mask(frame.index) if start is None and self.is_given(frame.index) else start
         if known is not None:
             self.segmenter.step(frame.image, known.astype(np.uint16), complete=True)  # a lone 255 is an id
             return known
         ids = self.segmenter.step(frame.image)
+        sure = {i: quality.confidence for i, quality in self.segmenter.quality.items() if chosen is None or i in chosen}
         with self._changing:
-            if frame.index not in self._given:  # the user may have given a mask meanwhile
+            if chosen is not None:
+                ids = self._beside_others(frame.index, ids, chosen)
+            if not self.is_given(frame.index):  # the user may have given a mask meanwhile
                 self._waiting.add(frame.index)
-        writer.submit(self._write_propagated, frame.index, ids)
+        writer.submit(self._write_propagated, frame.index, ids, sure, f"propagation {span}")
         return ids
 
-    def _write_propagated(self, number: int, ids_HW: np.ndarray) -> None:
+    def _beside_others(self, number: int, ids_HW: np.ndarray, chosen: set[int]) -> np.ndarray:
+        """Return a frame's present mask with new pixels of the chosen objects; other objects stay as they are."""
+        new = np.where(np.isin(ids_HW, list(chosen)), ids_HW, 0)
+        present = self.mask(number)
+        if present is None:
+            return new
+        others = np.where(np.isin(present, list(chosen)), 0, present)
+        return np.where(others > 0, others, new)
+
+    def _write_propagated(self, number: int, ids_HW: np.ndarray, sure: dict[int, float], text: str) -> None:
         with self._changing:
-            if number in self._waiting:
-                write_mask(self._path("masks", number), ids_HW, palette=self._palette)
-                self._waiting.discard(number)
+            if number not in self._waiting:
+                return
+            path = self._path("masks", number)
+            entry = self._propagation_entry(text)
+            self._journal.keep(entry, *self._files(number))
+            write_mask(path, ids_HW, palette=self._palette)
+            self._index.set(number, self._index.stamp(path), given=False, record=MaskRecord(tuple(_ids(ids_HW)), sure))
+            self._waiting.discard(number)
+        self._tell([number])
+
+    def _propagation_entry(self, text: str) -> Entry:
+        """Return the entry of the running propagation: a new one after each change by the user meanwhile."""
+        if self._propagation is None or self._journal.last is not self._propagation[0]:
+            self._propagation = (self._journal.begin(text), text)
+        return self._propagation[0]
 
     def _check_idle(self) -> None:
         if self._running:
-            raise ValueError("a propagation is running: stop it first")
+            raise BusyError("a propagation is running: stop it first")
+
+    # files -----------------------------------------------------------------------------------------------------------
+
+    def _replace_object(self, object_id: int, by: int, text: str) -> int:
+        check_id(object_id)
+        for _ in self.read_objects():
+            pass
+        changed: list[int] = []
+        with self._changing:
+            self._check_idle()
+            with self._change(text) as entry:
+                for number in range(len(self)) if object_id in self._index.frames_with else ():
+                    record = self._index.record(number)
+                    mask = self.mask(number) if record is None or object_id in record.ids else None
+                    if mask is None or object_id not in mask:
+                        continue
+                    self._journal.keep(entry, *self._files(number))
+                    self._replace_in(number, mask, object_id, by)
+                    changed.append(number)
+                self._journal.keep(entry, _OBJECTS)
+                self._table.remove(object_id)
+        self._tell(changed)
+        return len(changed)
+
+    def _replace_in(self, number: int, mask_HW: np.ndarray, object_id: int, by: int) -> None:
+        mask = mask_HW.astype(np.uint16)
+        mask[mask == object_id] = by
+        if not mask.any():
+            self._remove(number)
+        elif self.is_given(number):
+            self._write_given(number, mask)
+        else:
+            path = self._path("masks", number)
+            sure = {i: c for i, c in self.confidence(number).items() if i != object_id}
+            write_mask(path, mask, palette=self._palette)
+            self._index.set(number, self._index.stamp(path), given=False, record=MaskRecord(tuple(_ids(mask)), sure))
+
+    def _write_given(self, number: int, ids_HW: np.ndarray) -> None:
+        given, mask = (self._path(part, number) for part in ("given", "masks"))
+        write_mask(mask, ids_HW, palette=self._palette)
+        with atomic_write(given, "mask") as temporary:
+            temporary.write_bytes(mask.read_bytes())
+        revision = self._index.stamp(mask, given)
+        self._index.set(number, revision, given=True, record=MaskRecord(tuple(_ids(ids_HW))))
+        self._waiting.discard(number)
+
+    def _remove(self, number: int) -> None:
+        self._waiting.discard(number)
+        for part in ("given", "masks"):
+            self._path(part, number).unlink(missing_ok=True)
+        self._index.set(number, 0, given=False)
+
+    @contextmanager
+    def _change(self, text: str) -> Iterator[Entry]:
+        """Start an entry of the journal for the changes in a ``with`` block; a block that fails is taken back."""
+        self._start_changes()
+        entry = self._journal.begin(text)
+        try:
+            yield entry
+        except BaseException:
+            paths = entry.paths()
+            try:
+                self._journal.revert(entry)
+            finally:
+                self._reload(entry.text, paths)
+            raise
+        if not entry.paths():
+            self._journal.drop(entry)
+
+    def _reload(self, text: str, changed: Collection[str]) -> tuple[str, list[int]]:
+        """Read files again that an undo has replaced; return the change's text and frames."""
+        paths = [Path(path) for path in changed]
+        frames = sorted({self._numbers[path.stem] for path in paths if path.parent.name in ("given", "masks")})
+        for number in frames:
+            self._waiting.discard(number)
+            self._index.refresh(number, given=self._path("given", number).exists())
+        if any(path.name == Path(_OBJECTS).name for path in paths):
+            self._table.reload()
+        self._tell(frames)
+        return text, frames
+
+    def _tell(self, frames: list[int]) -> None:
+        if self.listener is not None:
+            self.listener(frames)
 
     def _given_mask(self, number: int) -> np.ndarray:
         return read_mask(self._path("given", number), size=self.source.size)
 
+    def _files(self, number: int) -> tuple[str, str]:
+        return f"masks/{self._names[number]}.png", f"given/{self._names[number]}.png"
+
     def _path(self, part: str, number: int) -> Path:
         return self.folder / part / f"{self._names[number]}.png"
+
+    def _given_on_disk(self) -> list[int]:
+        stems = {path.stem for path in (self.folder / "given").iterdir() if path.suffix == ".png"}
+        return [number for number, name in enumerate(self._names) if name in stems]
+
+    def _mend_given(self) -> None:
+        """Complete given masks of which a kill left one of the two files old: the newer one counts."""
+        for number in self._given_on_disk():
+            given, mask = (self._path(part, number) for part in ("given", "masks"))
+            times = [path.stat().st_mtime_ns if path.exists() else 0 for path in (given, mask)]
+            if times[0] != times[1] and (not times[1] or given.read_bytes() != mask.read_bytes()):
+                newer, older = (given, mask) if times[0] > times[1] else (mask, given)
+                with atomic_write(older, "mask") as temporary:
+                    temporary.write_bytes(newer.read_bytes())
+
+    def check_frame(self, number: int) -> None:
+        """Raise ValueError if there is no such frame."""
+        if not 0 <= number < len(self):
+            raise ValueError(f"{self.source.name}: there is no frame {number}, the last one is {len(self) - 1}")
+
+    def _check_size(self, ids_HW: np.ndarray) -> None:
+        if ids_HW.shape != self.source.size:
+            raise ValueError(f"the mask has shape {ids_HW.shape}, the frames have {self.source.size} (height, width)")
+
+    def _check_revision(self, number: int, revision: int | None) -> None:
+        if revision is not None and revision != self.revision(number):
+            raise StaleRevisionError(f"the mask of frame {number} has changed meanwhile: nothing was overwritten")
 
     def _identify(self) -> dict[str, int | str]:
         """Return properties that distinguish this clip from others of its name, wherever its file is."""
         height, width = self.source.size
-        middle = self.image(len(self) // 2)  # many clips start with black frames
-        checksum = hashlib.sha256(middle.tobytes()).hexdigest()[:16]
+        checksum = "damaged"
+        with suppress(ValueError):
+            middle = self.image(len(self) // 2)  # many clips start with black frames
+            checksum = hashlib.sha256(middle.tobytes()).hexdigest()[:16]
         return {"frames": len(self), "width": width, "height": height, "middle_frame": checksum}
 
     def _check_source(self) -> None:
@@ -254,5 +622,13 @@ class Annotation:
         """Remove previews and the report. Without a report ``voskit demo`` doesn't replace the masks."""
         if not (self.folder / SOURCE).exists():  # not earlier: until now the demo may replace its results
             atomic_write_text(self.folder / SOURCE, json.dumps(self._identity) + "\n")
-        for name in (REPORT, *PREVIEWS):
+        if (self.folder / REPORT).exists():
+            self._table.keep_names()
+        for name in (REPORT, "overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png"):
             (self.folder / name).unlink(missing_ok=True)
+
+
+def _ids(mask_HW: np.ndarray) -> list[int]:
+    """Return the ids of a mask, ascending, without 0."""
+    counts = np.bincount(mask_HW.ravel(), minlength=1)
+    return (np.flatnonzero(counts[1:]) + 1).tolist()

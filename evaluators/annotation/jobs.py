@@ -1,0 +1,153 @@
+"""Jobs of the annotation server: they go on when the browser is closed."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_KEPT = 50  # ended jobs that are remembered
+
+
+@dataclass(eq=False)
+class Job:
+    """A job and its progress.
+
+    Attributes:
+        id: its number.
+        clip: id of the clip.
+        kind: ``"propagate"``, ``"overlay"`` or ``"export"``.
+        total: number of steps.
+        state: ``"waiting"``, ``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``.
+        done: number of steps done.
+        frame: the frame that was done last.
+        error: why it failed.
+        file: its result, if it is a file.
+    """
+
+    id: int
+    clip: str
+    kind: str
+    total: int
+    state: str = "waiting"
+    done: int = 0
+    frame: int | None = None
+    error: str | None = None
+    file: Path | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    started: float = 0.0
+    """Time at which the first step was done: what comes before, such as loading weights, says nothing of the rate."""
+
+    @property
+    def active(self) -> bool:
+        """True while it waits or runs."""
+        return self.state in ("waiting", "running")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its state for the page; rates are steps per second, times are seconds."""
+        elapsed = time.monotonic() - self.started
+        rate = (self.done - 1) / elapsed if self.done > 1 and self.state == "running" and elapsed > 0 else None
+        return {
+            "id": self.id,
+            "clip": self.clip,
+            "kind": self.kind,
+            "state": self.state,
+            "done": self.done,
+            "total": self.total,
+            "fps": None if rate is None else round(rate, 2),
+            "left_s": None if not rate else round((self.total - self.done) / rate, 1),
+            "frame": self.frame,
+            "error": self.error,
+            "file": self.file is not None and self.state == "done",
+            "name": self.file.name if self.file is not None else None,
+        }
+
+
+class Jobs:
+    """Jobs in threads of the server: one that uses the network at a time, and one that writes results.
+
+    Args:
+        changed: called with a job after each change of it, in the job's thread.
+    """
+
+    def __init__(self, changed: Callable[[Job], None]) -> None:
+        self._changed = changed
+        self._jobs: dict[int, Job] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("network", "results")}
+
+    def __iter__(self) -> Any:
+        with self._lock:
+            return iter(list(self._jobs.values()))
+
+    def __getitem__(self, number: int) -> Job:
+        return self._jobs[number]
+
+    def active(self, clip: str, kind: str | None = None) -> Job | None:
+        """Return a job of a clip that waits or runs; None: there is none."""
+        return next((job for job in self if job.active and job.clip == clip and kind in (None, job.kind)), None)
+
+    def start(self, clip: str, kind: str, total: int, steps: Callable[[Job], Generator[int, None, None]]) -> Job:
+        """Start a job.
+
+        Args:
+            clip: id of the clip.
+            kind: see :class:`Job`.
+            total: number of its steps.
+            steps: returns a generator of its steps, which yields the number of each frame done.
+        """
+        with self._lock:
+            job = Job(next(self._numbers), clip, kind, total)
+            self._jobs[job.id] = job
+            ended = [number for number, one in self._jobs.items() if not one.active]
+            for number in ended[:-_KEPT]:
+                del self._jobs[number]
+        self._threads["network" if kind == "propagate" else "results"].submit(self._run, job, steps)
+        self._changed(job)
+        return job
+
+    def stop(self, number: int) -> None:
+        """Stop a job after its present step. Raises KeyError if there is none of this number."""
+        self._jobs[number].stop.set()
+
+    def close(self) -> None:
+        """Stop all jobs and wait for their present steps."""
+        for job in self:
+            job.stop.set()
+        for thread in self._threads.values():
+            thread.shutdown(wait=True)
+
+    def _run(self, job: Job, steps: Callable[[Job], Generator[int, None, None]]) -> None:
+        job.state = "stopped" if job.stop.is_set() else "running"
+        self._changed(job)
+        if not job.active:
+            return
+        state = "done"
+        try:
+            with closing(steps(job)) as running:
+                for frame in running:
+                    if not job.done:
+                        job.started = time.monotonic()
+                    job.done += 1
+                    job.frame = frame
+                    self._changed(job)
+                    if job.stop.is_set():
+                        state = "stopped"
+                        break
+        except Exception as error:
+            if not isinstance(error, (ValueError, OSError)):
+                logger.exception("%s of clip %s", job.kind, job.clip)
+            job.error = str(error) or type(error).__name__
+            state = "failed"
+        job.state = state  # after the generator has written what waited
+        self._changed(job)

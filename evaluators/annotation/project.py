@@ -1,0 +1,345 @@
+"""Annotation project: a list of clips, each with a folder of results, opened when they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voskit.dataloaders.files import atomic_write_text, exclusive_lock, load_json, make_folder
+from voskit.dataloaders.images import IMAGE_EXTENSIONS
+from voskit.dataloaders.video.frames import check_source
+from voskit.dataloaders.video.tolerant import TolerantFrames
+from voskit.evaluators.annotation.pictures import FramePictures
+from voskit.evaluators.annotation.session import PRIVATE, Annotation
+
+if TYPE_CHECKING:
+    from voskit.evaluators.segmenter import VideoSegmenter
+
+logger = logging.getLogger(__name__)
+
+STATE = ".project"
+"""Folder of the project's list and token, in the folder of the results."""
+VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".wmv",
+                    ".gif", ".ogv", ".3gp", ".y4m", ".mxf"})  # fmt: skip
+"""Suffixes of files that are listed as videos; others can be opened by their path."""
+
+
+class OpenClip:
+    """An open clip: its frames, its session, and what the page stored.
+
+    Args:
+        source: the frames.
+        annotation: the session.
+    """
+
+    def __init__(self, source: TolerantFrames, annotation: Annotation) -> None:
+        self.source = source
+        self.annotation = annotation
+        self.pictures = FramePictures(source)
+        self.times = source.times
+        self._view = annotation.folder / PRIVATE / "view.json"
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """What the page stored: frame, zoom and so on; empty if nothing."""
+        try:
+            return dict(load_json(self._view))
+        except (FileNotFoundError, ValueError, TypeError):  # not worth a refusal
+            return {}
+
+    @view.setter
+    def view(self, values: dict[str, Any]) -> None:
+        atomic_write_text(self._view, json.dumps(values))
+
+    def close(self) -> None:
+        """Close files and release the folder."""
+        self.pictures.close()
+        self.annotation.close()
+        self.source.close()
+
+
+class ProjectClip:
+    """A clip of the project, which may not be open yet.
+
+    Attributes:
+        id: short text for addresses; another one if the file changes.
+        path: the video or folder.
+        folder: folder of the results.
+        state: ``"closed"``, ``"opening"``, ``"ready"`` or ``"failed"``.
+        done: share of the frames that opening has read, 0 to 1.
+        error: why it can't be opened.
+        opened: the open clip, if it is ready.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path = path
+        self.folder = folder
+        self.state = "closed"
+        self.done = 0.0
+        self.error: str | None = None
+        self.opened: OpenClip | None = None
+        stamp = path.stat().st_mtime_ns if path.exists() else 0
+        self.id = hashlib.sha256(f"{path}\n{folder}\n{stamp}".encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """Name for the user."""
+        return self.folder.name
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the list of clips shows."""
+        state = "opening" if self.state == "closed" else self.state
+        values = {"id": self.id, "name": self.name, "state": state, "done": round(self.done, 3), "error": self.error}
+        if self.opened is not None:
+            annotation = self.opened.annotation
+            height, width = annotation.source.size
+            given, masked = len(annotation.given), sum(b - a + 1 for a, b in annotation.masked)
+            values |= {"frames": len(annotation), "height": height, "width": width, "given": given, "masked": masked}
+        return values
+
+
+class Project:
+    """Clips that are annotated together, in one folder of results.
+
+    Args:
+        folder: folder of the results; the list of clips is kept in it.
+        segmenter: returns the segmenter, which all clips share.
+        root: folder below which the page may open videos; None: it may not.
+        fps: rate of clips of images.
+        changed: called with a clip when its state changes, and None when the list does.
+
+    Raises:
+        ValueError: the list of clips is damaged.
+        OSError: the folder can't be made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        segmenter: Callable[[], VideoSegmenter],
+        *,
+        root: Path | None = None,
+        fps: float | None = None,
+        changed: Callable[[ProjectClip | None], None] = lambda clip: None,
+    ) -> None:
+        make_folder(folder)
+        make_folder(folder / STATE)
+        self.folder = folder.resolve()
+        self.root = None if root is None else root.resolve()
+        self.changed = changed
+        self._segmenter = segmenter
+        self._fps = fps
+        self._lock = threading.Lock()
+        self._opening = ThreadPoolExecutor(1, thread_name_prefix="opening")
+        self._closed = False
+        self._clips: dict[str, ProjectClip] = {}
+        for path, results in self._load():
+            self._add(ProjectClip(path, results))
+
+    @property
+    def clips(self) -> list[ProjectClip]:
+        """The clips in the order of their addition."""
+        with self._lock:
+            return list(self._clips.values())
+
+    def __getitem__(self, clip_id: str) -> ProjectClip:
+        return self._clips[clip_id]
+
+    def add(self, path: Path) -> ProjectClip:
+        """Add a video or a folder of images, unless it is in the list; return its clip.
+
+        Raises:
+            FileNotFoundError, ValueError: it isn't a video or folder of images.
+        """
+        path = path.resolve()
+        if check_source(path) not in ("video", "folder", "image"):
+            raise ValueError(f"{path}: give a video or a folder of images")
+        with self._lock:
+            for clip in self._clips.values():
+                if clip.path == path:
+                    return clip
+            clip = ProjectClip(path, self._free_folder(path))
+            self._add(clip)
+            self._save()
+        self.changed(None)
+        return clip
+
+    def remove(self, clip_id: str) -> None:
+        """Take a clip off the list and close it; its files stay."""
+        with self._lock:
+            clip = self._clips.pop(clip_id)
+            self._save()
+        if clip.opened is not None:
+            clip.opened.close()
+        self.changed(None)
+
+    def open(self, clip: ProjectClip) -> None:
+        """Open a clip in the background, unless that was begun."""
+        with self._lock:
+            if clip.state != "closed":
+                return
+            clip.state = "opening"
+        self._opening.submit(self._open, clip)
+
+    def open_now(self, clip: ProjectClip) -> OpenClip:
+        """Open a clip and wait for it.
+
+        Raises:
+            ValueError, OSError: it can't be opened.
+        """
+        if clip.opened is None:
+            clip.state = "opening"
+            clip.opened = self._opened(clip)
+            clip.state = "ready"
+        return clip.opened
+
+    def within_root(self, path: str) -> Path:
+        """Return a path below the root, given relative to it.
+
+        Raises:
+            PermissionError: there is no root, or the path leaves it.
+            FileNotFoundError: there is no such file.
+        """
+        if self.root is None:
+            raise PermissionError("videos can be opened by their path if the server is started with --root FOLDER")
+        try:
+            found = (self.root / path.lstrip("/")).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):
+            raise FileNotFoundError(f"{path}: no such file below the root") from None
+        if not found.is_relative_to(self.root):
+            raise PermissionError(f"{path} is outside the root")
+        return found
+
+    def list_root(self, path: str) -> dict[str, Any]:
+        """List the folders, videos and folders of images in a folder below the root."""
+        folder = self.within_root(path)
+        if self.root is None or not folder.is_dir():
+            raise FileNotFoundError(f"{path}: no such folder below the root")
+        entries = []
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name.lower()):
+            if entry.name.startswith(".") or not entry.resolve().is_relative_to(self.root):
+                continue
+            kind = "video" if entry.suffix.lower() in VIDEOS and entry.is_file() else None
+            if entry.is_dir():
+                kind = "images" if _has_images(entry) else "folder"
+            if kind is not None:
+                entries.append({"name": entry.name, "path": str(entry.relative_to(self.root)), "kind": kind})
+        relative = "" if folder == self.root else str(folder.relative_to(self.root))
+        parent = None if folder == self.root else str(Path(relative).parent).replace(".", "", 1)
+        return {"path": relative, "parent": parent, "entries": entries}
+
+    def upload_path(self, name: str) -> Path:
+        """Return a free path for an uploaded video, with a harmless name that is like the given one."""
+        stem, suffix = Path(name.replace("\\", "/")).stem, Path(name).suffix
+        stem = re.sub(r"[^\w -]+", "_", stem).strip(" _") or "clip"
+        suffix = suffix if re.fullmatch(r"\.\w{1,8}", suffix) else ".mp4"
+        folder = self.folder / "uploads"
+        make_folder(folder)
+        taken = {path.stem.lower() for path in folder.iterdir()}
+        names = (stem[:80] if number == 1 else f"{stem[:80]}_{number}" for number in range(1, len(taken) + 2))
+        return folder / f"{next(name for name in names if name.lower() not in taken)}{suffix.lower()}"
+
+    def close(self) -> None:
+        """Close all clips."""
+        self._closed = True
+        self._opening.shutdown(wait=True, cancel_futures=True)
+        for clip in self.clips:
+            if clip.opened is not None:
+                clip.opened.close()
+
+    def _open(self, clip: ProjectClip) -> None:
+        try:
+            clip.opened = self._opened(clip)
+            clip.state = "ready"
+        except Exception as error:
+            if not isinstance(error, (ValueError, OSError)):
+                logger.exception("%s", clip.path)
+            clip.error, clip.state = str(error), "failed"
+            if not self._closed:
+                logger.error("%s", error)
+        self.changed(clip)
+
+    def _opened(self, clip: ProjectClip) -> OpenClip:
+        shown = 0.0
+
+        def progress(done: float) -> bool:
+            nonlocal shown
+            clip.done = done
+            if done >= shown + 0.02:
+                shown = done
+                self.changed(clip)
+            return not self._closed
+
+        make_folder(clip.folder / PRIVATE)
+        source = TolerantFrames(
+            clip.path, fps=self._fps, cache=clip.folder / PRIVATE / "frames.json", progress=progress
+        )
+        try:
+            if source.problem:
+                logger.warning("%s", source.problem)
+            annotation = Annotation(self._segmenter, source, clip.folder)
+            for _ in annotation.read_objects():
+                if self._closed:
+                    break
+            return OpenClip(source, annotation)
+        except BaseException:
+            source.close()
+            raise
+
+    def _add(self, clip: ProjectClip) -> None:
+        self._clips[clip.id] = clip
+
+    def _free_folder(self, path: Path) -> Path:
+        """Return a folder for a clip's results that no other clip of the list has."""
+        taken = {clip.folder for clip in self._clips.values()}
+        name = path.stem if path.is_file() else path.name
+        number = 1
+        while (folder := self.folder / (name if number == 1 else f"{name}_{number}")) in taken:
+            number += 1
+        return folder
+
+    def _load(self) -> list[tuple[Path, Path]]:
+        path = self.folder / STATE / "clips.json"
+        if not path.exists():
+            return []
+        try:
+            return [(Path(entry["path"]), self.folder / Path(entry["folder"]).name) for entry in load_json(path)]
+        except (TypeError, KeyError, ValueError):
+            raise ValueError(f"{path} is damaged: remove it; the clips' results stay") from None
+
+    def _save(self) -> None:
+        entries = [{"path": str(clip.path), "folder": clip.folder.name} for clip in self._clips.values()]
+        with exclusive_lock(self.folder / STATE):
+            atomic_write_text(self.folder / STATE / "clips.json", json.dumps(entries, indent=1) + "\n")
+
+
+def find_videos(path: Path) -> list[Path]:
+    """Return the clips of a path: itself, or those in a folder of videos and of folders of images.
+
+    Raises:
+        FileNotFoundError: no such path.
+        ValueError: nothing in it is a video or an image.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    if path.is_file() or _has_images(path):
+        return [path]
+    folder = path / "images" if (path / "images").is_dir() else path  # a folder of scenes has masks, too
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    if folder != path and _has_images(folder):
+        return [folder]
+    found = [e for e in entries if (e.is_file() and e.suffix.lower() in VIDEOS) or (e.is_dir() and _has_images(e))]
+    if not found:
+        raise ValueError(f"{path}: no video, no image and no folder of images in it")
+    return found
+
+
+def _has_images(folder: Path) -> bool:
+    return any(p.suffix.lower() in IMAGE_EXTENSIONS and not p.name.startswith(".") for p in folder.iterdir())

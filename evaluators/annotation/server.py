@@ -1,0 +1,417 @@
+"""Annotation server: the page and its HTTP interface."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import logging
+import socket
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from voskit.evaluators.annotation.project import OpenClip, ProjectClip
+from voskit.evaluators.annotation.security import Access, Guard, TooLargeError
+from voskit.evaluators.annotation.session import BusyError, StaleRevisionError
+from voskit.evaluators.annotation.uploads import import_masks, receive_files
+from voskit.evaluators.annotation.workspace import Workspace
+from voskit.evaluators.clips.sources import BUNDLED_SCENES
+
+logger = logging.getLogger(__name__)
+
+STATIC = Path(__file__).with_name("static")
+_GZIP_LEVEL = 1
+_MAX_VIEW = 2**16  # bytes of what the page stores
+_STATUS = (  # of errors; the first class that fits counts
+    (StaleRevisionError, 412),
+    (BusyError, 409),
+    (TooLargeError, 413),
+    (FileNotFoundError, 404),
+    (PermissionError, 403),
+    (KeyError, 404),
+    (ValueError, 400),
+)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Api:
+    """Handlers of the HTTP interface. Frames count from 0; every change of a mask names the revision it was made from.
+
+    Args:
+        workspace: the work.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.work = workspace
+
+    def routes(self) -> list[Route]:
+        """Return the routes below ``/api``."""
+        clip = "/clips/{clip}"
+        return [
+            self._route("GET", "/project", self.project),
+            self._route("GET", "/files", self.files),
+            self._route("POST", "/clips", self.add_clip),
+            self._route("GET", clip, self.clip),
+            self._route("DELETE", clip, self.remove_clip),
+            self._route("PUT", f"{clip}/view", self.set_view),
+            self._route("GET", f"{clip}/frames/{{frame:int}}.jpg", self.frame),
+            self._route("GET", f"{clip}/masks/{{frame:int}}", self.mask),
+            self._route("PUT", f"{clip}/masks/{{frame:int}}", self.set_mask),
+            self._route("DELETE", f"{clip}/masks/{{frame:int}}", self.remove_mask),
+            self._route("POST", f"{clip}/objects", self.add_object),
+            self._route("POST", f"{clip}/objects/merge", self.merge_objects),
+            self._route("PUT", f"{clip}/objects/{{object:int}}", self.change_object),
+            self._route("DELETE", f"{clip}/objects/{{object:int}}", self.delete_object),
+            self._route("POST", f"{clip}/prompt", self.prompt),
+            self._route("GET", f"{clip}/quality", self.quality),
+            self._route("POST", f"{clip}/undo", self.undo),
+            self._route("POST", f"{clip}/redo", self.redo),
+            self._route("POST", f"{clip}/jobs", self.start_job),
+            self._route("POST", f"{clip}/import", self.import_masks),
+            self._route("DELETE", "/jobs/{job:int}", self.stop_job),
+            self._route("GET", "/jobs/{job:int}/file", self.job_file),
+            self._route("GET", "/events", self.events),
+        ]
+
+    def _route(self, method: str, path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+        return Route(f"/api{path}", handler, methods=[method])
+
+    # project ---------------------------------------------------------------------------------------------------------
+
+    async def project(self, request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(self.work.describe))
+
+    async def files(self, request: Request) -> Response:
+        path = request.query_params.get("path", "")
+        return JSONResponse(await run_in_threadpool(self.work.project.list_root, path))
+
+    async def add_clip(self, request: Request) -> Response:
+        project = self.work.project
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            path = await receive_files(request, "video", lambda name: project.upload_path(name))
+        else:
+            values = await _json(request)
+            if scene := values.get("scene"):
+                path = next((p for p in (BUNDLED_SCENES / "images").iterdir() if p.name == scene), None)  # type: ignore
+                if path is None:
+                    raise FileNotFoundError(f"no bundled scene is called {scene!r}")
+            else:
+                path = await run_in_threadpool(project.within_root, str(values.get("path", "")))
+        clip = await run_in_threadpool(project.add, path)
+        project.open(clip)
+        return JSONResponse(clip.summary(), status_code=201)
+
+    async def clip(self, request: Request) -> Response:
+        clip = self._clip(request)
+        self.work.project.open(clip)
+        return JSONResponse(await run_in_threadpool(self.work.describe_clip, clip))
+
+    async def remove_clip(self, request: Request) -> Response:
+        clip = self._clip(request)
+        if self.work.jobs.active(clip.id):
+            raise BusyError(f"{clip.name} has a running job: stop it first")
+        await run_in_threadpool(self.work.project.remove, clip.id)
+        return Response(status_code=204)
+
+    async def set_view(self, request: Request) -> Response:
+        opened = self._opened(request)
+        values = await _json(request, _MAX_VIEW)
+        await run_in_threadpool(setattr, opened, "view", values)
+        return Response(status_code=204)
+
+    # frames and masks ------------------------------------------------------------------------------------------------
+
+    async def frame(self, request: Request) -> Response:
+        opened = self._opened(request)
+        number = self._frame(request, opened)
+        try:
+            picture = await run_in_threadpool(opened.pictures.get, number)
+        except (ValueError, OSError) as error:
+            return _error(422, str(error))
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+    async def mask(self, request: Request) -> Response:
+        opened = self._opened(request)
+        number = self._frame(request, opened)
+
+        def read() -> tuple[int, bytes | None]:
+            revision = opened.annotation.revision(number)
+            ids = opened.annotation.mask(number)
+            return revision, None if ids is None else gzip.compress(ids.astype("<u2").tobytes(), _GZIP_LEVEL)
+
+        revision, body = await run_in_threadpool(read)
+        headers = {"ETag": f'"{revision}"', "Cache-Control": "no-store"}
+        if body is None:
+            return Response(status_code=204, headers={**headers, "ETag": '"0"'})
+        headers["Content-Encoding"] = "gzip"
+        return Response(body, media_type="application/octet-stream", headers=headers)
+
+    async def set_mask(self, request: Request) -> Response:
+        opened = self._opened(request)
+        number = self._frame(request, opened)
+        revision = _revision(request)
+        action = request.headers.get("x-action", "painting")[:80]
+        body = await request.body()
+        packed = request.headers.get("content-encoding", "") == "gzip"
+
+        def write() -> int:
+            ids = _ids(body, packed, opened.source.size)
+            opened.annotation.give(number, ids, revision=revision, action=action)
+            return opened.annotation.revision(number)
+
+        return Response(status_code=204, headers={"ETag": f'"{await run_in_threadpool(write)}"'})
+
+    async def remove_mask(self, request: Request) -> Response:
+        opened = self._opened(request)
+        number, revision = self._frame(request, opened), _revision(request)
+        await run_in_threadpool(lambda: opened.annotation.forget(number, revision=revision))
+        return Response(status_code=204, headers={"ETag": '"0"'})
+
+    # objects ---------------------------------------------------------------------------------------------------------
+
+    async def add_object(self, request: Request) -> Response:
+        annotation = self._opened(request).annotation
+        values = await _json(request)
+        object_id = await run_in_threadpool(annotation.add_object, str(values.get("name", "")))
+        return JSONResponse({"id": object_id}, status_code=201)
+
+    async def change_object(self, request: Request) -> Response:
+        annotation = self._opened(request).annotation
+        values = await _json(request)
+        await run_in_threadpool(lambda: annotation.change_object(request.path_params["object"], **values))
+        return Response(status_code=204)
+
+    async def delete_object(self, request: Request) -> Response:
+        annotation = self._opened(request).annotation
+        frames = await run_in_threadpool(annotation.delete_object, request.path_params["object"])
+        return JSONResponse({"frames": frames})
+
+    async def merge_objects(self, request: Request) -> Response:
+        annotation = self._opened(request).annotation
+        values = await _json(request)
+        pair = _integer(values, "from"), _integer(values, "into")
+        return JSONResponse({"frames": await run_in_threadpool(annotation.merge_objects, *pair)})
+
+    async def prompt(self, request: Request) -> Response:
+        clip, opened = self._clip(request), self._opened(request)
+        values = await _json(request)
+        number, object_id = _integer(values, "frame"), _integer(values, "object")
+        opened.annotation.check_frame(number)
+        try:
+            points = [(float(x), float(y), bool(positive)) for x, y, positive in values.get("points") or []]
+            box = None if values.get("box") is None else tuple(float(value) for value in values["box"])
+        except (TypeError, ValueError):
+            raise ValueError("points are [x, y, 0 or 1], a box is [x0, y0, x1, y1]") from None
+        prompter = str(values.get("prompter") or "grabcut")
+
+        def predict() -> bytes:
+            present = opened.annotation.mask(number)
+            mask = None if present is None else present == object_id
+            found = self.work.prompt(clip, number, points, box, mask, prompter)  # type: ignore[arg-type]
+            return gzip.compress(found.astype(np.uint8).tobytes(), _GZIP_LEVEL)
+
+        headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
+        return Response(await run_in_threadpool(predict), media_type="application/octet-stream", headers=headers)
+
+    async def quality(self, request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(self.work.quality, self._opened(request)))
+
+    async def undo(self, request: Request) -> Response:
+        return self._done(await run_in_threadpool(self._opened(request).annotation.undo), "undo")
+
+    async def redo(self, request: Request) -> Response:
+        return self._done(await run_in_threadpool(self._opened(request).annotation.redo), "redo")
+
+    def _done(self, done: tuple[str, list[int]] | None, what: str) -> Response:
+        if done is None:
+            return _error(409, f"there is nothing to {what}")
+        return JSONResponse({"text": done[0], "frames": done[1]})
+
+    async def import_masks(self, request: Request) -> Response:
+        return JSONResponse(await import_masks(request, self._opened(request)))
+
+    # jobs and events -------------------------------------------------------------------------------------------------
+
+    async def start_job(self, request: Request) -> Response:
+        clip = self._clip(request)
+        self._opened(request)
+        values = await _json(request)
+        kind = values.get("kind")
+        if kind == "propagate":
+            objects = values.get("objects")
+            if objects is not None and not all(type(one) is int for one in objects):
+                raise ValueError("objects is a list of ids, or null for all")
+            span = _integer(values, "first"), _integer(values, "last")
+            job = await run_in_threadpool(self.work.propagate, clip, *span, objects, bool(values.get("fuse")))
+        elif kind == "overlay":
+            job = self.work.overlay(clip)
+        elif kind == "export":
+            formats = values.get("formats")
+            if not isinstance(formats, list) or not formats or not all(isinstance(one, str) for one in formats):
+                raise ValueError("formats is a list of export formats")
+            job = self.work.export(clip, formats)
+        else:
+            raise ValueError("kind is propagate, overlay or export")
+        return JSONResponse({"id": job.id}, status_code=201)
+
+    async def stop_job(self, request: Request) -> Response:
+        self.work.jobs.stop(request.path_params["job"])
+        return Response(status_code=204)
+
+    async def job_file(self, request: Request) -> Response:
+        job = self.work.jobs[request.path_params["job"]]
+        if job.file is None or job.state != "done" or not job.file.exists():
+            raise FileNotFoundError("this job has no file")
+        name = f"{self.work.project[job.clip].name}_{job.file.name}" if job.kind == "overlay" else job.file.name
+        return FileResponse(job.file, filename=name, headers={"Cache-Control": "no-store"})
+
+    async def events(self, request: Request) -> Response:
+        stream = self.work.hub.stream(self.work.present())
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+    # requests --------------------------------------------------------------------------------------------------------
+
+    def _clip(self, request: Request) -> ProjectClip:
+        try:
+            return self.work.project[request.path_params["clip"]]
+        except KeyError:
+            raise FileNotFoundError("there is no such clip") from None
+
+    def _opened(self, request: Request) -> OpenClip:
+        clip = self._clip(request)
+        self.work.project.open(clip)
+        if clip.opened is None:
+            raise BusyError(clip.error or f"{clip.name} is being opened: wait a moment")
+        return clip.opened
+
+    def _frame(self, request: Request, opened: OpenClip) -> int:
+        number: int = request.path_params["frame"]
+        if not 0 <= number < len(opened.annotation):
+            raise FileNotFoundError(f"there is no frame {number}, the last one is {len(opened.annotation) - 1}")
+        return number
+
+
+def build_app(workspace: Workspace, access: Access) -> Starlette:
+    """Build the ASGI application of a workspace; the server calls ``workspace.close`` at its end."""
+    pages = Mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
+    return Starlette(
+        routes=[*Api(workspace).routes(), Route("/login", _home), pages],
+        middleware=[Middleware(Guard, access=access)],
+        exception_handlers={Exception: _failed, **dict.fromkeys((ValueError, OSError, KeyError), _failed)},
+    )
+
+
+async def _home(request: Request) -> Response:
+    return RedirectResponse("/")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Answer an error in one sentence; what isn't the user's is logged."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return _error(507, f"the disk is full, nothing was saved: {error.filename or error.strerror}")
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            return _error(status, "there is none" if isinstance(error, KeyError) else str(error))
+    if isinstance(error, OSError):  # others are logged by the server
+        logger.error("%s %s: %s", request.method, request.url.path, error)
+    return _error(500, str(error) or type(error).__name__)
+
+
+def _error(status: int, text: str) -> Response:
+    return JSONResponse({"error": text}, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+async def _json(request: Request, limit: int = 2**20) -> dict[str, Any]:
+    """Return the body, a JSON object; an empty body is an empty object."""
+    body = await request.body()
+    if len(body) > limit:
+        raise TooLargeError(f"the request is larger than {limit} bytes")
+    try:
+        values = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        raise ValueError("the body is not JSON") from None
+    if not isinstance(values, dict):
+        raise ValueError("the body is not a JSON object")
+    return values
+
+
+def _integer(values: Mapping[str, Any], name: str) -> int:
+    value = values.get(name)
+    if type(value) is not int:
+        raise ValueError(f"{name} must be an integer")
+    return value
+
+
+def _revision(request: Request) -> int:
+    """Return the revision of ``If-Match``, which every change of a mask needs."""
+    text = request.headers.get("if-match", "").removeprefix("W/").strip('" ')
+    if not text.isdecimal():
+        raise ValueError("If-Match must name the revision that the change was made from")
+    return int(text)
+
+
+def _ids(body: bytes, packed: bool, size: tuple[int, int]) -> np.ndarray:
+    """Return the ids of a body, H x W uint16, without unpacking more than they need."""
+    wanted = 2 * size[0] * size[1]
+    if packed:
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            body = unpacker.decompress(body, wanted + 1)
+        except zlib.error:
+            raise ValueError("the body is no gzip data") from None
+    if len(body) != wanted:
+        raise ValueError(f"the mask must have {wanted} bytes: {size[0]} x {size[1]} (height x width) ids of 16 bits")
+    return np.frombuffer(body, "<u2").reshape(size).astype(np.uint16)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        OSError: the port is in use, or the address isn't this machine's; the message names the flag.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(f"--port {port} is in use: stop the other program, or give another port") from None
+        raise OSError(f"--host {host} --port {port}: {error.strerror}") from None
+    return listener
+
+
+def serve(workspace: Workspace, access: Access, listener: socket.socket) -> None:
+    """Serve the page until Ctrl-C or SIGTERM, which are raised here afterwards."""
+    import uvicorn
+
+    app = build_app(workspace, access)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=30,
+        limit_concurrency=512,
+        h11_max_incomplete_event_size=2**16,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        workspace.close()

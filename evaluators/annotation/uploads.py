@@ -1,0 +1,164 @@
+"""Uploads to the annotation server: videos, and mask files of all forms."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+
+from voskit.dataloaders.masks.files import read_mask_with_names
+from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
+from voskit.dataloaders.video.source import Frame
+from voskit.evaluators.annotation.project import OpenClip
+from voskit.evaluators.annotation.session import PRIVATE
+
+_MAX_FILES = 100_000
+_MAX_UNPACKED = 4 * 2**30  # bytes of the files in a zip
+
+
+async def receive_files(request: Request, field: str, target: Callable[[str], Path]) -> Path:
+    """Save the file of a multipart field; return its path.
+
+    Raises:
+        ValueError: there is no such file.
+        OSError: it can't be saved; nothing is left of it then.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        form = await _form(request, stack)
+        file = form.get(field)
+        if not isinstance(file, UploadFile) or not file.filename:
+            raise ValueError(f"the field {field!r} must be a file")
+        path = target(file.filename)
+        await run_in_threadpool(_save, file, path)
+        return path
+
+
+async def import_masks(request: Request, opened: OpenClip) -> dict[str, Any]:
+    """Set masks from the files of a multipart body, as one change; return the frames.
+
+    With a field ``frame``, the files are the mask of this frame. Otherwise they are matched to frames by their names.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        form = await _form(request, stack)
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        if not files:
+            raise ValueError("no mask file was sent")
+        text = str(form.get("frame") or "")
+        if text and not text.isdecimal():
+            raise ValueError(f"frame must be a number, not {text!r}")
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(dir=opened.annotation.folder / PRIVATE, prefix="import-")
+        )
+        return await run_in_threadpool(_import, files, Path(folder), opened, int(text) if text else None)
+
+
+async def _form(request: Request, stack: contextlib.AsyncExitStack) -> Any:
+    try:
+        form = await request.form(max_files=_MAX_FILES, max_fields=100)
+    except MultiPartException as error:
+        raise ValueError(f"the body is no multipart form: {error.message}") from None
+    stack.push_async_callback(form.close)
+    return form
+
+
+def _save(file: UploadFile, path: Path) -> None:
+    try:
+        with path.open("xb") as out:
+            shutil.copyfileobj(file.file, out, 2**20)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _import(files: list[UploadFile], folder: Path, opened: OpenClip, number: int | None) -> dict[str, Any]:
+    for file in files:
+        path = _free(folder, file.filename or "mask.png")
+        _save(file, path)
+        if path.suffix.lower() == ".zip":
+            _unpack(path)
+    path = _only(folder)
+    try:
+        if number is None and path.is_file() and path.suffix.lower() != ".json":
+            number = _named(path, opened)
+        if number is not None:
+            opened.annotation.check_frame(number)
+            mask = read_mask_with_names(path, size=opened.source.size)
+            masks: list[tuple[int, np.ndarray]] = [(number, mask.ids)]
+            frames, names = opened.annotation.give_many(masks, "import of masks"), mask.names
+        else:
+            found = masks_for(path, opened.source)
+            frames = opened.annotation.give_many(_by_frame(found, opened), "import of masks")
+            names = found.names
+    except (ValueError, OSError) as error:  # the message names the temporary copy
+        text = str(error).replace(f"{folder}/", "").replace(str(folder), "the files")
+        raise ValueError(text) from None
+    known = opened.annotation.object_names
+    for object_id, name in names.items():
+        if object_id not in known:
+            opened.annotation.change_object(object_id, name=name[:200])
+    return {"frames": frames, "objects": sorted(opened.annotation.objects)}
+
+
+def _by_frame(masks: FrameMasks, opened: OpenClip) -> Iterator[tuple[int, np.ndarray]]:
+    masks.check_names(opened.source)
+    blank = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (*opened.source.size, 3))
+    for number in range(len(opened.annotation)):
+        if (ids := masks(Frame(number, opened.source.name_of(number), blank))) is not None:
+            yield number, ids
+
+
+def _named(path: Path, opened: OpenClip) -> int:
+    """Return the frame that a single mask file is named like."""
+    for number in range(len(opened.annotation)):
+        if opened.source.name_of(number) == path.stem:
+            return number
+    raise ValueError(f"{path.name} is not named like a frame: say which frame it belongs to")
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Return a path in the folder for a file of this name, which may be anything."""
+    path = folder / _harmless(Path(name.replace("\\", "/")).name)
+    if path.exists():
+        raise ValueError(f"two files are called {path.name}")
+    return path
+
+
+def _harmless(name: str) -> str:
+    return re.sub(r"[^\w .-]+", "_", name).lstrip(".")[-120:] or "mask"
+
+
+def _only(folder: Path) -> Path:
+    """Return the only file or folder in a folder, or the folder."""
+    entries = list(folder.iterdir())
+    if len(entries) == 1:
+        return _only(entries[0]) if entries[0].is_dir() else entries[0]
+    return folder
+
+
+def _unpack(path: Path) -> None:
+    """Unpack the files of a zip beside it, and remove it; folders in it are kept by one level."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir() and not Path(m.filename).name.startswith(".")]
+            if sum(member.file_size for member in members) > _MAX_UNPACKED or len(members) > _MAX_FILES:
+                raise ValueError(f"{path.name} unpacks to more than {_MAX_UNPACKED // 2**30} GB")
+            for member in members:
+                inner = [part for part in Path(member.filename).parts if part not in ("..", "/")]
+                target = path.parent.joinpath(*(_harmless(part) for part in inner[-2:]))
+                target.parent.mkdir(exist_ok=True)
+                with archive.open(member) as source, target.open("xb") as out:
+                    shutil.copyfileobj(source, out, 2**20)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
+        raise ValueError(f"{path.name} is no zip file that can be read") from None
+    path.unlink()

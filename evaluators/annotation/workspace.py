@@ -1,0 +1,247 @@
+"""Work on a project for the annotation server: jobs, events, and what the page is told."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import zipfile
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voskit.evaluators.annotation.events import EventHub
+from voskit.evaluators.annotation.jobs import Job, Jobs
+from voskit.evaluators.annotation.loading import LazySegmenter
+from voskit.evaluators.annotation.project import OpenClip, Project, ProjectClip
+from voskit.evaluators.annotation.session import PRIVATE, BusyError
+from voskit.evaluators.clips.sources import BUNDLED_SCENES
+
+if TYPE_CHECKING:
+    from voskit.evaluators.segmenter import VideoSegmenter
+
+logger = logging.getLogger(__name__)
+
+
+class Workspace:
+    """A project with its jobs, its segmenter and the events for browsers.
+
+    Args:
+        folder: folder of the results.
+        model: name of the model, for the user.
+        build_segmenter: returns the segmenter; called in the background when the first clip is open.
+        root: folder below which the page may open videos; None: none.
+        fps: rate of clips of images and of overlay videos.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: str,
+        build_segmenter: Callable[[], VideoSegmenter],
+        *,
+        root: Path | None = None,
+        fps: float | None = None,
+    ) -> None:
+        self.hub = EventHub()
+        self.segmenter = LazySegmenter(model, build_segmenter, self._project_changed)
+        self.project = Project(folder, self.segmenter, root=root, fps=fps, changed=self._clip_changed)
+        self.jobs = Jobs(self._job_changed)
+        self.failed: threading.Event = threading.Event()
+        """Set when a clip can't be opened."""
+        self._fps = fps
+        self._prompters: dict[str, Any] = {}
+        self._image: tuple[str, int, np.ndarray] | None = None  # the frame that was clicked on last
+
+    def close(self) -> None:
+        """Stop jobs and close clips."""
+        self.hub.close()
+        self.jobs.close()
+        self.project.close()
+
+    # what the page is told -------------------------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Return the project, see the address ``/api/project``."""
+        from voskit.evaluators.prompts.base import PROMPTERS
+
+        return {
+            "clips": [clip.summary() for clip in self.project.clips],
+            "root": None if self.project.root is None else self.project.root.name,
+            "scenes": sorted(p.name for p in (BUNDLED_SCENES / "images").iterdir() if not p.name.startswith(".")),
+            "formats": {"export": ["png"], "import": ["png", "npy", "json", "zip"]},
+            "prompters": sorted(PROMPTERS),
+            "model": self.segmenter.to_json(),
+        }
+
+    def describe_clip(self, clip: ProjectClip) -> dict[str, Any]:
+        """Return all of a clip, see the address ``/api/clips/C``; only its state if it isn't open."""
+        opened = clip.opened
+        if opened is None:
+            return clip.summary()
+        job = self.jobs.active(clip.id)
+        source = opened.source
+        return {
+            **clip.summary(),
+            **self._changes(opened, None),
+            "fps": source.fps or 25.0,
+            "times": opened.times,
+            "damaged": sorted(source.damaged),
+            "problem": source.problem,
+            "opened_from": str(clip.path),
+            "cuts": [],
+            "view": opened.view,
+            "job": None if job is None else job.to_json(),
+        }
+
+    def quality(self, opened: OpenClip) -> dict[str, Any]:
+        """Return the confidence of each object in each frame, and where a correction helps most."""
+        confidences = opened.annotation.confidences()
+        ids = sorted({object_id for found in confidences.values() for object_id in found})
+        curves: dict[str, list[float | None]] = {str(i): [None] * len(opened.annotation) for i in ids}
+        lowest: tuple[float, int, int] | None = None
+        for number, found in confidences.items():
+            for object_id, confidence in found.items():
+                curves[str(object_id)][number] = round(confidence, 4)
+                lowest = min(filter(None, (lowest, (confidence, number, object_id))))
+        best = None if lowest is None else {"frame": lowest[1], "object": lowest[2], "confidence": round(lowest[0], 4)}
+        return {"objects": curves, "next": best}
+
+    def present(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Return the events for a browser that connects."""
+        return [("job", str(job.id), job.to_json()) for job in self.jobs if job.active]
+
+    # jobs ------------------------------------------------------------------------------------------------------------
+
+    def propagate(self, clip: ProjectClip, first: int, last: int, objects: Sequence[int] | None, fuse: bool) -> Job:
+        """Start a propagation.
+
+        Raises:
+            BusyError: one of this clip waits or runs.
+            ValueError: there is no such frame, or nothing to propagate.
+        """
+        annotation = self._opened(clip).annotation
+        if self.jobs.active(clip.id, "propagate"):
+            raise BusyError("a propagation is running: stop it first")
+        for number in (first, last):
+            annotation.check_frame(number)
+        annotation.check_start(first, objects)
+        if fuse:
+            raise ValueError("fuse: both directions can't be joined yet")
+
+        def steps(job: Job) -> Generator[int, None, None]:
+            for frame, _ in annotation.propagate(first, last, objects=objects):
+                yield frame.index
+
+        return self.jobs.start(clip.id, "propagate", abs(last - first), steps)
+
+    def overlay(self, clip: ProjectClip) -> Job:
+        """Start the writing of the overlay video."""
+        annotation = self._opened(clip).annotation
+
+        def steps(job: Job) -> Generator[int, None, None]:
+            job.file = annotation.folder / "overlay.mp4"
+            yield from annotation.make_previews(self._fps)
+
+        return self.jobs.start(clip.id, "overlay", len(annotation), steps)
+
+    def export(self, clip: ProjectClip, formats: Sequence[str]) -> Job:
+        """Start an export to a zip file.
+
+        Raises:
+            ValueError: an unknown format, or none.
+        """
+        opened = self._opened(clip)
+        folder = opened.annotation.folder / PRIVATE / "exports"
+        total = sum(b - a + 1 for a, b in opened.annotation.masked)
+
+        def steps(job: Job) -> Generator[int, None, None]:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            job.file = folder / f"{clip.name}.zip"
+            with zipfile.ZipFile(job.file, "w") as archive:
+                for a, b in opened.annotation.masked:
+                    for number in range(a, b + 1):
+                        name = f"{opened.source.name_of(number)}.png"
+                        archive.write(opened.annotation.folder / "masks" / name, f"{clip.name}/{name}")
+                        yield number
+
+        return self.jobs.start(clip.id, "export", total, steps)
+
+    def prompt(
+        self,
+        clip: ProjectClip,
+        number: int,
+        points: Sequence[tuple[float, float, bool]],
+        box: tuple[float, float, float, float] | None,
+        mask: np.ndarray | None,
+        prompter: str,
+    ) -> np.ndarray:
+        """Return the mask, H x W bool, of the object that points and a box show. Nothing is stored."""
+        from voskit.evaluators.prompts.base import build_prompter
+
+        if prompter not in self._prompters:
+            self._prompters[prompter] = build_prompter(prompter)
+        if self._image is None or self._image[:2] != (clip.id, number):
+            self._image = (clip.id, number, self._opened(clip).annotation.image(number))
+        return self._prompters[prompter].segment(self._image[2], points=points, box=box, mask=mask)
+
+    # changes ---------------------------------------------------------------------------------------------------------
+
+    def watch(self, clip: ProjectClip) -> None:
+        """Announce the changes of an open clip's masks."""
+        opened = self._opened(clip)
+
+        def changed(frames: list[int]) -> None:
+            self.hub.publish("clip", clip.id, lambda: {"clip": clip.id, **self._changes(opened, frames)})
+
+        opened.annotation.listener = changed
+
+    def _changes(self, opened: OpenClip, frames: list[int] | None) -> dict[str, Any]:
+        """Return the state of frames, and what is short of all frames. None: all frames that have a mask."""
+        annotation = opened.annotation
+        counts = annotation.given_counts
+        objects = [
+            {"id": i, "name": one.name or f"Object {i}", "color": one.color, "visible": one.visible,
+             "locked": one.locked, "given": counts.get(i, 0)}
+            for i, one in annotation.objects.items()
+        ]  # fmt: skip
+        values: dict[str, Any] = {
+            "revisions": annotation.revisions if frames is None else {n: annotation.revision(n) for n in frames},
+            "given": annotation.given,
+            "masked": annotation.masked,
+            "undo": annotation.undo_text,
+            "redo": annotation.redo_text,
+            "objects": objects,
+        }
+        if frames is not None:
+            values["quality"] = {n: dict(annotation.confidence(n)) for n in frames}
+        return values
+
+    def _opened(self, clip: ProjectClip) -> OpenClip:
+        if clip.opened is None:
+            raise ValueError(clip.error or f"{clip.name} is being opened: wait a moment")
+        return clip.opened
+
+    def _project_changed(self) -> None:
+        self.hub.publish("project", "", {})
+
+    def _clip_changed(self, clip: ProjectClip | None) -> None:
+        if clip is None:
+            self._project_changed()
+            return
+        if clip.state == "ready":
+            self.watch(clip)
+            self.segmenter.start()
+        if clip.state == "failed":
+            self.failed.set()
+        self.hub.publish(
+            "clip", clip.id, {"clip": clip.id, "state": clip.state, "done": clip.done, "error": clip.error}
+        )
+        if clip.state in ("ready", "failed"):
+            self._project_changed()
+
+    def _job_changed(self, job: Job) -> None:
+        self.hub.publish("job", str(job.id), job.to_json)
