@@ -52,8 +52,12 @@ class StageConfig(Config):
     """Largest distance between two frames of a clip from DAVIS, or from another dataset that is not YouTube-VOS."""
     ytb_gap: int = 3
     """Largest distance between two frames of a clip from YouTube-VOS."""
+    own_gap: int | None = None
+    """Largest distance between two frames of a clip from a dataset described by a JSON file. None: ``davis_gap``."""
     merge_probability: float = 1.0
     """Probability of pasting the objects of another clip over a clip (AOT's dynamic merge)."""
+    twins: float = 0.25
+    """Probability that a cut-out of a collage comes as several equal ones."""
 
     max_objects: int | None = None
     """Largest number of objects in a clip. None: that of the model."""
@@ -158,6 +162,10 @@ class StageConfig(Config):
         for name in ("crop", "clip_length", "total_steps", "batch_size", "save_every", "keep", "log_every", "cycles"):
             if getattr(self, name) < 1:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1")
+        if self.own_gap is not None and self.own_gap < 1:
+            raise ValueError(f"field 'own_gap' of {type(self).__name__} must be at least 1, or None for davis_gap")
+        if not 0 <= self.twins <= 1:
+            raise ValueError(f"twins is a probability from 0 to 1, got {self.twins}")
         if self.max_objects is not None and self.max_objects < 1:
             name = type(self).__name__
             raise ValueError(f"field 'max_objects' of {name} must be at least 1, or None for the model's")

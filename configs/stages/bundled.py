@@ -122,3 +122,55 @@ class OpenIdentities(OpenCollage):
     reference_weight: float = 1.0
     reference_ratio: float = 1.0
     total_steps: int = 1300
+
+
+@register_stage("bundled_identities")
+class BundledIdentities(OpenIdentities):
+    """Ten identities and look-alikes, at a higher rate than ``open_identities``.
+
+    ``train_bundled.sh`` starts it from ``open_large``. It can also start from a bundled file whose identity bank was
+    extended (``voskit export --extend_identities 10``).
+    """
+
+    previous: str | None = "open_large"
+    twins: float = 0.5
+    mining_ratio: float = 0.5
+    sequential_start: float = 0.3
+    lr: float = 3e-4
+    min_lr: float = 3e-5
+    total_steps: int = 2000
+    save_every: int = 50
+
+
+@register_stage("bundled_video")
+class BundledVideo(BundledIdentities):
+    """Generated video (``datasets/Synthetic``) beside images and real video. The encoder is trained, too."""
+
+    model: Mapping[str, Any] = {"train_long_term_gap": 2}
+    previous: str | None = "bundled_identities"
+    datasets: tuple[str, ...] = ("static", "davis2017", "collage", "Rendered/rendered.json", "Cutouts/cutouts.json")
+    own_gap: int | None = 2
+    clip_length: int = 5
+    merge_probability: float = 0.5
+    mining_ratio: float = 0.3
+    sequential_start: float = 0.0
+    reference_weight: float = 0.5
+    lr: float = 2e-4
+    min_lr: float = 2e-5
+    total_steps: int = 5000
+
+
+@register_stage("bundled_large")
+class BundledLarge(BundledVideo):
+    """Generated video in larger frames and longer clips."""
+
+    previous: str | None = "bundled_video"
+    crop: int = 385
+    short_edge: int | None = 440
+    scale_range: tuple[float, float] = (0.8, 1.3)
+    clip_length: int = 6
+    mining_ratio: float = 0.0
+    reference_weight: float = 0.3
+    lr: float = 1e-4
+    min_lr: float = 4e-6
+    total_steps: int = 2500

@@ -75,7 +75,7 @@ def build_training_data(
     - Any other registered dataset with masks and a split ``train`` (``vost``, ``mosev1``, ``lvos``, ``visor``, ...,
       your own): that split, with gap ``davis_gap``, see docs/datasets.md.
     - A JSON file for ``voskit.dataloaders.datasets.open_dataset``, by its path or below ``data_root``. All its masks
-      are truth; the gap is ``davis_gap``.
+      are truth; the gap is ``own_gap``, or ``davis_gap`` if that is None.
 
     Args:
         stage: the stage.
@@ -125,7 +125,7 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
         return video(open_dataset(name, root, split="train"), stage, repeat=repeat, **options)
     if name.lower().endswith(".json"):
         path = Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name
-        return video(open_dataset(path), stage, **options)
+        return video(open_dataset(path), stage, **{**options, "gap": stage.own_gap or stage.davis_gap})
     known = ("static", "collage", *_FOLDERS, *with_train_split)
     raise ValueError(f"unknown training dataset {name!r} (and not a .json file): {suggest(name, known)}")
 

@@ -15,7 +15,7 @@ from voskit.dataloaders.training.records import read_image, read_labels
 
 _LAYERS = (6, 20)  # fewest and most cut-outs of a clip
 _SIZES = (0.06, 0.6)  # square root of the area of a cut-out, as a fraction of the side of the clip
-_TWINS, _MOST_TWINS = 0.25, 4  # probability of several equal cut-outs, and their largest number
+_MOST_TWINS = 4  # largest number of equal cut-outs
 _SHAPES = 0.5  # probability of a random shape instead of an object
 _RIMS, _STROKES = 0.3, 0.25  # fraction of these shapes that are rims, and that are strokes
 _WIDTHS = (0.02, 0.1)  # width of rims and strokes, as a fraction of the shorter side of the image
@@ -39,9 +39,10 @@ class CollageClips(StaticClips):
     """Clips of ``StaticClips`` with 6 to 20 cut-outs of other images on top, small ones in front of large ones.
 
     A cut-out is an object of its image, or the part of the image inside a random polygon, ellipse or rectangle, its
-    rim, or some strokes. This teaches that anything can be an object, including thin things. Some cut-outs come as
-    twins. Each moves independently, a little or a lot; some disappear for a while and come back elsewhere. All are
-    objects. If there are more than ``max_objects``, the others become background that looks like objects.
+    rim, or some strokes. This teaches that anything can be an object, including thin things. A share ``twins`` of the
+    cut-outs comes as 2 to 4 equal ones. Each moves independently, a little or a lot; some disappear for a while and
+    come back elsewhere. All are objects. If there are more than ``max_objects``, the others become background that
+    looks like objects.
     """
 
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
@@ -56,7 +57,7 @@ class CollageClips(StaticClips):
         place = 0
         while place < len(sizes):
             cut_out = self._cut_out(rng)
-            copies = int(rng.integers(2, _MOST_TWINS + 1)) if rng.random() < _TWINS else 1
+            copies = int(rng.integers(2, _MOST_TWINS + 1)) if rng.random() < self.stage.twins else 1
             for size in sizes[place : place + copies]:
                 number += 1
                 self._lay(cut_out, size, number, frames, masks, rng)

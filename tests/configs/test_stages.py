@@ -85,6 +85,10 @@ def test_errors_say_what_exists() -> None:
         get_stage_config("pre_ytb_davis")
     with pytest.raises(ValueError, match="no field 'total_step': did you mean total_steps"):
         get_stage_config("pre", total_step=3)
+    with pytest.raises(ValueError, match="'own_gap' of Pre must be at least 1, or None for davis_gap"):
+        get_stage_config("pre", own_gap=0)
+    with pytest.raises(ValueError, match=r"twins is a probability from 0 to 1, got 1\.5"):
+        get_stage_config("pre", twins=1.5)
     with pytest.raises(ValueError, match="at least 2 frames"):
         get_stage_config("pre", clip_length=1)
 

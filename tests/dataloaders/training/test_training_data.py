@@ -238,6 +238,19 @@ def test_a_collage_has_many_objects_and_their_ids_move_with_them(
     assert returns > 0.01 * sum(counts)
 
 
+@pytest.mark.parametrize(("twins", "least", "most"), [(0.0, 1.0, 1.0), (1.0, 2.0, 4.0)])
+def test_cut_outs_come_as_twins_with_the_probability_of_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twins: float, least: float, most: float
+) -> None:
+    drawn, laid = [], []
+    monkeypatch.setattr(CollageClips, "_cut_out", lambda *_: drawn.append(0) or CutOut(*np.zeros((2, 3, 3))))
+    monkeypatch.setattr(CollageClips, "_lay", lambda *_: laid.append(0))
+    data = CollageClips(static_tree(tmp_path), stage(twins=twins), crop=CROP)
+    for index in range(len(data)):
+        _ = data[index]
+    assert least * 0.8 <= len(laid) / len(drawn) <= most
+
+
 def test_cut_outs_are_objects_or_shapes_of_other_images(tmp_path: Path) -> None:
     data = CollageClips(static_tree(tmp_path), stage(), crop=CROP)
     rng = np.random.default_rng(0)
@@ -403,6 +416,10 @@ def test_a_stage_has_all_its_datasets(tmp_path: Path) -> None:
     names = ("static", "youtubevos", "davis2017", "own.json", "collage")
     data = build_training_data(stage(datasets=names, davis_repeat=3), tmp_path, crop=CROP)
     assert [len(part) for part in data.parts] == [4, 2, 6, 2, 4]
+    gaps = [part.gap for part in data.parts if isinstance(part, VideoClips)]
+    assert gaps == [3, 12, 12]
+    own_gap = build_training_data(stage(datasets=("davis2017", "own.json"), own_gap=2), tmp_path, crop=CROP)
+    assert [part.gap for part in own_gap.parts if isinstance(part, VideoClips)] == [12, 2]
     data.set_epoch(4)
     for clip in [data[index] for index in range(len(data))]:
         check(clip)
