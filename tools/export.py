@@ -43,6 +43,8 @@ class Args:
     """Data type of the weights in the file."""
     identities: tuple[int, ...] = ()
     """Identities of the identity bank to keep, such as 1 4 5 (AOT, DeAOT, AOST). Default: all."""
+    extend_identities: int | None = None
+    """Extend the identity bank to this many identities (AOT, DeAOT, AOST). The new ones have to be trained."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 
@@ -61,10 +63,13 @@ def run(args: Args) -> int:
     networks = [build_model(args.model, checkpoint=path, device="cpu", **changes) for path in args.ckpt_path]
     network = networks[0]
     network.load_state_dict(mean_of_weights(networks, args.shares or (1.0,) * len(networks)))
-    if args.identities:
+    if args.identities or args.extend_identities is not None:
         if not isinstance(network, AOT):
-            raise ValueError(f"--identities: {args.model} has no identity bank")
-        network.keep_identities(args.identities)
+            raise ValueError(f"--identities, --extend_identities: {args.model} has no identity bank")
+        if args.identities:
+            network.keep_identities(args.identities)
+        if args.extend_identities is not None:
+            network.extend_identities(args.extend_identities)
     args.output_path.parent.mkdir(parents=True, exist_ok=True)
     save_weights(network, args.output_path, AMP_TYPES.get(args.dtype))
     print(f"{args.output_path}: {args.output_path.stat().st_size / 1e6:.1f} MB")

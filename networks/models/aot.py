@@ -207,11 +207,42 @@ class AOT(Network):
         rows = [0, *identities]
         bank, out = self.patch_wise_id_bank, self.decoder.conv_out
         assert out.bias is not None
-        bank.weight = nn.Parameter(bank.weight[:, rows].contiguous())
-        bank.in_channels = len(rows)
-        out.weight, out.bias = nn.Parameter(out.weight[rows]), nn.Parameter(out.bias[rows])
-        out.out_channels = len(rows)
-        self.config = self.config.override(max_objects=len(identities))
+        self._set_identities(bank.weight[:, rows], out.weight[rows], out.bias[rows])
+
+    @torch.no_grad()
+    def extend_identities(self, count: int, seed: int = 0) -> None:
+        """Extend the identity bank and the decoder to ``count`` identities. The new ones have to be trained.
+
+        A new identity is a copy of an existing one, turned by a random rotation about the mean of the identities: the
+        same size and shape in another direction. Those that exist stay as they are.
+
+        Args:
+            count: identities of the extended bank, at least ``max_objects``.
+            seed: seed of the rotations.
+
+        Raises:
+            ValueError: ``count`` is smaller than ``max_objects``.
+        """
+        most = self.config.max_objects
+        if count < most:
+            raise ValueError(f"the identity bank has {most} identities already, so it can't be extended to {count}")
+        bank, out = self.patch_wise_id_bank, self.decoder.conv_out
+        assert out.bias is not None
+        generator = torch.Generator().manual_seed(seed)
+        sources = [1 + number % most for number in range(count - most)]
+        bank_KCN, out_KCN = bank.weight.transpose(0, 1).flatten(2), out.weight.flatten(2)
+        bank_KCN = torch.cat([bank_KCN, *(_turned(bank_KCN, source, generator) for source in sources)])
+        out_KCN = torch.cat([out_KCN, *(_turned(out_KCN, source, generator) for source in sources)])
+        bank_CKSS = bank_KCN.transpose(0, 1).unflatten(2, bank.kernel_size)
+        self._set_identities(bank_CKSS, out_KCN[..., None], out.bias[[*range(most + 1), *sources]])
+
+    def _set_identities(self, bank_CKSS: Tensor, weight_KC11: Tensor, bias_K: Tensor) -> None:
+        """Replace the rows of the identity bank and of the decoder's last layer."""
+        bank, out = self.patch_wise_id_bank, self.decoder.conv_out
+        bank.weight, out.weight = nn.Parameter(bank_CKSS.contiguous()), nn.Parameter(weight_KC11)
+        out.bias = nn.Parameter(bias_K)
+        bank.in_channels = out.out_channels = len(bias_K)
+        self.config = self.config.override(max_objects=len(bias_K) - 1)
 
     @property
     def pretrained_encoders(self) -> dict[str, Encoder]:
@@ -264,3 +295,10 @@ class AOT(Network):
     def supervise(self, propagated: Propagated, features: Features) -> list[Supervised]:
         """Return the supervised logits of a frame at stride 4; the last ones are the prediction."""
         return [Supervised(1.0, self.decode(propagated, features))]
+
+
+def _turned(x_KCN: Tensor, source: int, generator: torch.Generator) -> Tensor:
+    """Rotate identity ``source`` about the mean of all identities, at random in its C channels -> [1, C, N]."""
+    channels, mean_CN = x_KCN.shape[1], x_KCN[1:].mean(0)
+    rotation = torch.linalg.qr(torch.randn(channels, channels, generator=generator))[0].to(x_KCN)
+    return (mean_CN + rotation @ (x_KCN[source] - mean_CN))[None]

@@ -70,3 +70,35 @@ def test_identities_that_are_kept_are_what_they_were(tmp_path) -> None:
     for wrong in ([], [1, 1], [0], [11]):
         with pytest.raises(ValueError, match="identities must be different numbers from 1 to 10"):
             whole.keep_identities(wrong)
+
+
+def test_an_extended_bank_keeps_its_identities_and_adds_different_ones_of_equal_size(tmp_path) -> None:
+    torch.manual_seed(0)
+    few = build_small("deaott", max_objects=3)
+    with torch.no_grad():  # an untrained bank is orthogonal, a trained one has a mean
+        few.patch_wise_id_bank.weight.add_(0.1)
+    save_weights(few, tmp_path / "few.safetensors")
+    more, again = (build_model("deaott", checkpoint=tmp_path / "few.safetensors", device="cpu") for _ in range(2))
+    more.extend_identities(7)
+    again.extend_identities(7)
+    save_weights(more, tmp_path / "more.safetensors")
+    read = build_model("deaott", checkpoint=tmp_path / "more.safetensors", device="cpu")  # the file says how many
+    assert read.config.max_objects == 7
+    bank, rows = more.patch_wise_id_bank.weight, more.decoder.conv_out.weight
+    assert torch.equal(bank[:, :4], few.patch_wise_id_bank.weight)
+    assert torch.equal(rows[:4], few.decoder.conv_out.weight)
+    assert torch.equal(bank, again.patch_wise_id_bank.weight), "a seed fixes the new identities"
+    mean = few.patch_wise_id_bank.weight[:, 1:].mean(1)
+    sizes = (bank[:, 1:] - mean[:, None]).flatten(2).norm(dim=(0, 2))
+    assert torch.allclose(sizes[3:], sizes[[0, 1, 2, 0]], rtol=1e-3)
+    apart = torch.cdist(*(bank[:, 1:].transpose(0, 1).flatten(1)[None],) * 2)[0] + torch.eye(7)
+    assert apart.min() > 0.5 * sizes.min()
+    labels = torch.randint(0, 4, (1, 5, 7)).repeat_interleave(13, 1).repeat_interleave(14, 2)[:, :, :97]
+    with torch.inference_mode():
+        features = few.encode_image(torch.randn(1, 3, 65, 97))
+        ids = few.encode_ids(labels)
+        assert torch.allclose(read.encode_ids(labels), ids, atol=1e-3)
+        expected = few.decode(few.refer(features, ids), features)
+        assert torch.allclose(read.decode(read.refer(features, ids), features)[:, :4], expected, atol=1e-2)
+    with pytest.raises(ValueError, match="has 7 identities already, so it can't be extended to 6"):
+        more.extend_identities(6)
