@@ -1,13 +1,15 @@
-"""Scores of trivial baselines beside those of a network, on the same frames.
+"""Scores of trivial baselines beside those of a network with one or more checkpoints, on the same frames.
 
-    python benchmarks/baselines.py --dataset davis2017 --split val --data_root D --ckpt_path F --output_path O
+    python benchmarks/baselines.py --data_root D --ckpt_path F G --output_path O --cabinet
 
 - ``copy``: the first mask in every frame.
-- ``flow``: the mask of the previous frame, warped by dense optical flow (OpenCV's DIS, medium preset).
+- ``dis``, ``farneback``: the mask of the previous frame, warped by dense optical flow (OpenCV's DIS, medium preset, or
+  Farneback's).
 - ``untrained``: the network with random weights.
-- ``trained``: the network with its checkpoint.
+- each checkpoint, by the stem of its name.
 
-Writes masks to O/<method>/Annotations, prints a table, and saves the scores of each sequence as JSON.
+Writes masks to O/<method>/Annotations, prints a table, and saves the scores of each sequence as JSON. ``--cabinet``
+adds a table of the bundled scene ``cabinet``, whose first mask divides the frame into 49 objects.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from common import Table, save  # isort: skip  (makes the project importable)
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -25,9 +27,12 @@ import torch
 import tyro
 
 from voskit.dataloaders.datasets import Dataset, open_dataset
+from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.clips.sources import BUNDLED_SCENES
 from voskit.evaluators.metrics.report import headline, table_rows
 from voskit.networks import build_model
 
@@ -40,9 +45,14 @@ class Args:
     split: str = "val"
     data_root: Path
     model: str = "deaott"
-    ckpt_path: Path | None = None
-    """Default: leave the trained network out."""
-    methods: tuple[str, ...] = ("copy", "flow", "untrained", "trained")
+    ckpt_path: tuple[Path, ...] = ()
+    """Checkpoints of the model. Default: none, the baselines alone."""
+    methods: tuple[Literal["copy", "dis", "farneback", "untrained"], ...] = ("copy", "dis", "farneback", "untrained")
+    """Baselines."""
+    cabinet: bool = False
+    """Score the bundled scene with 49 objects, too."""
+    cabinet_long_edge: int = 1040
+    """Largest long edge of the network's input for that scene, whose frames are 624 x 1104."""
     output_path: Path = Path("results/baselines")
     output: Path | None = None
     """JSON file. Default: benchmarks/results/baselines.json."""
@@ -52,6 +62,7 @@ class CopyMask:
     """Segmenter that repeats the mask of the first frame."""
 
     depth = None
+    memory_bytes = 0
     device = torch.device("cpu")
 
     def __init__(self) -> None:
@@ -78,18 +89,22 @@ class CopyMask:
 
 
 class WarpMask(CopyMask):
-    """Segmenter that warps the mask by the optical flow between consecutive frames."""
+    """Segmenter that warps the mask by the optical flow between consecutive frames.
 
-    def __init__(self) -> None:
+    Args:
+        flow: takes two gray frames, H x W uint8, and returns the displacements from the first one, H x W x 2 float32.
+    """
+
+    def __init__(self, flow: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
         super().__init__()
-        self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.flow = flow
         self.before: np.ndarray | None = None
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None, **_: Any) -> np.ndarray:
         """Give each pixel the id of the place in the previous frame that the flow points at."""
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if self.before is not None and self.ids.size:
-            moved = self.flow.calc(gray, self.before, None)
+            moved = self.flow(gray, self.before)
             rows, columns = np.indices(gray.shape, np.float32)
             self.ids = cv2.remap(self.ids, columns + moved[..., 0], rows + moved[..., 1], cv2.INTER_NEAREST)
         self.before = gray
@@ -99,6 +114,40 @@ class WarpMask(CopyMask):
         """Forget the video."""
         super().reset()
         self.before = None
+
+
+def dis_flow() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return dense inverse search."""
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return lambda first, second: flow.calc(first, second, None)
+
+
+def farneback_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Farneback's flow, with the parameters of OpenCV's example."""
+    return cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+
+
+def makers(args: Args, **options: object) -> dict[str, Callable[[], Any]]:
+    """Return functions that make the segmenter of each method.
+
+    Args:
+        args: the flags.
+        **options: of ``VideoSegmenter``, for the networks.
+    """
+    known: dict[str, Callable[[], Any]] = {
+        "copy": CopyMask,
+        "dis": lambda: WarpMask(dis_flow()),
+        "farneback": lambda: WarpMask(farneback_flow),
+        "untrained": lambda: VideoSegmenter(build_model(args.model), **options),
+    }
+    found = {name: known[name] for name in args.methods}
+    for path in args.ckpt_path:
+        if path.stem in found:
+            raise ValueError(f"--ckpt_path {path}: another method is called {path.stem}: rename the file")
+        found[path.stem] = lambda path=path: VideoSegmenter(build_model(args.model, checkpoint=path), **options)
+    if not found:
+        raise ValueError("name at least one method (--methods) or checkpoint (--ckpt_path)")
+    return found
 
 
 def run(method: str, dataset: Dataset, segmenter: Any, output: Path) -> dict[str, Any]:
@@ -115,22 +164,53 @@ def run(method: str, dataset: Dataset, segmenter: Any, output: Path) -> dict[str
     return {"headline": value, "global": rows, "per_sequence": sequences}
 
 
+def run_cabinet(segmenter: Any) -> dict[str, Any]:
+    """Segment the scene ``cabinet`` and return the IoU of its objects, counted in the frames that show them."""
+    first = read_mask(BUNDLED_SCENES / "masks" / "cabinet" / "00000.png")
+    ious: dict[int, list[float]] = {object_id: [] for object_id in np.unique(first[first > 0]).tolist()}
+    equal = pixels = 0
+    with open_frames(BUNDLED_SCENES / "images" / "cabinet") as source:
+        for number, frame in enumerate(source):
+            ids = segmenter.step(frame.image, mask=first if number == 0 else None)
+            if number == 0:
+                continue
+            truth = read_mask(BUNDLED_SCENES / "groundtruth" / "cabinet" / f"{frame.name}.png")
+            equal, pixels = equal + int((ids == truth).sum()), pixels + truth.size
+            for object_id, values in ious.items():
+                own, true = ids == object_id, truth == object_id
+                if true.any():
+                    values.append(float((own & true).sum() / (own | true).sum()))
+    means = {object_id: float(np.mean(values)) for object_id, values in ious.items()}
+    return {
+        "mean_iou": float(np.mean(list(means.values()))),
+        "found": sum(value > 0.5 for value in means.values()),
+        "pixels": equal / pixels,
+        "objects": means,
+    }
+
+
 def main(args: Args) -> None:
     """Run all methods."""
     dataset = open_dataset(args.dataset, args.data_root, split=args.split)
     torch.manual_seed(0)
-    makers: dict[str, Callable[[], Any]] = {
-        "copy": CopyMask,
-        "flow": WarpMask,
-        "untrained": lambda: VideoSegmenter(build_model(args.model)),
-        "trained": lambda: VideoSegmenter(build_model(args.model, checkpoint=args.ckpt_path)),
-    }
-    methods = [m for m in args.methods if m != "trained" or args.ckpt_path is not None]
-    figures = {m: run(m, dataset, makers[m](), args.output_path / m) for m in methods}
-    table = Table(sequence="", **dict.fromkeys(methods, ".3f"))
-    for name in figures[methods[0]]["per_sequence"]:
-        table.add({"sequence": name, **{m: headline_of(figures[m]["per_sequence"][name]) for m in methods}})
-    save("baselines", args, methods=figures)
+    figures = {name: run(name, dataset, make(), args.output_path / name) for name, make in makers(args).items()}
+    print_sequences(figures)
+    scenes: dict[str, Any] = {}
+    if args.cabinet:
+        table = Table(method="", mean_iou=".3f", found="d", pixels=".3f")
+        options = {"background": False, "max_long_edge": args.cabinet_long_edge, "max_memory_frames": 10}
+        for name, make in makers(args, **options).items():
+            scenes[name] = run_cabinet(make())
+            table.add({"method": name, **scenes[name]})
+    save("baselines", args, methods=figures, cabinet=scenes)
+
+
+def print_sequences(figures: dict[str, dict[str, Any]]) -> None:
+    """Print J&F of each sequence by each method."""
+    table = Table(sequence="", **dict.fromkeys(figures, ".3f"))
+    for name in next(iter(figures.values()))["per_sequence"]:
+        table.add({"sequence": name, **{m: headline_of(rows["per_sequence"][name]) for m, rows in figures.items()}})
+    table.add({"sequence": "all objects", **{m: rows["headline"] for m, rows in figures.items()}})
 
 
 def headline_of(row: dict[str, Any]) -> float:

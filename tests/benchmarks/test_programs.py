@@ -54,7 +54,28 @@ def test_each_depth_is_scored_and_timed(tmp_path: Path) -> None:
     run("depth", f"--ckpt_path {weights} --data_root {davis}", tmp_path / "figures.json")
 
 
+def test_settings_of_inference_are_scored_and_timed(tmp_path: Path) -> None:
+    weights, davis = tmp_path / "deaott.safetensors", trees.davis2017(tmp_path / "davis")
+    save_weights(build_model("deaott", device="cpu"), weights)
+    command = [sys.executable, "settings.py", "--ckpt_path", str(weights), "--data_root", str(davis), "--split", "val"]
+    command += ["--variants", "", "top_k=4 flip=true", "--output", str(tmp_path / "figures.json")]
+    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    assert [row["variant"] for row in rows] == ["as it is", "top_k=4 flip=true"]
+    assert all(0 <= row["J&F"] <= 1 and row["seconds"] > 0 for row in rows)
+
+
 def test_baselines_are_scored(tmp_path: Path) -> None:
     davis = trees.davis2017(tmp_path / "davis")
-    flags = f"--data_root {davis} --methods copy flow untrained --output_path {tmp_path / 'masks'}"
-    assert "flow" in run("baselines", flags, tmp_path / "figures.json")
+    flags = f"--data_root {davis} --methods copy dis farneback untrained --output_path {tmp_path / 'masks'}"
+    assert "| sequence | copy | dis | farneback | untrained |" in run("baselines", flags, tmp_path / "figures.json")
+
+
+def test_a_copied_mask_loses_what_moves_in_the_cabinet(tmp_path: Path) -> None:
+    davis, figures = trees.davis2017(tmp_path / "davis"), tmp_path / "figures.json"
+    run("baselines", f"--data_root {davis} --methods copy --cabinet --output_path {tmp_path / 'masks'}", figures)
+    scene = json.loads(figures.read_text())["cabinet"]["copy"]
+    assert len(scene["objects"]) == 49
+    assert 10 < scene["found"] < 40
+    assert scene["mean_iou"] < 0.7
