@@ -31,7 +31,7 @@ from voskit.evaluators.metrics.report import headline, table_rows
 from voskit.networks import build_model
 
 _OPTIONS = ("flip", "scales")
-"""Options of ``VideoSegmenter`` besides the fields of the config."""
+"""Options of ``VideoSegmenter`` that the config lacks."""
 
 
 @dataclass(frozen=True)
