@@ -32,7 +32,8 @@ class FrameNames:
 
     @classmethod
     def of(cls, source: FrameSource) -> FrameNames:
-        """Return the names of all frames of a source."""
+        """Return the names of all frames of a source; of an excerpt, those of the whole source."""
+        source = source.whole
         if source.num_frames is None:
             return cls(source, None, {})
         names = [source.name_of(number) for number in range(source.num_frames)]
@@ -46,7 +47,9 @@ class FrameNames:
         """Return the frame of this name, or None. Letter case and Unicode form may differ."""
         if self.by_key is not None:
             found = self.by_key.get(name_key(stem))
-            return stem if found is not None and self._is_exact(stem) else found
+            if found is None or found == stem:
+                return found
+            return stem if self._is_exact(stem) else found
         return stem if is_number(stem) and self.source.name_of(int(stem)) == stem else None
 
     def numbered(self, number: int) -> str | None:

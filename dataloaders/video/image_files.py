@@ -18,12 +18,13 @@ class ImageFrames(FrameSource):
         paths: at least one file, with different stems.
         name: name of the source.
         fps: frame rate, from which times follow; images themselves have none.
+        first: position of the image that all others must have the size of.
 
     Raises:
         ValueError: two files have the same stem, or the first image can't be read.
     """
 
-    def __init__(self, paths: list[Path], *, name: str, fps: float | None = None) -> None:
+    def __init__(self, paths: list[Path], *, name: str, fps: float | None = None, first: int = 0) -> None:
         by_stem: dict[str, Path] = {}
         for path in paths:
             other = by_stem.setdefault(path.stem, path)
@@ -37,7 +38,8 @@ class ImageFrames(FrameSource):
         self.name = name
         self._fps = fps
         self.num_frames = len(paths)
-        self.size = _read_rgb(paths[0]).shape[:2]
+        self._first = paths[first]
+        self.size = _read_rgb(self._first).shape[:2]
 
     @property
     def paths(self) -> list[Path]:
@@ -78,7 +80,7 @@ class ImageFrames(FrameSource):
         if image.shape[:2] != self.size:
             raise ValueError(
                 f"{path}: this frame is {image.shape[0]}x{image.shape[1]} (height x width), the frames before it "
-                f"(from {self._paths[0].name} on) are {self.size[0]}x{self.size[1]}: give frames of one size"
+                f"(from {self._first.name} on) are {self.size[0]}x{self.size[1]}: give frames of one size"
             )
         if self._fps is None:
             return Frame(index, path.stem, image)
@@ -88,11 +90,29 @@ class ImageFrames(FrameSource):
         self._closed = True
 
 
-def open_image_folder(folder: Path, fps: float | None) -> ImageFrames:
-    """Open the images directly in ``folder``, naturally sorted. Raises ValueError as ImageFrames does, or if there is
-    no image."""
+def open_image_folder(folder: Path, fps: float | None, *, skip_damaged: bool = False) -> ImageFrames:
+    """Open the images directly in a folder, naturally sorted.
+
+    Args:
+        folder: the folder.
+        fps: see :class:`ImageFrames`.
+        skip_damaged: take the size of the first image that can be read.
+
+    Raises:
+        ValueError: as for ImageFrames, or there is no image.
+    """
     name = folder.name if folder.name not in ("", "..") else folder.resolve().name
-    return ImageFrames(list_images(folder), name=name or "frames", fps=fps)
+    paths = list_images(folder)
+    first = next((i for i, path in enumerate(paths) if _is_readable(path)), 0) if skip_damaged else 0
+    return ImageFrames(paths, name=name or "frames", fps=fps, first=first)
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        _read_rgb(path)
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def _read_rgb(path: Path) -> np.ndarray:

@@ -6,8 +6,10 @@ damaged images. A frame counts as found only if its time and a checksum of its p
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -18,6 +20,7 @@ from voskit.dataloaders.video.orientation import upright_rgb
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 _GRID = 8  # the checksum covers every 8th row and column
@@ -57,7 +60,7 @@ class FrameIndex:
 
     def to_json(self) -> dict[str, Any]:
         """Return the index as JSON types, for :meth:`from_json`."""
-        return {"times": self._times, "seconds": self._seconds, "checksums": self._checksums}
+        return {"times": self._times, "seconds": self._seconds, "checksums": self._checksums, "dropped": self.dropped}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> FrameIndex:
@@ -66,6 +69,7 @@ class FrameIndex:
         index._times = [None if time is None else int(time) for time in values["times"]]
         index._seconds = [(float(time), duration) for time, duration in values["seconds"]]
         index._checksums = [int(value) for value in values["checksums"]]
+        index.dropped = bool(values["dropped"])
         return index
 
     def places(self, times: Sequence[int]) -> list[int | None] | None:
@@ -92,7 +96,7 @@ def seek_images(
     """Yield frames ``first`` to ``last``, H x W x 3 uint8 each. Ends early at a frame that seeking doesn't find."""
     number, start, step = first, first, _FURTHER_BACK
     while True:
-        for image in _decode_from(container, stream, index.time(start), index.time(first)):
+        for image in _decode_from(container, stream, index.time(start), index.time(first), index.dropped):
             time, pixels = image
             if not index.is_frame(number, time, pixels):
                 break
@@ -106,18 +110,28 @@ def seek_images(
 
 
 def _decode_from(
-    container: InputContainer, stream: VideoStream, start: int | None, wanted: int | None
+    container: InputContainer, stream: VideoStream, start: int | None, wanted: int | None, skip_damaged: bool
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield times and pixels of the frames from time ``wanted`` on, decoding from a key frame before ``start``."""
     if start is None or wanted is None:
         return
     try:
         container.seek(start, stream=stream, backward=True)
-        for frame in container.decode(stream):
+        for frame in _decode(container, stream, skip_damaged):
             if frame.pts is not None and frame.pts >= wanted:
                 yield frame.pts, upright_rgb(frame)
     except av.error.FFmpegError:
         return  # the container's index is broken or missing: the caller reads from the start
+
+
+def _decode(container: InputContainer, stream: VideoStream, skip_damaged: bool) -> Iterator[VideoFrame]:
+    if not skip_damaged:
+        yield from container.decode(stream)
+        return
+    for packet in itertools.chain(container.demux(stream), [None]):
+        with suppress(av.error.InvalidDataError):
+            if packet is None or packet.size:  # an empty packet would flush the decoder
+                yield from stream.decode(packet)
 
 
 def _checksum(image: np.ndarray) -> int:

@@ -14,7 +14,7 @@ from PIL import Image
 from voskit.dataloaders.files import atomic_write_text, load_json
 from voskit.dataloaders.video.decoder import VideoFrames, VideoInput
 from voskit.dataloaders.video.frames import check_source, open_frames
-from voskit.dataloaders.video.image_files import ImageFrames
+from voskit.dataloaders.video.image_files import ImageFrames, open_image_folder
 from voskit.dataloaders.video.seek import FrameIndex
 from voskit.dataloaders.video.source import Frame, FrameSource
 
@@ -60,7 +60,8 @@ class TolerantFrames(FrameSource):
             self._source = video = VideoFrames(source, fps=fps)
             self._numbers = self._cached(video, Path(path), cache)
         else:
-            images = open_frames(path, fps=fps)
+            folder = kind == "folder"
+            images = open_image_folder(Path(path), fps, skip_damaged=True) if folder else open_frames(path, fps=fps)
             assert isinstance(images, ImageFrames)
             self._source = images
             self._numbers = list(range(images.count()))
