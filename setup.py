@@ -64,7 +64,10 @@ setup(
     package_data={
         "voskit": ["py.typed"],
         "voskit.pretrain_models": ["deaott_open.*", "roberta-base/*"],
-        "voskit.datasets": ["Demo/README.md", "Demo/images/*.mp4", "Demo/images/*/*", "Demo/masks/*/*"],
+        "voskit.datasets": [
+            *("Demo/README.md", "Demo/images/*.mp4", "Demo/images/*/*", "Demo/masks/*/*"),
+            *("Probe/*.md", "Probe/*.py", "Probe/scenes/*.py", "Synthetic/synthesis/*.py"),  # voskit compare makes it
+        ],
         **{f"voskit.{room}": ["**/*.json", "**/*.html", "**/*.css", "**/*.js"] for room in ROOMS},
     },
     install_requires=[

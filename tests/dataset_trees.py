@@ -146,6 +146,12 @@ def vost(root: Path) -> Path:
     return root
 
 
+def probe(root: Path) -> Path:
+    video(root, "JPEGImages/{}", "Annotations/{}", "thin-ropes", FRAMES, ids=(1, 2))
+    text(root / "ImageSets/all.txt", "thin-ropes\n")
+    return root
+
+
 def visor(root: Path) -> Path:
     names = tuple(f"P01_107_frame_000000{i}" for i in (1000, 1137, 1274))
     sequence = "P01_107_seq_00001"
@@ -280,6 +286,7 @@ TREES = {
     "visor": visor,
     "burst": burst,
     "longvideo": longvideo,
+    "probe": probe,
     "vipseg": vipseg,
     "vspw": vspw,
     "custom": custom,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -48,22 +48,29 @@ class Layer:
     labeled: bool = True
 
 
+@dataclass
 class World:
-    """The layers of a clip, from far to near, over a photograph under a moving camera."""
+    """The layers of a clip, from far to near, over a photograph under a moving camera.
 
-    def __init__(
-        self, photographs: Photographs, figures: Figures, rng: np.random.Generator, size: tuple[int, int], frames: int
-    ) -> None:
-        self.size, self.frames = size, frames
-        self.background = photographs.draw(rng)
-        if rng.random() < 0.4:
-            self.background = cv2.GaussianBlur(self.background, (0, 0), rng.uniform(0.5, 3))
-        calm = rng.choice((0.0, 0.5, 1.0, 2.5), p=(0.25, 0.3, 0.3, 0.15))
-        self.camera = wander(rng, np.zeros(4), calm * np.array((0.08, 0.05, 0.05, 0.03)), turns=int(rng.integers(1, 4)))
-        self.shake = Shake(rng, 2, calm * rng.choice((0.0, 0.004, 0.015)), frames)
-        self.shadow = rng.uniform(0.2, 0.5) if rng.random() < 0.5 else 0.0
-        self.offset = rng.normal(0, 0.02, 2)
-        self.layers = draw_layers(photographs, figures, rng, frames)
+    Attributes:
+        size: height and width of the frames.
+        frames: length of the clip.
+        background: H x W x 3 uint8 RGB, mirrored beyond its edges.
+        camera: shift right and down, logarithm of the zoom and angle in radians at a time.
+        shake: offset of the shift.
+        layers: their ids are 1, 2, ... in this order, without those that have no label.
+        shadow: opacity of drop shadows.
+        offset: their shift right and down.
+    """
+
+    size: tuple[int, int]
+    frames: int
+    background: np.ndarray
+    camera: Callable[[float], np.ndarray]
+    shake: Callable[[float], np.ndarray]
+    layers: list[Layer]
+    shadow: float = 0.0
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def draw(self, time: float) -> tuple[np.ndarray, np.ndarray]:
         """Return image (H x W x 3 float32) and ids (H x W uint8) at a time from 0 to 1."""
@@ -148,6 +155,22 @@ def _weighted(rgba: np.ndarray) -> np.ndarray:
     return np.dstack((rgba[..., :3] * (rgba[..., 3:] / 255), rgba[..., 3]))
 
 
+def draw_world(
+    photographs: Photographs, figures: Figures, rng: np.random.Generator, size: tuple[int, int], frames: int
+) -> World:
+    """Draw background, camera, light and layers."""
+    background = photographs.draw(rng)
+    if rng.random() < 0.4:
+        background = cv2.GaussianBlur(background, (0, 0), rng.uniform(0.5, 3))
+    calm = rng.choice((0.0, 0.5, 1.0, 2.5), p=(0.25, 0.3, 0.3, 0.15))
+    camera = wander(rng, np.zeros(4), calm * np.array((0.08, 0.05, 0.05, 0.03)), turns=int(rng.integers(1, 4)))
+    shake = Shake(rng, 2, calm * rng.choice((0.0, 0.004, 0.015)), frames)
+    shadow = rng.uniform(0.2, 0.5) if rng.random() < 0.5 else 0.0
+    offset = rng.normal(0, 0.02, 2)
+    layers = draw_layers(photographs, figures, rng, frames)
+    return World(size, frames, background, camera, shake, layers, shadow, offset)
+
+
 def draw_layers(photographs: Photographs, figures: Figures, rng: np.random.Generator, frames: int) -> list[Layer]:
     """Draw groups of cut-outs that look alike, and single ones."""
     groups = [[1], [1] * int(rng.integers(2, 4)), [1] * int(rng.integers(4, 9)), [int(rng.integers(2, 7))]]
@@ -228,7 +251,7 @@ def composite_clip(
     """Draw and compose one clip of ``frames[0]`` to ``frames[1]`` frames."""
     length = int(rng.integers(frames[0], frames[1] + 1))
     size = _SIZES[int(rng.integers(len(_SIZES)))]
-    world = World(photographs, figures, rng, size, length)
+    world = draw_world(photographs, figures, rng, size, length)
     film = Film(rng, length)
     shutter = rng.uniform(0.3, 1.0) if rng.random() < 0.4 else 0.0
     out = Clip([], [], film.quality)

@@ -1,0 +1,54 @@
+"""Make the Probe set: generated videos with exact ids that show where a tracker fails.
+
+    python datasets/Probe/make_probe.py --output datasets/Probe
+
+writes ``JPEGImages/<video>``, ``Annotations/<video>`` and the lists of the splits, ``ImageSets/<split>.txt``,
+below ``--output``. Videos that are complete are left as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "Synthetic"))
+
+import cv2
+import numpy as np
+from scenes.kinds import KINDS
+from scenes.pictures import DemoPictures
+from synthesis.output import write_clip
+
+HERE = Path(__file__).resolve().parent
+SEED = 20
+
+
+def main() -> None:
+    """Parse the command line and make what is missing."""
+    parser = argparse.ArgumentParser(description="Make the Probe set.")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder of the dataset")
+    parser.add_argument("--splits", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of videos to make")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    pictures = DemoPictures(HERE.parent / "Demo")
+    for number, (kind, scenes) in enumerate(KINDS.items()):
+        for k, (name, scene) in enumerate(scenes.items()):
+            if kind in args.splits and not (args.output / "Annotations" / f"{kind}-{name}").is_dir():
+                write_clip(args.output, f"{kind}-{name}", scene(pictures, np.random.default_rng((SEED, number, k))))
+                print(f"{kind}-{name}", flush=True)
+    write_lists(args.output)
+
+
+def write_lists(output: Path) -> None:
+    """Write the names of the videos of each split; ``all`` has those of all kinds."""
+    folder = output / "ImageSets"
+    folder.mkdir(parents=True, exist_ok=True)
+    lists = {kind: [f"{kind}-{name}" for name in scenes] for kind, scenes in KINDS.items()}
+    lists["all"] = [name for names in lists.values() for name in names]
+    for split, names in lists.items():
+        (folder / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
