@@ -1,0 +1,1 @@
+"""Prompts: points and boxes in one frame to the mask of an object."""

@@ -1,0 +1,58 @@
+"""Prompts are checked before they are used, and prompters are chosen by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voskit.evaluators.prompts.base import PROMPTERS, build_prompter, check_prompt
+
+IMAGE = np.zeros((20, 30, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ({}, "nothing shows the object"),
+        ({"points": [(3, 3, False)]}, "nothing shows the object"),
+        ({"mask": np.zeros((20, 30), bool)}, "nothing shows the object"),
+        ({"points": [(30, 3, True)]}, r"point \(30, 3\) lies outside the frame of 30 x 20 pixels"),
+        ({"points": [(3, -1, True)]}, "outside"),
+        ({"points": [(float("nan"), 1, True)]}, "outside"),
+        ({"box": (30, 0, 40, 20)}, "no pixel of the frame of 30 x 20 pixels"),
+        ({"box": (5, 5, 5, 9)}, "no pixel"),
+        ({"box": (0, 0, float("inf"), 9)}, "four numbers"),
+        ({"mask": np.ones((30, 20), bool)}, "the mask has 20 x 30 pixels, the frame 30 x 20"),
+    ],
+)
+def test_bad_prompts_are_errors(prompt: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_prompt(IMAGE, **prompt)
+
+
+def test_a_frame_of_another_type_is_an_error() -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        check_prompt(IMAGE.astype(np.float32), points=[(1, 1, True)])
+
+
+def test_a_box_is_clipped_to_the_frame_and_covers_the_pixels_that_it_touches() -> None:
+    assert check_prompt(IMAGE, box=(-4, 2.5, 7.2, 99)).box == (0, 2, 8, 20)
+
+
+def test_an_empty_mask_is_none() -> None:
+    prompt = check_prompt(IMAGE, points=[(1, 1, True)], mask=np.zeros((20, 30), np.uint8))
+    assert prompt.mask is None
+
+
+def test_prompters_are_listed_and_unknown_ones_get_near_names() -> None:
+    assert PROMPTERS.names() == ["grabcut"]
+    with pytest.raises(ValueError, match="did you mean grabcut"):
+        build_prompter("grab_cut")
+
+
+@pytest.mark.parametrize("text", ["grabcut:pixels", "grabcut:size=3"])
+def test_options_that_a_prompter_lacks_are_errors(text: str) -> None:
+    with pytest.raises(ValueError, match="prompter 'grabcut:"):
+        build_prompter(text)
