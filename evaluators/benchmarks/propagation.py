@@ -156,6 +156,7 @@ class PropagationEvaluation(EvaluationFolder):
                 timing.model_seconds += result.seconds if predicted else 0.0
                 timing.objects = max(timing.objects, len(segmenter.object_ids))
                 timing.peak_memory = max(timing.peak_memory or 0, result.memory or 0) or None
+                timing.memory_bytes = max(timing.memory_bytes or 0, segmenter.memory_bytes)
             timing.frame_size = source.size
             if missing := wanted - set(writer.names):
                 raise ValueError(f"{len(missing)} frames to evaluate are not in the video, such as {min(missing)}")

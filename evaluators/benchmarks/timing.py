@@ -34,6 +34,8 @@ class VideoTiming:
     frame_size: tuple[int, int] = (0, 0)
     peak_memory: int | None = None
     """Bytes: peak allocation on the accelerator, or largest resident memory after a frame."""
+    memory_bytes: int | None = None
+    """Largest long-term memory."""
 
     def save(self, path: Path) -> None:
         """Write a JSON file."""

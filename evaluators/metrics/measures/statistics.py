@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 def mean(values: ArrayLike) -> float:
@@ -22,16 +22,19 @@ def recall(values: ArrayLike) -> float:
 
 
 def decay(values: ArrayLike) -> float:
-    """Return the mean of the first quarter minus that of the last; adjacent quarters share a frame. NaN for an empty
-    list.
+    """Return the mean of the first quarter minus that of the last; NaN for an empty list."""
+    first, *_, last = quarters(values)
+    return mean(first) - mean(last)
+
+
+def quarters(values: ArrayLike) -> list[NDArray[np.float64]]:
+    """Return the four quarters of a list; adjacent ones share a value.
 
     The DAVIS tools store frame numbers in 8 bits, which overflow from 257 values on; here they don't.
     """
     array = np.asarray(values, np.float64)
-    if not array.size:
-        return float("nan")
     marks = np.round(1 + np.arange(5) * (array.size - 1) / 4 + 1e-10).astype(int) - 1
-    return mean(array[marks[0] : marks[1] + 1]) - mean(array[marks[3] : marks[4] + 1])
+    return [array[begin : end + 1] for begin, end in zip(marks[:-1], marks[1:], strict=True)]
 
 
 def summary(name: str, values: ArrayLike) -> dict[str, float]:
