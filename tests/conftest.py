@@ -68,6 +68,11 @@ FAST = (
 """Folders and files whose tests are marked ``fast``, apart from tests marked ``slow``: a minute together."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let all conformance cases run."""
+    parser.addoption("--all-cases", action="store_true", help="run every conformance case, not a few of each family")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark fast tests, and begin with the longest files, which would otherwise run last on one core."""
     here = Path(__file__).parent
