@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "segment a video, given a mask of its objects or a text prompt",
     "annotate": "annotate a video in the browser",
     "eval": "run a benchmark: masks, submission archive, timing, scores",
+    "compare": "compare models, checkpoints, memory policies and options over datasets",
     "score": "score results with the rules of a benchmark",
     "pack": "check results and write the archive that a benchmark's server takes",
     "merge": "merge evaluations that saved their score maps",

@@ -1,0 +1,1 @@
+"""Comparison of models, checkpoints, memory policies and options over datasets."""

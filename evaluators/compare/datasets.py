@@ -1,0 +1,92 @@
+"""Datasets of a comparison; the Probe set is made when it is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voskit.configs.datasets import get_dataset_config
+from voskit.dataloaders.datasets import Dataset, open_dataset
+
+logger = logging.getLogger(__name__)
+
+_PROGRAM = Path(__file__).resolve().parents[2] / "datasets" / "Probe" / "make_probe.py"
+
+
+@dataclass(frozen=True)
+class DatasetChoice:
+    """A dataset to compare on.
+
+    Attributes:
+        name: of a registered dataset, or a JSON file that describes one.
+        split: None: the first.
+        folder: None: that of the JSON file.
+    """
+
+    name: str
+    split: str | None = None
+    folder: Path | None = None
+
+
+def open_datasets(choices: Mapping[str, DatasetChoice], videos: Sequence[str] = ()) -> dict[str, Dataset]:
+    """Open datasets, and make the Probe set if it is among them and isn't there.
+
+    Args:
+        choices: datasets by name in the table.
+        videos: names of the videos to compare on; empty: all. Datasets without any of them are left out.
+
+    Raises:
+        ValueError, FileNotFoundError: see ``voskit.open_dataset``; or a video that no dataset has.
+    """
+    opened = {}
+    for label, choice in choices.items():
+        if choice.name == "probe" and choice.folder is not None:
+            make_probe(choice.folder, choice.split)
+        opened[label] = open_dataset(choice.name, choice.folder, split=choice.split)
+    if not videos:
+        return opened
+    if unknown := set(videos) - {video.name for dataset in opened.values() for video in dataset}:
+        raise ValueError(f"video {min(unknown)} is in none of the datasets {', '.join(opened)}")
+    return {
+        label: dataclasses.replace(dataset, videos=chosen)
+        for label, dataset in opened.items()
+        if (chosen := tuple(video for video in dataset if video.name in videos))
+    }
+
+
+def make_probe(folder: Path, split: str | None = None) -> None:
+    """Make the missing videos of a split of the Probe set, which takes a minute for all of them.
+
+    Args:
+        folder: where the set lies.
+        split: None: all splits.
+
+    Raises:
+        ValueError: no such split, or the program fails; the message ends with its last line.
+        FileNotFoundError: the program isn't there.
+    """
+    config = get_dataset_config("probe")
+    split = config.splits[0] if split is None else split
+    config.split_folder(split)
+    if _is_complete(folder, split):
+        return
+    if not _PROGRAM.is_file():
+        raise FileNotFoundError(f"{_PROGRAM}: this program makes the Probe set: take it from the repository")
+    logger.info("making the Probe set in %s, once", folder)
+    command = [sys.executable, str(_PROGRAM), "--output", str(folder)]
+    if split != config.splits[0]:
+        command += ["--splits", split]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(f"{_PROGRAM.name} ended with code {done.returncode}: {last}")
+
+
+def _is_complete(folder: Path, split: str) -> bool:
+    path = folder / "ImageSets" / f"{split}.txt"
+    return path.is_file() and all((folder / "Annotations" / name).is_dir() for name in path.read_text().split())

@@ -1,0 +1,70 @@
+"""Compare models, checkpoints, memory policies and options over one or more datasets.
+
+    voskit compare --dataset probe --run deaott --run "deaott policy=every_nth_frame:gap=2" --output_path O
+    voskit compare --dataset probe:cuts --dataset davis2017:val=datasets/DAVIS --run "mine: r50_deaotl ckpt_path=F flip"
+
+Prints a table and writes it to O, with a picture. Run it again to resume.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # python tools/compare.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from voskit.__main__ import main as voskit
+
+    sys.exit(voskit(["compare", *sys.argv[1:]]))
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from voskit.tools.command import run_tool
+from voskit.tools.run_args import as_run, read_dataset, read_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Compare models and options over datasets."""
+
+    run: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+    """A model and its flags without dashes: "r50_aotl ckpt_path=F flip long_term_gap=2", or with a name in the table,
+    "flipped: deaott flip". Give it for each run."""
+    dataset: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ("probe",)
+    """NAME, NAME:SPLIT or NAME:SPLIT=FOLDER, or a JSON file that describes your own. Give it for each dataset. Default
+    folder: the usual one in datasets/. The probe set is made when it is needed."""
+    videos: tuple[str, ...] = ()
+    """Names of videos to compare on. Default: all."""
+    output_path: Path = Path("results/compare")
+    """Folder of the results."""
+    device: str | None = None
+    """cuda, cuda:1, mps, cpu, ... Default: the best one."""
+    threads: int | None = None
+    """Threads on the CPU. Default: OMP_NUM_THREADS, or the number of free cores."""
+    num_workers: int | None = None
+    """Processes for scoring. Default: one for each core."""
+
+
+def run(args: Args) -> int:
+    """Compare; return 0 only if no run failed."""
+    flags = [read_run(text, device=args.device, threads=args.threads) for text in args.run]
+    choices = {text.partition("=")[0]: read_dataset(text) for text in args.dataset}
+    from voskit.evaluators.compare.datasets import open_datasets
+    from voskit.evaluators.compare.report import table_text
+    from voskit.evaluators.compare.run import compare
+
+    datasets = open_datasets(choices, args.videos)
+    done = compare(
+        [as_run(name, each) for name, each in flags], datasets, args.output_path, num_workers=args.num_workers
+    )
+    print(table_text(done.figures))
+    print(f"\nresults: {args.output_path}")
+    return 1 if done.failures else 0
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    return run_tool(run, Args, __doc__, interrupted="interrupted; run it again to resume")
