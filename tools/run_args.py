@@ -1,4 +1,4 @@
-"""Runs and datasets of a comparison as texts on the command line."""
+"""Texts of the runs and datasets of a comparison."""
 
 from __future__ import annotations
 
