@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from voskit.configs.datasets import get_dataset_config
 from voskit.dataloaders.datasets import Dataset, open_dataset
 
@@ -81,10 +83,13 @@ def make_probe(folder: Path, split: str | None = None) -> None:
     command = [sys.executable, str(_PROGRAM), "--output", str(folder)]
     if split != config.splits[0]:
         command += ["--splits", split]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ValueError(f"{_PROGRAM.name} ended with code {done.returncode}: {last}")
+    last = "no message"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+        assert program.stdout is not None
+        for line in tqdm(program.stdout, unit="video"):
+            last = line.strip()
+    if program.returncode:
+        raise ValueError(f"{_PROGRAM.name} ended with code {program.returncode}: {last}")
 
 
 def _is_complete(folder: Path, split: str) -> bool:

@@ -113,7 +113,7 @@ class Tracks:
 
     @property
     def exchanged(self) -> tuple[int, int]:
-        """Pixels of objects that have the id of a different object, and pixels of all objects, in the counted frames."""
+        """Pixels of objects with the id of a different object, and pixels of all objects, in the counted frames."""
         counted = self.pixels[:, 1:] * self.counted[:, :, None]
         own = np.einsum("tkk->", counted[:, :, 1:])
         return int(counted[:, :, 1:].sum() - own), int(counted.sum())

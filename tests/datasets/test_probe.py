@@ -72,6 +72,12 @@ def test_the_set_is_made_once_when_it_is_needed(tmp_path: Path) -> None:
     assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+def test_the_reason_of_a_failure_is_told(tmp_path: Path) -> None:
+    (tmp_path / "JPEGImages").write_text("a file in the way")
+    with pytest.raises(ValueError, match=r"make_probe.py ended with code 1: .*JPEGImages"):
+        make_probe(tmp_path, "thin")
+
+
 def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no split 'crowds'"):
         make_probe(tmp_path, "crowds")
