@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what _MODULES says, for type checkers
     from voskit.dataloaders.video.frames import open_frames as open_frames
     from voskit.evaluators.annotation.session import Annotation as Annotation
     from voskit.evaluators.benchmarks.run import evaluate as evaluate
+    from voskit.evaluators.exports.results import export_masks as export_masks
     from voskit.evaluators.metrics import score as score
     from voskit.evaluators.referring import ReferringSegmenter as ReferringSegmenter
     from voskit.evaluators.segmenter import VideoSegmenter as VideoSegmenter
@@ -38,6 +39,7 @@ _MODULES = {
     "VideoSegmenter": "voskit.evaluators.segmenter",
     "build_model": "voskit.networks",
     "evaluate": "voskit.evaluators.benchmarks.run",
+    "export_masks": "voskit.evaluators.exports.results",
     "get_model_config": "voskit.configs",
     "list_models": "voskit.configs",
     "open_dataset": "voskit.dataloaders.datasets",

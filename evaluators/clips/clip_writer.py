@@ -1,4 +1,4 @@
-"""Clip writer: masks, overlay video, contact sheet and report of one clip."""
+"""Clip writer: masks, overlay video, contact sheet, report and exports of one clip."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ import numpy as np
 
 from voskit.dataloaders.files import exclusive_lock, make_folder
 from voskit.dataloaders.masks.files import read_mask
-from voskit.dataloaders.video.source import Frame
+from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions, overlay_palette
 from voskit.evaluators.clips.report import REPORT, ClipReport
 from voskit.evaluators.clips.resuming import CHECKPOINT
+from voskit.evaluators.exports.base import Export, ExportClip
+from voskit.evaluators.exports.frames import ExportFrame, SoftMattes
+from voskit.evaluators.exports.writer import FOLDER as EXPORT_FOLDER
+from voskit.evaluators.exports.writer import ExportWriter, remove_exports
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,31 +35,54 @@ SCRATCH = ".backwards"
 class ClipWriter:
     """A writer of one clip's results, in the background; use it in a ``with`` block.
 
-    It writes ``masks/<frame>.png`` (palette PNGs; 16-bit above 255 ids), ``overlay.mp4``, ``contact_sheet.png`` and
-    ``report.json``. The first result replaces all results of an earlier run in the same folder. If the clip breaks
-    off, its results so far stay: the masks, and the video as ``overlay.incomplete.mp4``. Within ``with`` no other
-    program writes to the folder.
+    It writes ``masks/<frame>.png`` (palette PNGs; 16-bit above 255 ids), ``overlay.mp4``, ``contact_sheet.png``,
+    ``report.json`` and ``exports/``. The first result replaces all results of an earlier run in the same folder. If the
+    clip breaks off, its results so far stay: the masks, the video as ``overlay.incomplete.mp4``, and exports under
+    names of this kind. Within ``with`` no other program writes to the folder.
+
+    Args:
+        folder: the folder.
+        report: saved when the clip is done.
+        previews: options of overlay video and contact sheet.
+        exports: export formats, see :func:`~voskit.evaluators.exports.base.build_exports`.
+        source: the frames, for the exports.
 
     Raises:
         ValueError: the folder has masks that no earlier run wrote; or, from ``with`` on, another program writes there.
         OSError: the folder can't be made or written.
     """
 
-    def __init__(self, folder: Path, report: ClipReport, previews: PreviewOptions) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        report: ClipReport,
+        previews: PreviewOptions,
+        exports: Sequence[Export] = (),
+        source: FrameSource | None = None,
+    ) -> None:
         make_folder(folder)
         _check_masks_are_results(folder)
         self.folder = folder
         self.report = report
         self._options = previews
+        self._formats = exports
+        self._source = source
         self._kept: list[str] = []
         self._lock = ExitStack()
         self._writers: tuple[MaskWriter, ClipPreviews] | None = None
+        self._exports: ExportWriter | None = None
 
-    def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
+    def write(self, frame: Frame, ids_HW: np.ndarray, mattes: SoftMattes | None = None) -> None:
         """Queue a frame's results; an error of an earlier frame is raised here."""
         masks, previews = self._opened()
         masks.write(frame.name, ids_HW)
         previews.write(frame, ids_HW)
+        self._export(frame, ids_HW, mattes)
+
+    def _export(self, frame: Frame, ids_HW: np.ndarray, mattes: SoftMattes | None = None) -> None:
+        if self._exports is not None and self._source is not None:
+            file, measures = self._source.file_of(frame), self.report.measures(frame.name)
+            self._exports.write(ExportFrame(frame, ids_HW, file, mattes, measures))
 
     def keep(self, names: Sequence[str]) -> None:
         """Keep the masks of these frames, which an earlier run wrote. Call it before the first result.
@@ -69,9 +96,10 @@ class ClipWriter:
         self._kept = list(names)
 
     def redraw(self, frame: Frame) -> None:
-        """Draw the previews of a frame whose mask was kept."""
+        """Draw the previews of a frame whose mask was kept, and export it."""
         ids = read_mask(self.folder / "masks" / f"{frame.name}.png")
         self._opened()[1].write(frame, ids)
+        self._export(frame, ids)
 
     def flush(self) -> None:
         """Wait until all masks so far are on the disk."""
@@ -84,10 +112,18 @@ class ClipWriter:
             self.report.save(self.folder)
             masks = MaskWriter(self.folder / "masks", palette=overlay_palette())
             self._writers = masks, ClipPreviews(self.folder, self._options)
+            if self._formats and self._source is not None:
+                options = self._options
+                clip = ExportClip.of(self._source, names=self.report.names, fps=options.fps, whole=options.whole)
+                self._exports = ExportWriter(self.folder / EXPORT_FOLDER, self._formats, clip)
         return self._writers
 
     def close(self) -> None:
-        """Wait until everything is on the disk."""
+        """Wait until everything is on the disk.
+
+        Raises:
+            ValueError, OSError: a result can't be written, or exports failed; all other results are complete then.
+        """
         try:
             for writer in self._writers or ():
                 writer.close()
@@ -96,6 +132,8 @@ class ClipWriter:
             self.abort()
             raise
         self._save_report()
+        if self._exports is not None:
+            self._exports.close()
 
     def abort(self) -> None:
         """Save the results so far; the video's name says that it is incomplete."""
@@ -107,6 +145,8 @@ class ClipWriter:
         except (OSError, ValueError) as error:
             logger.error("%s", error)
         previews.abort()
+        if self._exports is not None:
+            self._exports.abort()
         self._save_report()
 
     def _save_report(self) -> None:
@@ -143,3 +183,4 @@ def _remove_earlier_results(folder: Path, kept: Sequence[str] = ()) -> None:
     others = (folder / name for name in (REPORT, *PREVIEWS, *(() if kept else (CHECKPOINT,))))
     for path in (*masks, *unfinished, *others):
         path.unlink(missing_ok=True)
+    remove_exports(folder / EXPORT_FOLDER)

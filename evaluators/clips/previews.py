@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,18 +14,19 @@ import numpy as np
 from PIL import Image
 
 from voskit.dataloaders.files import atomic_write
-from voskit.dataloaders.masks.palette import id_colors
+from voskit.dataloaders.masks.palette import bright_colors, id_colors
 from voskit.dataloaders.video.source import Frame, FrameSource, Playback
 from voskit.evaluators.clips.background import BackgroundWriter
 from voskit.evaluators.clips.contact_sheet import ContactSheet
 from voskit.evaluators.clips.overlay import draw_overlay
-from voskit.evaluators.clips.video_writer import MAX_FPS, MIN_FPS, VideoWriter
+from voskit.evaluators.clips.video_writer import DEFAULT_FPS, MAX_FPS, MIN_FPS, VideoWriter
 
 logger = logging.getLogger(__name__)
 
 PREVIEWS = ("overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png")
-DEFAULT_FPS = 25.0
-"""Rate of the overlay video of images."""
+PALETTES = {"bright": bright_colors, "davis": id_colors}
+"""Colors of the objects in overlays."""
+_REDRAW = 3.0  # least seconds between two contact sheets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class PreviewOptions:
         num_frames: number of frames of the clip, if known.
         playback: pixel aspect ratio and audio of the source.
         whole: the clip isn't cut, so its audio may be longer than the video.
+        palette: colors of the objects: ``bright`` or ``davis``.
     """
 
     video: bool = True
@@ -44,6 +47,11 @@ class PreviewOptions:
     num_frames: int | None = None
     playback: Playback = field(default_factory=Playback)
     whole: bool = True
+    palette: str = "bright"
+
+    def __post_init__(self) -> None:
+        if self.palette not in PALETTES:
+            raise ValueError(f"palette must be {' or '.join(PALETTES)}, not {self.palette}")
 
     @classmethod
     def of(cls, source: FrameSource, *, fps: float | None = None, **options: Any) -> PreviewOptions:
@@ -55,6 +63,7 @@ class PreviewOptions:
 class ClipPreviews:
     """A writer of ``overlay.mp4`` and ``contact_sheet.png`` of a clip, in the background.
 
+    Until it is closed, ``overlay.incomplete.mp4`` has the frames so far, and the sheet is drawn anew every few seconds.
     A video that can't be encoded is left out with a warning, since masks are worth more.
 
     Args:
@@ -71,10 +80,11 @@ class ClipPreviews:
                 rate = min(max(options.fps or DEFAULT_FPS, MIN_FPS), MAX_FPS)
                 if rate != (options.fps or rate):
                     logger.warning("overlay.mp4 can't have %g frames/s, it has %g", options.fps, rate)
-                self._video = VideoWriter(folder / "overlay.mp4", rate, playback=options.playback)
+                self._video = VideoWriter(folder / "overlay.mp4", rate, playback=options.playback, growing=True)
         self._drawing = BackgroundWriter(workers=1, max_pending=4)
         self._sheet = ContactSheet(options.num_frames)
         self._drawn = False
+        self._next_sheet = 0.0
 
     def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
         """Queue a frame; an error of an earlier frame is raised here."""
@@ -107,7 +117,7 @@ class ClipPreviews:
                 logger.error("the contact sheet is lost: %s", error)
 
     def _draw(self, frame: Frame, ids_HW: np.ndarray) -> None:
-        picture = draw_overlay(frame.image, ids_HW)
+        picture = draw_overlay(frame.image, ids_HW, colors=PALETTES[self._options.palette])
         self._drawn = True
         if self._video is not None:
             timed = (frame.time, frame.duration) if self._options.fps is None else (None, None)
@@ -116,6 +126,9 @@ class ClipPreviews:
         count = self._options.num_frames
         if (count is None or frame.index < count) and self._sheet.wants(frame.index):
             self._sheet.add(frame.index, picture)
+            if time.monotonic() >= self._next_sheet:
+                self._save_sheet()
+                self._next_sheet = time.monotonic() + _REDRAW
 
     @contextmanager
     def _left_out_on_error(self) -> Iterator[None]:

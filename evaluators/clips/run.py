@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from torch import Tensor
 
+from voskit.dataloaders.files import exclusive_lock
 from voskit.dataloaders.masks.frame_masks import FrameMasks
-from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
-from voskit.evaluators.clips.backward import backward_pass
-from voskit.evaluators.clips.clip_writer import SCRATCH, ClipWriter
+from voskit.evaluators.clips.backward import BackwardMasks, backward_pass
+from voskit.evaluators.clips.clip_run import ClipRun, OutputOptions, refuse_soft_exports
+from voskit.evaluators.clips.clip_writer import SCRATCH
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
-from voskit.evaluators.clips.previews import PreviewOptions
 from voskit.evaluators.clips.report import ClipReport, TextPrompt, check_same_clip
 from voskit.evaluators.clips.resuming import ClipCheckpoints, check_settings, clip_settings
+from voskit.evaluators.exports.base import build_exports
+from voskit.evaluators.exports.frames import SoftMattes
+from voskit.evaluators.exports.results import export_masks
+from voskit.evaluators.exports.writer import FOLDER as EXPORT_FOLDER
 from voskit.evaluators.referring import ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
-from voskit.networks.memory_usage import memory_in_use
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +40,9 @@ def segment_clip(
     *,
     complete_masks: bool = False,
     backwards: bool = False,
-    fps: float | None = None,
-    max_frames: int | None = None,
-    progress: bool = True,
-    overlay: bool = True,
     resume: bool = False,
+    exports: Sequence[str] = (),
+    **output: Any,
 ) -> ClipReport:
     """Segment a clip frame by frame and write its results; neither frames nor masks pile up in memory.
 
@@ -58,20 +54,20 @@ def segment_clip(
         complete_masks: masks show all objects, see ``VideoSegmenter.step``.
         backwards: also propagate objects to the frames before their first masks, see
             :func:`~voskit.evaluators.clips.backward.backward_pass`.
-        fps: rate of the overlay video; None: that of the frames' times, or 25 for images.
-        max_frames: stop after this many frames.
-        progress: show a bar with frames per second and memory.
-        overlay: write the overlay video.
         resume: continue a run that was broken off, see :mod:`voskit.evaluators.clips.resuming`. Its masks so far are
-            kept, and the others equal those of an undisturbed run.
+            kept, and the others equal those of an undisturbed run. A complete run is exported only.
+        exports: names of export formats, with options, see docs/exports.md.
+        **output: ``fps``, ``max_frames``, ``progress``, ``overlay``, ``palette``, see
+            :class:`~voskit.evaluators.clips.clip_run.OutputOptions`.
 
     Raises:
         ValueError: a frame or mask is damaged or doesn't fit, or no frame has a mask; results of the frames before it
             are kept. Or the masks lie in the folder of the results, which would replace them; or the source can't be
             read backwards; or there are results of another clip of this name, or of other settings, frames or masks to
-            resume.
+            resume; or an export failed.
         OSError: results can't be written.
     """
+    options = OutputOptions(exports=tuple(build_exports(exports)), **output)
     if masks.path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{masks.path} lies in {folder}, whose files the results replace: give another output folder")
     masks.check(source)
@@ -79,44 +75,87 @@ def segment_clip(
         source.check_rereadable()
     if resume and segmenter.target_fps is not None:
         raise ValueError("--resume: masks with a target_fps depend on the machine's speed: run without one of them")
-    options = {"complete_masks": complete_masks, "backwards": backwards}
     identity = check_same_clip(folder, source)
-    report = ClipReport(source.name, source=identity, settings=clip_settings(segmenter, **options))
-    if resume and (done := _complete_report(folder, report, max_frames)) is not None:
+    bounds = {} if source.whole is source else {"start": source.name_of(0), "frames": source.num_frames}
+    settings = clip_settings(segmenter, complete_masks=complete_masks, backwards=backwards, **bounds)
+    report = ClipReport(source.name, source=identity, settings=settings)
+    if resume and (done := _complete_report(folder, report, options.max_frames)) is not None:
         logger.info("%s: complete already", folder)
+        _export_again(source, folder, done, exports, options)
         return done
-    with ClipRun(source, report, folder, segmenter.device, fps, max_frames, progress, overlay) as run:
+    with ClipRun(source, report, folder, segmenter.device, options) as run:
         checkpoints = ClipCheckpoints(folder, segmenter, report.settings)
         if resume:
             run.resume(checkpoints)
-        last = masks.last(source, max_frames) if backwards else 0
+        report.names = masks.names
+        last = masks.last(source, options.max_frames) if backwards else 0
         if backwards and not last:
             logger.warning("%s: only the first frame has a mask, so there is no backward pass", masks.path)
         segmenter.reset()
         backward = backward_pass(
-            segmenter, source, masks, last, folder / SCRATCH, complete=complete_masks, progress=progress
+            segmenter, source, masks, last, folder / SCRATCH, complete=complete_masks, progress=options.progress
         )
         try:
             with backward if last else nullcontext() as backward_masks:
                 for frame, mask in run.new_frames(masks, checkpoints):
                     depth = segmenter.depth
-                    report.names = masks.names
-                    ids = segmenter.step(frame.image, mask, complete=complete_masks)
-                    if backward_masks is not None:
-                        ids = backward_masks.overlay_on(frame, ids, segmenter.object_ids, mask)
+                    ids, mattes = _step(segmenter, frame, mask, complete_masks, backward_masks, options.soft)
                     report.objects = max(report.objects, len(segmenter.object_ids))
                     if depth is not None:
                         report.depths[depth] = report.depths.get(depth, 0) + 1
                     state = [f"{report.objects} objects", *([] if depth is None else [f"depth {segmenter.depth}"])]
-                    run.write(frame, ids, *state)
+                    run.write(frame, ids, *state, mattes=mattes, quality=segmenter.quality)
         finally:
             segmenter.reset()
         if not report.objects:
             raise ValueError(f"{masks.path}: no frame of {source.name} has a mask with an object in it")
-        if max_frames is None:
+        if options.max_frames is None and source.whole is source:
             masks.check_all_used()
     checkpoints.remove()
     return report
+
+
+def _step(
+    segmenter: VideoSegmenter,
+    frame: Frame,
+    mask: np.ndarray | None,
+    complete: bool,
+    backward_masks: BackwardMasks | None,
+    soft: bool,
+) -> tuple[np.ndarray, SoftMattes | None]:
+    """Segment a frame; return its ids and, with ``soft``, its mattes."""
+    if soft:
+        predicted, probabilities = segmenter.step(frame.image, mask, complete=complete, return_probs=True)
+    else:
+        predicted, probabilities = segmenter.step(frame.image, mask, complete=complete), None
+    ids = predicted
+    if backward_masks is not None:
+        ids = backward_masks.overlay_on(frame, predicted, segmenter.object_ids, mask)
+    if probabilities is None:
+        return ids, None
+    changed = None if ids is predicted else ids != predicted
+    return ids, SoftMattes.of(probabilities, segmenter.object_ids, ids, changed)
+
+
+def _export_again(
+    source: FrameSource, folder: Path, report: ClipReport, exports: Sequence[str], options: OutputOptions
+) -> None:
+    """Export the results of a complete run."""
+    refuse_soft_exports(options.exports)
+    if not exports:
+        return
+    with exclusive_lock(folder):
+        export_masks(
+            source,
+            folder / "masks",
+            folder / EXPORT_FOLDER,
+            exports,
+            names=report.names,
+            quality={name: report.measures(name) for name in report.quality},
+            fps=options.fps,
+            num_frames=options.max_frames,
+            progress=options.progress,
+        )
 
 
 def _complete_report(folder: Path, own: ClipReport, max_frames: int | None) -> ClipReport | None:
@@ -141,172 +180,68 @@ def refer_clip(
     folder: Path,
     *,
     propagator: VideoSegmenter | None = None,
-    fps: float | None = None,
-    max_frames: int | None = None,
-    progress: bool = True,
-    overlay: bool = True,
+    exports: Sequence[str] = (),
+    **output: Any,
 ) -> ClipReport:
     """Segment the objects of text prompts in a clip, a window of frames at a time, and write the results.
 
     The first prompt's object has id 1, and so on. With ``propagator`` all windows are searched for the frame in which
     each prompt has its highest score, and the object is propagated from there; see
-    :mod:`voskit.evaluators.clips.key_frames`. The other arguments are those of ``segment_clip``.
+    :mod:`voskit.evaluators.clips.key_frames`; exports then have hard edges, which is logged. The other arguments are
+    those of ``segment_clip``.
 
     Raises:
         ValueError: a frame is damaged or a prompt can't be used; results of the windows before it are kept.
         OSError: results can't be written.
     """
+    options = OutputOptions(exports=tuple(build_exports(exports)), **output)
     if propagator is not None:
         source.check_rereadable()
+        if options.soft:
+            logger.info("exports have hard edges, because propagated objects have no probabilities here")
     identity = check_same_clip(folder, source)
-    sentences = [TextPrompt(text) for text in prompts]
-    report = ClipReport(source.name, source=identity, objects=len(prompts), sentences=sentences)
+    sentences, names = [TextPrompt(text) for text in prompts], dict(enumerate(prompts, 1))
+    report = ClipReport(source.name, source=identity, objects=len(prompts), names=names, sentences=sentences)
     state = f"{len(prompts)} text prompts"
-    with ClipRun(source, report, folder, segmenter.device, fps, max_frames, progress, overlay) as run:
+    with ClipRun(source, report, folder, segmenter.device, options) as run:
         found = _refer(segmenter, run.frames(), report.sentences, source.size)
         if propagator is None:
-            for frame, ids, _ in found:
-                run.write(frame, ids, state)
+            for frame, ids, probabilities, _ in found:
+                mattes = _mattes(probabilities, ids) if options.soft else None
+                run.write(frame, ids, state, mattes=mattes)
             return report
         keys = [KeyFrame() for _ in prompts]
-        names: list[str] = []
-        for frame, ids, scores in found:
-            names.append(frame.name)
+        frames: list[str] = []
+        for frame, ids, _, scores in found:
+            frames.append(frame.name)
             for number, (key, score) in enumerate(zip(keys, scores, strict=True), 1):
                 key.update(score, frame.index, ids == number)
         for prompt, key in zip(report.sentences, keys, strict=True):
-            prompt.key_frame = names[key.index] if key.mask is not None else None
+            prompt.key_frame = frames[key.index] if key.mask is not None else None
         logger.info("propagating from key frames: %s", ", ".join(str(p.key_frame) for p in report.sentences))
         with closing(propagate(propagator, source, keys, folder / SCRATCH)) as propagated:
-            for frame, ids in itertools.islice(propagated, len(names)):
+            for frame, ids in itertools.islice(propagated, len(frames)):
                 run.write(frame, ids, state)
     return report
 
 
 def _refer(
     segmenter: ReferringSegmenter, frames: Iterator[Frame], prompts: Sequence[TextPrompt], size: tuple[int, int]
-) -> Iterator[tuple[Frame, np.ndarray, list[float]]]:
-    """Yield each frame, its ids [H, W] and the prompts' scores there; note the scores of each window."""
+) -> Iterator[tuple[Frame, np.ndarray, list[Tensor], list[float]]]:
+    """Yield each frame, its ids [H, W], the objects' probabilities [H, W] and the prompts' scores there.
+
+    The scores of each window are added to the prompts.
+    """
     for window in windows(frames, segmenter.config.window):
         found = segmenter.refer([frame.image for frame in window], [prompt.text for prompt in prompts])
         for prompt, one in zip(prompts, found, strict=True):
             prompt.scores.append(round(float(one.scores[one.candidate]), 4))
         for i, frame in enumerate(window):
-            ids = segmenter.ids([one.probabilities(i, size) for one in found])
-            yield frame, ids, [float(one.frame_scores[i]) for one in found]
+            probabilities = [one.probabilities(i, size) for one in found]
+            yield frame, segmenter.ids(probabilities), probabilities, [float(one.frame_scores[i]) for one in found]
 
 
-class ClipRun:
-    """The loop over a clip: prefetched frames, a writer of results, a progress bar, a report; used in a ``with`` block.
-
-    Args:
-        source: the frames.
-        report: filled in as results are written.
-        folder: folder of the results.
-        device: the network's, whose memory is reported.
-        fps, max_frames, progress, overlay: see ``segment_clip``.
-
-    Raises:
-        ValueError: ``max_frames`` is below 1, or see ``ClipWriter``.
-        OSError: see ``ClipWriter``.
-    """
-
-    def __init__(
-        self,
-        source: FrameSource,
-        report: ClipReport,
-        folder: Path,
-        device: torch.device,
-        fps: float | None,
-        max_frames: int | None,
-        progress: bool,
-        overlay: bool = True,
-    ) -> None:
-        if max_frames is not None and max_frames < 1:
-            raise ValueError(f"max_frames is at least 1, not {max_frames}")
-        total = source.num_frames if max_frames is None else min(max_frames, source.num_frames or max_frames)
-        self._source, self._report, self._device, self._max_frames = source, report, device, max_frames
-        report.cut = max_frames is not None
-        previews = PreviewOptions.of(source, fps=fps, num_frames=total, video=overlay, whole=max_frames is None)
-        self._writer = ClipWriter(folder, report, previews)
-        self._bar = tqdm(total=total, desc=source.name, unit="frame", disable=not progress)
-        self._stack = ExitStack()
-        self._start = time.perf_counter()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            stack.enter_context(self._bar)
-            stack.enter_context(self._writer)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
-
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames, read ahead in the background, up to ``max_frames``."""
-        for frame in self._stack.enter_context(closing(prefetch(self._source))):
-            yield frame
-            if frame.index + 1 == self._max_frames:
-                return
-
-    def resume(self, checkpoints: ClipCheckpoints) -> None:
-        """Continue the report of a run that was broken off, and keep its masks."""
-        stored = checkpoints.load()
-        if stored is None:
-            logger.info("%s: no checkpoint to resume from, starting at the first frame", self._source.name)
-            return
-        frames, fields = int(stored["frames"]), vars(self._report)
-        if self._max_frames is not None and frames > self._max_frames:
-            raise ValueError(f"--resume: {frames} frames are done, more than --max_frames: run without --resume")
-        self._writer.keep([self._source.name_of(number) for number in range(frames)])
-        logger.info("%s: resuming at frame %d", self._source.name, frames)
-        fields.update({**stored, "settings": self._report.settings, "cut": self._report.cut, "complete": False})
-        self._start -= self._report.seconds
-
-    def new_frames(self, masks: FrameMasks, checkpoints: ClipCheckpoints) -> Iterator[tuple[Frame, np.ndarray | None]]:
-        """Yield the frames to segment and their masks; those before a checkpoint are drawn. Write checkpoints."""
-        done = self._report.frames
-        try:
-            for frame in self.frames():
-                mask = masks(frame)
-                if frame.index < done:
-                    checkpoints.count(frame, mask)
-                    self._writer.redraw(frame)
-                    self._bar.update()
-                    continue
-                yield frame, mask
-                checkpoints.count(frame, mask)
-                if checkpoints.due:
-                    self._save(checkpoints)
-            if frame.index + 1 < done:
-                raise ValueError(f"--resume: {self._source.name} has fewer frames than are done: run without --resume")
-        except GeneratorExit:  # broken off within a frame, after which the memory isn't that of any frame
-            raise
-        except Exception:  # a frame or mask is damaged: the frames before it are done
-            with suppress(OSError, ValueError):
-                self._save(checkpoints)
-            raise
-
-    def _save(self, checkpoints: ClipCheckpoints) -> None:
-        self._writer.flush()
-        checkpoints.save(dataclasses.asdict(self._report))
-
-    def write(self, frame: Frame, ids_HW: np.ndarray, *state: str) -> None:
-        """Queue a frame's results, and count it.
-
-        Args:
-            frame: the frame.
-            ids_HW: its object ids.
-            state: texts for the progress bar.
-        """
-        self._writer.write(frame, ids_HW)
-        self._report.frames += 1
-        if frame.time is not None:
-            self._report.times[frame.name] = round(frame.time, 6)
-        self._report.seconds = round(time.perf_counter() - self._start, 3)
-        memory = memory_in_use(self._device)
-        self._report.peak_memory = max(memory or 0, self._report.peak_memory or 0) or None
-        texts = [*state, *([] if memory is None else [f"{memory / 2**30:.2f} GiB"])]
-        self._bar.set_postfix_str(", ".join(texts), refresh=False)
-        self._bar.update()
+def _mattes(probabilities: Sequence[Tensor], ids_HW: np.ndarray) -> SoftMattes:
+    """Return the mattes of text prompts' objects, whose probabilities are independent of each other."""
+    background = 1 - torch.stack(list(probabilities)).amax(0)
+    return SoftMattes.of([background, *probabilities], range(1, len(probabilities) + 1), ids_HW, None)

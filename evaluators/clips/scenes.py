@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voskit.dataloaders.masks.frame_masks import masks_for
+from voskit.dataloaders.video.excerpt import excerpt
 from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators.clips.report import ClipReport
 from voskit.evaluators.clips.run import refer_clip, segment_clip
@@ -20,58 +20,64 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
-    """Options of ``segment_clip`` for several clips."""
+    """Options of ``segment_clip`` for several clips, and their ``start`` and ``end``, see ``excerpt``."""
 
     complete_masks: bool = False
     backwards: bool = False
+    start: str | None = None
+    end: str | None = None
     fps: float | None = None
     max_frames: int | None = None
     overlay: bool = True
+    palette: str = "bright"
+    exports: tuple[str, ...] = ()
     resume: bool = False
 
+    @property
+    def output(self) -> dict[str, object]:
+        """Options of the results, for ``segment_clip`` and ``refer_clip``; the rate is that of the source already."""
+        return {name: getattr(self, name) for name in ("max_frames", "overlay", "palette", "exports")}
 
-def segment_clips(clips: Sequence[Clip], segmenter: VideoSegmenter, output: Path, options: ClipOptions) -> int:
-    """Segment clips into folders below ``output``; return the number of scenes that failed.
 
-    The error of a scene is logged, and the next one runs.
+def segment_clips(clips: Sequence[Clip], segmenter: VideoSegmenter, output: Path, options: ClipOptions) -> list[Path]:
+    """Segment clips into folders below ``output``; return the folders of those that succeeded.
+
+    The error of a clip is logged, and the next one runs.
 
     Raises:
         ValueError, OSError: the only clip failed, see ``segment_clip``.
     """
-    failed = 0
+    folders = []
     for clip in clips:
         try:
-            run_clip(clip, segmenter, output, options)
+            folders.append(run_clip(clip, segmenter, output, options))
         except (ValueError, OSError) as error:
             if len(clips) == 1:
                 raise
-            failed += 1
-            logger.error("scene %s: %s", clip.scene, error)
-    if failed:
-        logger.error("%d of %d scenes failed", failed, len(clips))
-    return failed
+            logger.error("%s: %s", clip.label, error)
+    if failed := len(clips) - len(folders):
+        logger.error("%d of %d clips failed", failed, len(clips))
+    return folders
 
 
-def run_clip(clip: Clip, segmenter: VideoSegmenter, output: Path, options: ClipOptions) -> ClipReport:
-    """Segment one clip and log a summary; see ``segment_clip`` for errors."""
-    with open_frames(clip.source, fps=options.fps) as source:
-        masks = masks_for(clip.mask, source, scene=bool(clip.scene))
+def run_clip(clip: Clip, segmenter: VideoSegmenter, output: Path, options: ClipOptions) -> Path:
+    """Segment one clip, log a summary, and return the folder of its results; see ``segment_clip`` for errors."""
+    with open_frames(clip.source, fps=options.fps) as whole:
+        source = excerpt(whole, options.start, options.end)
         folder = output / (clip.scene or source.name)
-        logger.info("%s: masks, overlay and report are written here", folder)
+        _say_where(folder, options)
         report = segment_clip(
             segmenter,
             source,
-            masks,
+            clip.open_masks(source),
             folder,
             complete_masks=options.complete_masks,
             backwards=options.backwards,
-            max_frames=options.max_frames,
-            overlay=options.overlay,
             resume=options.resume,
+            **options.output,  # type: ignore[arg-type]
         )
-    for line in report.summary():
-        logger.info("%s: %s", folder, line)
-    return report
+    _say_summary(folder, report)
+    return folder
 
 
 def refer_source(
@@ -80,16 +86,23 @@ def refer_source(
     segmenter: ReferringSegmenter,
     propagator: VideoSegmenter | None,
     output: Path,
-    fps: float | None = None,
-    max_frames: int | None = None,
-    overlay: bool = True,
-) -> ClipReport:
-    """Segment the objects of text prompts in a source, and log a summary; see ``refer_clip``."""
-    with open_frames(source, fps=fps) as frames:
+    options: ClipOptions,
+) -> Path:
+    """Segment the objects of text prompts in a source, log a summary, and return the folder; see ``refer_clip``."""
+    with open_frames(source, fps=options.fps) as whole:
+        frames = excerpt(whole, options.start, options.end)
         folder = output / frames.name
-        report = refer_clip(
-            segmenter, frames, prompts, folder, propagator=propagator, max_frames=max_frames, overlay=overlay
-        )
+        _say_where(folder, options)
+        report = refer_clip(segmenter, frames, prompts, folder, propagator=propagator, **options.output)  # type: ignore[arg-type]
+    _say_summary(folder, report)
+    return folder
+
+
+def _say_where(folder: Path, options: ClipOptions) -> None:
+    names = [*(["overlay.incomplete.mp4"] if options.overlay else []), "contact_sheet.png"]
+    logger.info("results go to %s; watch %s grow there", folder, " and ".join(names))
+
+
+def _say_summary(folder: Path, report: ClipReport) -> None:
     for line in report.summary():
         logger.info("%s: %s", folder, line)
-    return report

@@ -1,18 +1,29 @@
-"""Clips to segment: a source and its mask, or the scenes of a folder."""
+"""Clips to segment: videos and their masks, folders of videos, or the scenes of a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from voskit.configs.registry import suggest
-from voskit.dataloaders.masks.frame_masks import masks_for
+from voskit.dataloaders.images import list_images
+from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
+from voskit.dataloaders.masks.object_folder import MASK_EXTENSIONS
+from voskit.dataloaders.natural_order import natural_key
+from voskit.dataloaders.video.excerpt import excerpt
 from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.source import FrameSource
 from voskit.evaluators.clips.report import check_same_clip
 
 BUNDLED_SCENES = Path(__file__).resolve().parents[2] / "datasets" / "Demo"
 """Folder of the bundled scenes: ``bunny``, and ``cabinet``, whose masks label every pixel."""
+VIDEO_EXTENSIONS = (
+    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv",
+    ".ts", ".webm", ".wmv",
+)  # fmt: skip
+
+MaskMaker = Callable[[FrameSource], FrameMasks]
 
 
 @dataclass(frozen=True)
@@ -21,43 +32,70 @@ class Clip:
 
     Attributes:
         source: a video, a folder of images, a camera's number or a URL, see ``open_frames``.
-        mask: the mask of the first frame, or a folder of masks.
+        mask: the mask of the first frame, or a folder of masks; or a function that returns the masks of a source.
         scene: name of the scene, whose folder of masks has them by the names of their frames; empty for other clips.
     """
 
     source: str
-    mask: Path
+    mask: Path | MaskMaker
     scene: str = ""
 
+    @property
+    def label(self) -> str:
+        """Name of the clip in messages."""
+        return f"scene {self.scene}" if self.scene else self.source
 
-def find_clips(source: str | None, mask: Path | None = None, scene: str | None = None) -> list[Clip]:
-    """Return the clip of a source and its mask, or the scenes of a folder.
+    def open_masks(self, source: FrameSource) -> FrameMasks:
+        """Open the masks for the frames of the clip. Raises ValueError and OSError as ``masks_for`` does."""
+        return self.mask(source) if callable(self.mask) else masks_for(self.mask, source, scene=bool(self.scene))
+
+
+def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | None = None) -> list[Clip]:
+    """Return the clips of sources and their masks, or the scenes of a folder.
 
     The folder of scenes has ``images/SCENE`` (a folder or a video), and ``masks/SCENE`` or ``masks/SCENE.png``.
 
     Args:
-        source: a source of ``open_frames``, or a folder of scenes; None: the folder of the bundled scenes.
-        mask: the source's mask; None for scenes, which have their own.
+        sources: sources of ``open_frames``, folders of videos, or one folder of scenes; empty: the bundled scenes.
+        masks: the mask of each source, in order; or one folder with the mask of each video under the video's name, a
+            file or a folder. Empty for scenes, which have their own.
         scene: the only scene of the folder to return; None: all of them.
 
     Raises:
-        ValueError: no mask for a source, a mask for scenes, no scenes, no such scene, or two scenes of one name.
+        ValueError: masks that don't fit the sources, no scenes, no such scene, or two clips of one name.
     """
-    folder = BUNDLED_SCENES if source is None else Path(source)
+    scenes = BUNDLED_SCENES if not sources else Path(sources[0]) if len(sources) == 1 else None
+    if scenes is not None and (not sources or (scenes / "images").is_dir()):
+        return _scenes(scenes, masks, scene)
+    if scene is not None:
+        raise ValueError(f"--scene {scene}: {' '.join(sources)} is no folder of scenes, which has images/ and masks/")
+    if not masks:
+        raise ValueError("--mask is needed: the mask of the first frame")
+    videos = [video for source in sources for video in _videos_of(source)]
+    if len(masks) == len(videos) and (len(videos) > 1 or videos == list(sources)):
+        clips = [Clip(video, mask) for video, mask in zip(videos, masks, strict=True)]
+    elif len(masks) == 1 and masks[0].is_dir():
+        clips = [Clip(video, _named_mask(masks[0], video)) for video in videos]
+    else:
+        raise ValueError(
+            f"--mask: {len(videos)} videos and {len(masks)} masks: give one for each video, in order, or a folder with "
+            "a mask for each under the video's name"
+        )
+    stems = [Path(clip.source).stem for clip in clips]
+    if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
+        raise ValueError(f"several videos are called {twice}, and so would be their results: run them one by one")
+    return clips
+
+
+def _scenes(folder: Path, masks: Sequence[Path], scene: str | None) -> list[Clip]:
     images = folder / "images"
-    if source is not None and not images.is_dir():
-        if mask is None:
-            raise ValueError("--mask is needed: the mask of the first frame")
-        if scene is not None:
-            raise ValueError(f"--scene {scene}: {source} is no folder of scenes, which has images/ and masks/")
-        return [Clip(source, mask)]
     paths = sorted(p for p in images.iterdir() if not p.name.startswith("."))
     names = [path.name if path.is_dir() else path.stem for path in paths]  # a folder's name may have dots
     if not paths:
         raise ValueError(f"{folder}: no scenes in {images}")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"{images}: several scenes are called {twice}, and so would be their results: rename one")
-    if mask is not None:
+    if masks:
         raise ValueError(f"--mask is for a single source; the scenes of {folder} have their masks in masks/SCENE")
     if scene is not None and scene not in names:
         raise ValueError(f"{folder} has no scene {scene!r}: {suggest(scene, names)}")
@@ -71,13 +109,43 @@ def _scene_mask(masks: Path) -> Path:
     return single if single.is_file() and not masks.is_dir() else masks
 
 
-def check_clips(clips: Sequence[Clip], output: Path, fps: float | None = None) -> None:
+def _videos_of(source: str) -> list[str]:
+    """Return the videos in a folder of videos; otherwise the source itself."""
+    folder = Path(source)
+    if not folder.is_dir() or _has_images(folder):
+        return [source]
+    videos = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_EXTENSIONS and path.name[0] != "."]
+    return [str(path) for path in sorted(videos, key=lambda path: natural_key(path.name))] or [source]
+
+
+def _has_images(folder: Path) -> bool:
+    try:
+        return bool(list_images(folder))
+    except ValueError:
+        return False
+
+
+def _named_mask(folder: Path, video: str) -> Path:
+    """Return the mask of a video in a folder: a file or a folder with the video's name."""
+    stem = Path(video).stem
+    places = (folder / stem, *(folder / f"{stem}{end}" for end in (*MASK_EXTENSIONS, ".json")))
+    found = [path for path in places if path.exists()]
+    if len(found) != 1:
+        kinds = f"there are {' and '.join(path.name for path in found)}: keep one" if found else "add it"
+        raise ValueError(f"{video}: its mask in {folder} is a folder {stem}, or {stem}.png: {kinds}")
+    return found[0]
+
+
+def check_clips(
+    clips: Sequence[Clip], output: Path, fps: float | None = None, start: str | None = None, end: str | None = None
+) -> None:
     """Decode the first frame of every file and folder and check its masks, before a model is loaded.
 
     Args:
         clips: the clips.
         output: the folder of their results, which mustn't be those of another clip.
         fps: rate of images.
+        start, end: see :func:`~voskit.dataloaders.video.excerpt.excerpt`.
 
     Raises:
         ValueError, OSError: as ``segment_clip``, for the first frame and the masks.
@@ -86,7 +154,8 @@ def check_clips(clips: Sequence[Clip], output: Path, fps: float | None = None) -
         live = "://" in clip.source or clip.source.isdigit() or Path(clip.source).is_char_device()
         if live and not Path(clip.source).is_file():
             continue  # cameras and streams can be read only once
-        with open_frames(clip.source, fps=fps) as source:
+        with open_frames(clip.source, fps=fps) as whole:
+            source = excerpt(whole, start, end)
             next(iter(source))
-            masks_for(clip.mask, source, scene=bool(clip.scene)).check(source)
+            clip.open_masks(source).check(source)
             check_same_clip(output / (clip.scene or source.name), source)

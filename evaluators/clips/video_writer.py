@@ -1,4 +1,4 @@
-"""H.264 video writer: mp4 files that are complete or absent."""
+"""Video writer: files that are complete or absent, and can be watched while they grow."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from voskit.dataloaders.files import make_folder
 from voskit.dataloaders.video.source import Playback
 from voskit.evaluators.clips.audio import AudioCopy
+from voskit.evaluators.clips.growing_video import GrowingCopy
+from voskit.evaluators.clips.video_formats import H264, VideoFormat, has_encoder, tag_colors
 from voskit.evaluators.frame_checks import check_frame
 
 if TYPE_CHECKING:
@@ -32,22 +33,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MIN_FPS, MAX_FPS = 1e-6, 1e6
+DEFAULT_FPS = 25.0
+"""Rate of videos made from images."""
 
-_BT709 = 1  # value of the H.264 fields color primaries, transfer characteristics and matrix
-_LIMITED_RANGE = 1
 _MPEG4_OPTIONS = {"qmin": "2", "qmax": "4"}
-_MAX_SIDE = 16384  # of libx264
 _TICKS = 10000  # least number of time units in a second
 _SLOW, _SLOW_TICKS = Fraction(1, 100), 1000  # fewer for time lapses: 2**31 units are the longest interval of mp4
 
 
 class VideoWriter:
-    """A writer of H.264 videos (mp4, yuv420p, BT.709, index at the front so that browsers can stream it).
+    """A writer of videos, by default H.264 (mp4, yuv420p, BT.709, index at the front so that browsers can stream it).
 
     Frames go to ``.<name>.<pid>.tmp.mp4`` in the same folder; ``close`` renames that file. After an error, after
     ``abort``, or if the writer is dropped without ``close``, the temporary file is removed and an earlier file of the
     final name stays as it was. Frames of odd width or height get their last column or row twice, because yuv420p has
     one color sample per 2x2 pixels. Frames with a side above 16384 pixels are scaled down.
+
+    With ``growing``, ``<name>.incomplete.mp4`` holds the frames so far, without audio, and can be watched at any time.
+    It is removed by ``close`` and ``abort``.
 
     Frames have the times that are passed to ``write``, so that a video of a variable frame rate stays one. Without
     times they follow each other at ``fps``.
@@ -59,16 +62,16 @@ class VideoWriter:
     If the FFmpeg library has no libx264, the video is MPEG-4 Part 2 and a warning is logged.
 
     Args:
-        path: the file, ``*.mp4``. Missing folders are made.
+        path: the file, with the format's suffix. Missing folders are made.
         fps: frames per second, for frames without a time. A float near an NTSC rate (29.97, 23.976, 59.94) becomes the
             exact n*1000/1001.
         playback: pixel aspect ratio, unit of times, and a file whose audio is copied, see
             :class:`~voskit.dataloaders.video.source.Playback`. Audio that can't be copied is left out with a warning.
-        crf: quality of libx264, 0 (lossless) to 51 (worst). Not used by the fallback.
-        preset: speed of libx264, ``"ultrafast"`` to ``"veryslow"``. Slow ones hold more frames in the encoder.
+        kind: container, codec and pixels.
+        growing: keep a file that can be watched.
 
     Raises:
-        ValueError: a wrong suffix, fps or crf.
+        ValueError: a wrong suffix or fps.
         OSError: the folder can't be made or written, or a folder has the file's name.
     """
 
@@ -78,19 +81,20 @@ class VideoWriter:
         fps: float | Fraction = 25.0,
         *,
         playback: Playback = Playback(),  # noqa: B008 - frozen
-        crf: int = 20,
-        preset: str = "veryfast",
+        kind: VideoFormat = H264,
+        growing: bool = False,
     ) -> None:
         self.path = Path(path)
-        if self.path.suffix.lower() != ".mp4":
-            raise ValueError(f"a video's name must end in .mp4, got {self.path}")
-        if not 0 <= crf <= 51:
-            raise ValueError(f"crf must be between 0 and 51, got {crf}")
+        if self.path.suffix.lower() != kind.suffix:
+            raise ValueError(f"a video's name must end in {kind.suffix}, got {self.path}")
         self.fps = _exact_rate(fps)
         self.num_frames = 0
         self._playback = playback
-        # without B-frames the packets are in the order of their times, and the last one ends with the video
-        self._options = {"crf": str(crf), "preset": preset, "bf": "0"}
+        self._kind = kind
+        # with zerolatency each frame leaves the encoder at once
+        self._options = {**kind.options, **({"tune": "zerolatency"} if growing else {})}
+        self._growing = GrowingCopy(self.path) if growing else None
+        self._start = 0.0
         self._ticks = _ticks(playback.time_base, self.fps)
         self._durations: dict[int, int] = {}  # of the frames in the encoder
         self._first_pts: int | None = None
@@ -102,7 +106,7 @@ class VideoWriter:
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "A folder is where the video should be written", str(self.path))
         make_folder(self.path.parent)
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp.mp4")
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp{kind.suffix}")
         self._temporary.touch()
         self._remove_temporary = weakref.finalize(self, _unlink, self._temporary)
         self._container = self._open()
@@ -112,7 +116,7 @@ class VideoWriter:
         """Append a frame.
 
         Args:
-            frame: H x W x 3 uint8 RGB.
+            frame: H x W x 3 uint8 RGB; in formats with opacity H x W x 4, uint8 or uint16.
             time: seconds at which it is shown, more than those of the frame before; None: number of the frame / fps.
                 A time that isn't more is moved by the least unit.
             duration: seconds for which it is shown, which matters for the last frame; None: the mean of the others.
@@ -125,12 +129,12 @@ class VideoWriter:
             self._check_frame(frame)
             image = self._scaled(frame)
             height, width = image.shape[:2]
-            padded = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            odd = (height % 2, width % 2) if self._kind.even else (0, 0)
+            padded = np.pad(image, ((0, odd[0]), (0, odd[1]), (0, 0)), mode="edge")
             if self._stream is None:
-                self._add_streams(width + width % 2, height + height % 2)
-            picture = av.VideoFrame.from_ndarray(padded, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
+                self._start = (time or 0.0) if self._playback.excerpt else 0.0
+                self._add_streams(width + odd[1], height + odd[0])
+            picture = self._kind.picture(padded)
             picture.pts = self._next_pts(time)
             picture.time_base = Fraction(1, self._ticks)
             self._durations[picture.pts] = self._duration(duration)
@@ -160,6 +164,7 @@ class VideoWriter:
                 self._audio.write_until(math.inf if rest_of_audio else self._end / self._ticks)
                 self._audio.close()
             self._container.close()
+            self._drop_growing()
             self._temporary.replace(self.path)
             self._remove_temporary.detach()
             self._state = "closed"
@@ -172,6 +177,7 @@ class VideoWriter:
             self._state = "aborted"
             if self._audio is not None:
                 self._audio.close()
+            self._drop_growing()
             try:
                 self._container.close()
             except (
@@ -192,8 +198,12 @@ class VideoWriter:
         else:
             self.abort()
 
-    def _check_frame(self, frame: NDArray[np.uint8]) -> None:
-        check_frame(frame, f"{self.path}: a frame")
+    def _drop_growing(self) -> None:
+        if self._growing is not None:
+            self._growing.remove()
+
+    def _check_frame(self, frame: NDArray[Any]) -> None:
+        check_frame(frame[..., :3].astype(np.uint8, copy=False) if self._kind.alpha else frame, f"{self.path}: a frame")
         size = (frame.shape[0], frame.shape[1])
         if self._size is None:
             self._size = size
@@ -206,23 +216,26 @@ class VideoWriter:
     def _encode(self, picture: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):
             packet.duration = self._durations.pop(packet.pts, 0)  # the encoder would state 1 / rate
+            if self._growing is not None:
+                self._growing.write(packet, self._stream)
             self._container.mux(packet)
 
     def _scaled(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a frame within the encoder's largest size."""
         height, width = frame.shape[:2]
-        scale = _MAX_SIDE / max(height, width)
+        scale = self._kind.max_side / max(height, width)
         if scale >= 1:
             return frame
         size = max(1, round(width * scale)), max(1, round(height * scale))
         if not self.num_frames:
             logger.warning(
-                "%s: frames of %dx%d are too large for H.264, the video has %dx%d", self.path, width, height, *size
+                "%s: frames of %dx%d are too large for its codec, the video has %dx%d", self.path, width, height, *size
             )
-        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), frame.dtype)
 
     def _next_pts(self, time: float | None) -> int:
-        pts = round(Fraction(self.num_frames) / self.fps * self._ticks) if time is None else round(time * self._ticks)
+        seconds = Fraction(self.num_frames) / self.fps if time is None else time - self._start
+        pts = round(seconds * self._ticks)
         self._last_pts = max(pts, self._last_pts + 1)
         self._first_pts = self._last_pts if self._first_pts is None else self._first_pts
         return self._last_pts
@@ -236,10 +249,10 @@ class VideoWriter:
         return max(1, (self._last_pts - (self._first_pts or 0)) // self.num_frames)
 
     def _open(self) -> Any:
-        options = {"movflags": "+faststart"}
-        if self.fps < _SLOW:  # otherwise the muxer makes finer units
+        options = dict(self._kind.container_options)
+        if self.fps < _SLOW and self._kind.container in ("mp4", "mov"):  # otherwise the muxer makes finer units
             options["video_track_timescale"] = str(self._ticks)
-        return av.open(str(self._temporary), "w", format="mp4", options=options)
+        return av.open(str(self._temporary), "w", format=self._kind.container, options=options)
 
     def _add_streams(self, width: int, height: int) -> None:
         """Add the video stream, and that of the audio if it can be copied."""
@@ -247,7 +260,7 @@ class VideoWriter:
         if self._playback.audio is None:
             return
         try:
-            self._audio = AudioCopy(self._playback.audio, self._container)
+            self._audio = AudioCopy(self._playback.audio, self._container, self._start)
             self._container.start_encoding()
         except (av.FFmpegError, OSError, ValueError) as error:
             logger.warning("%s has no audio: that of the source can't be copied (%s)", self.path, error)
@@ -259,18 +272,22 @@ class VideoWriter:
 
     def _video_stream(self, width: int, height: int) -> Any:
         rate = min(max(self.fps, Fraction(1)), Fraction(1000))  # a hint; times count
-        if _has_encoder("libx264"):
-            stream: Any = self._container.add_stream("libx264", rate=rate, options=self._options)
+        kind = self._kind
+        if kind.codec != "libx264" or has_encoder(kind.codec):
+            kind.check_encoder()
+            stream: Any = self._container.add_stream(kind.codec, rate=rate, options=self._options)
         else:
             logger.warning("FFmpeg has no libx264: %s is written as MPEG-4 Part 2, larger and less portable", self.path)
             self._ticks = self._ticks if self._ticks <= 65535 else 60000  # a limit of MPEG-4 Part 2
             stream = self._container.add_stream("mpeg4", rate=rate.limit_denominator(1001), options=_MPEG4_OPTIONS)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, kind.pixels
+        stream.metadata.update(kind.metadata)
         context = stream.codec_context
+        if kind.bitrate_free:
+            context.bit_rate = 0
         context.time_base = Fraction(1, self._ticks)
         context.sample_aspect_ratio = self._playback.pixel_aspect.limit_denominator(1000)
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _LIMITED_RANGE
+        tag_colors(context)
         return stream
 
     @contextmanager
@@ -310,14 +327,6 @@ def _ticks(time_base: Fraction | None, fps: Fraction) -> int:
     units = fps.numerator if time_base is None else time_base.denominator
     least = _TICKS if fps >= _SLOW else _SLOW_TICKS
     return units * -(-least // units) if units <= MAX_FPS else int(MAX_FPS)
-
-
-def _has_encoder(name: str) -> bool:
-    try:
-        av.codec.Codec(name, "w")
-    except ValueError:  # av.codec.codec.UnknownCodecError
-        return False
-    return True
 
 
 def _unlink(path: Path) -> None:

@@ -175,7 +175,7 @@ def test_one_bad_scene_is_reported_and_the_others_run(tmp_path, frames, mask, ch
     code = call(monkeypatch, "--data_path", tmp_path, "--ckpt_path", checkpoint, "--output_path", tmp_path / "out")
     assert code == 1
     assert "scene a: " in caplog.text
-    assert "1 of 2 scenes failed" in caplog.text
+    assert "1 of 2 clips failed" in caplog.text
     assert len(list((tmp_path / "out" / "b" / "masks").iterdir())) == T
 
 
@@ -217,10 +217,10 @@ def test_options_reach_the_segmenter(tmp_path, frames, mask, checkpoint, monkeyp
     code = call(
         monkeypatch, "--data_path", folder, "--mask", tmp_path / "first.png", "--ckpt_path", checkpoint,
         "--output_path", tmp_path / "out", "--max_resolution", 60, "--amp", "--flip", "--ms", 1.0, 1.3,
-        "--long_term_mem_gap", 2, "--max_memory_frames", "unbounded", "--set", "short_term_skip=2",
+        "--long_term_mem_gap", 2, "--max_memory_frames", "unbounded", "--set", "short_term_skip=2", "--verbose",
     )  # fmt: skip
     assert code == 0
-    assert "aott on cpu: AOTT(" in caplog.text
+    assert "aott on cpu" in caplog.text
     for text in ("max_long_edge=100", "long_term_gap=2", "short_term_skip=2"):
         assert text in caplog.text
     for text in ("max_memory_frames", "max_objects"):  # as the model has them
@@ -327,7 +327,13 @@ def test_a_video_may_come_without_its_flag(tmp_path, monkeypatch) -> None:
         (("--output", "o"), "unknown flag --output: use --output_path"),
         (("--weights=w.pth",), "unknown flag --weights: use --ckpt_path"),
         (("--max-frame", "3"), "did you mean max_frames"),
-        (("a.mp4", "b.mp4", "--mask", "m.png"), "'b.mp4' belongs to no flag"),
+        (("a.mp4", "b.mp4", "--mask", "m.png"), "--mask: 2 videos and 1 masks: give one for each video, in order"),
+        (("--export", "coc"), "unknown export format 'coc': did you mean coco?"),
+        (("--export", "alpha:bits=9"), "export 'alpha:bits=9': bits must be 8 or 16, not 9"),
+        (("--export", "coco", "coco"), "export coco: give each format once"),
+        (("--start", "99999"), "bunny has no frame 99999: it has 76 frames, counted from 0"),
+        (("--end", "noon"), "end 'noon': give a frame's number (counted from 0) or name, or a time"),
+        (("--start", "50", "--end", "40"), "its end, frame 40, comes before its start, frame 50"),
         (("nothing.mp4", "--mask", "m.png"), "nothing.mp4: no such file or folder"),
         (("--scene", "bunnny"), "did you mean bunny?"),
         (("--scene", "bunny", "--mask", "m.png"), "--mask is for a single source"),

@@ -70,7 +70,7 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
         for frame in moving_frames(5):
             writer.write(frame)
     small = {"short_edge": 64, "output_path": tmp_path, "propagate": "deaott"}
-    assert run_demo(checkpoint, data_path=str(path), text=("a dog",), **small) == 0
+    assert run_demo(checkpoint, data_path=(str(path),), text=("a dog",), **small) == 0
     masks = [read_mask(tmp_path / "clip" / "masks" / f"{i:05d}.png") for i in range(5)]
     assert all(np.isin(m, (0, 1)).all() for m in masks)
     (sentence,) = json.loads((tmp_path / "clip" / "report.json").read_text())["sentences"]
@@ -83,7 +83,7 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
-        ({"mask": Path("first.png"), "text": ("a dog",)}, "give --data_path and --text, and no --mask"),
+        ({"mask": (Path("first.png"),), "text": ("a dog",)}, "give --data_path and --text, and no --mask"),
         ({}, "give --data_path and --text"),
         ({"text": ("a dog",), "flip": True}, "--flip is for models that propagate masks"),
         ({"text": ("a dog",), "max_memory_frames": 3}, "--max_memory_frames is for models that propagate masks"),
@@ -102,7 +102,7 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
 )
 def test_flags_that_don_t_fit_are_told(checkpoint: Path, clip: Path, tmp_path: Path, flags, error: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=error):
-        run_demo(checkpoint, data_path=str(clip), output_path=tmp_path, **flags)
+        run_demo(checkpoint, data_path=(str(clip),), output_path=tmp_path, **flags)
 
 
 def test_an_evaluation_makes_the_archive(checkpoint: Path, tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_a_folder_in_the_way_costs_the_video_alone(tmp_path: Path, caplog) -> No
 
 
 def test_encoders_without_h264_keep_times(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(video_writer, "_has_encoder", lambda name: False)
+    monkeypatch.setattr(video_writer, "has_encoder", lambda name: False)
     source = write_timed(tmp_path / "pause.mp4", "libx264", PAUSE)
     seen, end = times_and_end(overlay_of(source, tmp_path))
     assert seen == pytest.approx(PAUSE, abs=1e-3)

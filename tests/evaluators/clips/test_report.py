@@ -130,4 +130,4 @@ def test_scenes_keep_what_follows_a_dot(tmp_path: Path, names: tuple[str, ...], 
         mask.parent.mkdir(parents=True, exist_ok=True)
         write_mask(mask, np.ones((24, 32), np.uint8))
         expected[scene] = tmp_path / "masks" / (f"{scene}.png" if single else scene)
-    assert {clip.scene: clip.mask for clip in find_clips(str(tmp_path))} == expected
+    assert {clip.scene: clip.mask for clip in find_clips([str(tmp_path)])} == expected

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 from voskit.dataloaders.masks.files import davis_palette
-from voskit.evaluators.clips import video_writer
+from voskit.evaluators.clips import video_formats, video_writer
 from voskit.evaluators.clips.background import BackgroundWriter
 from voskit.evaluators.clips.mask_writer import MaskWriter
+from voskit.evaluators.clips.video_formats import PRORES_4444, VideoFormat
 from voskit.evaluators.clips.video_writer import VideoWriter
 
 
@@ -248,7 +249,7 @@ class TestVideoWriter:
     def test_repeats_the_last_row_and_column_of_odd_sizes(self, tmp_path: Path) -> None:
         frame = np.zeros((33, 35, 3), np.uint8)
         frame[-1], frame[:, -1] = 220, 220
-        with VideoWriter(tmp_path / "clip.mp4", crf=5) as video:
+        with VideoWriter(tmp_path / "clip.mp4", kind=VideoFormat(options={"crf": "5"})) as video:
             video.write(frame)
         seen = decode(tmp_path / "clip.mp4")[0][0]
         assert seen[-1].min() > 190
@@ -355,7 +356,7 @@ class TestVideoWriter:
             ("clip.mp4", {"fps": 0}, "fps"),
             ("clip.mp4", {"fps": float("nan")}, "fps"),
             ("clip.mp4", {"fps": 1e9}, "fps"),
-            ("clip.mp4", {"crf": 52}, "crf"),
+            ("clip.mp4", {"kind": PRORES_4444}, "mov"),
         ],
     )
     def test_refuses_wrong_arguments(self, tmp_path: Path, name: str, options: dict, message: str) -> None:
@@ -364,14 +365,15 @@ class TestVideoWriter:
         assert list(tmp_path.iterdir()) == []
 
     def test_reports_what_the_encoder_refuses(self, tmp_path: Path) -> None:
-        with pytest.raises(OSError, match=r"clip\.mp4"), VideoWriter(tmp_path / "clip.mp4", preset="wrong") as video:
+        wrong = VideoFormat(options={"preset": "wrong"})
+        with pytest.raises(OSError, match=r"clip\.mp4"), VideoWriter(tmp_path / "clip.mp4", kind=wrong) as video:
             video.write(picture(0))
         assert list(tmp_path.iterdir()) == []
 
     def test_falls_back_to_mpeg4_with_a_warning(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(video_writer, "_has_encoder", lambda name: False)
+        monkeypatch.setattr(video_writer, "has_encoder", lambda name: False)
         with VideoWriter(tmp_path / "clip.mp4", fps=119.88) as video:  # a rate that MPEG-4 can't hold exactly
             for i in range(10):
                 video.write(picture(i))
@@ -383,8 +385,8 @@ class TestVideoWriter:
         assert min(psnr(picture(i), frames[i]) for i in range(10)) > 30
 
     def test_knows_which_encoders_exist(self) -> None:
-        assert video_writer._has_encoder("mpeg4")
-        assert not video_writer._has_encoder("libx264_of_the_future")
+        assert video_formats.has_encoder("mpeg4")
+        assert not video_formats.has_encoder("libx264_of_the_future")
 
     def test_names_what_is_in_the_way(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
@@ -423,6 +425,7 @@ class TestVideoWriter:
     def test_leaves_nothing_under_its_name_when_its_process_is_killed(self, tmp_path: Path) -> None:
         code = """
 import numpy as np
+from voskit.evaluators.clips.video_formats import PRORES_4444, VideoFormat
 from voskit.evaluators.clips.video_writer import VideoWriter
 video = VideoWriter(sys.argv[1])
 for i in range(10**6):

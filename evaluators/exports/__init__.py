@@ -1,0 +1,1 @@
+"""Export formats: results of a clip as other tools read them."""

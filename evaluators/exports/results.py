@@ -1,0 +1,118 @@
+"""Export of results that exist: a source and its masks, without a network."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
+from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.prefetch import prefetch
+from voskit.dataloaders.video.source import Frame, FrameSource
+from voskit.evaluators.exports.base import ExportClip, build_exports
+from voskit.evaluators.exports.frames import ExportFrame
+from voskit.evaluators.exports.writer import ExportWriter
+
+logger = logging.getLogger(__name__)
+
+Masks = Callable[[Frame], "np.ndarray | None"]
+
+
+def export_masks(
+    source: str | os.PathLike[str] | FrameSource,
+    masks: str | os.PathLike[str] | Masks,
+    folder: str | os.PathLike[str],
+    formats: Sequence[str],
+    *,
+    names: Mapping[int, str] | None = None,
+    quality: Mapping[str, Mapping[int, Mapping[str, float]]] | None = None,
+    fps: float | None = None,
+    num_frames: int | None = None,
+    progress: bool = False,
+) -> list[Path]:
+    """Export masks in other formats.
+
+    ::
+
+        export_masks("my_video.mp4", "out/my_video/masks", "exports", ["coco", "csv", "alpha:bits=16"])
+
+    Formats with soft edges use hard ones, because masks have no probabilities, which is logged.
+
+    Args:
+        source: the frames: a source of ``open_frames``, or its argument.
+        masks: a folder of masks with the names of their frames; or a function that returns a frame's ids, H x W
+            integers, or None. A frame without a mask is background. Of a folder, frames after the last mask are left
+            out.
+        folder: where each format writes its file or folder, replacing that of an earlier export.
+        formats: names of formats, with options: see docs/exports.md.
+        names: names of the objects by id; None: those that the masks state.
+        quality: the network's measures of each object, by the name of the frame and the id, for ``csv``.
+        fps: constant rate of exported videos; None: the times of the source, or 25 for images.
+        num_frames: stop after this many frames.
+        progress: show a bar.
+
+    Returns:
+        The files and folders that were written.
+
+    Raises:
+        ValueError: an unknown format or option, or a frame or mask that is damaged or of another size.
+        OSError: a file can't be read or written.
+    """
+    exports = build_exports(formats)
+    if soft := [text for text, export in zip(formats, exports, strict=True) if export.soft]:
+        logger.info("%s: hard edges, because masks have no probabilities", ", ".join(soft))
+    with ExitStack() as stack:
+        frames = source if isinstance(source, FrameSource) else stack.enter_context(open_frames(source))
+        mask_of: Masks
+        if callable(masks):
+            mask_of = masks
+        else:
+            of_frames = masks_for(masks, frames, scene=True)
+            of_frames.check_names(frames)
+            names = of_frames.names if names is None else names
+            mask_of = of_frames
+        clip = ExportClip.of(frames, fps=fps, names={} if names is None else names, whole=num_frames is None)
+        writer = ExportWriter(Path(folder), exports, clip)
+        try:
+            for frame in _frames(stack, frames, num_frames, progress):
+                if isinstance(mask_of, FrameMasks) and mask_of.all_used:
+                    clip.whole = False
+                    break
+                measures = (quality or {}).get(frame.name, {})
+                writer.write(ExportFrame(frame, _ids(mask_of(frame), frame), frames.file_of(frame), None, measures))
+        except BaseException:
+            writer.abort()
+            raise
+        writer.close()
+    return [export.path for export in exports]
+
+
+def _frames(stack: ExitStack, source: FrameSource, num_frames: int | None, progress: bool) -> Any:
+    total = source.num_frames if num_frames is None else num_frames
+    bar = stack.enter_context(tqdm(total=total, desc=f"{source.name}: export", unit="frame", disable=not progress))
+    for frame in stack.enter_context(closing(prefetch(source))):
+        yield frame
+        bar.update()
+        if frame.index + 1 == num_frames:
+            return
+
+
+def _ids(ids_HW: np.ndarray | None, frame: Frame) -> np.ndarray:
+    """Return a frame's ids, zeros if it has no mask.
+
+    Raises:
+        ValueError: another size than the frame's.
+    """
+    size = frame.image.shape[:2]
+    if ids_HW is None:
+        return np.zeros(size, np.uint8)
+    if ids_HW.shape != size:
+        raise ValueError(f"the mask of frame {frame.name} has shape {ids_HW.shape}, the frame {size}")
+    return ids_HW

@@ -1,0 +1,113 @@
+"""Flags of ``voskit demo``: clips, their masks or text prompts, and results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from typing_extensions import Self
+
+from voskit.configs import list_models
+from voskit.tools.model_args import ModelArgs
+
+if TYPE_CHECKING:
+    from voskit.evaluators.clips.scenes import ClipOptions
+
+_OPTIONS = (
+    "complete_masks", "backwards", "start", "end", "fps", "max_frames", "overlay", "palette", "resume",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipArgs(ModelArgs):
+    """Segment videos, given masks of their objects or text prompts."""
+
+    data_path: tuple[str, ...] = ()
+    """A video, a folder of images, a camera's number, a URL; several videos, or a folder of videos; or a folder of
+    scenes (images/SCENE and masks/SCENE). Default: the bundled scenes, see --scene."""
+    scene: str | None = None
+    """Only this scene of the folder. Bundled: bunny (4 objects, the default) and cabinet (49 objects). The cabinet runs
+    with --set background=false, because its masks label every pixel, and with --short_edge 780 --max_resolution 828,
+    because many of its objects are small; your flags override these."""
+    mask: tuple[Path, ...] = ()
+    """Mask of the first frame: an image of ids, white on black or flat colors, a folder with an image for each object,
+    COCO or labelme JSON, or .npy. Or a folder of masks with the names of their frames. For several videos: one for
+    each, or a folder with a mask for each under the video's name. Scenes have their own masks."""
+    complete_masks: bool = False
+    """Masks of later frames show all objects: their black pixels are background, whatever was predicted."""
+    backwards: bool = False
+    """Also propagate objects to the frames before their masks; not for cameras and streams."""
+    text: tuple[str, ...] = ()
+    """Text prompts, for models that take them; the object of the first prompt gets id 1, and so on."""
+    start: str | None = None
+    """Begin at this frame: its number, counted from 0, its name, or a time such as 12.5s or 1:02.5. A single mask is
+    that of this frame."""
+    end: str | None = None
+    """End with this frame, as --start."""
+    max_frames: int | None = None
+    """Stop after this many frames. Cameras never end."""
+    output_path: Path = Path("out")
+    """Folder of the results."""
+    export: tuple[str, ...] = ()
+    """Also write these formats: png, binary, coco, coco-vid, youtube-vis, davis, cvat, yolo-seg, csv, npz, alpha, rgba,
+    prores4444, webm-alpha, greenscreen; with options as in alpha:bits=16,objects=together. See docs/exports.md."""
+    fps: float | None = None
+    """Rate of the overlay video and of exported ones. Default: frames keep their times; 25 for images."""
+    overlay: bool = True
+    """Write the overlay video."""
+    palette: Literal["bright", "davis"] = "bright"
+    """Colors of the objects in overlay video and contact sheet."""
+    resume: bool = False
+    """Continue a run that was broken off, with the same flags; one that is complete is only exported. Not for text
+    prompts."""
+    open: bool = False
+    """Show the overlay video when it is done."""
+    verbose: bool = False
+    """Also tell how weights were loaded, and the model's config."""
+
+    def check(self) -> None:
+        """Raise ValueError if flags don't fit each other; nothing is read or loaded before."""
+        if self.max_frames is not None and self.max_frames < 1:
+            raise ValueError(f"--max_frames must be at least 1, got {self.max_frames}")
+        if self.output_path.is_file():
+            raise ValueError(f"--output_path {self.output_path} is a file: give a folder for the results")
+        if self.task == "referring":
+            self._check_text_flags()
+        elif self.text:
+            others = ", ".join(list_models("referring"))
+            raise ValueError(f"--text: {self.model} takes masks; models with text prompts: {others}")
+        else:
+            self.check_mask_flags()
+        if self.export:
+            from voskit.evaluators.exports.base import build_exports
+
+            build_exports(self.export)
+
+    def _check_text_flags(self) -> None:
+        if not self.text or len(self.data_path) != 1 or self.mask:
+            raise ValueError(f"{self.model} takes text prompts: give --data_path and --text, and no --mask")
+        for name in ("complete_masks", "backwards", "resume"):
+            if getattr(self, name):
+                raise ValueError(f"--{name} is for masks, and {self.model} takes text prompts")
+
+    def for_bundled_scenes(self) -> Self:
+        """Return flags with the default scene, and with the settings of the scene ``cabinet``; the user's stay."""
+        if self.data_path:
+            return self
+        if self.scene is None and not self.mask:
+            return replace(self, scene="bunny")
+        if self.scene != "cabinet":
+            return self
+        changes: dict[str, Any] = {}
+        if not any(text.partition("=")[0] == "background" for text in self.set):
+            changes["set"] = (*self.set, "background=false")
+        if all(value is None for value in (self.ckpt_path, self.short_edge, self.max_resolution)):
+            changes.update(short_edge=780, max_resolution=828)
+        return replace(self, **changes)
+
+    def options(self) -> ClipOptions:
+        """Return the options of the clips' results."""
+        from voskit.evaluators.clips.scenes import ClipOptions
+
+        return ClipOptions(**{name: getattr(self, name) for name in _OPTIONS}, exports=self.export)
