@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import itertools
@@ -11,7 +12,7 @@ import platform
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -66,10 +67,11 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
     Raises:
         ValueError: an unknown flag; the message names the flag to use.
     """
-    known = {field.name for field in dataclasses.fields(args)}
+    types = {field.name: str(field.type) for field in dataclasses.fields(args)}
+    known = set(types)
     leading = list(itertools.takewhile(lambda text: not text.startswith("-"), arguments))
     if leading and "data_path" in known:
-        if len(leading) > 1:
+        if len(leading) > 1 and not types["data_path"].startswith("tuple"):
             raise ValueError(f"{leading[1]!r} belongs to no flag: give one video, or a folder of scenes")
         arguments = ["--data_path", *arguments]
     for text in arguments:
@@ -83,6 +85,24 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
         hint = f"use --{ours}" if ours else suggest(name, known)
         raise ValueError(f"unknown flag {text.partition('=')[0]}: {hint}")
     return arguments
+
+
+@contextlib.contextmanager
+def quiet(level: int, name: str | None = "") -> Iterator[None]:
+    """Hide log messages below a level in a ``with`` block.
+
+    Args:
+        level: lowest level to show.
+        name: the module whose messages are hidden; "": all; None: none.
+    """
+    log = logging.getLogger(name)
+    before = log.level
+    if name is not None:
+        log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _reuse_freed_memory() -> None:

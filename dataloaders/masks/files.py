@@ -103,17 +103,24 @@ def write_mask(
         OSError: the file can't be written (no such folder, disk full). The error names the file.
     """
     path = Path(path)
-    colors = None if grayscale else davis_palette() if palette is None else palette
-    image = _mask_to_image(path, np.asarray(mask), colors)
-    encoded = io.BytesIO()
-    image.save(encoded, format="PNG")
-    with atomic_write(path, "mask") as temporary:
-        temporary.write_bytes(encoded.getbuffer())
-
-
-def _mask_to_image(path: Path, ids: np.ndarray, palette: bytes | None) -> Image.Image:
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path}: masks are written as PNG: give a name that ends in .png")
+    encoded = encode_mask(mask, palette=palette, grayscale=grayscale, label=str(path))
+    with atomic_write(path, "mask") as temporary:
+        temporary.write_bytes(encoded)
+
+
+def encode_mask(
+    mask: ArrayLike, *, palette: bytes | None = None, grayscale: bool = False, label: str = "the mask"
+) -> bytes:
+    """Return the PNG that ``write_mask`` writes; ``label`` is the mask's name in error messages."""
+    colors = None if grayscale else davis_palette() if palette is None else palette
+    encoded = io.BytesIO()
+    _mask_to_image(label, np.asarray(mask), colors).save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+def _mask_to_image(path: str, ids: np.ndarray, palette: bytes | None) -> Image.Image:
     if ids.ndim != 2 or ids.size == 0:
         raise ValueError(f"{path}: a mask must be height x width and not empty, not of shape {ids.shape}")
     if ids.dtype != bool and not np.issubdtype(ids.dtype, np.integer):

@@ -114,10 +114,15 @@ class FrameMasks:
 
         Raises:
             ValueError: a mask is named like no frame, can't be read or has another aspect ratio, or no mask has an
-                object.
+                object. Masks of frames outside an excerpt don't count.
         """
         self.check_names(source)
-        entries = [self._first] if self._first is not None else list(self._by_name.values())
+        by_name = self._by_name
+        if source.whole is not source and source.num_frames is not None:
+            by_name = {name: by_name[name] for name in map(source.name_of, range(source.num_frames)) if name in by_name}
+            if self._first is None and not by_name:
+                raise ValueError(f"{self.path}: no frame of {source.name} from start to end has a mask")
+        entries = [self._first] if self._first is not None else list(by_name.values())
         for entry in entries:
             if entry.size is not None:
                 check_aspect(entry.label, entry.size, source.size)
@@ -126,8 +131,14 @@ class FrameMasks:
 
     def check_names(self, source: FrameSource) -> None:
         """Raise ValueError if a mask is named like no frame. Without a stated number of frames nothing is checked."""
+        source = source.whole
         if self._by_name and source.num_frames is not None:
             self._refuse(set(self._by_name) - {source.name_of(number) for number in range(source.num_frames)})
+
+    @property
+    def all_used(self) -> bool:
+        """True if all masks with names of frames were read."""
+        return not self._unused
 
     def check_all_used(self) -> None:
         """Raise ValueError if a mask was left unused, which means that it is named like no frame."""

@@ -32,10 +32,15 @@ def write_archive(path: Path, members: Members) -> None:
     with atomic_write(path, "the archive") as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
             source = members[name]
-            info = zipfile.ZipInfo(name, _TIME)
-            info.create_system = _UNIX
-            info.external_attr = _MODE << 16
-            archive.writestr(info, source if isinstance(source, bytes) else source.read_bytes())
+            archive.writestr(archive_member(name), source if isinstance(source, bytes) else source.read_bytes())
+
+
+def archive_member(name: str) -> zipfile.ZipInfo:
+    """Return the header of a file in an archive, with fixed time and permissions."""
+    info = zipfile.ZipInfo(name, _TIME)
+    info.create_system = _UNIX
+    info.external_attr = _MODE << 16
+    return info
 
 
 def write_file(path: Path, content: bytes) -> None:
