@@ -32,7 +32,7 @@ class ArraysExport(Export):
         self._ids: set[int] = set()
 
     def write(self, frame: ExportFrame) -> None:
-        self._add(f"masks/{frame.frame.name}", frame.ids)
+        self._add(f"masks/{frame.frame.name}", frame.ids.astype(np.uint8 if frame.ids.max() < 256 else np.uint16))
         self._frames.append(frame.frame.name)
         self._times.append(np.nan if frame.frame.time is None else frame.frame.time)
         self._ids |= frame.regions.keys()

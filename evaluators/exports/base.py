@@ -66,14 +66,14 @@ class Export(ABC):
         return False
 
     def start(self, clip: ExportClip, folder: Path) -> None:
-        """Prepare the output in a folder, replacing that of an earlier run.
+        """Prepare the output in a folder. A folder of an earlier run is removed, a file is replaced by ``close``.
 
         Raises:
             ValueError, OSError: the clip can't be exported, or the folder can't be written.
         """
         self.clip, self.path = clip, folder / self.output
         make_folder(folder)
-        remove_output(self.path)
+        remove_output(self.path, keep=self.path.is_file())
 
     @abstractmethod
     def write(self, frame: ExportFrame) -> None:
@@ -204,9 +204,10 @@ def incomplete_name(path: Path) -> Path:
     return path.with_name(f"{path.stem}.incomplete{path.suffix}")
 
 
-def remove_output(path: Path) -> None:
-    """Remove a file or folder of an earlier run, those of a broken-off and a killed one included."""
-    for leftover in (path, incomplete_name(path), *path.parent.glob(f".{path.stem}.*.tmp*")):
+def remove_output(path: Path, *, keep: bool = False) -> None:
+    """Remove a file or folder of an earlier run (unless it is kept), and those of broken-off and killed ones."""
+    leftovers = [incomplete_name(path), *path.parent.glob(f".{path.stem}.*.tmp*")]
+    for leftover in leftovers if keep else [path, *leftovers]:
         if leftover.is_dir():
             shutil.rmtree(leftover)
         else:

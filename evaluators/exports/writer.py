@@ -72,6 +72,7 @@ class ExportWriter:
             logger.error("%s can't be written: %s", export.path, error)
             self._failed.append(export.path.name)
             self._formats.remove(export)
+            remove_output(export.path, keep=True)
 
 
 def remove_exports(folder: Path) -> None:
