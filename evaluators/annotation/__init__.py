@@ -1,1 +1,1 @@
-"""Annotation of a clip: session, painting, page."""
+"""Annotation of clips: session, server, page."""

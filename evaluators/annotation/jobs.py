@@ -6,9 +6,8 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,10 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _KEPT = 50  # ended jobs that are remembered
+
+
+class JobStoppedError(Exception):
+    """The user has stopped a job."""
 
 
 @dataclass(eq=False)
@@ -46,6 +49,23 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     started: float = 0.0
     """Time at which the first step was done: what comes before, such as loading weights, says nothing of the rate."""
+
+    def __post_init__(self) -> None:
+        self._changed: Callable[[Job], None] = lambda job: None
+
+    def step(self, frame: int) -> None:
+        """Count a step, after a frame is done.
+
+        Raises:
+            JobStoppedError: the user has stopped the job.
+        """
+        if not self.done:
+            self.started = time.monotonic()
+        self.done += 1
+        self.frame = frame
+        self._changed(self)
+        if self.stop.is_set():
+            raise JobStoppedError
 
     @property
     def active(self) -> bool:
@@ -86,7 +106,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("network", "results")}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Job]:
         with self._lock:
             return iter(list(self._jobs.values()))
 
@@ -97,22 +117,23 @@ class Jobs:
         """Return a job of a clip that waits or runs; None: there is none."""
         return next((job for job in self if job.active and job.clip == clip and kind in (None, job.kind)), None)
 
-    def start(self, clip: str, kind: str, total: int, steps: Callable[[Job], Generator[int, None, None]]) -> Job:
+    def start(self, clip: str, kind: str, total: int, work: Callable[[Job], None]) -> Job:
         """Start a job.
 
         Args:
             clip: id of the clip.
             kind: see :class:`Job`.
             total: number of its steps.
-            steps: returns a generator of its steps, which yields the number of each frame done.
+            work: does it, and calls ``step`` of the job after each frame.
         """
         with self._lock:
             job = Job(next(self._numbers), clip, kind, total)
+            job._changed = self._changed
             self._jobs[job.id] = job
             ended = [number for number, one in self._jobs.items() if not one.active]
             for number in ended[:-_KEPT]:
                 del self._jobs[number]
-        self._threads["network" if kind == "propagate" else "results"].submit(self._run, job, steps)
+        self._threads["network" if kind == "propagate" else "results"].submit(self._run, job, work)
         self._changed(job)
         return job
 
@@ -127,27 +148,20 @@ class Jobs:
         for thread in self._threads.values():
             thread.shutdown(wait=True)
 
-    def _run(self, job: Job, steps: Callable[[Job], Generator[int, None, None]]) -> None:
+    def _run(self, job: Job, work: Callable[[Job], None]) -> None:
         job.state = "stopped" if job.stop.is_set() else "running"
         self._changed(job)
         if not job.active:
             return
         state = "done"
         try:
-            with closing(steps(job)) as running:
-                for frame in running:
-                    if not job.done:
-                        job.started = time.monotonic()
-                    job.done += 1
-                    job.frame = frame
-                    self._changed(job)
-                    if job.stop.is_set():
-                        state = "stopped"
-                        break
+            work(job)
+        except JobStoppedError:
+            state = "stopped"
         except Exception as error:
             if not isinstance(error, (ValueError, OSError)):
                 logger.exception("%s of clip %s", job.kind, job.clip)
             job.error = str(error) or type(error).__name__
             state = "failed"
-        job.state = state  # after the generator has written what waited
+        job.state = state
         self._changed(job)

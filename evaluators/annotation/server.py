@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from voskit.evaluators.annotation.project import OpenClip, ProjectClip
 from voskit.evaluators.annotation.security import Access, Guard, TooLargeError
 from voskit.evaluators.annotation.session import BusyError, StaleRevisionError
-from voskit.evaluators.annotation.uploads import import_masks, receive_files
+from voskit.evaluators.annotation.transfers import import_masks, receive_files
 from voskit.evaluators.annotation.workspace import Workspace
 from voskit.evaluators.clips.sources import BUNDLED_SCENES
 
@@ -252,15 +252,15 @@ class Api:
             objects = values.get("objects")
             if objects is not None and not all(type(one) is int for one in objects):
                 raise ValueError("objects is a list of ids, or null for all")
-            span = _integer(values, "first"), _integer(values, "last")
-            job = await run_in_threadpool(self.work.propagate, clip, *span, objects, bool(values.get("fuse")))
+            first, last, fuse = _integer(values, "first"), _integer(values, "last"), bool(values.get("fuse"))
+            job = await run_in_threadpool(self.work.propagate, clip, first, last, objects, fuse)
         elif kind == "overlay":
-            job = self.work.overlay(clip)
+            job = await run_in_threadpool(self.work.overlay, clip)
         elif kind == "export":
             formats = values.get("formats")
             if not isinstance(formats, list) or not formats or not all(isinstance(one, str) for one in formats):
                 raise ValueError("formats is a list of export formats")
-            job = self.work.export(clip, formats)
+            job = await run_in_threadpool(self.work.export, clip, formats)
         else:
             raise ValueError("kind is propagate, overlay or export")
         return JSONResponse({"id": job.id}, status_code=201)

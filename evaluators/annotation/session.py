@@ -18,9 +18,9 @@ from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
-from voskit.evaluators.annotation.journal import Entry, Journal
-from voskit.evaluators.annotation.mask_index import MaskIndex, MaskRecord
-from voskit.evaluators.annotation.objects import AnnotatedObject, ObjectTable, check_id
+from voskit.evaluators.annotation.storage.journal import Entry, Journal
+from voskit.evaluators.annotation.storage.mask_index import MaskIndex, MaskRecord
+from voskit.evaluators.annotation.storage.objects import AnnotatedObject, ObjectTable, check_id
 from voskit.evaluators.clips.background import BackgroundWriter
 from voskit.evaluators.clips.report import REPORT, ClipReport
 

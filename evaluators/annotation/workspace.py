@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-import zipfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.annotation.events import EventHub
 from voskit.evaluators.annotation.jobs import Job, Jobs
 from voskit.evaluators.annotation.loading import LazySegmenter
 from voskit.evaluators.annotation.project import OpenClip, Project, ProjectClip
 from voskit.evaluators.annotation.session import PRIVATE, BusyError
+from voskit.evaluators.annotation.transfers import zip_folder
 from voskit.evaluators.clips.sources import BUNDLED_SCENES
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Workspace:
         self.failed: threading.Event = threading.Event()
         """Set when a clip can't be opened."""
         self._fps = fps
+        self._formats: list[str] = []  # known when they are imported
         self._prompters: dict[str, Any] = {}
         self._image: tuple[str, int, np.ndarray] | None = None  # the frame that was clicked on last
 
@@ -71,7 +74,7 @@ class Workspace:
             "clips": [clip.summary() for clip in self.project.clips],
             "root": None if self.project.root is None else self.project.root.name,
             "scenes": sorted(p.name for p in (BUNDLED_SCENES / "images").iterdir() if not p.name.startswith(".")),
-            "formats": {"export": ["png"], "import": ["png", "npy", "json", "zip"]},
+            "formats": {"export": self._formats, "import": ["png", "npy", "json", "zip"]},
             "prompters": sorted(PROMPTERS),
             "model": self.segmenter.to_json(),
         }
@@ -131,44 +134,64 @@ class Workspace:
         if fuse:
             raise ValueError("fuse: both directions can't be joined yet")
 
-        def steps(job: Job) -> Generator[int, None, None]:
-            for frame, _ in annotation.propagate(first, last, objects=objects):
-                yield frame.index
+        def work(job: Job) -> None:
+            with closing(annotation.propagate(first, last, objects=objects)) as frames:  # type: ignore[type-var]
+                for frame, _ in frames:
+                    job.step(frame.index)
 
-        return self.jobs.start(clip.id, "propagate", abs(last - first), steps)
+        return self.jobs.start(clip.id, "propagate", abs(last - first), work)
 
     def overlay(self, clip: ProjectClip) -> Job:
-        """Start the writing of the overlay video."""
-        annotation = self._opened(clip).annotation
-
-        def steps(job: Job) -> Generator[int, None, None]:
-            job.file = annotation.folder / "overlay.mp4"
-            yield from annotation.make_previews(self._fps)
-
-        return self.jobs.start(clip.id, "overlay", len(annotation), steps)
-
-    def export(self, clip: ProjectClip, formats: Sequence[str]) -> Job:
-        """Start an export to a zip file.
+        """Start the writing of the overlay video.
 
         Raises:
-            ValueError: an unknown format, or none.
+            BusyError: it is being written already.
         """
+        annotation = self._opened(clip).annotation
+        if self.jobs.active(clip.id, "overlay"):
+            raise BusyError("the overlay video is being written: wait, or stop it")
+
+        def work(job: Job) -> None:
+            job.file = annotation.folder / "overlay.mp4"
+            with closing(annotation.make_previews(self._fps)) as frames:  # type: ignore[type-var]
+                for number in frames:
+                    job.step(number)
+
+        return self.jobs.start(clip.id, "overlay", len(annotation), work)
+
+    def export(self, clip: ProjectClip, formats: Sequence[str]) -> Job:
+        """Start an export to one zip file, which replaces that of the last export.
+
+        Raises:
+            BusyError: one of this clip waits or runs.
+            ValueError: an unknown format or option, or none.
+        """
+        from voskit.evaluators.exports.base import build_exports
+        from voskit.evaluators.exports.results import export_masks
+
         opened = self._opened(clip)
-        folder = opened.annotation.folder / PRIVATE / "exports"
-        total = sum(b - a + 1 for a, b in opened.annotation.masked)
+        if self.jobs.active(clip.id, "export"):
+            raise BusyError("an export is running: wait, or stop it")
+        build_exports(formats)
+        annotation, source = opened.annotation, opened.source
+        folder = annotation.folder / PRIVATE / "exports"
 
-        def steps(job: Job) -> Generator[int, None, None]:
+        def work(job: Job) -> None:
+            def mask(frame: Frame) -> np.ndarray | None:
+                job.step(frame.index)
+                return annotation.mask(frame.index)
+
+            measures = {
+                source.name_of(number): {i: {"confidence": c} for i, c in found.items()}
+                for number, found in annotation.confidences().items()
+            }
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            names = annotation.object_names
+            export_masks(source, mask, folder / "files", formats, names=names, quality=measures, fps=self._fps)
             job.file = folder / f"{clip.name}.zip"
-            with zipfile.ZipFile(job.file, "w") as archive:
-                for a, b in opened.annotation.masked:
-                    for number in range(a, b + 1):
-                        name = f"{opened.source.name_of(number)}.png"
-                        archive.write(opened.annotation.folder / "masks" / name, f"{clip.name}/{name}")
-                        yield number
+            zip_folder(folder / "files", job.file, clip.name)
 
-        return self.jobs.start(clip.id, "export", total, steps)
+        return self.jobs.start(clip.id, "export", len(annotation) - len(source.damaged), work)
 
     def prompt(
         self,
@@ -234,7 +257,8 @@ class Workspace:
             return
         if clip.state == "ready":
             self.watch(clip)
-            self.segmenter.start()
+            if not self._formats:
+                threading.Thread(target=self._load, name="model", daemon=True).start()
         if clip.state == "failed":
             self.failed.set()
         self.hub.publish(
@@ -242,6 +266,14 @@ class Workspace:
         )
         if clip.state in ("ready", "failed"):
             self._project_changed()
+
+    def _load(self) -> None:
+        """Import what takes seconds, and load the weights, after the page can be used."""
+        from voskit.evaluators.exports.base import EXPORTS
+
+        self._formats = sorted(EXPORTS)
+        self._project_changed()
+        self.segmenter.start()
 
     def _job_changed(self, job: Job) -> None:
         self.hub.publish("job", str(job.id), job.to_json)

@@ -227,5 +227,5 @@ document.addEventListener("visibilitychange", () => document.hidden && session.e
 
 session.attempt(() => session.start());
 
-/** For walks through the page by a program: the parts, as they are. */
-Object.assign(window, { voskit: { store, session, stage, toolbox, player } });
+/** For programs that walk through the page: its parts, as they are. */
+Object.assign(window, { voskit: { store, session, stage, toolbox, player, editorFrame: () => session.editor.frame } });

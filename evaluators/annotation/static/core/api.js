@@ -64,7 +64,7 @@ export const clip = (id) => json(`clips/${encodeURIComponent(id)}`);
 export const quality = (id) => json(`clips/${encodeURIComponent(id)}/quality`);
 
 /** @param {string} id @param {string} rest */
-export const inClip = (id, rest) => `clips/${encodeURIComponent(id)}/${rest}`;
+export const inClip = (id, rest) => `clips/${encodeURIComponent(id)}${rest ? "/" : ""}${rest}`;
 
 /**
  * Read a frame's mask; `ids` is null if it has none.

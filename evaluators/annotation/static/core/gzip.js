@@ -1,8 +1,12 @@
 // @ts-check
 /** Compression of masks in a worker. */
 
-/** @type {Worker|null} */
-let worker = null;
+// started with the page, since its file can't be had once the connection is lost
+const worker = new Worker(new URL("./gzip_worker.js", import.meta.url), { type: "module" });
+worker.onmessage = (event) => {
+  waiting.get(event.data.number)?.(event.data.bytes);
+  waiting.delete(event.data.number);
+};
 /** @type {Map<number, (bytes: ArrayBuffer) => void>} */
 const waiting = new Map();
 let count = 0;
@@ -11,16 +15,9 @@ let count = 0;
  * Compress a buffer, which is moved away. @param {ArrayBuffer} buffer @returns {Promise<ArrayBuffer>}
  */
 export function gzip(buffer) {
-  if (!worker) {
-    worker = new Worker(new URL("./gzip_worker.js", import.meta.url), { type: "module" });
-    worker.onmessage = (event) => {
-      waiting.get(event.data.number)?.(event.data.bytes);
-      waiting.delete(event.data.number);
-    };
-  }
   const number = count++;
   return new Promise((resolve) => {
     waiting.set(number, resolve);
-    /** @type {Worker} */ (worker).postMessage({ number, buffer }, [buffer]);
+    worker.postMessage({ number, buffer }, [buffer]);
   });
 }

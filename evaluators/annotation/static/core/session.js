@@ -267,12 +267,11 @@ export class Session {
   /** Start a propagation. @param {number} first @param {number} last @param {number[]|null} objects @param {boolean} fuse */
   async propagate(first, last, objects, fuse = false) {
     if (first === last) return this.say("The range ends at this frame: there is nothing to propagate to.");
-    await this.attempt(async () => {
-      const job = await this.send("POST", "jobs", { kind: "propagate", first, last, objects, fuse });
-      this.own.add(job.id);
-      this.following = true;
-      this.store.emit("jobs");
-    });
+    this.following = true; // before the request: its first events may come before its answer
+    const job = await this.attempt(() => this.send("POST", "jobs", { kind: "propagate", first, last, objects, fuse }));
+    if (job) this.own.add(job.id);
+    else this.following = false;
+    this.store.emit("jobs");
   }
 
   /** @param {Record<string, unknown>} job */

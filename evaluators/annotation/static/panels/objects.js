@@ -88,7 +88,8 @@ export class ObjectPanel {
   async add() {
     if (!this.store.clip) return;
     await this.session.attempt(async () => {
-      if (!this.store.clip?.objects.length) await this.session.send("POST", "objects", {}); // the one that is shown already
+      const { objects } = await this.session.send("GET", "");
+      if (!objects.length) await this.session.send("POST", "objects", {}); // the one that is shown already
       const { id } = await this.session.send("POST", "objects", {});
       const clip = await api.clip(/** @type {string} */ (this.store.clip?.id));
       if (this.store.clip) this.store.clip.objects = clip.objects;

@@ -57,8 +57,10 @@ class ObjectTable:
         """Read the file again after an undo, which doesn't touch what is shown and locked."""
         before = self._objects
         self._load()
-        flags = {i: {"visible": before[i].visible, "locked": before[i].locked} for i in before.keys() & self._objects}
-        self._save({i: replace(one, **flags.get(i, {})) for i, one in self._objects.items()})
+        objects = dict(self._objects)
+        for i in before.keys() & objects:
+            objects[i] = replace(objects[i], visible=before[i].visible, locked=before[i].locked)
+        self._save(objects)
 
     def _load(self) -> None:
         self._objects = {}

@@ -1,4 +1,4 @@
-"""Uploads to the annotation server: videos, and mask files of all forms."""
+"""Files to and from the annotation server: videos, mask files of all forms, zip files."""
 
 from __future__ import annotations
 
@@ -162,3 +162,13 @@ def _unpack(path: Path) -> None:
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
         raise ValueError(f"{path.name} is no zip file that can be read") from None
     path.unlink()
+
+
+def zip_folder(folder: Path, path: Path, name: str) -> None:
+    """Move the files of a folder into a zip, below a folder of this name in it."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, f"{name}/{file.relative_to(folder)}")
+                file.unlink()
+    shutil.rmtree(folder)

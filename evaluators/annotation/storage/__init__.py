@@ -1,0 +1,1 @@
+"""Files of an annotated clip: journal of changes, index of masks, table of objects."""
