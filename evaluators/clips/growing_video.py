@@ -10,11 +10,11 @@ import av
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
+_OPTIONS = {"movflags": "frag_every_frame+empty_moov+default_base_moof"}
 
 
 class GrowingCopy:
-    """A copy of a video's packets, readable after each frame, as ``NAME.incomplete.mp4`` beside the video.
+    """A copy of a video's packets, readable at any time up to the last frame but one, as ``NAME.incomplete.mp4``.
 
     A killed program leaves it. If it can't be written, one line is logged, and the video itself is written.
     """
@@ -32,6 +32,7 @@ class GrowingCopy:
         try:
             if self._container is None:
                 self._container = av.open(str(self.path), "w", format="mp4", options=_OPTIONS)
+                self._container.flags |= av.container.Flags.flush_packets.value
                 self._stream = self._container.add_stream_from_template(stream)
             copy = av.Packet(bytes(packet))
             copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration

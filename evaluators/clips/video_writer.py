@@ -49,8 +49,8 @@ class VideoWriter:
     final name stays as it was. Frames of odd width or height get their last column or row twice, because yuv420p has
     one color sample per 2x2 pixels. Frames with a side above 16384 pixels are scaled down.
 
-    With ``growing``, ``<name>.incomplete.mp4`` holds the frames so far, without audio, and can be watched at any time.
-    It is removed by ``close`` and ``abort``.
+    With ``growing``, ``<name>.incomplete.mp4`` can be watched at any time. It has the frames before the last, without
+    audio, and is removed by ``close`` and ``abort``.
 
     Frames have the times that are passed to ``write``, so that a video of a variable frame rate stays one. Without
     times they follow each other at ``fps``.
@@ -217,6 +217,7 @@ class VideoWriter:
         for packet in self._stream.encode(picture):
             packet.duration = self._durations.pop(packet.pts, 0)  # the encoder would state 1 / rate
             if self._growing is not None:
+                self._container.start_encoding()  # makes the stream's header, which the copy takes
                 self._growing.write(packet, self._stream)
             self._container.mux(packet)
 
