@@ -19,7 +19,7 @@ from voskit.dataloaders.video.source import Frame, FrameSource, Playback
 from voskit.evaluators.clips.background import BackgroundWriter
 from voskit.evaluators.clips.contact_sheet import ContactSheet
 from voskit.evaluators.clips.overlay import draw_overlay
-from voskit.evaluators.clips.video_writer import DEFAULT_FPS, MAX_FPS, MIN_FPS, VideoWriter
+from voskit.evaluators.clips.video.writer import DEFAULT_FPS, MAX_FPS, MIN_FPS, VideoWriter
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from voskit.evaluators.clips.video_formats import H264, PRORES_4444, VP9_ALPHA, VideoFormat
-from voskit.evaluators.clips.video_writer import DEFAULT_FPS, VideoWriter
+from voskit.evaluators.clips.video.formats import H264, PRORES_4444, VP9_ALPHA, VideoFormat
+from voskit.evaluators.clips.video.writer import DEFAULT_FPS, VideoWriter
 from voskit.evaluators.exports.base import EXPORTS, ExportClip, incomplete_name
 from voskit.evaluators.exports.by_object import MatteExport, Moment
 from voskit.evaluators.exports.frames import FULL, ExportFrame

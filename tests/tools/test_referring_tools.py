@@ -16,7 +16,7 @@ from PIL import Image
 
 from dataset_trees import davis2017, ref_youtube
 from voskit.dataloaders.masks.files import read_mask
-from voskit.evaluators.clips.video_writer import VideoWriter
+from voskit.evaluators.clips.video.writer import VideoWriter
 from voskit.networks import build_model, save_weights
 from voskit.tools import demo
 

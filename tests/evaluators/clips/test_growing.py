@@ -21,7 +21,7 @@ from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.clips import previews as previews_module
 from voskit.evaluators.clips.previews import ClipPreviews, PreviewOptions
-from voskit.evaluators.clips.video_writer import VideoWriter
+from voskit.evaluators.clips.video.writer import VideoWriter
 
 SIZE = (32, 48)
 
@@ -51,7 +51,7 @@ def test_a_growing_video_stays_if_the_program_is_killed(tmp_path: Path) -> None:
     code = """
 import os, signal, sys
 import numpy as np
-from voskit.evaluators.clips.video_writer import VideoWriter
+from voskit.evaluators.clips.video.writer import VideoWriter
 writer = VideoWriter(sys.argv[1], growing=True)
 for i in range(4):
     writer.write(np.full((32, 48, 3), 50 * i, np.uint8))

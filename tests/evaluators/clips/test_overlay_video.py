@@ -15,11 +15,11 @@ from PIL import Image
 
 from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.source import Frame
-from voskit.evaluators.clips import video_writer
 from voskit.evaluators.clips.clip_writer import ClipWriter
 from voskit.evaluators.clips.previews import ClipPreviews, PreviewOptions
 from voskit.evaluators.clips.report import ClipReport
-from voskit.evaluators.clips.video_writer import VideoWriter
+from voskit.evaluators.clips.video import writer as video_writer
+from voskit.evaluators.clips.video.writer import VideoWriter
 
 PAUSE = [0, 0.1, 0.2, 0.5, 0.9, 1.0, 4.1, 4.2]
 
@@ -177,7 +177,7 @@ def test_audio_that_cannot_be_read_is_left_out_with_a_line(tmp_path: Path, caplo
     def fail(*_: object) -> None:
         raise ValueError("no such decoder")
 
-    monkeypatch.setattr("voskit.evaluators.clips.audio.AudioCopy._encoded", fail)
+    monkeypatch.setattr("voskit.evaluators.clips.video.audio.AudioCopy._encoded", fail)
     path = overlay_of(source, tmp_path)
     assert audio_of(path) is None
     assert len(times_and_end(path)[0]) == 10

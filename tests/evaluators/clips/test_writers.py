@@ -17,11 +17,12 @@ import pytest
 from PIL import Image
 
 from voskit.dataloaders.masks.files import davis_palette
-from voskit.evaluators.clips import video_formats, video_writer
 from voskit.evaluators.clips.background import BackgroundWriter
 from voskit.evaluators.clips.mask_writer import MaskWriter
-from voskit.evaluators.clips.video_formats import PRORES_4444, VideoFormat
-from voskit.evaluators.clips.video_writer import VideoWriter
+from voskit.evaluators.clips.video import formats as video_formats
+from voskit.evaluators.clips.video import writer as video_writer
+from voskit.evaluators.clips.video.formats import PRORES_4444, VideoFormat
+from voskit.evaluators.clips.video.writer import VideoWriter
 
 
 @pytest.fixture(autouse=True)
@@ -425,8 +426,8 @@ class TestVideoWriter:
     def test_leaves_nothing_under_its_name_when_its_process_is_killed(self, tmp_path: Path) -> None:
         code = """
 import numpy as np
-from voskit.evaluators.clips.video_formats import PRORES_4444, VideoFormat
-from voskit.evaluators.clips.video_writer import VideoWriter
+from voskit.evaluators.clips.video.formats import PRORES_4444, VideoFormat
+from voskit.evaluators.clips.video.writer import VideoWriter
 video = VideoWriter(sys.argv[1])
 for i in range(10**6):
     video.write(np.random.default_rng(i).integers(0, 256, (96, 128, 3), dtype=np.uint8))

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from voskit.dataloaders.files import make_folder
 from voskit.dataloaders.video.source import Playback
-from voskit.evaluators.clips.audio import AudioCopy
-from voskit.evaluators.clips.growing_video import GrowingCopy
-from voskit.evaluators.clips.video_formats import H264, VideoFormat, has_encoder, tag_colors
+from voskit.evaluators.clips.video.audio import AudioCopy
+from voskit.evaluators.clips.video.formats import H264, VideoFormat, has_encoder, tag_colors
+from voskit.evaluators.clips.video.growing import GrowingCopy
 from voskit.evaluators.frame_checks import check_frame
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Videos: formats, audio, writers of complete and of growing files."""
