@@ -17,7 +17,7 @@ from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.annotation.session import Annotation
 from voskit.evaluators.clips.run import segment_clip
-from voskit.evaluators.clips.video_writer import VideoWriter
+from voskit.evaluators.clips.video.writer import VideoWriter
 from voskit.networks import build_model
 
 FRAMES = 6
