@@ -34,14 +34,15 @@ from voskit.networks.engines import (
     run_calls,
     run_calls_batched,
 )
-from voskit.networks.families import new_engine
-from voskit.networks.inference import AMP_TYPES, compile_network, folded
+from voskit.networks.families import can_be_static, new_engine
+from voskit.networks.inference import AMP_TYPES, compile_calls, compile_network, folded
 from voskit.networks.memory import MemoryPolicy
 from voskit.networks.models.base import Network
 
 if TYPE_CHECKING:
     from voskit.evaluators.frame_rate import FrameRateKeeper
     from voskit.networks.engines.quality import ObjectQuality
+    from voskit.networks.engines.static import StaticAOTEngine
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,9 @@ class VideoSegmenter:
         flip: average over horizontally flipped copies, too.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
+        static_memory: keep the memory in tensors of a fixed size, written in place and read whole with what is empty
+            masked out, so that every frame's network calls have the same shapes; see
+            :class:`~voskit.networks.engines.static.StaticAOTEngine`. None: with ``compile``, if the model can.
         target_fps: choose the depth of the network so that ``step`` predicts this many frames per second, see
             :class:`~voskit.evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed.
             None: the depth stays as it is.
@@ -110,6 +114,7 @@ class VideoSegmenter:
         flip: bool = False,
         amp: Literal["fp16", "bf16"] | None = None,
         compile: bool = False,
+        static_memory: bool | None = None,
         target_fps: float | None = None,
         policy: MemoryPolicy | None = None,
         **options: object,
@@ -121,7 +126,8 @@ class VideoSegmenter:
             raise ValueError(f"the network's weights are {dtype}: keep them float32, and use amp for half precision")
         for name in options:
             if name not in INFERENCE_FIELDS:
-                known = [*INFERENCE_FIELDS, "scales", "flip", "amp", "compile", "target_fps", "policy"]
+                own = ("scales", "flip", "amp", "compile", "static_memory", "target_fps", "policy")
+                known = [*INFERENCE_FIELDS, *own]
                 raise ValueError(f"VideoSegmenter has no option {name!r}: {suggest(name, known)}")
         if amp is not None and amp not in AMP_TYPES:
             raise ValueError(f"amp must be 'fp16', 'bf16' or None, got {amp!r}")
@@ -142,9 +148,14 @@ class VideoSegmenter:
         self.views = [View(s, f) for s in scales for f in flips]
         self._network: Any = folded(model, AMP_TYPES[amp] if amp else None).eval()
         self._compiled = compile
-        if compile:
-            compile_network(self._network)
+        if static_memory is None:
+            static_memory = compile and target_fps is None and can_be_static(config)
+        self._static = static_memory
         self._engines = self._new_engines()
+        if compile and static_memory:
+            compile_calls(self._network, cast("StaticAOTEngine", self._engines[0]).network_calls)
+        elif compile:
+            compile_network(self._network)
         self._size: tuple[int, int] | None = None
         self._enlarged: set[tuple[int, int]] = set()  # sizes of frames that were logged as enlarged
         self._white = False  # a mask of 0 and 255 was read as object 1
@@ -153,6 +164,8 @@ class VideoSegmenter:
         self._rate: FrameRateKeeper | None = None
         if target_fps is not None:
             self._check_has_depths("target_fps")
+            if self._static:
+                raise ValueError("target_fps changes the depth of the network, which static_memory can't")
             from voskit.evaluators.frame_rate import FrameRateKeeper
 
             self._rate = FrameRateKeeper(target_fps, self.config.depths)
@@ -165,7 +178,9 @@ class VideoSegmenter:
     @property
     def depth(self) -> int | None:
         """Number of layers that are run; None for models of one depth."""
-        return self._depth_choices[0].depth if self.config.depths else None
+        if not self.config.depths:
+            return None
+        return self.config.depths[-1] if self._static else self._depth_choices[0].depth
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -186,6 +201,7 @@ class VideoSegmenter:
             "flip": any(view.flip for view in self.views),
             "amp": self.amp,
             "compile": self._compiled,
+            "static_memory": self._static,
             "target_fps": self.target_fps,
             "policy": self.policy,
         }
@@ -199,6 +215,8 @@ class VideoSegmenter:
             ValueError: the model has one depth only, or this one isn't among ``config.depths``; nothing changes then.
         """
         self._check_has_depths("set_depth")
+        if self._static:
+            raise ValueError("static_memory runs a network at one depth: build the model with depth=N instead")
         for engine in self._depth_choices:
             engine.set_depth(depth)
 
@@ -341,7 +359,7 @@ class VideoSegmenter:
         other._size = None
         other._white = False
         other._last = other._before = None
-        if self.depth is not None:
+        if self.depth is not None and not self._static:
             other.set_depth(self.depth)
         return other
 
@@ -393,7 +411,7 @@ class VideoSegmenter:
         return [_without_inference_mode(result) for result in results]
 
     def _new_engines(self) -> list[Engine]:
-        return [new_engine(self._network, self.config, self.policy) for _ in self.views]
+        return [new_engine(self._network, self.config, self.policy, self._static) for _ in self.views]
 
     @torch.inference_mode()
     def _step(

@@ -23,14 +23,21 @@ class Family:
     """Built from a config."""
     engine: Callable[..., Engine] | str | None = None
     """Built from network, config and memory policy (or None); None: the family propagates no masks."""
+    static_engine: Callable[..., Engine] | str | None = None
+    """As ``engine``, with memory of a fixed size; None: the family has none."""
 
 
 FAMILIES: Registry[Family] = Registry("model family")
 """Families by the ``family`` of their configs, which models inherit with their config class."""
 
-FAMILIES.register("aot")(Family("voskit.networks.models.aot:AOT", "voskit.networks.engines.aot:AOTEngine"))
-FAMILIES.register("deaot")(Family("voskit.networks.models.deaot:DeAOT", "voskit.networks.engines.aot:AOTEngine"))
-FAMILIES.register("aost")(Family("voskit.networks.models.aost:AOST", "voskit.networks.engines.aost:AOSTEngine"))
+_STATIC = "voskit.networks.engines.static:StaticAOTEngine"
+FAMILIES.register("aot")(Family("voskit.networks.models.aot:AOT", "voskit.networks.engines.aot:AOTEngine", _STATIC))
+FAMILIES.register("deaot")(
+    Family("voskit.networks.models.deaot:DeAOT", "voskit.networks.engines.aot:AOTEngine", _STATIC)
+)
+FAMILIES.register("aost")(
+    Family("voskit.networks.models.aost:AOST", "voskit.networks.engines.aost:AOSTEngine", _STATIC)
+)
 FAMILIES.register("xmem")(Family("voskit.networks.models.xmem:XMem", "voskit.networks.engines.xmem:XMemEngine"))
 FAMILIES.register("jointformer")(
     Family(
@@ -50,19 +57,30 @@ def build_network(config: ModelConfig) -> Network:
     return _resolve(_family(config).network)(config)
 
 
-def new_engine(network: Network, config: ModelConfig | None = None, policy: MemoryPolicy | None = None) -> Engine:
+def can_be_static(config: ModelConfig) -> bool:
+    """Return True if the memory can have a fixed size: of frames, in a family that has an engine for it."""
+    return _family(config).static_engine is not None and not getattr(config, "enable_long_term", False)
+
+
+def new_engine(
+    network: Network, config: ModelConfig | None = None, policy: MemoryPolicy | None = None, static: bool = False
+) -> Engine:
     """Create the engine for one video.
 
     Args:
         network: a network that propagates masks.
         config: config whose inference fields the engine follows. Default: the network's own.
         policy: which frames the memory keeps. Default: the rule that the config describes.
+        static: keep the memory in tensors of a fixed size.
 
     Raises:
-        ValueError: the family has no engine, or the memory can't follow a policy.
+        ValueError: the family has no engine, or the memory can't follow a policy or have a fixed size.
     """
     config = network.config if config is None else config
-    engine = _family(config).engine
+    family = _family(config)
+    engine = family.static_engine if static else family.engine
+    if engine is None and static:
+        raise ValueError(f"static_memory: {type(config).__name__} has no memory of a fixed size")
     if engine is None:
         raise ValueError(f"{type(config).__name__} has no engine: its family doesn't propagate masks")
     return _resolve(engine)(network, config, policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Iterable
 from typing import TypeVar
 
 import torch
@@ -32,6 +33,16 @@ def compile_network(network: Network, backend: str = "inductor") -> None:
             part.compile(backend=backend)
         else:
             setattr(part, name, torch.compile(getattr(part, name), backend=backend))
+
+
+def compile_calls(network: Network, names: Iterable[str], backend: str = "inductor") -> None:
+    """Compile some methods of a network in place, for shapes that don't change.
+
+    This suits engines whose calls have the same shapes on every frame. The first frame of a size and the first
+    predicted one compile; later frames run what is compiled.
+    """
+    for name in names:
+        setattr(network, name, torch.compile(getattr(network, name), backend=backend, dynamic=False))
 
 
 def folded(module: M, half: torch.dtype | None = None) -> M:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -89,16 +89,13 @@ class AOTEngine:
         input_size = (image_13HW.shape[2], image_13HW.shape[3])
         prediction: FrameProbabilities | None = None
         if self._objects and not (given and complete):
-            propagated: Propagated = yield Call(network.propagate, (features, *self._memories(features)))
-            logits: Tensor = yield Call(network.decode, (propagated, features))
+            logits, propagated = yield from self._propagate(features)
             predicted = Prediction(
                 logits.float(), self.slots, size, network.config.align_corners, self.config.background
             )
             prediction, slots_HW = predicted, predicted.argmax()
             if not given:
-                ids: Tensor = yield Call(network.encode_ids, (self._group_labels(slots_HW, input_size),))
-                memory = yield Call(network.remember, (propagated.states, ids))
-                self._remember(propagated, ids, memory)
+                yield from self._remember_predicted(propagated, self._group_labels(slots_HW, input_size))
         if given:
             assert mask_HW is not None
             self._add_objects(mask_HW)
@@ -108,6 +105,18 @@ class AOTEngine:
             prediction = MaskOverlay(prediction, own_HW, self.slots)
         self._frame += 1
         return Step(prediction, slots_HW)
+
+    def _propagate(self, features: Features) -> Generator[Call, Any, tuple[Tensor, Any]]:
+        """Predict a frame from the memories -> logits [G, K, h, w], and what ``_remember_predicted`` needs."""
+        propagated: Propagated = yield Call(self.network.propagate, (features, *self._memories(features)))
+        logits: Tensor = yield Call(self.network.decode, (propagated, features))
+        return logits, propagated
+
+    def _remember_predicted(self, propagated: Any, labels_GHW: Tensor) -> Generator[Call, Any, None]:
+        """Remember a predicted frame with these identities of each group."""
+        ids: Tensor = yield Call(self.network.encode_ids, (labels_GHW,))
+        memory = yield Call(self.network.remember, (propagated.states, ids))
+        self._remember(propagated, ids, memory)
 
     def delete_objects(self, ids: Iterable[int]) -> None:
         """Forget objects.

@@ -12,14 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voskit.networks.layers.maps import merge_heads, split_heads
-from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.layers.memory_part import MaskedPart, MemoryPart
 from voskit.networks.layers.norms import Depthwise
-from voskit.networks.ops.attention import attention, sharpness
+from voskit.networks.ops.attention import attention, masked_sharpness, sharpness
 from voskit.networks.ops.local_attention import local_attention
 
 
 def read_memory(
-    q_BLC: Tensor, memory: Sequence[MemoryPart], heads: int, top_k: int | None, trained_positions: int | None
+    q_BLC: Tensor,
+    memory: Sequence[MemoryPart | MaskedPart],
+    heads: int,
+    top_k: int | None,
+    trained_positions: int | None,
 ) -> Tensor:
     """Attend to a memory whose parts each serve some of the id groups -> [B, L, heads * D].
 
@@ -35,10 +39,13 @@ def read_memory(
     first = 0
     for part in memory:
         groups = part.value.shape[0]
-        own = q[first : first + groups] if len(q) > 1 else q
-        if (factor := sharpness(part.key.shape[1], trained_positions)) != 1:
+        own = q[first : first + groups] if len(memory) > 1 and len(q) > 1 else q
+        valid = part.valid if isinstance(part, MaskedPart) else None
+        if valid is not None and trained_positions is not None:
+            own = own * masked_sharpness(valid, trained_positions)
+        elif (factor := sharpness(part.key.shape[1], trained_positions)) != 1:
             own = own * factor
-        read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads), top_k))
+        read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads), top_k, valid))
         first += groups
     return merge_heads(read[0] if len(read) == 1 else torch.cat(read))
 

@@ -17,3 +17,14 @@ class MemoryPart(NamedTuple):
     """[B or 1, M, C]."""
     value: Tensor
     """[B, M, D]."""
+
+
+class MaskedPart(NamedTuple):
+    """A :class:`MemoryPart` of a fixed size, some of whose positions hold nothing yet."""
+
+    key: Tensor
+    """[B or 1, M, C]."""
+    value: Tensor
+    """[B, M, D], finite everywhere."""
+    valid: Tensor
+    """[B or 1, M] bool, True for positions that hold something; one at least in each row."""

@@ -26,7 +26,17 @@ def sharpness(positions: int, trained: int | None) -> float:
     return 1.0 if trained is None else max(1.0, math.log(max(1, positions)) / math.log(trained))
 
 
-def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None) -> Tensor:
+def masked_sharpness(valid_BM: Tensor, trained: int) -> Tensor:
+    """Return :func:`sharpness` for the positions that a mask leaves, [B, 1, 1, 1]."""
+    # in double precision, as the number that Python computes, but where there is none
+    single = torch.compiler.is_exporting() or valid_BM.device.type == "mps"
+    positions = valid_BM.sum(1, dtype=torch.float32 if single else torch.float64).clamp(min=1)
+    return (positions.log() / math.log(trained)).clamp(min=1).float()[:, None, None, None]
+
+
+def attention(
+    q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None, valid_BM: Tensor | None = None
+) -> Tensor:
     """Compute softmax(q k^T / sqrt(C)) v -> [B, N, L, D]; any input may have batch 1, which is shared by all.
 
     If query and key are both shared, their weights are computed once for all values.
@@ -37,7 +47,12 @@ def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None 
     Args:
         q_BNLC, k_BNMC, v_BNMD: queries, keys and values.
         top_k: number of keys with the highest scores that each query attends to; None: all.
+        valid_BM: bool, False for keys that nobody reads; None: all are read.
     """
+    if torch.compiler.is_exporting():
+        from voskit.networks.ops.exported_attention import exported_attention
+
+        return exported_attention(q_BNLC, k_BNMC, v_BNMD, top_k, valid_BM)
     length, channels = q_BNLC.shape[2:]
     batch = max(len(q_BNLC), len(k_BNMC), len(v_BNMD))
     shared = len(q_BNLC) == len(k_BNMC) == 1 < batch
@@ -47,12 +62,15 @@ def attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None 
     if fused or not shared:
         q_BNLC, k_BNMC, v_BNMD = (x.expand(batch, -1, -1, -1) for x in (q_BNLC, k_BNMC, v_BNMD))
     if fused:
-        return F.scaled_dot_product_attention(q_BNLC, k_BNMC, v_BNMD)
+        mask = None if valid_BM is None else valid_BM[:, None, None]
+        return F.scaled_dot_product_attention(q_BNLC, k_BNMC, v_BNMD, mask)
     scaled = q_BNLC * channels**-0.5
     rows = max(1, MAX_SCORES // (len(scaled) * scaled.shape[1] * k_BNMC.shape[2]))
 
     def of_block(q: Tensor) -> Tensor:
         scores = q @ k_BNMC.transpose(2, 3)
+        if valid_BM is not None:
+            scores = scores.masked_fill(~valid_BM[:, None, None], -torch.inf)
         if top_k is not None:
             scores, places = largest(scores, top_k)
             return _sum_of_chosen(scores.softmax(-1), places, v_BNMD)

@@ -16,8 +16,8 @@ NOTHING = 255
 def embed_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, stride: int, padding: int) -> Tensor:
     """Convolve one-hot identities with the bank -> [G, rows * columns, C].
 
-    On a CPU and without a gradient, only patches with several identities are convolved. Patches with a single one, nine
-    out of ten in most frames, get the sum of its weights.
+    On a CPU, uncompiled and without a gradient, only patches with several identities are convolved. Patches with a
+    single one, nine out of ten in most frames, get the sum of its weights.
 
     Args:
         ids_GHW: integer identities; other values are all-zero vectors.
@@ -25,7 +25,8 @@ def embed_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, st
         stride, padding: of the convolution.
     """
     identities = torch.arange(weight_CKSS.shape[1], device=ids_GHW.device)
-    if ids_GHW.device.type != "cpu" or torch.is_grad_enabled():
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    if ids_GHW.device.type != "cpu" or torch.is_grad_enabled() or traced:
         one_hot = (ids_GHW[:, None] == identities[:, None, None]).to(weight_CKSS.dtype)
         return F.conv2d(one_hot, weight_CKSS, bias_C, stride, padding).flatten(2).transpose(1, 2)
     known = ids_GHW.where((ids_GHW >= 0) & (ids_GHW < len(identities)), NOTHING).to(torch.uint8)

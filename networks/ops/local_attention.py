@@ -67,7 +67,8 @@ def local_attention(
         rel_v_NKD: relative term of the values, if any.
         window: odd side of the window.
         dilation: distance between adjacent offsets.
-        backend: a name from :func:`available_backends`. Default: ``triton`` on a CUDA device, else ``blocked``.
+        backend: a name from :func:`available_backends`. Default: ``gathered`` in an export, ``triton`` on a CUDA
+            device, else ``blocked``.
 
     Raises:
         ValueError: an even window, or a back end that is unknown or not available on this machine.
@@ -94,6 +95,8 @@ def _has_triton() -> bool:
 
 
 def _choose(name: str | None, q: Tensor) -> Callable[..., Tensor]:
+    if name is None and torch.compiler.is_exporting():
+        name = "gathered"
     if name is None:
         name = "triton" if q.is_cuda and q.dtype != torch.float64 and _is_installed("triton") else "blocked"
         return BACKENDS.get(name).attend
@@ -119,13 +122,44 @@ def _blocked(
     scores are -inf. So the work is in matrix products, and only a row of tiles or a part of it is in memory at a time.
     """
     if dilation > 1:  # within the positions of one phase, the window is undilated
-        return _by_phase(q_BHWNC, k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window, dilation)
+        relative = (rel_k_NKC, rel_k_bias_NK, rel_v_NKD)
+        return _by_phase(_blocked_inside, q_BHWNC, k_BHWNC, v_BHWND, *relative, window, dilation)
     height, width = q_BHWNC.shape[1:3]
     inside_HW = q_BHWNC.new_ones(height, width)
     return _blocked_inside(q_BHWNC, k_BHWNC, v_BHWND, inside_HW, rel_k_NKC, rel_k_bias_NK, rel_v_NKD, window)
 
 
-def _by_phase(q: Tensor, k: Tensor, v: Tensor, rel_k: Tensor, bias: Tensor, rel_v: Tensor | None, window: int, d: int):
+def _gathered(
+    q_BHWNC: Tensor,
+    k_BHWNC: Tensor,
+    v_BHWND: Tensor,
+    rel_k_NKC: Tensor,
+    rel_k_bias_NK: Tensor,
+    rel_v_NKD: Tensor | None,
+    window: int,
+    dilation: int,
+) -> Tensor:
+    """Attend by operations that exported graphs have."""
+    from voskit.networks.ops.local_attention_gathered import attend_inside
+
+    relative = (rel_k_NKC, rel_k_bias_NK, rel_v_NKD)
+    if dilation > 1:
+        return _by_phase(attend_inside, q_BHWNC, k_BHWNC, v_BHWND, *relative, window, dilation)
+    inside_HW = q_BHWNC.new_ones(q_BHWNC.shape[1:3])
+    return attend_inside(q_BHWNC, k_BHWNC, v_BHWND, inside_HW, *relative, window)
+
+
+def _by_phase(
+    attend_inside: Callable[..., Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    rel_k: Tensor,
+    bias: Tensor,
+    rel_v: Tensor | None,
+    window: int,
+    d: int,
+) -> Tensor:
     """Split maps into their d x d phases on the batch axis, attend in these, and join them."""
     height, width = q.shape[1:3]
     pad = (0, 0, 0, 0, 0, -width % d, 0, -height % d)
@@ -139,7 +173,7 @@ def _by_phase(q: Tensor, k: Tensor, v: Tensor, rel_k: Tensor, bias: Tensor, rel_
     inside = split(q.new_ones(1, height, width, 1, 1))[:, 0, :, :, 0, 0]
     out = torch.stack(
         [
-            _blocked_inside(*parts, rel_k, bias, rel_v, window)
+            attend_inside(*parts, rel_k, bias, rel_v, window)
             for parts in zip(split(q), split(k), split(v), inside, strict=True)
         ]
     )
@@ -262,6 +296,7 @@ def _triton(*inputs: Tensor | int | None) -> Tensor:
 
 
 BACKENDS.register("blocked")(Backend(_blocked))
+BACKENDS.register("gathered")(Backend(_gathered))
 BACKENDS.register("triton")(Backend(_triton, _has_triton, "it needs a CUDA device and the package triton"))
 BACKENDS.register("correlation")(
     Backend(

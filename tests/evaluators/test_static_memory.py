@@ -1,0 +1,129 @@
+"""Memory of a fixed size: the same masks as with memory that grows, and compiled code that is compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from moving_clip import H, W, moving_frames, squares
+from small_models import build_small
+
+from voskit.evaluators import VideoSegmenter
+from voskit.networks import build_model
+from voskit.networks.engines.static import StaticAOTEngine
+from voskit.networks.inference import compile_calls
+from voskit.networks.memory import EveryNthFrame
+from voskit.networks.memory.static import CAPACITY
+
+
+def probabilities(segmenter: VideoSegmenter, count: int, events: dict[int, Callable[[Any], Any]]) -> list[torch.Tensor]:
+    """Segment a clip; ``events`` give a mask, or delete objects, before a frame."""
+    out = []
+    for t, frame in enumerate(moving_frames(count)):
+        mask = events[t](segmenter) if t in events else None
+        out.append(segmenter.step(frame, mask, return_probs=True)[1])
+    return out
+
+
+EVENTS: dict[int, Callable[[Any], Any]] = {
+    0: lambda s: squares(1, 2, 3),
+    3: lambda s: squares(0, 0, 0, *range(4, 16)),  # a second group, which begins later
+    6: lambda s: s.delete_objects([2]),
+    8: lambda s: s.delete_objects(range(3, 11)),
+    9: lambda s: s.delete_objects([1]),  # the first group is gone
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("aott", {}),
+        ("swinb_deaotl", {"encoder": "mobilenetv2", "num_layers": 2}),
+        ("aost", {"depth": 2}),
+        ("bundled", {"short_edge": 65}),  # reads the likeliest positions only, in groups of five
+    ],
+)
+def test_predicts_what_growing_memory_does(model: str, fields: dict[str, Any]) -> None:
+    bundled = model == "bundled"
+    network = build_model("deaott", pretrained=True, device="cpu") if bundled else build_small(model, **fields)
+    options = {"long_term_gap": 1, "max_memory_frames": 3, **(fields if bundled else {})}
+    grown = probabilities(VideoSegmenter(network, **options), 11, EVENTS)
+    static = VideoSegmenter(network, static_memory=True, **options)
+    fixed = probabilities(static, 11, EVENTS)
+    for before, now in zip(grown, fixed, strict=True):
+        assert before.shape == now.shape
+        assert (before - now).abs().max() < 1e-5
+    assert static.memory_frames == 3
+
+
+@torch.inference_mode()
+def test_memory_is_written_in_place() -> None:
+    segmenter = VideoSegmenter(build_small("aott"), static_memory=True, long_term_gap=1, max_memory_frames=4)
+    frames = moving_frames(9)
+    segmenter.step(frames[0], squares(1, 2))
+    keys = [part.key for part in segmenter._engines[0]._banks[0].read()]
+    size = segmenter.memory_bytes
+    for frame in frames[1:]:
+        segmenter.step(frame)
+        assert all(k is part.key for k, part in zip(keys, segmenter._engines[0]._banks[0].read(), strict=True))
+    assert segmenter.memory_bytes == size
+
+
+def test_without_a_bound_the_capacity_doubles() -> None:
+    segmenter = VideoSegmenter(build_small("aott"), static_memory=True, long_term_gap=1)
+    sizes = []
+    for t, frame in enumerate(moving_frames(CAPACITY + 2)):
+        segmenter.step(frame, squares(1) if t == 0 else None)
+        sizes.append(segmenter.memory_bytes)
+    assert sizes[: CAPACITY + 1] == [sizes[0]] * CAPACITY + [2 * sizes[0]]
+
+
+@pytest.mark.parametrize("model", ["aott", "deaott"])
+def test_nothing_is_compiled_again_after_the_first_frames(model: str) -> None:
+    """300 frames; more objects than a group holds are added at 50 and deleted at 100."""
+    policy = EveryNthFrame(5, 4)
+    network = build_small(model, embed_dim=16)
+    segmenter = VideoSegmenter(network, static_memory=True, policy=policy, short_edge=33)
+    compile_calls(segmenter._network, StaticAOTEngine.network_calls, "eager")  # guards and graphs as of any back end
+    torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    frames = moving_frames(300)
+    segmenter.step(frames[0], squares(1, 2))
+    for frame in frames[1:4]:
+        segmenter.step(frame)
+    compiled = counters["stats"]["unique_graphs"]
+    assert compiled == len(StaticAOTEngine.network_calls)  # each whole
+    assert not counters["graph_break"]
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for t, frame in enumerate(frames[4:], 4):
+            if t == 100:
+                segmenter.delete_objects(range(3, 21))
+            ids = segmenter.step(frame, squares(0, 0, *range(3, 21)) if t == 50 else None)
+            assert ids.shape == (H, W)
+    assert counters["stats"]["unique_graphs"] == compiled
+
+
+def test_compiling_makes_the_memory_static_if_the_model_can() -> None:
+    def engine(model: str, fields: dict[str, Any] | None = None, **options: Any) -> type:
+        return type(VideoSegmenter(build_small(model, **(fields or {})), compile=True, **options)._engines[0])
+
+    assert engine("aott") is StaticAOTEngine
+    assert engine("aott", static_memory=False) is not StaticAOTEngine
+    assert engine("aott", {"enable_long_term": True}) is not StaticAOTEngine
+    assert engine("aost", target_fps=10) is not StaticAOTEngine
+
+
+def test_says_why_memory_cannot_be_static() -> None:
+    with pytest.raises(ValueError, match="enable_long_term=False"):
+        VideoSegmenter(build_small("aott", enable_long_term=True), static_memory=True)
+    with pytest.raises(ValueError, match="JointFormer has no memory of a fixed size"):
+        VideoSegmenter(build_small("jointformer", update_block_depth=1), static_memory=True)
+    with pytest.raises(ValueError, match="target_fps changes the depth"):
+        VideoSegmenter(build_small("aost"), static_memory=True, target_fps=10)
+    segmenter = VideoSegmenter(build_small("aost"), static_memory=True)
+    with pytest.raises(ValueError, match="depth=N"):
+        segmenter.set_depth(1)
+    assert segmenter.depth == 3
