@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
-import itertools
 import logging
+import math
 import os
 import platform
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import tyro
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -62,20 +62,22 @@ def run_tool(run: Callable[[Args], int], args: type[Args], description: str | No
 
 
 def _read_flags(arguments: list[str], args: type) -> list[str]:
-    """Turn a leading argument without a flag into ``--data_path``, and check the names of all flags.
+    """Turn words that belong to no flag into ``--data_path``, aliases into flags, and check the names of all flags.
 
     Raises:
-        ValueError: an unknown flag; the message names the flag to use.
+        ValueError: an unknown flag; the message names the flag to use. Or more words than videos.
     """
     types = {field.name: str(field.type) for field in dataclasses.fields(args)}
     known = set(types)
-    leading = list(itertools.takewhile(lambda text: not text.startswith("-"), arguments))
-    if leading and "data_path" in known:
-        if len(leading) > 1 and not types["data_path"].startswith("tuple"):
-            raise ValueError(f"{leading[1]!r} belongs to no flag: give one video, or a folder of scenes")
-        arguments = ["--data_path", *arguments]
+    arguments = [_without_alias(text, _aliases(args)) for text in arguments]
+    if "data_path" in known and (free := _free_words(arguments, types)):
+        words = [arguments[place] for place in free]
+        if len(words) > 1 and not types["data_path"].startswith("tuple"):
+            raise ValueError(f"{words[1]!r} belongs to no flag: give one video, or a folder of scenes")
+        others = [text for place, text in enumerate(arguments) if place not in free]
+        arguments = ["--data_path", *words, *others]
     for text in arguments:
-        name = text.partition("=")[0].lstrip("-").replace("-", "_")
+        name = _name(text)
         if not re.fullmatch(r"--?[A-Za-z][\w-]*", text.partition("=")[0]) or name in known | {"h", "help"}:
             continue
         ours = next((flag for flag, others in _OTHER_NAMES.items() if name in others and flag in known), None)
@@ -85,6 +87,41 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
         hint = f"use --{ours}" if ours else suggest(name, known)
         raise ValueError(f"unknown flag {text.partition('=')[0]}: {hint}")
     return arguments
+
+
+def _aliases(args: type) -> dict[str, str]:
+    """Return the flag of each alias, with underscores and without dashes in front."""
+    hints = get_type_hints(args, include_extras=True)
+    return {
+        _name(alias): flag
+        for flag, hint in hints.items()
+        for data in get_args(hint)[1:]
+        for alias in getattr(data, "aliases", None) or ()
+    }
+
+
+def _without_alias(text: str, aliases: Mapping[str, str]) -> str:
+    flag = aliases.get(_name(text)) if text.startswith("--") else None
+    return text if flag is None else f"--{flag}{text[len(text.partition('=')[0]) :]}"
+
+
+def _name(text: str) -> str:
+    """Return the name of a flag, with underscores and without dashes in front."""
+    return text.partition("=")[0].lstrip("-").replace("-", "_")
+
+
+def _free_words(arguments: list[str], types: dict[str, str]) -> list[int]:
+    """Return the places of words that no flag takes: switches take none, lists all up to the next flag, others one."""
+    free, taken = [], 0.0
+    for place, text in enumerate(arguments):
+        if re.match(r"--?[A-Za-z]", text):
+            kind = types.get(_name(text), "bool")
+            taken = 0 if "=" in text or kind == "bool" else math.inf if "tuple" in kind else 1
+        elif taken:
+            taken -= 1
+        else:
+            free.append(place)
+    return free
 
 
 @contextlib.contextmanager

@@ -1,0 +1,65 @@
+"""Reading of command lines: words without a flag, further names of flags, and flags of similar programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import tyro
+
+from voskit.tools.command import _read_flags
+from voskit.tools.flags.evaluation import EvalArgs
+from voskit.tools.flags.training import TrainArgs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    data_path: str | None = None
+    mask: tuple[Path, ...] = ()
+    overlay: bool = True
+    output_path: Annotated[Path, tyro.conf.arg(aliases=["--to"])] = Path("out")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "my.mp4 --mask m.png --output_path o",
+        "--output_path o my.mp4 --mask m.png",
+        "--no-overlay my.mp4 --mask m.png --output_path o",
+        "--output_path=o my.mp4",
+    ],
+)
+def test_a_word_that_no_flag_takes_is_the_video(line: str) -> None:
+    read = _read_flags(line.split(), Flags)
+    assert read[:2] == ["--data_path", "my.mp4"]
+    assert sorted(read[1:]) == sorted(line.split())
+
+
+def test_a_list_takes_all_words_up_to_the_next_flag() -> None:
+    line = ["--mask", "a.png", "b.png", "--overlay"]
+    assert _read_flags(line, Flags) == line
+
+
+def test_two_videos_for_a_command_that_takes_one_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"'b\.mp4' belongs to no flag"):
+        _read_flags(["a.mp4", "--overlay", "b.mp4"], Flags)
+
+
+@pytest.mark.parametrize(
+    ("args", "alias", "flag"),
+    [
+        (TrainArgs, "--data_root", "--data_path"),
+        (EvalArgs, "--data-path", "--data_root"),
+        (Flags, "--to", "--output_path"),
+    ],
+)
+def test_an_alias_is_its_flag(args: type, alias: str, flag: str) -> None:
+    assert _read_flags([alias, "x"], args) == [flag, "x"]
+    assert _read_flags([f"{alias}=x"], args) == [f"{flag}=x"]
+
+
+def test_an_unknown_flag_names_the_one_to_use() -> None:
+    with pytest.raises(ValueError, match="unknown flag --video: use --data_path"):
+        _read_flags(["--video", "my.mp4"], Flags)
