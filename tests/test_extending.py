@@ -24,6 +24,8 @@ from voskit.configs.stages.base import STAGES, get_stage_config
 from voskit.dataloaders.masks.files import write_mask
 from voskit.dataloaders.training.build import SAMPLINGS
 from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.exports.base import EXPORTS
+from voskit.evaluators.exports.results import export_masks
 from voskit.networks import Network, build_model, save_weights
 from voskit.networks.encoders import ENCODERS, build_encoder
 from voskit.networks.families import FAMILIES
@@ -43,7 +45,7 @@ def printed(page: str, what: str) -> str:
     return found
 
 
-TABLES = (CLIP_LOSSES, DATASETS, ENCODERS, MODELS, POLICIES, SAMPLINGS, STAGES)
+TABLES = (CLIP_LOSSES, DATASETS, ENCODERS, EXPORTS, MODELS, POLICIES, SAMPLINGS, STAGES)
 
 
 @pytest.fixture
@@ -75,6 +77,10 @@ def test_everything_printed_is_registered_and_fits_together(tmp_path: Path) -> N
     loss = CLIP_LOSSES.get(stage.loss)(supervised, labels, [1], stage, 0)
     assert loss.item() == pytest.approx(math.log(11))
     assert build_policy("latest_only:max_frames=3").max_frames == 3
+    frames, masks = tmp_path / "train" / "frames" / "a", tmp_path / "train" / "masks" / "a"
+    for least, count in ((1, 1), (10**6, 0)):
+        (path,) = export_masks(frames, masks, tmp_path / "exports", [f"counts:least_area={least}"])
+        assert path.read_text().splitlines() == [f"{t:05d} {count}" for t in range(30)]
     assert stage.model == {"freeze_backbone": True}
 
 
