@@ -24,7 +24,7 @@ class UpBlock(nn.Module):
     def forward(self, skip_1CHW: Tensor, x_KCHW: Tensor) -> Tensor:
         up = F.interpolate(x_KCHW, scale_factor=2, mode="bilinear", align_corners=False)
         # the skip convolution runs once per image, not once per object
-        return self.out_conv(expand_to_objects(self.skip_conv(skip_1CHW), len(up)) + up)
+        return self.out_conv(expand_to_objects(self.skip_conv(skip_1CHW), up.shape[0]) + up)
 
 
 class _HiddenUpdate(GatedUpdate):

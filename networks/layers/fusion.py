@@ -72,7 +72,7 @@ class FeatureFusion(nn.Module):
         self.block2 = ResidualBlock(out_channels, out_channels)
 
     def forward(self, shared_1CHW: Tensor, *own_BCHW: Tensor) -> Tensor:
-        x = self.block1(torch.cat([expand_to_objects(shared_1CHW, len(own_BCHW[0])), *own_BCHW], 1))
+        x = self.block1(torch.cat([expand_to_objects(shared_1CHW, own_BCHW[0].shape[0]), *own_BCHW], 1))
         return self.block2(x + self.attention(x))
 
 

@@ -37,7 +37,7 @@ def expand_to_objects(x_BCHW: Tensor, rows: int) -> Tensor:
 
 def append_masks(image_B3HW: Tensor, masks_KHW: Tensor, *, others: bool) -> Tensor:
     """Append to an image the mask of each object and, with ``others``, the sum of the others' -> [K, 4 or 5, H, W]."""
-    objects = len(masks_KHW)
+    objects = masks_KHW.shape[0]
     channels = [expand_to_objects(image_B3HW, objects), masks_KHW[:, None]]
     if others:
         total = masks_KHW.unflatten(0, (len(image_B3HW), -1)).sum(1)

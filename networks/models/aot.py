@@ -287,7 +287,7 @@ class AOT(Network):
         size = (features.projected.shape[2], features.projected.shape[3])
         outputs = [to_map(x, size) for x in propagated.outputs]
         if self.config.decoder_uses_all_layers:
-            outputs.insert(0, features.projected.expand(len(outputs[0]), -1, -1, -1))
+            outputs.insert(0, features.projected.expand(outputs[0].shape[0], -1, -1, -1))
         else:
             outputs = outputs[-1:]
         return self.decoder(torch.cat(outputs, 1), features.maps)

@@ -90,7 +90,7 @@ class GatedPropagationModule(nn.Module):
         """Make a memory: keys are the queries, values of both branches are concatenated."""
         query, value = state[:2]
         ids = F.silu(self.linear_ID_V(torch.cat([*state[2:], ids_GLC], -1)))
-        return MemoryPart(query, torch.cat([value.expand(len(ids), -1, -1), ids], -1))
+        return MemoryPart(query, torch.cat([value.expand(ids.shape[0], -1, -1), ids], -1))
 
 
 class DualBranchGPM(nn.Module):
