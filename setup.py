@@ -22,7 +22,9 @@ annotate = [
     "python-multipart",  # its uploads
 ]
 packaging = ["build", "setuptools>=77", "twine"]
-test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", *packaging, "transformers", *annotate, "httpx"]
+onnx = ["onnx", "onnxscript", "onnxruntime"]  # exported models; onnxruntime alone runs them
+test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", *packaging, *onnx, "transformers", *annotate, "httpx"]
+test.append("playwright")  # walks through the annotation page, in the system's Chromium
 
 
 def index_page() -> str:
@@ -68,7 +70,7 @@ setup(
             *("Demo/README.md", "Demo/images/*.mp4", "Demo/images/*/*", "Demo/masks/*/*"),
             *("Probe/*.md", "Probe/*.py", "Probe/scenes/*.py", "Synthetic/synthesis/*.py"),  # voskit compare makes it
         ],
-        **{f"voskit.{room}": ["**/*.json", "**/*.html", "**/*.css", "**/*.js"] for room in ROOMS},
+        **{f"voskit.{room}": ["**/*.json", "**/*.html", "**/*.css", "**/*.js", "**/*.svg"] for room in ROOMS},
     },
     install_requires=[
         "torch>=2.7",
@@ -89,6 +91,7 @@ setup(
     ],
     extras_require={
         "correlation": ["spatial-correlation-sampler"],
+        "onnx": onnx,
         "referring": ["transformers"],  # RoBERTa and its tokenizer
         "synthetic": ["pybullet"],  # datasets/Synthetic/make_rendered.py
         "annotate": annotate,

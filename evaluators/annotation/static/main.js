@@ -68,6 +68,7 @@ const actions = {
   clear: () => store.clip && session.editor.clear(),
   forward: () => propagation.start(1),
   backward: () => propagation.start(-1),
+  both: () => propagation.startBoth(),
   escape: () => toolbox.tool.cancel() || session.stop(),
   correct: () => session.correctNext(),
   markIn: () => mark(store.frame, store.markOut !== null && store.markOut < store.frame ? null : store.markOut),

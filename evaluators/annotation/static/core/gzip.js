@@ -3,7 +3,7 @@
 
 // started with the page, since its file can't be had once the connection is lost
 const worker = new Worker(new URL("./gzip_worker.js", import.meta.url), { type: "module" });
-worker.onmessage = (event) => {
+worker.onmessage = (/** @type {MessageEvent} */ event) => {
   waiting.get(event.data.number)?.(event.data.bytes);
   waiting.delete(event.data.number);
 };

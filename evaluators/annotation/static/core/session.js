@@ -162,7 +162,7 @@ export class Session {
     if (ACTIVE.includes(job.state) || before?.state === job.state) return;
     if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
     if (job.state === "done" && job.kind !== "propagate" && this.own.has(job.id)) this.onResult(job);
-    if (job.kind === "propagate") this.following = false;
+    if (job.kind === "propagate" && !this.store.running) this.following = false;
   }
 
   /** @param {boolean} again */
@@ -264,14 +264,18 @@ export class Session {
     });
   }
 
-  /** Start a propagation. @param {number} first @param {number} last @param {number[]|null} objects @param {boolean} fuse */
+  /** Start a propagation; tell whether it was started. @param {number} first @param {number} last @param {number[]|null} objects @param {boolean} fuse */
   async propagate(first, last, objects, fuse = false) {
-    if (first === last) return this.say("The range ends at this frame: there is nothing to propagate to.");
+    if (first === last) {
+      this.say("The range ends at this frame: there is nothing to propagate to.");
+      return false;
+    }
     this.following = true; // before the request: its first events may come before its answer
     const job = await this.attempt(() => this.send("POST", "jobs", { kind: "propagate", first, last, objects, fuse }));
-    if (job) this.own.add(job.id);
+    if (job) this.own.add(/** @type {Job} */ (job).id);
     else this.following = false;
     this.store.emit("jobs");
+    return job !== undefined;
   }
 
   /** @param {Record<string, unknown>} job */

@@ -100,6 +100,12 @@ export function setIcon(button, name) {
   button.replaceChildren(icon(name));
 }
 
+/** Time as m:ss.s. @param {number} seconds */
+export function exactClock(seconds) {
+  const tenths = Math.floor(10 * seconds + 1e-6);
+  return `${Math.floor(tenths / 600)}:${String(Math.floor(tenths / 10) % 60).padStart(2, "0")}.${tenths % 10}`;
+}
+
 /** Time as m:ss or h:mm:ss. @param {number} seconds */
 export function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));

@@ -1,7 +1,7 @@
 // @ts-check
 /** Playback with masks, and the row of buttons that move in time. */
 
-import { clock, el, icon, iconButton, setIcon } from "./dom.js";
+import { el, exactClock, icon, iconButton, setIcon } from "./dom.js";
 
 /** @typedef {import("../core/session.js").Session} Session */
 
@@ -152,7 +152,7 @@ export class Transport {
     this.number.max = String(clip.frames - 1);
     this.number.style.width = `${String(clip.frames).length + 4}ch`;
     const time = clip.times[frame];
-    this.total.textContent = `of ${clip.frames - 1}${time === undefined ? "" : ` · ${clock(time)}`}`;
+    this.total.textContent = `of ${clip.frames - 1}${time === undefined ? "" : ` · ${exactClock(time)}`}`;
     const given = clip.given.includes(frame);
     const masked = given || clip.masked.some(([a, b]) => a <= frame && frame <= b);
     const damaged = clip.damaged.includes(frame);

@@ -19,10 +19,11 @@ export class PropagationPanel {
       el("button", { type: "button", title, onclick }, icon(name), el("span", {}, label));
     this.back = button("backward", "Back", "Propagate backwards from this frame (Shift+P)", () => this.start(-1));
     this.forth = button("forward", "Forward", "Propagate forwards from this frame (P)", () => this.start(1));
+    this.both = button("both", "Both", "Propagate forwards, then backwards (A)", () => this.startBoth());
     this.forth.classList.add("primary");
     this.range = el("p", { class: "hint range" });
     this.chips = el("div", { class: "chips", role: "group", "aria-label": "Objects to propagate" });
-    this.ready = el("div", { class: "ready" }, this.chips, el("div", { class: "buttons" }, this.back, this.forth), this.range);
+    this.ready = el("div", { class: "ready" }, this.chips, el("div", { class: "buttons" }, this.back, this.both, this.forth), this.range);
     this.progress = el("progress", { max: 1, value: 0 });
     this.title = el("strong");
     this.figures = el("span", { class: "figures" });
@@ -42,11 +43,26 @@ export class PropagationPanel {
     if (!store.clip) return;
     if (store.running) return this.session.say("A job is running: stop it first, or wait.", "error");
     const [first, last] = store.range;
-    const chosen = store.objects.map((o) => o.id).filter((id) => !this.out.has(id));
-    if (!chosen.length) return this.session.say("Choose at least one object to propagate.", "error");
-    const objects = chosen.length === store.objects.length ? null : chosen;
+    const objects = this.chosen();
+    if (objects?.length === 0) return this.session.say("Choose at least one object to propagate.", "error");
     const end = direction > 0 ? Math.max(last, store.frame) : Math.min(first, store.frame);
     return this.session.propagate(store.frame, end, objects);
+  }
+
+  /** Propagate to both ends of the range; the server does one after the other. */
+  async startBoth() {
+    const objects = this.chosen();
+    if (this.both.disabled || this.store.running || objects?.length === 0) return this.start(this.forth.disabled ? -1 : 1);
+    const { frame } = this.store;
+    const [first, last] = this.store.range;
+    if (await this.session.propagate(frame, last, objects)) await this.session.propagate(frame, first, objects);
+  }
+
+  /** Objects to propagate; null: all. @returns {number[]|null} */
+  chosen() {
+    const ids = this.store.objects.map((object) => object.id);
+    const chosen = ids.filter((id) => !this.out.has(id));
+    return chosen.length === ids.length ? null : chosen;
   }
 
   followNow() {
@@ -83,6 +99,7 @@ export class PropagationPanel {
     const forth = Math.max(0, last - frame);
     this.back.disabled = back === 0;
     this.forth.disabled = forth === 0;
+    this.both.disabled = back === 0 || forth === 0;
     const part = first > 0 || last < clip.frames - 1 ? ` within ${first} to ${last}` : "";
     this.range.textContent = `From frame ${frame}: ${back} back, ${forth} forward${part}. Given frames stay.`;
   }

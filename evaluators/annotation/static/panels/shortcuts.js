@@ -56,6 +56,7 @@ export const SHORTCUTS = [
     [
       { keys: ["p"], text: "Propagate forwards", run: "forward" },
       { keys: ["Shift+P"], text: "Propagate backwards", run: "backward" },
+      { keys: ["a"], text: "Propagate both ways", run: "both" },
       { keys: ["Escape"], text: "Cancel; stop the propagation", run: "escape", shown: "Esc" },
       { keys: ["c"], text: "Correct next: the least sure frame", run: "correct" },
       { keys: ["i"], text: "Range begins here", run: "markIn" },

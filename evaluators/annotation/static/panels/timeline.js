@@ -1,7 +1,7 @@
 // @ts-check
 /** The timeline: given and propagated frames, gaps, confidence of each object, cuts, marks. */
 
-import { clock, el } from "./dom.js";
+import { el, exactClock } from "./dom.js";
 
 /** @typedef {import("../core/session.js").Session} Session */
 
@@ -123,7 +123,7 @@ export class Timeline {
     const frame = Math.floor(this.frameAt(event));
     this.tip.hidden = !clip || frame < 0 || frame >= this.frames || event.pointerType === "touch";
     if (this.tip.hidden || !clip) return;
-    const lines = [`${frame} · ${clock(clip.times[frame] ?? 0)} · ${this.stateOf(frame)}`];
+    const lines = [`${frame} · ${exactClock(clip.times[frame] ?? 0)} · ${this.stateOf(frame)}`];
     for (const { id } of this.store.objects) {
       const value = quality?.objects[String(id)]?.[frame];
       if (typeof value === "number") lines.push(`${this.store.nameOf(id)} ${value.toFixed(2)}`);

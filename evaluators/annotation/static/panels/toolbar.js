@@ -43,7 +43,7 @@ export class ToolBar {
     this.size = el("input", { type: "number", class: "size", min: String(SMALLEST), max: String(LARGEST), title: "Diameter in pixels of the frame", "aria-label": "Diameter" });
     this.size.addEventListener("change", () => toolbox.resize(Number(this.size.value) || SMALLEST));
     this.size.addEventListener("keydown", (event) => event.key === "Enter" && this.size.blur());
-    this.scope = el("button", { type: "button", class: "toggle", title: "Shift+E", onclick: () => this.toggleEraser() });
+    this.scope = el("button", { type: "button", class: "toggle", title: "Objects that the eraser takes (Shift+E)", onclick: () => this.toggleEraser() });
     this.prompter = el("select", { title: "Prompter", "aria-label": "Prompter" });
     this.prompter.addEventListener("change", () => (toolbox.prompt.prompter = this.prompter.value));
     this.forget = el("button", { type: "button", title: "Esc", onclick: () => toolbox.prompt.cancel() }, "New selection");
@@ -69,7 +69,7 @@ export class ToolBar {
     this.slider.value = String((100 * Math.log(brush / SMALLEST)) / Math.log(LARGEST / SMALLEST));
     if (document.activeElement !== this.size) this.size.value = String(brush);
     this.scope.hidden = !round;
-    this.scope.textContent = store.eraseAll ? "Erases all objects" : "Erases this object";
+    this.scope.textContent = store.eraseAll ? "Eraser: all objects" : "Eraser: this object";
     this.scope.setAttribute("aria-pressed", String(store.eraseAll));
     this.renderPrompters(tool === "prompt");
     this.hint.textContent = HINTS[tool] ?? "";
