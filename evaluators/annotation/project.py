@@ -197,7 +197,7 @@ class Project:
         if clip.opened is None:
             clip.state = "opening"
             clip.opened = self._opened(clip)
-            clip.state = "ready"
+            clip.state, clip.done = "ready", 1.0
         return clip.opened
 
     def within_root(self, path: str) -> Path:
@@ -257,7 +257,7 @@ class Project:
     def _open(self, clip: ProjectClip) -> None:
         try:
             clip.opened = self._opened(clip)
-            clip.state = "ready"
+            clip.state, clip.done = "ready", 1.0
         except Exception as error:
             if not isinstance(error, (ValueError, OSError)):
                 logger.exception("%s", clip.path)

@@ -16,7 +16,7 @@ import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -309,7 +309,10 @@ def build_app(workspace: Workspace, access: Access) -> Starlette:
     return Starlette(
         routes=[*Api(workspace).routes(), Route("/login", _home), pages],
         middleware=[Middleware(Guard, access=access)],
-        exception_handlers={Exception: _failed, **dict.fromkeys((ValueError, OSError, KeyError), _failed)},
+        exception_handlers={
+            Exception: _failed,
+            **dict.fromkeys((ValueError, OSError, KeyError, ClientDisconnect), _failed),
+        },
     )
 
 
@@ -321,6 +324,8 @@ async def _failed(request: Request, error: Exception) -> Response:
     """Answer an error in one sentence; what isn't the user's is logged."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return _error(507, f"the disk is full, nothing was saved: {error.filename or error.strerror}")
+    if isinstance(error, ClientDisconnect):  # nobody reads the answer
+        return Response(status_code=400)
     for kind, status in _STATUS:
         if isinstance(error, kind):
             return _error(status, "there is none" if isinstance(error, KeyError) else str(error))
@@ -400,6 +405,11 @@ def serve(workspace: Workspace, access: Access, listener: socket.socket) -> None
     """Serve the page until Ctrl-C or SIGTERM, which are raised here afterwards."""
     import uvicorn
 
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            workspace.hub.close()  # else open pages hold the server up
+            await super().shutdown(sockets)
+
     app = build_app(workspace, access)
     config = uvicorn.Config(
         app,
@@ -412,6 +422,6 @@ def serve(workspace: Workspace, access: Access, listener: socket.socket) -> None
         h11_max_incomplete_event_size=2**16,
     )
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
     finally:
         workspace.close()

@@ -150,11 +150,13 @@ def _unpack(path: Path) -> None:
     """Unpack the files of a zip beside it, and remove it; folders in it are kept by one level."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir() and not Path(m.filename).name.startswith(".")]
+            members = [member for member in archive.infolist() if not member.is_dir()]
             if sum(member.file_size for member in members) > _MAX_UNPACKED or len(members) > _MAX_FILES:
                 raise ValueError(f"{path.name} unpacks to more than {_MAX_UNPACKED // 2**30} GB")
             for member in members:
-                inner = [part for part in Path(member.filename).parts if part not in ("..", "/")]
+                inner = [part for part in Path(member.filename.replace("\\", "/")).parts if part not in ("..", "/")]
+                if not inner or inner[-1].startswith("."):
+                    continue
                 target = path.parent.joinpath(*(_harmless(part) for part in inner[-2:]))
                 target.parent.mkdir(exist_ok=True)
                 with archive.open(member) as source, target.open("xb") as out:

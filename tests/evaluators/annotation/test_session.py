@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import torch
 from moving_clip import H, W, moving_frames, squares
 from PIL import Image
 
-from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.masks.frame_masks import FrameMasks
 from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators import VideoSegmenter
-from voskit.evaluators.annotation.session import Annotation
+from voskit.evaluators.annotation import session
+from voskit.evaluators.annotation.session import Annotation, BusyError, StaleRevisionError
 from voskit.evaluators.clips.run import segment_clip
 from voskit.evaluators.clips.video.writer import VideoWriter
 from voskit.networks import build_model
@@ -214,3 +217,157 @@ def test_what_can_t_be_done_is_told(annotation: Annotation) -> None:
         next(annotation.propagate(0, 3))
     with pytest.raises(ValueError, match="there is no frame 6"):
         annotation.image(6)
+
+
+def test_every_change_can_be_undone_also_in_a_later_session(annotation: Annotation, segmenter, clip: Path) -> None:
+    def state() -> tuple:
+        masks = [annotation.mask(number) for number in range(FRAMES)]
+        return annotation.given, annotation.objects, [None if mask is None else mask.tobytes() for mask in masks]
+
+    states = [state()]
+
+    def changes() -> Iterator[str]:
+        annotation.give(0, cropped(1, 7), action="painting")
+        yield "painting, frame 0"
+        assert len(list(annotation.propagate(0, FRAMES - 1))) == FRAMES - 1
+        yield "propagation 0-5"
+        annotation.change_object(7, name="coin", color="#00ff00")
+        yield "name or color of object 7"
+        annotation.merge_objects(1, 7)
+        yield "merging of object 1 into 7"
+        annotation.forget(3)
+        yield "removal of a mask, frame 3"
+        assert annotation.add_object("new") == 1
+        yield "new object 1"
+        annotation.delete_object(7)
+        yield "deletion of object 7"
+
+    texts = []
+    for text in changes():
+        texts.append(text)
+        states.append(state())
+        assert annotation.undo_text == text
+    for text, before in zip(texts[::-1], states[-2::-1], strict=True):
+        annotation.close()
+        annotation.__init__(segmenter, open_frames(clip), annotation.folder)  # type: ignore[misc]
+        undone = annotation.undo()
+        assert undone is not None
+        assert undone[0] == text
+        assert state() == before
+    assert annotation.undo() is None
+    for text, after in zip(texts, states[1:], strict=True):
+        assert annotation.redo_text == text
+        annotation.redo()
+        assert state() == after
+    assert annotation.redo() is None
+
+
+def test_a_change_of_an_old_version_is_refused_and_an_undo_brings_its_revision_back(annotation: Annotation) -> None:
+    assert annotation.revision(0) == 0
+    annotation.give(0, cropped(1), revision=0)
+    first = annotation.revision(0)
+    annotation.give(0, cropped(2), revision=first)
+    for change in (lambda: annotation.give(0, cropped(3), revision=first), lambda: annotation.forget(0, revision=0)):
+        with pytest.raises(StaleRevisionError, match="the mask of frame 0 has changed meanwhile"):
+            change()
+    assert np.array_equal(annotation.mask(0), cropped(2))
+    annotation.undo()
+    assert annotation.revision(0) == first
+    annotation.forget(0, revision=first)
+    assert annotation.revision(0) == 0
+
+
+def test_changes_during_a_propagation_are_undone_in_their_order(annotation: Annotation) -> None:
+    annotation.give(0, cropped(1))
+    run = annotation.propagate(0, 5)
+    next(run), next(run)
+    with pytest.raises(BusyError):
+        while annotation.undo_text != "painting, frame 0":  # until a propagated mask is written
+            annotation.undo()
+    annotation.give(1, cropped(9), action="painting")
+    assert len(list(run)) == 3
+    assert annotation.undo_text == "propagation 0-5"
+    annotation.undo()
+    assert np.array_equal(annotation.mask(1), cropped(9))
+    annotation.undo()
+    mask = annotation.mask(1)
+    assert mask is None or not (mask == 9).any()
+    while annotation.undo() is not None:
+        pass
+    assert annotation.masked == []
+
+
+def test_chosen_objects_are_propagated_and_locked_ones_stay(annotation: Annotation) -> None:
+    annotation.give(0, cropped(1, 7))
+    assert len(list(annotation.propagate(0, 2))) == 2
+    before = annotation.mask(1)
+    annotation.give(0, cropped(0, 7, 1))
+    assert len(list(annotation.propagate(0, 2, objects=[7]))) == 2
+    assert np.array_equal(annotation.mask(1) == 1, before == 1)
+    annotation.change_object(1, locked=True)
+    assert len(list(annotation.propagate(0, 2))) == 2
+    assert np.array_equal(annotation.mask(1) == 1, before == 1)
+    annotation.change_object(7, locked=True)
+    with pytest.raises(ValueError, match="frame 0 has no mask with an object to propagate: all its objects are locked"):
+        next(annotation.propagate(0, 2))
+    with pytest.raises(ValueError, match="not the chosen objects"):
+        next(annotation.propagate(0, 2, objects=[3]))
+
+
+def test_propagated_frames_have_confidences_until_they_are_corrected(annotation: Annotation) -> None:
+    annotation.give(0, cropped(1, 7))
+    assert len(list(annotation.propagate(0, 3))) == 3
+    assert set(annotation.confidences()) == {1, 2, 3}
+    assert all(set(found) <= {1, 7} for found in annotation.confidences().values())
+    before = annotation.confidence(2)
+    annotation.give(2, cropped(1, 7))
+    assert annotation.confidence(2) == {}
+    annotation.undo()
+    assert annotation.confidence(2) == before
+
+
+def test_a_change_that_a_full_disk_stops_leaves_everything_as_it_was(
+    annotation: Annotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotation.give(0, cropped(1))
+    annotation.give(1, cropped(1, 2))
+    before = annotation.revisions
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        if path.name == "00001.png":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, *_, **__)
+
+    write = session.write_mask
+    monkeypatch.setattr(session, "write_mask", full)
+    for change in (lambda: annotation.give(1, cropped(3)), lambda: annotation.merge_objects(1, 2)):
+        with pytest.raises(OSError, match="No space left"):
+            change()
+    monkeypatch.undo()
+    assert annotation.revisions == before
+    assert np.array_equal(annotation.mask(0), cropped(1))
+    assert np.array_equal(annotation.mask(1), cropped(1, 2))
+    assert annotation.undo_text == "change of a mask, frame 1"
+
+
+def test_a_given_mask_of_which_a_kill_left_half_is_mended(annotation: Annotation, segmenter, clip: Path) -> None:
+    annotation.give(0, cropped(1))
+    annotation.give(0, cropped(2))
+    annotation.close()
+    write_mask(annotation.folder / "masks" / "00000.png", cropped(3))
+    with Annotation(segmenter, open_frames(clip), annotation.folder) as later:
+        assert np.array_equal(read_mask(later.folder / "given" / "00000.png"), cropped(3))
+
+
+def test_names_of_the_demo_s_objects_stay_when_its_report_goes(segmenter, clip: Path, tmp_path: Path) -> None:
+    for object_id, name in ((1, "cat"), (2, "cup")):
+        (tmp_path / "objects").mkdir(exist_ok=True)
+        Image.fromarray((cropped(1, 2) == object_id).astype(np.uint8) * 255).save(tmp_path / "objects" / f"{name}.png")
+    folder = tmp_path / "out"
+    segment_clip(segmenter, open_frames(clip), FrameMasks(tmp_path / "objects"), folder, progress=False)
+    for _ in range(2):
+        with Annotation(segmenter, open_frames(clip), folder) as annotation:
+            for _frame in annotation.read_objects():
+                pass
+            assert sorted(one.name for one in annotation.objects.values()) == ["cat", "cup"]
+            annotation.give(4, cropped(0, 2))
