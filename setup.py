@@ -88,10 +88,13 @@ setup(
         "gdown>=6.5",  # resumable downloads of published weights, from Google Drive and other hosts
         "tyro",  # command lines from dataclasses
         "pycocotools",  # run-length encoded masks
+        "fsspec",  # batches from and to object storage; torch needs it, too
     ],
     extras_require={
         "correlation": ["spatial-correlation-sampler"],
         "onnx": onnx,
+        "prompts": ["transformers"],  # SAM and SAM 2
+        "ray": ["ray"],  # voskit batch on a cluster
         "referring": ["transformers"],  # RoBERTa and its tokenizer
         "synthetic": ["pybullet"],  # datasets/Synthetic/make_rendered.py
         "annotate": annotate,
