@@ -263,7 +263,7 @@ class Project:
                 logger.exception("%s", clip.path)
             clip.error, clip.state = str(error), "failed"
             if not self._closed:
-                logger.error("%s", error)
+                logger.warning("%s", error)
         self.changed(clip)
 
     def _opened(self, clip: ProjectClip) -> OpenClip:

@@ -401,8 +401,18 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(workspace: Workspace, access: Access, listener: socket.socket) -> None:
-    """Serve the page until Ctrl-C or SIGTERM, which are raised here afterwards."""
+def serve(workspace: Workspace, access: Access, listener: socket.socket, *, needed: ProjectClip | None = None) -> None:
+    """Serve the page until Ctrl-C or SIGTERM, which are raised here afterwards.
+
+    Args:
+        workspace: the work; it is closed at the end.
+        access: who may use it.
+        listener: from :func:`bind`.
+        needed: a clip without which there is nothing to do.
+
+    Raises:
+        ValueError: ``needed`` can't be opened.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -421,7 +431,17 @@ def serve(workspace: Workspace, access: Access, listener: socket.socket) -> None
         limit_concurrency=512,
         h11_max_incomplete_event_size=2**16,
     )
+    server = Server(config)
+
+    def end(clip: ProjectClip) -> None:
+        server.should_exit = server.should_exit or clip is needed
+
+    workspace.on_failure = end
     try:
-        Server(config).run(sockets=[listener])
+        if needed is None or needed.state != "failed":
+            server.run(sockets=[listener])
+        if needed is not None and needed.state == "failed":
+            workspace.project.remove(needed.id)
+            raise ValueError(needed.error)
     finally:
         workspace.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voskit.dataloaders.masks.files import read_mask
-from voskit.evaluators.annotation.project import STATE, find_videos
+from voskit.evaluators.annotation.project import STATE, ProjectClip, find_videos
 from voskit.evaluators.annotation.security import Access, names_of, stored_token
 from voskit.evaluators.annotation.server import bind, serve
 from voskit.evaluators.annotation.workspace import Workspace
@@ -73,7 +73,7 @@ def annotate(
     with bind(options.host, options.port) as listener:
         workspace = Workspace(folder, model, build_segmenter, root=root, fps=fps)
         try:
-            _open_clips(workspace, paths, mask)
+            needed = _open_clips(workspace, paths, mask)
             token = stored_token(folder / STATE)
         except BaseException:
             workspace.close()
@@ -92,22 +92,23 @@ def annotate(
         logger.info("the page is at %s ; Ctrl-C ends it", address)
         if options.open_browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        serve(workspace, access, listener)
+        serve(workspace, access, listener, needed=needed)
 
 
-def _open_clips(workspace: Workspace, paths: list[Path], mask: Path | None) -> None:
-    """Add the clips, and begin to open the only one; with a mask, wait for it and set the mask."""
+def _open_clips(workspace: Workspace, paths: list[Path], mask: Path | None) -> ProjectClip | None:
+    """Add the clips; open the only one, with its mask at once, and return it."""
     clips = [workspace.project.add(path) for path in paths]
     if len(clips) != 1:
-        return
+        return None
     if mask is None:
         workspace.project.open(clips[0])
-        return
+        return clips[0]
     annotation = workspace.project.open_now(clips[0]).annotation
     if annotation.given:
         raise ValueError(f"--mask: {annotation.folder} has given masks already, resume without --mask")
     annotation.give(0, read_mask(mask, size=annotation.source.size), action="mask of the command line")
     workspace.watch(clips[0])
+    return clips[0]
 
 
 def _address(host: str, listener: socket.socket, token: str) -> str:

@@ -51,8 +51,8 @@ class Workspace:
         self.segmenter = LazySegmenter(model, build_segmenter, self._project_changed)
         self.project = Project(folder, self.segmenter, root=root, fps=fps, changed=self._clip_changed)
         self.jobs = Jobs(self._job_changed)
-        self.failed: threading.Event = threading.Event()
-        """Set when a clip can't be opened."""
+        self.on_failure: Callable[[ProjectClip], None] = lambda clip: None
+        """Called when a clip can't be opened."""
         self._fps = fps
         self._formats: list[str] = []  # known when they are imported
         self._prompters: dict[str, Any] = {}
@@ -260,7 +260,7 @@ class Workspace:
             if not self._formats:
                 threading.Thread(target=self._load, name="model", daemon=True).start()
         if clip.state == "failed":
-            self.failed.set()
+            self.on_failure(clip)
         self.hub.publish(
             "clip", clip.id, {"clip": clip.id, "state": clip.state, "done": clip.done, "error": clip.error}
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -16,10 +17,11 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     clip, results, port, seconds = sys.argv[1:]
     options = ServerOptions(port=int(port), open_browser=False)
-    annotate(
-        Path(clip),
-        Path(results),
-        "stand-in",
-        lambda: StandInSegmenter(float(seconds)),  # type: ignore[arg-type,return-value]
-        options,
-    )
+    with contextlib.suppress(KeyboardInterrupt):
+        annotate(
+            Path(clip),
+            Path(results),
+            "stand-in",
+            lambda: StandInSegmenter(float(seconds)),  # type: ignore[arg-type,return-value]
+            options,
+        )

@@ -19,7 +19,7 @@ import pytest
 from moving_clip import H, W
 from standin import mask_of, write_clip
 
-FRAMES = 40
+FRAMES = 20
 TIMEOUT = 60.0
 
 
@@ -101,18 +101,18 @@ def test_a_kill_in_a_propagation_loses_nothing_that_was_answered(servers: Callab
     assert server.client.post(
         f"{server.clip}/jobs", json={"kind": "propagate", "first": 0, "last": FRAMES - 1}
     ).is_success
-    server.wait(lambda: server.client.get(f"{server.clip}/masks/8").status_code == 200)
-    answer = server.paint(30, mask_of(3))  # while it runs
+    server.wait(lambda: server.client.get(f"{server.clip}/masks/5").status_code == 200)
+    answer = server.paint(15, mask_of(3))  # while it runs
     assert answer.status_code == 204
     before = server.masks()
     server.end(signal.SIGKILL)
     server = servers(port=server.port)  # the open page's token and address hold
     after = server.masks()
     assert all(new == old for new, old in zip(after, before, strict=True) if old)
-    assert server.client.get(f"{server.clip}/masks/30").headers["etag"] == answer.headers["etag"]
+    assert server.client.get(f"{server.clip}/masks/15").headers["etag"] == answer.headers["etag"]
     state = server.client.get(server.clip).json()
     assert state["job"] is None
-    assert state["given"] == [0, 30]
+    assert state["given"] == [0, 15]
     while server.client.get(server.clip).json()["undo"] is not None:
         assert server.client.post(f"{server.clip}/undo").is_success
     assert server.client.get(server.clip).json()["masked"] == []
@@ -124,7 +124,7 @@ def test_a_kill_in_a_propagation_loses_nothing_that_was_answered(servers: Callab
 def test_kills_at_any_moment_leave_whole_masks_and_a_journal_that_works(servers: Callable[..., Server]) -> None:
     rng = np.random.default_rng(0)
     server = servers(seconds=0.0)
-    for _ in range(4):
+    for _ in range(3):
         saved: dict[int, bytes] = {}
         end = time.monotonic() + rng.uniform(0.05, 0.3)
         while time.monotonic() < end:
@@ -176,9 +176,7 @@ def test_it_stops_cleanly_with_pages_open_and_a_job_running(servers: Callable[..
         server.end(signal.Signals(number))
     text = "".join(server.lines)
     assert "ASGI" not in text
-    assert text.count("Traceback") == (
-        1 if number == signal.SIGINT else 0
-    )  # its own, which voskit annotate turns into a line
+    assert "Traceback" not in text
 
 
 def test_foreign_names_missing_tokens_and_slow_clients_of_a_real_server(servers: Callable[..., Server]) -> None:
