@@ -149,7 +149,7 @@ session.navigator.onShow = (/** @type {import("./core/frames.js").Loaded} */ { p
   stage.show(picture, mask.ids);
   part("damaged").hidden = picture !== null;
 };
-store.on(["objects", "view", "clip", "info"], () => stage.recolor());
+store.on(["objects", "view", "clip"], () => stage.recolor());
 store.on("clip", () => {
   const { zoom, x, y } = store.clip?.view ?? {};
   if (typeof zoom === "number" && typeof x === "number" && typeof y === "number") stage.place(zoom, x, y);
@@ -165,6 +165,7 @@ function renderWelcome() {
   const welcome = part("welcome");
   const { opening, clip, project } = store;
   welcome.hidden = clip !== null && opening === null;
+  document.body.classList.toggle("empty", clip === null);
   if (welcome.hidden) return welcome.replaceChildren();
   if (opening) {
     const summary = project?.clips.find((c) => c.id === opening.id) ?? opening;

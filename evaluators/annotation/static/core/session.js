@@ -50,7 +50,7 @@ export class Session {
       job: (data) => this.jobChanged(data),
       project: () => this.attempt(() => this.readProject()),
       open: (again) => this.connected(again),
-      lost: () => this.saver.trouble(LOST),
+      lost: () => this.lost(),
     });
     const first = clips.find((c) => c.id === wanted) ?? clips[0];
     if (first) await this.open(first.id);
@@ -163,6 +163,15 @@ export class Session {
     if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
     if (job.state === "done" && job.kind !== "propagate" && this.own.has(job.id)) this.onResult(job);
     if (job.kind === "propagate" && !this.store.running) this.following = false;
+  }
+
+  /** Say why no events come: no connection, or a server that wants another token. */
+  async lost() {
+    try {
+      await api.project();
+    } catch (error) {
+      this.saver.trouble(error instanceof api.ApiError ? error.message : LOST);
+    }
   }
 
   /** @param {boolean} again */

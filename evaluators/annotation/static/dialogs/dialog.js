@@ -11,7 +11,9 @@ export function showDialog(title, kind, ...children) {
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
+  dialog.tabIndex = -1;
   dialog.showModal();
+  dialog.focus(); // not the cross
   return dialog;
 }
 

@@ -21,6 +21,11 @@ export function isField(target) {
   return target instanceof HTMLInputElement && !["checkbox", "button", "submit", "range", "color", "radio"].includes(target.type);
 }
 
+/** Tell whether a key presses a button that was reached by the keyboard. @param {KeyboardEvent} event */
+function presses(event) {
+  return ["Enter", " "].includes(event.key) && event.target instanceof HTMLButtonElement && event.target.matches(":focus-visible");
+}
+
 /**
  * Run actions by keys. `actions` has a function for each `run` of the table; `hold` hears the space key.
  * @param {Record<string, (key: string) => unknown>} actions
@@ -35,9 +40,9 @@ export function listenToKeys(actions, hold) {
     if (blocked(event) || event.altKey || event.isComposing) return;
     const key = describe(event);
     const shortcut = table.get(key);
-    if (!shortcut) return;
+    if (!shortcut || presses(event)) return;
     event.preventDefault();
-    if (event.target instanceof HTMLElement && event.target !== document.body) event.target.blur(); // Enter and Space would press it again
+    if (event.target instanceof HTMLElement && event.target !== document.body) event.target.blur();
     if (key === "Space") {
       if (event.repeat) return;
       spaceSince = event.timeStamp;

@@ -16,6 +16,7 @@ export class ObjectPanel {
     this.store = session.store;
     this.dialogs = dialogs;
     this.list = el("ul", { class: "objects", role: "listbox", "aria-label": "Objects" });
+    this.state = "";
     this.merge = iconButton("merge", "Merge two objects", () => this.mergeObjects());
     const add = iconButton("plus", "New object", () => this.add(), "N");
     root.append(el("header", {}, el("h2", {}, "Objects"), this.merge, add), this.list);
@@ -25,6 +26,9 @@ export class ObjectPanel {
   render() {
     if (this.list.querySelector("input.name:focus")) return; // a name is being typed
     const { store } = this;
+    const state = JSON.stringify([store.clip?.id, store.objects, store.object, store.solo]);
+    if (state === this.state) return; // rows stay, so that a click isn't lost while a propagation runs
+    this.state = state;
     this.list.replaceChildren(...(store.clip ? store.objects.map((object, i) => this.row(object, i)) : []));
     /** @type {HTMLButtonElement} */ (this.merge).disabled = store.objects.length < 2;
   }

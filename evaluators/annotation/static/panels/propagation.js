@@ -15,6 +15,7 @@ export class PropagationPanel {
     this.store = session.store;
     /** Objects that are left out. @type {Set<number>} */
     this.out = new Set();
+    this.state = "";
     const button = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ title, /** @type {() => void} */ onclick) =>
       el("button", { type: "button", title, onclick }, icon(name), el("span", {}, label));
     this.back = button("backward", "Back", "Propagate backwards from this frame (Shift+P)", () => this.start(-1));
@@ -74,6 +75,9 @@ export class PropagationPanel {
 
   renderChips() {
     const { store } = this;
+    const state = JSON.stringify([store.objects, [...this.out]]);
+    if (state === this.state) return;
+    this.state = state;
     this.chips.hidden = store.objects.length < 2;
     this.chips.replaceChildren(
       ...store.objects.map((object) => {

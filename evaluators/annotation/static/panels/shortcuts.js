@@ -28,8 +28,8 @@ export const SHORTCUTS = [
     "Objects",
     [
       { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], text: "Choose an object", run: "object", shown: "1 … 9" },
-      { keys: ["Tab"], text: "Next object", run: "nextObject" },
-      { keys: ["Shift+Tab"], text: "Object before", run: "previousObject" },
+      { keys: ["ArrowDown"], text: "Next object", run: "nextObject", shown: "↓", repeat: true },
+      { keys: ["ArrowUp"], text: "Object before", run: "previousObject", shown: "↑", repeat: true },
       { keys: ["n"], text: "New object", run: "newObject" },
       { keys: ["s"], text: "Show the object alone", run: "solo" },
       { keys: ["d"], text: "Lock or unlock the object", run: "lock" },
@@ -97,5 +97,5 @@ export const GESTURES = [
   ["Right button", "Erase; negative click; cut out a polygon"],
   ["Shift + click", "Straight stroke from the last one's end"],
   ["Two fingers", "Zoom and move"],
-  ["Wheel on the timeline", "Zoom in time"],
+  ["Timeline: wheel", "Zoom in time; double click: whole clip"],
 ];

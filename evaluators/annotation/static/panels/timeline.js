@@ -176,12 +176,14 @@ export class Timeline {
   drawRuler(g, w, color) {
     const each = this.width / this.span;
     const step = STEPS.find((s) => s * each >= 56) ?? 100000;
+    const head = this.x(this.store.frame) + each / 2;
     g.fillStyle = color("faint");
     g.textBaseline = "middle";
     for (let frame = Math.ceil(this.from / step) * step; frame < this.from + this.span; frame += step) {
       const x = this.x(frame) + each / 2;
       g.fillRect(Math.round(x), RULER - 4, 1, 4);
       const text = String(frame);
+      if (Math.abs(x + 8 - head) < 24) continue; // the head's own number is there
       g.textAlign = x + 20 > w ? "right" : "left";
       g.fillText(text, x + (x + 20 > w ? -3 : 4), RULER / 2);
     }
@@ -238,6 +240,11 @@ export class Timeline {
     }
     const { quality } = this.store;
     if (!quality) return;
+    g.fillStyle = color("faint");
+    g.textAlign = "right";
+    g.textBaseline = "bottom";
+    g.fillText("confidence", PAD + this.width, h - 9);
+    g.textBaseline = "middle";
     for (const object of this.store.objects) {
       const values = quality.objects[String(object.id)];
       if (!values || !this.store.isVisible(object.id)) continue;

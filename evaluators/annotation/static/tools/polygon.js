@@ -90,7 +90,7 @@ export class PolygonTool extends Tool {
 
   /** @param {CanvasRenderingContext2D} context */
   draw(context) {
-    if (!this.points.length) return;
+    if (!this.points.length) return false;
     const line = [...this.points, ...(this.pointer ? [this.pointer] : [])].map((p) => this.stage.toScreen(p));
     const ratio = this.stage.ratio;
     context.beginPath();
@@ -109,6 +109,7 @@ export class PolygonTool extends Tool {
     context.fillStyle = "#fff";
     context.fill();
     context.stroke();
+    return true;
   }
 }
 

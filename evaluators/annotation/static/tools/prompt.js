@@ -137,5 +137,6 @@ export class PromptTool extends Tool {
       }
       context.stroke();
     }
+    return corners !== null || this.points.length > 0;
   }
 }

@@ -58,8 +58,10 @@ export class Tool {
     this.cancel();
   }
 
-  /** @param {CanvasRenderingContext2D} _context */
-  draw(_context) {}
+  /** Draw marks; tell whether there are any. @param {CanvasRenderingContext2D} _context @returns {boolean} */
+  draw(_context) {
+    return false;
+  }
 }
 
 /** Tell why an object can't be edited; null: it can. @param {import("../core/store.js").Store} store @returns {string|null} */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Colors of ids on the canvas, as tables of 32-bit pixels. */
 
-import { defaultColor } from "../core/store.js";
+import { palette } from "../core/store.js";
 
 /** @typedef {import("../core/store.js").Store} Store */
 
@@ -36,12 +36,14 @@ export class Colors {
   /** Compute the tables for a view. @param {Store} store @param {string} backdrop color of the background in cut-outs */
   update(store, backdrop) {
     const { mode, opacity } = store;
-    const known = new Map(store.objects.map((o) => [o.id, o]));
+    const known = new Map(store.objects.map((o) => [o.id, rgb(o.color)]));
+    const others = palette.map(rgb);
     const background = mode === "mask" ? pixel([0, 0, 0], 1) : mode === "cutout" ? pixel(rgb(backdrop), 1) : 0;
     this.blank = mode === "original";
     for (let id = 0; id < IDS; id++) {
-      const color = rgb(known.get(id)?.color ?? defaultColor(id || 1));
-      if (id === 0 || !store.isVisible(id)) this.fill[id] = this.edge[id] = background;
+      const color = known.get(id) ?? others[(id + others.length - 1) % others.length];
+      const hidden = id === 0 || (known.has(id) || store.solo !== null ? !store.isVisible(id) : false);
+      if (hidden) this.fill[id] = this.edge[id] = background;
       else if (mode === "mask") this.fill[id] = this.edge[id] = pixel(color, 1);
       else if (mode === "cutout") this.fill[id] = this.edge[id] = 0;
       else {

@@ -36,8 +36,9 @@ export class Stage {
     this.requested = false;
     this.settling = 0;
     this.moving = false;
-    /** Draws marks of the present tool. @type {(context: CanvasRenderingContext2D, stage: Stage) => void} */
-    this.drawMarks = () => {};
+    this.marked = false;
+    /** Draws marks of the present tool; tells whether there are any. @type {(context: CanvasRenderingContext2D) => boolean} */
+    this.drawMarks = () => false;
     /** Called when zoom or position changed. @type {() => void} */
     this.onMove = () => {};
     new ResizeObserver(() => this.resize()).observe(root);
@@ -102,9 +103,8 @@ export class Stage {
     if (all) this.overlay.clearRect(0, 0, this.overlay.canvas.width, this.overlay.canvas.height);
     const whole = { x0: 0, y0: 0, x1: this.width, y1: this.height };
     if (this.ids && !this.colors.blank && (all || dirty)) this.drawIds(all ? whole : /** @type {Rect} */ (dirty));
-    const { canvas } = this.marks;
-    this.marks.clearRect(0, 0, canvas.width, canvas.height);
-    this.drawMarks(this.marks, this);
+    if (this.marked) this.marks.clearRect(0, 0, this.marks.canvas.width, this.marks.canvas.height);
+    this.marked = this.drawMarks(this.marks);
   }
 
   drawPicture() {
