@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 from tqdm import tqdm
 
 from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
+from voskit.evaluators.fusion import Direction, fused_probabilities
 from voskit.evaluators.segmenter import VideoSegmenter
 
 
@@ -25,6 +27,23 @@ class BackwardMasks:
     folder: Path
     last: int
     complete: bool
+    given: Sequence[int] = ()
+    """Numbers of the frames with masks, descending, if the probabilities of the others were kept."""
+
+    def fused(self, frame: Frame, forward: Direction) -> tuple[list[int], Tensor] | None:
+        """Return the objects of a frame between two given masks and their fused probabilities; None: it isn't one.
+
+        Args:
+            frame: the frame.
+            forward: the probabilities of the forward pass, see :func:`~voskit.evaluators.fusion.fused_probabilities`.
+        """
+        after = [number for number in self.given if number >= frame.index]
+        before = [number for number in self.given if number <= frame.index]
+        if not after or not before or after[-1] == frame.index:
+            return None
+        near = (after[-1] - frame.index) / (after[-1] - before[0])
+        backward = Direction.load(self.folder / f"{frame.name}.npz", forward.probabilities.device)
+        return fused_probabilities(forward, backward, (near, 1 - near))
 
     def overlay_on(
         self, frame: Frame, ids_HW: np.ndarray, started: Collection[int], mask_HW: np.ndarray | None = None
@@ -58,6 +77,7 @@ def backward_pass(
     *,
     complete: bool = False,
     progress: bool = False,
+    fuse: bool = False,
 ) -> Iterator[BackwardMasks]:
     """Propagate backwards from frame ``last`` to frame 0, and keep the masks in a folder for the ``with`` block.
 
@@ -69,20 +89,30 @@ def backward_pass(
         scratch: a folder that doesn't exist yet; removed at the end.
         complete: masks show all objects, see ``VideoSegmenter.step``.
         progress: show a bar.
+        fuse: also keep probabilities, for ``BackwardMasks.fused``.
 
     Raises:
         ValueError: a frame or mask is damaged, or the source can't be read backwards.
         OSError: masks can't be written.
     """
     segmenter.reset()
+    given: list[int] = []
     try:
         bar = tqdm(total=last + 1, desc=f"{source.name} backwards", unit="frame", disable=not progress)
         with bar, MaskWriter(scratch) as writer, closing(prefetch(source.between(last, 0))) as frames:
             for frame in frames:
-                writer.write(frame.name, segmenter.step(frame.image, masks(frame), complete=complete))
+                mask = masks(frame)
+                if fuse and mask is not None and mask.any():
+                    given.append(frame.index)
+                if fuse and mask is None:
+                    ids, probabilities = segmenter.step(frame.image, return_probs=True)
+                    Direction.of(segmenter, probabilities).save(scratch / f"{frame.name}.npz")
+                else:
+                    ids = segmenter.step(frame.image, mask, complete=complete)
+                writer.write(frame.name, ids)
                 bar.update()
         segmenter.reset()
-        yield BackwardMasks(scratch, last, complete)
+        yield BackwardMasks(scratch, last, complete, tuple(given))
     finally:
         segmenter.reset()
         shutil.rmtree(scratch, ignore_errors=True)

@@ -19,7 +19,7 @@ from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.clip_writer import ClipWriter
 from voskit.evaluators.clips.previews import PreviewOptions
-from voskit.evaluators.clips.report import MEASURES, ClipReport
+from voskit.evaluators.clips.report import ClipReport
 from voskit.evaluators.clips.resuming import ClipCheckpoints
 from voskit.evaluators.exports.base import Export
 from voskit.evaluators.exports.frames import SoftMattes
@@ -160,7 +160,7 @@ class ClipRun:
 
     def _save(self, checkpoints: ClipCheckpoints) -> None:
         self._writer.flush()
-        checkpoints.save(dataclasses.asdict(self._report))
+        checkpoints.save(vars(self._report))
 
     def write(
         self,
@@ -180,8 +180,7 @@ class ClipRun:
             quality: quality of each object by id, see ``VideoSegmenter.quality``.
         """
         if quality:
-            measures = {i: [round(getattr(own, name), 4) for name in MEASURES] for i, own in quality.items()}
-            self._report.quality[frame.name] = measures
+            self._report.measure(frame.name, quality)
         self._writer.write(frame, ids_HW, mattes)
         self._report.frames += 1
         if frame.time is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from voskit.dataloaders.video.source import FrameSource
 REPORT = "report.json"
 MEASURES = ("confidence", "margin")
 """Measures of ``VideoSegmenter.quality`` that a report keeps."""
-_NUMBERS = re.compile(r"\[[\s\d.,e+-]+\]")  # lists of numbers, which go into one line
 
 
 @dataclasses.dataclass
@@ -42,8 +41,9 @@ class ClipReport:
     seconds: float = 0.0
     depths: dict[int, int] = dataclasses.field(default_factory=dict)
     """Frames at each depth of the network, for models with a choice of depths."""
-    quality: dict[str, dict[int, list[float]]] = dataclasses.field(default_factory=dict)
-    """Confidence and margin of each object by the name of the frame and the id, see ``VideoSegmenter.quality``."""
+    quality: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Id, confidence and margin of each object by the name of the frame, see ``VideoSegmenter.quality``: text such as
+    ``"1 0.9601 0.9560; 2 0.9180 0.9262"``, since a clip may have any length. ``measures`` reads it."""
     times: dict[str, float] = dataclasses.field(default_factory=dict)
     """Seconds at which each frame is shown, by its name; empty for images without a rate."""
     sentences: list[TextPrompt] = dataclasses.field(default_factory=list)
@@ -67,8 +67,6 @@ class ClipReport:
             values.pop("fps")
             depths = {int(depth): count for depth, count in values.pop("depths").items()}
             values["names"] = {int(object_id): name for object_id, name in values.pop("names", {}).items()}
-            of_frames = values.pop("quality", {})
-            values["quality"] = {name: {int(i): own for i, own in row.items()} for name, row in of_frames.items()}
             return cls(**values, depths=depths, sentences=prompts)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -90,22 +88,25 @@ class ClipReport:
     def save(self, folder: Path) -> None:
         """Write ``report.json``."""
         values = {**dataclasses.asdict(self), "fps": round(self.fps, 3)}
-        text = _NUMBERS.sub(lambda found: " ".join(found.group().split()), json.dumps(values, indent=2))
-        atomic_write_text(folder / REPORT, text + "\n")
+        atomic_write_text(folder / REPORT, json.dumps(values, indent=2) + "\n")
+
+    def measure(self, frame: str, quality: Mapping[int, Any]) -> None:
+        """Note the quality of a frame's objects by id."""
+        rows = (" ".join([str(i), *(f"{getattr(own, name):.4f}" for name in MEASURES)]) for i, own in quality.items())
+        self.quality[frame] = "; ".join(rows)
 
     def measures(self, frame: str) -> dict[int, dict[str, float]]:
         """Return the network's measures of each object in a frame, by id."""
-        return {
-            object_id: dict(zip(MEASURES, own, strict=True)) for object_id, own in self.quality.get(frame, {}).items()
-        }
+        rows = (row.split() for row in self.quality.get(frame, "").split("; ") if row)
+        return {int(i): dict(zip(MEASURES, map(float, numbers), strict=True)) for i, *numbers in rows}
 
 
 def clip_identity(source: FrameSource) -> dict[str, Any]:
     """Return properties that distinguish a clip from others of its name, wherever its file lies.
 
-    Those of an excerpt are the whole clip's.
     They are its number of frames, their size, and checksums of the first and the middle frame, since many clips start
-    with black frames. A frame that can't be read is left out. Empty for cameras and streams.
+    with black frames. A frame that can't be read is left out. Those of an excerpt are the whole clip's. Empty for
+    cameras and streams.
     """
     source = source.whole
     try:

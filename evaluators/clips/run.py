@@ -26,6 +26,7 @@ from voskit.evaluators.exports.base import build_exports
 from voskit.evaluators.exports.frames import SoftMattes
 from voskit.evaluators.exports.results import export_masks
 from voskit.evaluators.exports.writer import FOLDER as EXPORT_FOLDER
+from voskit.evaluators.fusion import Direction, ids_of
 from voskit.evaluators.referring import ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
 
@@ -40,6 +41,7 @@ def segment_clip(
     *,
     complete_masks: bool = False,
     backwards: bool = False,
+    fuse: bool = False,
     resume: bool = False,
     exports: Sequence[str] = (),
     **output: Any,
@@ -54,6 +56,7 @@ def segment_clip(
         complete_masks: masks show all objects, see ``VideoSegmenter.step``.
         backwards: also propagate objects to the frames before their first masks, see
             :func:`~voskit.evaluators.clips.backward.backward_pass`.
+        fuse: frames between two masks come from both directions, see :mod:`voskit.evaluators.fusion`.
         resume: continue a run that was broken off, see :mod:`voskit.evaluators.clips.resuming`. Its masks so far are
             kept, and the others equal those of an undisturbed run. A complete run is exported only.
         exports: names of export formats, with options, see docs/exports.md.
@@ -71,13 +74,14 @@ def segment_clip(
     if masks.path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{masks.path} lies in {folder}, whose files the results replace: give another output folder")
     masks.check(source)
-    if backwards:
+    if backwards or fuse:
         source.check_rereadable()
     if resume and segmenter.target_fps is not None:
         raise ValueError("--resume: masks with a target_fps depend on the machine's speed: run without one of them")
     identity = check_same_clip(folder, source)
     bounds = {} if source.whole is source else {"start": source.name_of(0), "frames": source.num_frames}
-    settings = clip_settings(segmenter, complete_masks=complete_masks, backwards=backwards, **bounds)
+    directions = {"backwards": backwards, **({"fuse": True} if fuse else {})}
+    settings = clip_settings(segmenter, complete_masks=complete_masks, **directions, **bounds)
     report = ClipReport(source.name, source=identity, settings=settings)
     if resume and (done := _complete_report(folder, report, options.max_frames)) is not None:
         logger.info("%s: complete already", folder)
@@ -88,18 +92,25 @@ def segment_clip(
         if resume:
             run.resume(checkpoints)
         report.names = masks.names
-        last = masks.last(source, options.max_frames) if backwards else 0
-        if backwards and not last:
+        last = masks.last(source, options.max_frames) if backwards or fuse else 0
+        if (backwards or fuse) and not last:
             logger.warning("%s: only the first frame has a mask, so there is no backward pass", masks.path)
         segmenter.reset()
         backward = backward_pass(
-            segmenter, source, masks, last, folder / SCRATCH, complete=complete_masks, progress=options.progress
+            segmenter,
+            source,
+            masks,
+            last,
+            folder / SCRATCH,
+            complete=complete_masks,
+            progress=options.progress,
+            fuse=fuse,
         )
         try:
             with backward if last else nullcontext() as backward_masks:
                 for frame, mask in run.new_frames(masks, checkpoints):
                     depth = segmenter.depth
-                    ids, mattes = _step(segmenter, frame, mask, complete_masks, backward_masks, options.soft)
+                    ids, mattes = _step(segmenter, frame, mask, complete_masks, backward_masks, options.soft, backwards)
                     report.objects = max(report.objects, len(segmenter.object_ids))
                     if depth is not None:
                         report.depths[depth] = report.depths.get(depth, 0) + 1
@@ -122,16 +133,24 @@ def _step(
     complete: bool,
     backward_masks: BackwardMasks | None,
     soft: bool,
+    backwards: bool,
 ) -> tuple[np.ndarray, SoftMattes | None]:
     """Segment a frame; return its ids and, with ``soft``, its mattes."""
-    if soft:
+    fuse = backward_masks is not None and bool(backward_masks.given)
+    if soft or fuse:
         predicted, probabilities = segmenter.step(frame.image, mask, complete=complete, return_probs=True)
     else:
         predicted, probabilities = segmenter.step(frame.image, mask, complete=complete), None
+    if fuse and mask is None:
+        assert backward_masks is not None and probabilities is not None
+        fused = backward_masks.fused(frame, Direction.of(segmenter, probabilities))
+        if fused is not None:
+            ids = ids_of(*fused)
+            return ids, SoftMattes.of(fused[1], fused[0], ids, None) if soft else None
     ids = predicted
-    if backward_masks is not None:
+    if backward_masks is not None and backwards:
         ids = backward_masks.overlay_on(frame, predicted, segmenter.object_ids, mask)
-    if probabilities is None:
+    if probabilities is None or not soft:
         return ids, None
     changed = None if ids is predicted else ids != predicted
     return ids, SoftMattes.of(probabilities, segmenter.object_ids, ids, changed)

@@ -24,6 +24,7 @@ class ClipOptions:
 
     complete_masks: bool = False
     backwards: bool = False
+    fuse: bool = False
     start: str | None = None
     end: str | None = None
     fps: float | None = None
@@ -73,6 +74,7 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, output: Path, options: ClipO
             folder,
             complete_masks=options.complete_masks,
             backwards=options.backwards,
+            fuse=options.fuse,
             resume=options.resume,
             **options.output,  # type: ignore[arg-type]
         )

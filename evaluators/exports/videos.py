@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 
 from voskit.evaluators.clips.video.formats import H264, PRORES_4444, VP9_ALPHA, VideoFormat
 from voskit.evaluators.clips.video.writer import DEFAULT_FPS, VideoWriter
-from voskit.evaluators.exports.base import EXPORTS, ExportClip, incomplete_name
+from voskit.evaluators.exports.base import EXPORTS, incomplete_name
 from voskit.evaluators.exports.by_object import MatteExport, Moment
 from voskit.evaluators.exports.frames import FULL, ExportFrame
 
@@ -23,9 +22,10 @@ class VideoExport(MatteExport):
 
     kind: ClassVar[VideoFormat]
 
-    def start(self, clip: ExportClip, folder: Path) -> None:
-        super().start(clip, folder)
-        self.kind.check_encoder()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind.alpha:  # other formats have a second encoder
+            self.kind.check_encoder()
 
     def open(self, label: str) -> VideoWriter:
         fps = DEFAULT_FPS if self.clip.fps is None else self.clip.fps

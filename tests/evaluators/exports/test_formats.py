@@ -346,6 +346,12 @@ def test_unknown_formats_and_options_list_near_ones(text: str, message: str) -> 
         build_export(text)
 
 
+def test_a_missing_encoder_is_told_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voskit.evaluators.clips.video.formats.has_encoder", lambda _: False)
+    with pytest.raises(ValueError, match="export 'prores4444': FFmpeg has no prores_ks here"):
+        build_export("prores4444")
+
+
 def test_every_format_is_documented() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "exports.md").read_text(encoding="utf-8")
     for name in EXPORTS:

@@ -90,9 +90,9 @@ def test_quality_goes_to_the_table_and_to_the_report(segmenter, clip, masks, tmp
     rows = list(csv.DictReader((tmp_path / "exports" / "objects.csv").open(encoding="utf-8")))
     assert len(rows) == 3 * 2 + 3 * 3
     for row in rows:
-        confidence, margin = report.quality[row["frame"]][int(row["object"])]
-        assert (float(row["confidence"]), float(row["margin"])) == (confidence, margin)
-        assert 0 <= confidence <= 1 and 0 <= margin <= 1
+        measures = report.measures(row["frame"])[int(row["object"])]
+        assert {key: float(row[key]) for key in ("confidence", "margin")} == measures
+        assert all(0 <= value <= 1 for value in measures.values())
     assert ClipReport.load(tmp_path).quality == report.quality
 
 

@@ -1,0 +1,93 @@
+"""Clips of several videos and folders of videos, with their masks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_files import save_images, save_mask, write_video
+
+from voskit.evaluators.clips.sources import BUNDLED_SCENES, check_clips, find_clips
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    (tmp_path / "videos").mkdir()
+    for name in ("b.mp4", "a.mkv", "c10.avi", "c9.avi"):
+        write_video(tmp_path / "videos" / name, "mpeg4", 2)
+    (tmp_path / "videos" / "notes.txt").write_text("")
+    return tmp_path / "videos"
+
+
+def masks_of(folder: Path, *names: str) -> Path:
+    for name in names:
+        save_mask(folder / name, np.full((32, 48), 1, np.uint8)) if (folder / name).suffix else (folder / name).mkdir()
+    return folder
+
+
+def test_a_folder_of_videos_has_a_mask_for_each_in_a_folder(videos: Path, tmp_path: Path) -> None:
+    masks = masks_of(tmp_path / "masks", "a.png", "b.bmp", "c9.png")
+    (masks / "c10").mkdir()
+    clips = find_clips([str(videos)], [masks])
+    assert [(Path(clip.source).name, clip.mask) for clip in clips] == [
+        ("a.mkv", masks / "a.png"),
+        ("b.mp4", masks / "b.bmp"),
+        ("c9.avi", masks / "c9.png"),
+        ("c10.avi", masks / "c10"),
+    ]
+
+
+def test_several_videos_have_a_mask_each_or_one_folder(videos: Path, tmp_path: Path) -> None:
+    two = [str(videos / "b.mp4"), str(videos / "a.mkv")]
+    masks = masks_of(tmp_path / "masks", "a.png", "b.png")
+    assert [clip.mask for clip in find_clips(two, [masks])] == [masks / "b.png", masks / "a.png"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert [clip.mask for clip in find_clips(two, [first, second])] == [first, second]
+    assert [clip.source for clip in find_clips(two, [first, second])] == two
+
+
+def test_a_folder_of_images_is_one_clip_although_videos_lie_beside_them(videos: Path, tmp_path: Path) -> None:
+    save_images(videos, "1.png", "2.png")
+    (clip,) = find_clips([str(videos)], [tmp_path / "first.png"])
+    assert clip.source == str(videos)
+
+
+@pytest.mark.parametrize(
+    ("sources", "masks", "scene", "message"),
+    [
+        (["videos"], [], None, "--mask is needed"),
+        (["videos"], ["masks"], None, "b.mp4: its mask in masks is a folder b, or b.png: add it"),
+        (["videos/a.mkv"], ["masks", "masks"], None, "--mask: 1 videos and 2 masks: give one for each video"),
+        (["videos/a.mkv", "videos/b.mp4"], ["one.png"], None, "--mask: 2 videos and 1 masks"),
+        (["videos/a.mkv", "other/a.mp4"], ["1.png", "2.png"], None, "several videos are called a"),
+        (["videos/a.mkv", "videos/b.mp4"], ["masks"], "bunny", "is no folder of scenes"),
+        (["videos/a.mkv", "videos/b.mp4"], ["twice"], None, "there are a.bmp and a.png: keep one"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(
+    videos: Path, tmp_path: Path, monkeypatch, sources, masks, scene, message
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    masks_of(tmp_path / "masks", "a.png")
+    masks_of(tmp_path / "twice", "a.png", "a.bmp", "b.png")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        find_clips(sources, [Path(mask) for mask in masks], scene)
+
+
+def test_without_a_source_the_bundled_scenes_are_meant() -> None:
+    assert [clip.scene for clip in find_clips([])] == ["bunny", "cabinet"]
+    (clip,) = find_clips([], scene="bunny")
+    assert (clip.label, clip.mask) == ("scene bunny", BUNDLED_SCENES / "masks" / "bunny")
+
+
+def test_masks_may_come_from_a_function(videos: Path, tmp_path: Path) -> None:
+    from voskit.dataloaders.masks.frame_masks import FrameMasks
+    from voskit.evaluators.clips.sources import Clip
+
+    path = save_mask(tmp_path / "masks" / "x.png", np.full((32, 48), 1, np.uint8))
+    seen = []
+    clip = Clip(str(videos / "a.mkv"), lambda source: seen.append(source.name_of(0)) or FrameMasks(path))
+    check_clips([clip], tmp_path / "out", start="1")
+    assert seen == ["00001"]
