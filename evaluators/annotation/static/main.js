@@ -151,6 +151,7 @@ session.navigator.onShow = (/** @type {import("./core/frames.js").Loaded} */ { p
 };
 store.on(["objects", "view", "clip"], () => stage.recolor());
 store.on("clip", () => {
+  if (!store.clip) stage.clear();
   const { zoom, x, y } = store.clip?.view ?? {};
   if (typeof zoom === "number" && typeof x === "number" && typeof y === "number") stage.place(zoom, x, y);
   else stage.fitted = true;

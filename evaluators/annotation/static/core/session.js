@@ -99,6 +99,23 @@ export class Session {
     if (typeof view.opacity === "number") store.opacity = view.opacity;
   }
 
+  /** Take a clip off the project's list; its results stay on the disk. @param {string} id */
+  async takeOff(id) {
+    const { store } = this;
+    if (store.clip?.id === id) {
+      this.editor.flush();
+      await this.saver.settled();
+    }
+    await api.json(`clips/${encodeURIComponent(id)}`, "DELETE");
+    await this.readProject();
+    if (store.opening?.id === id) store.opening = null;
+    if (store.clip?.id !== id) return store.emit("project");
+    const next = store.project?.clips.find((c) => c.state !== "failed");
+    if (next) return this.open(next.id);
+    store.clip = this.frames = this.navigator.frames = this.saver.frames = null;
+    store.emit("clip");
+  }
+
   /** Go to a frame because the user asks for it: a propagation isn't followed any more. @param {number} frame */
   visit(frame) {
     this.unfollow();

@@ -2,7 +2,7 @@
 /** Clips of the project, and opening of further ones. */
 
 import * as api from "../core/api.js";
-import { el, icon } from "../panels/dom.js";
+import { el, icon, iconButton } from "../panels/dom.js";
 import { showDialog, takeDrops } from "./dialog.js";
 
 /** @typedef {import("../core/session.js").Session} Session */
@@ -92,7 +92,8 @@ export class ClipDialog {
     const button = el("button", { type: "button", class: `clip${current ? " current" : ""} ${clip.state ?? ""}`, disabled: clip.state === "failed" }, el("b", {}, clip.name), el("span", { class: "facts" }, facts.join(" · ")));
     if (clip.frames && clip.state !== "failed") button.append(el("progress", { max: clip.frames, value: clip.masked, title: `${clip.masked} of ${clip.frames} frames have masks` }));
     button.addEventListener("click", () => this.choose(clip.id));
-    return button;
+    const away = iconButton("close", "Take off the list; its files stay", () => this.session.attempt(() => this.session.takeOff(clip.id)), "", "quiet");
+    return el("div", { class: "clip-row" }, button, away);
   }
 
   /** @param {string} id */

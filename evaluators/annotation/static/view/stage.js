@@ -119,7 +119,7 @@ export class Stage {
 
   /** @param {Rect} rect of the image */
   drawIds(rect) {
-    const thickness = Math.max(1, Math.round(this.ratio));
+    const thickness = Math.max(1, Math.round(this.ratio * (this.store.mode === "outline" ? 2 : 1)));
     const r = onScreen(rect, this.view, this.width, this.height, thickness + 1, this.overlay.canvas);
     paint(this.overlay, r, /** @type {Uint16Array} */ (this.ids), this.width, this.height, this.view, this.colors, thickness);
   }

@@ -1,0 +1,87 @@
+"""A browser, an annotation server with a small network, and a page that tests walk through.
+
+The browser is the system's Chromium. Without it (or without playwright) these tests skip; with CI set they fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from walking import Server, Walk, write_clip
+
+FIGURES: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """Chromium, started once."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    problem = None if path else "no Chromium is installed (apt-get install chromium)"
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        problem = "playwright is not installed (pip install playwright)"
+    if problem:
+        if os.environ.get("CI"):
+            pytest.fail(f"{problem}; with CI set this is a failure")
+        pytest.skip(f"THE ANNOTATION PAGE IS NOT TESTED: {problem}")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of 48 frames of 320 x 192 pixels; a module may define its own."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "walk", frames=48, size=(192, 320))
+
+
+@pytest.fixture(scope="module")
+def server(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the module's clip."""
+    with Server(tmp_path_factory.mktemp("results"), clip) as running:
+        yield running
+
+
+@pytest.fixture
+def open_page(browser, server: Server) -> Iterator[Callable[..., Walk]]:
+    """A function that opens the server's page in a new window; errors in the page's code fail the test."""
+    opened: list[Walk] = []
+
+    def open_one(at: Server | None = None, **options: object) -> Walk:
+        walk = Walk(browser, at or server, **options)
+        opened.append(walk)
+        return walk
+
+    yield open_one
+    for walk in opened:
+        walk.close()
+    errors = [error for walk in opened for error in walk.errors]
+    assert not errors, errors
+
+
+@pytest.fixture
+def walk(open_page: Callable[..., Walk], server: Server) -> Walk:
+    """The page at frame 0 of a clip without masks."""
+    server.empty()
+    return open_page()
+
+
+@pytest.fixture
+def report() -> Callable[[str], None]:
+    """A function that prints a figure at the end of the run."""
+    return FIGURES.append
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print measured times, which no test asserts."""
+    if FIGURES:
+        terminalreporter.section("annotation page")
+        for line in FIGURES:
+            terminalreporter.line(line)
