@@ -64,6 +64,10 @@ class Job:
         self.done += 1
         self.frame = frame
         self._changed(self)
+        self.check()
+
+    def check(self) -> None:
+        """Raise JobStoppedError if the user has stopped the job."""
         if self.stop.is_set():
             raise JobStoppedError
 
@@ -113,9 +117,9 @@ class Jobs:
     def __getitem__(self, number: int) -> Job:
         return self._jobs[number]
 
-    def active(self, clip: str, kind: str | None = None) -> Job | None:
-        """Return a job of a clip that waits or runs; None: there is none."""
-        return next((job for job in self if job.active and job.clip == clip and kind in (None, job.kind)), None)
+    def active(self, clip: str, kind: str | None = None) -> list[Job]:
+        """Return the jobs of a clip that wait or run, of one kind or of all, in the order of their start."""
+        return [job for job in self if job.active and job.clip == clip and kind in (None, job.kind)]
 
     def start(self, clip: str, kind: str, total: int, work: Callable[[Job], None]) -> Job:
         """Start a job.
@@ -138,8 +142,15 @@ class Jobs:
         return job
 
     def stop(self, number: int) -> None:
-        """Stop a job after its present step. Raises KeyError if there is none of this number."""
-        self._jobs[number].stop.set()
+        """Stop a job after its present step, and those of the same kind and clip that wait for it.
+
+        Raises:
+            KeyError: there is no job of this number.
+        """
+        stopped = self._jobs[number]
+        for job in self:
+            if job is stopped or (job.state == "waiting" and (job.clip, job.kind) == (stopped.clip, stopped.kind)):
+                job.stop.set()
 
     def close(self) -> None:
         """Stop all jobs and wait for their present steps."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +44,16 @@ class StaleRevisionError(ValueError):
 
 class BusyError(ValueError):
     """A change that a running propagation would undo."""
+
+
+class _Run(NamedTuple):
+    """A running propagation."""
+
+    chosen: set[int] | None
+    """Objects that change; None: all."""
+    writer: BackgroundWriter
+    text: str
+    """Text for the journal."""
 
 
 class Annotation:
@@ -169,7 +180,7 @@ class Annotation:
         return self._journal.redo_text
 
     def revision(self, number: int) -> int:
-        """Return the revision of a frame's mask, which is another one after each change; 0: it has no mask.
+        """Return the revision of a frame's mask, which differs after each change; 0: it has no mask.
 
         An undo brings the former revision back with the former mask.
         """
@@ -344,7 +355,13 @@ class Annotation:
             return None if done is None else self._reload(done.text, done.paths())
 
     def propagate(
-        self, first: int, last: int, *, objects: Collection[int] | None = None
+        self,
+        first: int,
+        last: int,
+        *,
+        objects: Collection[int] | None = None,
+        fuse: bool = False,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Iterator[tuple[Frame, np.ndarray]]:
         """Propagate the mask of frame ``first`` to frame ``last``, backwards if ``last`` is the smaller number.
 
@@ -355,6 +372,9 @@ class Annotation:
             first: the frame to start from.
             last: the last frame.
             objects: only these objects change in the masks; None: all objects that aren't locked.
+            fuse: join both directions between two given masks, which takes twice the time; see
+                ``voskit.evaluators.fusion``. Confidences are those of the forward direction.
+            wanted: asked before each frame of the first of two directions, which yields nothing; False ends the work.
 
         Yields:
             each frame after ``first`` and its ids, H x W.
@@ -364,24 +384,22 @@ class Annotation:
                 running.
             OSError: a mask can't be written.
         """
-        start = self.check_start(first, objects)
-        chosen = self._chosen(first, start, objects)
-        frames = prefetch(self.source.between(first, last))
+        chosen = self._chosen(first, self.check_start(first, objects), objects)
         with self._changing:
             self._check_idle()
             self._running = True
         try:
-            segmenter = self.segmenter
-            segmenter.reset()
             self._start_changes()
             self._propagation = None
             with closing(BackgroundWriter()) as writer:  # writes waiting masks, also if the caller stops
-                for frame in frames:
-                    ids = self._step(frame, start if frame.index == first else None, chosen, writer, f"{first}-{last}")
-                    if frame.index != first:
-                        yield frame, ids
+                run = _Run(chosen, writer, f"propagation {first}-{last}")
+                for start, end, both in self._spans(first, last, fuse):
+                    steps = self._between(start, end, run, wanted) if both else self._along(start, end, run)
+                    with closing(steps):  # type: ignore[type-var]
+                        yield from steps
+                    if not wanted():
+                        return
         finally:
-            frames.close()  # type: ignore[attr-defined]
             if not callable(self._segmenter):
                 self._segmenter.reset()
             self._propagation = None
@@ -424,23 +442,67 @@ class Annotation:
             raise ValueError(f"frame {first} has no mask with an object to propagate: {why}")
         return chosen
 
-    def _step(
-        self, frame: Frame, start: np.ndarray | None, chosen: set[int] | None, writer: BackgroundWriter, span: str
-    ) -> np.ndarray:
+    def _spans(self, first: int, last: int, fuse: bool) -> Iterator[tuple[int, int, bool]]:
+        """Yield the parts of a propagation: its first and last frame, and True if both directions are joined in it."""
+        while first != last:
+            end = self._next_given(first, last) if fuse else last
+            readable = first not in self.source.damaged and end not in self.source.damaged
+            yield first, end, fuse and readable and self.is_given(end) and abs(end - first) > 1
+            first = end
+
+    def _next_given(self, first: int, last: int) -> int:
+        """Return the first given frame on the way from one frame to another, or the last frame."""
+        if first < last:
+            return min((number for number in self.given if first < number < last), default=last)
+        return max((number for number in self.given if last < number < first), default=last)
+
+    def _along(self, first: int, last: int, run: _Run) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Propagate in one direction, to the last frame."""
+        start = self.mask(first)
+        self.segmenter.reset()
+        with closing(prefetch(self.source.between(first, last))) as frames:
+            for frame in frames:
+                ids = self._step(frame, start if frame.index == first else None, run)
+                if frame.index != first:
+                    yield frame, ids
+
+    def _between(
+        self, first: int, last: int, run: _Run, wanted: Callable[[], bool]
+    ) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Propagate in both directions between two given masks, to the last frame."""
+        from voskit.evaluators.fusion import propagate_between
+
+        low, high = sorted((first, last))
+        masks = [self.mask(number) for number in (low, high)]
+        scratch = self.folder / PRIVATE / "directions"
+        shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
+        found = propagate_between(self.segmenter, self.source, (masks[0], masks[1]), (low, high), scratch, wanted)  # type: ignore[arg-type]
+        with closing(found):  # type: ignore[type-var]
+            for frame, ids in found:
+                with self._changing:
+                    known = self._given_mask(frame.index) if self.is_given(frame.index) else None
+                yield frame, self._submit(frame, ids, run) if known is None else known
+        if wanted() and (end := next(self.source.between(last, last), None)) is not None:
+            yield end, masks[1 if last == high else 0]  # type: ignore[misc]
+
+    def _step(self, frame: Frame, start: np.ndarray | None, run: _Run) -> np.ndarray:
         """Propagate to a frame, or pass its mask to the network if it has one; write and return its ids."""
         with self._changing:
             known = self._given_mask(frame.index) if start is None and self.is_given(frame.index) else start
         if known is not None:
             self.segmenter.step(frame.image, known.astype(np.uint16), complete=True)  # a lone 255 is an id
             return known
-        ids = self.segmenter.step(frame.image)
-        sure = {i: quality.confidence for i, quality in self.segmenter.quality.items() if chosen is None or i in chosen}
+        return self._submit(frame, self.segmenter.step(frame.image), run)
+
+    def _submit(self, frame: Frame, ids_HW: np.ndarray, run: _Run) -> np.ndarray:
+        """Let a frame's ids be written, beside the objects that stay; return them."""
+        quality = self.segmenter.quality.items()
+        sure = {i: one.confidence for i, one in quality if run.chosen is None or i in run.chosen}
         with self._changing:
-            if chosen is not None:
-                ids = self._beside_others(frame.index, ids, chosen)
+            ids = ids_HW if run.chosen is None else self._beside_others(frame.index, ids_HW, run.chosen)
             if not self.is_given(frame.index):  # the user may have given a mask meanwhile
                 self._waiting.add(frame.index)
-        writer.submit(self._write_propagated, frame.index, ids, sure, f"propagation {span}")
+        run.writer.submit(self._write_propagated, frame.index, ids, sure, run.text)
         return ids
 
     def _beside_others(self, number: int, ids_HW: np.ndarray, chosen: set[int]) -> np.ndarray:

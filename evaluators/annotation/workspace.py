@@ -84,7 +84,7 @@ class Workspace:
         opened = clip.opened
         if opened is None:
             return clip.summary()
-        job = self.jobs.active(clip.id)
+        jobs = self.jobs.active(clip.id)
         source = opened.source
         return {
             **clip.summary(),
@@ -96,7 +96,7 @@ class Workspace:
             "opened_from": str(clip.path),
             "cuts": [],
             "view": opened.view,
-            "job": None if job is None else job.to_json(),
+            "job": jobs[0].to_json() if jobs else None,
         }
 
     def quality(self, opened: OpenClip) -> dict[str, Any]:
@@ -119,25 +119,26 @@ class Workspace:
     # jobs ------------------------------------------------------------------------------------------------------------
 
     def propagate(self, clip: ProjectClip, first: int, last: int, objects: Sequence[int] | None, fuse: bool) -> Job:
-        """Start a propagation.
+        """Start a propagation, or let it wait for one that is running.
 
         Raises:
-            BusyError: one of this clip waits or runs.
+            BusyError: one of this clip is waiting already.
             ValueError: there is no such frame, or nothing to propagate.
         """
         annotation = self._opened(clip).annotation
-        if self.jobs.active(clip.id, "propagate"):
-            raise BusyError("a propagation is running: stop it first")
+        if len(self.jobs.active(clip.id, "propagate")) > 1:
+            raise BusyError("a propagation is running and another waits: stop them first")
         for number in (first, last):
             annotation.check_frame(number)
         annotation.check_start(first, objects)
-        if fuse:
-            raise ValueError("fuse: both directions can't be joined yet")
 
         def work(job: Job) -> None:
-            with closing(annotation.propagate(first, last, objects=objects)) as frames:  # type: ignore[type-var]
+            wanted = lambda: not job.stop.is_set()  # noqa: E731
+            found = annotation.propagate(first, last, objects=objects, fuse=fuse, wanted=wanted)
+            with closing(found) as frames:  # type: ignore[type-var]
                 for frame, _ in frames:
                     job.step(frame.index)
+            job.check()
 
         return self.jobs.start(clip.id, "propagate", abs(last - first), work)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.files import atomic_write_text, load_json
-from voskit.dataloaders.masks.palette import id_colors
+from voskit.dataloaders.masks.palette import bright_colors
 
 MAX_NAME = 200
 """Characters of an object's name."""
@@ -125,7 +125,7 @@ class ObjectTable:
 
 def color_of(object_id: int) -> str:
     """Return the color of an object whose user chose none, as ``#rrggbb``."""
-    return "#{:02x}{:02x}{:02x}".format(*id_colors([object_id])[0])
+    return "#{:02x}{:02x}{:02x}".format(*bright_colors([object_id])[0])
 
 
 def check_id(object_id: int) -> int:

@@ -181,19 +181,24 @@ def test_propagation_is_a_job_with_progress_confidences_and_undo(page: Page) -> 
     assert page.get("/quality").json() == quality
 
 
-def test_a_running_propagation_is_seen_refuses_another_and_is_stopped(page: Page, workspace: Workspace) -> None:
+def test_a_running_propagation_is_seen_lets_another_wait_and_is_stopped_with_it(
+    page: Page, workspace: Workspace
+) -> None:
     workspace.segmenter().seconds = 0.1  # type: ignore[attr-defined]
     page.paint(0, mask_of(1))
     job = page.client.post(f"{page.clip}/jobs", json={"kind": "propagate", "first": 0, "last": 5}).json()["id"]
     assert page.get().json()["job"]["id"] == job
     assert [event[2]["id"] for event in workspace.present()] == [job]
-    again = page.client.post(f"{page.clip}/jobs", json={"kind": "propagate", "first": 0, "last": 5})
-    assert (again.status_code, again.json()["error"]) == (409, "a propagation is running: stop it first")
+    start = lambda: page.client.post(f"{page.clip}/jobs", json={"kind": "propagate", "first": 0, "last": 5})  # noqa: E731
+    waiting = start().json()["id"]
+    refused = start()
+    assert (refused.status_code, "stop them first" in refused.json()["error"]) == (409, True)
     assert page.client.delete(f"{page.clip}/objects/1").status_code == 409
     assert page.client.delete(f"/api/jobs/{job}").status_code == 204
     ended = page.ended(job)
     assert ended["state"] == "stopped"
     assert ended["done"] < 5
+    assert page.ended(waiting)["state"] == "stopped"  # it waited for this one
     assert page.client.delete(page.clip).status_code == 204
 
 

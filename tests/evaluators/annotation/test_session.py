@@ -12,6 +12,7 @@ import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
 from PIL import Image
+from small_models import build_small
 
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.masks.frame_masks import FrameMasks
@@ -21,7 +22,7 @@ from voskit.evaluators.annotation import session
 from voskit.evaluators.annotation.session import Annotation, BusyError, StaleRevisionError
 from voskit.evaluators.clips.run import segment_clip
 from voskit.evaluators.clips.video.writer import VideoWriter
-from voskit.networks import build_model
+from voskit.evaluators.fusion import propagate_between
 
 FRAMES = 6
 
@@ -29,7 +30,7 @@ FRAMES = 6
 @pytest.fixture(scope="module")
 def segmenter() -> VideoSegmenter:
     torch.manual_seed(0)
-    return VideoSegmenter(build_model("aott", device="cpu"))
+    return VideoSegmenter(build_small("aott"))
 
 
 @pytest.fixture
@@ -312,6 +313,25 @@ def test_chosen_objects_are_propagated_and_locked_ones_stay(annotation: Annotati
         next(annotation.propagate(0, 2))
     with pytest.raises(ValueError, match="not the chosen objects"):
         next(annotation.propagate(0, 2, objects=[3]))
+
+
+def test_both_directions_are_joined_between_given_masks(annotation: Annotation, segmenter: VideoSegmenter) -> None:
+    first, last = cropped(1, 7), cropped(1, 7)
+    annotation.give(1, first)
+    annotation.give(4, last)
+    assert [frame.index for frame, _ in annotation.propagate(1, 5, fuse=True)] == [2, 3, 4, 5]
+    scratch = annotation.folder.parent / "scratch"
+    for frame, ids in propagate_between(segmenter, annotation.source, (first, last), (1, 4), scratch):
+        assert np.array_equal(annotation.mask(frame.index), ids)
+    assert np.array_equal(annotation.mask(4), last)
+    assert set(annotation.confidences()) == {2, 3, 5}
+    assert annotation.undo_text == "propagation 1-5"
+    annotation.undo()
+    assert annotation.masked == [(1, 1), (4, 4)]
+    assert [frame.index for frame, _ in annotation.propagate(4, 0, fuse=True)] == [2, 3, 1, 0]
+    annotation.undo()
+    assert list(annotation.propagate(1, 4, fuse=True, wanted=lambda: False)) == []
+    assert annotation.masked == [(1, 1), (4, 4)]
 
 
 def test_propagated_frames_have_confidences_until_they_are_corrected(annotation: Annotation) -> None:
