@@ -58,5 +58,7 @@ def test_a_network_that_names_its_costly_calls() -> None:
 
 def test_a_segmenter_compiles_its_own_network_on_request() -> None:
     model = build_model("aott", device="cpu", embed_dim=32, ffn_dim=64, self_heads=2, attention_heads=2, window=5)
-    own = VideoSegmenter(model, compile=True)._engines[0].network
+    own = VideoSegmenter(model, compile=True, static_memory=False)._engines[0].network
     assert own.encoder._compiled_call_impl is not None and model.encoder._compiled_call_impl is None
+    whole = VideoSegmenter(model, compile=True)._engines[0].network
+    assert "propagate" in vars(whole) and "propagate" not in vars(model)
