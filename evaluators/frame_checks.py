@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from voskit.dataloaders import MAX_ID
+
 ImageLike: TypeAlias = np.ndarray | Tensor | Image.Image
 """An image as array, tensor or PIL image."""
 
@@ -109,3 +111,22 @@ def _opaque(pixels_HWC: np.ndarray) -> np.ndarray:
             raise ValueError("the frame has transparent pixels: draw it over a background, or drop the fourth channel")
         return pixels_HWC[..., :3]
     return np.repeat(pixels_HWC, 3, axis=2) if pixels_HWC.shape[2] == 1 else pixels_HWC
+
+
+def check_mask(mask: np.ndarray, frame: np.ndarray) -> None:
+    """Raise a ValueError unless ``mask`` is H x W ids of the frame's size."""
+    if mask.ndim != 2:
+        raise ValueError(
+            f"a mask must be an H x W array of object ids, got shape {mask.shape}: "
+            "convert colors to ids first (palette PNGs keep them)"
+        )
+    if mask.shape != frame.shape[:2]:
+        raise ValueError(
+            f"the mask has size {mask.shape[0]}x{mask.shape[1]}, the frame {frame.shape[0]}x{frame.shape[1]}: "
+            "they must be equal"
+        )
+    if not (np.issubdtype(mask.dtype, np.integer) or mask.dtype == bool):
+        raise ValueError(f"a mask must hold integer object ids, got {mask.dtype}")
+    low, high = int(mask.min()), int(mask.max())
+    if low < 0 or high > MAX_ID:
+        raise ValueError(f"object ids are 1 to {MAX_ID} (0 is the background), the mask holds {low} to {high}")

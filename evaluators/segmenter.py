@@ -9,7 +9,7 @@ import logging
 import math
 import operator
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 
 from voskit.configs import INFERENCE_FIELDS, PropagationConfig, models_with_depths, suggest
-from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.transforms import input_size, prepare_image
-from voskit.evaluators.frame_checks import ImageLike, frame_array
+from voskit.evaluators.frame_checks import ImageLike, check_mask, frame_array
 from voskit.evaluators.given_masks import ids_of_mask
 from voskit.networks.engines import (
     DepthChoice,
@@ -40,6 +39,7 @@ from voskit.networks.memory import MemoryPolicy
 from voskit.networks.models.base import Network
 
 if TYPE_CHECKING:
+    from voskit.evaluators.cuts import Shots
     from voskit.evaluators.frame_rate import FrameRateKeeper
     from voskit.networks.engines.quality import ObjectQuality
     from voskit.networks.engines.static import StaticAOTEngine
@@ -97,6 +97,9 @@ class VideoSegmenter:
             None: the depth stays as it is.
         policy: the frames that the long-term memory holds, instead of the family's own rule; the config's gap and bound
             then have no effect.
+        cuts: scene cuts, at which the short-term memory is dropped: ``"auto"`` detects them
+            (:class:`~voskit.evaluators.cuts.CutDetector`), a collection has the numbers of the frames that begin a
+            shot, counted from 0. None: there are none. :attr:`cuts_found` lists those of the present video.
         **options: fields of ``PropagationConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``,
             ``min_short_edge``, ``long_term_gap``, ``short_term_skip``, ``max_memory_frames``, ...); None or absent: the
             model's value.
@@ -117,6 +120,7 @@ class VideoSegmenter:
         static_memory: bool | None = None,
         target_fps: float | None = None,
         policy: MemoryPolicy | None = None,
+        cuts: Literal["auto"] | Collection[int] | None = None,
         **options: object,
     ) -> None:
         if not isinstance(model.config, PropagationConfig):
@@ -126,7 +130,7 @@ class VideoSegmenter:
             raise ValueError(f"the network's weights are {dtype}: keep them float32, and use amp for half precision")
         for name in options:
             if name not in INFERENCE_FIELDS:
-                own = ("scales", "flip", "amp", "compile", "static_memory", "target_fps", "policy")
+                own = ("scales", "flip", "amp", "compile", "static_memory", "target_fps", "policy", "cuts")
                 known = [*INFERENCE_FIELDS, *own]
                 raise ValueError(f"VideoSegmenter has no option {name!r}: {suggest(name, known)}")
         if amp is not None and amp not in AMP_TYPES:
@@ -144,12 +148,17 @@ class VideoSegmenter:
         self.config = config
         self.amp = amp
         self.policy = policy
+        if isinstance(cuts, str) and cuts != "auto":
+            raise ValueError(f"cuts must be 'auto', numbers of frames or None, got {cuts!r}")
+        self.cuts = cuts if cuts is None or isinstance(cuts, str) else frozenset(cuts)
         flips = {"both": (False, True), "mirrored": (True,)}[config.flip_views] if flip else (False,)
         self.views = [View(s, f) for s in scales for f in flips]
         self._network: Any = folded(model, AMP_TYPES[amp] if amp else None).eval()
         self._compiled = compile
         if static_memory is None:
-            static_memory = compile and target_fps is None and can_be_static(config)
+            static_memory = compile and target_fps is None and cuts is None and can_be_static(config, policy)
+        if static_memory and cuts is not None:
+            raise ValueError("static_memory has no short-term memory to drop at cuts: give one of them")
         self._static = static_memory
         self._engines = self._new_engines()
         if compile and static_memory:
@@ -161,6 +170,7 @@ class VideoSegmenter:
         self._white = False  # a mask of 0 and 255 was read as object 1
         self._last: SegmentedFrame | None = None
         self._before: SegmentedFrame | None = None
+        self._shots = self._new_shots()
         self._rate: FrameRateKeeper | None = None
         if target_fps is not None:
             self._check_has_depths("target_fps")
@@ -191,6 +201,7 @@ class VideoSegmenter:
             "amp": self.amp,
             "target_fps": self.target_fps,
             **({} if self.policy is None else {"policy": repr(self.policy)}),
+            **({} if self.cuts is None else {"cuts": "auto" if self.cuts == "auto" else sorted(self.cuts)}),
         }
 
     @property
@@ -204,6 +215,7 @@ class VideoSegmenter:
             "static_memory": self._static,
             "target_fps": self.target_fps,
             "policy": self.policy,
+            "cuts": self.cuts,
         }
 
     def set_depth(self, depth: int) -> None:
@@ -251,6 +263,11 @@ class VideoSegmenter:
         return frame_quality(self._last, self._before)
 
     @property
+    def cuts_found(self) -> list[int]:
+        """Numbers of the frames of this video, counted from 0, that began a shot; empty unless ``cuts`` is set."""
+        return [] if self._shots is None else list(self._shots.cuts)
+
+    @property
     def memory_frames(self) -> int:
         """Number of frames in the long-term memory."""
         return self._engines[0].memory_frames
@@ -267,6 +284,7 @@ class VideoSegmenter:
         self._size = None
         self._white = False
         self._last = self._before = None
+        self._shots = self._new_shots()
         if self._rate is not None:
             self._rate.reset()
 
@@ -359,6 +377,7 @@ class VideoSegmenter:
         other._size = None
         other._white = False
         other._last = other._before = None
+        other._shots = self._new_shots()
         if self.depth is not None and not self._static:
             other.set_depth(self.depth)
         return other
@@ -413,6 +432,14 @@ class VideoSegmenter:
     def _new_engines(self) -> list[Engine]:
         return [new_engine(self._network, self.config, self.policy, self._static) for _ in self.views]
 
+    def _new_shots(self) -> Shots | None:
+        """Return a watch over the cuts of a new video; None: cuts don't matter."""
+        if self.cuts is None:
+            return None
+        from voskit.evaluators.cuts import Shots
+
+        return Shots(self.cuts)
+
     @torch.inference_mode()
     def _step(
         self,
@@ -440,6 +467,9 @@ class VideoSegmenter:
         if self._size is None:
             self._log_enlarged(frame.shape[0], frame.shape[1])
         self._size = (frame.shape[0], frame.shape[1])
+        if self._shots is not None and self._shots.starts_shot(frame):
+            for engine in self._engines:
+                engine.cut()
         given = None
         if mask is not None:
             ids, white = ids_of_mask(mask, self.object_ids, self._white)
@@ -534,7 +564,7 @@ class VideoSegmenter:
         ):
             raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
         if mask is not None:
-            _check_mask(ids_of_mask(mask, self.object_ids, self._white)[0], frame)
+            check_mask(ids_of_mask(mask, self.object_ids, self._white)[0], frame)
 
 
 def _integers(ids: int | Iterable[int]) -> list[int]:
@@ -546,25 +576,6 @@ def _integers(ids: int | Iterable[int]) -> list[int]:
             return [operator.index(i) for i in ids]  # type: ignore[union-attr]
         except TypeError as error:
             raise ValueError(f"object ids are integers, got {ids!r}") from error
-
-
-def _check_mask(mask: np.ndarray, frame: np.ndarray) -> None:
-    """Raise a ValueError unless ``mask`` is H x W ids of the frame's size."""
-    if mask.ndim != 2:
-        raise ValueError(
-            f"a mask must be an H x W array of object ids, got shape {mask.shape}: "
-            "convert colors to ids first (palette PNGs keep them)"
-        )
-    if mask.shape != frame.shape[:2]:
-        raise ValueError(
-            f"the mask has size {mask.shape[0]}x{mask.shape[1]}, the frame {frame.shape[0]}x{frame.shape[1]}: "
-            "they must be equal"
-        )
-    if not (np.issubdtype(mask.dtype, np.integer) or mask.dtype == bool):
-        raise ValueError(f"a mask must hold integer object ids, got {mask.dtype}")
-    low, high = int(mask.min()), int(mask.max())
-    if low < 0 or high > MAX_ID:
-        raise ValueError(f"object ids are 1 to {MAX_ID} (0 is the background), the mask holds {low} to {high}")
 
 
 def _without_inference_mode(result: Any) -> Any:

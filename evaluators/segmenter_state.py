@@ -34,6 +34,7 @@ def segmenter_state(segmenter: VideoSegmenter) -> dict[str, Any]:
     return {
         "size": segmenter._size,
         "engines": [_Encoder(engine).attributes(engine) for engine in segmenter._engines],
+        "shots": None if segmenter._shots is None else segmenter._shots.state(),
         "areas": None if segmenter._last is None else frame_areas(segmenter._last),
     }
 
@@ -55,6 +56,8 @@ def restore_state(segmenter: VideoSegmenter, state: dict[str, Any]) -> None:
     for engine, attributes in zip(engines, decoded, strict=True):
         vars(engine).update(attributes)
     segmenter._size = None if state["size"] is None else tuple(state["size"])
+    if segmenter._shots is not None and state.get("shots") is not None:
+        segmenter._shots.restore(state["shots"])
     areas = state.get("areas")
     segmenter._last = None if areas is None else SegmentedFrame(torch.empty(0), {}, (), [], areas, {})
     segmenter._before = None

@@ -57,9 +57,12 @@ def build_network(config: ModelConfig) -> Network:
     return _resolve(_family(config).network)(config)
 
 
-def can_be_static(config: ModelConfig) -> bool:
-    """Return True if the memory can have a fixed size: of frames, in a family that has an engine for it."""
-    return _family(config).static_engine is not None and not getattr(config, "enable_long_term", False)
+def can_be_static(config: ModelConfig, policy: MemoryPolicy | None = None) -> bool:
+    """Return True if the memory can have a fixed size: of whole frames, chosen by their numbers."""
+    if any(getattr(policy, what, False) for what in ("needs_quality", "needs_usage", "configure")):
+        return False
+    changing = any(getattr(config, name, False) for name in ("enable_long_term", "merge_old_memory"))
+    return _family(config).static_engine is not None and not changing
 
 
 def new_engine(
@@ -83,6 +86,8 @@ def new_engine(
         raise ValueError(f"static_memory: {type(config).__name__} has no memory of a fixed size")
     if engine is None:
         raise ValueError(f"{type(config).__name__} has no engine: its family doesn't propagate masks")
+    if (configure := getattr(policy, "configure", None)) is not None:
+        config, policy = configure(config), None
     return _resolve(engine)(network, config, policy)
 
 

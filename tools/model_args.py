@@ -35,6 +35,7 @@ _PROPAGATION_FLAGS = (
     "short_term_mem_skip",
     "max_memory_frames",
     "policy",
+    "cuts",
     "save_scores",
     "videos_at_once",
 )
@@ -76,7 +77,11 @@ class ModelArgs:
     max_memory_frames: int | Literal["unbounded"] | None = None
     """Most frames in the long-term memory: the first and the latest are kept. Default: the model's bound."""
     policy: str | None = None
-    """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8. Default: the model's."""
+    """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8. Default: the model's. See
+    docs/memory.md."""
+    cuts: str = "off"
+    """Scene cuts, at which the short-term memory is dropped: auto (detect them), off, or a file with the numbers of the
+    frames that begin a shot, one a line; 0 is the first segmented frame."""
     propagate: str | None = None
     """For text prompts: a model that propagates each object from the frame in which its prompt scores highest."""
     propagate_ckpt: Path | None = None
@@ -127,6 +132,7 @@ class ModelArgs:
         from voskit.networks.memory.policies import build_policy
 
         self.check_mask_flags()
+        cuts = self.known_cuts()
         if self.ckpt_path is None and self.model == BUNDLED_MODEL:
             logger.info("%s with the bundled weights; more accurate ones: voskit weights", self.model)
         changes: dict[str, Any] = {}
@@ -148,8 +154,26 @@ class ModelArgs:
             long_term_gap=self.long_term_mem_gap,
             short_term_skip=self.short_term_mem_skip,
             policy=None if self.policy is None else build_policy(self.policy),
+            cuts=cuts,
             **self._shared_options(model),
         )
+
+    def known_cuts(self) -> Literal["auto"] | frozenset[int] | None:
+        """Return the cuts of the flag, reading its file.
+
+        Raises:
+            ValueError: the file is missing or isn't a list of numbers.
+        """
+        if self.cuts in ("auto", "off"):
+            return "auto" if self.cuts == "auto" else None
+        from voskit.evaluators.cuts import read_cuts
+
+        try:
+            return read_cuts(Path(self.cuts))
+        except OSError as error:
+            raise ValueError(
+                f"--cuts {self.cuts}: give auto, off or a file of frame numbers ({error.strerror})"
+            ) from None
 
     def build_referring_segmenter(self, device: str | None = None, dataset: str | None = None) -> ReferringSegmenter:
         """Build a model with text prompts and its segmenter; see ``build_segmenter``."""

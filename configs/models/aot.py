@@ -42,6 +42,12 @@ class IdentityBankConfig(PrototypeConfig):
     """Positions of a frame in training. At inference on larger frames, scores of long-term attention are multiplied by
     the ratio of the logarithms, which keeps attention as sharp as in training (``voskit.networks.ops.sharpness``).
     None: scores are not changed, as published."""
+    vote_in_regions: bool = False
+    """Give small unsure pieces of an object to the object around them, so that look-alikes don't become patchwork.
+    False: each position has its likeliest object, as published."""
+    merge_old_memory: bool = False
+    """Keep all frames of the long-term memory but the first and the latest at half resolution, as means of 2 x 2 keys
+    and values. False: all are kept as they are, as published."""
     drop_path: float = 0.1
     encoder_drop_path: float = 0.3
     """Largest drop-path rate of the encoder, if it has drop path (Swin)."""

@@ -93,6 +93,9 @@ class PropagationConfig(ModelConfig):
     background: bool = True
     """True if a predicted pixel can belong to no object. False for panoptic propagation, whose masks label every
     pixel: each pixel then goes to the likeliest object, and pixels of a deleted object go to another object."""
+    presence_frames: int | None = None
+    """Frames one after the other in which an object is unsure until it counts as absent and gives no mask, and in which
+    it is sure until it counts as present again. None: every prediction counts, as published."""
     flip_views: Literal["both", "mirrored"] = "both"
     """Views of horizontal-flip testing: the mean of a frame and its mirror image, or the mirror image alone."""
     max_objects: int = 10
@@ -100,6 +103,8 @@ class PropagationConfig(ModelConfig):
     train_augmentation: Literal["v1", "v2"] = "v1"
     """Color augmentation in training, see ``voskit.dataloaders.training.clip_dataset.ClipDataset``."""
 
+    presence_confidences: ClassVar[tuple[float, float]] = (0.4, 0.6)
+    """An object is unsure in a frame below the first confidence, and an absent one is sure from the second one on."""
     training_only: ClassVar[tuple[str, ...]] = ("encoder_weights", "train_augmentation")
 
     def input_rule(self) -> dict[str, Any]:

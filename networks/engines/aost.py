@@ -80,8 +80,8 @@ class AOSTEngine(AOTEngine):
         self._tails.clear()
         self._tails.append(None)
 
-    def _remember(self, propagated: Propagated, ids_GLC: Tensor, memory: list[MemoryPart]) -> None:
-        super()._remember(propagated, ids_GLC, memory)
+    def _remember(self, propagated: Propagated, ids_GLC: Tensor, memory: list[MemoryPart], labels_GHW: Tensor) -> None:
+        super()._remember(propagated, ids_GLC, memory, labels_GHW)
         whole = len(propagated.states) == self.network.config.depths[-1]
         assert propagated.hidden is not None
         self._tails.append(None if whole else Tail(propagated.hidden, ids_GLC))

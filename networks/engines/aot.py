@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -14,11 +14,14 @@ from voskit.networks.engines.objects import ObjectSlots, has_objects, resize_lab
 from voskit.networks.engines.prediction import FrameProbabilities, MaskOverlay, Prediction
 from voskit.networks.engines.protocol import Step
 from voskit.networks.layers.memory_part import MemoryPart
-from voskit.networks.memory.bank import Bank, FrameBank, UsageBank
-from voskit.networks.memory.policies import EveryNthFrame, MemoryPolicy
+from voskit.networks.memory.bank import NO_QUALITY, Bank, FrameBank, UsageBank
+from voskit.networks.memory.policies import EveryNthFrame, MemoryPolicy, asks_for
 
 if TYPE_CHECKING:
     from voskit.configs.models.aot import IdentityBankConfig
+    from voskit.networks.engines.presence import Presence
+    from voskit.networks.engines.quality import ObjectQuality
+    from voskit.networks.memory.informed import Gated
     from voskit.networks.memory.prototype_bank import PrototypeBank
     from voskit.networks.memory.prototypes import PrototypePolicy
     from voskit.networks.models.aot import AOT, Features, Propagated
@@ -56,6 +59,14 @@ class AOTEngine:
         self._banks: list[Bank] = []
         self._short_term: deque[list[MemoryPart]] = deque(maxlen=self.config.short_term_skip)
         self._frame = 0
+        self._map_size = (0, 0)
+        self._after_cut = False
+        self._presence: Presence | None = None
+        if self.config.presence_frames is not None:
+            from voskit.networks.engines.presence import Presence
+
+            self._presence = Presence.of(self.config)
+        self._quality: Mapping[int, ObjectQuality] = NO_QUALITY  # of the frame that is being remembered
 
     @property
     def object_ids(self) -> list[int]:
@@ -87,17 +98,28 @@ class AOTEngine:
         network = self.network
         features: Features = yield Call(network.encode_image, (image_13HW,))
         input_size = (image_13HW.shape[2], image_13HW.shape[3])
+        self._map_size = (features.projected.shape[2], features.projected.shape[3])
         prediction: FrameProbabilities | None = None
         if self._objects and not (given and complete):
             logits, propagated = yield from self._propagate(features)
             predicted = Prediction(
                 logits.float(), self.slots, size, network.config.align_corners, self.config.background
             )
+            if self._presence is not None:
+                predicted = self._without_absent(predicted, mask_HW if given else None)
+            if self.config.vote_in_regions:
+                from voskit.networks.engines.voting import voted
+
+                predicted = voted(predicted)
             prediction, slots_HW = predicted, predicted.argmax()
             if not given:
+                self._measure(predicted, slots_HW)
                 yield from self._remember_predicted(propagated, self._group_labels(slots_HW, input_size))
+                self._quality = NO_QUALITY
         if given:
             assert mask_HW is not None
+            if self._presence is not None:
+                self._presence.give(mask_HW.unique().tolist())
             self._add_objects(mask_HW)
             own_HW = resize_labels(self._objects.to_slots(mask_HW), size)
             slots_HW = own_HW if prediction is None else torch.where(own_HW > 0, own_HW, slots_HW)
@@ -109,6 +131,10 @@ class AOTEngine:
     def _propagate(self, features: Features) -> Generator[Call, Any, tuple[Tensor, Any]]:
         """Predict a frame from the memories -> logits [G, K, h, w], and what ``_remember_predicted`` needs."""
         propagated: Propagated = yield Call(self.network.propagate, (features, *self._memories(features)))
+        if self._after_cut:
+            self._after_cut = False
+            if self._recall(propagated.states[0][0]):
+                propagated = yield Call(self.network.propagate, (features, *self._memories(features)))
         logits: Tensor = yield Call(self.network.decode, (propagated, features))
         return logits, propagated
 
@@ -116,7 +142,14 @@ class AOTEngine:
         """Remember a predicted frame with these identities of each group."""
         ids: Tensor = yield Call(self.network.encode_ids, (labels_GHW,))
         memory = yield Call(self.network.remember, (propagated.states, ids))
-        self._remember(propagated, ids, memory)
+        self._remember(propagated, ids, memory, labels_GHW)
+
+    def cut(self) -> None:
+        """Take the frame in long-term memory that is most like the next frame as its short-term memory.
+
+        The next frame begins another shot, in which objects aren't where they were in the previous frame.
+        """
+        self._after_cut = bool(self._banks)
 
     def delete_objects(self, ids: Iterable[int]) -> None:
         """Forget objects.
@@ -148,8 +181,29 @@ class AOTEngine:
         """Return the long-term and the short-term memory of each layer that is run."""
         return Memories(zip(*(bank.read() for bank in self._banks), strict=True)), self._short_term[0]
 
+    def _recall(self, query_GLC: Tensor) -> bool:
+        """Make the stored frame that gets most attention of the first layer's queries the short-term memory.
+
+        These don't depend on any memory. A frame must be stored for all groups; False: there is none.
+        """
+        if self._prototypes is not None or self.config.merge_old_memory:
+            return False
+        from voskit.networks.memory.usage import frame_shares
+
+        stored = self._banks[-1].frame_numbers
+        shares = frame_shares([query_GLC], self._banks[-1].read()[:1], len(stored), self.network.config.attention_heads)
+        for _, number in sorted(zip(shares, stored, strict=True), reverse=True):
+            parts = [bank.memory_of(number) for bank in self._banks]
+            if all(part is not None for part in parts):
+                layers = zip(*cast("list[list[MemoryPart]]", parts), strict=True)
+                self._short_term.clear()
+                self._short_term.append([_joined(layer) for layer in layers])
+                return True
+        return False
+
     def _take_reference(self, features: Features, slots_HW: Tensor, input_size: tuple[int, int]) -> None:
         """Store a frame whose mask was given, as a reference of all groups and as the first frame of new ones."""
+        self._after_cut = False
         ids = self.network.encode_ids(self._group_labels(slots_HW, input_size))
         memory = self.network.remember(self.network.refer(features, ids).states, ids)
         known = sum(bank.groups for bank in self._banks)
@@ -159,24 +213,59 @@ class AOTEngine:
         self._short_term.clear()
         self._short_term.append(memory)
 
-    def _remember(self, propagated: Propagated, ids_GLC: Tensor, memory: list[MemoryPart]) -> None:
+    def _without_absent(self, prediction: Prediction, mask_HW: Tensor | None) -> Prediction:
+        """Return a prediction without the objects that aren't there; those of a given mask are."""
+        assert self._presence is not None
+        absent = self._presence.judge(prediction, self.object_ids, mask_HW)
+        gone = [slot for slot, object_id in zip(self.slots, self.object_ids, strict=True) if object_id in absent]
+        return prediction.without(gone) if gone else prediction
+
+    def _measure(self, prediction: FrameProbabilities, slots_HW: Tensor) -> None:
+        """Measure the quality of a predicted frame's objects if the policy needs it."""
+        if asks_for(self._policy, "needs_quality"):
+            from voskit.networks.engines.quality import predicted_quality
+
+            self._quality = predicted_quality(prediction, slots_HW, self.object_ids)
+
+    def _remember(self, propagated: Propagated, ids_GLC: Tensor, memory: list[MemoryPart], labels_GHW: Tensor) -> None:
         """Make a predicted frame the short-term memory, and store it in the long-term memory if it is due."""
-        if self._prototypes is not None:
+        if self._prototypes is not None or asks_for(self._policy, "needs_usage"):
             total = self._objects.groups
             for bank, first, last in self._group_ranges():
                 # the first entry of a layer's state is its query
                 queries = [_rows(state[0], first, last, total) for state in propagated.states]
                 cast("UsageBank", bank).count_usage(queries)
-        self._write(memory, [bank for bank in self._banks if bank.due(self._frame)], reference=False)
+        if due := [bank for bank in self._banks if bank.due(self._frame)]:
+            partial = asks_for(self._policy, "per_object")
+            lasting = self._trusted(propagated, memory, labels_GHW) if partial else memory
+            self._write(lasting, due, reference=False, partial=partial)
         self._short_term.append(memory)
 
-    def _write(self, memory: Sequence[MemoryPart], banks: Sequence[Bank], reference: bool) -> None:
+    def _trusted(self, propagated: Propagated, memory: list[MemoryPart], labels_GHW: Tensor) -> Sequence[MemoryPart]:
+        """Return a frame's memory without the identities of objects that the policy doesn't trust."""
+        policy = cast("Gated", self._policy)
+        doubted = [
+            slot
+            for slot, quality in zip(self.slots, self._quality.values(), strict=True)
+            if quality.present and not policy.trusts(quality)
+        ]
+        if not doubted:
+            return memory
+        labels_GHW, identities = labels_GHW.clone(), self._objects.group_size
+        for slot in doubted:
+            group, place = divmod(slot - 1, identities)
+            labels_GHW[group][labels_GHW[group] == place + 1] = identities + 1  # neither an object nor the background
+        return self.network.remember(propagated.states, self.network.encode_ids(labels_GHW))
+
+    def _write(
+        self, memory: Sequence[MemoryPart], banks: Sequence[Bank], reference: bool, partial: bool = False
+    ) -> None:
         """Write each of these banks' groups."""
         total = self._objects.groups
         for bank, first, last in self._group_ranges():
             if bank in banks:
                 own = [MemoryPart(*(_rows(x, first, last, total) for x in part)) for part in memory]
-                bank.write(own, self._frame, reference)
+                bank.write(own, self._frame, reference, quality=self._quality, partial=partial)
 
     def _group_ranges(self) -> Iterator[tuple[Bank, int, int]]:
         """Iterate over the banks with their first group and the one after the last; an empty bank gets the rest."""
@@ -193,7 +282,11 @@ class AOTEngine:
     def _new_plain_bank(self) -> FrameBank | PrototypeBank:
         """Create a bank of frames, or of prototypes if the config enables them."""
         if self._prototypes is None:
-            return FrameBank(self._policy)
+            if self.config.merge_old_memory:
+                from voskit.networks.memory.merged_bank import MergedBank
+
+                return MergedBank(self._policy, self._map_size)
+            return FrameBank(self._policy, heads=self.network.config.attention_heads)
         from voskit.networks.memory.prototype_bank import PrototypeBank
 
         network = self.network.config
@@ -222,6 +315,15 @@ class AOTEngine:
 def keep_rows(x_GLC: Tensor, groups: Sequence[int], total: int) -> Tensor:
     """Select the rows of some groups; a tensor with one row for all groups stays as it is."""
     return x_GLC if len(x_GLC) == 1 < total else x_GLC[list(groups)]
+
+
+def _joined(parts: Sequence[MemoryPart]) -> MemoryPart:
+    """Concatenate the memories of a frame in several banks; a key that the groups share stays shared."""
+    if len(parts) == 1:
+        return parts[0]
+    values = torch.cat([part.value for part in parts])
+    shared = all(len(part.key) == 1 < len(part.value) or len(part.key) == 1 for part in parts)
+    return MemoryPart(parts[0].key if shared else torch.cat([part.key for part in parts]), values)
 
 
 def _rows(x_GLC: Tensor, first: int, last: int, total: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -10,10 +11,11 @@ from torch import Tensor
 from voskit.networks.engines.per_object import PerObjectEngine
 from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.memory.bank import FrameBank
-from voskit.networks.memory.policies import FirstAndLatest, MemoryPolicy
+from voskit.networks.memory.policies import FirstAndLatest, MemoryPolicy, StoredFrame, asks_for
 
 if TYPE_CHECKING:
     from voskit.configs.models.jointformer import JointFormerConfig
+    from voskit.networks.engines.quality import ObjectQuality
     from voskit.networks.models.jointformer.network import ImageFeatures, JointFormer
 
 
@@ -34,6 +36,9 @@ class JointFormerEngine(PerObjectEngine):
         network: a JointFormer.
         config: inference fields.
         policy: which frames the memory keeps. Default: the first and the latest of every ``mem_every``-th.
+
+    Raises:
+        ValueError: a policy that needs the usage of frames, which the network's blocks don't count.
     """
 
     def __init__(self, network: JointFormer, config: JointFormerConfig, policy: MemoryPolicy | None = None) -> None:
@@ -41,7 +46,15 @@ class JointFormerEngine(PerObjectEngine):
         self.config = config
         self._cohorts: list[_Cohort] = []
         self._tokens: Tensor | None = None
-        super().__init__(network, config, policy or FirstAndLatest(config.mem_every, config.max_memory_frames))
+        if policy is None:
+            policy = FirstAndLatest(config.mem_every, config.max_memory_frames)
+        elif asks_for(policy, "needs_usage"):
+            raise ValueError(f"policy {policy} needs the attention of each frame, which JointFormer doesn't count")
+        elif config.include_last and not isinstance(policy, FirstAndLatest):
+            from voskit.networks.memory.informed import WithLatest
+
+            policy = WithLatest(policy)
+        super().__init__(network, config, policy)
 
     @property
     def memory_frames(self) -> int:
@@ -61,6 +74,14 @@ class JointFormerEngine(PerObjectEngine):
         self._tokens = self.network.update_tokens(fusion, self._tokens, self.config)
         return logits.float().sigmoid()
 
+    def cut(self) -> None:
+        """Forget the latest frame, unless it is kept, too: the next frame begins another shot."""
+        for cohort in self._cohorts:
+            cohort.bank.drop_passing()
+
+    def _stored_frames(self) -> Sequence[StoredFrame]:
+        return self._cohorts[0].bank.frames
+
     def _begin(self, count: int, features: ImageFeatures) -> None:
         if not count:
             return
@@ -69,7 +90,13 @@ class JointFormerEngine(PerObjectEngine):
         self._cohorts.append(_Cohort(FrameBank(self._policy), count))
 
     def _remember(
-        self, image_13HW: Tensor, features: ImageFeatures, masks_KHW: Tensor, stored: bool, given: bool
+        self,
+        image_13HW: Tensor,
+        features: ImageFeatures,
+        masks_KHW: Tensor,
+        stored: bool,
+        given: bool,
+        quality: Mapping[int, ObjectQuality],
     ) -> None:
         """Run the memory branch, which updates the tokens, and write the frame if it is kept or read as the latest.
 
@@ -85,7 +112,7 @@ class JointFormerEngine(PerObjectEngine):
             kept = stored and (not len(bank) or self.config.max_memory_frames != 1)
             if kept or self.config.include_last:
                 own = [MemoryPart(k[rows], v[rows]) for k, v in parts]
-                bank.write(own, self._frame, reference=given, passing=not kept)
+                bank.write(own, self._frame, reference=given, passing=not kept, quality=quality)
 
     def _keep(self, objects: list[int]) -> None:
         assert self._tokens is not None

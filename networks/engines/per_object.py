@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,13 @@ from voskit.networks.engines.cached_tensors import constant
 from voskit.networks.engines.objects import ObjectSlots, has_objects, resize_labels
 from voskit.networks.engines.prediction import ResizedProbabilities
 from voskit.networks.engines.protocol import Step
-from voskit.networks.memory.policies import MemoryPolicy
+from voskit.networks.memory.bank import NO_QUALITY
+from voskit.networks.memory.policies import MemoryPolicy, StoredFrame, asks_for
 from voskit.networks.ops.aggregation import aggregate
+
+if TYPE_CHECKING:
+    from voskit.networks.engines.presence import Presence
+    from voskit.networks.engines.quality import ObjectQuality
 
 STRIDE = 16
 
@@ -36,12 +41,18 @@ class PerObjectEngine(ABC):
     def __init__(self, network: nn.Module, config: PerObjectConfig, policy: MemoryPolicy) -> None:
         self._encode: Any = network.encode_image
         self._policy = policy
+        self._config = config
         self._background = config.background
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a new video."""
         self._objects = ObjectSlots(1)
+        self._presence: Presence | None = None
+        if self._config.presence_frames is not None:
+            from voskit.networks.engines.presence import Presence
+
+            self._presence = Presence.of(self._config)
         self._frame = 0
         self._last_stored = 0
         self._forget()
@@ -80,15 +91,25 @@ class PerObjectEngine(ABC):
             masks_KHW = self._merge_given(F.pad(resized, padding), replaced, masks_KHW)
             self._begin(len(self._objects) - before, features)
         assert masks_KHW is not None
+        if self._presence is not None and masks_KHW is not None:
+            masks_KHW = self._of_present(masks_KHW, size, given, mask_HW)
         probabilities = aggregate(masks_KHW, background=self._background or given).softmax(0)
-        self._remember(image, features, probabilities[1:], stored, given)
-        if stored:
-            self._last_stored = self._frame
-        self._frame += 1
         left, right, top, bottom = padding
         inside = probabilities[:, top : image.shape[2] - bottom, left : image.shape[3] - right]
         prediction = ResizedProbabilities(inside, self.slots, size)
-        return Step(prediction, prediction.argmax())
+        slots_HW = prediction.argmax()
+        quality = NO_QUALITY
+        if stored and not given and asks_for(self._policy, "needs_quality"):
+            from voskit.networks.engines.quality import predicted_quality
+
+            quality = predicted_quality(prediction, slots_HW, self.object_ids)
+            new = StoredFrame(self._frame, False, quality=dict(quality))
+            stored = self._policy.place(self._stored_frames(), new) is not None
+        self._remember(image, features, probabilities[1:], stored, given, quality)
+        if stored:
+            self._last_stored = self._frame
+        self._frame += 1
+        return Step(prediction, slots_HW)
 
     def delete_objects(self, ids: Iterable[int]) -> None:
         """Forget objects.
@@ -102,6 +123,14 @@ class PerObjectEngine(ABC):
             self.reset()
         elif len(remaining) < before:
             self._keep(remaining)
+
+    def _of_present(self, masks_KHW: Tensor, size: tuple[int, int], given: bool, mask_HW: Tensor | None) -> Tensor:
+        """Return masks without the objects that aren't there; a given mask's objects are."""
+        assert self._presence is not None
+        prediction = ResizedProbabilities(aggregate(masks_KHW).softmax(0), self.slots, size)
+        absent = self._presence.judge(prediction, self.object_ids, mask_HW if given else None)
+        there = torch.tensor([object_id not in absent for object_id in self.object_ids], device=masks_KHW.device)
+        return masks_KHW * there[:, None, None]
 
     def _merge_given(self, slots_HW: Tensor, replaced: list[int], predicted_KHW: Tensor | None) -> Tensor:
         """Merge given and predicted masks: ``replaced`` objects as given, others as predicted outside given pixels."""
@@ -127,7 +156,19 @@ class PerObjectEngine(ABC):
         """Create the state of ``count`` new objects."""
 
     @abstractmethod
-    def _remember(self, image_13HW: Tensor, features: Any, masks_KHW: Tensor, stored: bool, given: bool) -> None:
+    def _stored_frames(self) -> Sequence[StoredFrame]:
+        """Return the frames in memory, of the first objects if objects have memories of their own."""
+
+    @abstractmethod
+    def _remember(
+        self,
+        image_13HW: Tensor,
+        features: Any,
+        masks_KHW: Tensor,
+        stored: bool,
+        given: bool,
+        quality: Mapping[int, ObjectQuality],
+    ) -> None:
         """Update memory and states by a frame whose masks are known.
 
         Args:
@@ -136,6 +177,7 @@ class PerObjectEngine(ABC):
             masks_KHW: probabilities of the objects.
             stored: the frame enters the memory.
             given: the user gave its mask.
+            quality: quality of its objects, for policies that need it.
         """
 
     @abstractmethod

@@ -6,9 +6,11 @@ only their argmax is needed. So they are computed band by band.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -73,6 +75,38 @@ class Prediction:
         else:
             unused = unused_channels(tuple(slots), groups, channels - 1, logits_GKHW.device)
             self._logits = logits_GKHW.masked_fill(unused, -1e10)
+
+    @property
+    def groups(self) -> int:
+        """Number of id groups."""
+        return len(self._logits)
+
+    def exchanged(self, where_HW: np.ndarray, one: int, other: int) -> Prediction:
+        """Return the prediction with two objects' logits exchanged at some positions, for a single group.
+
+        Args:
+            where_HW: bool, at the size of ``coarse``.
+            one, other: places of the objects among the slots, from 1 on.
+        """
+        changed = copy.copy(self)
+        changed._logits = self._logits.clone()
+        where = torch.from_numpy(where_HW).to(self._logits.device)
+        changed._logits[0, one] = torch.where(where, self._logits[0, other], self._logits[0, one])
+        changed._logits[0, other] = torch.where(where, self._logits[0, one], self._logits[0, other])
+        return changed
+
+    def without(self, slots: Collection[int]) -> Prediction:
+        """Return the prediction if these objects aren't there: their probabilities are 0."""
+        other = copy.copy(self)
+        channels = self._logits.shape[1]
+        if len(self._logits) == 1:
+            gone = [self.slots.index(slot) + 1 for slot in slots]
+        else:
+            identities = channels - 1
+            gone = [(slot - 1) // identities * channels + 1 + (slot - 1) % identities for slot in slots]
+        other._logits = self._logits.clone()
+        other._logits.flatten(0, 1)[gone] = -1e10
+        return other
 
     def bands(self) -> list[slice]:
         """Return the slices of output rows that are computed at a time."""

@@ -71,6 +71,10 @@ class Engine(Protocol):
         """
         ...
 
+    def cut(self) -> None:
+        """Drop the short-term memory: the next frame begins another shot. The long-term memory stays."""
+        ...
+
     def delete_objects(self, ids: Iterable[int]) -> None:
         """Forget objects.
 

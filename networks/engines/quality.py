@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from torch import Tensor
 
 UNSURE_MARGIN = 0.5
 """A pixel is unsure if the likeliest class leads the second one by less than this probability."""
+if TYPE_CHECKING:
+    from voskit.networks.engines.prediction import FrameProbabilities
+
 _NEAR = 2  # positions of a coarse map around a mask that belong to its soft edge
 _SPECK = 0.02  # share of an object's area below which a connected region isn't counted
 
@@ -99,3 +103,22 @@ def areas_of(slots_HW: Tensor, slots: Sequence[int]) -> list[int]:
     """Count the pixels of each slot in a frame's mask."""
     counts = torch.bincount(slots_HW.flatten(), minlength=max(slots, default=0) + 1).tolist()
     return [counts[slot] for slot in slots]
+
+
+def predicted_quality(
+    prediction: FrameProbabilities, slots_HW: Tensor | None, object_ids: Sequence[int]
+) -> dict[int, ObjectQuality]:
+    """Return the quality of each object of a predicted frame by its id, without changes of areas.
+
+    Args:
+        prediction: the frame's probabilities.
+        slots_HW: its most likely slots; None: areas are counted on the coarse map.
+        object_ids: ids of the prediction's slots.
+    """
+    coarse = prediction.coarse()
+    if slots_HW is None:
+        areas = areas_of(coarse.max(0).indices, range(1, len(coarse)))
+    else:
+        areas = areas_of(slots_HW, prediction.slots)
+    found = object_qualities(coarse, areas)
+    return dict(zip(object_ids, found, strict=True))

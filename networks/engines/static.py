@@ -48,6 +48,8 @@ class StaticAOTEngine(AOTEngine):
     def __init__(self, network: AOT, config: IdentityBankConfig, policy: MemoryPolicy | None = None) -> None:
         if config.enable_long_term:
             raise ValueError("static_memory holds frames, not prototypes: set enable_long_term=False")
+        if config.merge_old_memory:
+            raise ValueError("static_memory holds whole frames: set merge_old_memory=False")
         if any(getattr(policy, need, False) for need in ("needs_quality", "needs_usage", "per_object")):
             raise ValueError(f"static_memory can't follow {policy}: it takes policies that decide by frame numbers")
         super().__init__(network, config, policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -9,12 +10,13 @@ from torch import Tensor
 from voskit.networks.engines.per_object import PerObjectEngine
 from voskit.networks.layers.maps import to_map, to_sequence
 from voskit.networks.memory.matching import AnisotropicMatching
-from voskit.networks.memory.policies import EveryNthFrame, MemoryPolicy
+from voskit.networks.memory.policies import EveryNthFrame, MemoryPolicy, StoredFrame
 from voskit.networks.memory.prototypes import PrototypeMemory, PrototypePolicy
 from voskit.networks.memory.sensory import SensoryMemory
 
 if TYPE_CHECKING:
     from voskit.configs.models.xmem import XMemConfig
+    from voskit.networks.engines.quality import ObjectQuality
     from voskit.networks.models.xmem import ImageFeatures, XMem
 
 
@@ -57,11 +59,24 @@ class XMemEngine(PerObjectEngine):
         logits, self._sensory.state = self.network.decode(features, readout, self._sensory.state, update)
         return logits.float().sigmoid()
 
+    def cut(self) -> None:
+        """Reset the sensory memory: the next frame begins another shot."""
+        self._sensory.clear()
+
+    def _stored_frames(self) -> Sequence[StoredFrame]:
+        return self._memory.frames
+
     def _begin(self, count: int, features: ImageFeatures) -> None:
         self._sensory.add(count, features.maps[2])
 
     def _remember(
-        self, image_13HW: Tensor, features: ImageFeatures, masks_KHW: Tensor, stored: bool, given: bool
+        self,
+        image_13HW: Tensor,
+        features: ImageFeatures,
+        masks_KHW: Tensor,
+        stored: bool,
+        given: bool,
+        quality: Mapping[int, ObjectQuality],
     ) -> None:
         """Write a frame to the working memory, with a deep update of the sensory memory if one is due."""
         if not stored:
@@ -74,7 +89,7 @@ class XMemEngine(PerObjectEngine):
             image_13HW, features, masks_KHW, self._sensory.state, deep
         )
         columns = {"value": value, **{n: getattr(features, n) for n in ("key", "shrinkage", "selection")}}
-        self._memory.write({n: to_sequence(x) for n, x in columns.items()}, self._frame, given)
+        self._memory.write({n: to_sequence(x) for n, x in columns.items()}, self._frame, given, quality=quality)
 
     def _keep(self, objects: list[int]) -> None:
         self._sensory.keep(objects)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voskit.networks.layers.maps import merge_heads, split_heads
-from voskit.networks.layers.memory_part import MaskedPart, MemoryPart
+from voskit.networks.layers.memory_part import MaskedPart, MemoryPart, MergedPart
 from voskit.networks.layers.norms import Depthwise
 from voskit.networks.ops.attention import attention, masked_sharpness, sharpness
 from voskit.networks.ops.local_attention import local_attention
@@ -20,7 +20,7 @@ from voskit.networks.ops.local_attention import local_attention
 
 def read_memory(
     q_BLC: Tensor,
-    memory: Sequence[MemoryPart | MaskedPart],
+    memory: Sequence[MemoryPart | MaskedPart | MergedPart],
     heads: int,
     top_k: int | None,
     trained_positions: int | None,
@@ -43,6 +43,10 @@ def read_memory(
         valid = part.valid if isinstance(part, MaskedPart) else None
         if valid is not None and trained_positions is not None:
             own = own * masked_sharpness(valid, trained_positions)
+        elif isinstance(part, MergedPart):
+            valid = part.counts.log()  # a position that stands for four has the weight of four
+            if trained_positions is not None:
+                own = own * sharpness(round(part.counts.sum().item()), trained_positions)
         elif (factor := sharpness(part.key.shape[1], trained_positions)) != 1:
             own = own * factor
         read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads), top_k, valid))

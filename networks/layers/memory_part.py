@@ -19,6 +19,17 @@ class MemoryPart(NamedTuple):
     """[B, M, D]."""
 
 
+class MergedPart(NamedTuple):
+    """A :class:`MemoryPart` some of whose positions stand for several ones of a frame, as their means."""
+
+    key: Tensor
+    """[B or 1, M, C]."""
+    value: Tensor
+    """[B, M, D]."""
+    counts: Tensor
+    """[1, M] float32, the number of positions that each one stands for."""
+
+
 class MaskedPart(NamedTuple):
     """A :class:`MemoryPart` of a fixed size, some of whose positions hold nothing yet."""
 

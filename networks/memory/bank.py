@@ -5,14 +5,20 @@ Shapes: B id groups, L positions of a frame, M positions of all stored frames, C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from voskit.networks.layers.memory_part import MemoryPart
-from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
+from voskit.networks.memory.policies import MemoryPolicy, StoredFrame, asks_for
+
+if TYPE_CHECKING:
+    from voskit.networks.engines.quality import ObjectQuality
+
+NO_QUALITY: Mapping[int, ObjectQuality] = {}
+"""Quality of a frame for policies that don't need it. It is never changed."""
 
 
 class Bank(Protocol):
@@ -36,18 +42,36 @@ class Bank(Protocol):
         """Return True if the policy wants this predicted frame."""
         ...
 
-    def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
+    def write(
+        self,
+        layers: Sequence[MemoryPart],
+        frame: int,
+        reference: bool = False,
+        *,
+        quality: Mapping[int, ObjectQuality] = NO_QUALITY,
+        partial: bool = False,
+    ) -> None:
         """Store a frame: its key [B or 1, L, C] and value [B, L, C'] of each layer.
 
         Args:
             layers: keys and values of the layers.
             frame: number of the frame in the video.
             reference: the user gave the frame's mask.
+            quality, partial: see :class:`~voskit.networks.memory.policies.StoredFrame`.
         """
         ...
 
     def read(self) -> list[MemoryPart]:
         """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views."""
+        ...
+
+    @property
+    def frame_numbers(self) -> list[int]:
+        """Numbers of the stored frames, in order of slots."""
+        ...
+
+    def memory_of(self, frame: int) -> list[MemoryPart] | None:
+        """Return keys and values of a stored frame in each layer, as views; None: not all layers hold it."""
         ...
 
     def keep_groups(self, groups: Sequence[int]) -> None:
@@ -56,7 +80,7 @@ class Bank(Protocol):
 
 
 class UsageBank(Bank, Protocol):
-    """A bank that decides by how much attention used its elements, such as one of prototypes."""
+    """A bank that decides by how much attention used its elements or frames."""
 
     def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
         """Count one read of the memory, by the queries of each layer."""
@@ -72,11 +96,13 @@ class FrameBank:
     Args:
         policy: decides which frames are stored and which are overwritten.
         block: smallest number of frames by which the allocation grows; a large bank grows by half its size.
+        heads: attention heads of the readers, to count usage for policies that need it.
     """
 
-    def __init__(self, policy: MemoryPolicy, block: int = 4) -> None:
+    def __init__(self, policy: MemoryPolicy, block: int = 4, heads: int = 1) -> None:
         self.policy = policy
         self.block = block
+        self.heads = heads
         self.frames: list[StoredFrame] = []
         self._storage: list[Tensor] = []
         self._length = 0
@@ -94,7 +120,16 @@ class FrameBank:
         """Return True if the policy wants this predicted frame."""
         return self.policy.due(frame, max(f.frame for f in self.frames))
 
-    def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False, passing: bool = False) -> None:
+    def write(
+        self,
+        layers: Sequence[MemoryPart],
+        frame: int,
+        reference: bool = False,
+        passing: bool = False,
+        *,
+        quality: Mapping[int, ObjectQuality] = NO_QUALITY,
+        partial: bool = False,
+    ) -> None:
         """Store a frame in the slot that the policy chooses, or not at all.
 
         Args:
@@ -102,8 +137,9 @@ class FrameBank:
             frame: number of the frame in the video.
             reference: the user gave the frame's mask.
             passing: the frame is stored only as the latest one, until the next.
+            quality, partial: see :class:`~voskit.networks.memory.policies.StoredFrame`.
         """
-        new = StoredFrame(frame, reference, passing)
+        new = StoredFrame(frame, reference, passing, dict(quality), partial)
         slot = self.policy.place(self.frames, new)
         if slot is None:
             return
@@ -122,6 +158,39 @@ class FrameBank:
         """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views."""
         filled = [x[:, : len(self.frames) * self._length] for x in self._storage]
         return [MemoryPart(k, v) for k, v in zip(filled[::2], filled[1::2], strict=True)]
+
+    @property
+    def frame_numbers(self) -> list[int]:
+        """Numbers of the stored frames, in order of slots."""
+        return [frame.frame for frame in self.frames]
+
+    def memory_of(self, frame: int) -> list[MemoryPart] | None:
+        """Return a stored frame's keys and values of each layer, as views; None: it isn't stored."""
+        if frame not in self.frame_numbers:
+            return None
+        start = self.frame_numbers.index(frame) * self._length
+        own = [x[:, start : start + self._length] for x in self._storage]
+        return [MemoryPart(k, v) for k, v in zip(own[::2], own[1::2], strict=True)]
+
+    def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
+        """Count one read of the memory by the queries of each layer, if the policy needs that."""
+        if asks_for(self.policy, "needs_usage"):
+            from voskit.networks.memory.usage import counted, frame_shares
+
+            shares = frame_shares(queries_BLC, self.read(), len(self.frames), self.heads)
+            self.frames = counted(self.frames, shares)
+
+    def drop_passing(self) -> None:
+        """Forget the frame that is stored only as the latest one, if there is one."""
+        slot = next((slot for slot, frame in enumerate(self.frames) if frame.passing), None)
+        if slot is None:
+            return
+        last = len(self.frames) - 1
+        for storage in self._storage:  # the last frame takes its slot
+            rows = storage.unflatten(1, (-1, self._length))
+            rows[:, slot] = rows[:, last]
+        self.frames[slot] = self.frames[last]
+        self.frames.pop()
 
     def keep_groups(self, groups: Sequence[int]) -> None:
         """Forget all id groups but these, by their numbers."""

@@ -5,13 +5,17 @@ Shapes: B id groups, L positions of a frame, M positions of all stored frames of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from voskit.networks.layers.memory_part import MemoryPart
-from voskit.networks.memory.bank import FrameBank
-from voskit.networks.memory.prototype_bank import PrototypeBank
+from voskit.networks.memory.bank import NO_QUALITY, FrameBank
+
+if TYPE_CHECKING:
+    from voskit.networks.engines.quality import ObjectQuality
+    from voskit.networks.memory.prototype_bank import PrototypeBank
 
 
 class LayeredBank:
@@ -50,20 +54,37 @@ class LayeredBank:
         """Return True if the policy wants this predicted frame."""
         return self._layers[0].due(frame)
 
-    def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
+    def write(
+        self,
+        layers: Sequence[MemoryPart],
+        frame: int,
+        reference: bool = False,
+        *,
+        quality: Mapping[int, ObjectQuality] = NO_QUALITY,
+        partial: bool = False,
+    ) -> None:
         """Store a frame: key [B or 1, L, C] and value [B, L, C'] of the first ``len(layers)`` layers."""
         for bank, part in zip(self._layers, layers, strict=False):
-            bank.write([part], frame, reference)
+            bank.write([part], frame, reference, quality=quality, partial=partial)
 
     def read(self) -> list[MemoryPart]:
         """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views; M differs between layers."""
         return [part for bank in self._layers for part in bank.read()]
 
+    @property
+    def frame_numbers(self) -> list[int]:
+        """Numbers of the frames that the first layer holds, in order of slots."""
+        return self._layers[0].frame_numbers
+
+    def memory_of(self, frame: int) -> list[MemoryPart] | None:
+        """Return keys and values of a stored frame in each layer, as views; None: not all layers hold it."""
+        parts = [bank.memory_of(frame) for bank in self._layers]
+        return None if any(part is None for part in parts) else [p for part in parts if part for p in part]
+
     def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
         """Count one read of the memory, by the queries of the layers that were run."""
         for bank, query in zip(self._layers, queries_BLC, strict=False):
-            if isinstance(bank, PrototypeBank):
-                bank.count_usage([query])
+            bank.count_usage([query])
 
     def keep_groups(self, groups: Sequence[int]) -> None:
         """Forget all id groups but these, by their numbers."""

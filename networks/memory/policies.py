@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from voskit.configs import Registry
 from voskit.configs.base import parse_value
+
+if TYPE_CHECKING:
+    from voskit.networks.engines.quality import ObjectQuality
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,26 @@ class StoredFrame:
     """The user gave its mask."""
     passing: bool = False
     """It is stored only as the latest frame, until the next one."""
+    quality: Mapping[int, ObjectQuality] = field(default_factory=dict)
+    """Quality of its objects by their ids, as the network predicted them; empty unless the policy ``needs_quality``."""
+    partial: bool = False
+    """Masks of objects that the policy doesn't trust are left out of it, see ``per_object``."""
+    usage: float = 0.0
+    """Mean share of long-term attention that it got per read, 0 to 1; 0 unless the policy ``needs_usage``."""
+    reads: int = 0
+    """Reads of the memory since it was stored; 0 unless the policy ``needs_usage``."""
 
 
 class MemoryPolicy(Protocol):
-    """Decisions for one bank."""
+    """Decisions for one bank.
+
+    A policy may have further attributes. They are False if they are absent, and cost time if they are True:
+
+    - ``needs_quality``: the frames that it sees have the ``quality`` of their objects.
+    - ``needs_usage``: stored frames have their ``usage`` and ``reads``.
+    - ``per_object``: it has a method ``trusts(quality) -> bool``, and families with an identity bank leave the objects
+      that it doesn't trust out of the frames that they store.
+    """
 
     @property
     def max_frames(self) -> int | None:
@@ -44,8 +63,17 @@ class MemoryPolicy(Protocol):
         ...
 
 
-POLICIES: Registry[Callable[..., MemoryPolicy]] = Registry("memory policy")
-"""Policies by name, for command lines; the arguments are the policy's fields."""
+POLICIES: Registry[Callable[..., Any]] = Registry("memory policy", [__name__, "voskit.networks.memory.informed"])
+"""Policies by name, for command lines; the arguments are the policy's fields.
+
+An entry returns a :class:`MemoryPolicy`, or an object with a method ``configure(config)``, which returns the model's
+config for a memory with rules of its own.
+"""
+
+
+def asks_for(policy: MemoryPolicy, what: str) -> bool:
+    """Return an optional attribute of a policy, see :class:`MemoryPolicy`."""
+    return bool(getattr(policy, what, False))
 
 
 def build_policy(text: str) -> MemoryPolicy:
@@ -57,11 +85,11 @@ def build_policy(text: str) -> MemoryPolicy:
     name, _, fields = text.partition(":")
     build = POLICIES.get(name)
     arguments: dict[str, Any] = {}
-    for field in filter(None, fields.split(",")):
-        key, sign, value = field.partition("=")
+    for assignment in filter(None, fields.split(",")):
+        key, sign, value = assignment.partition("=")
         number = parse_value(value.strip()) if sign else None
         if not isinstance(number, (int, float)):
-            raise ValueError(f"memory policy {text!r}: {field!r} is not of the form name=number")
+            raise ValueError(f"memory policy {text!r}: {assignment!r} is not of the form name=number")
         arguments[key.strip()] = number
     try:
         return build(**arguments)

@@ -5,15 +5,20 @@ Shapes: B id groups, L positions of a frame, M elements, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.memory.bank import NO_QUALITY
 from voskit.networks.memory.matching import DotProductMatching
 from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
 from voskit.networks.memory.prototypes import PrototypeMemory, PrototypePolicy
 from voskit.networks.ops.attention import sharpness
+
+if TYPE_CHECKING:
+    from voskit.networks.engines.quality import ObjectQuality
 
 
 class PrototypeBank:
@@ -67,8 +72,16 @@ class PrototypeBank:
         """Return True if the policy wants this predicted frame."""
         return self.policy.due(frame, max(f.frame for f in self.frames))
 
-    def write(self, layers: Sequence[MemoryPart], frame: int, reference: bool = False) -> None:
-        """Store a frame; see :meth:`voskit.networks.memory.bank.Bank.write`."""
+    def write(
+        self,
+        layers: Sequence[MemoryPart],
+        frame: int,
+        reference: bool = False,
+        *,
+        quality: Mapping[int, ObjectQuality] = NO_QUALITY,
+        partial: bool = False,
+    ) -> None:
+        """Store a frame; see :meth:`voskit.networks.memory.bank.Bank.write`. Quality is not used."""
         if not self._layers:
             matching = DotProductMatching(self.heads)
             self._layers = [PrototypeMemory(matching, self.policy, self.prototypes, self.block) for _ in layers]
@@ -78,6 +91,15 @@ class PrototypeBank:
     def read(self) -> list[MemoryPart]:
         """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views, prototypes first."""
         return [MemoryPart(layer["key"], layer["value"]) for layer in self._layers]
+
+    @property
+    def frame_numbers(self) -> list[int]:
+        """Numbers of the frames that are stored as they are."""
+        return [frame.frame for frame in self.frames]
+
+    def memory_of(self, frame: int) -> list[MemoryPart] | None:
+        """Return None: layers hold different elements."""
+        return None
 
     def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
         """Count one read of the memory, by the queries of each layer."""

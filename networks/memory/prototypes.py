@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from voskit.configs.models.base import PrototypeConfig
+from voskit.networks.memory.bank import NO_QUALITY
 from voskit.networks.memory.matching import Columns, Matching
-from voskit.networks.memory.policies import MemoryPolicy, StoredFrame
+from voskit.networks.memory.policies import MemoryPolicy, StoredFrame, asks_for
 from voskit.networks.memory.table import Table
 from voskit.networks.ops.top_k import add_up_weights, read_sparse, top_k_weights
+
+if TYPE_CHECKING:
+    from voskit.networks.engines.quality import ObjectQuality
 
 _CHUNK = 2**24  # largest number of similarities in memory at a time
 _NO_LIFE = 1e-7  # life of an element before its first read, so that its usage is 0 and not 0 / 0
@@ -143,7 +148,14 @@ class PrototypeMemory:
         """Return a view of a column, [K or 1, M, C], prototypes first."""
         return self._table[name]
 
-    def write(self, columns: Columns, frame: int, reference: bool = False) -> None:
+    def write(
+        self,
+        columns: Columns,
+        frame: int,
+        reference: bool = False,
+        *,
+        quality: Mapping[int, ObjectQuality] = NO_QUALITY,
+    ) -> None:
         """Store a frame, and consolidate old frames to prototypes if their number has reached the limit.
 
         Args:
@@ -151,6 +163,7 @@ class PrototypeMemory:
                 rows than before, for objects that begin at this frame.
             frame: number of the frame in the video.
             reference: the user gave the frame's mask.
+            quality: see :class:`~voskit.networks.memory.policies.StoredFrame`.
         """
         read = self.matching.averaged[0]
         objects = columns[read].shape[0]
@@ -159,7 +172,7 @@ class PrototypeMemory:
             self._table.block = self.block * self._length
         elif objects > len(self.begins):
             self._table.widen_batch(read, objects - len(self.begins))
-        new = StoredFrame(frame, reference)
+        new = StoredFrame(frame, reference, quality=dict(quality))
         place = len(self.frames) if self.prototype_policy else self.policy.place(self.frames, new)
         self.begins += [frame] * (objects - len(self.begins))
         if place is None:
@@ -225,8 +238,13 @@ class PrototypeMemory:
         return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(self.begins)], strict=True)]
 
     def _count(self, used_M: Tensor) -> None:
-        """Add a read to the usage counts of the elements."""
+        """Add a read to the usage counts of the elements, or of the frames for a policy that needs it."""
         if self.prototype_policy is None:
+            if asks_for(self.policy, "needs_usage"):
+                from voskit.networks.memory.usage import counted
+
+                shares = used_M.unflatten(0, (len(self.frames), -1)).sum(1) / used_M.sum()
+                self.frames = counted(self.frames, shares.tolist())
             return
         first = 0 if self.prototype_policy.count_usage else self.prototypes
         self._table["use"][0, first:, 0] += used_M[first:]

@@ -26,6 +26,11 @@ class SensoryMemory:
         new = like_1CHW.new_zeros(count, self.channels, *like_1CHW.shape[2:])
         self.state = new if self.state is None else torch.cat([self.state, new])
 
+    def clear(self) -> None:
+        """Set the states of all objects to 0, as when they began."""
+        if self.state is not None:
+            self.state = torch.zeros_like(self.state)
+
     def keep(self, objects: Sequence[int]) -> None:
         """Forget all objects but these, by their places."""
         if self.state is not None:

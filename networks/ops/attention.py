@@ -47,7 +47,7 @@ def attention(
     Args:
         q_BNLC, k_BNMC, v_BNMD: queries, keys and values.
         top_k: number of keys with the highest scores that each query attends to; None: all.
-        valid_BM: bool, False for keys that nobody reads; None: all are read.
+        valid_BM: bool, False for keys that nobody reads; or float, terms to add to the scores; None: all are read.
     """
     if torch.compiler.is_exporting():
         from voskit.networks.ops.exported_attention import exported_attention
@@ -63,13 +63,17 @@ def attention(
         q_BNLC, k_BNMC, v_BNMD = (x.expand(batch, -1, -1, -1) for x in (q_BNLC, k_BNMC, v_BNMD))
     if fused:
         mask = None if valid_BM is None else valid_BM[:, None, None]
+        if mask is not None and mask.is_floating_point():
+            mask = mask.to(q_BNLC.dtype)
         return F.scaled_dot_product_attention(q_BNLC, k_BNMC, v_BNMD, mask)
     scaled = q_BNLC * channels**-0.5
     rows = max(1, MAX_SCORES // (len(scaled) * scaled.shape[1] * k_BNMC.shape[2]))
 
     def of_block(q: Tensor) -> Tensor:
         scores = q @ k_BNMC.transpose(2, 3)
-        if valid_BM is not None:
+        if valid_BM is not None and valid_BM.is_floating_point():
+            scores = scores + valid_BM[:, None, None]
+        elif valid_BM is not None:
             scores = scores.masked_fill(~valid_BM[:, None, None], -torch.inf)
         if top_k is not None:
             scores, places = largest(scores, top_k)
