@@ -33,7 +33,7 @@ export class Session {
     /** Called with a finished export's or overlay's job. @type {(job: Job) => void} */
     this.onResult = () => {};
     /** Jobs that this tab has started. @type {Set<string>} */
-    this.own = new Set();
+    this.own = new Set(JSON.parse(sessionStorage.getItem("voskit-jobs") ?? "[]"));
     this.navigator.onError = (text) => say(text, "error");
     this.saver.onRefused = (text) => say(`Not saved: ${text}`, "error");
     this.saver.onConflict = (frame) => this.conflict(frame);
@@ -171,15 +171,16 @@ export class Session {
     const before = this.store.jobs.get(job.id);
     this.store.jobs.set(job.id, job);
     this.store.emit("jobs");
-    if (job.clip !== this.store.clip?.id) return;
-    if (job.kind === "propagate") {
+    const here = job.clip === this.store.clip?.id;
+    if (here && job.kind === "propagate") {
       if (this.following && job.frame !== null && !this.editor.active) this.navigator.go(job.frame);
       this.readQuality();
     }
     if (ACTIVE.includes(job.state) || before?.state === job.state) return;
+    if (here && !this.store.running) this.following = false;
+    if (!here && !this.own.has(job.id)) return;
     if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
     if (job.state === "done" && job.kind !== "propagate" && this.own.has(job.id)) this.onResult(job);
-    if (job.kind === "propagate" && !this.store.running) this.following = false;
   }
 
   /** Say why no events come: no connection, or a server that wants another token. */
@@ -298,7 +299,7 @@ export class Session {
     }
     this.following = true; // before the request: its first events may come before its answer
     const job = await this.attempt(() => this.send("POST", "jobs", { kind: "propagate", first, last, objects, fuse }));
-    if (job) this.own.add(/** @type {Job} */ (job).id);
+    if (job) this.remember(/** @type {Job} */ (job));
     else this.following = false;
     this.store.emit("jobs");
     return job !== undefined;
@@ -306,7 +307,15 @@ export class Session {
 
   /** @param {Record<string, unknown>} job */
   async startJob(job) {
-    await this.attempt(async () => this.own.add((await this.send("POST", "jobs", job)).id));
+    await this.attempt(async () => this.remember(await this.send("POST", "jobs", job)));
+  }
+
+  /** Know a job as this tab's, also after a reload. @param {{id: string}} job */
+  remember(job) {
+    this.own.add(job.id);
+    sessionStorage.setItem("voskit-jobs", JSON.stringify([...this.own]));
+    const known = this.store.jobs.get(job.id);
+    if (known?.state === "done" && known.kind !== "propagate") this.onResult(known); // it ended before its answer came
   }
 
   async stop() {

@@ -107,7 +107,7 @@ export class Store {
   }
 }
 
-const COLORS = ["#ff5d5d", "#4cc3ff", "#ffc93c", "#63d471", "#c58bff", "#ff9f43", "#3ddbc4", "#ff7ac6", "#9bd236", "#7d9bff"];
+const COLORS = ["#409fff", "#fff000", "#eb32a5", "#40ffe1", "#f58c00", "#cd5a5a", "#00d7ff", "#5fe16e", "#ff82a0", "#eb3c00", "#c625f1", "#06d46d"];
 
 /** Color of an object that the server doesn't know yet. @param {number} id */
 export function defaultColor(id) {

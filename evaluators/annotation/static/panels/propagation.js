@@ -22,9 +22,12 @@ export class PropagationPanel {
     this.forth = button("forward", "Forward", "Propagate forwards from this frame (P)", () => this.start(1));
     this.both = button("both", "Both", "Propagate forwards, then backwards (A)", () => this.startBoth());
     this.forth.classList.add("primary");
+    this.fuse = el("input", { type: "checkbox", checked: localStorage.getItem("voskit-fuse") === "yes" });
+    this.fuse.addEventListener("change", () => localStorage.setItem("voskit-fuse", this.fuse.checked ? "yes" : "no"));
+    const fuse = el("label", { class: "check", title: "Between two given frames both directions are run and joined: better masks in twice the time" }, this.fuse, "Join both directions");
     this.range = el("p", { class: "hint range" });
     this.chips = el("div", { class: "chips", role: "group", "aria-label": "Objects to propagate" });
-    this.ready = el("div", { class: "ready" }, this.chips, el("div", { class: "buttons" }, this.back, this.both, this.forth), this.range);
+    this.ready = el("div", { class: "ready" }, this.chips, el("div", { class: "buttons" }, this.back, this.both, this.forth), fuse, this.range);
     this.progress = el("progress", { max: 1, value: 0 });
     this.title = el("strong");
     this.figures = el("span", { class: "figures" });
@@ -47,7 +50,7 @@ export class PropagationPanel {
     const objects = this.chosen();
     if (objects?.length === 0) return this.session.say("Choose at least one object to propagate.", "error");
     const end = direction > 0 ? Math.max(last, store.frame) : Math.min(first, store.frame);
-    return this.session.propagate(store.frame, end, objects);
+    return this.session.propagate(store.frame, end, objects, this.fuse.checked);
   }
 
   /** Propagate to both ends of the range; the server does one after the other. */
@@ -56,7 +59,8 @@ export class PropagationPanel {
     if (this.both.disabled || this.store.running || objects?.length === 0) return this.start(this.forth.disabled ? -1 : 1);
     const { frame } = this.store;
     const [first, last] = this.store.range;
-    if (await this.session.propagate(frame, last, objects)) await this.session.propagate(frame, first, objects);
+    const joined = this.fuse.checked;
+    if (await this.session.propagate(frame, last, objects, joined)) await this.session.propagate(frame, first, objects, joined);
   }
 
   /** Objects to propagate; null: all. @returns {number[]|null} */
