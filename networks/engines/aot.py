@@ -19,8 +19,8 @@ from voskit.networks.memory.policies import EveryNthFrame, MemoryPolicy, asks_fo
 
 if TYPE_CHECKING:
     from voskit.configs.models.aot import IdentityBankConfig
-    from voskit.networks.engines.presence import Presence
     from voskit.networks.engines.quality import ObjectQuality
+    from voskit.networks.engines.quality.presence import Presence
     from voskit.networks.memory.informed import Gated
     from voskit.networks.memory.prototype_bank import PrototypeBank
     from voskit.networks.memory.prototypes import PrototypePolicy
@@ -63,7 +63,7 @@ class AOTEngine:
         self._after_cut = False
         self._presence: Presence | None = None
         if self.config.presence_frames is not None:
-            from voskit.networks.engines.presence import Presence
+            from voskit.networks.engines.quality.presence import Presence
 
             self._presence = Presence.of(self.config)
         self._quality: Mapping[int, ObjectQuality] = NO_QUALITY  # of the frame that is being remembered
@@ -108,7 +108,7 @@ class AOTEngine:
             if self._presence is not None:
                 predicted = self._without_absent(predicted, mask_HW if given else None)
             if self.config.vote_in_regions:
-                from voskit.networks.engines.voting import voted
+                from voskit.networks.engines.quality.voting import voted
 
                 predicted = voted(predicted)
             prediction, slots_HW = predicted, predicted.argmax()

@@ -21,8 +21,8 @@ from voskit.networks.memory.policies import MemoryPolicy, StoredFrame, asks_for
 from voskit.networks.ops.aggregation import aggregate
 
 if TYPE_CHECKING:
-    from voskit.networks.engines.presence import Presence
     from voskit.networks.engines.quality import ObjectQuality
+    from voskit.networks.engines.quality.presence import Presence
 
 STRIDE = 16
 
@@ -50,7 +50,7 @@ class PerObjectEngine(ABC):
         self._objects = ObjectSlots(1)
         self._presence: Presence | None = None
         if self._config.presence_frames is not None:
-            from voskit.networks.engines.presence import Presence
+            from voskit.networks.engines.quality.presence import Presence
 
             self._presence = Presence.of(self._config)
         self._frame = 0

@@ -13,8 +13,8 @@ from small_models import build_small
 from voskit.configs import PropagationConfig
 from voskit.evaluators import VideoSegmenter
 from voskit.networks.engines import Prediction
-from voskit.networks.engines.presence import Presence
 from voskit.networks.engines.quality import ObjectQuality
+from voskit.networks.engines.quality.presence import Presence
 
 
 def quality(**confidences: float) -> dict[int, ObjectQuality]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from voskit.networks.engines import Prediction
-from voskit.networks.engines.voting import voted
+from voskit.networks.engines.quality.voting import voted
 
 
 def prediction(lead: float, *, top: int = 4, groups: int = 1) -> Prediction:
