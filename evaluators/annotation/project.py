@@ -48,7 +48,7 @@ class OpenClip:
 
     @property
     def view(self) -> dict[str, Any]:
-        """What the page stored: frame, zoom and so on; empty if nothing."""
+        """State that the page stored, such as frame and zoom; empty if it stored none."""
         try:
             return dict(load_json(self._view))
         except (FileNotFoundError, ValueError, TypeError):  # not worth a refusal
@@ -69,7 +69,7 @@ class ProjectClip:
     """A clip of the project, which may not be open yet.
 
     Attributes:
-        id: short text for addresses; another one if the file changes.
+        id: short text for addresses; it changes with the file.
         path: the video or folder.
         folder: folder of the results.
         state: ``"closed"``, ``"opening"``, ``"ready"`` or ``"failed"``.

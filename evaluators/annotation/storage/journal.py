@@ -23,7 +23,7 @@ class Entry:
     """One change of the journal.
 
     Attributes:
-        folder: where it is kept.
+        folder: its folder.
         text: what was done, for the user.
     """
 
