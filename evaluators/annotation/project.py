@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,10 @@ class OpenClip:
         self.pictures = FramePictures(source)
         self.times = source.times
         self._view = annotation.folder / PRIVATE / "view.json"
+        self._cuts = annotation.folder / PRIVATE / "cuts.json"
+        self._known_cuts: list[int] | None = None
+        with suppress(FileNotFoundError, ValueError, TypeError):  # damaged: they are found again
+            self._known_cuts = [int(number) for number in load_json(self._cuts)]
 
     @property
     def view(self) -> dict[str, Any]:
@@ -57,6 +62,16 @@ class OpenClip:
     @view.setter
     def view(self, values: dict[str, Any]) -> None:
         atomic_write_text(self._view, json.dumps(values))
+
+    @property
+    def cuts(self) -> list[int] | None:
+        """Frames that begin a shot; None: they weren't looked for yet."""
+        return self._known_cuts
+
+    @cuts.setter
+    def cuts(self, numbers: list[int]) -> None:
+        atomic_write_text(self._cuts, json.dumps(numbers))
+        self._known_cuts = numbers
 
     def close(self) -> None:
         """Close files and release the folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -54,12 +55,14 @@ class Workspace:
         self.on_failure: Callable[[ProjectClip], None] = lambda clip: None
         """Called when a clip can't be opened."""
         self._fps = fps
+        self._closed = False
         self._formats: list[str] = []  # known when they are imported
         self._prompters: dict[str, Any] = {}
         self._image: tuple[str, int, np.ndarray] | None = None  # the frame that was clicked on last
 
     def close(self) -> None:
         """Stop jobs and close clips."""
+        self._closed = True
         self.hub.close()
         self.jobs.close()
         self.project.close()
@@ -94,7 +97,7 @@ class Workspace:
             "damaged": sorted(source.damaged),
             "problem": source.problem,
             "opened_from": str(clip.path),
-            "cuts": [],
+            "cuts": opened.cuts or [],
             "view": opened.view,
             "job": jobs[0].to_json() if jobs else None,
         }
@@ -258,8 +261,7 @@ class Workspace:
             return
         if clip.state == "ready":
             self.watch(clip)
-            if not self._formats:
-                threading.Thread(target=self._load, name="model", daemon=True).start()
+            threading.Thread(target=self._prepare, args=[clip], name="prepare", daemon=True).start()
         if clip.state == "failed":
             self.on_failure(clip)
         self.hub.publish(
@@ -268,13 +270,36 @@ class Workspace:
         if clip.state in ("ready", "failed"):
             self._project_changed()
 
-    def _load(self) -> None:
-        """Import what takes seconds, and load the weights, after the page can be used."""
-        from voskit.evaluators.exports.base import EXPORTS
+    def _prepare(self, clip: ProjectClip) -> None:
+        """Do what takes seconds after the page can be used: imports, weights, scene cuts."""
+        if not self._formats:
+            from voskit.evaluators.exports.base import EXPORTS
 
-        self._formats = sorted(EXPORTS)
-        self._project_changed()
+            self._formats = sorted(EXPORTS)
+            self._project_changed()
         self.segmenter.start()
+        if clip.opened is not None and clip.opened.cuts is None:
+            try:
+                self._find_cuts(clip, clip.opened)
+            except (ValueError, OSError) as error:  # closed meanwhile, or a full disk
+                logger.debug("scene cuts of %s: %s", clip.name, error)
+
+    def _find_cuts(self, clip: ProjectClip, opened: OpenClip) -> None:
+        """Find the clip's scene cuts with at most half of a processor core, while no job runs."""
+        from voskit.evaluators.cuts import CutDetector
+
+        detector, cuts, start = CutDetector(), [], time.perf_counter()
+        for frame in opened.source:
+            if detector.starts_shot(frame.image):
+                cuts.append(frame.index)
+            while self.segmenter.state == "loading" or any(job.active for job in self.jobs):
+                time.sleep(0.5)
+            if self._closed or clip not in self.project.clips:
+                return
+            time.sleep(min(time.perf_counter() - start, 0.5))
+            start = time.perf_counter()
+        opened.cuts = cuts
+        self.hub.publish("clip", clip.id, {"clip": clip.id, "cuts": cuts})
 
     def _job_changed(self, job: Job) -> None:
         self.hub.publish("job", str(job.id), job.to_json)

@@ -358,6 +358,22 @@ def test_bodies_that_are_no_json_object_are_refused(page: Page, body: bytes) -> 
         assert page.client.request(method, f"{page.clip}{path}", content=body).status_code in (400, 413)
 
 
+def test_scene_cuts_are_found_in_the_background_and_kept(client: TestClient, tmp_path: Path) -> None:
+    folder = tmp_path / "videos" / "two shots"
+    folder.mkdir()
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 9, 16, 3), dtype=np.uint8)
+    pictures[1, ..., 1:] //= 8
+    for number in range(8):
+        picture = Image.fromarray(pictures[number // 5]).resize((160, 90), Image.Resampling.BICUBIC)
+        picture.save(folder / f"{number}.png")
+    page = opened(client, client.post("/api/clips", json={"path": "two shots"}).json()["id"])
+    end = time.monotonic() + 60
+    while not page.get().json()["cuts"] and time.monotonic() < end:
+        time.sleep(0.02)
+    assert page.get().json()["cuts"] == [5]
+    assert json.loads((tmp_path / "out" / "two shots" / ".annotation" / "cuts.json").read_text()) == [5]
+
+
 def test_a_view_is_kept_and_limited(page: Page) -> None:
     assert page.client.put(f"{page.clip}/view", json={"frame": 3}).status_code == 204
     assert page.get().json()["view"] == {"frame": 3}
