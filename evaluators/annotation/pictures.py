@@ -51,10 +51,12 @@ class FramePictures:
         self._last = number
         return found
 
-    def close(self) -> None:
-        """Release the open reader."""
-        with self._reading:
+    def clear(self) -> None:
+        """Release the open reader and the cache, until the next frame is wanted."""
+        with self._reading, self._storing:
             self._stop()
+            self._cache.clear()
+            self._bytes = 0
 
     def _cached(self, number: int) -> bytes | None:
         with self._storing:

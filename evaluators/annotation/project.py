@@ -75,7 +75,7 @@ class OpenClip:
 
     def close(self) -> None:
         """Close files and release the folder."""
-        self.pictures.close()
+        self.pictures.clear()
         self.annotation.close()
         self.source.close()
 
@@ -273,6 +273,9 @@ class Project:
         try:
             clip.opened = self._opened(clip)
             clip.state, clip.done = "ready", 1.0
+            for other in self.clips:  # one clip is looked at
+                if other is not clip and other.opened is not None:
+                    other.opened.pictures.clear()
         except Exception as error:
             if not isinstance(error, (ValueError, OSError)):
                 logger.exception("%s", clip.path)

@@ -27,6 +27,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAX_FORM = 4096  # bytes of the login form
+_MAX_IMPORT = 2**30  # bytes of mask files, which are held in memory
+_PATIENCE = 60.0  # seconds without a byte of a body
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -208,6 +210,8 @@ class Guard:
         access = self._access
         upload = scope["path"].endswith(access.uploads) and headers.get("content-type", "").startswith("multipart/")
         limit = access.upload_limit if upload else scope.get("body_limit", access.body_limit)
+        if upload and scope["path"].endswith("/import"):
+            limit = min(limit, _MAX_IMPORT)
         if "/masks/" in scope["path"]:
             limit = max(limit, 2**28)  # checked again against the frames' size
         text = f"the request is larger than {limit // 2**20} MB"
@@ -215,12 +219,16 @@ class Guard:
         if not length.isdecimal() or int(length) > limit:
             await _answer(send, 413, text)
             return
-        received = 0
+        received, complete = 0, False
 
         async def counted() -> MutableMapping[str, Any]:
-            nonlocal received
-            message = await receive()
+            nonlocal received, complete
+            try:
+                message = await asyncio.wait_for(receive(), None if complete else _PATIENCE)
+            except asyncio.TimeoutError:
+                return {"type": "http.disconnect"}
             received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
             if received > limit:
                 raise TooLargeError(text)
             return message

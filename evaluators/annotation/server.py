@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import logging
+import math
 import socket
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -344,12 +345,19 @@ async def _json(request: Request, limit: int = 2**20) -> dict[str, Any]:
     if len(body) > limit:
         raise TooLargeError(f"the request is larger than {limit} bytes")
     try:
-        values = json.loads(body or b"{}")
+        values = json.loads(body or b"{}", parse_constant=_finite, parse_float=_finite)
+        json.dumps(values, ensure_ascii=False).encode()  # no lone surrogates, which no answer could hold
     except (ValueError, RecursionError):
         raise ValueError("the body is not JSON") from None
     if not isinstance(values, dict):
         raise ValueError("the body is not a JSON object")
     return values
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def _integer(values: Mapping[str, Any], name: str) -> int:
@@ -428,7 +436,6 @@ def serve(workspace: Workspace, access: Access, listener: socket.socket, *, need
         server_header=False,
         timeout_graceful_shutdown=2,
         timeout_keep_alive=30,
-        limit_concurrency=512,
         h11_max_incomplete_event_size=2**16,
     )
     server = Server(config)

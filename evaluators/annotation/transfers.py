@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 import shutil
 import tempfile
@@ -34,6 +36,9 @@ async def receive_files(request: Request, field: str, target: Callable[[str], Pa
         ValueError: there is no such file.
         OSError: it can't be saved; nothing is left of it then.
     """
+    stated = int(request.headers.get("content-length", "0"))
+    check_space(target("space").parent, stated)
+    check_space(Path(tempfile.gettempdir()), stated)
     async with contextlib.AsyncExitStack() as stack:
         form = await _form(request, stack)
         file = form.get(field)
@@ -42,6 +47,12 @@ async def receive_files(request: Request, field: str, target: Callable[[str], Pa
         path = target(file.filename)
         await run_in_threadpool(_save, file, path)
         return path
+
+
+def check_space(folder: Path, size: int) -> None:
+    """Raise OSError (ENOSPC) if a folder's disk has no space for this number of bytes."""
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 async def import_masks(request: Request, opened: OpenClip) -> dict[str, Any]:

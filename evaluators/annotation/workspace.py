@@ -57,6 +57,7 @@ class Workspace:
         self._fps = fps
         self._closed = False
         self._formats: list[str] = []  # known when they are imported
+        self._prompting = threading.Lock()
         self._prompters: dict[str, Any] = {}
         self._image: tuple[str, int, np.ndarray] | None = None  # the frame that was clicked on last
 
@@ -209,11 +210,12 @@ class Workspace:
         """Return the mask, H x W bool, of the object that points and a box show. Nothing is stored."""
         from voskit.evaluators.prompts.base import build_prompter
 
-        if prompter not in self._prompters:
-            self._prompters[prompter] = build_prompter(prompter)
-        if self._image is None or self._image[:2] != (clip.id, number):
-            self._image = (clip.id, number, self._opened(clip).annotation.image(number))
-        return self._prompters[prompter].segment(self._image[2], points=points, box=box, mask=mask)
+        with self._prompting:
+            if prompter not in self._prompters:
+                self._prompters[prompter] = build_prompter(prompter)
+            if self._image is None or self._image[:2] != (clip.id, number):
+                self._image = (clip.id, number, self._opened(clip).annotation.image(number))
+            return self._prompters[prompter].segment(self._image[2], points=points, box=box, mask=mask)
 
     # changes ---------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import time
 import zipfile
 from collections.abc import Iterator
@@ -337,6 +338,14 @@ def test_clips_outside_the_root_are_not_opened(client: TestClient, path: str) ->
     assert client.get("/api/project").json()["clips"] == []
 
 
+def test_an_upload_that_the_disk_has_no_space_for_is_refused_unread(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 90, 10))
+    assert client.post("/api/clips", files={"video": ("film.mp4", b"0" * 1000)}).status_code == 507
+    assert client.get("/api/project").json()["clips"] == []
+
+
 def test_a_full_disk_is_told_and_damages_nothing(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.paint(0, mask_of(1))
 
@@ -352,7 +361,10 @@ def test_a_full_disk_is_told_and_damages_nothing(page: Page, monkeypatch: pytest
     assert page.paint(0, mask_of(2)).status_code == 204
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"a": ' * 50_000])
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"a": ' * 50_000, b'{"a": NaN}', b'{"a": 1e999}', b'{"a": "\\ud800"}'],
+)
 def test_bodies_that_are_no_json_object_are_refused(page: Page, body: bytes) -> None:
     for method, path in (("PUT", "/view"), ("POST", "/jobs"), ("POST", "/prompt"), ("POST", "/objects/merge")):
         assert page.client.request(method, f"{page.clip}{path}", content=body).status_code in (400, 413)
