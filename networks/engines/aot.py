@@ -318,12 +318,9 @@ def keep_rows(x_GLC: Tensor, groups: Sequence[int], total: int) -> Tensor:
 
 
 def _joined(parts: Sequence[MemoryPart]) -> MemoryPart:
-    """Concatenate the memories of a frame in several banks; a key that the groups share stays shared."""
-    if len(parts) == 1:
-        return parts[0]
-    values = torch.cat([part.value for part in parts])
-    shared = all(len(part.key) == 1 < len(part.value) or len(part.key) == 1 for part in parts)
-    return MemoryPart(parts[0].key if shared else torch.cat([part.key for part in parts]), values)
+    """Copy the memories of a frame in several banks into one, with a key for each group."""
+    keys = [part.key.expand(len(part.value), -1, -1) for part in parts]
+    return MemoryPart(torch.cat(keys), torch.cat([part.value for part in parts]))
 
 
 def _rows(x_GLC: Tensor, first: int, last: int, total: int) -> Tensor:

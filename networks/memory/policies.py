@@ -40,8 +40,8 @@ class MemoryPolicy(Protocol):
 
     - ``needs_quality``: the frames that it sees have the ``quality`` of their objects.
     - ``needs_usage``: stored frames have their ``usage`` and ``reads``.
-    - ``per_object``: it has a method ``trusts(quality) -> bool``, and families with an identity bank leave the objects
-      that it doesn't trust out of the frames that they store.
+    - ``per_object``: it also needs quality and has a method ``trusts(quality) -> bool``; families with an identity bank
+      leave the objects that it doesn't trust out of the frames that they store.
     """
 
     @property
