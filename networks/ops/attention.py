@@ -28,7 +28,7 @@ def sharpness(positions: int, trained: int | None) -> float:
 
 def masked_sharpness(valid_BM: Tensor, trained: int) -> Tensor:
     """Return :func:`sharpness` for the positions that a mask leaves, [B, 1, 1, 1]."""
-    # in double precision, as the number that Python computes, but where there is none
+    # in double precision, like the number that Python computes, on devices that have it
     single = torch.compiler.is_exporting() or valid_BM.device.type == "mps"
     positions = valid_BM.sum(1, dtype=torch.float32 if single else torch.float64).clamp(min=1)
     return (positions.log() / math.log(trained)).clamp(min=1).float()[:, None, None, None]
