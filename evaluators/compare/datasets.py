@@ -42,6 +42,9 @@ def open_datasets(choices: Mapping[str, DatasetChoice], videos: Sequence[str] = 
         choices: datasets by name in the table.
         videos: names of the videos to compare on; empty: all. Datasets without any of them are left out.
 
+    Returns:
+        datasets by name in the table; that of a dataset with some of its videos has their number.
+
     Raises:
         ValueError, FileNotFoundError: see ``voskit.open_dataset``; or a video that no dataset has.
     """
@@ -54,11 +57,11 @@ def open_datasets(choices: Mapping[str, DatasetChoice], videos: Sequence[str] = 
         return opened
     if unknown := set(videos) - {video.name for dataset in opened.values() for video in dataset}:
         raise ValueError(f"video {min(unknown)} is in none of the datasets {', '.join(opened)}")
-    return {
-        label: dataclasses.replace(dataset, videos=chosen)
-        for label, dataset in opened.items()
-        if (chosen := tuple(video for video in dataset if video.name in videos))
-    }
+    parts = {}
+    for label, dataset in opened.items():
+        if chosen := tuple(video for video in dataset if video.name in videos):
+            parts[f"{label}, {len(chosen)} of {len(dataset)}"] = dataclasses.replace(dataset, videos=chosen)
+    return parts
 
 
 def make_probe(folder: Path, split: str | None = None) -> None:

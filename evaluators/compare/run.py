@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -59,9 +60,10 @@ def compare(
 ) -> Comparison:
     """Evaluate runs on datasets and tabulate the figures, or resume a comparison that was stopped.
 
-    ``output/<dataset>/<run>`` gets the results of ``voskit.evaluate``, whose finished videos are not computed again.
-    ``output`` gets ``comparison.json``, ``.csv``, ``.md`` and ``.svg``, which are written after each run, so an
-    interrupted comparison leaves a table of what is done.
+    ``output/<dataset>/<run>`` gets the results of ``voskit.evaluate``, whose finished videos are not computed again. If
+    only some videos of a dataset are compared, the folder's name ends in a checksum of their names. ``output`` gets
+    ``comparison.json``, ``.csv``, ``.md`` and ``.svg``, which are written after each run, so an interrupted comparison
+    leaves a table of what is done.
 
     Args:
         runs: with different names.
@@ -88,7 +90,7 @@ def compare(
     for name, dataset in datasets.items():
         for run in runs:
             logger.info("%s on %s", run.name, name)
-            folder = output / _folder(name) / folders[run.name]
+            folder = output / _dataset_folder(name, dataset) / folders[run.name]
             try:
                 figures = _figures(run, dataset, folder, workers, progress)
             except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: the accelerator's memory is full
@@ -126,6 +128,14 @@ def _folders(names: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"two runs are called {name!r}: give one of them another name")
         folders[name] = folder
     return folders
+
+
+def _dataset_folder(name: str, dataset: Dataset) -> str:
+    """Return a folder's name for a dataset; one folder holds results of one choice of videos."""
+    if len(dataset) == len(dataset.listed):
+        return _folder(name)
+    names = "\n".join(video.name for video in dataset)
+    return f"{_folder(name)}_{hashlib.sha256(names.encode()).hexdigest()[:8]}"
 
 
 def _folder(name: str) -> str:

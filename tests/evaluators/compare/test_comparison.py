@@ -102,6 +102,14 @@ def test_the_others_are_differences_to_the_first_run(model, datasets, tmp_path: 
     assert [line.split("|")[-2].strip() for line in lines if line.startswith("| dog")] == ["+0.0"]
 
 
+def test_other_videos_are_compared_in_another_folder(model, tmp_path: Path) -> None:
+    choices = {"davis": DatasetChoice("davis2017", None, davis2017(tmp_path / "DAVIS"))}
+    for videos in (["dog"], ["bear"], ["bear", "dog"]):
+        done = compared([run_of(model, "plain")], open_datasets(choices, videos), tmp_path / "out")
+        assert not done.failures
+    assert len(list((tmp_path / "out").glob("davis*/plain/Annotations"))) == 3
+
+
 def test_two_runs_of_one_name_are_refused(model, datasets, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two runs are called 'a b'"):
         compared([run_of(model, "a_b"), run_of(model, "a b")], datasets, tmp_path / "out")
@@ -115,6 +123,6 @@ def test_a_dataset_without_ground_truth_is_refused_before_anything_runs(tmp_path
 
 def test_chosen_videos_only(tmp_path: Path) -> None:
     choices = {"davis": DatasetChoice("davis2017", None, davis2017(tmp_path / "DAVIS"))}
-    assert [video.name for video in open_datasets(choices, ["dog"])["davis"]] == ["dog"]
+    assert [video.name for video in open_datasets(choices, ["dog"])["davis, 1 of 2"]] == ["dog"]
     with pytest.raises(ValueError, match="video cat is in none of the datasets davis"):
         open_datasets(choices, ["dog", "cat"])
