@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 TIMEOUT = 20.0  # seconds until a wait fails
@@ -44,6 +43,7 @@ def write_clip(folder: Path, frames: int, size: tuple[int, int], squares: int = 
 def small_segmenter() -> Any:
     """A narrow network with random weights, always the same."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import torch
     from small_models import build_small
 
     from voskit import VideoSegmenter

@@ -205,6 +205,8 @@ function rememberView() {
   }, VIEW_MS);
 }
 
+session.onLeave = () => storeView();
+
 /** @param {boolean} [leaving] */
 async function storeView(leaving = false) {
   if (!store.clip) return;

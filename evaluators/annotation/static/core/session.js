@@ -30,6 +30,8 @@ export class Session {
     /** The main view shows each frame that a propagation finishes. */
     this.following = false;
     this.qualityTimer = 0;
+    /** Called before another clip is shown. @type {() => Promise<void>} */
+    this.onLeave = async () => {};
     /** Called with a finished export's or overlay's job. @type {(job: Job) => void} */
     this.onResult = () => {};
     /** Jobs that this tab has started. @type {Set<string>} */
@@ -66,6 +68,7 @@ export class Session {
     this.editor.flush();
     await this.saver.settled();
     if (this.saver.drafts.size) throw new Error("Decide first what to do with the strokes that aren't saved.");
+    if (this.store.clip && this.store.clip.id !== id) await this.onLeave();
     const { store } = this;
     const clip = await api.clip(id);
     store.opening = clip.state && clip.state !== "ready" ? clip : null;

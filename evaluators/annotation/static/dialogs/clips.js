@@ -99,7 +99,7 @@ export class ClipDialog {
   /** @param {string} id */
   async choose(id) {
     this.dialog?.close();
-    await this.session.attempt(() => this.session.open(id));
+    if (id !== this.store.clip?.id) await this.session.attempt(() => this.session.open(id));
   }
 
   /** @param {{path?: string, scene?: string}} what */
