@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voskit.evaluators.clips.scenes import ClipOptions
 
 _OPTIONS = (
-    "complete_masks", "backwards", "start", "end", "fps", "max_frames", "overlay", "palette", "resume",
+    "complete_masks", "backwards", "fuse", "start", "end", "fps", "max_frames", "overlay", "palette", "resume",
 )  # fmt: skip
 
 
@@ -38,6 +38,8 @@ class ClipArgs(ModelArgs):
     """Masks of later frames show all objects: their black pixels are background, whatever was predicted."""
     backwards: bool = False
     """Also propagate objects to the frames before their masks; not for cameras and streams."""
+    fuse: bool = False
+    """Segment frames between two masks in both directions, and fuse the results; not for cameras and streams."""
     text: tuple[str, ...] = ()
     """Text prompts, for models that take them; the object of the first prompt gets id 1, and so on."""
     start: str | None = None
@@ -87,7 +89,7 @@ class ClipArgs(ModelArgs):
     def _check_text_flags(self) -> None:
         if not self.text or len(self.data_path) != 1 or self.mask:
             raise ValueError(f"{self.model} takes text prompts: give --data_path and --text, and no --mask")
-        for name in ("complete_masks", "backwards", "resume"):
+        for name in ("complete_masks", "backwards", "fuse", "resume"):
             if getattr(self, name):
                 raise ValueError(f"--{name} is for masks, and {self.model} takes text prompts")
 
