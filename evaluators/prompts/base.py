@@ -40,7 +40,7 @@ class Prompter(Protocol):
             image_HW3: uint8 RGB.
             points: (x, y, positive) in pixels.
             box: (x0, y0, x1, y1), two opposite corners in pixels.
-            mask: [H, W], the present mask of the object, non-zero where it is; points correct it.
+            mask: [H, W], the present mask of the object, non-zero on it; points correct it.
 
         Raises:
             ValueError: nothing shows the object, or a point or box lies outside the frame; see :func:`check_prompt`.
@@ -48,7 +48,9 @@ class Prompter(Protocol):
         ...
 
 
-PROMPTERS: Registry[Callable[..., Prompter]] = Registry("prompter", ("voskit.evaluators.prompts.grabcut",))
+PROMPTERS: Registry[Callable[..., Prompter]] = Registry(
+    "prompter", ("voskit.evaluators.prompts.grabcut", "voskit.evaluators.prompts.sam")
+)
 """Prompters by name, for command lines and pages; the arguments are the prompter's options."""
 
 

@@ -47,7 +47,7 @@ def test_an_empty_mask_is_none() -> None:
 
 
 def test_prompters_are_listed_and_unknown_ones_get_near_names() -> None:
-    assert PROMPTERS.names() == ["grabcut"]
+    assert PROMPTERS.names() == ["grabcut", "sam", "sam2"]
     with pytest.raises(ValueError, match="did you mean grabcut"):
         build_prompter("grab_cut")
 
