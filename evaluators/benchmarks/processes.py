@@ -36,8 +36,7 @@ def run_processes(
         the exit codes in order of rank.
     """
     store, ranks = serve_queue(count)
-    paths = [str(Path(voskit.__file__).resolve().parents[1]), *filter(None, sys.path)]
-    shared = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})}
+    shared = {**os.environ, "PYTHONPATH": os.pathsep.join(python_path()), **(environment or {})}
     children = [subprocess.Popen(command, env={**shared, **rank}) for rank in ranks]
 
     def terminate(*_: object) -> None:
@@ -61,6 +60,11 @@ def run_processes(
     codes = [child.wait() for child in children]
     del store
     return codes
+
+
+def python_path() -> list[str]:
+    """Return the folders with which other processes can import the modules that this one can."""
+    return [str(Path(voskit.__file__).resolve().parents[1]), *filter(None, sys.path)]
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Batches of many videos: lists, workers on one or many machines, resumable results, summaries."""

@@ -1,0 +1,138 @@
+"""Lists of videos to segment: CSV, JSON lines, or a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from voskit.configs.registry import suggest
+from voskit.dataloaders.files import read_csv, read_text
+from voskit.evaluators.batch.storage import is_remote, local_copy
+from voskit.evaluators.clips.sources import Clip, find_clips
+
+FIELDS = ("video", "mask", "text", "name")
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """One video of a batch.
+
+    Attributes:
+        name: folder of the results below the output.
+        video: a path or an address, see :func:`~voskit.evaluators.batch.storage.is_remote`.
+        mask: mask of the first frame, or a folder of masks; a path or an address. Empty with text prompts.
+        text: text prompts; empty with a mask.
+        scene: the masks are those of a scene, which have the names of their frames.
+    """
+
+    name: str
+    video: str
+    mask: str = ""
+    text: tuple[str, ...] = ()
+    scene: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {**asdict(self), "text": list(self.text)}
+
+
+def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
+    """Read the videos of a list or a folder.
+
+    A list is a CSV file with the columns video, and mask or text, and optionally name; or JSON lines with these fields,
+    where text may be a list. Several text prompts of a CSV row are separated by ``|``. Relative paths begin at the
+    list's folder. The name of the results is the video's without suffix by default.
+
+    Args:
+        source: path or address of a list (.csv, .jsonl), or a folder of videos or scenes.
+        masks: a folder with the mask of each video under the video's name, for a folder of videos.
+
+    Raises:
+        FileNotFoundError: no such list.
+        ValueError: a row that lacks something, or two of one name; the message names the row.
+    """
+    if not is_remote(source) and Path(source).is_dir():
+        clips = find_clips([source], [] if masks is None else [masks])
+        return _checked([_job_of_clip(clip) for clip in clips], source)
+    suffix = PurePosixPath(source).suffix.lower()
+    if suffix not in (".csv", ".tsv", ".jsonl", ".ndjson"):
+        raise ValueError(f"{source}: a list of videos is a .csv or .jsonl file, or a folder of videos")
+    if masks is not None:
+        raise ValueError(f"--mask is for a folder of videos; {source} has a column of masks")
+    with local_copy(source) as path:
+        rows = _json_lines(path, source) if "json" in suffix else _csv_rows(path)
+    if not rows:
+        raise ValueError(f"{source}: the list is empty")
+    parent = source.rpartition("/")[0] if is_remote(source) else str(Path(source).resolve().parent)
+    return _checked([_job_of_row(row, f"{source}, {place}", parent) for place, row in rows], source)
+
+
+def _csv_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    rows: list[tuple[str, Mapping[str, Any]]] = []
+    for number, row in enumerate(read_csv(path, ["video"]), 1):
+        texts = [text.strip() for text in row.get("text", "").split("|") if text.strip()]
+        given = {name: value.strip() for name, value in row.items() if value.strip()}
+        rows.append((f"row {number}", {**given, **({"text": texts} if texts else {})}))
+    return rows
+
+
+def _json_lines(path: Path, source: str) -> list[tuple[str, Mapping[str, Any]]]:
+    rows: list[tuple[str, Mapping[str, Any]]] = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{source}, line {number}: not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{source}, line {number}: expected an object with the fields {', '.join(FIELDS)}")
+        rows.append((f"line {number}", row))
+    return rows
+
+
+def _job_of_row(row: Mapping[str, Any], place: str, parent: str) -> BatchJob:
+    """Return the job of a row; ``place`` names it in messages."""
+    if unknown := [name for name in row if name not in FIELDS]:
+        raise ValueError(f"{place}: unknown field {unknown[0]!r}: {suggest(unknown[0], FIELDS)}")
+    values = {name: value for name, value in row.items() if value not in ("", None, [])}
+    text = values.pop("text", [])
+    texts = [text] if isinstance(text, str) else text
+    for name, value in (*values.items(), *(("text", one) for one in texts)):
+        if not isinstance(value, str):
+            raise ValueError(f"{place}: {name} is a text, not {value!r}")
+    if "video" not in values:
+        raise ValueError(f"{place}: the video is missing")
+    if ("mask" in values) == bool(texts):
+        raise ValueError(f"{place}: give either a mask or text prompts")
+    video = _absolute(values["video"], parent)
+    mask = _absolute(values["mask"], parent) if "mask" in values else ""
+    return BatchJob(values.get("name", PurePosixPath(video.rstrip("/")).stem), video, mask, tuple(texts))
+
+
+def _absolute(path: str, parent: str) -> str:
+    """Return a path of a list as an absolute one; addresses stay."""
+    if is_remote(path) or "://" in path or Path(path).is_absolute():
+        return path
+    return f"{parent}/{path}"
+
+
+def _job_of_clip(clip: Clip) -> BatchJob:
+    assert isinstance(clip.mask, Path)
+    path = Path(clip.source).resolve()
+    name = clip.scene or (path.name if path.is_dir() else path.stem)
+    return BatchJob(name, str(path), str(clip.mask.resolve()), scene=bool(clip.scene))
+
+
+def _checked(jobs: Sequence[BatchJob], source: str) -> list[BatchJob]:
+    """Return the jobs; raise a ValueError if a name can't be that of a folder, or if two are equal."""
+    first: dict[str, BatchJob] = {}
+    for job in jobs:
+        if not job.name or job.name[0] == "." or set(job.name) & set('/\\:*?"<>|\0'):
+            raise ValueError(f"{source}: {job.name!r} can't be the name of a folder: choose a different name")
+        if (other := first.setdefault(job.name.casefold(), job)) is not job:
+            raise ValueError(f"{source}: {other.video} and {job.video} are both called {job.name}: add a column name")
+    return list(jobs)

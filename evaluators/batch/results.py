@@ -1,0 +1,115 @@
+"""State of each video of a batch, on the disk or in object storage, and the summary."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voskit.evaluators.batch.jobs import BatchJob
+from voskit.evaluators.batch.storage import OutputStore
+from voskit.evaluators.clips.report import REPORT
+
+State = Literal["open", "running", "done", "failed"]
+SUMMARY = "summary"
+_COLUMNS = ("name", "state", "frames", "objects", "seconds", "error", "video", "mask", "text")
+
+
+@dataclass
+class JobRecord:
+    """State of one video."""
+
+    state: State = "open"
+    """``running`` after its worker was killed, too."""
+    frames: int = 0
+    objects: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    """Reason of a failure, one line."""
+    job: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of the results, as JSON types."""
+
+
+class BatchResults:
+    """Records of the videos of a batch, in ``.batch/<name>.json`` of its output.
+
+    Args:
+        store: the output.
+        settings: everything that results depend on, beside the videos, as JSON types.
+    """
+
+    def __init__(self, store: OutputStore, settings: Mapping[str, Any]) -> None:
+        self.store = store
+        self._settings = json.loads(json.dumps(settings))
+
+    def record(self, job: BatchJob) -> JobRecord:
+        """Return the record of a video; a new one if there is none, or if results of a finished one are gone."""
+        text = self.store.read_text(f".batch/{job.name}.json")
+        try:
+            record = JobRecord(**json.loads(text)) if text else JobRecord()
+        except (ValueError, TypeError):  # of another version
+            record = JobRecord()
+        if record.state == "done" and self.store.read_text(f"{job.name}/{REPORT}") is None:
+            return JobRecord()
+        return record
+
+    def save(self, job: BatchJob, state: State, **values: Any) -> JobRecord:
+        """Write the record of a video."""
+        record = JobRecord(state, job=job.to_dict(), settings=self._settings, **values)
+        self.store.write_text(f".batch/{job.name}.json", json.dumps(dataclasses.asdict(record), indent=2) + "\n")
+        return record
+
+    def check(self, jobs: Sequence[BatchJob]) -> None:
+        """Check that results so far are of these videos and settings.
+
+        Raises:
+            ValueError: they aren't; the message says what differs and what to do.
+        """
+        for job in jobs:
+            record = self.record(job)
+            if record.state not in ("done", "running"):
+                continue
+            place = f"{self.store.output}/{job.name}"
+            now = job.to_dict()
+            if changed := [name for name in now if record.job.get(name) != now[name]]:
+                was, is_ = record.job.get(changed[0]), now[changed[0]]
+                raise ValueError(
+                    f"{place} has results of another {changed[0]} ({was} there, {is_} now): change its name in the "
+                    "list, or start over with --no-resume"
+                )
+            there = record.settings
+            if changed := [key for key in {**there, **self._settings} if there.get(key) != self._settings.get(key)]:
+                was, is_ = there.get(changed[0]), self._settings.get(changed[0])
+                raise ValueError(
+                    f"{place} has results of other flags (--{changed[0]}: {was} there, {is_} now): repeat them, give "
+                    "another --output_path, or start over with --no-resume"
+                )
+
+    def reopen(self, jobs: Sequence[BatchJob], *, all_of_them: bool) -> None:
+        """Mark videos that failed, or all of them, as open."""
+        for job in jobs:
+            if all_of_them or self.record(job).state == "failed":
+                self.save(job, "open")
+
+    def summarize(self, jobs: Sequence[BatchJob]) -> dict[str, JobRecord]:
+        """Write ``summary.json`` and ``summary.csv``, and return the record of each video by its name."""
+        records = {job.name: self.record(job) for job in jobs}
+        states = [record.state for record in records.values()]
+        rows = [
+            {"name": job.name, **dataclasses.asdict(records[job.name]), **job.to_dict(), "text": "|".join(job.text)}
+            for job in jobs
+        ]
+        counts = {state: states.count(state) for state in ("done", "failed", "running", "open")}
+        videos = [{key: row[key] for key in _COLUMNS} for row in rows]
+        self.store.write_text(f"{SUMMARY}.json", json.dumps({**counts, "videos": videos}, indent=2) + "\n")
+        table = io.StringIO()
+        writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(videos)
+        self.store.write_text(f"{SUMMARY}.csv", table.getvalue())
+        return records

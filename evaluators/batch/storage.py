@@ -1,0 +1,114 @@
+"""Local folders and object storage (fsspec addresses such as ``s3://bucket/videos``) for batches."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import fsspec
+
+from voskit.dataloaders.files import atomic_write_text, make_folder
+
+_STREAMS = ("rtsp", "rtmp", "rtmps", "udp", "tcp", "srt", "http", "https")
+
+
+def is_remote(path: str) -> bool:
+    """Return True for an address of fsspec. Addresses of streams and of web servers are read by PyAV."""
+    protocol = path.partition("://")[0]
+    return "://" in path and protocol not in _STREAMS
+
+
+@contextmanager
+def local_copy(path: str, folder: Path | None = None) -> Iterator[Path]:
+    """Yield a local path of a file or folder, downloaded to a temporary folder if it is an address.
+
+    Args:
+        path: a path or an address.
+        folder: where the temporary folder is made; None: the system's.
+
+    Raises:
+        FileNotFoundError: there is nothing at this address.
+        ValueError: the address needs a package that is missing, or its protocol is unknown.
+    """
+    if not is_remote(path):
+        yield Path(path)
+        return
+    if folder is not None:
+        make_folder(folder)
+    files, place = _open(path)
+    if not files.exists(place):
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    with tempfile.TemporaryDirectory(prefix="voskit-", dir=folder) as scratch:
+        target = Path(scratch) / PurePosixPath(place.rstrip("/")).name
+        if files.isdir(place):
+            for name in files.find(place):
+                copy = target / PurePosixPath(name).relative_to(place.rstrip("/"))
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                files.get_file(name, str(copy))
+        else:
+            files.get_file(place, str(target))
+        yield target
+
+
+def _open(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    try:
+        return fsspec.core.url_to_fs(path)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"{path}: this address can't be opened: {error}") from None
+
+
+class OutputStore:
+    """The output of a batch: a local folder, or an address with a local folder of work in progress.
+
+    Args:
+        output: path or address.
+        scratch: local folder for work in progress of an address; None: one below the system's temporary folder, whose
+            name depends on the address, so that a batch resumes on the same machine.
+
+    Raises:
+        ValueError: see :func:`local_copy`.
+        OSError: a local folder can't be made.
+    """
+
+    def __init__(self, output: str, scratch: Path | None = None) -> None:
+        self.output = output
+        self.remote = is_remote(output)
+        if self.remote:
+            self._files, self._place = _open(output)
+            digest = hashlib.sha256(output.encode()).hexdigest()[:12]
+            self.local = scratch or Path(tempfile.gettempdir()) / f"voskit-batch-{digest}"
+        else:
+            self.local = Path(output)
+        make_folder(self.local)
+
+    def read_text(self, name: str) -> str | None:
+        """Return the content of a small file; None: there is none."""
+        try:
+            if self.remote:
+                return self._files.cat_file(f"{self._place}/{name}").decode()
+            return (self.local / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a small file, completely or not at all."""
+        if self.remote:  # object storage shows a file when it is complete
+            self._files.makedirs(str(PurePosixPath(f"{self._place}/{name}").parent), exist_ok=True)
+            self._files.pipe_file(f"{self._place}/{name}", text.encode())
+        else:
+            path = self.local / name
+            make_folder(path.parent)
+            atomic_write_text(path, text)
+
+    def upload(self, folder: str) -> None:
+        """Copy the results of a video to the address; nothing to do for a local output."""
+        if not self.remote:
+            return
+        for path in sorted((self.local / folder).rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                target = f"{self._place}/{path.relative_to(self.local).as_posix()}"
+                self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._files.put_file(str(path), target)

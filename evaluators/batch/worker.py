@@ -1,0 +1,136 @@
+"""Worker of a batch: one model, one video after the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from voskit.dataloaders.files import exclusive_lock
+from voskit.dataloaders.video.excerpt import excerpt
+from voskit.dataloaders.video.frames import open_frames
+from voskit.evaluators.batch.jobs import BatchJob
+from voskit.evaluators.batch.results import BatchResults, JobRecord, State
+from voskit.evaluators.batch.storage import local_copy
+from voskit.evaluators.benchmarks.work_queue import Items
+from voskit.evaluators.clips.report import ClipReport
+from voskit.evaluators.clips.run import refer_clip, segment_clip
+from voskit.evaluators.clips.scenes import ClipOptions
+from voskit.evaluators.clips.sources import Clip
+from voskit.evaluators.referring import ReferringSegmenter
+from voskit.evaluators.segmenter import VideoSegmenter
+
+logger = logging.getLogger(__name__)
+
+_LOCK_SECONDS = 60.0  # an ended worker may need them to close its files
+_PARENT_SECONDS = 0.5
+
+
+class BatchWorker:
+    """A model that segments videos of a batch.
+
+    Args:
+        segmenter: with masks or with text prompts, as all videos of the batch need it.
+        results: records of the batch.
+        options: of the results; ``resume`` continues videos that a killed worker left.
+        propagator: see :func:`~voskit.evaluators.clips.run.refer_clip`.
+    """
+
+    def __init__(
+        self,
+        segmenter: VideoSegmenter | ReferringSegmenter,
+        results: BatchResults,
+        options: ClipOptions,
+        propagator: VideoSegmenter | None = None,
+    ) -> None:
+        self._segmenter = segmenter
+        self._results = results
+        self._options = options
+        self._propagator = propagator
+
+    def run_all(self, jobs: Sequence[BatchJob], items: Items, *, skip: Collection[State] = ("done",)) -> None:
+        """Segment the videos that ``items`` hands out, except for those in a state to skip."""
+        for number in items.items(len(jobs)):
+            if self._results.record(jobs[number]).state not in skip:
+                self.run(jobs[number])
+
+    def run(self, job: BatchJob) -> JobRecord:
+        """Segment one video, and record how that went; errors don't end the batch.
+
+        Raises:
+            OSError: the record can't be written.
+        """
+        self._results.save(job, "running")
+        begin = time.perf_counter()
+        try:
+            report = self._segment(job)
+            self._results.store.upload(job.name)
+        except (ValueError, OSError) as error:
+            return self._failed(job, str(error))
+        except Exception as error:  # of a plugin, a driver, ...: the other videos don't depend on it
+            logger.exception("%s", job.name)
+            return self._failed(job, f"{type(error).__name__}: {error}")
+        seconds = round(time.perf_counter() - begin, 3)
+        logger.info("%s: %s", job.name, report.summary()[-1])
+        return self._results.save(job, "done", frames=report.frames, objects=report.objects, seconds=seconds)
+
+    def _failed(self, job: BatchJob, reason: str) -> JobRecord:
+        line = (reason.splitlines() or ["no message"])[0]
+        logger.error("%s: %s", job.name, line)
+        return self._results.save(job, "failed", error=line)
+
+    def _segment(self, job: BatchJob) -> ClipReport:
+        """Segment a video into its folder of the local output."""
+        options, store = self._options, self._results.store
+        folder, downloads = store.local / job.name, store.local / ".downloads"
+        _wait_for_lock(folder)
+        with (
+            local_copy(job.video, downloads) as video,
+            local_copy(job.mask, downloads) as mask,
+            open_frames(_source(job.video, video), fps=options.fps) as whole,
+        ):
+            source = excerpt(whole, options.start, options.end)
+            if isinstance(self._segmenter, ReferringSegmenter):
+                return refer_clip(
+                    self._segmenter, source, job.text, folder, propagator=self._propagator, progress=False,
+                    **options.output,  # type: ignore[arg-type]
+                )  # fmt: skip
+            masks = Clip(job.video, mask, job.name if job.scene else "").open_masks(source)
+            return segment_clip(
+                self._segmenter, source, masks, folder, complete_masks=options.complete_masks,
+                backwards=options.backwards, resume=options.resume, progress=False,
+                **options.output,  # type: ignore[arg-type]
+            )  # fmt: skip
+
+
+def _source(video: str, copy: Path) -> str:
+    """Return the local copy of a video, or the address of a stream as it is."""
+    return video if "://" in video and not copy.exists() else str(copy)
+
+
+def _wait_for_lock(folder: Path) -> None:
+    """Wait until a worker that was told to end has closed the files of a video. Raises ValueError after a minute."""
+    end = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            with exclusive_lock(folder):
+                return
+        except ValueError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+def end_with_parent(parent: int) -> None:
+    """Send SIGTERM to this process when the process ``parent`` that started it is gone, even if it was killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="end with parent").start()

@@ -1,0 +1,88 @@
+"""Lists of videos: CSV, JSON lines, folders, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from voskit.evaluators.batch.jobs import BatchJob, read_jobs
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_csv_file_names_videos_masks_and_results(tmp_path: Path) -> None:
+    text = "video,mask,name\na.mp4,masks/a.png,first\n/data/b.mp4,s3://bucket/b.png,\n"
+    assert read_jobs(write(tmp_path / "list.csv", text)) == [
+        BatchJob("first", f"{tmp_path}/a.mp4", f"{tmp_path}/masks/a.png"),
+        BatchJob("b", "/data/b.mp4", "s3://bucket/b.png"),
+    ]
+
+
+def test_text_prompts_of_a_csv_file_are_separated_by_a_bar(tmp_path: Path) -> None:
+    jobs = read_jobs(write(tmp_path / "list.csv", "video;text\na.mp4;a dog | the red car\n"))
+    assert jobs == [BatchJob("a", f"{tmp_path}/a.mp4", text=("a dog", "the red car"))]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    rows = [{"video": "a", "text": ["a dog"]}, {"video": "https://host/b.mp4", "text": "a cat", "name": "cat"}]
+    path = write(tmp_path / "list.jsonl", "\n\n".join(map(json.dumps, rows)))
+    assert read_jobs(path) == [
+        BatchJob("a", f"{tmp_path}/a", text=("a dog",)),
+        BatchJob("cat", "https://host/b.mp4", text=("a cat",)),
+    ]
+
+
+def test_a_list_in_object_storage_has_paths_beside_it() -> None:
+    fsspec.filesystem("memory").pipe_file("/lists/list.csv", b"video,mask\na.mp4,a.png\n")
+    assert read_jobs("memory://lists/list.csv") == [BatchJob("a", "memory://lists/a.mp4", "memory://lists/a.png")]
+
+
+def test_a_folder_of_videos_with_a_folder_of_masks(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "videos").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "videos" / f"{name}.mp4").touch()
+        (tmp_path / "masks" / f"{name}.png").touch()
+    jobs = read_jobs(str(tmp_path / "videos"), tmp_path / "masks")
+    assert [job.name for job in jobs] == ["a", "b"]
+    assert jobs[0].mask == str(tmp_path / "masks" / "a.png")
+
+
+def test_a_folder_of_scenes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+    assert [(job.name, job.scene) for job in read_jobs(str(tmp_path))] == [("one", True), ("two", True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("list.csv", "file,mask\na,b\n", "expected columns video"),
+        ("list.csv", "video,mask\n", "the list is empty"),
+        ("list.csv", "video,mask,text\na.mp4,a.png,a dog\n", "row 1: give either a mask or text prompts"),
+        ("list.csv", "video,mask\na.mp4,\n", "row 1: give either a mask or text prompts"),
+        ("list.csv", "video,maks\na.mp4,a.png\n", "row 1: unknown field 'maks': did you mean mask?"),
+        ("list.csv", "video,mask\nx/a.mp4,a.png\ny/A.mp4,b.png\n", "are both called A: add a column name"),
+        ("list.csv", "video,mask,name\na.mp4,a.png,../up\n", "'../up' can't be the name of a folder"),
+        ("list.jsonl", '{"video": 3, "mask": "a.png"}', "line 1: video is a text, not 3"),
+        ("list.jsonl", "[1]", "line 1: expected an object with the fields"),
+        ("list.jsonl", '\n{"video": ', "line 2: not JSON"),
+        ("list.txt", "a.mp4", "a list of videos is a .csv or .jsonl file"),
+    ],
+)
+def test_wrong_lists_are_errors(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        read_jobs(write(tmp_path / name, text))
+    assert message in str(error.value) and "list." in str(error.value)
+
+
+def test_a_missing_list_is_an_error(tmp_path: Path) -> None:
+    for path in (f"{tmp_path}/list.csv", "memory://nowhere/list.csv"):
+        with pytest.raises(FileNotFoundError, match=r"list\.csv: no such file"):
+            read_jobs(path)

@@ -1,0 +1,125 @@
+"""Flags of ``voskit batch``."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from voskit.tools.command import quiet
+from voskit.tools.model_args import ModelArgs
+
+if TYPE_CHECKING:
+    from voskit.evaluators.batch.jobs import BatchJob
+    from voskit.evaluators.batch.results import BatchResults
+    from voskit.evaluators.batch.worker import BatchWorker
+
+_OPTIONS = ("complete_masks", "backwards", "start", "end", "fps", "max_frames", "overlay", "palette", "resume")
+_NOT_OF_RESULTS = (
+    "data_path", "mask", "output_path", "engine", "gpu_num", "gpus_per_worker", "scratch", "resume", "device",
+    "threads",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchArgs(ModelArgs):
+    """Segment many videos."""
+
+    data_path: str
+    """A list of videos (.csv or .jsonl with the fields video, mask or text, name), a folder of videos, or a folder of
+    scenes; see docs/batch.md. A list may be an address of fsspec, such as s3://bucket/list.csv."""
+    mask: Path | None = None
+    """For a folder of videos: a folder with the mask of each video under the video's name."""
+    output_path: str = "out"
+    """Folder of the results, or an address of fsspec."""
+    engine: Literal["auto", "processes", "torchrun", "slurm", "ray"] = "auto"
+    """Workers: processes on this machine, ranks of torchrun, tasks of a Slurm array, or Ray. auto: by environment."""
+    gpu_num: int = 1
+    """Worker processes on this machine, or actors of Ray. With CUDA they share the GPUs; more workers than GPUs run
+    videos side by side on a GPU."""
+    gpus_per_worker: float | None = None
+    """Ray: share of a GPU for each worker, such as 0.5. Default: 1 if the cluster has GPUs."""
+    scratch: Path | None = None
+    """With an address as output: local folder for work in progress. Default: below the system's temporary folder."""
+    resume: bool = True
+    """Skip finished videos, and continue those that were broken off. --no-resume starts over."""
+    complete_masks: bool = False
+    """Masks of later frames show all objects: their black pixels are background, whatever was predicted."""
+    backwards: bool = False
+    """Also propagate objects to the frames before their masks."""
+    start: str | None = None
+    """Begin each video at this frame, see voskit demo."""
+    end: str | None = None
+    """End each video with this frame."""
+    max_frames: int | None = None
+    """Stop after this many frames of each video."""
+    fps: float | None = None
+    """Rate of the overlay videos and of exported ones. Default: frames keep their times; 25 for images."""
+    overlay: bool = True
+    """Write the overlay videos."""
+    palette: Literal["bright", "davis"] = "bright"
+    """Colors of the objects in overlay video and contact sheet."""
+    export: tuple[str, ...] = ()
+    """Also write these formats, see docs/exports.md."""
+
+    def check(self) -> None:
+        """Raise ValueError if flags don't fit each other; nothing is read or loaded before."""
+        for flag in ("gpu_num", "max_frames"):
+            if (value := getattr(self, flag)) is not None and value < 1:
+                raise ValueError(f"--{flag} must be at least 1, got {value}")
+        if self.target_fps is not None and self.resume:
+            raise ValueError("--target_fps: masks then depend on the machine's speed and can't be resumed: --no-resume")
+        if Path(self.output_path).is_file():
+            raise ValueError(f"--output_path {self.output_path} is a file: give a folder for the results")
+        if self.task == "referring":
+            for flag in ("complete_masks", "backwards"):
+                if getattr(self, flag):
+                    raise ValueError(f"--{flag} is for masks, and {self.model} takes text prompts")
+        else:
+            self.check_mask_flags()
+        if self.export:
+            from voskit.evaluators.exports.base import build_exports
+
+            build_exports(self.export)
+
+    def read_jobs(self) -> list[BatchJob]:
+        """Return the videos. Raises ValueError and OSError for the list, or for prompts that the model can't take."""
+        from voskit.evaluators.batch.jobs import read_jobs
+
+        jobs = read_jobs(self.data_path, self.mask)
+        text = self.task == "referring"
+        if wrong := next((job for job in jobs if bool(job.text) != text), None):
+            takes, has = ("text prompts", "a mask") if text else ("masks", "text prompts")
+            raise ValueError(f"{self.data_path}: {self.model} takes {takes}, and {wrong.name} has {has}")
+        return jobs
+
+    def results(self) -> BatchResults:
+        """Open the records of the batch."""
+        from voskit.evaluators.batch.results import BatchResults
+        from voskit.evaluators.batch.storage import OutputStore
+
+        fields = [field.name for field in dataclasses.fields(self) if field.name not in _NOT_OF_RESULTS]
+        settings: dict[str, Any] = {name: _as_json(getattr(self, name)) for name in fields}
+        return BatchResults(OutputStore(self.output_path, self.scratch), settings)
+
+    def build_worker(self) -> BatchWorker:
+        """Build the model and a worker with it, in the process that calls."""
+        from voskit.evaluators.batch.worker import BatchWorker
+        from voskit.evaluators.clips.scenes import ClipOptions
+        from voskit.networks.devices import local_device
+        from voskit.plugins import load_plugins
+
+        load_plugins(())  # those of the process that started this one
+        options = ClipOptions(**{name: getattr(self, name) for name in _OPTIONS}, exports=self.export)
+        device = local_device(self.device)
+        with quiet(logging.WARNING, "voskit.networks.build"):
+            if self.task == "referring":
+                segmenter, propagator = self.build_referring_segmenter(device), self.build_propagator(device)
+                return BatchWorker(segmenter, self.results(), options, propagator)
+            return BatchWorker(self.with_bounded_memory().build_segmenter(device), self.results(), options)
+
+
+def _as_json(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
