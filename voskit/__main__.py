@@ -11,6 +11,7 @@ from voskit.plugins import HELP as PLUGIN_HELP
 
 COMMANDS = {
     "demo": "segment a video, given a mask of its objects or a text prompt",
+    "batch": "segment many videos, on one or many machines",
     "annotate": "annotate a video in the browser",
     "eval": "run a benchmark: masks, submission archive, timing, scores",
     "compare": "compare models, checkpoints, memory policies and options over datasets",
