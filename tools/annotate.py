@@ -57,6 +57,8 @@ class Args(ModelArgs):
     """Further names of the server, such as that of a proxy."""
     max_upload: float = 8.0
     """Largest upload, in GB."""
+    prompter: tuple[str, ...] = ("grabcut",)
+    """Prompters that turn clicks and boxes into masks, such as sam2:weights=FOLDER."""
     open_browser: bool = True
     """Open a browser window."""
 
@@ -94,6 +96,7 @@ def run(args: Args) -> int:
         mask=args.mask,
         root=args.root,
         fps=args.fps,
+        prompters=args.prompter,
     )
     return 0
 

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from voskit.evaluators.annotation.project import STATE, ProjectClip, find_videos
 from voskit.evaluators.annotation.security import Access, names_of, stored_token
 from voskit.evaluators.annotation.server import bind, serve
 from voskit.evaluators.annotation.workspace import Workspace
+from voskit.evaluators.prompts.base import PROMPTERS
 
 if TYPE_CHECKING:
     from voskit.evaluators.segmenter import VideoSegmenter
@@ -45,6 +46,7 @@ def annotate(
     mask: Path | None = None,
     root: Path | None = None,
     fps: float | None = None,
+    prompters: Sequence[str] = ("grabcut",),
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
@@ -57,6 +59,7 @@ def annotate(
         mask: mask of the first frame of the only clip.
         root: folder below which the page may open videos.
         fps: rate of clips of images and of overlay videos.
+        prompters: prompters for clicks and boxes, with their options; see ``build_prompter``.
 
     Raises:
         ValueError, OSError: the port is in use, a path is wrong, or the only clip or its mask can't be read.
@@ -67,11 +70,13 @@ def annotate(
         raise FileNotFoundError(f"--root {root}: no such folder")
     if options.max_upload <= 0:
         raise ValueError(f"--max_upload must be positive, not {options.max_upload}")
+    for prompter in prompters:
+        PROMPTERS.get(prompter.partition(":")[0])
     paths = [] if path is None else find_videos(path)
     if mask is not None and len(paths) != 1:
         raise ValueError("--mask is for a single clip: give one with --data_path")
     with bind(options.host, options.port) as listener:
-        workspace = Workspace(folder, model, build_segmenter, root=root, fps=fps)
+        workspace = Workspace(folder, model, build_segmenter, root=root, fps=fps, prompters=prompters)
         try:
             needed = _open_clips(workspace, paths, mask)
             token = stored_token(folder / STATE)

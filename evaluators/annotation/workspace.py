@@ -37,6 +37,7 @@ class Workspace:
         build_segmenter: returns the segmenter; called in the background when the first clip is open.
         root: folder below which the page may open videos; None: none.
         fps: rate of clips of images and of overlay videos.
+        prompters: prompters for clicks and boxes, with their options.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Workspace:
         *,
         root: Path | None = None,
         fps: float | None = None,
+        prompters: Sequence[str] = ("grabcut",),
     ) -> None:
         self.hub = EventHub()
         self.segmenter = LazySegmenter(model, build_segmenter, self._project_changed)
@@ -57,6 +59,7 @@ class Workspace:
         self._fps = fps
         self._closed = False
         self._formats: list[str] = []  # known when they are imported
+        self._offered = tuple(prompters)
         self._prompting = threading.Lock()
         self._prompters: dict[str, Any] = {}
         self._image: tuple[str, int, np.ndarray] | None = None  # the frame that was clicked on last
@@ -72,14 +75,12 @@ class Workspace:
 
     def describe(self) -> dict[str, Any]:
         """Return the project, see the address ``/api/project``."""
-        from voskit.evaluators.prompts.base import PROMPTERS
-
         return {
             "clips": [clip.summary() for clip in self.project.clips],
             "root": None if self.project.root is None else self.project.root.name,
             "scenes": sorted(p.name for p in (BUNDLED_SCENES / "images").iterdir() if not p.name.startswith(".")),
             "formats": {"export": self._formats, "import": ["png", "npy", "json", "zip"]},
-            "prompters": sorted(PROMPTERS),
+            "prompters": list(self._offered),
             "model": self.segmenter.to_json(),
         }
 
@@ -210,6 +211,8 @@ class Workspace:
         """Return the mask, H x W bool, of the object that points and a box show. Nothing is stored."""
         from voskit.evaluators.prompts.base import build_prompter
 
+        if prompter not in self._offered:
+            raise ValueError(f"there is no prompter {prompter!r} here, but {', '.join(self._offered)}")
         with self._prompting:
             if prompter not in self._prompters:
                 self._prompters[prompter] = build_prompter(prompter)

@@ -92,6 +92,7 @@ def test_a_first_mask_is_given_once(clip: Path, tmp_path: Path, served: list) ->
         ({"ckpt_path": Path("nothing.pth")}, "--ckpt_path nothing.pth: no such file"),
         ({"root": Path("nothing")}, "--root nothing: no such folder"),
         ({"output_path": Path(__file__)}, "is a file: give a folder for the results"),
+        ({"prompter": ("grabcutt",)}, "unknown prompter 'grabcutt'.*grabcut"),
         ({"max_upload": 0.0}, "--max_upload must be positive"),
         ({"host": "203.0.113.7"}, "--host 203.0.113.7"),
     ],

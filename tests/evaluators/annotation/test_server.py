@@ -247,7 +247,8 @@ def test_a_click_shows_a_mask_that_is_not_stored(page: Page) -> None:
     assert set(np.frombuffer(answer.content, np.uint8).reshape(H, W).ravel().tolist()) <= {0, 1}
     assert page.get("/masks/1").status_code == 204
     for values in ({}, {"frame": 1, "object": 1}, {"frame": 99, "object": 1, "points": [[1, 1, 1]]},
-                   {"frame": 1, "object": 1, "points": [[1, 1]]}, {"frame": 1, "object": 1, "box": 7}):  # fmt: skip
+                   {"frame": 1, "object": 1, "points": [[1, 1]]}, {"frame": 1, "object": 1, "box": 7},
+                   {"frame": 1, "object": 1, "box": [1, 1, 9, 9], "prompter": "sam:weights=/etc"}):  # fmt: skip
         assert page.client.post(f"{page.clip}/prompt", json=values).status_code == 400
 
 
