@@ -13,6 +13,8 @@ from voskit.tools.model_args import ModelArgs
 
 if TYPE_CHECKING:
     from voskit.evaluators.clips.scenes import ClipOptions
+    from voskit.evaluators.clips.sources import Clip
+    from voskit.evaluators.prompts.first_mask import ObjectPrompt
 
 _OPTIONS = (
     "complete_masks", "backwards", "fuse", "start", "end", "fps", "max_frames", "overlay", "palette", "resume",
@@ -34,6 +36,13 @@ class ClipArgs(ModelArgs):
     """Mask of the first frame: an image of ids, white on black or flat colors, a folder with an image for each object,
     COCO or labelme JSON, or .npy. Or a folder of masks with the names of their frames. For several videos: one for
     each, or a folder with a mask for each under the video's name. Scenes have their own masks."""
+    box: tuple[str, ...] = ()
+    """Instead of a mask, boxes of objects in the first frame: ID:x0,y0,x1,y1 in pixels."""
+    point: tuple[str, ...] = ()
+    """Instead of a mask, or in addition to a box, points: ID:x,y on the object, ID:x,y,0 on anything else."""
+    prompter: str = "grabcut"
+    """Program that turns boxes and points into a mask: grabcut, sam, sam2; with options as in sam2:weights=FOLDER. See
+    docs/prompts.md."""
     complete_masks: bool = False
     """Masks of later frames show all objects: their black pixels are background, whatever was predicted."""
     backwards: bool = False
@@ -81,10 +90,38 @@ class ClipArgs(ModelArgs):
             raise ValueError(f"--text: {self.model} takes masks; models with text prompts: {others}")
         else:
             self.check_mask_flags()
+        if self.box or self.point:
+            self._check_prompts()
         if self.export:
             from voskit.evaluators.exports.base import build_exports
 
             build_exports(self.export)
+
+    def _check_prompts(self) -> None:
+        flag = "--box" if self.box else "--point"
+        if self.task == "referring":
+            raise ValueError(f"{flag} is for models that propagate masks, and {self.model} takes text prompts")
+        if self.mask or self.scene is not None or len(self.data_path) != 1:
+            raise ValueError(f"{flag}: give one video by --data_path, and neither --mask nor --scene")
+        from voskit.evaluators.prompts.base import PROMPTERS
+
+        PROMPTERS.get(self.prompter.partition(":")[0])
+        self._prompts()
+
+    def _prompts(self) -> dict[int, ObjectPrompt]:
+        from voskit.evaluators.prompts.first_mask import read_prompts
+
+        return read_prompts(self.box, self.point)
+
+    def find_clips(self) -> list[Clip]:
+        """Return the clips and their masks or prompts. Raises ValueError and OSError as ``sources.find_clips``."""
+        from voskit.evaluators.clips.sources import Clip, find_clips
+
+        if not (self.box or self.point):
+            return find_clips(self.data_path, self.mask, self.scene)
+        from voskit.evaluators.prompts.first_mask import PromptedMask
+
+        return [Clip(self.data_path[0], PromptedMask(self._prompts(), self.prompter, self.output_path))]
 
     def _check_text_flags(self) -> None:
         if not self.text or len(self.data_path) != 1 or self.mask:
