@@ -2,6 +2,7 @@
 
     voskit demo
     voskit demo my_video.mp4 --mask first.png
+    voskit demo my_video.mp4 --box 1:200,80,420,300 --point 2:510,140
     voskit demo my_video.mp4 --mask first.png --start 1:02.5 --export coco prores4444
     voskit demo --model vswinb_referformer --data_path my_video.mp4 --text "a dog" "the red car"
 
@@ -44,9 +45,9 @@ def run(args: Args) -> int:
 
 def segment(args: Args) -> tuple[list[Path], int]:
     """Segment clips with masks; return the folders of the results and the number of clips that failed."""
-    from voskit.evaluators.clips.sources import check_clips, find_clips
+    from voskit.evaluators.clips.sources import check_clips
 
-    clips = find_clips(args.data_path, args.mask, args.scene)
+    clips = args.find_clips()
     if len(clips) == 1:  # of several, those that can be read are segmented
         with quiet(logging.ERROR):  # the run itself says how it reads the mask
             check_clips(clips, args.output_path, args.fps, args.start, args.end)
