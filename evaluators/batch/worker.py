@@ -102,7 +102,7 @@ class BatchWorker:
             masks = Clip(job.video, mask, job.name if job.scene else "").open_masks(source)
             return segment_clip(
                 self._segmenter, source, masks, folder, complete_masks=options.complete_masks,
-                backwards=options.backwards, resume=options.resume, progress=False,
+                backwards=options.backwards, fuse=options.fuse, resume=options.resume, progress=False,
                 **options.output,  # type: ignore[arg-type]
             )  # fmt: skip
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from voskit.evaluators.batch.results import BatchResults
     from voskit.evaluators.batch.worker import BatchWorker
 
-_OPTIONS = ("complete_masks", "backwards", "start", "end", "fps", "max_frames", "overlay", "palette", "resume")
+_OPTIONS = (
+    "complete_masks", "backwards", "fuse", "start", "end", "fps", "max_frames", "overlay", "palette", "resume",
+)  # fmt: skip
 _NOT_OF_RESULTS = (
     "data_path", "mask", "output_path", "engine", "gpu_num", "gpus_per_worker", "scratch", "resume", "device",
     "threads",
@@ -49,6 +51,8 @@ class BatchArgs(ModelArgs):
     """Masks of later frames show all objects: their black pixels are background, whatever was predicted."""
     backwards: bool = False
     """Also propagate objects to the frames before their masks."""
+    fuse: bool = False
+    """Segment frames between two masks in both directions, and fuse the results."""
     start: str | None = None
     """Begin each video at this frame, see voskit demo."""
     end: str | None = None
@@ -74,7 +78,7 @@ class BatchArgs(ModelArgs):
         if Path(self.output_path).is_file():
             raise ValueError(f"--output_path {self.output_path} is a file: give a folder for the results")
         if self.task == "referring":
-            for flag in ("complete_masks", "backwards"):
+            for flag in ("complete_masks", "backwards", "fuse"):
                 if getattr(self, flag):
                     raise ValueError(f"--{flag} is for masks, and {self.model} takes text prompts")
         else:
