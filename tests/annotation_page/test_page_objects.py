@@ -1,0 +1,94 @@
+"""The list of objects: names, colors, eye, lock, solo, deletion, merging."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from walking import Walk
+
+
+@pytest.fixture
+def two(walk: Walk) -> Walk:
+    """A page with two objects, painted in frames 0 and 3."""
+    walk.choose("brush", 20)
+    for frame in (0, 3):
+        walk.go(frame)
+        walk.press("1")
+        walk.stroke([(60, 60), (120, 60)])
+        if frame == 0:
+            walk.press("n")
+            walk.wait("voskit.store.object === 2")
+        walk.press("2")
+        walk.stroke([(60, 120), (120, 120)])
+    walk.saved()
+    walk.wait("voskit.store.objects.every((o) => o.given === 2)")
+    return walk
+
+
+def test_name_color_lock_and_eye_stay_over_a_reload(two: Walk) -> None:
+    name = two.page.locator('[data-id="2"] .name')
+    name.fill("cup")
+    name.press("Enter")
+    two.page.locator('[data-id="2"] .swatch').evaluate(
+        "(e) => { e.value = '#12ab34'; e.dispatchEvent(new Event('change')); }"
+    )
+    two.page.click('[data-id="2"] [aria-label="Lock"]')
+    two.page.click('[data-id="2"] [aria-label="Hide"]')
+    two.wait("!voskit.store.objectOf(2).visible && voskit.store.objectOf(2).locked")
+    two.page.wait_for_timeout(200)
+    two.page.reload()
+    two.wait("voskit.store?.clip != null && voskit.stage.ids !== null")
+    kept = two.get("voskit.store.objectOf(2)")
+    assert (kept["name"], kept["color"], kept["visible"], kept["locked"]) == ("cup", "#12ab34", False, True)
+    assert two.page.input_value('[data-id="2"] .name') == "cup"
+
+
+def test_solo_shows_one_object(two: Walk) -> None:
+    two.press("s")
+    assert two.overlay_pixel(90, 120)[3] > 0 and two.overlay_pixel(90, 60)[3] == 0
+    two.press("s")
+    assert two.overlay_pixel(90, 60)[3] > 0
+
+
+def test_given_frames_are_counted(two: Walk) -> None:
+    assert [two.text(f'[data-id="{i}"] .count') for i in (1, 2)] == ["2", "2"]
+
+
+def test_deleting_asks_and_can_be_undone(two: Walk) -> None:
+    before = {frame: two.file_ids(frame) for frame in (0, 3)}
+    two.page.click('[data-id="2"] [aria-label="Delete from all frames"]', force=True)
+    assert "all frames" in two.text("dialog")
+    two.page.click("dialog footer button:not(.danger)")
+    assert two.get("voskit.store.objects.length") == 2
+    two.page.click('[data-id="2"] [aria-label="Delete from all frames"]', force=True)
+    two.page.click("dialog .danger")
+    two.wait("voskit.store.objects.length === 1 && !voskit.stage.ids.includes(2)")
+    for frame in (0, 3):
+        assert np.array_equal(two.file_ids(frame), np.where(before[frame] == 2, 0, before[frame]))
+    two.press("Control+z")
+    two.wait("voskit.store.objects.length === 2 && voskit.stage.ids.includes(2)")
+    assert all(np.array_equal(two.file_ids(frame), before[frame]) for frame in (0, 3))
+
+
+def test_merging(two: Walk) -> None:
+    before = {frame: two.file_ids(frame) for frame in (0, 3)}
+    two.press("2")
+    two.page.click('[aria-label="Merge two objects"]')
+    two.page.click("dialog .primary")
+    two.wait("voskit.store.objects.length === 1")
+    for frame in (0, 3):
+        assert np.array_equal(two.file_ids(frame), (before[frame] > 0).astype(int))
+    two.press("Control+z")
+    two.wait("voskit.store.objects.length === 2")
+    assert np.array_equal(two.file_ids(0), before[0])
+
+
+def test_names_are_text(two: Walk) -> None:
+    name = two.page.locator('[data-id="1"] .name')
+    name.fill("<img src=x onerror=window.hit=1>")
+    name.press("Enter")
+    two.wait("voskit.store.nameOf(1).startsWith('<img')")
+    two.press("1")
+    two.page.click('[data-id="1"] [aria-label="Delete from all frames"]', force=True)
+    two.page.click("dialog footer button:not(.danger)")
+    assert two.get("window.hit") is None

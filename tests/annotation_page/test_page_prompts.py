@@ -1,0 +1,70 @@
+"""Clicks and boxes in the page, with GrabCut."""
+
+from __future__ import annotations
+
+import numpy as np
+from walking import Walk
+
+
+def square(number: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of the first bright square of a frame."""
+    return slice(64, 112), slice(40 + 2 * number, 88 + 2 * number)
+
+
+def overlap(ids: np.ndarray, number: int = 0) -> float:
+    """IoU of the mask and the square."""
+    wanted = np.zeros(ids.shape, bool)
+    wanted[square(number)] = True
+    return (wanted & (ids > 0)).sum() / (wanted | (ids > 0)).sum()
+
+
+def test_a_box_gives_the_objects_mask(walk: Walk) -> None:
+    walk.choose("prompt")
+    walk.stroke([(32, 56), (60, 90), (96, 120)])
+    walk.wait("voskit.stage.ids.some((id) => id > 0)")
+    walk.saved()
+    assert overlap(walk.file_ids(0)) > 0.9
+    assert "box" in walk.get("voskit.store.clip.undo")
+
+
+def test_clicks_add_and_take_away_and_undo_takes_one_back(walk: Walk) -> None:
+    walk.choose("prompt")
+    walk.stroke([(32, 56), (60, 90), (96, 120)])
+    walk.wait("voskit.stage.ids.some((id) => id > 0)")
+    walk.saved()
+    first = walk.shown_ids()
+    walk.click((60, 80))
+    walk.wait("voskit.toolbox.prompt.points.length === 1 && !voskit.toolbox.prompt.waiting")
+    walk.click((250, 30), button="right")
+    walk.wait("voskit.toolbox.prompt.points.length === 2 && !voskit.toolbox.prompt.waiting")
+    assert walk.get("voskit.toolbox.prompt.points.map((p) => p[2])") == [1, 0]
+    walk.press("Escape")
+    assert walk.get("voskit.toolbox.prompt.points.length") == 0
+    walk.saved()
+    assert walk.shown_ids()[80, 60] == 1 and walk.shown_ids()[30, 250] == 0
+    while walk.get("voskit.store.clip.undo?.startsWith('click')"):
+        text = walk.get("voskit.store.clip.redo")
+        walk.press("Control+z")
+        walk.wait(f"voskit.store.clip.redo !== {text!r}" if text else "voskit.store.clip.redo !== null")
+    walk.wait("voskit.session.navigator.busy === false")
+    assert np.array_equal(walk.shown_ids(), first)
+
+
+def test_other_objects_and_frames_are_not_touched(walk: Walk) -> None:
+    walk.choose("brush", 20)
+    walk.stroke([(64, 88), (70, 88)])
+    walk.saved()
+    first = walk.file_ids(0)
+    walk.press("n")
+    walk.wait("voskit.store.object === 2")
+    walk.press("d")  # a locked object's pixels stay, so lock the first one
+    walk.press("d")
+    walk.page.click('[data-id="1"] [aria-label="Lock"]')
+    walk.wait("voskit.store.objectOf(1).locked")
+    walk.choose("prompt")
+    walk.stroke([(32, 56), (60, 90), (96, 120)])
+    walk.wait("voskit.stage.ids.includes(2)")
+    walk.saved()
+    ids = walk.file_ids(0)
+    assert np.array_equal(ids == 1, first == 1) and (ids == 2).any()
+    assert walk.file_ids(1) is None
