@@ -72,6 +72,13 @@ def test_baselines_are_scored(tmp_path: Path) -> None:
     assert "| sequence | copy | dis | farneback | untrained |" in run("baselines", flags, tmp_path / "figures.json")
 
 
+def test_prompters_are_scored_from_boxes_and_clicks(tmp_path: Path) -> None:
+    davis = trees.davis2017(tmp_path / "davis")
+    run("prompts", f"--data_root {davis} --min_pixels 1 --max_objects 2", tmp_path / "figures.json")
+    box, points, mask = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    assert 0 <= box["box"] <= 1 and points["clicks_1"] == mask["clicks_1"] and 0 <= mask["clicks_5"] <= 1
+
+
 def test_a_copied_mask_loses_what_moves_in_the_cabinet(tmp_path: Path) -> None:
     davis, figures = trees.davis2017(tmp_path / "davis"), tmp_path / "figures.json"
     run("baselines", f"--data_root {davis} --methods copy --cabinet --output_path {tmp_path / 'masks'}", figures)
