@@ -89,7 +89,7 @@ export const SHORTCUTS = [
   ],
 ];
 
-/** What the mouse, pen and fingers do: [gesture, effect]. @type {[string, string][]} */
+/** Gestures of mouse, pen and fingers: [gesture, effect]. @type {[string, string][]} */
 export const GESTURES = [
   ["Wheel", "Zoom"],
   ["Space + drag", "Move the picture"],

@@ -36,7 +36,7 @@ export class TopBar {
     this.zoom = el("button", { type: "button", class: "zoom", title: "Zoom; click for 100 % (1:1)", onclick: () => stage.place(1, ...stage.center) });
     this.theme = iconButton("auto", "Theme", () => this.nextTheme());
     const wide = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ title, /** @type {() => void} */ onclick) =>
-      el("button", { class: "labelled", type: "button", title, onclick }, icon(name), el("span", {}, label));
+      el("button", { class: "labeled", type: "button", title, onclick }, icon(name), el("span", {}, label));
     root.append(
       el("span", { class: "brand" }, icon("layers"), el("b", {}, "voskit")),
       this.clip,

@@ -37,7 +37,7 @@ export class Stage {
     this.settling = 0;
     this.moving = false;
     this.marked = false;
-    /** Draws marks of the present tool; tells whether there are any. @type {(context: CanvasRenderingContext2D) => boolean} */
+    /** Marks of the present tool: draws them, and is true if there are any. @type {(context: CanvasRenderingContext2D) => boolean} */
     this.drawMarks = () => false;
     /** Called when zoom or position changed. @type {() => void} */
     this.onMove = () => {};
