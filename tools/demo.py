@@ -20,58 +20,45 @@ if __name__ == "__main__":  # python tools/demo.py
 
     sys.exit(voskit(["demo", *sys.argv[1:]]))
 
-import logging
-
-from voskit.tools.command import quiet, run_tool
+from voskit.tools.command import run_tool
 from voskit.tools.flags.clips import ClipArgs as Args
 from voskit.tools.open_file import open_result
-
-logger = logging.getLogger("demo")
-_LOADING = "voskit.networks.build"
 
 
 def run(args: Args) -> int:
     """Segment all clips; return 0 only if all were segmented."""
     args.check()
     args = args.for_bundled_scenes()
-    if args.task == "referring":
-        folders, failed = [refer(args)], 0
-    else:
-        folders, failed = segment(args)
-    if args.open and folders and (line := open_result(folders[0])):
-        logger.info("%s", line)
+    folders, failed = refer(args) if args.task == "referring" else segment(args)
+    if args.open and folders:
+        open_result(folders[0])
     return int(failed > 0)
 
 
 def segment(args: Args) -> tuple[list[Path], int]:
     """Segment clips with masks; return the folders of the results and the number of clips that failed."""
-    from voskit.evaluators.clips.sources import check_clips
-
-    clips = args.find_clips()
-    if len(clips) == 1:  # of several, those that can be read are segmented
-        with quiet(logging.ERROR):  # the run itself says how it reads the mask
-            check_clips(clips, args.output_path, args.fps, args.start, args.end)
+    clips = args.checked_clips()
     from voskit.evaluators.clips.scenes import segment_clips
 
-    with quiet(logging.WARNING, None if args.verbose else _LOADING):
+    with args.loading():
         segmenter = args.with_bounded_memory().build_segmenter()
-    logger.log(logging.INFO if args.verbose else logging.DEBUG, "%s", segmenter.config)
-    logger.info("%s on %s", args.model, segmenter.device)
+    args.log_model(segmenter)
     folders = segment_clips(clips, segmenter, args.output_path, args.options())
     return folders, len(clips) - len(folders)
 
 
-def refer(args: Args) -> Path:
-    """Segment the objects of text prompts in a clip; return the folder of the results."""
+def refer(args: Args) -> tuple[list[Path], int]:
+    """Segment the objects of text prompts in a clip; return the folder of the results, and 0."""
     from voskit.dataloaders.video.frames import check_source
 
     check_source(args.data_path[0], args.fps)
     from voskit.evaluators.clips.scenes import refer_source
 
-    with quiet(logging.WARNING, None if args.verbose else _LOADING):
+    with args.loading():
         segmenter, propagator = args.build_referring_segmenter(), args.build_propagator()
-    logger.info("%s on %s", args.model, segmenter.device)
-    return refer_source(args.data_path[0], args.text, segmenter, propagator, args.output_path, args.options())
+    args.log_model(segmenter)
+    folder = refer_source(args.data_path[0], args.text, segmenter, propagator, args.output_path, args.options())
+    return [folder], 0
 
 
 def main() -> int:

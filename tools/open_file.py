@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 def open_file(path: Path) -> bool:
@@ -26,11 +29,8 @@ def open_file(path: Path) -> bool:
     return True
 
 
-def open_result(folder: Path) -> str | None:
-    """Open a clip's overlay video, or its contact sheet if there is none.
-
-    Returns:
-        None if it is shown, otherwise a line that says where to find it.
-    """
+def open_result(folder: Path) -> None:
+    """Open a clip's overlay video, or its contact sheet if there is none; log where it is if there is no desktop."""
     path = next((p for name in ("overlay.mp4", "contact_sheet.png") if (p := folder / name).exists()), folder)
-    return None if open_file(path) else f"--open: there is no desktop to show it on: open {path.resolve()}"
+    if not open_file(path):
+        logger.info("--open: there is no desktop to show it on: open %s", path.resolve())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,13 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from typing_extensions import Self
 
 from voskit.configs import list_models
+from voskit.tools.command import quiet
 from voskit.tools.model_args import ModelArgs
 
 if TYPE_CHECKING:
+    from voskit.evaluators import ReferringSegmenter, VideoSegmenter
     from voskit.evaluators.clips.scenes import ClipOptions
     from voskit.evaluators.clips.sources import Clip
     from voskit.evaluators.prompts.first_mask import ObjectPrompt
 
+logger = logging.getLogger("demo")
 _OPTIONS = (
     "complete_masks", "backwards", "fuse", "start", "end", "fps", "max_frames", "overlay", "palette", "resume",
 )  # fmt: skip
@@ -144,6 +150,30 @@ class ClipArgs(ModelArgs):
         if all(value is None for value in (self.ckpt_path, self.short_edge, self.max_resolution)):
             changes.update(short_edge=780, max_resolution=828)
         return replace(self, **changes)
+
+    def checked_clips(self) -> list[Clip]:
+        """Return the clips; a single one is checked, since of several those that can be read are segmented.
+
+        Raises:
+            ValueError, OSError: see ``sources.find_clips`` and ``sources.check_clips``.
+        """
+        from voskit.evaluators.clips.sources import check_clips
+
+        clips = self.find_clips()
+        if len(clips) == 1:
+            with quiet(logging.ERROR):  # the run itself says how it reads the mask
+                check_clips(clips, self.output_path, self.fps, self.start, self.end)
+        return clips
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Hide how weights are loaded in a ``with`` block, unless ``verbose``."""
+        with quiet(logging.WARNING, None if self.verbose else "voskit.networks.build"):
+            yield
+
+    def log_model(self, segmenter: VideoSegmenter | ReferringSegmenter) -> None:
+        """Log the model and its device; with ``verbose`` also its config."""
+        logger.info("%s on %s%s", self.model, segmenter.device, f": {segmenter.config}" if self.verbose else "")
 
     def options(self) -> ClipOptions:
         """Return the options of the clips' results."""
