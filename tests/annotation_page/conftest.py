@@ -1,4 +1,4 @@
-"""A browser, an annotation server with a small network, and a page that tests walk through.
+"""A browser, an annotation server with a stand-in for a network, and a page that tests walk through.
 
 The browser is the system's Chromium. Without it (or without playwright) these tests skip; with CI set they fail.
 """

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,16 +41,39 @@ def write_clip(folder: Path, frames: int, size: tuple[int, int], squares: int = 
     return folder
 
 
-def small_segmenter() -> Any:
-    """A narrow network with random weights, always the same."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    import torch
-    from small_models import build_small
+class Shifter:
+    """A stand-in for a network: objects move by two pixels a frame, as the squares of ``write_clip`` do.
 
-    from voskit import VideoSegmenter
+    It becomes less sure with each frame, and is least sure of the last object. A frame takes ``seconds``.
+    """
 
-    torch.manual_seed(0)
-    return VideoSegmenter(build_small("aott"), max_memory_frames=3, max_short_edge=64)
+    def __init__(self, seconds: float = 0.02) -> None:
+        self.seconds = seconds
+        self.reset()
+
+    def reset(self) -> None:
+        self.ids = np.zeros((1, 1), np.uint16)
+        self.quality: dict[int, Any] = {}
+        self.steps = 0
+
+    def step(self, image: np.ndarray, mask: np.ndarray | None = None, complete: bool = False) -> np.ndarray:
+        time.sleep(self.seconds)
+        if mask is None:
+            self.ids = shifted(self.ids, 1)
+        else:
+            self.ids, self.steps = mask.copy(), 0
+        self.steps += 1
+        for number in filter(None, np.unique(self.ids)):
+            sure = max(0.1, 1 - 0.01 * self.steps - 0.1 * int(number))
+            self.quality[int(number)] = SimpleNamespace(area=0.1, confidence=sure, margin=sure, present=True)
+        return self.ids
+
+
+def shifted(ids: np.ndarray, frames: int) -> np.ndarray:
+    """Return a mask as the stand-in leaves it after some frames."""
+    moved = np.zeros_like(ids)
+    moved[:, 2 * frames :] = ids[:, : ids.shape[1] - 2 * frames]
+    return moved
 
 
 def wait_until(found: Callable[[], Any], what: str) -> Any:
@@ -65,9 +89,7 @@ def wait_until(found: Callable[[], Any], what: str) -> Any:
 class Server:
     """A server in a thread of this process."""
 
-    def __init__(
-        self, results: Path, *clips: Path, port: int = 0, build: Callable[[], Any] = small_segmenter, **access: Any
-    ):
+    def __init__(self, results: Path, *clips: Path, port: int = 0, build: Callable[[], Any] = Shifter, **access: Any):
         from voskit.evaluators.annotation.project import STATE
         from voskit.evaluators.annotation.security import Access, stored_token
         from voskit.evaluators.annotation.server import bind, build_app
@@ -77,7 +99,7 @@ class Server:
         self.results = results
         self.listener = bind("127.0.0.1", port)
         self.port = self.listener.getsockname()[1]
-        self.workspace = Workspace(results, "aott", build, root=root)
+        self.workspace = Workspace(results, "stand-in", build, root=root)
         for clip in clips:
             self.workspace.project.add(clip)
         self.token = stored_token(results / STATE)
