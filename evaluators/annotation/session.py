@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from voskit.dataloaders.files import atomic_write, atomic_write_text, exclusive_lock, load_json, make_folder
+from voskit.dataloaders.images import load_image
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.video.prefetch import prefetch
@@ -218,7 +219,7 @@ class Annotation:
             ValueError: its file is damaged or has another size than the frames.
         """
         path = self._path("masks", number)
-        return read_mask(path, size=self.source.size) if path.exists() else None
+        return _read_ids(path, self.source.size) if path.exists() else None
 
     def read_objects(self) -> Iterator[int]:
         """Read the objects of masks that this program didn't write; yield the number of each frame read.
@@ -621,7 +622,7 @@ class Annotation:
             self.listener(frames)
 
     def _given_mask(self, number: int) -> np.ndarray:
-        return read_mask(self._path("given", number), size=self.source.size)
+        return _read_ids(self._path("given", number), self.source.size)
 
     def _files(self, number: int) -> tuple[str, str]:
         return f"masks/{self._names[number]}.png", f"given/{self._names[number]}.png"
@@ -688,6 +689,15 @@ class Annotation:
             self._table.keep_names()
         for name in (REPORT, "overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png"):
             (self.folder / name).unlink(missing_ok=True)
+
+
+def _read_ids(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read a mask of this program exactly as it was written; others by the rules for masks of users."""
+    image = load_image(path)
+    black = image.mode == "P" and (image.getpalette() or [])[:3] == [0, 0, 0]
+    if (black or image.mode.startswith("I;16")) and (image.height, image.width) == size:
+        return np.array(image, np.uint8 if black else np.uint16)
+    return read_mask(path, size=size)
 
 
 def _ids(mask_HW: np.ndarray) -> list[int]:

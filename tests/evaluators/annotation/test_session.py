@@ -114,6 +114,14 @@ def test_results_of_the_demo_are_gone_on_with_and_then_kept_from_it(
         segment_clip(segmenter, open_frames(clip), FrameMasks(tmp_path / "first.png"), folder, progress=False)
 
 
+@pytest.mark.parametrize("high", [200, 256, 60000])
+def test_masks_of_any_ids_are_read_as_they_were_given(annotation: Annotation, high: int) -> None:
+    noise = np.random.default_rng(0).integers(0, high, annotation.source.size)
+    for ids in (noise, cropped(255), cropped(65535), np.where(noise % 2, 255, 0)):
+        annotation.give(0, ids)
+        assert np.array_equal(annotation.mask(0), ids)
+
+
 def test_an_object_is_deleted_everywhere(annotation: Annotation) -> None:
     annotation.give(0, cropped(1, 300))
     annotation.give(1, cropped(1))
