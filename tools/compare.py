@@ -33,9 +33,9 @@ class Args:
     run: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
     """A model and its flags without dashes: "r50_aotl ckpt_path=F flip long_term_gap=2", or with a name in the table,
     "flipped: deaott flip". Give it for each run."""
-    dataset: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ("probe",)
-    """NAME, NAME:SPLIT or NAME:SPLIT=FOLDER, or a JSON file that describes your own. Give it for each dataset. Default
-    folder: the usual one in datasets/. The probe set is made when it is needed."""
+    dataset: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """NAME, NAME:SPLIT or NAME:SPLIT=FOLDER, or a JSON file that describes your own. Give it for each dataset. Default:
+    probe, which is made when it is needed. Default folder: the usual one in datasets/."""
     videos: tuple[str, ...] = ()
     """Names of videos to compare on. Default: all."""
     output_path: Path = Path("results/compare")
@@ -51,7 +51,7 @@ class Args:
 def run(args: Args) -> int:
     """Compare; return 0 only if no run failed."""
     flags = [read_run(text, device=args.device, threads=args.threads) for text in args.run]
-    choices = {text.partition("=")[0]: read_dataset(text) for text in args.dataset}
+    choices = {text.partition("=")[0]: read_dataset(text) for text in args.dataset or ("probe",)}
     from voskit.evaluators.compare.datasets import open_datasets
     from voskit.evaluators.compare.report import table_text
     from voskit.evaluators.compare.run import compare

@@ -59,7 +59,8 @@ def test_a_dataset_is_a_name_a_split_and_a_folder() -> None:
         read_dataset("davis2071")
 
 
-def test_a_comparison_prints_its_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_comparison_prints_its_table(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     weights, root, output = save_small_aost(tmp_path), davis2017(tmp_path / "DAVIS"), tmp_path / "out"
     runs = [
         f"three: aost ckpt_path={weights}",
@@ -69,6 +70,7 @@ def test_a_comparison_prints_its_table(tmp_path: Path, capsys: pytest.CaptureFix
     flags += ["--dataset", f"davis2017={root}", "--videos", "dog", "--device", "cpu", "--num-workers", "1"]
     assert main(["compare", *flags, "--output_path", str(output)]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert not (tmp_path / "datasets").exists(), "the default dataset is made only if none is given"
     assert all(
         line.startswith(f"davis2017, 1 of 2  {run} ") for line, run in zip(lines[1:3], ("three", "one"), strict=True)
     )
