@@ -17,6 +17,11 @@ export class ApiError extends Error {
 /** No answer came: the server or the network is away. */
 export class ConnectionLost extends Error {}
 
+/** Tell whether a request may succeed if it is repeated: no connection, or a clip that is being opened. @param {unknown} error */
+export function passes(error) {
+  return error instanceof ConnectionLost || (error instanceof ApiError && error.status === 409);
+}
+
 /**
  * @param {string} path below `api/` @param {RequestInit} [options] @returns {Promise<Response>}
  */

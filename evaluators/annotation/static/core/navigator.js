@@ -1,7 +1,7 @@
 // @ts-check
 /** Steps from frame to frame: the newest wish counts, and an edit's frame stays until the edit ends. */
 
-import { ConnectionLost } from "./api.js";
+import { passes } from "./api.js";
 
 /** @typedef {import("./editor.js").Editor} Editor */
 /** @typedef {import("./frames.js").Frames} Frames */
@@ -9,6 +9,7 @@ import { ConnectionLost } from "./api.js";
 /** @typedef {import("./store.js").Store} Store */
 
 const AHEAD = 3;
+const RETRY_MS = 500;
 
 export class Navigator {
   /** @param {Store} store @param {Editor} editor */
@@ -70,9 +71,9 @@ export class Navigator {
         if (this.stale) continue;
         this.show(frame, loaded);
       } catch (error) {
-        if (error instanceof ConnectionLost) await new Promise((resolve) => setTimeout(resolve, 1000));
+        if (passes(error)) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
         else this.onError(error instanceof Error ? error.message : String(error));
-        if (this.wanted === frame && !(error instanceof ConnectionLost)) {
+        if (this.wanted === frame && !passes(error)) {
           this.wanted = this.store.frame;
           return;
         }

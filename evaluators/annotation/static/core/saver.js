@@ -27,6 +27,8 @@ export class Saver {
     this.tags = new Map();
     /** Edits that the server refused since their frame had changed elsewhere. @type {Map<number, Delta[]>} */
     this.drafts = new Map();
+    /** Cause of the last refusal; empty: the frame had changed elsewhere. */
+    this.reason = "";
     this.busy = false;
     /** An edit isn't in the queue yet. */
     this.open = false;
@@ -92,8 +94,8 @@ export class Saver {
         this.finish(item.frame);
       } catch (error) {
         if (error instanceof api.ConnectionLost) await this.pause("No connection to the server. Your work is kept here and saved when it is back.");
-        else if (error instanceof api.ApiError && error.status === 412) this.refuse(item.frame);
-        else if (error instanceof api.ApiError && [401, 403, 507].includes(error.status)) await this.pause(error.message);
+        else if (error instanceof api.ApiError && error.status === 412) this.refuse(item.frame, "");
+        else if (error instanceof api.ApiError && [401, 403, 409, 507].includes(error.status)) await this.pause(error.message);
         else this.fail(item, error);
       }
     }
@@ -130,8 +132,9 @@ export class Saver {
     this.onSaved(frame);
   }
 
-  /** Keep a frame's edits as a draft: the frame has changed elsewhere. @param {number} frame */
-  refuse(frame) {
+  /** Keep a frame's edits as a draft. @param {number} frame @param {string} reason empty: the frame has changed elsewhere */
+  refuse(frame, reason) {
+    this.reason = reason;
     const lost = this.queue.filter((item) => item.frame === frame);
     this.queue = this.queue.filter((item) => item.frame !== frame);
     const kept = lost.flatMap((item) => (item.delta ? [item.delta] : []));
@@ -143,8 +146,9 @@ export class Saver {
 
   /** @param {Item} item @param {unknown} error */
   fail(item, error) {
-    this.refuse(item.frame);
-    this.onRefused(error instanceof Error ? error.message : String(error));
+    const text = error instanceof Error ? error.message : String(error);
+    this.refuse(item.frame, text);
+    this.onRefused(text);
   }
 
   /** @param {string} text */

@@ -144,6 +144,7 @@ export class Session {
     const { clip, opening } = this.store;
     if (data.state && (data.clip === opening?.id || !clip)) this.attempt(() => this.open(data.clip));
     if (data.state) this.attempt(() => this.readProject());
+    if (data.state === "ready" && data.clip === clip?.id) this.connected(true);
     if (!clip || data.clip !== clip.id) return;
     for (const key of /** @type {const} */ (["given", "masked", "undo", "redo", "objects", "damaged", "cuts"])) {
       if (data[key] !== undefined) /** @type {any} */ (clip)[key] = data[key];
@@ -203,6 +204,7 @@ export class Session {
     try {
       await this.readProject();
       const fresh = await api.clip(this.store.clip.id);
+      if (fresh.state && fresh.state !== "ready") return; // a restarted server reads the clip; an event says when it is done
       for (const [id, job] of this.store.jobs) if (ACTIVE.includes(job.state)) this.store.jobs.delete(id);
       if (fresh.job) this.store.jobs.set(fresh.job.id, fresh.job);
       this.forgetStale(fresh);
@@ -278,10 +280,10 @@ export class Session {
     if (this.editor.active) return this.editor.cancel();
     await this.attempt(async () => {
       const done = await this.send("POST", which).catch((error) => {
-        if (error instanceof api.ApiError && error.status === 409) return null;
-        throw error;
+        if (!(error instanceof api.ApiError) || error.status !== 409) throw error;
+        this.say(error.message); // there is nothing to undo, or the clip is being opened
       });
-      if (!done) return this.say(which === "undo" ? "There is nothing to undo." : "There is nothing to redo.");
+      if (!done) return;
       for (const frame of done.frames) this.frames?.masks.drop(frame);
       const here = this.store.frame;
       const nearest = done.frames.reduce(

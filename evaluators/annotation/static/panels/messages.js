@@ -39,8 +39,9 @@ export class Banner {
     const parts = [];
     if (store.trouble) parts.push(el("div", { class: "banner warn" }, icon("warning"), el("span", {}, store.trouble)));
     if (frames.length) {
-      const which = frames.length === 1 ? `Frame ${frames[0]} was changed elsewhere` : `Frames ${frames.join(", ")} were changed elsewhere`;
-      const text = `${which} (another tab, or the propagation) and is shown as it is now. What you painted is kept.`;
+      const which = frames.length === 1 ? `Frame ${frames[0]}` : `Frames ${frames.join(", ")}`;
+      const cause = saver.reason ? `not saved: ${saver.reason}.` : "changed elsewhere (another tab, or the propagation), and shown as stored now.";
+      const text = `${which}: ${cause} Your strokes are kept.`;
       const again = el("button", { class: "primary", type: "button", onclick: () => this.session.reapplyDrafts() }, "Paint it again here");
       const discard = el("button", { type: "button", onclick: () => this.session.discardDrafts() }, "Discard");
       parts.push(el("div", { class: "banner warn conflict" }, icon("warning"), el("span", {}, text), again, discard));
