@@ -134,7 +134,7 @@ def test_confidence_curves_and_correct_next(walk: Walk) -> None:
     walk.press("p")
     walk.wait("voskit.store.frame === 47 && voskit.store.running === undefined")
     walk.wait("voskit.store.quality?.objects['2']?.[47] != null && voskit.store.quality.next !== null")
-    assert walk.get("voskit.store.quality.objects['1'].filter((value) => value !== null).length") >= 47
+    walk.wait("voskit.store.quality.objects['1'].filter((value) => value !== null).length >= 47")
     walk.go(0)
     walk.press("1", "c")
     walk.wait("document.querySelector('#messages').innerText.includes('confidence')")

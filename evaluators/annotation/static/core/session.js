@@ -16,6 +16,7 @@ import { ACTIVE, MODES } from "./store.js";
 
 const LOST = "No connection to the server. Your work is kept here and saved when it is back.";
 const QUALITY_MS = 700;
+const QUALITY_RUNNING_MS = 3000; // events bring the curves meanwhile
 
 export class Session {
   /** @param {Store} store @param {(text: string, kind?: "info"|"error") => void} say */
@@ -142,7 +143,7 @@ export class Session {
   /** @param {any} data */
   clipChanged(data) {
     const { clip, opening } = this.store;
-    if (data.state && (data.clip === opening?.id || !clip)) this.attempt(() => this.open(data.clip));
+    if (data.state && data.state !== "opening" && (data.clip === opening?.id || !clip)) this.attempt(() => this.open(data.clip));
     if (data.state) this.attempt(() => this.readProject());
     if (data.state === "ready" && data.clip === clip?.id) this.connected(true);
     if (!clip || data.clip !== clip.id) return;
@@ -152,11 +153,25 @@ export class Session {
     Object.assign(clip.revisions, data.revisions ?? {});
     for (const frame of Object.keys(data.revisions ?? {})) this.compare(Number(frame));
     this.store.emit("info");
+    if (data.quality) this.addQuality(data.quality);
     if (data.objects) {
       if (!this.store.objectOf(this.store.object)) this.store.object = this.store.objects[0].id;
       this.store.emit("objects");
     }
     this.readQuality();
+  }
+
+  /** Extend the curves by frames that were just propagated. @param {Record<string, Record<string, number>>} frames */
+  addQuality(frames) {
+    const { clip, quality } = this.store;
+    if (!clip || !quality) return; // it is read as a whole soon
+    for (const [frame, values] of Object.entries(frames)) {
+      for (const [id, value] of Object.entries(values)) {
+        quality.objects[id] ??= new Array(clip.frames).fill(null);
+        quality.objects[id][Number(frame)] = value;
+      }
+    }
+    this.store.emit("quality");
   }
 
   /** Read a frame's mask again if the server has another revision of it. @param {number} frame */
@@ -181,6 +196,9 @@ export class Session {
       this.readQuality();
     }
     if (ACTIVE.includes(job.state) || before?.state === job.state) return;
+    window.clearTimeout(this.qualityTimer); // no event follows: the whole curves now
+    this.qualityTimer = 0;
+    this.readQuality();
     if (here && !this.store.running) this.following = false;
     if (!here && !this.own.has(job.id)) return;
     if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
@@ -338,13 +356,16 @@ export class Session {
       if (!quality || this.store.clip?.id !== id) return;
       this.store.quality = quality;
       this.store.emit("quality");
-    }, QUALITY_MS);
+    }, this.store.quality && this.store.running ? QUALITY_RUNNING_MS : QUALITY_MS);
   }
 
   /** Go to the frame in which the network is least sure. */
   async correctNext() {
-    const quality = await this.attempt(() => this.send("GET", "quality"));
-    const next = /** @type {import("./types.js").Quality|undefined} */ (quality)?.next;
+    const quality = /** @type {import("./types.js").Quality|undefined} */ (await this.attempt(() => this.send("GET", "quality")));
+    if (!quality) return;
+    this.store.quality = quality;
+    this.store.emit("quality");
+    const { next } = quality;
     if (!next) return this.say("No frame needs a look: propagate first, or all unsure frames are corrected.");
     if (next.object !== null) this.selectObject(next.object);
     await this.visit(next.frame);
