@@ -18,7 +18,8 @@ from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.video.frames import check_source
 from voskit.dataloaders.video.tolerant import TolerantFrames
 from voskit.evaluators.annotation.pictures import FramePictures
-from voskit.evaluators.annotation.session import PRIVATE, Annotation
+from voskit.evaluators.annotation.session import Annotation
+from voskit.evaluators.annotation.storage import PRIVATE
 
 if TYPE_CHECKING:
     from voskit.evaluators.segmenter import VideoSegmenter

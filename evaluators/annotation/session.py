@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +19,8 @@ from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
+from voskit.evaluators.annotation.propagation import propagated
+from voskit.evaluators.annotation.storage import PRIVATE
 from voskit.evaluators.annotation.storage.journal import Entry, Journal
 from voskit.evaluators.annotation.storage.mask_index import MaskIndex, MaskRecord
 from voskit.evaluators.annotation.storage.objects import AnnotatedObject, ObjectTable, check_id
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SOURCE = "source.json"
-PRIVATE = ".annotation"
-"""Folder of the journal, the objects' names and the confidences, in the folder of the results."""
 _OBJECTS = f"{PRIVATE}/objects.json"
 
 
@@ -45,16 +44,6 @@ class StaleRevisionError(ValueError):
 
 class BusyError(ValueError):
     """A change that a running propagation would undo."""
-
-
-class _Run(NamedTuple):
-    """A running propagation."""
-
-    chosen: set[int] | None
-    """Objects that change; None: all."""
-    writer: BackgroundWriter
-    text: str
-    """Text for the journal."""
 
 
 class Annotation:
@@ -393,13 +382,15 @@ class Annotation:
             self._start_changes()
             self._propagation = None
             with closing(BackgroundWriter()) as writer:  # writes waiting masks, also if the caller stops
-                run = _Run(chosen, writer, f"propagation {first}-{last}")
-                for start, end, both in self._spans(first, last, fuse):
-                    steps = self._between(start, end, run, wanted) if both else self._along(start, end, run)
-                    with closing(steps):  # type: ignore[type-var]
-                        yield from steps
-                    if not wanted():
-                        return
+
+                def put(number: int, ids_HW: np.ndarray, sure: dict[int, float]) -> np.ndarray:
+                    ids = self._expect(number, ids_HW, chosen)
+                    kept = {i: one for i, one in sure.items() if chosen is None or i in chosen}
+                    writer.submit(self._write_propagated, number, ids, kept, f"propagation {first}-{last}")
+                    return ids
+
+                with closing(propagated(self, (first, last), put, fuse, wanted)) as frames:
+                    yield from frames
         finally:
             if not callable(self._segmenter):
                 self._segmenter.reset()
@@ -443,67 +434,17 @@ class Annotation:
             raise ValueError(f"frame {first} has no mask with an object to propagate: {why}")
         return chosen
 
-    def _spans(self, first: int, last: int, fuse: bool) -> Iterator[tuple[int, int, bool]]:
-        """Yield the parts of a propagation: its first and last frame, and True if both directions are joined in it."""
-        while first != last:
-            end = self._next_given(first, last) if fuse else last
-            readable = first not in self.source.damaged and end not in self.source.damaged
-            yield first, end, fuse and readable and self.is_given(end) and abs(end - first) > 1
-            first = end
-
-    def _next_given(self, first: int, last: int) -> int:
-        """Return the first given frame on the way from one frame to another, or the last frame."""
-        if first < last:
-            return min((number for number in self.given if first < number < last), default=last)
-        return max((number for number in self.given if last < number < first), default=last)
-
-    def _along(self, first: int, last: int, run: _Run) -> Iterator[tuple[Frame, np.ndarray]]:
-        """Propagate in one direction, to the last frame."""
-        start = self.mask(first)
-        self.segmenter.reset()
-        with closing(prefetch(self.source.between(first, last))) as frames:
-            for frame in frames:
-                ids = self._step(frame, start if frame.index == first else None, run)
-                if frame.index != first:
-                    yield frame, ids
-
-    def _between(
-        self, first: int, last: int, run: _Run, wanted: Callable[[], bool]
-    ) -> Iterator[tuple[Frame, np.ndarray]]:
-        """Propagate in both directions between two given masks, to the last frame."""
-        from voskit.evaluators.fusion import propagate_between
-
-        low, high = sorted((first, last))
-        masks = [self.mask(number) for number in (low, high)]
-        scratch = self.folder / PRIVATE / "directions"
-        shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
-        found = propagate_between(self.segmenter, self.source, (masks[0], masks[1]), (low, high), scratch, wanted)  # type: ignore[arg-type]
-        with closing(found):  # type: ignore[type-var]
-            for frame, ids in found:
-                with self._changing:
-                    known = self._given_mask(frame.index) if self.is_given(frame.index) else None
-                yield frame, self._submit(frame, ids, run) if known is None else known
-        if wanted() and (end := next(self.source.between(last, last), None)) is not None:
-            yield end, masks[1 if last == high else 0]  # type: ignore[misc]
-
-    def _step(self, frame: Frame, start: np.ndarray | None, run: _Run) -> np.ndarray:
-        """Propagate to a frame, or pass its mask to the network if it has one; write and return its ids."""
+    def given_mask(self, number: int) -> np.ndarray | None:
+        """Return the user's mask of a frame, H x W ids; None: the user gave none."""
         with self._changing:
-            known = self._given_mask(frame.index) if start is None and self.is_given(frame.index) else start
-        if known is not None:
-            self.segmenter.step(frame.image, known.astype(np.uint16), complete=True)  # a lone 255 is an id
-            return known
-        return self._submit(frame, self.segmenter.step(frame.image), run)
+            return _read_ids(self._path("given", number), self.source.size) if self.is_given(number) else None
 
-    def _submit(self, frame: Frame, ids_HW: np.ndarray, run: _Run) -> np.ndarray:
-        """Let a frame's ids be written, beside the objects that stay; return them."""
-        quality = self.segmenter.quality.items()
-        sure = {i: one.confidence for i, one in quality if run.chosen is None or i in run.chosen}
+    def _expect(self, number: int, ids_HW: np.ndarray, chosen: set[int] | None) -> np.ndarray:
+        """Expect a propagated mask to be written soon; return it with the objects that stay as they are."""
         with self._changing:
-            ids = ids_HW if run.chosen is None else self._beside_others(frame.index, ids_HW, run.chosen)
-            if not self.is_given(frame.index):  # the user may have given a mask meanwhile
-                self._waiting.add(frame.index)
-        run.writer.submit(self._write_propagated, frame.index, ids, sure, run.text)
+            ids = ids_HW if chosen is None else self._beside_others(number, ids_HW, chosen)
+            if not self.is_given(number):  # the user may have given a mask meanwhile
+                self._waiting.add(number)
         return ids
 
     def _beside_others(self, number: int, ids_HW: np.ndarray, chosen: set[int]) -> np.ndarray:
@@ -620,9 +561,6 @@ class Annotation:
     def _tell(self, frames: list[int]) -> None:
         if self.listener is not None:
             self.listener(frames)
-
-    def _given_mask(self, number: int) -> np.ndarray:
-        return _read_ids(self._path("given", number), self.source.size)
 
     def _files(self, number: int) -> tuple[str, str]:
         return f"masks/{self._names[number]}.png", f"given/{self._names[number]}.png"

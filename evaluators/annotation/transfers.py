@@ -23,7 +23,7 @@ from voskit.dataloaders.masks.files import read_mask_with_names
 from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
 from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.annotation.project import OpenClip
-from voskit.evaluators.annotation.session import PRIVATE
+from voskit.evaluators.annotation.storage import PRIVATE
 
 _MAX_FILES = 100_000
 _MAX_UNPACKED = 4 * 2**30  # bytes of the files in a zip

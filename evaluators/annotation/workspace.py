@@ -18,7 +18,8 @@ from voskit.evaluators.annotation.events import EventHub
 from voskit.evaluators.annotation.jobs import Job, Jobs
 from voskit.evaluators.annotation.loading import LazySegmenter
 from voskit.evaluators.annotation.project import OpenClip, Project, ProjectClip
-from voskit.evaluators.annotation.session import PRIVATE, BusyError
+from voskit.evaluators.annotation.session import BusyError
+from voskit.evaluators.annotation.storage import PRIVATE
 from voskit.evaluators.annotation.transfers import zip_folder
 from voskit.evaluators.clips.sources import BUNDLED_SCENES
 
