@@ -26,12 +26,15 @@ def masked(server: Server, walk: Walk) -> int:
 def test_the_main_view_follows_a_propagation(walk: Walk, server: Server) -> None:
     walk.choose("brush", 40)
     walk.stroke([(60, 80), (90, 80)])
-    walk.get("(window.seen = [], voskit.store.on('frame', () => seen.push(voskit.store.frame)))")
+    walk.get("(window.seen = [], window.blank = [])")
+    walk.get(
+        "voskit.store.on('frame', () => (voskit.stage.ids.some((id) => id) ? seen : blank).push(voskit.store.frame))"
+    )
     walk.press("p")
     walk.wait("voskit.store.running !== undefined")
     assert walk.page.is_visible(".working .stop")
     walk.wait("voskit.store.frame === 47 && voskit.store.running === undefined")
-    assert len(set(walk.get("seen"))) > 3
+    assert len(set(walk.get("seen"))) > 3 and walk.get("blank") == []
     assert masked(server, walk) == 48
     assert walk.get("voskit.store.clip.given") == [0]
     for frame in (1, 20, 47):

@@ -131,8 +131,11 @@ class Server:
         return call(self.port, self.token, path, method, body)
 
     def empty(self) -> None:
-        """Remove all masks and objects of all open clips, and what the page remembered."""
+        """Remove all masks and objects of all clips, and what the page remembered."""
         for summary in self.call("project")["clips"]:
+            if summary["state"] == "failed":
+                self.call(f"clips/{summary['id']}", "DELETE")
+                continue
             clip = wait_until(lambda c=summary: self._ready(c["id"]), "the clip is read")
             for job in [clip["job"]] if clip["job"] else []:
                 with contextlib.suppress(urllib.error.HTTPError):

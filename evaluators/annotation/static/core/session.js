@@ -151,7 +151,9 @@ export class Session {
       if (data[key] !== undefined) /** @type {any} */ (clip)[key] = data[key];
     }
     Object.assign(clip.revisions, data.revisions ?? {});
-    for (const frame of Object.keys(data.revisions ?? {})) this.compare(Number(frame));
+    const changed = Object.keys(data.revisions ?? {}).map(Number);
+    for (const frame of changed) this.compare(frame);
+    this.follow(changed);
     this.store.emit("info");
     if (data.quality) this.addQuality(data.quality);
     if (data.objects) {
@@ -159,6 +161,14 @@ export class Session {
       this.store.emit("objects");
     }
     this.readQuality();
+  }
+
+  /** Show the frame that a propagation has just written: the last one of these. @param {number[]} written */
+  follow(written) {
+    const job = this.store.running;
+    const at = job?.frame;
+    if (!this.following || job?.kind !== "propagate" || typeof at !== "number" || !written.length || this.editor.active) return;
+    this.navigator.go(written.reduce((best, frame) => (Math.abs(frame - at) < Math.abs(best - at) ? frame : best)));
   }
 
   /** Extend the curves by frames that were just propagated. @param {Record<string, Record<string, number>>} frames */
@@ -191,14 +201,12 @@ export class Session {
     this.store.jobs.set(job.id, job);
     this.store.emit("jobs");
     const here = job.clip === this.store.clip?.id;
-    if (here && job.kind === "propagate") {
-      if (this.following && job.frame !== null && !this.editor.active) this.navigator.go(job.frame);
-      this.readQuality();
-    }
+    if (here && job.kind === "propagate") this.readQuality();
     if (ACTIVE.includes(job.state) || before?.state === job.state) return;
     window.clearTimeout(this.qualityTimer); // no event follows: the whole curves now
     this.qualityTimer = 0;
     this.readQuality();
+    if (here && this.following && job.kind === "propagate" && job.frame !== null) this.navigator.go(job.frame);
     if (here && !this.store.running) this.following = false;
     if (!here && !this.own.has(job.id)) return;
     if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
