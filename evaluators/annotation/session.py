@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import threading
@@ -13,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voskit.dataloaders.files import atomic_write, atomic_write_text, exclusive_lock, load_json, make_folder
-from voskit.dataloaders.images import load_image
-from voskit.dataloaders.masks.files import read_mask, write_mask
+from voskit.dataloaders.files import atomic_write, atomic_write_text, exclusive_lock, make_folder
+from voskit.dataloaders.masks.files import write_mask
 from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.annotation.propagation import propagated
 from voskit.evaluators.annotation.storage import PRIVATE
+from voskit.evaluators.annotation.storage.identity import SOURCE, check_identity, identify
 from voskit.evaluators.annotation.storage.journal import Entry, Journal
+from voskit.evaluators.annotation.storage.mask_files import ids_in, mend_given, read_ids
 from voskit.evaluators.annotation.storage.mask_index import MaskIndex, MaskRecord
 from voskit.evaluators.annotation.storage.objects import AnnotatedObject, ObjectTable, check_id
 from voskit.evaluators.clips.background import BackgroundWriter
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SOURCE = "source.json"
 _OBJECTS = f"{PRIVATE}/objects.json"
 
 
@@ -92,10 +91,10 @@ class Annotation:
             )  # propagated masks still to be written, unless the frame's mask is given or removed first
             self._running = False
             self._propagation: tuple[Entry, str] | None = None  # entry of the journal that propagated masks go to
-            self._identity = self._identify()
-            self._check_source()
+            self._identity = identify(source, len(self))
+            check_identity(folder, source, self._identity, self._names)
             self._journal = Journal(folder, folder / PRIVATE / "journal")
-            self._mend_given()
+            mend_given(folder)
             paths = [self._path("masks", number) for number in range(len(self))]
             self._index = MaskIndex(folder / PRIVATE / "masks.jsonl", paths, self._given_on_disk())
             report = ClipReport.load(folder)
@@ -208,7 +207,7 @@ class Annotation:
             ValueError: its file is damaged or has another size than the frames.
         """
         path = self._path("masks", number)
-        return _read_ids(path, self.source.size) if path.exists() else None
+        return read_ids(path, self.source.size) if path.exists() else None
 
     def read_objects(self) -> Iterator[int]:
         """Read the objects of masks that this program didn't write; yield the number of each frame read.
@@ -218,7 +217,7 @@ class Annotation:
         for number in self._index.unknown():
             with suppress(ValueError, OSError), self._changing:
                 if (mask := self.mask(number)) is not None:
-                    self._index.learn(number, _ids(mask))
+                    self._index.learn(number, ids_in(mask))
             yield number
 
     # changes ---------------------------------------------------------------------------------------------------------
@@ -427,7 +426,7 @@ class Annotation:
         locked = self._table.locked()
         if objects is None and not locked:
             return None
-        shown = set(_ids(start_HW))
+        shown = set(ids_in(start_HW))
         chosen = (shown if objects is None else set(objects)) - locked
         if not chosen & shown:
             why = "all its objects are locked" if objects is None or set(objects) & locked else "not the chosen objects"
@@ -437,7 +436,7 @@ class Annotation:
     def given_mask(self, number: int) -> np.ndarray | None:
         """Return the user's mask of a frame, H x W ids; None: the user gave none."""
         with self._changing:
-            return _read_ids(self._path("given", number), self.source.size) if self.is_given(number) else None
+            return read_ids(self._path("given", number), self.source.size) if self.is_given(number) else None
 
     def _expect(self, number: int, ids_HW: np.ndarray, chosen: set[int] | None) -> np.ndarray:
         """Expect a propagated mask to be written soon; return it with the objects that stay as they are."""
@@ -464,7 +463,9 @@ class Annotation:
             entry = self._propagation_entry(text)
             self._journal.keep(entry, *self._files(number))
             write_mask(path, ids_HW, palette=self._palette)
-            self._index.set(number, self._index.stamp(path), given=False, record=MaskRecord(tuple(_ids(ids_HW)), sure))
+            self._index.set(
+                number, self._index.stamp(path), given=False, record=MaskRecord(tuple(ids_in(ids_HW)), sure)
+            )
             self._waiting.discard(number)
         self._tell([number])
 
@@ -512,7 +513,7 @@ class Annotation:
             path = self._path("masks", number)
             sure = {i: c for i, c in self.confidence(number).items() if i != object_id}
             write_mask(path, mask, palette=self._palette)
-            self._index.set(number, self._index.stamp(path), given=False, record=MaskRecord(tuple(_ids(mask)), sure))
+            self._index.set(number, self._index.stamp(path), given=False, record=MaskRecord(tuple(ids_in(mask)), sure))
 
     def _write_given(self, number: int, ids_HW: np.ndarray) -> None:
         given, mask = (self._path(part, number) for part in ("given", "masks"))
@@ -520,7 +521,7 @@ class Annotation:
         with atomic_write(given, "mask") as temporary:
             temporary.write_bytes(mask.read_bytes())
         revision = self._index.stamp(mask, given)
-        self._index.set(number, revision, given=True, record=MaskRecord(tuple(_ids(ids_HW))))
+        self._index.set(number, revision, given=True, record=MaskRecord(tuple(ids_in(ids_HW))))
         self._waiting.discard(number)
 
     def _remove(self, number: int) -> None:
@@ -572,16 +573,6 @@ class Annotation:
         stems = {path.stem for path in (self.folder / "given").iterdir() if path.suffix == ".png"}
         return [number for number, name in enumerate(self._names) if name in stems]
 
-    def _mend_given(self) -> None:
-        """Complete given masks of which a kill left one of the two files old: the newer one counts."""
-        for number in self._given_on_disk():
-            given, mask = (self._path(part, number) for part in ("given", "masks"))
-            times = [path.stat().st_mtime_ns if path.exists() else 0 for path in (given, mask)]
-            if times[0] != times[1] and (not times[1] or given.read_bytes() != mask.read_bytes()):
-                newer, older = (given, mask) if times[0] > times[1] else (mask, given)
-                with atomic_write(older, "mask") as temporary:
-                    temporary.write_bytes(newer.read_bytes())
-
     def check_frame(self, number: int) -> None:
         """Raise ValueError if there is no such frame."""
         if not 0 <= number < len(self):
@@ -595,30 +586,6 @@ class Annotation:
         if revision is not None and revision != self.revision(number):
             raise StaleRevisionError(f"the mask of frame {number} has changed meanwhile: nothing was overwritten")
 
-    def _identify(self) -> dict[str, int | str]:
-        """Return properties that distinguish this clip from others of its name, wherever its file is."""
-        height, width = self.source.size
-        checksum = "damaged"
-        with suppress(ValueError):
-            middle = self.image(len(self) // 2)  # many clips start with black frames
-            checksum = hashlib.sha256(middle.tobytes()).hexdigest()[:16]
-        return {"frames": len(self), "width": width, "height": height, "middle_frame": checksum}
-
-    def _check_source(self) -> None:
-        path = self.folder / SOURCE
-        if path.exists():
-            try:
-                known = load_json(path)
-            except ValueError:
-                raise ValueError(f"{path} is damaged: remove it if the masks in this folder are of this clip") from None
-            if known != self._identity:
-                raise ValueError(
-                    f"{self.folder} holds masks of a clip other than {self.source.name} ({known}, not "
-                    f"{self._identity}): give another output folder, or remove {path} if the masks are of this clip"
-                )
-        elif any(self._path("masks", number).exists() for number in range(len(self))):
-            logger.warning("%s has no source.json: its masks are assumed to be of this clip", self.folder)
-
     def _start_changes(self) -> None:
         """Remove previews and the report. Without a report ``voskit demo`` doesn't replace the masks."""
         if not (self.folder / SOURCE).exists():  # not earlier: until now the demo may replace its results
@@ -627,18 +594,3 @@ class Annotation:
             self._table.keep_names()
         for name in (REPORT, "overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png"):
             (self.folder / name).unlink(missing_ok=True)
-
-
-def _read_ids(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a mask of this program exactly as it was written; others by the rules for masks of users."""
-    image = load_image(path)
-    black = image.mode == "P" and (image.getpalette() or [])[:3] == [0, 0, 0]
-    if (black or image.mode.startswith("I;16")) and (image.height, image.width) == size:
-        return np.array(image, np.uint8 if black else np.uint16)
-    return read_mask(path, size=size)
-
-
-def _ids(mask_HW: np.ndarray) -> list[int]:
-    """Return the ids of a mask, ascending, without 0."""
-    counts = np.bincount(mask_HW.ravel(), minlength=1)
-    return (np.flatnonzero(counts[1:]) + 1).tolist()
