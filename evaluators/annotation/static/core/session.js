@@ -15,6 +15,7 @@ import { ACTIVE, MODES } from "./store.js";
 /** @typedef {import("./types.js").SavedView} SavedView */
 
 const LOST = "No connection to the server. Your work is kept here and saved when it is back.";
+const OPENING_MS = 1000;
 const QUALITY_MS = 700;
 const QUALITY_RUNNING_MS = 3000; // events bring the curves meanwhile
 
@@ -74,7 +75,11 @@ export class Session {
     const clip = await api.clip(id);
     store.opening = clip.state && clip.state !== "ready" ? clip : null;
     store.emit("project");
-    if (store.opening) return; // an event says when it is ready
+    if (clip.state === "opening") {
+      // an event says when it is ready, but may have come before this answer or before the connection
+      window.setTimeout(() => store.opening?.id === id && this.attempt(() => this.open(id)), OPENING_MS);
+    }
+    if (store.opening) return;
     store.clip = clip;
     this.frames = new Frames(clip);
     this.frames.pin((frame) => frame === store.frame || this.saver.has(frame));
