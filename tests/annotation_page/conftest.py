@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from walking import Server, Walk, write_clip
 
-FIGURES: list[str] = []
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
@@ -74,14 +72,16 @@ def walk(open_page: Callable[..., Walk], server: Server) -> Walk:
 
 
 @pytest.fixture
-def report() -> Callable[[str], None]:
-    """A function that prints a figure at the end of the run."""
-    return FIGURES.append
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """A function that prints a figure at the end of the run, also if several processes run the tests."""
+    return lambda line: record_property("figure of the annotation page", line)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
     """Print measured times, which no test asserts."""
-    if FIGURES:
+    reports = terminalreporter.stats.get("passed", [])
+    figures = [value for one in reports for name, value in one.user_properties if name.startswith("figure of")]
+    if figures:
         terminalreporter.section("annotation page")
-        for line in FIGURES:
+        for line in figures:
             terminalreporter.line(line)
