@@ -93,6 +93,7 @@ def annotate(
             upload_limit=round(options.max_upload * 2**30),
         )
         address = _address(options.host, listener, token)
+        logging.getLogger("torch").setLevel(logging.WARNING)  # it logs statistics at the end
         logger.info("%s: results are written here", folder)
         logger.info("the page is at %s ; Ctrl-C ends it", address)
         if options.open_browser:
