@@ -155,7 +155,7 @@ store.on("clip", () => {
   const { zoom, x, y } = store.clip?.view ?? {};
   if (typeof zoom === "number" && typeof x === "number" && typeof y === "number") stage.place(zoom, x, y);
   else stage.fitted = true;
-  stage.width = 0; // the first frame fits itself unless a place was stored
+  stage.width = 0; // the first frame fits itself unless a place is stored
 });
 store.on(["project", "clip"], () => renderWelcome());
 part("panel-toggle").append(icon("layers"), "Objects");
