@@ -157,10 +157,10 @@ def propagate_between(
     first, last = bounds
     scratch.mkdir(parents=True)
     try:
-        for frame in _directed(segmenter, source, masks[::-1], (last, first)):
+        for frame, backward in _directed(segmenter, source, masks[::-1], (last, first)):
             if not wanted():
                 return
-            frame[1].save(scratch / f"{frame[0].index}.npz")
+            backward.save(scratch / f"{frame.index}.npz")
         for frame, forward in _directed(segmenter, source, masks, bounds):
             backward = Direction.load(scratch / f"{frame.index}.npz", segmenter.device)
             near = (last - frame.index) / (last - first)

@@ -146,14 +146,14 @@ def _step(
         fused = backward_masks.fused(frame, Direction.of(segmenter, probabilities))
         if fused is not None:
             ids = ids_of(*fused)
-            return ids, SoftMattes.of(fused[1], fused[0], ids, None) if soft else None
+            return ids, SoftMattes.of(fused[1].unbind(), fused[0], ids, None) if soft else None
     ids = predicted
     if backward_masks is not None and backwards:
         ids = backward_masks.overlay_on(frame, predicted, segmenter.object_ids, mask)
     if probabilities is None or not soft:
         return ids, None
     changed = None if ids is predicted else ids != predicted
-    return ids, SoftMattes.of(probabilities, segmenter.object_ids, ids, changed)
+    return ids, SoftMattes.of(probabilities.unbind(), segmenter.object_ids, ids, changed)
 
 
 def _export_again(

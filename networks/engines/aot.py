@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voskit.networks.engines.quality import ObjectQuality
     from voskit.networks.engines.quality.presence import Presence
     from voskit.networks.memory.informed import Gated
+    from voskit.networks.memory.merged_bank import MergedBank
     from voskit.networks.memory.prototype_bank import PrototypeBank
     from voskit.networks.memory.prototypes import PrototypePolicy
     from voskit.networks.models.aot import AOT, Features, Propagated
@@ -279,8 +280,8 @@ class AOTEngine:
         """Create a bank of all layers, for groups that begin at one frame."""
         return self._new_plain_bank()
 
-    def _new_plain_bank(self) -> FrameBank | PrototypeBank:
-        """Create a bank of frames, or of prototypes if the config enables them."""
+    def _new_plain_bank(self) -> FrameBank | PrototypeBank | MergedBank:
+        """Create a bank of frames, of merged frames, or of prototypes, as the config says."""
         if self._prototypes is None:
             if self.config.merge_old_memory:
                 from voskit.networks.memory.merged_bank import MergedBank

@@ -6,7 +6,7 @@ Shapes: B id groups, L positions of a frame, M positions of all stored frames, C
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -61,8 +61,8 @@ class Bank(Protocol):
         """
         ...
 
-    def read(self) -> list[MemoryPart]:
-        """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views."""
+    def read(self) -> Sequence[Any]:
+        """Return keys [B or 1, M, C] and values [B, M, C'] of each layer: MemoryPart, MaskedPart or MergedPart."""
         ...
 
     @property

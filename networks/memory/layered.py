@@ -6,7 +6,7 @@ Shapes: B id groups, L positions of a frame, M positions of all stored frames of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from voskit.networks.memory.bank import NO_QUALITY, FrameBank
 
 if TYPE_CHECKING:
     from voskit.networks.engines.quality import ObjectQuality
+    from voskit.networks.memory.merged_bank import MergedBank
     from voskit.networks.memory.prototype_bank import PrototypeBank
 
 
@@ -28,7 +29,7 @@ class LayeredBank:
         layers: an empty bank for each layer.
     """
 
-    def __init__(self, layers: Sequence[FrameBank | PrototypeBank]) -> None:
+    def __init__(self, layers: Sequence[FrameBank | PrototypeBank | MergedBank]) -> None:
         self._layers = list(layers)
 
     def __len__(self) -> int:
@@ -67,7 +68,7 @@ class LayeredBank:
         for bank, part in zip(self._layers, layers, strict=False):
             bank.write([part], frame, reference, quality=quality, partial=partial)
 
-    def read(self) -> list[MemoryPart]:
+    def read(self) -> list[Any]:
         """Return keys [B or 1, M, C] and values [B, M, C'] of each layer, as views; M differs between layers."""
         return [part for bank in self._layers for part in bank.read()]
 
