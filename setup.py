@@ -24,7 +24,10 @@ annotate = [
 packaging = ["build", "setuptools>=77", "twine"]
 onnx = ["onnx", "onnxscript", "onnxruntime"]  # exported models; onnxruntime alone runs them
 test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", *packaging, *onnx, "transformers", *annotate, "httpx"]
-test.append("playwright")  # walks through the annotation page, in the system's Chromium
+test += [
+    "playwright",  # walks through the annotation page, in the system's Chromium
+    "fastapi",  # the web server of docs/cookbook.md
+]
 
 
 def index_page() -> str:

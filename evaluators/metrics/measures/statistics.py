@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +35,7 @@ def quarters(values: ArrayLike) -> list[NDArray[np.float64]]:
     """
     array = np.asarray(values, np.float64)
     marks = np.round(1 + np.arange(5) * (array.size - 1) / 4 + 1e-10).astype(int) - 1
-    return [array[begin : end + 1] for begin, end in zip(marks[:-1], marks[1:], strict=True)]
+    return [array[begin : end + 1] for begin, end in pairwise(marks)]
 
 
 def summary(name: str, values: ArrayLike) -> dict[str, float]:
