@@ -113,7 +113,10 @@ export class Transport {
     this.store = session.store;
     this.play = iconButton("play", "Play", () => player.toggle(), "Space", "play");
     this.number = el("input", { class: "frame-number", type: "number", min: "0", title: "Frame", "aria-label": "Frame" });
-    this.number.addEventListener("change", () => session.visit(Number(this.number.value)));
+    this.number.addEventListener("change", () => {
+      if (Number.isNaN(this.number.valueAsNumber)) this.number.value = String(this.store.frame);
+      else session.visit(this.number.valueAsNumber);
+    });
     this.number.addEventListener("keydown", (event) => event.key === "Enter" && this.number.blur());
     this.total = el("span", { class: "total" });
     this.state = el("span", { class: "frame-state" });
