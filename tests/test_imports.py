@@ -27,6 +27,7 @@ SUB_ROOMS = {  # of networks/, with its modules
     "models": {"encoders", "decoders", "memory", "layers", "ops"},
     "families": {"models", "engines"},
     "inference": {"models", "layers"},
+    "export": {"models", "layers", "ops"},
     "checkpoint_files": set(),
     "checkpoints": {"checkpoint_files", "families", "models"},
     "downloads": set(),

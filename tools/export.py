@@ -1,10 +1,12 @@
-"""Write a checkpoint, or the mean of several, as one small safetensors file.
+"""Write a checkpoint, or the mean of several, as one small safetensors file, or as ONNX graphs.
 
     voskit export --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
     voskit export --model deaott --ckpt_path A B --shares 3 1 --output_path mean.safetensors
+    voskit export --format onnx --model deaott --size 480x864 --objects 10 --memory_frames 8 --output_path exported
 
-The file holds the weights, in half precision by default, and the model's config with the changes of ``--set``.
-``build_model`` and ``--ckpt_path`` of every command load it and apply that config.
+A safetensors file holds the weights, in half precision by default, and the model's config with changes of ``--set``.
+``build_model`` and ``--ckpt_path`` of every command load it and apply that config. A folder of ONNX graphs runs without
+PyTorch: ``voskit.runtime.OnnxSegmenter(folder)``.
 """
 
 from __future__ import annotations
@@ -29,18 +31,33 @@ from voskit.tools.command import run_tool
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
-    """Write a checkpoint as one small safetensors file."""
+    """Write a checkpoint as one small safetensors file, or as ONNX graphs."""
 
     model: str
     """Model of the zoo."""
-    ckpt_path: tuple[Path, ...]
-    """Checkpoint of the authors or of voskit train. Several checkpoints are averaged."""
+    ckpt_path: tuple[Path, ...] = ()
+    """Checkpoint of the authors or of voskit train. Several checkpoints are averaged. Default with --format onnx: the
+    published weights."""
     output_path: Path
-    """File to write, *.safetensors."""
+    """File to write, *.safetensors; with --format onnx a folder."""
+    format: Literal["safetensors", "onnx"] = "safetensors"
+    """safetensors: weights for voskit. onnx: graphs for voskit.runtime and other programs (AOT, DeAOT, AOST, XMem)."""
+    size: str = "480x864"
+    """Height and width of the frames (onnx). Frames of other sizes are resized."""
+    objects: int = 10
+    """Largest number of objects (onnx)."""
+    memory_frames: int = 8
+    """Largest number of frames in the long-term memory (onnx)."""
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """Precision of the graphs (onnx)."""
+    calibration: Path | None = None
+    """Folder of images or video on which int8 is calibrated. Default: a bundled clip."""
+    calibration_mask: Path | None = None
+    """Mask of its first frame."""
     shares: tuple[float, ...] = ()
     """Weight of each checkpoint in the average, such as 3 1. Default: equal weights."""
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
-    """Data type of the weights in the file."""
+    """Data type of the weights in a safetensors file."""
     identities: tuple[int, ...] = ()
     """Identities of the identity bank to keep, such as 1 4 5 (AOT, DeAOT, AOST). Default: all."""
     extend_identities: int | None = None
@@ -50,7 +67,11 @@ class Args:
 
 
 def run(args: Args) -> int:
-    """Write the file and return the exit code."""
+    """Write the file or folder and return the exit code."""
+    if args.format == "onnx":
+        from voskit.tools.flags.onnx import export_folder
+
+        return export_folder(args)
     if args.output_path.suffix != ".safetensors":
         raise ValueError(f"--output_path {args.output_path}: the name must end in .safetensors")
     if not args.ckpt_path:

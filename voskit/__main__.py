@@ -19,7 +19,7 @@ COMMANDS = {
     "pack": "check results and write the archive that a benchmark's server takes",
     "merge": "merge evaluations that saved their score maps",
     "train": "train a model through a stage",
-    "export": "write checkpoints as one small safetensors file",
+    "export": "write checkpoints as one small safetensors file, or as ONNX graphs",
     "weights": "list and download published weights",
     "check-dataset": "report every missing, damaged or mismatched file of a dataset",
     "masks-to-png": "write masks of a JSON file as PNGs, one for each frame",

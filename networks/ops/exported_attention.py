@@ -19,7 +19,8 @@ def exported_attention(
     scores = (q_BNLC * q_BNLC.shape[-1] ** -0.5) @ k_BNMC.transpose(2, 3)
     if valid_BM is not None:
         scores = scores.masked_fill(~valid_BM[:, None, None], -torch.inf)
-    if top_k is None:
+    elements = k_BNMC.shape[2]  # no int if it may vary, and then not less than top_k
+    if top_k is None or (isinstance(elements, int) and top_k >= elements):
         return scores.softmax(-1) @ v_BNMD
     best, places = scores.topk(top_k, sorted=False)
     return _sums_of_chosen(best.softmax(-1), places, v_BNMD)

@@ -1,0 +1,302 @@
+"""``OnnxSegmenter``: what ``VideoSegmenter`` predicts, from exported graphs and without PyTorch."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from moving_clip import H, W, moving_frames, squares
+from small_models import build_small
+
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+
+from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.onnx.export import export_onnx
+from voskit.evaluators.onnx.precision import convert_to_fp16, quantize
+from voskit.networks import build_model
+from voskit.networks.engines.grouping import separate_neighbors
+from voskit.runtime import OnnxSegmenter
+from voskit.runtime import objects as runtime_objects
+
+MEMORY_FRAMES = 3
+MODELS: dict[str, dict[str, Any]] = {
+    "aott": {},
+    "swinb_deaotl": {"encoder": "mobilenetv2", "num_layers": 2, "long_term_gap": 2},  # inputs of 16 k pixels
+    "aost": {"depth": 2, "long_term_gap": 1},
+    "deaott": {},  # the bundled weights: groups of five, neighbors apart, the likeliest positions only
+}
+
+
+def network(model: str) -> Any:
+    torch.manual_seed(0)
+    if model == "deaott":
+        return build_model(model, pretrained=True, device="cpu", short_edge=H, long_term_gap=1)
+    return build_small(model, **MODELS[model])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_operator_table() -> Iterator[None]:
+    """Make the exporter read its table of operators once, which takes seconds, not for each graph."""
+    from onnxscript._framework_apis import torch_2_5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch_2_5, "get_torchlib_ops", functools.cache(torch_2_5.get_torchlib_ops))
+        yield
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of an exported model."""
+    root = tmp_path_factory.mktemp("exported")
+
+    def export(model: str) -> Path:
+        if not (root / model).exists():
+            numbers = {"size": (H, W), "objects": 20, "memory_frames": MEMORY_FRAMES}
+            export_onnx(network(model), root / model, name=model, **numbers)
+        return root / model
+
+    return export
+
+
+EVENTS: dict[int, Callable[[Any], Any]] = {
+    0: lambda s: squares(3, 1, 2),
+    3: lambda s: squares(0, 0, 0, *range(4, 16)),  # further groups, which begin later
+    5: lambda s: s.delete_objects([2]),
+    6: lambda s: s.delete_objects(range(3, 11)),
+    7: lambda s: s.delete_objects([1]),
+    8: lambda s: squares(0, 0, 300, 0, 0, 0, 11),
+}
+
+
+def results(segmenter: Any, count: int = 10) -> list[tuple[np.ndarray, np.ndarray, list[int]]]:
+    """Segment a clip with masks and deletions: ids, probabilities and object ids of each frame."""
+    out = []
+    for t, frame in enumerate(moving_frames(count)):
+        mask = EVENTS[t](segmenter) if t in EVENTS else None
+        ids, probs = segmenter.step(frame, mask, complete=t == 8, return_probs=True)
+        out.append((ids, np.asarray(probs), segmenter.object_ids))
+    return out
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_predicts_what_pytorch_does(model: str, exported: Callable[[str], Path]) -> None:
+    expected = results(VideoSegmenter(network(model), max_memory_frames=MEMORY_FRAMES))
+    segmenter = OnnxSegmenter(exported(model), threads=1)
+    for _ in range(2):
+        for (ids, probs, objects), (own_ids, own_probs, own_objects) in zip(expected, results(segmenter), strict=True):
+            assert own_objects == objects
+            assert own_ids.dtype == ids.dtype and own_probs.dtype == np.float32
+            assert np.abs(own_probs - probs).max() < 1e-3
+            assert (own_ids == ids).mean() > 0.999
+        segmenter.reset()
+        assert segmenter.object_ids == [] and segmenter.memory_frames == 0
+
+
+@pytest.mark.slow
+def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    fields = {"value_dim": 32, "hidden_dim": 8, "key_dim": 16, "enable_long_term": False, "short_edge": 48}
+    model = build_model("xmem", device="cpu", mem_every=2, **fields)
+    export_onnx(model, tmp_path, name="xmem", size=(H, W), objects=20, memory_frames=MEMORY_FRAMES)
+    segmenter = OnnxSegmenter(tmp_path, threads=1)
+    expected = results(VideoSegmenter(model, max_memory_frames=MEMORY_FRAMES))
+    for (ids, probs, objects), (own_ids, own_probs, own_objects) in zip(expected, results(segmenter), strict=True):
+        assert own_objects == objects
+        assert np.abs(own_probs - probs).max() < 1e-4
+        best = np.sort(probs, axis=0)
+        clear = best[-1] - best[-2] > 1e-4  # random weights make many objects equally likely
+        assert clear.mean() > 0.5 and (own_ids == ids)[clear].all()
+
+
+def test_a_frame_may_have_any_size(exported: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:
+    segmenter = OnnxSegmenter(exported("aott"))
+    frames = np.random.default_rng(0).integers(0, 255, (2, 50, 31, 3), dtype=np.uint8)
+    mask = np.zeros((50, 31), np.uint8)
+    mask[10:30, 5:20] = 7
+    assert (segmenter.step(frames[0], mask) == mask).all()
+    assert "export the model with --size 50x31" in caplog.text
+    ids, probs = segmenter.step(frames[1], return_probs=True, output_size=(25, 60))
+    assert ids.shape == (25, 60) and probs.shape == (2, 25, 60)
+    assert np.allclose(probs.sum(0), 1, atol=1e-5)
+
+
+def test_frames_before_the_first_mask_leave_no_trace(exported: Callable[[str], Path]) -> None:
+    frames = moving_frames(4)
+    early, plain = OnnxSegmenter(exported("aott")), OnnxSegmenter(exported("aott"))
+    ids, probs = early.step(frames[3], return_probs=True)
+    assert not ids.any() and probs.shape == (1, H, W) and (probs == 1).all()
+    early.step(frames[2], np.zeros((H, W), np.uint8))
+    for t in range(2):
+        mask = squares(1) if t == 0 else None
+        assert (early.step(frames[t], mask) == plain.step(frames[t], mask)).all()
+
+
+def test_a_white_mask_is_object_1(exported: Callable[[str], Path]) -> None:
+    segmenter = OnnxSegmenter(exported("aott"))
+    segmenter.step(moving_frames(1)[0], ((squares(1) > 0) * 255).astype(np.uint8))
+    assert segmenter.object_ids == [1]
+    with pytest.raises(ValueError, match="255 beside other values"):
+        segmenter.step(moving_frames(1)[0], squares(255, 2))
+
+
+def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str], Path]) -> None:
+    segmenter = OnnxSegmenter(exported("aott"))
+    frame = moving_frames(1)[0]
+    segmenter.step(frame, squares(1, 2))
+    for wrong, message in [
+        (lambda: segmenter.step(frame[:-1]), "call reset"),
+        (lambda: segmenter.step(frame.astype(np.int32)), "uint8"),
+        (lambda: segmenter.step(frame, squares(1)[:-1]), "must be equal"),
+        (lambda: segmenter.step(frame, squares(1) * 0.5), "integer"),
+        (lambda: segmenter.step(frame, squares(-1)), "1 to 65535"),
+        (lambda: segmenter.step(frame, squares(*range(1, 22))), "--objects 21"),
+        (lambda: segmenter.step(frame, output_size=(0, 5)), "output_size"),
+        (lambda: segmenter.delete_objects([1, 9]), "no object 9"),
+        (lambda: segmenter.delete_objects("x"), "integers"),
+        (lambda: OnnxSegmenter(exported("aott"), max_memory_frames=4), "--memory_frames"),
+        (lambda: OnnxSegmenter(exported("aott"), providers=["NoSuchProvider"]), "NoSuchProvider"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            wrong()
+    assert segmenter.object_ids == [1, 2] and segmenter.memory_frames == 1
+
+
+def test_a_damaged_or_foreign_folder_is_an_error(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"manifest.json doesn't exist"):
+        OnnxSegmenter(tmp_path)
+    source = exported("aott")
+    for path in source.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "remember.onnx").write_bytes(b"short")
+    with pytest.raises(ValueError, match=r"remember.onnx is not the file that was exported"):
+        OnnxSegmenter(tmp_path)
+    (tmp_path / "remember.onnx").unlink()
+    with pytest.raises(FileNotFoundError, match=r"remember.onnx is missing"):
+        OnnxSegmenter(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
+    with pytest.raises(ValueError, match="export again"):
+        OnnxSegmenter(tmp_path)
+
+
+def test_the_manifest_says_what_another_program_needs(exported: Callable[[str], Path]) -> None:
+    manifest = json.loads((exported("deaott") / "manifest.json").read_text())
+    assert manifest["identities"] == 5 and manifest["objects"] == 20
+    assert manifest["input_size"] == [H, W] and manifest["memory_frames"] == MEMORY_FRAMES
+    assert len(manifest["palette"]) == 768 and len(manifest["digest"]) == 64
+    assert manifest["preprocessing"]["interpolation"] == "bicubic"
+    assert set(manifest["graphs"]) == {"encode", "propagate", "remember", "refer", "resize"}
+
+
+def test_the_graphs_take_any_number_of_groups(exported: Callable[[str], Path]) -> None:
+    """One call for several groups gives what a call for each of them does."""
+    import onnxruntime
+
+    folder = exported("aost")
+    sessions = {
+        name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in ("encode", "refer", "propagate")
+    }
+    frame = np.random.default_rng(0).normal(size=(1, 3, H, W)).astype(np.float32)
+    labels = np.stack([squares(*range(g, g + 3)).clip(max=10) for g in range(1, 4)]).astype(np.int32)
+
+    def run(name: str, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        session = sessions[name]
+        out = session.run(None, {x.name: feed[x.name] for x in session.get_inputs()})
+        return dict(zip([x.name for x in session.get_outputs()], out, strict=True))
+
+    features = run("encode", {"image": frame})
+
+    def predict(own: np.ndarray) -> np.ndarray:
+        memory = run("refer", {"labels": own, **features})
+        memory = {name: np.repeat(x, len(own) // len(x), 0) for name, x in memory.items()}
+        valid = np.ones((len(own), memory["key_0"].shape[1]), bool)
+        both = {f"{term}_{name}": x for term in ("long", "short") for name, x in memory.items()}
+        return run("propagate", {**features, **both, "valid": valid})["logits"]
+
+    together = predict(labels)
+    assert len(together) == 3
+    for group in range(3):
+        assert np.abs(together[group] - predict(labels[group : group + 1])[0]).max() < 1e-3
+
+
+def test_an_environment_without_pytorch_runs_it(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    np.save(tmp_path / "frames.npy", np.stack(moving_frames(3)))
+    np.save(tmp_path / "mask.npy", squares(1, 2))
+    program = f"""
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "PIL", "timm", "scipy", "onnx", "skimage"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from voskit.runtime import OnnxSegmenter
+
+segmenter = OnnxSegmenter({str(exported("aott"))!r})
+for number, frame in enumerate(np.load("frames.npy")):
+    ids = segmenter.step(frame, np.load("mask.npy") if number == 0 else None)
+ours = [name for name in sys.modules if name.startswith("voskit.") and not name.startswith("voskit.runtime")]
+assert not ours, ours
+np.save("ids.npy", ids)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    segmenter = OnnxSegmenter(exported("aott"))
+    for number, frame in enumerate(moving_frames(3)):
+        ids = segmenter.step(frame, squares(1, 2) if number == 0 else None)
+    assert (np.load(tmp_path / "ids.npy") == ids).all()
+
+
+def test_half_precision_and_eight_bits(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    frames, expected = moving_frames(4), []
+    single = OnnxSegmenter(exported("deaott"))
+    for t, frame in enumerate(frames):
+        expected.append(single.step(frame, squares(1, 2) if t == 0 else None))
+    sizes = {}
+    for precision, agreement in (("fp16", 0.98), ("int8", 0.8)):
+        folder = tmp_path / precision
+        folder.mkdir()
+        for path in exported("deaott").iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+        if precision == "fp16":
+            convert_to_fp16(folder)
+        else:
+            quantize(folder, frames, squares(1, 2))
+        segmenter = OnnxSegmenter(folder)
+        assert segmenter.manifest["precision"] == precision
+        for t, frame in enumerate(frames):
+            ids = segmenter.step(frame, squares(1, 2) if t == 0 else None)
+            assert (ids == expected[t]).mean() > agreement
+        sizes[precision] = (folder / "encode.onnx").stat().st_size
+    whole = (exported("deaott") / "encode.onnx").stat().st_size
+    assert sizes["fp16"] < 0.6 * whole and sizes["int8"] < 0.4 * whole
+
+
+def test_groups_are_made_as_pytorch_does() -> None:
+    mask = squares(*range(1, 31))
+    for room in (0, 3):
+        expected = separate_neighbors(torch.from_numpy(mask), list(range(1, 31)), 5, room)
+        assert runtime_objects.separate_neighbors(mask, list(range(1, 31)), 5, room) == expected
+
+
+def test_runtime_imports_nothing_else_of_the_package() -> None:
+    import ast
+
+    folder = Path(__file__).resolve().parents[2] / "voskit" / "runtime"
+    allowed = {"numpy", "cv2", "onnxruntime", *sys.stdlib_module_names}
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.startswith("voskit.runtime") or name.partition(".")[0] in allowed, f"{path.name}: {name}"

@@ -1,0 +1,65 @@
+"""tools/export.py --format onnx: a folder of graphs, and errors before weights are loaded."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_models import build_small
+
+from voskit.networks import save_weights
+from voskit.runtime import OnnxSegmenter
+from voskit.tools import export
+
+pytest.importorskip("onnxscript")
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["export.py", "--format", "onnx", *map(str, arguments)])
+    return export.main()
+
+
+def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
+    torch.manual_seed(0)
+    save_weights(build_small("aott"), tmp_path / "aott.safetensors")
+    flags = ("--size", "33x49", "--objects", 4, "--memory_frames", 2, "--precision", "fp16")
+    out = tmp_path / "new" / "exported"
+    common = ("--model", "aott", "--ckpt_path", tmp_path / "aott.safetensors")
+    assert call(monkeypatch, *common, *flags, "--output_path", out) == 0
+    assert f"{out / 'manifest.json'}: " in capsys.readouterr().out
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["model"], manifest["precision"], manifest["frame_size"]) == ("aott", "fp16", [33, 49])
+    assert (manifest["objects"], manifest["license"]) == (10, "that of the weights")
+    frame = np.zeros((33, 49, 3), np.uint8)
+    assert OnnxSegmenter(out).step(frame, np.ones((33, 49), np.uint8)).all()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--model", "jointformer"), "families that can: aot, deaot, aost, xmem"),
+        (("--model", "no_such_model"), "no_such_model"),
+        (("--model", "aott", "--size", "480"), "--size '480': give height and width"),
+        (("--model", "aott", "--size", "8x480"), "16 pixels or more"),
+        (("--model", "aott", "--objects", 0), "--objects must be 1 or more"),
+        (("--model", "aott", "--memory_frames", 0), "--memory_frames must be 1 or more"),
+        (("--model", "aott", "--ckpt_path", "A", "B"), "takes one checkpoint"),
+        (("--model", "aott", "--precision", "int8", "--calibration", "clip.mp4"), "belong together"),
+        (("--model", "aott", "--ckpt_path", "missing.pth"), "missing.pth"),
+    ],
+)
+def test_what_cannot_be_exported_is_told_at_once(
+    flags: tuple[object, ...], message: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    assert call(monkeypatch, *flags, "--output_path", tmp_path / "out") == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_output_is_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
+    assert call(monkeypatch, "--model", "aott", "--output_path", tmp_path / "a.onnx") == 1
+    assert "name a folder" in capsys.readouterr().err

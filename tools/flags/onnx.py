@@ -1,0 +1,86 @@
+"""Flags of ``voskit export --format onnx``."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voskit.configs import get_model_config
+
+if TYPE_CHECKING:
+    from voskit.tools.export import Args
+
+BUNDLED = Path(__file__).resolve().parents[2] / "datasets" / "Demo"
+_CALIBRATION_FRAMES = 10
+_STEP = 4
+
+
+def export_folder(args: Args) -> int:
+    """Export a model as ONNX graphs and return the exit code."""
+    from voskit.evaluators.onnx.export import check_exportable, export_onnx
+    from voskit.networks import build_model
+    from voskit.networks.weights import find_weights
+
+    size = _height_and_width(args.size)
+    if args.output_path.suffix:
+        raise ValueError(f"--output_path {args.output_path}: name a folder, since an export has several files")
+    if len(args.ckpt_path) > 1:
+        raise ValueError(
+            "--ckpt_path: --format onnx takes one checkpoint; average several into a safetensors file first"
+        )
+    changes = get_model_config(args.model).changes_from_text(*args.set)
+    check_exportable(get_model_config(args.model, **changes), size, args.objects, args.memory_frames)
+    clip = _calibration_clip(args) if args.precision == "int8" else None
+    weights = args.ckpt_path[0] if args.ckpt_path else find_weights(args.model)
+    manifest = export_onnx(
+        build_model(args.model, checkpoint=weights, device="cpu", **changes),
+        args.output_path,
+        name=args.model,
+        size=size,
+        objects=args.objects,
+        memory_frames=args.memory_frames,
+        license_text=_license_of(weights),
+    )
+    if args.precision != "fp32":
+        from voskit.evaluators.onnx.precision import convert_to_fp16, quantize
+
+        if clip is None:
+            convert_to_fp16(args.output_path)
+        else:
+            quantize(args.output_path, *clip)
+    total = sum(path.stat().st_size for path in args.output_path.glob("*.onnx"))
+    print(f"{manifest}: {total / 1e6:.1f} MB of graphs")
+    return 0
+
+
+def _height_and_width(text: str) -> tuple[int, int]:
+    """Read a size such as ``480x864``."""
+    found = re.fullmatch(r"(\d+)[x*](\d+)", text.strip().lower())
+    if found is None:
+        raise ValueError(f"--size {text!r}: give height and width in pixels, such as 480x864")
+    return int(found[1]), int(found[2])
+
+
+def _license_of(weights: Path) -> str:
+    """Return the license that the page beside a file of weights states."""
+    page = weights.with_suffix(".md")
+    found = re.search(r"^\| License \| (.+) \|$", page.read_text(encoding="utf-8"), re.M) if page.is_file() else None
+    return found[1] if found else "that of the weights"
+
+
+def _calibration_clip(args: Args) -> tuple[list[np.ndarray], np.ndarray]:
+    """Read the frames and the mask on which 8-bit ranges are measured."""
+    from voskit.dataloaders.masks.files import read_mask
+    from voskit.dataloaders.video.frames import open_frames
+
+    if (args.calibration is None) != (args.calibration_mask is None):
+        raise ValueError("--calibration and --calibration_mask belong together: name both or none")
+    clip = args.calibration or BUNDLED / "images" / "bunny.mp4"
+    mask = args.calibration_mask or BUNDLED / "masks" / "bunny" / "00000.png"
+    with open_frames(str(clip)) as frames:
+        images = [frame.image for frame in islice(frames, 0, _CALIBRATION_FRAMES * _STEP, _STEP)]
+    return images, read_mask(mask)

@@ -1,0 +1,97 @@
+"""Frames and masks of callers: checks, and conversion to arrays."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import numpy as np
+
+MAX_ID = 65535
+VOID = 255
+_SMOOTH = 100  # a mask with more values up to 255 has smooth edges
+
+
+def rgb_array(frame: Any) -> np.ndarray:
+    """Convert a frame to an H x W x 3 uint8 RGB array.
+
+    Args:
+        frame: an array, uint8 or float from 0 to 1, of shape H x W x 3, 3 x H x W or H x W (gray); or a PIL image.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if hasattr(frame, "convert"):  # a PIL image; PIL itself isn't needed
+        frame = np.asarray(frame.convert("RGB"))
+    if not isinstance(frame, np.ndarray):
+        raise ValueError(f"a frame must be an H x W x 3 uint8 RGB array, got {type(frame).__name__}")
+    values = np.repeat(frame[..., None], 3, 2) if frame.ndim == 2 else frame
+    if values.ndim == 3 and values.shape[2] != 3 and values.shape[0] == 3:
+        values = np.moveaxis(values, 0, 2)
+    if values.ndim != 3 or values.shape[2] != 3 or not values.size:
+        raise ValueError(f"a frame must be an H x W x 3 uint8 RGB array, got shape {frame.shape}")
+    if np.issubdtype(values.dtype, np.floating):
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"a frame of {values.dtype} must hold 0 to 1, this one {low:.4g} to {high:.4g}")
+        return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+    if values.dtype != np.uint8:
+        raise ValueError(f"a frame must be uint8, or float from 0 to 1, got {values.dtype}: scale its values to uint8")
+    return np.ascontiguousarray(values)
+
+
+def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], white: bool) -> tuple[np.ndarray, bool]:
+    """Return the ids of a mask, H x W int32, and True if its 255 was read as "on".
+
+    255 is the object with id 1 if the mask has no other value and no object has the id 255. In uint16 arrays all values
+    are ids.
+
+    Args:
+        mask: H x W integers or bool.
+        shape: height and width of the frame.
+        object_ids: ids of the objects so far.
+        white: an earlier mask was read as "on".
+
+    Raises:
+        ValueError: a wrong shape, type or size, ids out of range, a mask with smooth edges, or 255 beside other values
+            after it was "on".
+    """
+    array = np.asarray(mask)
+    if array.ndim == 3 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 2:
+        raise ValueError(f"a mask must be an H x W array of object ids, got shape {array.shape}")
+    if array.shape != shape:
+        raise ValueError(
+            f"the mask has size {array.shape[0]}x{array.shape[1]}, the frame {shape[0]}x{shape[1]}: they must be equal"
+        )
+    if not (np.issubdtype(array.dtype, np.integer) or array.dtype == bool):
+        raise ValueError(f"a mask must hold integer object ids, got {array.dtype}")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > MAX_ID:
+        raise ValueError(f"object ids are 1 to {MAX_ID} (0 is the background), the mask holds {low} to {high}")
+    if high <= VOID and len(np.unique(array)) > _SMOOTH and array.dtype == np.uint8:
+        raise ValueError("the mask has smooth edges: pass ids, such as mask > 127 for one white object")
+    if array.dtype == np.uint16 or high != VOID or VOID in object_ids:
+        return array.astype(np.int32), False
+    if not ((array != 0) & (array != VOID)).any():
+        return (array > 0).astype(np.int32), True
+    if white:
+        raise ValueError("an earlier mask of 0 and 255 was read as object 1, and this one has 255 beside other values")
+    return array.astype(np.int32), False
+
+
+def integers(ids: int | Iterable[int]) -> list[int]:
+    """Return one or more object ids as a list.
+
+    Raises:
+        ValueError: an id isn't an integer.
+    """
+    try:
+        return [operator.index(ids)]  # type: ignore[arg-type]
+    except TypeError:
+        try:
+            return [operator.index(i) for i in ids]  # type: ignore[union-attr]
+        except TypeError as error:
+            raise ValueError(f"object ids are integers, got {ids!r}") from error

@@ -1,0 +1,198 @@
+"""Frame-by-frame video segmentation with exported graphs: RGB frames and your object ids in, your object ids out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from voskit.runtime.aot import AOTEngine
+from voskit.runtime.graphs import Graphs
+from voskit.runtime.inputs import integers, mask_ids, rgb_array
+from voskit.runtime.xmem import XMemEngine
+
+logger = logging.getLogger(__name__)
+
+_ENGINES = {"aot": AOTEngine, "deaot": AOTEngine, "aost": AOTEngine, "xmem": XMemEngine}
+_DISTORTION = 1.1  # ratio of aspect ratios from which a frame of another shape is logged
+
+
+class OnnxSegmenter:
+    """Frame-by-frame segmentation of a video, from the masks of its objects, without PyTorch.
+
+    The methods are those of ``voskit.VideoSegmenter``, with NumPy arrays for probabilities.
+
+    ::
+
+        segmenter = OnnxSegmenter("exported")
+        ids = segmenter.step(first_frame, mask=first_mask)
+        for frame in frames:
+            ids = segmenter.step(frame)
+
+    Args:
+        folder: written by ``voskit export --format onnx``.
+        threads: threads of an operation. Default: one for each core.
+        providers: execution providers of ONNX Runtime, best first, such as ``["CUDAExecutionProvider",
+            "CPUExecutionProvider"]``. Default: the CPU.
+        long_term_gap: number of frames between two in the long-term memory. Default: the model's.
+        max_memory_frames: largest number of frames in the long-term memory. Default: the number of the export, which
+            is also the most.
+
+    Raises:
+        FileNotFoundError: the folder has no manifest, or a graph is missing.
+        ValueError: the folder is of another version or another kind of model, or a value is out of range.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+        long_term_gap: int | None = None,
+        max_memory_frames: int | None = None,
+    ) -> None:
+        self._graphs = Graphs(folder, threads, providers)
+        self.manifest: dict[str, Any] = self._graphs.manifest
+        family, most = self.manifest["family"], self.manifest.get("memory_frames", 0)
+        if family not in _ENGINES:
+            raise ValueError(
+                f"{folder} holds a {family}, which takes no masks: OnnxSegmenter runs {', '.join(_ENGINES)}"
+            )
+        gap = self.manifest["long_term_gap"] if long_term_gap is None else long_term_gap
+        frames = most if max_memory_frames is None else max_memory_frames
+        if gap < 1:
+            raise ValueError(f"long_term_gap must be 1 or more, got {gap}")
+        if not 1 <= frames <= most:
+            raise ValueError(f"max_memory_frames must be 1 to {most}, the --memory_frames of the export, got {frames}")
+        self._engine = _ENGINES[family](self._graphs, gap, frames)
+        self._size: tuple[int, int] | None = None
+        self._white = False
+
+    @property
+    def object_ids(self) -> list[int]:
+        """Object ids in the order of addition; ids of one mask are ascending, or sorted by group."""
+        return self._engine.objects.ids
+
+    @property
+    def memory_frames(self) -> int:
+        """Number of frames in the long-term memory."""
+        return self._engine.memory_frames
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes allocated for the long-term memory."""
+        return self._engine.memory_bytes
+
+    def reset(self) -> None:
+        """Forget the video; the next frame is the first of a new one."""
+        self._engine.reset()
+        self._size = None
+        self._white = False
+
+    def delete_objects(self, ids: int | Iterable[int]) -> None:
+        """Forget objects; from the next frame on their pixels belong to other objects or to the background.
+
+        Args:
+            ids: one id, or several in a list, set, array or other iterable.
+
+        Raises:
+            ValueError: an id that no object has, or that isn't an integer; nothing is forgotten then.
+        """
+        self._engine.delete_objects(integers(ids))
+
+    def step(
+        self,
+        frame: Any,
+        mask: Any = None,
+        *,
+        complete: bool = False,
+        return_probs: bool = False,
+        output_size: tuple[int, int] | None = None,
+    ) -> Any:
+        """Segment the next frame.
+
+        Args:
+            frame: H x W x 3 uint8 RGB, of the same size throughout a video. It is resized to the exported size,
+                whatever its shape. Also taken: float from 0 to 1, 3 x H x W, gray H x W, and PIL images.
+            mask: H x W integers, ids of objects from 1 to 65535. Its non-zero pixels override the prediction, and new
+                ids are objects from this frame on. A mask of 0 and 255 is one object, id 1.
+            complete: the mask shows all objects, so its 0 is background instead of "as predicted".
+            return_probs: return probabilities, too.
+            output_size: height and width of the results; None: the frame's.
+
+        Returns:
+            Ids, H x W uint8, or uint16 if an id is above 255; 0 is the background. With ``return_probs`` also
+            probabilities, (objects + 1) x H x W float32: row 0 is the background, then come ``object_ids``.
+
+        Raises:
+            ValueError: a frame or mask of a wrong shape, type or size, ids out of range, or more objects than were
+                exported; nothing is remembered then.
+        """
+        frame = rgb_array(frame)
+        shape = (frame.shape[0], frame.shape[1])
+        given = self._check(shape, mask, output_size)
+        size = shape if output_size is None else (int(output_size[0]), int(output_size[1]))
+        if self._size is None:
+            self._log_distortion(shape)
+            self._size = shape
+        objects = self._engine.objects
+        if given is not None and not given.any() and not (complete and objects):
+            given = None
+        if given is None and not objects:
+            ids = np.zeros(size, np.uint8)
+            return (ids, np.ones((1, *size), np.float32)) if return_probs else ids
+        step = self._engine.step(self._image(frame), size, given, complete, return_probs)
+        ids = self._engine.objects.to_ids(step.slots_HW)
+        return (ids, step.probabilities) if return_probs else ids
+
+    def _check(self, shape: tuple[int, int], mask: Any, output_size: Any) -> np.ndarray | None:
+        """Check the arguments of ``step`` and return the ids of the mask."""
+        if self._size is not None and shape != self._size:
+            raise ValueError(
+                f"the frame has size {shape[0]}x{shape[1]}, earlier frames of the video "
+                f"{self._size[0]}x{self._size[1]}: call reset() before another video"
+            )
+        if output_size is not None and not (
+            isinstance(output_size, Sequence)
+            and len(output_size) == 2
+            and all(isinstance(edge, (int, np.integer)) and edge >= 1 for edge in output_size)
+        ):
+            raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
+        if mask is None:
+            return None
+        given, white = mask_ids(mask, shape, self.object_ids, self._white)
+        most = self.manifest["objects"]
+        if (count := self._engine.new_slots(given)) > most:
+            raise ValueError(
+                f"{count} objects (deleted ones of a group included), and the export holds {most}: export the model "
+                f"again with --objects {count}"
+            )
+        self._white |= white
+        return given
+
+    def _image(self, frame_HW3: np.ndarray) -> np.ndarray:
+        """Resize and normalize a frame -> [1, 3, h, w] float32."""
+        rule = self.manifest["preprocessing"]
+        height, width = self.manifest["image_size"]
+        values = frame_HW3.astype(np.float32)
+        kinds = {"bicubic": cv2.INTER_CUBIC, "bilinear": cv2.INTER_LINEAR}
+        if values.shape[:2] != (height, width):
+            values = cv2.resize(values, (width, height), interpolation=kinds[rule["interpolation"]])
+        values /= 255
+        values -= np.array(rule["mean"], np.float32)
+        values /= np.array(rule["std"], np.float32)
+        return np.ascontiguousarray(values.transpose(2, 0, 1))[None]
+
+    def _log_distortion(self, shape: tuple[int, int]) -> None:
+        height, width = self.manifest["image_size"]
+        ratio = shape[1] / shape[0] * height / width
+        if max(ratio, 1 / ratio) > _DISTORTION:
+            logger.warning(
+                "frames of %dx%d pixels are distorted to %dx%d: export the model with --size %dx%d for them",
+                *(shape[1], shape[0], width, height, *shape),
+            )
