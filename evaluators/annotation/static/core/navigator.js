@@ -52,7 +52,10 @@ export class Navigator {
   async run() {
     if (this.busy) return this.running;
     this.busy = true;
-    this.running = this.loop().finally(() => (this.busy = false));
+    this.running = this.loop().finally(() => {
+      this.busy = false;
+      if (this.stale && this.frames) this.run(); // asked for between the loop's end and here
+    });
     return this.running;
   }
 
@@ -60,14 +63,13 @@ export class Navigator {
   running = Promise.resolve();
 
   async loop() {
-    const frames = this.frames;
-    while (frames && frames === this.frames && (this.wanted !== this.store.frame || this.stale)) {
-      const frame = this.wanted;
+    while (this.frames && (this.wanted !== this.store.frame || this.stale)) {
+      const { frames, wanted: frame } = this;
       this.stale = false;
       try {
         const loaded = frames.peek(frame) ?? (await frames.load(frame));
         await this.editor.ended();
-        if (frames !== this.frames) return;
+        if (frames !== this.frames) this.stale = true; // another clip was opened meanwhile
         if (this.stale) continue;
         this.show(frame, loaded);
       } catch (error) {

@@ -32,6 +32,8 @@ export class Session {
     /** The main view shows each frame that a propagation finishes. */
     this.following = false;
     this.qualityTimer = 0;
+    /** Number of calls that open a clip. */
+    this.opened = 0;
     /** Called before another clip is shown. @type {() => Promise<void>} */
     this.onLeave = async () => {};
     /** Called with a finished export's or overlay's job. @type {(job: Job) => void} */
@@ -72,7 +74,9 @@ export class Session {
     if (this.saver.drafts.size) throw new Error("Decide first what to do with the strokes that aren't saved.");
     if (this.store.clip && this.store.clip.id !== id) await this.onLeave();
     const { store } = this;
+    const ticket = ++this.opened;
     const clip = await api.clip(id);
+    if (ticket !== this.opened) return; // a later call opens a clip
     store.opening = clip.state && clip.state !== "ready" ? clip : null;
     store.emit("project");
     if (clip.state === "opening") {
