@@ -67,8 +67,8 @@ class FramePictures:
     def _read(self, number: int) -> bytes:
         if number == self._last - 1:
             self._stop()
-            for frame in self._source.between(max(0, number - _BACK + 1), number):
-                self._store(frame)
+            for back in self._source.between(max(0, number - _BACK + 1), number):
+                self._store(back)
         elif self._frames is None or not self._next <= number <= self._next + _AHEAD:
             self._stop()
             self._frames, self._next = self._source.between(number, self._count - 1), number

@@ -75,18 +75,18 @@ def _between(annotation: Annotation, span: tuple[int, int], put: _Put, wanted: C
     from voskit.evaluators.fusion import propagate_between
 
     low, high = sorted(span)
-    masks = annotation.mask(low), annotation.mask(high)
-    assert masks[0] is not None and masks[1] is not None
+    first, last = annotation.mask(low), annotation.mask(high)
+    assert first is not None and last is not None
     scratch = annotation.folder / PRIVATE / "directions"
     shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
-    found = propagate_between(annotation.segmenter, annotation.source, masks, (low, high), scratch, wanted)
+    found = propagate_between(annotation.segmenter, annotation.source, (first, last), (low, high), scratch, wanted)
     with closing(found):  # type: ignore[type-var]
         for frame, ids in found:
             known = annotation.given_mask(frame.index)
             yield frame, put(frame.index, ids, _confidences(annotation)) if known is None else known
     end = next(annotation.source.between(span[1], span[1]), None) if wanted() else None
     if end is not None:
-        yield end, masks[1 if span[1] == high else 0]
+        yield end, last if span[1] == high else first
 
 
 def _confidences(annotation: Annotation) -> dict[int, float]:

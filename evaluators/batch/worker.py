@@ -14,7 +14,7 @@ from voskit.dataloaders.files import exclusive_lock
 from voskit.dataloaders.video.excerpt import excerpt
 from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators.batch.jobs import BatchJob
-from voskit.evaluators.batch.results import BatchResults, JobRecord, State
+from voskit.evaluators.batch.results import BatchResults, JobRecord
 from voskit.evaluators.batch.storage import local_copy
 from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.clips.report import ClipReport
@@ -52,7 +52,7 @@ class BatchWorker:
         self._options = options
         self._propagator = propagator
 
-    def run_all(self, jobs: Sequence[BatchJob], items: Items, *, skip: Collection[State] = ("done",)) -> None:
+    def run_all(self, jobs: Sequence[BatchJob], items: Items, *, skip: Collection[str] = ("done",)) -> None:
         """Segment the videos that ``items`` hands out, except for those in a state to skip."""
         for number in items.items(len(jobs)):
             if self._results.record(jobs[number]).state not in skip:

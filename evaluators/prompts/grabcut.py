@@ -109,8 +109,9 @@ class GrabCut:
             return objects
         cv2.setRNGSeed(0)  # of the clustering of colors, so that equal prompts give equal masks
         found = labels_hw.copy()
-        models = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(image_hw3, found, None, *models, self.iterations, cv2.GC_INIT_WITH_MASK)
+        colors, other_colors = np.zeros((1, 65)), np.zeros((1, 65))
+        whole = (0, 0, *found.shape[::-1])  # unused: labels say what is known
+        cv2.grabCut(image_hw3, found, whole, colors, other_colors, self.iterations, cv2.GC_INIT_WITH_MASK)
         return found & 1 > 0
 
 
@@ -169,7 +170,7 @@ def _guess(image_HW3: np.ndarray, prompt: Prompt) -> np.ndarray:
     height, width = image_HW3.shape[:2]
     crop = _Crop(image_HW3, (0, 0, width, height), _GEODESIC_PIXELS)
     lab = cv2.GaussianBlur(cv2.cvtColor(crop.image, cv2.COLOR_RGB2LAB).astype(np.float32), (0, 0), 1.0)
-    edges = sum(cv2.Sobel(lab, -1, dx, 1 - dx) ** 2 for dx in (0, 1)).sum(axis=2)
+    edges = np.sum([cv2.Sobel(lab, -1, dx, 1 - dx) ** 2 for dx in (0, 1)], axis=(0, 3))
     cost = _STEP + np.sqrt(edges) / 8
     rows, columns = cost.shape
     ours = [crop.place(point)[::-1] for point in prompt.points if point.positive]
@@ -189,8 +190,8 @@ def _center(mask_hw: np.ndarray, others: Sequence[tuple[int, int]]) -> tuple[int
     for x, y in others:
         inside[y + 1, x + 1] = 0
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return int(y), int(x)
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(row), int(column)
 
 
 def _corrected(mask_HW: np.ndarray, new_HW: np.ndarray, points: Sequence[Point]) -> np.ndarray:

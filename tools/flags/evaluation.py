@@ -12,6 +12,7 @@ from voskit.tools.model_args import ModelArgs
 
 if TYPE_CHECKING:
     from voskit.dataloaders.datasets import Dataset
+    from voskit.dataloaders.datasets.a2d import SentenceSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class EvalArgs(ModelArgs):
     videos_at_once: int = 1
     """Videos that each process takes through the network as a batch, for GPUs that one video doesn't fill."""
 
-    def open_benchmark(self) -> Dataset:
+    def open_benchmark(self) -> Dataset | SentenceSet:
         """Open the dataset, after checking the flags and that the model can take its prompts.
 
         Raises:
