@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from voskit.configs import PropagationConfig, get_model_config
 from voskit.tools.command import run_tool
-from voskit.tools.model_args import ModelArgs
+from voskit.tools.flags.model import ModelArgs
 
 logger = logging.getLogger("annotate")
 

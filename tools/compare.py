@@ -23,7 +23,7 @@ from typing import Annotated
 import tyro
 
 from voskit.tools.command import run_tool
-from voskit.tools.run_args import as_run, read_dataset, read_run
+from voskit.tools.flags.runs import as_run, read_dataset, read_run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
 from voskit.evaluators.referring import ReferredObject, choose, windows
 from voskit.networks import build_model
-from voskit.tools.model_args import BUNDLED_WEIGHTS
+from voskit.tools.flags.model import BUNDLED_WEIGHTS
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from small_models import save_small_aost
 
 from dataset_trees import davis2017
 from voskit.__main__ import main
-from voskit.tools.run_args import as_run, read_dataset, read_run
+from voskit.tools.flags.runs import as_run, read_dataset, read_run
 
 
 def test_a_run_is_a_model_with_flags_and_fields() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voskit.tools.model_args import ModelArgs
+from voskit.tools.flags.model import ModelArgs
 
 
 def test_cuts_are_detected_off_or_listed_in_a_file(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.clips import scenes, sources
 from voskit.networks import build_model, save_weights
 from voskit.tools import demo
-from voskit.tools.model_args import BUNDLED_WEIGHTS
+from voskit.tools.flags.model import BUNDLED_WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
 H, W, T = 48, 64, 7

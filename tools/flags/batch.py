@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from voskit.tools.command import quiet
-from voskit.tools.model_args import ModelArgs
+from voskit.tools.flags.model import ModelArgs
 
 if TYPE_CHECKING:
     from voskit.evaluators.batch.jobs import BatchJob

@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from voskit.configs import list_models
 from voskit.tools.command import quiet
-from voskit.tools.model_args import ModelArgs
+from voskit.tools.flags.model import ModelArgs
 
 if TYPE_CHECKING:
     from voskit.evaluators import ReferringSegmenter, VideoSegmenter

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from voskit.tools.model_args import ModelArgs
+from voskit.tools.flags.model import ModelArgs
 
 if TYPE_CHECKING:
     from voskit.dataloaders.datasets import Dataset

@@ -13,7 +13,7 @@ from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.networks import build_model
-from voskit.tools.model_args import ModelArgs
+from voskit.tools.flags.model import ModelArgs
 
 DAVIS = {"full_resolution": True, "results_at": "480p"}  # what the original does at all sizes but 480
 

@@ -16,7 +16,7 @@ from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.clips.run import segment_clip
 from voskit.networks import build_model
-from voskit.tools.model_args import BUNDLED_WEIGHTS
+from voskit.tools.flags.model import BUNDLED_WEIGHTS
 
 COUNT, KEY = 5, 3
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUNDLED_MODEL = "deaott"
-BUNDLED_WEIGHTS = Path(__file__).resolve().parents[1] / "pretrain_models" / "deaott_open.safetensors"
+BUNDLED_WEIGHTS = Path(__file__).resolve().parents[2] / "pretrain_models" / "deaott_open.safetensors"
 MEMORY_FRAMES = 10
 """Default bound of the long-term memory for users' videos, which may have any length."""
 _PROPAGATION_FLAGS = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from voskit.configs import INFERENCE_FIELDS, get_model_config, suggest
 from voskit.configs.base import parse_value
 from voskit.configs.datasets import get_dataset_config
-from voskit.tools.model_args import ModelArgs
+from voskit.tools.flags.model import ModelArgs
 
 if TYPE_CHECKING:
     from voskit.evaluators.compare.datasets import DatasetChoice
