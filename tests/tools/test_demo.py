@@ -337,6 +337,7 @@ def test_a_video_may_come_without_its_flag(tmp_path, monkeypatch) -> None:
         (("nothing.mp4", "--mask", "m.png"), "nothing.mp4: no such file or folder"),
         (("--scene", "bunnny"), "did you mean bunny?"),
         (("--scene", "bunny", "--mask", "m.png"), "--mask is for a single source"),
+        (("--mask", "m.png", "my_video.mp4"), "--mask needs a video: give it first"),
         (("--threads", "0"), "--threads must be at least 1, got 0"),
     ],
 )

@@ -123,6 +123,8 @@ class ClipArgs(ModelArgs):
         """Return the clips and their masks or prompts. Raises ValueError and OSError as ``sources.find_clips``."""
         from voskit.evaluators.clips.sources import Clip, find_clips
 
+        if self.mask and not self.data_path and self.scene is None:
+            raise ValueError("--mask needs a video: give it first, as in voskit demo my_video.mp4 --mask first.png")
         if not (self.box or self.point):
             return find_clips(self.data_path, self.mask, self.scene)
         from voskit.evaluators.prompts.first_mask import PromptedMask
