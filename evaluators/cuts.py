@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import torch
 
+from voskit.dataloaders.files import read_text
+
 _SIZE = (64, 36)  # width and height of the pictures that are compared
 _BINS = (8, 4, 4)  # of hue, saturation, value
 _SHIFT = (10, 6)  # largest shift between two frames of a shot, in pixels of that size
@@ -114,7 +116,7 @@ def read_cuts(path: Path) -> frozenset[int]:
         OSError: the file can't be read.
     """
     numbers = set()
-    for place, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for place, line in enumerate(read_text(path).splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text and not text.isdecimal():
             raise ValueError(f"{path}:{place}: {text!r} is not the number of a frame, counted from 0, one a line")

@@ -257,10 +257,18 @@ def test_csv_that_would_be_misread_is_refused(tmp_path: Path, content: str, mess
 
 OWN_READERS = {
     "dataloaders/files.py": "the readers",
+    "evaluators/annotation/security.py": "a token of its own",
+    "evaluators/annotation/storage/journal.py": "records of its own",
+    "evaluators/annotation/storage/mask_index.py": "records of its own",
+    "evaluators/batch/results.py": "records of its own",
+    "evaluators/batch/storage.py": "records of its own",
+    "evaluators/compare/datasets.py": "a list of the generated Probe set",
     "networks/downloads.py": "records of its own",
     "networks/weights.py": "a file of the package",
     "networks/memory_usage.py": "/proc",
+    "tools/flags/onnx.py": "a card of the package",
     "tools/threads.py": "/proc",
+    "voskit/runtime/graphs.py": "a manifest of voskit export",
 }
 """Files with text readers of their own, for what the project or the system wrote; networks import no dataloaders."""
 READING = re.compile(

@@ -203,8 +203,9 @@ def test_a_frame_that_seeking_would_damage_is_read_from_the_start(
     with open_frames(write_video(tmp_path / "clip.mp4", "libx264", noise=True)) as source:
         frames = list(source)
 
-        def spoilt(container, stream, start, wanted):
-            yield from ((time, pixels + (time > wanted)) for time, pixels in decode(container, stream, start, wanted))
+        def spoilt(container, stream, start, wanted, skip_damaged):
+            images = decode(container, stream, start, wanted, skip_damaged)
+            yield from ((time, pixels + (time > wanted)) for time, pixels in images)
 
         decode = video_seek._decode_from
         monkeypatch.setattr(video_seek, "_decode_from", spoilt)
