@@ -61,7 +61,7 @@ def quantize(folder: Path, frames: Iterable[np.ndarray], mask: np.ndarray) -> No
             self._feeds = iter(feeds)
 
         def get_next(self) -> Tensors:
-            return next(self._feeds, None)  # type: ignore[return-value]
+            return next(self._feeds, None)  # type: ignore[arg-type]
 
     def convert(path: Path) -> Any:
         with tempfile.TemporaryDirectory() as temporary:

@@ -5,6 +5,8 @@ Shapes: G id groups, L positions of a frame, M positions in memory, C channels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -99,7 +101,7 @@ class _Calls:
         memory = 2 * self.layers
         maps, (projected,), long_term, (valid,), short_term = split(inputs, [3, 1, memory, 1, memory])
         features = Features(list(maps), projected)
-        read = [[MaskedPart(k, v, valid)] for k, v in zip(long_term[::2], long_term[1::2], strict=True)]
+        read: Any = [[MaskedPart(k, v, valid)] for k, v in zip(long_term[::2], long_term[1::2], strict=True)]
         short = [MemoryPart(k, v) for k, v in zip(short_term[::2], short_term[1::2], strict=True)]
         propagated = self.network.propagate(features, read, short)
         states = [x for state in propagated.states for x in state]

@@ -34,6 +34,7 @@ def run(name: str, flags: str, figures: Path) -> str:
         ("long_term_attention", "--size 64x96 --frames 2 --groups 1 2 --top_k 4 --runs 1"),
         ("memory", f"--model aott {TINY} --frames 60 --native"),
         ("referring", "--models r50_referformer --windows 2 --sentences 1 --size 64x96"),
+        ("runtimes", "--model aott --random --size 33x49 --how pytorch onnx-fp32 --frames 1 --warm_up 1"),
         ("scaling", "--objects --sizes --memory_frames 2 --fixed_size 64x96 --how plain --frames 1"),
         ("top_k", "--rows 4 --runs 1"),
         ("videos", f"--models aott --videos 2 {TINY} --frames 1 --warm_up 1"),

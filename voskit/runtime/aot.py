@@ -66,7 +66,8 @@ class AOTEngine:
             with_probs: compute probabilities.
         """
         features = self.graphs.run("encode", {"image": image})
-        prediction, states = None, []
+        prediction: Prediction | None = None
+        states: list[Tensors] = []
         if self._groups and (mask is None or not complete):
             prediction, states = self._propagate(features, size)
             slots_HW = prediction.slots_HW()

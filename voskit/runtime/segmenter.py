@@ -17,7 +17,12 @@ from voskit.runtime.xmem import XMemEngine
 
 logger = logging.getLogger(__name__)
 
-_ENGINES = {"aot": AOTEngine, "deaot": AOTEngine, "aost": AOTEngine, "xmem": XMemEngine}
+_ENGINES: dict[str, type[AOTEngine] | type[XMemEngine]] = {
+    "aot": AOTEngine,
+    "deaot": AOTEngine,
+    "aost": AOTEngine,
+    "xmem": XMemEngine,
+}
 _DISTORTION = 1.1  # ratio of aspect ratios from which a frame of another shape is logged
 
 
@@ -179,7 +184,7 @@ class OnnxSegmenter:
         """Resize and normalize a frame -> [1, 3, h, w] float32."""
         rule = self.manifest["preprocessing"]
         height, width = self.manifest["image_size"]
-        values = frame_HW3.astype(np.float32)
+        values: np.ndarray = frame_HW3.astype(np.float32)
         kinds = {"bicubic": cv2.INTER_CUBIC, "bilinear": cv2.INTER_LINEAR}
         if values.shape[:2] != (height, width):
             values = cv2.resize(values, (width, height), interpolation=kinds[rule["interpolation"]])

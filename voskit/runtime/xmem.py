@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,8 @@ class XMemEngine:
 
     def _predict(self, features: Tensors, stored: bool) -> np.ndarray:
         """Predict the probability of each object on its own, [K, H, W]."""
-        logits, hidden = [], []
+        logits: list[np.ndarray] = []
+        hidden: list[Any] = []
         for own in self._cohorts():
             memory = self._memory.read(self._begins[own.start])
             columns = {f"memory_{name}": memory[name] for name in _SHARED}
