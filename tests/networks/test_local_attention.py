@@ -145,7 +145,7 @@ def test_scores_equal_the_published_correlation(aot_goldens: Path) -> None:
 def test_errors_say_what_exists() -> None:
     inputs = random_input(CASES[0])
     with pytest.raises(
-        ValueError, match="unknown back end of local attention 'cuda': known: blocked, correlation, triton"
+        ValueError, match="unknown back end of local attention 'cuda': known: blocked, correlation, gathered, triton"
     ):
         local_attention(*inputs, backend="cuda")
     if "correlation" not in available_backends():
