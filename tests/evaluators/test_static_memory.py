@@ -46,6 +46,7 @@ EVENTS: dict[int, Callable[[Any], Any]] = {
     ],
 )
 def test_predicts_what_growing_memory_does(model: str, fields: dict[str, Any]) -> None:
+    torch.manual_seed(1)  # with some random weights, rounding decides between equally likely objects
     bundled = model == "bundled"
     network = build_model("deaott", pretrained=True, device="cpu") if bundled else build_small(model, **fields)
     options = {"long_term_gap": 1, "max_memory_frames": 3, **(fields if bundled else {})}

@@ -29,7 +29,6 @@ from voskit.runtime import objects as runtime_objects
 
 MEMORY_FRAMES = 3
 MODELS: dict[str, dict[str, Any]] = {
-    "aott": {},
     "swinb_deaotl": {"encoder": "mobilenetv2", "num_layers": 2, "long_term_gap": 2},  # inputs of 16 k pixels
     "aost": {"depth": 2, "long_term_gap": 1},
     "deaott": {},  # the bundled weights: groups of five, neighbors apart, the likeliest positions only
@@ -117,11 +116,11 @@ def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
         assert np.abs(own_probs - probs).max() < 1e-4
         best = np.sort(probs, axis=0)
         clear = best[-1] - best[-2] > 1e-4  # random weights make many objects equally likely
-        assert clear.mean() > 0.5 and (own_ids == ids)[clear].all()
+        assert clear.mean() > 0.2 and (own_ids == ids)[clear].all()
 
 
 def test_a_frame_may_have_any_size(exported: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:
-    segmenter = OnnxSegmenter(exported("aott"))
+    segmenter = OnnxSegmenter(exported("deaott"))
     frames = np.random.default_rng(0).integers(0, 255, (2, 50, 31, 3), dtype=np.uint8)
     mask = np.zeros((50, 31), np.uint8)
     mask[10:30, 5:20] = 7
@@ -134,7 +133,7 @@ def test_a_frame_may_have_any_size(exported: Callable[[str], Path], caplog: pyte
 
 def test_frames_before_the_first_mask_leave_no_trace(exported: Callable[[str], Path]) -> None:
     frames = moving_frames(4)
-    early, plain = OnnxSegmenter(exported("aott")), OnnxSegmenter(exported("aott"))
+    early, plain = OnnxSegmenter(exported("deaott")), OnnxSegmenter(exported("deaott"))
     ids, probs = early.step(frames[3], return_probs=True)
     assert not ids.any() and probs.shape == (1, H, W) and (probs == 1).all()
     early.step(frames[2], np.zeros((H, W), np.uint8))
@@ -144,7 +143,7 @@ def test_frames_before_the_first_mask_leave_no_trace(exported: Callable[[str], P
 
 
 def test_a_white_mask_is_object_1(exported: Callable[[str], Path]) -> None:
-    segmenter = OnnxSegmenter(exported("aott"))
+    segmenter = OnnxSegmenter(exported("deaott"))
     segmenter.step(moving_frames(1)[0], ((squares(1) > 0) * 255).astype(np.uint8))
     assert segmenter.object_ids == [1]
     with pytest.raises(ValueError, match="255 beside other values"):
@@ -152,7 +151,7 @@ def test_a_white_mask_is_object_1(exported: Callable[[str], Path]) -> None:
 
 
 def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str], Path]) -> None:
-    segmenter = OnnxSegmenter(exported("aott"))
+    segmenter = OnnxSegmenter(exported("deaott"))
     frame = moving_frames(1)[0]
     segmenter.step(frame, squares(1, 2))
     for wrong, message in [
@@ -165,8 +164,8 @@ def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str
         (lambda: segmenter.step(frame, output_size=(0, 5)), "output_size"),
         (lambda: segmenter.delete_objects([1, 9]), "no object 9"),
         (lambda: segmenter.delete_objects("x"), "integers"),
-        (lambda: OnnxSegmenter(exported("aott"), max_memory_frames=4), "--memory_frames"),
-        (lambda: OnnxSegmenter(exported("aott"), providers=["NoSuchProvider"]), "NoSuchProvider"),
+        (lambda: OnnxSegmenter(exported("deaott"), max_memory_frames=4), "--memory_frames"),
+        (lambda: OnnxSegmenter(exported("deaott"), providers=["NoSuchProvider"]), "NoSuchProvider"),
     ]:
         with pytest.raises(ValueError, match=message):
             wrong()
@@ -176,7 +175,7 @@ def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str
 def test_a_damaged_or_foreign_folder_is_an_error(exported: Callable[[str], Path], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"manifest.json doesn't exist"):
         OnnxSegmenter(tmp_path)
-    source = exported("aott")
+    source = exported("deaott")
     for path in source.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "remember.onnx").write_bytes(b"short")
@@ -204,12 +203,12 @@ def test_the_graphs_take_any_number_of_groups(exported: Callable[[str], Path]) -
     """One call for several groups gives what a call for each of them does."""
     import onnxruntime
 
-    folder = exported("aost")
+    folder = exported("deaott")
     sessions = {
         name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in ("encode", "refer", "propagate")
     }
     frame = np.random.default_rng(0).normal(size=(1, 3, H, W)).astype(np.float32)
-    labels = np.stack([squares(*range(g, g + 3)).clip(max=10) for g in range(1, 4)]).astype(np.int32)
+    labels = np.stack([squares(*range(g, g + 3)).clip(max=5) for g in range(1, 4)]).astype(np.int32)
 
     def run(name: str, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         session = sessions[name]
@@ -221,9 +220,10 @@ def test_the_graphs_take_any_number_of_groups(exported: Callable[[str], Path]) -
     def predict(own: np.ndarray) -> np.ndarray:
         memory = run("refer", {"labels": own, **features})
         memory = {name: np.repeat(x, len(own) // len(x), 0) for name, x in memory.items()}
-        valid = np.ones((len(own), memory["key_0"].shape[1]), bool)
-        both = {f"{term}_{name}": x for term in ("long", "short") for name, x in memory.items()}
-        return run("propagate", {**features, **both, "valid": valid})["logits"]
+        long_term = {f"long_{name}": np.tile(x, (1, 2, 1)) for name, x in memory.items()}  # 64 positions are read
+        valid = np.ones(long_term["long_key_0"].shape[:2], bool)
+        short_term = {f"short_{name}": x for name, x in memory.items()}
+        return run("propagate", {**features, **long_term, **short_term, "valid": valid})["logits"]
 
     together = predict(labels)
     assert len(together) == 3
@@ -246,7 +246,7 @@ sys.meta_path.insert(0, Blocked())
 import numpy as np
 from voskit.runtime import OnnxSegmenter
 
-segmenter = OnnxSegmenter({str(exported("aott"))!r})
+segmenter = OnnxSegmenter({str(exported("deaott"))!r})
 for number, frame in enumerate(np.load("frames.npy")):
     ids = segmenter.step(frame, np.load("mask.npy") if number == 0 else None)
 ours = [name for name in sys.modules if name.startswith("voskit.") and not name.startswith("voskit.runtime")]
@@ -254,7 +254,7 @@ assert not ours, ours
 np.save("ids.npy", ids)
 """
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
-    segmenter = OnnxSegmenter(exported("aott"))
+    segmenter = OnnxSegmenter(exported("deaott"))
     for number, frame in enumerate(moving_frames(3)):
         ids = segmenter.step(frame, squares(1, 2) if number == 0 else None)
     assert (np.load(tmp_path / "ids.npy") == ids).all()
