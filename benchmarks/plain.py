@@ -62,9 +62,11 @@ def dense_local_attention(
     return out.view(batch, heads, height, width, -1).permute(0, 2, 3, 1, 4)
 
 
-def plain_attention(q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None) -> Tensor:
+def plain_attention(
+    q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None, valid_BM: Tensor | None = None
+) -> Tensor:
     """``voskit.networks.ops.attention`` with all scores."""
-    assert top_k is None
+    assert top_k is None and valid_BM is None
     return (q_BNLC * q_BNLC.shape[-1] ** -0.5 @ k_BNMC.transpose(2, 3)).softmax(-1) @ v_BNMD
 
 

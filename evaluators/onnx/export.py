@@ -35,6 +35,9 @@ MANIFEST = "manifest.json"
 FAMILIES = ("aot", "deaot", "aost", "xmem")
 """Families that can be exported."""
 
+_OWN_RULES = ("presence_frames", "merge_old_memory", "vote_in_regions")
+"""Fields of the config that the engines apply, and the graphs don't."""
+
 Precision = Literal["fp32", "fp16", "int8"]
 
 
@@ -49,6 +52,8 @@ def check_exportable(config: Any, size: tuple[int, int], objects: int, memory_fr
     """
     if config.family not in FAMILIES:
         raise ValueError(f"{type(config).__name__} can't be exported as ONNX; families that can: {', '.join(FAMILIES)}")
+    if own := [field for field in _OWN_RULES if getattr(config, field, None)]:
+        raise ValueError(f"{own[0]} is not part of ONNX graphs: export without it")
     if min(size) < 16:
         raise ValueError(f"--size {size[0]}x{size[1]}: both sides must be 16 pixels or more")
     for flag, number in (("--objects", objects), ("--memory_frames", memory_frames)):
