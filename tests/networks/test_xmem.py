@@ -241,7 +241,7 @@ def test_memories_of_a_long_clip_are_the_originals(load, network, xmem_goldens: 
     ):
         object.__setattr__(policy, "chosen", lambda usage: chosen.append(pick(policy, usage)) or chosen[-1])
         if t == len(case["frames"]) - 1:
-            memory.write = lambda *_: None  # the original doesn't remember the last frame
+            memory.write = lambda *_, **__: None  # the original doesn't remember the last frame
         segmenter.step(frame, mask=case["masks"][0].numpy() if t == 0 else None)
         assert (len(memory.frames) * 48, memory.prototypes) == (working, prototypes), t
     memory.write = write
