@@ -69,12 +69,15 @@ FAST = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let all conformance cases run."""
-    parser.addoption("--all-cases", action="store_true", help="run every conformance case, not a few of each family")
+    """Let all conformance cases and thorough tests run."""
+    parser.addoption("--all-cases", action="store_true", help="run every conformance case and thorough tests")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark fast tests, and begin with the longest files, which would otherwise run last on one core."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark fast tests, leave out thorough ones, and begin with the longest files, which would else run last."""
+    if not config.getoption("--all-cases"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("thorough")])
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     here = Path(__file__).parent
     for item in items:
         name = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""

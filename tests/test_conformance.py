@@ -27,7 +27,7 @@ AOT = (
     "tta_ms_flip/aott",
 )
 AOST = ("aost", "r50_aost_depth1", "swinb_aost_depth2")
-XMEM = ("longterm_a", "no_sensory", "new_objects")
+XMEM = ("basic", "no_sensory", "new_objects")  # test_xmem.py follows a long clip
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ def scalars(run: Path, name: str) -> list[float]:
     return [x.value for x in EventAccumulator(str(run / "log")).Reload().Scalars(name)]
 
 
+@pytest.mark.thorough
 def test_the_loss_falls_and_held_out_videos_gain(data: Path, real_data: Path, tmp_path: Path) -> None:
     encoder = real_data / "weights" / "mobilenet_v2_imagenet.pth"
     fields = f"total_steps={STEPS} batch_size=4 crop=97 clip_length=3 workers=1 save_every={STEPS // 2} log_every=1"
