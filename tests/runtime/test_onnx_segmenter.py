@@ -86,7 +86,10 @@ def results(segmenter: Any, count: int = 10) -> list[tuple[np.ndarray, np.ndarra
     return out
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(name, marks=pytest.mark.thorough) if name in ("aost", "swinb_deaotl") else name for name in MODELS],
+)
 def test_predicts_what_pytorch_does(model: str, exported: Callable[[str], Path]) -> None:
     # with AOST's random weights, objects are equally likely, and a pixel that rounding decides changes later frames
     count = 4 if model == "aost" else 10
@@ -103,7 +106,7 @@ def test_predicts_what_pytorch_does(model: str, exported: Callable[[str], Path])
         assert segmenter.object_ids == [] and segmenter.memory_frames == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
     torch.manual_seed(0)
     fields = {"value_dim": 32, "hidden_dim": 8, "key_dim": 16, "enable_long_term": False, "short_edge": 48}

@@ -119,6 +119,7 @@ def test_killed_workers_are_replaced_and_results_are_those_of_an_undisturbed_run
     assert [row["state"] for row in rows] == ["done"] * VIDEOS
 
 
+@pytest.mark.thorough
 def test_a_killed_command_takes_its_workers_along_and_resumes(
     data: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
@@ -133,7 +134,7 @@ def test_a_killed_command_takes_its_workers_along_and_resumes(
     assert not psutil.wait_procs(workers, timeout=30)[1]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_ranks_of_torchrun_share_the_videos(data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "voskit")
     finish(start(command(data, tmp_path / "out"), launcher))
@@ -141,7 +142,7 @@ def test_ranks_of_torchrun_share_the_videos(data: Path, tmp_path: Path, undistur
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["done"] == VIDEOS
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray isn't installed")
 def test_ray_replaces_a_killed_worker(data: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     output = tmp_path / "out"
