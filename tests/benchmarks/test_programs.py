@@ -55,6 +55,7 @@ def test_each_depth_is_scored_and_timed(tmp_path: Path) -> None:
     run("depth", f"--ckpt_path {weights} --data_root {davis}", tmp_path / "figures.json")
 
 
+@pytest.mark.thorough
 def test_settings_of_inference_are_scored_and_timed(tmp_path: Path) -> None:
     weights, davis = tmp_path / "deaott.safetensors", trees.davis2017(tmp_path / "davis")
     save_weights(build_model("deaott", device="cpu"), weights)
@@ -67,6 +68,7 @@ def test_settings_of_inference_are_scored_and_timed(tmp_path: Path) -> None:
     assert all(0 <= row["J&F"] <= 1 and row["seconds"] > 0 for row in rows)
 
 
+@pytest.mark.thorough
 def test_baselines_are_scored(tmp_path: Path) -> None:
     davis = trees.davis2017(tmp_path / "davis")
     flags = f"--data_root {davis} --methods copy dis farneback untrained --output_path {tmp_path / 'masks'}"
@@ -80,6 +82,7 @@ def test_prompters_are_scored_from_boxes_and_clicks(tmp_path: Path) -> None:
     assert 0 <= box["box"] <= 1 and points["clicks_1"] == mask["clicks_1"] and 0 <= mask["clicks_5"] <= 1
 
 
+@pytest.mark.thorough
 def test_a_copied_mask_loses_what_moves_in_the_cabinet(tmp_path: Path) -> None:
     davis, figures = trees.davis2017(tmp_path / "davis"), tmp_path / "figures.json"
     run("baselines", f"--data_root {davis} --methods copy --cabinet --output_path {tmp_path / 'masks'}", figures)
