@@ -103,6 +103,7 @@ def wait_until_running(output: Path, count: int) -> None:
     raise AssertionError(f"no worker began: {states(output)}")
 
 
+@pytest.mark.thorough
 def test_killed_workers_are_replaced_and_results_are_those_of_an_undisturbed_run(
     data: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
