@@ -53,7 +53,7 @@ class TooLargeError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Who may use the server.
+    """Access to the server: token, password, allowed hosts.
 
     Attributes:
         token: secret in the address that the terminal shows.

@@ -58,7 +58,7 @@ class Export(ABC):
     """Name of the file or folder that it writes."""
     clip: ExportClip
     path: Path
-    """Where it writes."""
+    """Folder or file to write."""
 
     @property
     def soft(self) -> bool:

@@ -1,4 +1,4 @@
-"""Who may use the annotation server."""
+"""Access to the annotation server."""
 
 from __future__ import annotations
 
