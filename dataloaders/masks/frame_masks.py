@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -244,7 +245,8 @@ def _json_masks(path: Path, source: FrameSource) -> FrameMasks:
 def _say_if_later(name: str, stem: str, source: FrameSource) -> None:
     """Log that a single mask is taken for the first frame although it has the name of a later one."""
     frames = FrameNames.of(source)
-    frame = frames.named(stem) or (frames.numbered(int(stem)) if is_number(stem) else None)
+    runs = [stem] if is_number(stem) else [run for run in re.findall("[0-9]+", stem) if len(run) > 2]  # not mask_1
+    frame = frames.named(stem) or (frames.numbered(int(runs[0])) if len(runs) == 1 else None)
     first = source.name_of(0)
     if frame is not None and frame != first:
         logger.warning(
