@@ -18,7 +18,7 @@ def test_cuts_are_detected_off_or_listed_in_a_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_told_before_weights_are_loaded() -> None:
-    with pytest.raises(ValueError, match=r"--cuts nosuch: give auto, off or a file of frame numbers \(No such file"):
+    with pytest.raises(ValueError, match=r"--cuts: give auto, off or a file of frame numbers \(nosuch: no such file"):
         ModelArgs(cuts="nosuch").build_segmenter()
 
 

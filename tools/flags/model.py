@@ -171,9 +171,7 @@ class ModelArgs:
         try:
             return read_cuts(Path(self.cuts))
         except OSError as error:
-            raise ValueError(
-                f"--cuts {self.cuts}: give auto, off or a file of frame numbers ({error.strerror})"
-            ) from None
+            raise ValueError(f"--cuts: give auto, off or a file of frame numbers ({error})") from None
 
     def build_referring_segmenter(self, device: str | None = None, dataset: str | None = None) -> ReferringSegmenter:
         """Build a model with text prompts and its segmenter; see ``build_segmenter``."""
