@@ -20,63 +20,15 @@ if __name__ == "__main__":  # python tools/annotate.py
 
     sys.exit(voskit(["annotate", *sys.argv[1:]]))
 
-import logging
 import os
-from dataclasses import dataclass
 
-from voskit.configs import PropagationConfig, get_model_config
 from voskit.tools.command import run_tool
-from voskit.tools.flags.model import ModelArgs
-
-logger = logging.getLogger("annotate")
+from voskit.tools.flags.annotation import AnnotateArgs
 
 
-@dataclass(frozen=True, kw_only=True)
-class Args(ModelArgs):
-    """Annotate videos in the browser."""
-
-    data_path: Path | None = None
-    """A video, a folder of images, or a folder of such clips. Default: the clips of <output_path>; the page opens
-    more."""
-    mask: Path | None = None
-    """Mask of the first frame to start with: a palette or grayscale PNG of ids, a folder with a PNG for each object, or
-    COCO JSON."""
-    output_path: Path = Path("out")
-    """Folder of the results. Results of voskit demo in it can be corrected."""
-    root: Path | None = None
-    """Folder below which the page may open videos."""
-    fps: float | None = None
-    """Rate of clips of images and of the overlay video. Default: the source's, or 25 for images."""
-    host: str = "127.0.0.1"
-    """Address of the server. 0.0.0.0 lets other machines in, with the token or the password."""
-    port: int = 7860
-    """Port of the server."""
-    password: str | None = None
-    """Lets in beside the token of the address. Default: VOSKIT_PASSWORD, which other users of the machine can't see."""
-    allowed_hosts: tuple[str, ...] = ()
-    """Further names of the server, such as that of a proxy."""
-    max_upload: float = 8.0
-    """Largest upload, in GB."""
-    prompter: tuple[str, ...] = ("grabcut",)
-    """Prompters that turn clicks and boxes into masks, such as sam2:weights=FOLDER."""
-    open_browser: bool = True
-    """Open a browser window."""
-
-
-def run(args: Args) -> int:
+def run(args: AnnotateArgs) -> int:
     """Serve the page until Ctrl-C."""
-    if not isinstance(get_model_config(args.model), PropagationConfig):
-        raise ValueError(f"{args.model} takes text prompts, not masks: use voskit demo --text")
-    args.check_mask_flags()
-    if args.ckpt_path is not None and not args.ckpt_path.is_file():
-        raise FileNotFoundError(f"--ckpt_path {args.ckpt_path}: no such file")
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"{error.name} is not installed, which the page needs: pip install 'voskit[annotate]'"
-        ) from None
+    args.check()
     from voskit.evaluators.annotation.start import ServerOptions, annotate
 
     options = ServerOptions(
@@ -103,4 +55,4 @@ def run(args: Args) -> int:
 
 def main() -> int:
     """Parse the command line and run."""
-    return run_tool(run, Args, __doc__, interrupted="stopped; all masks are saved")
+    return run_tool(run, AnnotateArgs, __doc__, interrupted="stopped; all masks are saved")

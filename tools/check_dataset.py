@@ -19,36 +19,15 @@ if __name__ == "__main__":  # python tools/check_dataset.py
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
 from tqdm import tqdm
 
 from voskit.tools.command import run_tool
+from voskit.tools.flags.check_dataset import CheckDatasetArgs
 
 
-@dataclass(frozen=True)
-class Args:
-    """Check a dataset: report every missing, damaged or mismatched file."""
-
-    dataset: str
-    """A registered dataset, or a JSON file that describes your own."""
-    data_root: Path | None = None
-    """Folder that holds the dataset. Default: the folder of the JSON file."""
-    split: str | None = None
-    """A split of the dataset. Default: the first."""
-    full: bool = False
-    """Decode every frame and mask. Default: their headers, and the given masks."""
-    workers: int | None = None
-    """Threads. Default: four for each processor."""
-    show: int = 100
-    """Largest number of problems to print; 0: all."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    """Fields of the dataset's description to change, such as full_resolution=True."""
-
-
-def run(args: Args) -> int:
+def run(args: CheckDatasetArgs) -> int:
     """Print the problems and their number; return 1 if there are any."""
     from voskit.dataloaders.datasets.check import check_dataset
     from voskit.dataloaders.datasets.dataset import find_dataset_config
@@ -70,4 +49,4 @@ def run(args: Args) -> int:
 
 def main() -> int:
     """Parse the command line and run."""
-    return run_tool(run, Args, __doc__, level=logging.WARNING)
+    return run_tool(run, CheckDatasetArgs, __doc__, level=logging.WARNING)

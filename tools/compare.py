@@ -17,38 +17,13 @@ if __name__ == "__main__":  # python tools/compare.py
 
     sys.exit(voskit(["compare", *sys.argv[1:]]))
 
-from dataclasses import dataclass
-from typing import Annotated
-
-import tyro
 
 from voskit.tools.command import run_tool
+from voskit.tools.flags.compare import CompareArgs
 from voskit.tools.flags.runs import as_run, read_dataset, read_run
 
 
-@dataclass(frozen=True, kw_only=True)
-class Args:
-    """Compare models and options over datasets."""
-
-    run: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-    """A model and its flags without dashes: "r50_aotl ckpt_path=F flip long_term_gap=2", or with a name in the table,
-    "flipped: deaott flip". Give it for each run."""
-    dataset: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """NAME, NAME:SPLIT or NAME:SPLIT=FOLDER, or a JSON file that describes your own. Give it for each dataset. Default:
-    probe, which is made when it is needed. Default folder: the usual one in datasets/."""
-    videos: tuple[str, ...] = ()
-    """Names of videos to compare on. Default: all."""
-    output_path: Path = Path("results/compare")
-    """Folder of the results."""
-    device: str | None = None
-    """cuda, cuda:1, mps, cpu, ... Default: the best one."""
-    threads: int | None = None
-    """Threads on the CPU. Default: OMP_NUM_THREADS, or the number of free cores."""
-    num_workers: int | None = None
-    """Processes for scoring. Default: one for each core."""
-
-
-def run(args: Args) -> int:
+def run(args: CompareArgs) -> int:
     """Compare; return 0 only if no run failed."""
     flags = [read_run(text, device=args.device, threads=args.threads) for text in args.run]
     choices = {text.partition("=")[0]: read_dataset(text) for text in args.dataset or ("probe",)}
@@ -67,4 +42,4 @@ def run(args: Args) -> int:
 
 def main() -> int:
     """Parse the command line and run."""
-    return run_tool(run, Args, __doc__, interrupted="interrupted; run it again to resume")
+    return run_tool(run, CompareArgs, __doc__, interrupted="interrupted; run it again to resume")

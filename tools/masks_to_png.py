@@ -18,7 +18,6 @@ if __name__ == "__main__":  # python tools/masks_to_png.py
     sys.exit(voskit(["masks-to-png", *sys.argv[1:]]))
 
 import logging
-import shutil
 from dataclasses import dataclass
 
 from tqdm import tqdm
@@ -43,22 +42,10 @@ class Args:
 def run(args: Args) -> int:
     """Write all videos except those that have a folder, and name the latter."""
     from voskit.dataloaders.datasets.json_masks import read_json_masks
-    from voskit.evaluators.clips.mask_writer import MaskWriter
+    from voskit.evaluators.clips.mask_writer import write_mask_folders
 
-    partial = args.output / ".partial"
-    count = 0
-    existing: list[str] = []
-    for video in tqdm(read_json_masks(args.annotations), unit="video"):
-        final = args.output / video.name
-        if final.is_dir():
-            existing.append(video.name)
-            continue
-        shutil.rmtree(partial, ignore_errors=True)
-        with MaskWriter(partial) as writer:
-            for frame, ids in video.masks:
-                writer.write(frame, ids)
-        partial.rename(final)
-        count += 1
+    videos = tqdm(read_json_masks(args.annotations), unit="video")
+    count, existing = write_mask_folders(videos, args.output)
     logger.info("%s: %d videos written", args.output, count)
     if existing:
         names = ", ".join(existing[:_SHOWN]) + ", ..." * (len(existing) > _SHOWN)

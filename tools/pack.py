@@ -18,37 +18,12 @@ if __name__ == "__main__":  # python tools/pack.py
     sys.exit(voskit(["pack", *sys.argv[1:]]))
 
 import logging
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
-import tyro
 
 from voskit.tools.command import run_tool
+from voskit.tools.flags.pack import PackArgs
 
 
-@dataclass(frozen=True)
-class Args:
-    """Check results and write the archive that a benchmark's server takes."""
-
-    dataset: str
-    """A registered dataset, or a JSON file that describes your own."""
-    results: Path
-    """Folder of the results, with a folder for each video."""
-    data_root: Path | None = None
-    """Folder that holds the dataset; its frames are not needed. Default: the folder of the JSON file."""
-    split: str | None = None
-    """A split of the dataset. Default: the first."""
-    output: Path | None = None
-    """The archive. Default: <dataset>_<split>, beside the folder of results."""
-    layout: Literal["server", "aot", "aot_sparse"] = "server"
-    """The layout that the server takes, or an archive of AOT's evaluator."""
-    workers: int | None = None
-    """Threads. Default: the number of processors."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    """Fields of the dataset's description to change, such as full_resolution=True."""
-
-
-def run(args: Args) -> int:
+def run(args: PackArgs) -> int:
     """Check and pack."""
     from voskit.dataloaders.datasets.dataset import find_dataset_config, open_dataset
     from voskit.dataloaders.datasets.problem import counted
@@ -65,4 +40,4 @@ def run(args: Args) -> int:
 
 def main() -> int:
     """Parse the command line and run."""
-    return run_tool(run, Args, __doc__, interrupted="interrupted; nothing was written", level=logging.WARNING)
+    return run_tool(run, PackArgs, __doc__, interrupted="interrupted; nothing was written", level=logging.WARNING)

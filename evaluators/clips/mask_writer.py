@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ from voskit.evaluators.clips.background import BackgroundWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from voskit.dataloaders.datasets.json_masks import VideoMasks
 
 
 class MaskWriter:
@@ -91,3 +95,29 @@ class MaskWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._background.__exit__(kind, error, traceback)
+
+
+def write_mask_folders(videos: Iterable[VideoMasks], folder: Path) -> tuple[int, list[str]]:
+    """Write the masks of each video to ``<folder>/<video>``, which exists only when it is complete.
+
+    Returns:
+        Number of videos that were written, and names of those that had a folder already, which were skipped.
+
+    Raises:
+        ValueError: a damaged mask, a name that can't be a file's.
+        OSError: a mask can't be written.
+    """
+    partial = folder / ".partial"
+    count = 0
+    existing: list[str] = []
+    for video in videos:
+        if (folder / video.name).is_dir():
+            existing.append(video.name)
+            continue
+        shutil.rmtree(partial, ignore_errors=True)
+        with MaskWriter(partial) as writer:
+            for frame, ids in video.masks:
+                writer.write(frame, ids)
+        partial.rename(folder / video.name)
+        count += 1
+    return count, existing

@@ -16,7 +16,8 @@ from voskit.dataloaders.masks.files import read_mask
 from voskit.evaluators.annotation import start
 from voskit.evaluators.annotation.security import Access
 from voskit.evaluators.annotation.workspace import Workspace
-from voskit.tools.annotate import Args, run
+from voskit.tools.annotate import run
+from voskit.tools.flags.annotation import AnnotateArgs
 
 
 @pytest.fixture
@@ -41,8 +42,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Workspace, Access]]:
     return found
 
 
-def flags(tmp_path: Path, **values: Any) -> Args:
-    return Args(**{"output_path": tmp_path / "out", "port": 0, "open_browser": False, "device": "cpu", **values})
+def flags(tmp_path: Path, **values: Any) -> AnnotateArgs:
+    return AnnotateArgs(
+        **{"output_path": tmp_path / "out", "port": 0, "open_browser": False, "device": "cpu", **values}
+    )
 
 
 def test_without_a_path_the_clips_of_the_results_are_listed(clip: Path, tmp_path: Path, served: list) -> None:

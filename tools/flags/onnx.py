@@ -12,14 +12,14 @@ import numpy as np
 from voskit.configs import get_model_config
 
 if TYPE_CHECKING:
-    from voskit.tools.export import Args
+    from voskit.tools.flags.export import ExportArgs
 
 BUNDLED = Path(__file__).resolve().parents[2] / "datasets" / "Demo"
 _CALIBRATION_FRAMES = 10
 _STEP = 4
 
 
-def export_folder(args: Args) -> int:
+def export_folder(args: ExportArgs) -> int:
     """Export a model as ONNX graphs and return the exit code."""
     from voskit.evaluators.onnx.export import check_exportable, export_onnx
     from voskit.networks import build_model
@@ -72,7 +72,7 @@ def _license_of(weights: Path) -> str:
     return found[1] if found else "that of the weights"
 
 
-def _calibration_clip(args: Args) -> tuple[list[np.ndarray], np.ndarray]:
+def _calibration_clip(args: ExportArgs) -> tuple[list[np.ndarray], np.ndarray]:
     """Read the frames and the mask on which 8-bit ranges are measured."""
     from voskit.dataloaders.masks.files import read_mask
     from voskit.dataloaders.video.frames import open_frames

@@ -1,0 +1,57 @@
+"""Flags of ``voskit export``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportArgs:
+    """Write a checkpoint as one small safetensors file, or as ONNX graphs."""
+
+    model: str
+    """Model of the zoo."""
+    ckpt_path: tuple[Path, ...] = ()
+    """Checkpoint of the authors or of voskit train. Several checkpoints are averaged. Default with --format onnx: the
+    published weights."""
+    output_path: Path
+    """File to write, *.safetensors; with --format onnx a folder."""
+    format: Literal["safetensors", "onnx"] = "safetensors"
+    """safetensors: weights for voskit. onnx: graphs for voskit.runtime and other programs (AOT, DeAOT, AOST, XMem)."""
+    size: str = "480x864"
+    """Height and width of the frames (onnx). Frames of other sizes are resized."""
+    objects: int = 10
+    """Largest number of objects (onnx)."""
+    memory_frames: int = 8
+    """Largest number of frames in the long-term memory (onnx)."""
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """Precision of the graphs (onnx)."""
+    calibration: Path | None = None
+    """Folder of images or video on which int8 is calibrated. Default: a bundled clip."""
+    calibration_mask: Path | None = None
+    """Mask of its first frame."""
+    shares: tuple[float, ...] = ()
+    """Weight of each checkpoint in the average, such as 3 1. Default: equal weights."""
+    dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
+    """Data type of the weights in a safetensors file."""
+    identities: tuple[int, ...] = ()
+    """Identities of the identity bank to keep, such as 1 4 5 (AOT, DeAOT, AOST). Default: all."""
+    extend_identities: int | None = None
+    """Extend the identity bank to this many identities (AOT, DeAOT, AOST). The new ones have to be trained."""
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """Fields of the model's config to change."""
+
+    def check(self) -> None:
+        """Check the flags of a safetensors file.
+
+        Raises:
+            ValueError: a flag; the message names it.
+        """
+        if self.output_path.suffix != ".safetensors":
+            raise ValueError(f"--output_path {self.output_path}: the name must end in .safetensors")
+        if not self.ckpt_path:
+            raise ValueError("--ckpt_path: name at least one checkpoint")
