@@ -42,7 +42,7 @@ from voskit.trainers.objectives import build_objective
 from voskit.trainers.parameter_groups import merged, parameter_groups, regrouped, set_rates
 from voskit.trainers.sampling import ByEpoch, StepBatches
 from voskit.trainers.schedule import Schedule
-from voskit.trainers.tensorboard_images import clip_preview
+from voskit.trainers.tensorboard_images import clip_preview, log_examples
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,8 @@ class Trainer:
         validate: returns a score of the network with the averaged weights. It is called at each checkpoint on all
             processes, and the score of the first process counts; the best weights are kept in ``best.safetensors``. It
             may synchronize processes only by ``processes.agree``. If it fails, training continues, and
-            ``failed_validations`` lists the step.
+            ``failed_validations`` lists the step. Its attribute ``examples``, if it has one, goes to TensorBoard, see
+            :func:`~voskit.trainers.tensorboard_images.log_examples`.
         start: checksums of the files with the initial weights, by their role. None for a missing file. A run resumes
             only with the same files; files that are missing now or were missing then are not compared.
 
@@ -351,6 +352,7 @@ class Trainer:
                 logger.info("step %d: validation %.4f (best %.4f)", self.step, score, max(self.best, score))
                 if log is not None:
                     log.add_scalar("validation", score, self.step)
+                    log_examples(log, getattr(self.validate, "examples", ()), self.step)
                 if score > self.best:
                     self.best = score
                     self._save_average(self.output / "best.safetensors")

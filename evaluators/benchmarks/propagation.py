@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from voskit.dataloaders.datasets import Dataset, Video
 from voskit.dataloaders.video.prefetch import prefetch
+from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.benchmarks.batched import FrameRequest, FrameResult, RunningVideo, next_results
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.score_maps import ScoreMaps
@@ -25,6 +26,9 @@ from voskit.evaluators.segmenter import VideoSegmenter
 
 logger = logging.getLogger(__name__)
 
+Watch = Callable[[VideoSegmenter, Video, Frame, np.ndarray], None]
+"""Called after each predicted frame with the segmenter, the video, the frame and its ids."""
+
 
 class PropagationEvaluation(EvaluationFolder):
     """An evaluation of a model that propagates masks, see :class:`EvaluationFolder`.
@@ -34,14 +38,24 @@ class PropagationEvaluation(EvaluationFolder):
         output, settings: see ``EvaluationFolder``.
         save_scores: also write the probabilities of all frames, see :mod:`voskit.evaluators.benchmarks.score_maps`; a
             video counts as finished only with them.
+        watch: called after each predicted frame.
 
     Raises:
         ValueError: the dataset gives no masks, or the folder holds results of other settings.
     """
 
-    def __init__(self, dataset: Dataset, output: Path, settings: dict[str, Any], *, save_scores: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        output: Path,
+        settings: dict[str, Any],
+        *,
+        save_scores: bool = False,
+        watch: Watch | None = None,
+    ) -> None:
         super().__init__(dataset, output, settings)
         self.save_scores = save_scores
+        self.watch = watch
 
     @classmethod
     def check(cls, dataset: Dataset) -> None:
@@ -147,6 +161,8 @@ class PropagationEvaluation(EvaluationFolder):
                 segmenter.check(frame.image, mask)
                 predicted = mask is None and bool(segmenter.object_ids)
                 result = yield FrameRequest(frame.image, mask, size, scores is not None)
+                if predicted and self.watch is not None:
+                    self.watch(segmenter, video, frame, result.ids)
                 if scores is not None and result.probabilities is not None:
                     scores.add(frame.name, result.probabilities)
                 if frame.name in wanted:

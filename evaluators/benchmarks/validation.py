@@ -11,6 +11,7 @@ from pathlib import Path
 from voskit.configs import ModelConfig, PropagationConfig
 from voskit.dataloaders.datasets import Dataset
 from voskit.dataloaders.files import atomic_write_text
+from voskit.evaluators.benchmarks.examples import ExampleWatch, VideoExample
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
@@ -37,7 +38,9 @@ class Share:
 class Validation:
     """A validation on a dataset: call it with a network to get the benchmark's main score.
 
-    The score equals that of ``voskit eval``, which also uses the authors' settings for the dataset.
+    The score equals that of ``voskit eval``, which also uses the authors' settings for the dataset. ``examples`` has
+    frames of the first videos of the last call with masks and confidences, which the trainer writes to TensorBoard; it
+    stays empty for models with text prompts.
 
     Args:
         dataset: an opened dataset with its ground truth.
@@ -69,6 +72,7 @@ class Validation:
         if obstacle := DatasetScoring(dataset).obstacle:
             raise ValueError(f"{where}: {obstacle}")
         self.dataset, self.output, self.share, self.wait = dataset, output, share or Share(), wait
+        self.examples: list[VideoExample] = []
 
     def __call__(self, network: Network) -> float:
         """Return the main score of the benchmark, such as J&F; NaN on all processes except the first.
@@ -77,6 +81,7 @@ class Validation:
             ValueError: a video can't be read or scored.
         """
         is_first = self.share.rank == 0
+        self.examples = []
         if is_first:
             shutil.rmtree(self.output, ignore_errors=True)
             self.output.mkdir(parents=True)
@@ -96,8 +101,12 @@ class Validation:
     def _run(self, network: Network) -> EvaluationFolder:
         """Segment the videos of this process."""
         if isinstance(network.config, PropagationConfig):
-            evaluation = PropagationEvaluation(self.dataset, self.output, {})
+            watch = ExampleWatch()
+            evaluation = PropagationEvaluation(
+                self.dataset, self.output, {}, watch=watch if self.share.rank == 0 else None
+            )
             evaluation.run(VideoSegmenter(network), self.share, progress=False)
+            self.examples = [] if watch is None else watch.examples
             return evaluation
         referring = ReferringEvaluation(self.dataset, self.output, {})
         referring.run(ReferringSegmenter(network), self.share, progress=False)

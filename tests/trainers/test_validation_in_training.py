@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from PIL import Image
 from small_training import in_two_processes, join, make, weights
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from voskit.trainers.checkpoints import find_states
 from voskit.trainers.distributed import FailedTogether, Processes
@@ -44,6 +49,35 @@ def test_the_best_weights_are_kept(tmp_path: Path) -> None:
     assert trainer.best == 0.9
     assert (tmp_path / "best.safetensors").exists()
     assert make(tmp_path, total_steps=9).best == 0.9
+
+
+class Pictured:
+    """A validation with one example."""
+
+    def __init__(self) -> None:
+        frame, ids = np.full((30, 90, 3), 100, np.uint8), np.eye(30, 90, dtype=np.uint16)
+        self.examples = [
+            SimpleNamespace(
+                name="bear", frames=[frame, frame], labels=[ids, ids], predicted=[0 * ids, ids],
+                captions=["00001: 1 0.20", "00002: 1 0.90"], figures={"confidence": 0.55, "J": 0.5},
+            )
+        ]  # fmt: skip
+
+    def __call__(self, network: Any) -> float:
+        return 0.5
+
+
+def test_examples_of_a_validation_are_in_tensorboard(tmp_path: Path) -> None:
+    trainer = make(tmp_path, validate=Pictured(), total_steps=3)
+    trainer.train()
+    events = EventAccumulator(str(tmp_path / "log")).Reload()
+    (picture,) = events.Images("validation/bear")
+    assert (picture.step, picture.height, picture.width) == (3, 2 * 30 + 16, 2 * 90)
+    assert [event.value for event in events.Scalars("validation_confidence/bear")] == pytest.approx([0.55])
+    assert [event.value for event in events.Scalars("validation_J/bear")] == [0.5]
+    pixels = np.asarray(Image.open(io.BytesIO(picture.encoded_image_string)))
+    assert (pixels[:30, :90] != 100).any() and (pixels[30:60, :90] == 100).all()  # truth above, prediction below
+    assert (pixels[30:60, 90:] != 100).any() and pixels[60:].max() > 200
 
 
 def test_steps_are_safe_before_their_validation(tmp_path: Path) -> None:

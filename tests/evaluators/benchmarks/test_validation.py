@@ -5,12 +5,18 @@ from __future__ import annotations
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from small_models import build_small
 
 import dataset_trees as trees
 from voskit.configs import get_model_config
 from voskit.dataloaders.datasets import open_dataset
+from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.benchmarks import validation
+from voskit.evaluators.benchmarks.examples import ExampleWatch
 from voskit.evaluators.benchmarks.validation import Validation
 
 
@@ -58,3 +64,43 @@ def test_the_authors_settings_for_the_dataset_hold_while_it_is_scored(tmp_path, 
     assert seen == [own.override(**chosen)]
     assert seen != [own]
     assert network.config == own
+
+
+class Guess:
+    """Segmenter that found 300 of two objects."""
+
+    quality = {3: SimpleNamespace(confidence=0.25), 300: SimpleNamespace(confidence=0.75)}
+
+
+def test_examples_show_the_last_frame_and_others_at_equal_distances(tmp_path) -> None:
+    names = [f"{t:05d}" for t in range(7)]
+    truth = np.zeros((4, 8), np.uint16)
+    truth[:2, :4], truth[2:, 4:] = 3, 300
+    Image.fromarray(truth).save(tmp_path / "truth.png")
+    files = dict.fromkeys(names, tmp_path / "truth.png")
+    video = SimpleNamespace(name="a", frame_names=names, given={names[0]: None}, truth_frames=files)
+    found = np.where(truth == 3, 0, truth)
+    found[2:, :4] = 300
+    watch = ExampleWatch(videos=1, frames=2)
+    for at, name in enumerate(names[1:], 1):
+        watch(Guess(), video, Frame(at, name, np.full((8, 16, 3), at, np.uint8)), found)
+        watch(Guess(), SimpleNamespace(name="b"), Frame(at, name, np.zeros((8, 16, 3), np.uint8)), found)
+    (example,) = watch.examples
+    assert example.captions == ["00003: 3 0.25, 300 0.75", "00006: 3 0.25, 300 0.75"]
+    assert [frame.max() for frame in example.frames] == [3, 6]
+    assert all(np.array_equal(ids[::2, ::2], truth) for ids in example.labels)
+    assert all(np.array_equal(ids[::2, ::2], found) for ids in example.predicted)
+    assert example.figures == {"confidence": 0.5, "J": 0.25}  # J: 0 and one half
+
+
+def test_a_validation_has_examples_of_its_first_videos(tmp_path) -> None:
+    torch.manual_seed(0)
+    dataset = open_dataset("davis2017", trees.davis2017(tmp_path / "DAVIS"))
+    score = Validation(dataset, tmp_path / "out")
+    score(build_small("aott"))
+    assert [example.name for example in score.examples] == ["bear", "dog"]
+    for example in score.examples:
+        predicted = len(dataset.video(example.name).frame_names) - 1
+        assert len(example.frames) == len(example.captions) == min(3, predicted)
+        assert len(example.regions) == predicted
+        assert 0 <= example.figures["J"] <= 1 and 0 < example.figures["confidence"] <= 1
