@@ -182,13 +182,24 @@ def test_masks_of_scenes_are_of_frames_in_any_case(tmp_path: Path) -> None:
         assert given(masks_for(tmp_path / "masks", source, scene=True), source) == {"1": [0, 3], "2": [0, 3]}
 
 
-@pytest.mark.parametrize("name", ["00003.png", "3.png"])
+@pytest.mark.parametrize("name", ["00003.png", "3.png", "frame_0003.png", "shot-00003.png"])
 def test_a_single_mask_with_the_name_of_a_later_frame_is_said_to_be_the_firsts(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with clip(tmp_path) as source:
         assert given(masks_for(save_mask(tmp_path / name, ids_of(5)), source), source) == {"00000": [0, 5]}
     assert f"{name} is applied to the first frame, 00000, not to frame 00003" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["00000.png", "frame_0000.png", "mask_3.png", "frame_0099.png", "a001_b003.png", "cat.png"]
+)
+def test_a_single_mask_with_another_name_is_used_silently(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with clip(tmp_path) as source:
+        assert given(masks_for(save_mask(tmp_path / name, ids_of(5)), source), source) == {"00000": [0, 5]}
+    assert "is applied to the first frame" not in caplog.text
 
 
 # ----------------------------------------------------------------------------------------------- one reading for all
