@@ -1,4 +1,4 @@
-"""Harness of the benchmark programs: synthetic video, alternating timing, tables and result files."""
+"""Harness of the benchmark programs: synthetic video, alternating timing, flags, tables and result files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from voskit.dataloaders.datasets import Video
+    from voskit.evaluators import VideoSegmenter
 
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -70,6 +75,62 @@ def in_own_process(measure: Callable[..., dict[str, float]], *args: Any) -> dict
     """Return ``measure(*args)`` of a new process, whose peak memory is its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *args).result()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoArgs:
+    """Flags of programs that segment the videos of a dataset."""
+
+    dataset: str = "davis2017"
+    split: str | None = None
+    data_root: Path
+    videos: tuple[str, ...] = ()
+    """Names of videos. Default: all of the split."""
+    model: str = "deaott"
+    ckpt_path: Path | None = None
+    """Default: the published weights, or for deaott the bundled ones."""
+    short_edge: int | None = None
+    """Short edge of the network's input. Default: the model's."""
+    device: str = "cpu"
+    threads: int = 1
+    output: Path | None = None
+
+    def open_videos(self) -> list[Video]:
+        """Return the chosen videos, all of them with true masks.
+
+        Raises:
+            ValueError: a name that no video has, or a video without true masks.
+        """
+        from voskit.dataloaders.datasets import open_dataset
+
+        dataset = open_dataset(self.dataset, self.data_root, split=self.split)
+        if unknown := set(self.videos) - {video.name for video in dataset}:
+            raise ValueError(f"--videos: {', '.join(sorted(unknown))} not in {self.data_root}")
+        chosen = [video for video in dataset if not self.videos or video.name in self.videos]
+        if missing := [video.name for video in chosen if not video.truth_frames]:
+            raise ValueError(f"video {missing[0]} has no true masks")
+        return chosen
+
+    def build_segmenter(self) -> VideoSegmenter:
+        """Load the weights and build the segmenter."""
+        from voskit.evaluators import VideoSegmenter
+        from voskit.networks import build_model
+
+        weights: dict[str, Any] = {"checkpoint": self.ckpt_path} if self.ckpt_path is not None else {"pretrained": True}
+        return VideoSegmenter(build_model(self.model, device=self.device, **weights), short_edge=self.short_edge)
+
+
+def true_mask(video: Video, name: str) -> np.ndarray:
+    """Read the true ids of a frame, H x W uint16."""
+    from voskit.dataloaders.masks.files import read_mask
+
+    return read_mask(video.truth_frames[name]).astype(np.uint16)
+
+
+def region(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Return J of two masks; 1 if both are empty."""
+    either = np.count_nonzero(predicted | true)
+    return np.count_nonzero(predicted & true) / either if either else 1.0
 
 
 class Table:

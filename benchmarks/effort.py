@@ -15,7 +15,7 @@ frames are joined from both directions. The frame is
 
 from __future__ import annotations
 
-from common import Table, save  # isort: skip  (makes the project importable)
+from common import Table, VideoArgs, region, save, true_mask  # isort: skip  (makes the project importable)
 
 import statistics
 import tempfile
@@ -24,18 +24,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import tyro
 from tqdm import tqdm
 
-from voskit.dataloaders.datasets import Video, open_dataset
-from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.datasets import Video
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.fusion import propagate_between
-from voskit.networks import build_model
 
 Curves = dict[str, dict[str, list[list[float]]]]
 """Mean J before the first and after each correction, by video, choice and run."""
@@ -43,17 +41,9 @@ COLORS = {"worst": "#000000", "confidence": "#0072b2", "distance": "#d55e00", "r
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class Args(VideoArgs):
     """Count the corrections that a video needs."""
 
-    dataset: str = "davis2017"
-    split: str | None = None
-    data_root: Path
-    videos: tuple[str, ...] = ()
-    """Names of videos. Default: all of the split."""
-    model: str = "deaott"
-    ckpt_path: Path | None = None
-    """Default: the published or bundled weights."""
     choices: tuple[str, ...] = ("worst", "confidence", "distance", "random")
     target: float = 0.9
     """Mean J of all frames and objects at which a video is done."""
@@ -61,15 +51,11 @@ class Args:
     """Corrections after which a video is given up."""
     frames: int | None = None
     """Use the first frames only. Default: all."""
-    short_edge: int | None = None
-    """Short edge of the network's input. Default: the model's."""
     seeds: int = 3
     """Runs of ``random``, which are averaged."""
     between: Literal["last", "half", "both"] = "last"
     """Masks between two given frames: from the one that was given last, from the nearer one, or from both."""
-    threads: int = 1
     plot: Path | None = None
-    output: Path | None = None
 
 
 @dataclass
@@ -114,7 +100,7 @@ class Clip:
             raise ValueError(f"video {video.name}: frame {missing[0]} has no true mask")
         with video.source() as source:
             self.frames = [frame.image for frame, _ in zip(source, names, strict=False)]
-        self.truth = [read_mask(video.truth_frames[name]).astype(np.uint16) for name in names]
+        self.truth = [true_mask(video, name) for name in names]
         self.ids = [int(k) for k in np.unique(self.truth[0]) if k]
 
     def begin(self) -> State:
@@ -167,12 +153,6 @@ class Clip:
         return [statistics.fmean(region(mask == k, true == k) for k in self.ids) for mask, true in pairs]
 
 
-def region(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Return J of two masks; 1 if both are empty."""
-    either = np.count_nonzero(predicted | true)
-    return np.count_nonzero(predicted & true) / either if either else 1.0
-
-
 def lowest(values: Sequence[float], numbers: Sequence[int]) -> int:
     """Return the number of the lowest value, the first of equal ones."""
     return min(numbers, key=lambda number: values[number])
@@ -212,15 +192,9 @@ def runs_of(choice: str, clip: Clip, name: str, args: Args) -> list[Callable[[St
 
 def measure(args: Args) -> Curves:
     """Return mean J by corrections, by video and choice, for each run."""
-    dataset = open_dataset(args.dataset, args.data_root, split=args.split)
-    if unknown := set(args.videos) - {video.name for video in dataset}:
-        raise ValueError(f"--videos: {', '.join(sorted(unknown))} not in {args.data_root}")
-    segmenter = VideoSegmenter(build_model(args.model, checkpoint=args.ckpt_path, pretrained=args.ckpt_path is None))
-    if args.short_edge is not None:
-        options: dict[str, Any] = {"short_edge": args.short_edge, "min_short_edge": None}
-        segmenter = VideoSegmenter(segmenter.model, **options)
+    videos, segmenter = args.open_videos(), args.build_segmenter()
     curves: Curves = {}
-    for video in tqdm([v for v in dataset if not args.videos or v.name in args.videos], unit="video"):
+    for video in tqdm(videos, unit="video"):
         clip = Clip(video, segmenter, args.frames, args.between)
         begin = clip.begin()
         curves[video.name] = {

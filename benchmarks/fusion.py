@@ -3,51 +3,36 @@
     python benchmarks/fusion.py --data_root DAVIS --ckpt_path F
 
 Four ways to segment the frames between the first and the last one: forward from the first mask; forward with both masks
-in memory; both directions, each knowing its own mask; both directions with both masks in memory (``--fuse``). Prints
-the mean J of each video.
+in memory; both directions, each knowing its own mask; both directions with both masks in memory (see
+``voskit.evaluators.fusion``). Prints the mean J of each video.
 """
 
 from __future__ import annotations
 
-from common import Table, save  # isort: skip  (makes the project importable)
+from common import Table, VideoArgs, region, save, true_mask  # isort: skip  (makes the project importable)
 
 import statistics
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 import tyro
+from tqdm import tqdm
 
-from voskit.dataloaders.datasets import Video, open_dataset
-from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.datasets import Video
 from voskit.dataloaders.video.source import Frame
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.fusion import Direction, fused_ids
-from voskit.networks import build_model
 
 WAYS = ("forward", "forward, both masks", "fused", "fused, both masks")
 
 
-@dataclass(frozen=True)
-class Args:
+@dataclass(frozen=True, kw_only=True)
+class Args(VideoArgs):
     """Gain of two directions between given masks."""
 
-    data_root: Path
-    dataset: str = "davis2017"
-    split: str | None = None
-    videos: tuple[str, ...] = ()
-    """Names of videos. Default: all of the split."""
     span: int | None = None
     """Frames from one given mask to the other. Default: the whole video."""
-    model: str = "deaott"
-    ckpt_path: Path | None = None
-    """Default: the published weights, or for deaott the bundled ones."""
-    short_edge: int | None = None
-    """Short edge of the network's input. Default: the model's."""
-    device: str = "cpu"
-    threads: int = 1
-    output: Path | None = None
 
 
 def directed(segmenter: VideoSegmenter, frames: list[Frame], masks: list[np.ndarray], both: bool) -> list[Direction]:
@@ -68,25 +53,26 @@ def whole(direction: Direction) -> Direction:
     return replace(direction, probabilities=direction.probabilities.float() / 255)
 
 
-def region(ids: np.ndarray, truth: np.ndarray, objects: list[int]) -> float:
+def mean_region(ids: np.ndarray, truth: np.ndarray, objects: list[int]) -> float:
     """Return the mean J of the objects; an object that is neither predicted nor there has 1."""
-    values = []
-    for i in objects:
-        own, true = ids == i, truth == i
-        either = int((own | true).sum())
-        values.append(int((own & true).sum()) / either if either else 1.0)
-    return statistics.fmean(values)
+    return statistics.fmean(region(ids == i, truth == i) for i in objects)
 
 
 def scored(segmenter: VideoSegmenter, video: Video, span: int | None) -> dict[str, float]:
-    """Return the mean J of each way."""
-    if video.ground_truth is None:
-        raise ValueError(f"video {video.name} has no ground truth")
+    """Return the mean J of each way.
+
+    Raises:
+        ValueError: no frame is between the given masks, or the first one shows no object.
+    """
     with video.source() as source:
         frames = list(source)[: None if span is None else span + 1]
-    truth = [read_mask(video.ground_truth / f"{frame.name}.png").astype(np.uint16) for frame in frames]
+    truth = [true_mask(video, frame.name) for frame in frames]
     masks, count = [truth[0], truth[-1]], len(frames)
     objects = [i for i in np.unique(truth[0]).tolist() if i]
+    if count < 3 or not objects:
+        raise ValueError(
+            f"video {video.name}: {count} frames with {len(objects)} objects in the first: nothing to fuse"
+        )
     sums = dict.fromkeys(WAYS, 0.0)
     for both, suffix in ((False, ""), (True, ", both masks")):
         passes = directed(segmenter, frames, masks, both), directed(segmenter, frames[::-1], masks[::-1], both)[::-1]
@@ -94,21 +80,19 @@ def scored(segmenter: VideoSegmenter, video: Video, span: int | None) -> dict[st
             near = 1 - t / (count - 1)
             forward, backward = (whole(own[t - 1]) for own in passes)
             alone = fused_ids(forward, forward, (1.0, 0.0))
-            sums[f"forward{suffix}"] += region(alone, truth[t], objects)
-            sums[f"fused{suffix}"] += region(fused_ids(forward, backward, (near, 1 - near)), truth[t], objects)
+            sums[f"forward{suffix}"] += mean_region(alone, truth[t], objects)
+            fused = fused_ids(forward, backward, (near, 1 - near))
+            sums[f"fused{suffix}"] += mean_region(fused, truth[t], objects)
     return {way: total / (count - 2) for way, total in sums.items()}
 
 
 def main(args: Args) -> None:
     """Measure all videos."""
     torch.set_num_threads(args.threads)
-    dataset = open_dataset(args.dataset, args.data_root, split=args.split)
-    weights = {"pretrained": True} if args.ckpt_path is None else {"checkpoint": args.ckpt_path}
-    segmenter = VideoSegmenter(build_model(args.model, device=args.device, **weights), short_edge=args.short_edge)
+    videos, segmenter = args.open_videos(), args.build_segmenter()
     table = Table(video="", **dict.fromkeys(WAYS, ".3f"))
-    for video in dataset:
-        if not args.videos or video.name in args.videos:
-            table.add({"video": video.name, **scored(segmenter, video, args.span)})
+    for video in tqdm(videos, unit="video"):
+        table.add({"video": video.name, **scored(segmenter, video, args.span)})
     means = {way: statistics.fmean(row[way] for row in table.rows) for way in WAYS}
     table.add({"video": "mean", **means})
     save("fusion", args, rows=table.rows)

@@ -1,7 +1,7 @@
 """Calibration of ``VideoSegmenter.quality``: confidence against true J, and its price.
 
-    python benchmarks/quality.py --data_root DAVIS --ckpt_path F --plot calibration.svg
-    python benchmarks/quality.py --dataset probe --data_root datasets/Probe --model aott --ckpt_path F
+    python benchmarks/quality.py --dataset probe --data_root datasets/Probe --short_edge 240 --output probe.json
+    python benchmarks/quality.py --data_root DAVIS --short_edge 240 --plot calibration.svg --beside probe.json
 
 For each predicted frame and object of a dataset with ground truth: confidence, margin and share of unsure pixels, and
 the mask's J. Prints the mean J by confidence, and the area under the ROC curve (AUC) of each figure as a predictor of
@@ -10,11 +10,13 @@ the mask's J. Prints the mean J by confidence, and the area under the ROC curve 
 
 from __future__ import annotations
 
-from common import Table, save  # isort: skip  (makes the project importable)
+from common import Table, VideoArgs, region, save, true_mask  # isort: skip  (makes the project importable)
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -24,43 +26,29 @@ import tyro
 from scipy.stats import rankdata
 from tqdm import tqdm
 
-from voskit.dataloaders.datasets import Dataset, Video, open_dataset
-from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.datasets import Video
 from voskit.evaluators import VideoSegmenter
-from voskit.networks import build_model
 
 FIGURES = ("confidence", "margin", "unsure")
 BAD = 0.5
 BINS = 10
+DOTS = 600  # in a panel of the picture
 
 
-@dataclass(frozen=True)
-class Args:
+@dataclass(frozen=True, kw_only=True)
+class Args(VideoArgs):
     """Calibration of the quality of objects."""
 
-    data_root: Path
-    dataset: str = "davis2017"
-    split: str | None = None
-    videos: tuple[str, ...] = ()
-    """Names of videos. Default: all of the split."""
     max_frames: int | None = None
     """Frames of each video. Default: all."""
-    model: str = "deaott"
-    ckpt_path: Path | None = None
-    """Default: the published weights, or for deaott the bundled ones."""
-    max_long_edge: int | None = None
-    """Largest long edge of the network's input. Default: the model's."""
-    device: str = "cpu"
-    threads: int = 1
     plot: Path | None = None
     """SVG file of the calibration curve."""
-    output: Path | None = None
+    beside: tuple[Path, ...] = ()
+    """Results of earlier runs (``--output``), to draw in the same picture."""
 
 
 def measured(segmenter: VideoSegmenter, video: Video, most: int | None, times: dict[str, float]) -> Iterator[Any]:
     """Yield a row for each predicted frame and object; add the seconds of frames and of qualities to ``times``."""
-    if video.ground_truth is None:
-        raise ValueError(f"video {video.name} has no ground truth")
     segmenter.reset()
     with video.source() as source:
         for frame in source:
@@ -72,17 +60,16 @@ def measured(segmenter: VideoSegmenter, video: Video, most: int | None, times: d
             middle = time.perf_counter()
             quality = segmenter.quality
             end = time.perf_counter()
-            path = video.ground_truth / f"{frame.name}.png"
-            if mask is not None or not path.exists():
+            if mask is not None or frame.name not in video.truth_frames:
                 continue
             times["frame"] += middle - begin
             times["quality"] += end - middle
-            truth = read_mask(path)
+            truth = true_mask(video, frame.name)
             for object_id, found in quality.items():
                 own, true = ids == object_id, truth == object_id
-                if either := int((own | true).sum()):
-                    j = int((own & true).sum()) / either
-                    yield {"video": video.name, "frame": frame.name, "id": object_id, "J": j, **asdict(found)}
+                if own.any() or true.any():
+                    named = {"video": video.name, "frame": frame.name, "id": object_id}
+                    yield {**named, "J": region(own, true), **asdict(found)}
 
 
 def auc(scores: Sequence[float], bad: Sequence[bool]) -> float:
@@ -111,52 +98,49 @@ def calibration(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def write_plot(path: Path, rows: Sequence[dict[str, Any]], bins: Sequence[dict[str, Any]], title: str) -> None:
-    """Draw each mask as a dot and the mean J by confidence as a line."""
-    left, top, side = 50, 40, 320
+def panel(left: int, title: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Return SVG of masks as dots and their mean J by confidence as a line; of many masks it has some dots only."""
+    top, side = 40, 300
 
-    def point(confidence: float, j: float) -> str:
-        return f"{left + confidence * side:.1f},{top + (1 - j) * side:.1f}"
+    def point(confidence: float, j: float) -> tuple[float, float]:
+        return round(left + confidence * side, 1), round(top + (1 - j) * side, 1)
 
-    dots = []
-    for row in rows:
-        x, y = point(row["confidence"], row["J"]).split(",")
-        dots.append(f'<circle cx="{x}" cy="{y}" r="1.5" fill="#36c" fill-opacity="0.25"/>')
-    ticks = []
+    parts = [f'<text x="{left}" y="22" font-size="14">{escape(title)}</text>']
     for value in (0, 0.25, 0.5, 0.75, 1):
-        x, y = (float(c) for c in point(value, value).split(","))
-        ticks.append(f'<line x1="{left}" x2="{left + side}" y1="{y}" y2="{y}" stroke="#ddd"/>')
-        ticks.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{value:g}</text>')
-        ticks.append(f'<text x="{x}" y="{top + side + 16}" text-anchor="middle">{value:g}</text>')
-    curve = " ".join(point(b["mean"], b["J"]) for b in bins)
-    bottom = top + side
+        x, y = point(value, value)
+        parts.append(f'<path d="M{left} {y}h{side}" stroke="#ddd"/>')
+        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{value:g}</text>')
+        parts.append(f'<text x="{x}" y="{top + side + 16}" text-anchor="middle">{value:g}</text>')
+    dots = [point(row["confidence"], row["J"]) for row in rows[:: -(-len(rows) // DOTS)]]
+    path = "".join(f"M{x} {y}h0" for x, y in dots)  # lines of no length with round ends
+    parts.append(f'<path d="{path}" stroke="#36c" stroke-width="3" stroke-opacity="0.25" stroke-linecap="round"/>')
+    parts.append(f'<path d="M{left} {top + side}l{side} {-side}" stroke="#999" stroke-dasharray="4"/>')
+    curve = " ".join("{},{}".format(*point(row["mean"], row["J"])) for row in calibration(rows))
+    parts.append(f'<polyline points="{curve}" fill="none" stroke="#c30" stroke-width="2.5"/>')
+    parts.append(f'<text x="{left + side / 2}" y="{top + side + 34}" text-anchor="middle">confidence</text>')
+    parts.append(f'<text x="{left - 36}" y="{top + side / 2}">J</text>')
+    return "".join(parts)
+
+
+def write_plot(path: Path, panels: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> None:
+    """Draw titles and masks of several datasets side by side, as SVG."""
+    width = 370 * len(panels) + 10
+    inside = "".join(panel(50 + 370 * k, title, rows) for k, (title, rows) in enumerate(panels))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 410" font-family="sans-serif" font-size="12">'
-        f'<rect width="400" height="410" fill="#fff"/><text x="{left}" y="22" font-size="14">{title}</text>'
-        f"{''.join(ticks)}{''.join(dots)}"
-        f'<line x1="{left}" y1="{bottom}" x2="{left + side}" y2="{top}" stroke="#999" stroke-dasharray="4"/>'
-        f'<polyline points="{curve}" fill="none" stroke="#c30" stroke-width="2.5"/>'
-        f'<text x="{left + side / 2}" y="{bottom + 34}" text-anchor="middle">confidence</text>'
-        f'<text x="14" y="{top + side / 2}">J</text></svg>\n',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 390" font-family="sans-serif" font-size="12">'
+        f'<rect width="{width}" height="390" fill="#fff"/>{inside}</svg>\n',
         encoding="utf-8",
     )
-
-
-def chosen(dataset: Dataset, names: Sequence[str]) -> list[Video]:
-    """Return the videos of these names, or all of them."""
-    return [dataset.video(name) for name in names] if names else list(dataset)
 
 
 def main(args: Args) -> None:
     """Measure all videos."""
     torch.set_num_threads(args.threads)
-    dataset = open_dataset(args.dataset, args.data_root, split=args.split)
-    weights = {"pretrained": True} if args.ckpt_path is None else {"checkpoint": args.ckpt_path}
-    segmenter = VideoSegmenter(build_model(args.model, device=args.device, **weights), max_long_edge=args.max_long_edge)
+    videos, segmenter = args.open_videos(), args.build_segmenter()
     times = {"frame": 0.0, "quality": 0.0}
     rows: list[dict[str, Any]] = []
-    for video in tqdm(chosen(dataset, args.videos), unit="video"):
+    for video in tqdm(videos, unit="video"):
         rows += measured(segmenter, video, args.max_frames, times)
     if not rows:
         raise ValueError(f"{args.data_root}: no predicted frame has ground truth")
@@ -170,11 +154,11 @@ def main(args: Args) -> None:
     share = times["quality"] / times["frame"]
     print(f"{len(rows)} masks, {sum(bad)} with J below {BAD}; AUC:", {k: round(v, 3) for k, v in aucs.items()})
     print(f"the quality took {share:.1%} of the time of a frame")
+    title = f"{args.model}, {args.dataset}: {len(rows)} masks, AUC {aucs['confidence']:.3f}"
     if args.plot is not None:
-        write_plot(
-            args.plot, rows, bins, f"{args.model}, {dataset.name}: {len(rows)} masks, AUC {aucs['confidence']:.3f}"
-        )
-    save("quality", args, bins=bins, auc=aucs, share_of_time=share, rows=rows)
+        earlier = [json.loads(path.read_text(encoding="utf-8")) for path in args.beside]
+        write_plot(args.plot, [(title, rows), *((one["title"], one["rows"]) for one in earlier)])
+    save("quality", args, title=title, bins=bins, auc=aucs, share_of_time=share, rows=rows)
 
 
 if __name__ == "__main__":
