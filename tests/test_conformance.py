@@ -17,17 +17,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 AOT = (
     "aott",
-    "aotl",
-    "deaott",
     "r50_deaotl",
-    "swinb_aotl",
     "many_objects/aott",
-    "new_object_2to3/r50_aotl",
     "short_term_skip2/aott",
-    "tta_ms_flip/aott",
 )
-AOST = ("aost", "r50_aost_depth1", "swinb_aost_depth2")
-XMEM = ("basic", "no_sensory", "new_objects")  # test_xmem.py follows a long clip
+AOST = ("r50_aost_depth1",)
+XMEM = ("no_sensory", "new_objects")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-TIMEOUT = 20.0  # seconds until a wait fails
+TIMEOUT = 60.0  # seconds until a wait fails: a busy machine is no fault of the page
 Point = tuple[float, float]
 
 

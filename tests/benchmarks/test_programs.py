@@ -8,12 +8,27 @@ import sys
 from pathlib import Path
 
 import pytest
+from thorough import mark_thorough
 
 import dataset_trees as trees
 from voskit.networks import build_model, save_weights
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = "--height 64 --width 96"
+BRIEF = [
+    ("inference", "--models aott --sizes 64x96 --how plain fp32 --frames 2 --warm_up 1"),
+    ("io", f"{TINY} --frames 4 --compute 0"),
+    ("long_term_attention", "--size 64x96 --frames 2 --groups 1 2 --top_k 4 --runs 1"),
+    ("memory", f"--model aott {TINY} --frames 60 --native"),
+    ("top_k", "--rows 4 --runs 1"),
+]
+LONG = [
+    ("local_attention", "--sizes 64x96 --forms aot --runs 1 --backward"),
+    ("referring", "--models r50_referformer --windows 2 --sentences 1 --size 64x96"),
+    ("runtimes", "--model aott --random --size 33x49 --how pytorch onnx-fp32 --frames 1 --warm_up 1"),
+    ("scaling", "--objects --sizes --memory_frames 2 --fixed_size 64x96 --how plain --frames 1"),
+    ("videos", f"--models aott --videos 2 {TINY} --frames 1 --warm_up 1"),
+]
 
 
 def run(name: str, flags: str, figures: Path) -> str:
@@ -27,28 +42,19 @@ def run(name: str, flags: str, figures: Path) -> str:
 
 @pytest.mark.parametrize(
     ("name", "flags"),
-    [
-        ("inference", "--models aott --sizes 64x96 --how plain fp32 --frames 2 --warm_up 1"),
-        ("io", f"{TINY} --frames 4 --compute 0"),
-        ("local_attention", "--sizes 64x96 --forms aot --runs 1 --backward"),
-        ("long_term_attention", "--size 64x96 --frames 2 --groups 1 2 --top_k 4 --runs 1"),
-        ("memory", f"--model aott {TINY} --frames 60 --native"),
-        ("referring", "--models r50_referformer --windows 2 --sentences 1 --size 64x96"),
-        ("runtimes", "--model aott --random --size 33x49 --how pytorch onnx-fp32 --frames 1 --warm_up 1"),
-        ("scaling", "--objects --sizes --memory_frames 2 --fixed_size 64x96 --how plain --frames 1"),
-        ("top_k", "--rows 4 --runs 1"),
-        ("videos", f"--models aott --videos 2 {TINY} --frames 1 --warm_up 1"),
-    ],
+    mark_thorough([*BRIEF, *LONG], LONG),
 )
 def test_a_program_saves_its_figures(name: str, flags: str, tmp_path: Path) -> None:
     assert f"saved {tmp_path / 'figures.json'}" in run(name, flags, tmp_path / "figures.json")
 
 
+@pytest.mark.thorough
 def test_training_steps_are_measured(tmp_path: Path) -> None:
     flags = "--models deaott --crop 97 --batch_size 2 --clip_length 2 --warm_up 1 --steps 1 --device cpu"
     assert "deaott" in run("training", flags, tmp_path / "figures.json")
 
 
+@pytest.mark.thorough
 def test_each_depth_is_scored_and_timed(tmp_path: Path) -> None:
     weights, davis = tmp_path / "aost.safetensors", trees.davis2017(tmp_path / "davis")
     save_weights(build_model("aost", device="cpu"), weights)

@@ -37,6 +37,7 @@ def frames() -> list[np.ndarray]:
 
 
 class TestOriginal:
+    @pytest.mark.thorough
     def test_masks_of_ref_youtube_vos(
         self, referformer_goldens: Path, referformer_weights, tmp_path: Path, monkeypatch
     ) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
 from PIL import Image
+from thorough import mark_thorough
 
 from voskit.configs import list_models
 from voskit.evaluators import VideoSegmenter
@@ -29,7 +30,9 @@ def frames() -> list[np.ndarray]:
     return moving_frames(12)
 
 
-@pytest.mark.parametrize("name", list_models("semi_supervised"))
+@pytest.mark.parametrize(
+    "name", mark_thorough(list_models("semi_supervised"), ["jointformer_s0", "xmem_s0", "xmem_no_sensory", "xmem_s2"])
+)
 def test_every_model_segments(name: str, frames) -> None:
     torch.manual_seed(0)
     segmenter = VideoSegmenter(build_model(name, device="cpu"), long_term_gap=1)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from moving_clip import moving_frames, squares
 from small_models import SMALL
+from thorough import mark_thorough
 
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.segmenter_state import restore_state, segmenter_state
@@ -37,7 +38,7 @@ def stored(state: dict[str, Any]) -> dict[str, Any]:
     return torch.load(file, weights_only=True)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", mark_thorough(CASES, ["jointformer", "xmem"]))
 def test_a_restored_segmenter_continues_with_equal_probabilities(name: str) -> None:
     model_name, fields, options = CASES[name]
     torch.manual_seed(0)

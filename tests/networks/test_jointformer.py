@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from thorough import mark_thorough
 from torch import Tensor, nn
 
 from voskit.configs import get_model_config
@@ -89,6 +90,7 @@ def test_config_has_the_published_values(jointformer_goldens: Path) -> None:
         assert {k: getattr(own, k) for k in same} == {k: want[k] for k in same}, name
 
 
+@pytest.mark.thorough
 def test_depths_of_a_file_are_found(jointformer_weights, tmp_path) -> None:
     network = build_model("jointformer", checkpoint=jointformer_weights("update3_enhance2"), device="cpu")
     assert (network.config.update_block_depth, network.config.enhance_block_depth) == (3, 2)
@@ -318,7 +320,11 @@ SMOOTH = ("no_topk",)
 
 
 @pytest.mark.parametrize(
-    "name", ["basic", "davis_setting", "late_first_mask_one_object", "no_topk", "resize_96", "youtube_setting"]
+    "name",
+    mark_thorough(
+        ["basic", "davis_setting", "late_first_mask_one_object", "no_topk", "resize_96", "youtube_setting"],
+        ["davis_setting", "youtube_setting"],
+    ),
 )
 def test_a_clip_is_the_originals(load, jointformer_goldens: Path, jointformer_weights, name: str) -> None:
     """Probabilities and labels, how many frames each object keeps, whether the latest one is there besides, tokens."""

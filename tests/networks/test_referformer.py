@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from thorough import mark_thorough
 from torch import Tensor, nn
 
 from voskit.configs import get_model_config, list_models
@@ -90,7 +91,11 @@ def batch_of(case) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
 
 
 @pytest.mark.parametrize(
-    "name", ["r50_basic", "r50_pad", "r50_odd", "r50_a2d", "vswin_t_basic", "vswin_t_long", "vswin_t_large"]
+    "name",
+    mark_thorough(
+        ["r50_basic", "r50_pad", "r50_odd", "r50_a2d", "vswin_t_basic", "vswin_t_long", "vswin_t_large"],
+        ["r50_basic", "vswin_t_basic"],  # each as slow as the others together
+    ),
 )
 def test_a_recorded_case(referformer_goldens: Path, referformer_program, model_of, name: str) -> None:
     case = referformer_program("compare").Case(referformer_goldens / "goldens" / f"{name}.json")

@@ -221,6 +221,7 @@ def test_objects_that_come_later_read_from_their_first_frame_on(load) -> None:
     close(memory["value"][2:, 40:].transpose(1, 2), case["work_value_group1"])
 
 
+@pytest.mark.thorough
 def test_memories_of_a_long_clip_are_the_originals(load, network, xmem_goldens: Path) -> None:
     """Sizes after each frame, which candidates become prototypes, and use counts at the end."""
     case = load("clips/longterm_a")

@@ -64,6 +64,7 @@ def test_the_demo_takes_text_prompts(checkpoint: Path, clip: Path, tmp_path: Pat
     assert (tmp_path / "clip" / "overlay.mp4").stat().st_size > 0
 
 
+@pytest.mark.thorough
 def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     with VideoWriter(path) as writer:
@@ -105,6 +106,7 @@ def test_flags_that_don_t_fit_are_told(checkpoint: Path, clip: Path, tmp_path: P
         run_demo(checkpoint, data_path=(str(clip),), output_path=tmp_path, **flags)
 
 
+@pytest.mark.thorough
 def test_an_evaluation_makes_the_archive(checkpoint: Path, tmp_path: Path) -> None:
     root = ref_youtube(tmp_path / "data")
     place = ("--dataset", "refytvos", "--data_root", root, "--output_path", tmp_path / "out")

@@ -180,6 +180,7 @@ def test_sigterm_stops_all_processes_with_a_checkpoint(data, tmp_path) -> None:
     assert f"stopped at step {step}; run the command again to resume" in run.stderr.read()
 
 
+@pytest.mark.thorough
 def test_train_eval_sh_trains_evaluates_scores_and_packs(data, tmp_path) -> None:
     environment = {
         **os.environ,

@@ -127,6 +127,7 @@ def small_networks_and_frames(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("small_networks_and_frames")
 class TestTrainer:
+    @pytest.mark.thorough
     def test_interrupted_and_resumed_is_the_same_run(self, tmp_path: Path) -> None:
         root = video_tree(tmp_path / "data")
         steps = {"total_steps": 2, "save_every": 10, "keep": 1}
@@ -166,6 +167,7 @@ class TestTrainer:
         for (name, x), y in zip(kept.network.named_parameters(), again.network.parameters(), strict=True):
             assert torch.allclose(x, y, atol=1e-5), name
 
+    @pytest.mark.thorough
     def test_single_images_in_half_precision(self, tmp_path: Path) -> None:
         fields = {"datasets": ("refcoco",), "clip_length": 1, "total_steps": 2}
         options = TrainerOptions(amp="bf16", progress=False)
@@ -176,6 +178,7 @@ class TestTrainer:
         log.Reload()
         assert log.Images("clip")
 
+    @pytest.mark.thorough
     def test_the_loss_of_one_clip_falls(self, tmp_path: Path) -> None:
         trainer = make(video_tree(tmp_path / "data"), tmp_path / "out", dropout=0.0, clip_norm=None, total_steps=12)
         trainer.network.text_encoder.eval()

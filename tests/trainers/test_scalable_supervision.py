@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from small_training import SMALL, Squares, small_stage, weights
 from torch import Tensor
@@ -38,6 +39,7 @@ def losses_by_depth(trainer: Trainer) -> Tensor:
     )[1:].mean(0)
 
 
+@pytest.mark.thorough
 def test_the_loss_of_every_depth_falls(tmp_path: Path) -> None:
     trainer = make(tmp_path, total_steps=200, save_every=200, batch_size=2, lr=1e-3)
     before = losses_by_depth(trainer)
@@ -47,6 +49,7 @@ def test_the_loss_of_every_depth_falls(tmp_path: Path) -> None:
     assert (after < 0.4 * before).all(), (before, after)
 
 
+@pytest.mark.thorough
 def test_interrupted_and_resumed_with_predicted_masks_is_the_same_run(tmp_path: Path) -> None:
     settings = {"total_steps": 6, "sequential_start": 0.5}
     whole = make(tmp_path / "whole", **settings)

@@ -21,8 +21,10 @@ DAVIS = {"full_resolution": True, "results_at": "480p"}  # what the original doe
 @pytest.mark.parametrize(
     ("name", "dataset", "folder", "options", "kept"),
     [
-        ("d17", "davis2017", "DAVIS", DAVIS, 3),
-        ("y19", "youtubevos2019", "YouTubeVOS-2019", {"split": "val_all_frames"}, 3),
+        pytest.param("d17", "davis2017", "DAVIS", DAVIS, 3, marks=pytest.mark.thorough),
+        pytest.param(
+            "y19", "youtubevos2019", "YouTubeVOS-2019", {"split": "val_all_frames"}, 3, marks=pytest.mark.thorough
+        ),
         ("mose", "mosev1", "MOSE", {}, 1),
     ],
 )

@@ -14,9 +14,13 @@ from small_models import build_small
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.masks.frame_masks import FrameMasks
 from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.source import Frame
 from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.clips import backward
+from voskit.evaluators.clips.clip_run import ClipRun
+from voskit.evaluators.clips.resuming import ClipCheckpoints
 from voskit.evaluators.clips.run import segment_clip
-from voskit.evaluators.fusion import Direction, fused_ids
+from voskit.evaluators.fusion import Direction, fused_ids, look_ahead
 
 COUNT, LAST = 6, 4
 
@@ -49,14 +53,17 @@ def run(segmenter: VideoSegmenter, clip: str, out: Path, **options: object) -> l
 
 
 def passes(segmenter: VideoSegmenter, numbers: range) -> dict[int, Direction]:
-    """Predictions of one direction in the frames between both masks."""
+    """Predictions of one direction, which has both masks in memory at the first of them."""
     segmenter.reset()
-    found = {}
+    frames, found = moving_frames(COUNT), {}
+    first, second = (0, LAST) if numbers.step > 0 else (LAST, 0)
     for t in numbers:
         given = squares(3, 7) if t in (0, LAST) else None
-        _, probabilities = segmenter.step(moving_frames(COUNT)[t], given, complete=True, return_probs=True)
-        if given is None:
-            found[t] = Direction.of(segmenter, probabilities)
+        _, probabilities = segmenter.step(frames[t], given, complete=True, return_probs=True)
+        found[t] = Direction.of(segmenter, probabilities)
+        if t == first:
+            segmenter.step(frames[second], squares(3, 7), complete=True)
+            segmenter.step(frames[first], squares(3, 7), complete=True)
     return found
 
 
@@ -64,14 +71,56 @@ def test_frames_between_two_masks_are_fused_and_the_others_are_forward(
     segmenter: VideoSegmenter, clip: str, tmp_path: Path
 ) -> None:
     fused = run(segmenter, clip, tmp_path / "fused", fuse=True)
-    plain = run(segmenter, clip, tmp_path / "plain")
-    forward, backward = passes(segmenter, range(COUNT)), passes(segmenter, range(LAST, -1, -1))
-    for t in range(1, LAST):
+    forward, back = passes(segmenter, range(COUNT)), passes(segmenter, range(LAST, -1, -1))
+    for t in range(COUNT):
         near = 1 - t / LAST
-        assert (fused[t] != fused_ids(forward[t], backward[t], (near, 1 - near))).mean() < 0.01  # kept to a 255th
-    for t in (0, LAST, *range(LAST + 1, COUNT)):
-        assert np.array_equal(fused[t], plain[t])
+        if 0 < t < LAST:
+            expected = fused_ids(forward[t], back[t], (near, 1 - near))
+            assert (fused[t] != expected).mean() < 0.01  # kept to a 255th
+        else:
+            assert np.array_equal(fused[t], fused_ids(forward[t], forward[t], (1, 0)))
     assert fused[0].shape == (H, W)
+
+
+def test_with_cuts_each_direction_knows_its_own_mask_only(
+    segmenter: VideoSegmenter, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(backward, "look_ahead", lambda segmenter, *_, **__: looked.append(len(segmenter.object_ids)))
+    run(segmenter, clip, tmp_path / "without", fuse=True)
+    assert looked == [2, 2]  # once in each direction
+    run(VideoSegmenter(segmenter.model, cuts=(LAST - 1,)), clip, tmp_path / "with", fuse=True)
+    assert looked == [2, 2]
+
+
+def test_a_mask_of_other_objects_is_not_looked_at_ahead(segmenter: VideoSegmenter) -> None:
+    first, last = moving_frames(2)
+    ids = segmenter.step(first, squares(3, 7))
+    assert not look_ahead(segmenter, first, ids, (last, squares(3)), complete=False)
+    assert not look_ahead(segmenter, first, ids, (last, squares(3, 7, 9)), complete=False)
+    assert (segmenter.memory_frames, segmenter.object_ids) == (1, [3, 7])
+    assert look_ahead(segmenter, first, ids, (last, squares(3, 7)), complete=False)
+    assert segmenter.memory_frames == 3
+    assert look_ahead(segmenter, first, ids, (last, squares(3)), complete=True)
+
+
+def test_a_run_that_was_broken_off_is_resumed_with_both_masks_in_memory(
+    segmenter: VideoSegmenter, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(segmenter, clip, tmp_path / "whole", fuse=True)
+    monkeypatch.setattr(ClipCheckpoints, "due", property(lambda self: True))
+    write = ClipRun.write
+
+    def break_off(self: ClipRun, frame: Frame, *args: object, **options: object) -> None:
+        if frame.index == 2:
+            raise KeyboardInterrupt
+        write(self, frame, *args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ClipRun, "write", break_off)
+        run(segmenter, clip, tmp_path / "parts", fuse=True)
+    parts = run(segmenter, clip, tmp_path / "parts", fuse=True, resume=True)
+    assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
 def test_results_of_other_directions_are_not_resumed(segmenter: VideoSegmenter, clip: str, tmp_path: Path) -> None:
