@@ -113,7 +113,7 @@ def panel(left: int, title: str, rows: Sequence[dict[str, Any]]) -> str:
         parts.append(f'<text x="{x}" y="{top + side + 16}" text-anchor="middle">{value:g}</text>')
     dots = [point(row["confidence"], row["J"]) for row in rows[:: -(-len(rows) // DOTS)]]
     path = "".join(f"M{x} {y}h0" for x, y in dots)  # lines of no length with round ends
-    parts.append(f'<path d="{path}" stroke="#36c" stroke-width="3" stroke-opacity="0.25" stroke-linecap="round"/>')
+    parts.append(f'<path d="{path}" stroke="#36c" stroke-width="3" stroke-opacity="0.5" stroke-linecap="round"/>')
     parts.append(f'<path d="M{left} {top + side}l{side} {-side}" stroke="#999" stroke-dasharray="4"/>')
     curve = " ".join("{},{}".format(*point(row["mean"], row["J"])) for row in calibration(rows))
     parts.append(f'<polyline points="{curve}" fill="none" stroke="#c30" stroke-width="2.5"/>')

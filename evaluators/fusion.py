@@ -130,6 +130,38 @@ def fused_probabilities(
     return ids, fuse(forward.ordered(ids), backward.ordered(ids), weights)
 
 
+def look_ahead(
+    segmenter: VideoSegmenter,
+    frame: np.ndarray,
+    ids: np.ndarray,
+    ahead: tuple[np.ndarray, np.ndarray],
+    *,
+    complete: bool,
+) -> bool:
+    """Put the next given mask into the memory of a segmenter that has just reached a given mask.
+
+    The frame that it has reached is then the latest one again. Nothing is done if the next mask doesn't show the same
+    objects: in it, an object that wasn't annotated would look like background.
+
+    Args:
+        segmenter: its last frame had a given mask.
+        frame: that frame, H x W x 3 uint8 RGB.
+        ids: its ids, given and predicted ones; objects that the segmenter doesn't know are left out.
+        ahead: image and ids of the next frame with a given mask.
+        complete: masks show all objects of their frames.
+
+    Returns:
+        True if the memory has the mask now.
+    """
+    image, mask = ahead
+    if not complete and set(np.unique(mask[mask > 0]).tolist()) != set(segmenter.object_ids):
+        return False
+    own = np.where(np.isin(ids, segmenter.object_ids), ids, 0).astype(np.uint16)
+    segmenter.step(image, mask.astype(np.uint16), complete=True)
+    segmenter.step(frame, own, complete=True)
+    return True
+
+
 def propagate_between(
     segmenter: VideoSegmenter,
     source: FrameSource,

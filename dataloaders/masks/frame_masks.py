@@ -145,15 +145,15 @@ class FrameMasks:
         """Raise ValueError if a mask was left unused, which means that it is named like no frame."""
         self._refuse(self._unused)
 
-    def last(self, source: FrameSource, before: int | None = None) -> int:
-        """Return the number of the last frame with a mask, among the first ``before`` frames; 0 if there is none.
+    def numbers(self, source: FrameSource, before: int | None = None) -> list[int]:
+        """Return the numbers of the frames with masks, among the first ``before`` frames, ascending.
 
         This counts the frames, which reads a whole video.
         """
         if not self._by_name:
-            return 0
+            return [0]
         numbers = range(source.count())[:before]
-        return max((number for number in numbers if source.name_of(number) in self._by_name), default=0)
+        return [number for number in numbers if source.name_of(number) in self._by_name]
 
     def _read(self, entry: _Entry, size: Size) -> np.ndarray:
         ids, names = entry.read(size)

@@ -16,7 +16,7 @@ from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
-from voskit.evaluators.fusion import Direction, fused_probabilities
+from voskit.evaluators.fusion import Direction, fused_probabilities, look_ahead
 from voskit.evaluators.segmenter import VideoSegmenter
 
 
@@ -29,6 +29,15 @@ class BackwardMasks:
     complete: bool
     given: Sequence[int] = ()
     """Numbers of the frames with masks, descending, if the probabilities of the others were kept."""
+
+    def look_ahead(self, segmenter: VideoSegmenter, frame: Frame, ids: np.ndarray) -> None:
+        """Put the next given mask into the memory of the forward pass, which has just reached a given mask.
+
+        See :func:`voskit.evaluators.fusion.look_ahead`.
+        """
+        later = [number for number in self.given if number > frame.index]
+        if later and segmenter.cuts is None:
+            look_ahead(segmenter, frame.image, ids, _kept(self.folder, later[-1]), complete=self.complete)
 
     def fused(self, frame: Frame, forward: Direction) -> tuple[list[int], Tensor] | None:
         """Return the objects of a frame between two given masks and their fused probabilities; None: it isn't one.
@@ -77,7 +86,7 @@ def backward_pass(
     *,
     complete: bool = False,
     progress: bool = False,
-    fuse: bool = False,
+    fuse: Sequence[int] = (),
 ) -> Iterator[BackwardMasks]:
     """Propagate backwards from frame ``last`` to frame 0, and keep the masks in a folder for the ``with`` block.
 
@@ -89,30 +98,49 @@ def backward_pass(
         scratch: a folder that doesn't exist yet; removed at the end.
         complete: masks show all objects, see ``VideoSegmenter.step``.
         progress: show a bar.
-        fuse: also keep probabilities, for ``BackwardMasks.fused``.
+        fuse: numbers of the frames with masks, to also keep probabilities for ``BackwardMasks.fused``; empty: don't.
+            Both masks around a frame are then in the memory, unless the segmenter has cuts, which count its steps.
 
     Raises:
         ValueError: a frame or mask is damaged, or the source can't be read backwards.
         OSError: masks can't be written.
     """
     segmenter.reset()
-    given: list[int] = []
     try:
         bar = tqdm(total=last + 1, desc=f"{source.name} backwards", unit="frame", disable=not progress)
-        with bar, MaskWriter(scratch) as writer, closing(prefetch(source.between(last, 0))) as frames:
-            for frame in frames:
-                mask = masks(frame)
-                if fuse and mask is not None and mask.any():
-                    given.append(frame.index)
-                if fuse and mask is None:
-                    ids, probabilities = segmenter.step(frame.image, return_probs=True)
-                    Direction.of(segmenter, probabilities).save(scratch / f"{frame.name}.npz")
-                else:
-                    ids = segmenter.step(frame.image, mask, complete=complete)
-                writer.write(frame.name, ids)
-                bar.update()
+        with bar, MaskWriter(scratch) as writer:
+            given = [number for number in fuse if _keep(scratch, number, source, masks)]
+            with closing(prefetch(source.between(last, 0))) as frames:
+                for frame in frames:
+                    mask = masks(frame)
+                    if fuse and mask is None:
+                        ids, probabilities = segmenter.step(frame.image, return_probs=True)
+                        Direction.of(segmenter, probabilities).save(scratch / f"{frame.name}.npz")
+                    else:
+                        ids = segmenter.step(frame.image, mask, complete=complete)
+                    earlier = [number for number in given if number < frame.index]
+                    if frame.index in given and earlier and segmenter.cuts is None:
+                        look_ahead(segmenter, frame.image, ids, _kept(scratch, earlier[-1]), complete=complete)
+                    writer.write(frame.name, ids)
+                    bar.update()
         segmenter.reset()
-        yield BackwardMasks(scratch, last, complete, tuple(given))
+        yield BackwardMasks(scratch, last, complete, tuple(given[::-1]))
     finally:
         segmenter.reset()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _keep(folder: Path, number: int, source: FrameSource, masks: Callable[[Frame], np.ndarray | None]) -> bool:
+    """Write image and mask of a frame to a file; False, and no file, if it is left out or the mask shows no object."""
+    frame = next(source.between(number, number), None)
+    mask = None if frame is None else masks(frame)
+    if frame is None or mask is None or not mask.any():
+        return False
+    np.savez(folder / f"given {number}.npz", image=frame.image, mask=mask)
+    return True
+
+
+def _kept(folder: Path, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read a file of ``_keep``."""
+    with np.load(folder / f"given {number}.npz") as stored:
+        return stored["image"], stored["mask"]

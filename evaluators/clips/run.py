@@ -92,7 +92,8 @@ def segment_clip(
         if resume:
             run.resume(checkpoints)
         report.names = masks.names
-        last = masks.last(source, options.max_frames) if backwards or fuse else 0
+        given = masks.numbers(source, options.max_frames) if backwards or fuse else []
+        last = max(given, default=0)
         if (backwards or fuse) and not last:
             logger.warning("%s: only the first frame has a mask, so there is no backward pass", masks.path)
         segmenter.reset()
@@ -104,7 +105,7 @@ def segment_clip(
             folder / SCRATCH,
             complete=complete_masks,
             progress=options.progress,
-            fuse=fuse,
+            fuse=given if fuse else (),
         )
         try:
             with backward if last else nullcontext() as backward_masks:
@@ -116,6 +117,8 @@ def segment_clip(
                         report.depths[depth] = report.depths.get(depth, 0) + 1
                     state = [f"{report.objects} objects", *([] if depth is None else [f"depth {segmenter.depth}"])]
                     run.write(frame, ids, *state, mattes=mattes, quality=segmenter.quality)
+                    if backward_masks is not None and mask is not None and frame.index in backward_masks.given:
+                        backward_masks.look_ahead(segmenter, frame, ids)
         finally:
             segmenter.reset()
         if not report.objects:

@@ -82,6 +82,7 @@ def test_frames_between_two_masks_are_fused_and_the_others_are_forward(
     assert fused[0].shape == (H, W)
 
 
+@pytest.mark.thorough
 def test_with_cuts_each_direction_knows_its_own_mask_only(
     segmenter: VideoSegmenter, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,9 +102,11 @@ def test_a_mask_of_other_objects_is_not_looked_at_ahead(segmenter: VideoSegmente
     assert (segmenter.memory_frames, segmenter.object_ids) == (1, [3, 7])
     assert look_ahead(segmenter, first, ids, (last, squares(3, 7)), complete=False)
     assert segmenter.memory_frames == 3
-    assert look_ahead(segmenter, first, ids, (last, squares(3)), complete=True)
+    assert look_ahead(segmenter, first, np.where(ids == 0, 11, ids), (last, squares(3)), complete=True)
+    assert segmenter.object_ids == [3, 7]
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_broken_off_is_resumed_with_both_masks_in_memory(
     segmenter: VideoSegmenter, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
