@@ -6,6 +6,7 @@ import importlib
 import io
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import get_type_hints
 
@@ -17,9 +18,11 @@ from PIL import Image
 from small_models import build_small
 
 import voskit
+from voskit import networks
 from voskit.__main__ import COMMANDS
 from voskit.dataloaders.masks.files import write_mask
 from voskit.plugins import take_plugins
+from voskit.tools import demo
 from voskit.tools.command import _read_flags
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,6 +102,34 @@ def test_python_blocks_run_in_order(page: str, own_video: Path) -> None:
         exec(compile(block, page, "exec"), namespace)
     if "app" in namespace:
         serve_a_frame(namespace["app"], own_video)
+
+
+NOT_HERE = {"--model", "--text", "--start", "--plugin", "--help", "sam2:weights=/models/sam2.1-hiera-tiny"}
+"""Words of commands that need a download, a longer video or a file of one's own."""
+DEMOS = [
+    pytest.param(command[1:], id=f"{page.name}: {' '.join(command)}")
+    for page in DOCUMENTS
+    for command in commands(page)
+    if command[0] == "demo" and {"my_video.mp4", "my.mp4"} & {*command} and not NOT_HERE & {*command}
+]
+
+
+@pytest.mark.parametrize("arguments", DEMOS)
+def test_demo_commands_run(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.zeros((320, 540), np.uint8)
+    mask[80:300, 200:420] = 1
+    for name in ("my_video.mp4", "my.mp4"):
+        write_video(tmp_path / name, "mpeg4", 3, size=(320, 540), noise=True)
+    for name in ("first.png", "masks/00000.png", "masks/00002.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_mask(tmp_path / name, mask)
+    network = build_small("deaott")
+    monkeypatch.setattr(networks, "build_model", lambda *_, **__: network)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["demo", *arguments, "--device", "cpu"])
+    assert demo.main() == 0
+    (report,) = tmp_path.glob("out/*/report.json")
+    assert len(list((report.parent / "masks").glob("*.png"))) == 3
 
 
 def serve_a_frame(app: object, folder: Path) -> None:
