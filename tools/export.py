@@ -1,12 +1,13 @@
-"""Write a checkpoint, or the mean of several, as one small safetensors file, or as ONNX graphs.
+"""Write a checkpoint, or the mean of several, as one small safetensors file, as ONNX graphs, or as a web page.
 
     voskit export --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
     voskit export --model deaott --ckpt_path A B --shares 3 1 --output_path mean.safetensors
     voskit export --format onnx --model deaott --size 480x864 --objects 10 --memory_frames 8 --output_path exported
+    voskit export --format web --model deaott --output_path page
 
 A safetensors file holds the weights, in half precision by default, and the model's config with changes of ``--set``.
 ``build_model`` and ``--ckpt_path`` of every command load it and apply that config. A folder of ONNX graphs runs without
-PyTorch: ``voskit.runtime.OnnxSegmenter(folder)``.
+PyTorch: ``voskit.runtime.OnnxSegmenter(folder)``. A web page runs the graphs in the browser.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from voskit.tools.flags.export import ExportArgs
 
 def run(args: ExportArgs) -> int:
     """Write the file or folder and return the exit code."""
-    if args.format == "onnx":
-        from voskit.tools.flags.onnx import export_folder
+    if args.format != "safetensors":
+        from voskit.tools.flags import onnx, web
 
-        return export_folder(args)
+        return onnx.export_folder(args) if args.format == "onnx" else web.export_page(args)
     args.check()
     from voskit.networks import build_model, mean_of_weights, save_weights
     from voskit.networks.inference import AMP_TYPES

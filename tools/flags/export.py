@@ -11,25 +11,29 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class ExportArgs:
-    """Write a checkpoint as one small safetensors file, or as ONNX graphs."""
+    """Write a checkpoint as one small safetensors file, as ONNX graphs, or as a web page."""
 
     model: str
     """Model of the zoo."""
     ckpt_path: tuple[Path, ...] = ()
-    """Checkpoint of the authors or of voskit train. Several checkpoints are averaged. Default with --format onnx: the
-    published weights."""
+    """Checkpoint of the authors or of voskit train. Several checkpoints are averaged. Default with --format onnx
+    and web: the published weights."""
     output_path: Path
-    """File to write, *.safetensors; with --format onnx a folder."""
-    format: Literal["safetensors", "onnx"] = "safetensors"
-    """safetensors: weights for voskit. onnx: graphs for voskit.runtime and other programs (AOT, DeAOT, AOST, XMem)."""
+    """File to write, *.safetensors; with --format onnx and web a folder."""
+    format: Literal["safetensors", "onnx", "web"] = "safetensors"
+    """safetensors: weights for voskit. onnx: graphs for voskit.runtime and other programs (AOT, DeAOT, AOST, XMem).
+    web: the graphs with a page that runs them in the browser (AOT, DeAOT, AOST)."""
+    onnxruntime_web: Path | None = None
+    """Installed npm package onnxruntime-web, or its dist (web). Default: that in node_modules of this folder or of one
+    above it, else it is fetched with npm."""
     size: str = "480x864"
-    """Height and width of the frames (onnx). Frames of other sizes are resized."""
+    """Height and width of the frames (onnx, web). Frames of other sizes are resized."""
     objects: int = 10
-    """Largest number of objects (onnx)."""
+    """Largest number of objects (onnx, web)."""
     memory_frames: int = 8
-    """Largest number of frames in the long-term memory (onnx)."""
+    """Largest number of frames in the long-term memory (onnx, web)."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    """Precision of the graphs (onnx)."""
+    """Precision of the graphs (onnx, web)."""
     calibration: Path | None = None
     """Folder of images or video on which int8 is calibrated. Default: a bundled clip."""
     calibration_mask: Path | None = None

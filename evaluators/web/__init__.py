@@ -1,0 +1,1 @@
+"""Folders with a page that segments videos in the browser, with onnxruntime-web."""

@@ -1,0 +1,203 @@
+// @ts-check
+/** Start of the page: its parts, and who hears of what. */
+
+import { Network } from "./core/network.js";
+import { Session } from "./core/session.js";
+import { Store } from "./core/store.js";
+import { el, icon } from "./panels/dom.js";
+import { showHelp } from "./panels/help.js";
+import { listenToKeys } from "./panels/keys.js";
+import { Messages } from "./panels/messages.js";
+import { ObjectPanel } from "./panels/objects.js";
+import { Player, Transport } from "./panels/playback.js";
+import { PropagationPanel } from "./panels/propagation.js";
+import { Timeline } from "./panels/timeline.js";
+import { ToolBar } from "./panels/toolbar.js";
+import { TopBar } from "./panels/topbar.js";
+import { Welcome } from "./panels/welcome.js";
+import { Toolbox } from "./tools/toolbox.js";
+import { Stage } from "./view/stage.js";
+
+/** @param {string} id @returns {HTMLElement} */
+const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+const store = new Store();
+const messages = new Messages(part("messages"));
+const network = new Network();
+const session = new Session(store, network, (text, kind) => messages.say(text, kind));
+const stage = new Stage(part("stage"), store);
+const toolbox = new Toolbox(session, stage);
+const player = new Player(session);
+const welcome = new Welcome(part("welcome"), open);
+const topbar = new TopBar(part("topbar"), session, stage, { open: pick, download, help: showHelp, setRate });
+const objects = new ObjectPanel(part("objects"), session);
+const propagation = new PropagationPanel(part("propagation"), session);
+const toolbar = new ToolBar(part("tools"), part("options"), session, toolbox);
+
+/** @type {Record<string, (key: string) => unknown>} */
+const actions = {
+  brush: () => toolbox.choose("brush"),
+  eraser: () => toolbox.choose("eraser"),
+  fill: () => toolbox.choose("fill"),
+  polygon: () => toolbox.choose("polygon"),
+  prompt: () => toolbox.choose("prompt"),
+  hand: () => toolbox.choose("hand"),
+  smaller: () => toolbox.grow(-1),
+  larger: () => toolbox.grow(1),
+  eraseAll: () => toolbar.toggleEraser(),
+  accept: () => toolbox.tool.accept(),
+  back: () => toolbox.tool.back(),
+  object: (key) => store.objects[Number(key) - 1] && session.selectObject(store.objects[Number(key) - 1].id),
+  nextObject: () => objects.cycle(1),
+  previousObject: () => objects.cycle(-1),
+  newObject: () => session.addObject(),
+  solo: () => objects.toggleSolo(store.object),
+  next: () => move(() => session.step(1)),
+  previous: () => move(() => session.step(-1)),
+  next10: () => move(() => session.step(10)),
+  previous10: () => move(() => session.step(-10)),
+  first: () => move(() => session.visit(0)),
+  last: () => move(() => session.visit(session.navigator.last)),
+  givenBefore: () => move(() => visitGiven(-1)),
+  givenAfter: () => move(() => visitGiven(1)),
+  play: () => player.toggle(),
+  keep: () => session.editor.mask && session.saver.add(store.frame, session.editor.mask.ids, null, "keep"),
+  clear: () => store.clip && session.editor.clear(),
+  forward: () => session.propagate(),
+  escape: () => toolbox.tool.cancel() || session.stop(),
+  markIn: () => mark(store.frame, store.markOut !== null && store.markOut < store.frame ? null : store.markOut),
+  markOut: () => mark(store.markIn !== null && store.markIn > store.frame ? null : store.markIn, store.frame),
+  markNone: () => mark(null, null),
+  mode: () => topbar.nextMode(),
+  fit: () => stage.fit(),
+  zoomIn: () => stage.zoomBy(1.25),
+  zoomOut: () => stage.zoomBy(1 / 1.25),
+  undo: () => undo(),
+  redo: () => session.history("redo"),
+  download: () => download(),
+  open: () => pick(),
+  help: () => showHelp(),
+};
+
+new Transport(part("transport"), session, player, /** @type {any} */ (actions));
+new Timeline(part("timeline"), session);
+listenToKeys(actions, {
+  pan: (on) => {
+    if (on) toolbox.panned = false;
+    toolbox.pan(on);
+  },
+  panned: () => toolbox.panned,
+});
+
+/** @param {() => unknown} step */
+function move(step) {
+  player.stop();
+  step();
+}
+
+/** @param {1|-1} direction */
+function visitGiven(direction) {
+  const given = store.clip?.given ?? [];
+  const at = session.navigator.wanted;
+  const next = direction > 0 ? given.find((frame) => frame > at) : given.filter((frame) => frame < at).pop();
+  if (next !== undefined) session.visit(next);
+}
+
+/** @param {number|null} first @param {number|null} last */
+function mark(first, last) {
+  store.markIn = first;
+  store.markOut = last;
+  store.emit("marks");
+}
+
+function undo() {
+  if (toolbox.tool.back()) return;
+  if (store.tool === "prompt") toolbox.prompt.undone();
+  session.history("undo");
+}
+
+/** Ask before masks are lost; true: go on. */
+function mayLeave() {
+  return !session.saver.changed || window.confirm("Your masks of this clip aren't downloaded and would be lost.");
+}
+
+/** Open files of the user. @param {File[]} files */
+async function open(files) {
+  try {
+    if (mayLeave()) await session.open(files);
+  } catch (error) {
+    if (!store.clip) throw error; // the start page shows it
+    messages.say(error instanceof Error ? error.message : String(error), "error");
+  }
+}
+
+function pick() {
+  welcome.video.click();
+}
+
+/** Take the frames of the open video at another rate. @param {number} rate */
+async function setRate(rate) {
+  const fits = rate > 0 && rate <= 240;
+  if (!fits) messages.say("The rate must be from 0.1 to 240 frames a second.", "error");
+  try {
+    if (fits && mayLeave()) return await session.open(session.files, rate);
+  } catch (error) {
+    messages.say(error instanceof Error ? error.message : String(error), "error");
+  }
+  topbar.render();
+}
+
+async function download() {
+  if (!store.clip?.masked.length) return messages.say("There is no mask yet.", "error");
+  try {
+    const address = URL.createObjectURL(await session.archive());
+    el("a", { href: address, download: `${store.clip.name.replace(/\.[^.]+$/, "")}_masks.zip` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60000);
+  } catch (error) {
+    messages.say(`The masks can't be packed: ${error instanceof Error ? error.message : error}`, "error");
+  }
+}
+
+// -- main view ----------------------------------------------------------------------------------------------------------
+
+session.editor.onPixels = (/** @type {import("./core/types.js").Rect|null} */ rect) => stage.changed(rect);
+session.navigator.onShow = (/** @type {import("./core/frames.js").Loaded} */ { picture, mask }) => stage.show(picture, mask.ids);
+stage.onMove = () => {
+  topbar.showZoom();
+  toolbox.showRing();
+};
+store.on(["objects", "view", "clip"], () => stage.recolor());
+store.on("clip", () => {
+  document.body.classList.remove("empty");
+  part("welcome").hidden = true;
+  stage.fitted = true;
+  stage.width = 0; // the first frame fits itself
+});
+part("panel-toggle").append(icon("layers"), "Objects");
+part("panel-toggle").addEventListener("click", () => document.body.classList.toggle("panel-open"));
+window.addEventListener("beforeunload", (event) => {
+  session.editor.flush();
+  if (session.saver.changed) event.preventDefault();
+});
+
+// -- network ------------------------------------------------------------------------------------------------------------
+
+network.onProgress = (/** @type {number} */ loaded) => propagation.load(loaded);
+
+async function startNetwork() {
+  try {
+    await network.open(new URLSearchParams(location.search).get("backend") ?? "auto");
+    const { license } = /** @type {import("./segmenter/graphs.js").Manifest} */ (network.manifest);
+    welcome.license.textContent = `License of the weights: ${license}.`;
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    propagation.failed(text);
+    welcome.say(text, true);
+  }
+  store.emit("project");
+}
+
+startNetwork();
+
+/** For programs that walk through the page: its parts, as they are. */
+Object.assign(window, { voskit: { store, session, stage, network } });

@@ -1,0 +1,93 @@
+// @ts-check
+/** The table of shortcuts, by which keys act and which `?` shows. */
+
+/**
+ * @typedef {{keys: string[], text: string, run: string, shown?: string, repeat?: boolean}} Shortcut
+ * `keys` as `describe` in keys.js gives them; `shown` is the text for the table if it isn't the first key
+ */
+
+/** @type {[string, Shortcut[]][]} */
+export const SHORTCUTS = [
+  [
+    "Tools",
+    [
+      { keys: ["b"], text: "Brush", run: "brush" },
+      { keys: ["e"], text: "Eraser", run: "eraser" },
+      { keys: ["g"], text: "Fill a region", run: "fill" },
+      { keys: ["l"], text: "Polygon (click) or lasso (drag)", run: "polygon" },
+      { keys: ["q"], text: "Select by clicks or a box", run: "prompt" },
+      { keys: ["h"], text: "Hand", run: "hand" },
+      { keys: ["["], text: "Smaller brush", run: "smaller", repeat: true },
+      { keys: ["]"], text: "Larger brush", run: "larger", repeat: true },
+      { keys: ["Shift+E"], text: "Eraser takes this object / all objects", run: "eraseAll" },
+      { keys: ["Enter"], text: "Close the polygon; accept clicks", run: "accept" },
+      { keys: ["Backspace"], text: "Take back the polygon's last point", run: "back" },
+    ],
+  ],
+  [
+    "Objects",
+    [
+      { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], text: "Choose an object", run: "object", shown: "1 … 9" },
+      { keys: ["ArrowDown"], text: "Next object", run: "nextObject", shown: "↓", repeat: true },
+      { keys: ["ArrowUp"], text: "Object before", run: "previousObject", shown: "↑", repeat: true },
+      { keys: ["n"], text: "New object", run: "newObject" },
+      { keys: ["s"], text: "Show the object alone", run: "solo" },
+    ],
+  ],
+  [
+    "Frames",
+    [
+      { keys: ["ArrowRight"], text: "Next frame", run: "next", shown: "→", repeat: true },
+      { keys: ["ArrowLeft"], text: "Frame before", run: "previous", shown: "←", repeat: true },
+      { keys: ["Shift+ArrowRight"], text: "10 frames on", run: "next10", shown: "Shift+→", repeat: true },
+      { keys: ["Shift+ArrowLeft"], text: "10 frames back", run: "previous10", shown: "Shift+←", repeat: true },
+      { keys: ["Home"], text: "First frame", run: "first" },
+      { keys: ["End"], text: "Last frame", run: "last" },
+      { keys: [","], text: "Given frame before", run: "givenBefore", repeat: true },
+      { keys: ["."], text: "Next given frame", run: "givenAfter", repeat: true },
+      { keys: ["Space"], text: "Play or pause (tap)", run: "play" },
+      { keys: ["k"], text: "Keep this mask as given", run: "keep" },
+      { keys: ["Delete"], text: "Remove this frame's mask", run: "clear" },
+    ],
+  ],
+  [
+    "Propagation",
+    [
+      { keys: ["p"], text: "Propagate forwards", run: "forward" },
+      { keys: ["Escape"], text: "Cancel; stop the propagation", run: "escape", shown: "Esc" },
+      { keys: ["i"], text: "Range begins here", run: "markIn" },
+      { keys: ["o"], text: "Range ends here", run: "markOut" },
+      { keys: ["x"], text: "Whole clip", run: "markNone" },
+    ],
+  ],
+  [
+    "View",
+    [
+      { keys: ["v"], text: "Next view", run: "mode" },
+      { keys: ["f", "0"], text: "Fit", run: "fit" },
+      { keys: ["+", "="], text: "Zoom in", run: "zoomIn", repeat: true },
+      { keys: ["-"], text: "Zoom out", run: "zoomOut", repeat: true },
+    ],
+  ],
+  [
+    "Everything",
+    [
+      { keys: ["Ctrl+z"], text: "Undo", run: "undo", shown: "Ctrl+Z", repeat: true },
+      { keys: ["Ctrl+Shift+Z", "Ctrl+y"], text: "Redo", run: "redo", shown: "Ctrl+Shift+Z", repeat: true },
+      { keys: ["Ctrl+s"], text: "Download masks", run: "download", shown: "Ctrl+S" },
+      { keys: ["Ctrl+o"], text: "Open a video or images", run: "open", shown: "Ctrl+O" },
+      { keys: ["?"], text: "This table", run: "help" },
+    ],
+  ],
+];
+
+/** Gestures of mouse, pen and fingers: [gesture, effect]. @type {[string, string][]} */
+export const GESTURES = [
+  ["Wheel", "Zoom"],
+  ["Space + drag", "Move the picture"],
+  ["Shift + wheel", "Size of the brush"],
+  ["Right button", "Erase; negative click; cut out a polygon"],
+  ["Shift + click", "Straight stroke from the last one's end"],
+  ["Two fingers", "Zoom and move"],
+  ["Timeline: wheel", "Zoom in time; double click: whole clip"],
+];
