@@ -27,6 +27,7 @@ test = ["pytest", "pytest-xdist", "ruff", "mypy", "psutil", *packaging, *onnx, "
 test += [
     "playwright",  # walks through the annotation page, in the system's Chromium
     "fastapi",  # the web server of docs/cookbook.md
+    "openvino",  # another runtime of exported models
 ]
 
 
@@ -96,6 +97,7 @@ setup(
     extras_require={
         "correlation": ["spatial-correlation-sampler"],
         "onnx": onnx,
+        "openvino": ["openvino"],  # another runtime of exported models, faster with bfloat16
         "prompts": ["transformers"],  # SAM and SAM 2
         "ray": ["ray"],  # voskit batch on a cluster
         "referring": ["transformers"],  # RoBERTa and its tokenizer

@@ -31,7 +31,10 @@ from voskit.evaluators.onnx.precision import convert_to_fp16, quantize
 from voskit.networks import build_model
 from voskit.runtime import OnnxSegmenter
 
-WAYS = ("pytorch", "pytorch-compiled", "onnx-fp32", "onnx-fp16", "onnx-int8")
+WAYS = (
+    *("pytorch", "pytorch-bf16", "pytorch-compiled"),
+    *("onnx-fp32", "onnx-fp16", "onnx-int8", "openvino-f32", "openvino-bf16"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Args:
 
     model: str = "deaott"
     how: tuple[str, ...] = ("pytorch", "onnx-fp32", "onnx-fp16", "onnx-int8")
-    """pytorch, pytorch-compiled, onnx-fp32, onnx-fp16, onnx-int8."""
+    """pytorch, pytorch-bf16, pytorch-compiled, onnx-fp32, onnx-fp16, onnx-int8, openvino-f32, openvino-bf16."""
     size: str = "480x864"
     """Height and width of the export, and of the synthetic video."""
     objects: int = 3
@@ -75,7 +78,13 @@ def segmenter_of(args: Args, way: str, folder: Path, clip: list[np.ndarray], mas
     )
     memory: dict[str, Any] = {"long_term_gap": args.long_term_gap, "max_memory_frames": args.memory_frames}
     if way.startswith("pytorch"):
-        return VideoSegmenter(model, compile=way.endswith("compiled"), **memory)
+        amp = "bf16" if way.endswith("bf16") else None
+        return VideoSegmenter(model, compile=way.endswith("compiled"), amp=amp, **memory)
+    backend, _, precision = way.partition("-")
+    options: dict[str, Any] = {"threads": args.threads, "long_term_gap": args.long_term_gap}
+    if backend == "openvino":
+        options |= {"backend": "openvino", "precision": precision}
+        way = "onnx-fp32"  # the same files
     target = folder / f"{args.model}-{args.size}-{way}"
     if not (target / "manifest.json").exists():
         numbers = {"objects": max(10, len(np.unique(mask)) - 1), "memory_frames": args.memory_frames}
@@ -84,7 +93,7 @@ def segmenter_of(args: Args, way: str, folder: Path, clip: list[np.ndarray], mas
             convert_to_fp16(target)
         if way == "onnx-int8":
             quantize(target, clip[:: max(1, len(clip) // 10)][:10], mask)
-    return OnnxSegmenter(target, threads=args.threads, long_term_gap=args.long_term_gap)
+    return OnnxSegmenter(target, **options)
 
 
 def jaccard(ids: np.ndarray, truth: np.ndarray) -> float:

@@ -122,6 +122,17 @@ def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
         assert clear.mean() > 0.2 and (own_ids == ids)[clear].all()
 
 
+def test_openvino_runs_the_same_files(exported: Callable[[str], Path]) -> None:
+    pytest.importorskip("openvino")
+    folder = exported("deaott")
+    expected = results(OnnxSegmenter(folder, threads=1))
+    found = results(OnnxSegmenter(folder, threads=1, backend="openvino"))
+    for (ids, probs, objects), (own_ids, own_probs, own_objects) in zip(expected, found, strict=True):
+        assert own_objects == objects
+        assert np.abs(own_probs - probs).max() < 1e-3
+        assert (own_ids == ids).mean() > 0.999
+
+
 def test_a_frame_may_have_any_size(exported: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:
     segmenter = OnnxSegmenter(exported("deaott"))
     frames = np.random.default_rng(0).integers(0, 255, (2, 50, 31, 3), dtype=np.uint8)
@@ -169,6 +180,10 @@ def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str
         (lambda: segmenter.delete_objects("x"), "integers"),
         (lambda: OnnxSegmenter(exported("deaott"), max_memory_frames=4), "--memory_frames"),
         (lambda: OnnxSegmenter(exported("deaott"), providers=["NoSuchProvider"]), "NoSuchProvider"),
+        (lambda: OnnxSegmenter(exported("deaott"), backend="tensorrt"), "onnxruntime or openvino"),
+        (lambda: OnnxSegmenter(exported("deaott"), precision="bf16"), "backend='openvino'"),
+        (lambda: OnnxSegmenter(exported("deaott"), backend="openvino", providers=["X"]), "leave them out"),
+        (lambda: OnnxSegmenter(exported("deaott"), backend="openvino", precision="int8"), "f32, bf16 or f16"),
     ]:
         with pytest.raises(ValueError, match=message):
             wrong()
@@ -299,7 +314,7 @@ def test_runtime_imports_nothing_else_of_the_package() -> None:
     import ast
 
     folder = Path(__file__).resolve().parents[2] / "voskit" / "runtime"
-    allowed = {"numpy", "cv2", "onnxruntime", *sys.stdlib_module_names}
+    allowed = {"numpy", "cv2", "onnxruntime", "openvino", *sys.stdlib_module_names}
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from voskit.runtime.graphs import Graphs, Tensors
+from voskit.runtime.graphs import Graphs
 from voskit.runtime.memory import FrameMemory
 from voskit.runtime.objects import ObjectSlots, resize_nearest, separate_neighbors
 from voskit.runtime.prediction import Prediction, Step, merge_groups, overlay
+from voskit.runtime.sessions import Tensors
 
 
 class Group:

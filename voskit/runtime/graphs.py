@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+
+from voskit.runtime.sessions import BACKENDS, OnnxRuntimeSession, OpenVinoSession, Session, Tensors
 
 FORMAT = "voskit-onnx"
 VERSION = 1
 MANIFEST = "manifest.json"
-
-Tensors = dict[str, np.ndarray]
-"""Arrays by the names of a graph's inputs or outputs."""
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -43,40 +41,48 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 class Graphs:
-    """The graphs of an exported model, each an ONNX Runtime session.
+    """The graphs of an exported model.
 
     Args:
         folder: written by ``voskit export --format onnx``.
         threads: threads of an operation. Default: one for each core.
         providers: execution providers of ONNX Runtime, best first. Default: the CPU.
+        backend: ``"onnxruntime"`` or ``"openvino"``.
+        precision: precision of OpenVINO, ``"f32"``, ``"bf16"`` or ``"f16"``.
 
     Raises:
         FileNotFoundError: the folder has no manifest, or a graph is missing.
-        ValueError: a graph isn't the one that was exported, or a provider isn't installed.
+        ValueError: a graph isn't the one that was exported, a provider or OpenVINO isn't installed, or an argument
+            is for the other backend.
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], threads: int | None = None, providers: Sequence[str] | None = None
+        self,
+        folder: str | os.PathLike[str],
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+        backend: str = "onnxruntime",
+        precision: str | None = None,
     ) -> None:
+        if backend not in BACKENDS:
+            raise ValueError(f"backend must be {' or '.join(BACKENDS)}, got {backend!r}")
+        if backend == "openvino" and providers is not None:
+            raise ValueError("providers are those of ONNX Runtime: leave them out with backend='openvino'")
+        if backend == "onnxruntime" and precision is not None:
+            raise ValueError("precision is for backend='openvino': export with --precision fp16 or int8 instead")
         self.manifest = read_manifest(folder)
-        chosen = list(providers or ["CPUExecutionProvider"])
-        available = onnxruntime.get_available_providers()
-        if missing := [name for name in chosen if name not in available]:
-            raise ValueError(f"ONNX Runtime has no provider {missing[0]} here; it has {', '.join(available)}")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only
-        options.intra_op_num_threads = threads or 0
-        self._sessions = {}
+        self._sessions: dict[str, Session] = {}
         for name, entry in self.manifest["graphs"].items():
             path = _checked(Path(folder) / entry["file"], entry["sha256"])
-            self._sessions[name] = onnxruntime.InferenceSession(str(path), options, providers=chosen)
-        self.inputs = {name: [x.name for x in s.get_inputs()] for name, s in self._sessions.items()}
-        self._outputs = {name: [x.name for x in s.get_outputs()] for name, s in self._sessions.items()}
+            if backend == "openvino":
+                self._sessions[name] = OpenVinoSession(path, threads, precision or "f32")
+            else:
+                self._sessions[name] = OnnxRuntimeSession(path, threads, providers or ["CPUExecutionProvider"])
+        self.inputs = {name: session.inputs for name, session in self._sessions.items()}
 
     def run(self, graph: str, inputs: Mapping[str, np.ndarray]) -> Tensors:
         """Run a graph; inputs that it doesn't have are left out."""
-        feed = {name: np.ascontiguousarray(inputs[name]) for name in self.inputs[graph]}
-        return dict(zip(self._outputs[graph], self._sessions[graph].run(None, feed), strict=True))
+        return self._sessions[graph].run({name: np.ascontiguousarray(inputs[name]) for name in self.inputs[graph]})
 
     def resize(self, x_BCHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Resize maps bilinearly, by the convention of the model."""

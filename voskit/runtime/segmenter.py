@@ -43,13 +43,16 @@ class OnnxSegmenter:
         threads: threads of an operation. Default: one for each core.
         providers: execution providers of ONNX Runtime, best first, such as ``["CUDAExecutionProvider",
             "CPUExecutionProvider"]``. Default: the CPU.
+        backend: ``"onnxruntime"``, or ``"openvino"`` for the same files in OpenVINO on the CPU.
+        precision: with OpenVINO, ``"f32"`` (default), or ``"bf16"`` or ``"f16"`` for processors that compute in it.
         long_term_gap: number of frames between two in the long-term memory. Default: the model's.
         max_memory_frames: largest number of frames in the long-term memory. Default: the number of the export, which
             is also the most.
 
     Raises:
         FileNotFoundError: the folder has no manifest, or a graph is missing.
-        ValueError: the folder is of another version or another kind of model, or a value is out of range.
+        ValueError: the folder is of another version or another kind of model, a value is out of range, or a backend
+            isn't installed.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class OnnxSegmenter:
         *,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
+        backend: str = "onnxruntime",
+        precision: str | None = None,
         long_term_gap: int | None = None,
         max_memory_frames: int | None = None,
     ) -> None:
-        self._graphs = Graphs(folder, threads, providers)
+        self._graphs = Graphs(folder, threads, providers, backend, precision)
         self.manifest: dict[str, Any] = self._graphs.manifest
         family, most = self.manifest["family"], self.manifest.get("memory_frames", 0)
         if family not in _ENGINES:

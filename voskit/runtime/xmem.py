@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from voskit.runtime.graphs import Graphs, Tensors
+from voskit.runtime.graphs import Graphs
 from voskit.runtime.memory import FrameMemory
 from voskit.runtime.objects import ObjectSlots, resize_nearest
 from voskit.runtime.prediction import Prediction, Step, aggregate
+from voskit.runtime.sessions import Tensors
 
 _SHARED = ("key", "shrinkage")
 
