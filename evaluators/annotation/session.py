@@ -408,7 +408,8 @@ class Annotation:
         """Write ``overlay.mp4`` and ``contact_sheet.png``; yield the number of each drawn frame."""
         from voskit.evaluators.clips.previews import ClipPreviews, PreviewOptions  # imports torch
 
-        pictures = ClipPreviews(self.folder, PreviewOptions.of(self.source, fps=fps, num_frames=len(self)))
+        options = PreviewOptions.of(self.source, fps=fps, num_frames=len(self), colors=self._table.colors())
+        pictures = ClipPreviews(self.folder, options)
         try:
             for frame in prefetch(self.source):
                 mask = self.mask(frame.index)

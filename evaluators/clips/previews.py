@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ class PreviewOptions:
         playback: pixel aspect ratio and audio of the source.
         whole: the clip isn't cut, so its audio may be longer than the video.
         palette: colors of the objects: ``bright`` or ``davis``.
+        colors: RGB, each 0 to 255, of the ids whose color isn't that of the palette.
     """
 
     video: bool = True
@@ -48,10 +49,19 @@ class PreviewOptions:
     playback: Playback = field(default_factory=Playback)
     whole: bool = True
     palette: str = "bright"
+    colors: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.palette not in PALETTES:
             raise ValueError(f"palette must be {' or '.join(PALETTES)}, not {self.palette}")
+
+    def colors_of(self, ids_N: np.ndarray) -> np.ndarray:
+        """Return the colors of N object ids, (N, 3) uint8 RGB."""
+        colors_N3 = PALETTES[self.palette](ids_N).copy()
+        for i, object_id in enumerate(ids_N.tolist()):
+            if object_id in self.colors:
+                colors_N3[i] = self.colors[object_id]
+        return colors_N3
 
     @classmethod
     def of(cls, source: FrameSource, *, fps: float | None = None, **options: Any) -> PreviewOptions:
@@ -117,7 +127,7 @@ class ClipPreviews:
                 logger.error("the contact sheet is lost: %s", error)
 
     def _draw(self, frame: Frame, ids_HW: np.ndarray) -> None:
-        picture = draw_overlay(frame.image, ids_HW, colors=PALETTES[self._options.palette])
+        picture = draw_overlay(frame.image, ids_HW, colors=self._options.colors_of)
         self._drawn = True
         if self._video is not None:
             timed = (frame.time, frame.duration) if self._options.fps is None else (None, None)

@@ -87,6 +87,10 @@ class ObjectTable:
         named = {**self._names, **{i: one.name for i, one in self._objects.items()}}
         return {i: name for i, name in named.items() if name}
 
+    def colors(self) -> dict[int, tuple[int, int, int]]:
+        """Return the colors, as RGB from 0 to 255, of objects whose user chose one."""
+        return {i: tuple(bytes.fromhex(one.color[1:])) for i, one in self._objects.items()}  # type: ignore[misc]
+
     def change(self, object_id: int, **values: Any) -> None:
         """Set fields of an object, and save the table.
 

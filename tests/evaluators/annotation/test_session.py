@@ -213,6 +213,21 @@ def test_pictures(annotation: Annotation) -> None:
     assert not (annotation.folder / "overlay.mp4").exists()  # it showed other masks
 
 
+def test_pictures_have_the_chosen_colors(annotation: Annotation) -> None:
+    mask = cropped(1, 2)
+    annotation.give(0, mask)
+    pictures = []
+    for color in ("#ff00ff", "#00ff00"):
+        annotation.change_object(1, color=color)
+        list(annotation.make_previews())
+        with open_frames(annotation.folder / "overlay.mp4") as video:
+            pictures.append(next(iter(video)).image.astype(int))
+    change = pictures[1] - pictures[0]
+    red, green, blue = change[mask == 1].mean(0)
+    assert green > 10 and red < -10 and blue < -10
+    assert np.abs(change[mask == 2].mean(0)).max() < 5
+
+
 def test_what_can_t_be_done_is_told(annotation: Annotation) -> None:
     with pytest.raises(ValueError, match="frame 0 has no mask with an object to propagate"):
         next(annotation.propagate(0, 3))
