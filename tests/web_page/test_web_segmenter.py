@@ -52,8 +52,8 @@ def segmented(one: Any, size: tuple[int, int], count: int, events: dict[int, Any
     frames, first = clip(size, count)
     later = np.zeros_like(first)  # a new object, a correction of an old one, and enough others for further groups
     later[:10, :10], later[-12:, 30:60] = 9, 1
-    several = np.repeat(np.repeat(np.arange(20, 26, dtype=np.uint8).reshape(2, 3), size[0] // 2, 0), size[1] // 3, 1)
-    several = np.where(np.indices(size).sum(0) % 16 < 8, several[: size[0], : size[1]], 0).astype(np.uint8)
+    several = cv2.resize(np.arange(20, 26, dtype=np.uint8).reshape(2, 3), size[::-1], interpolation=cv2.INTER_NEAREST)
+    several[np.indices(size).sum(0) % 16 < 8] = 0
     kinds = {"first": first, "later": later, "several": several}
     masks = {i: kinds[event] for i, event in events.items() if isinstance(event, str)}
     deleted = {i: event for i, event in events.items() if isinstance(event, list)}
