@@ -55,8 +55,10 @@ def folded(module: M, half: torch.dtype | None = None) -> M:
         module: any network in which a batch norm that is registered right after a convolution is applied to its output.
         half: dtype in which the copy will run under autocast. Convolutions and linear layers hold their weights in it,
             with the values that autocast would convert them to at each call. (Autocast caches only weights that need
-            gradients.)
+            gradients.) Modules with an attribute ``keeps_float32`` stay in float32 instead of bfloat16.
     """
+    if half == torch.bfloat16 and getattr(module, "keeps_float32", False):
+        half = None
     out = copy.copy(module)
     # methods that recompute activations are bound to the original; without gradients the plain ones do
     for name in [n for n, x in vars(out).items() if isinstance(x, functools.partial) and x.func is checkpoint]:

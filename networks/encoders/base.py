@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -25,6 +27,14 @@ class Pretrained(Protocol):
     def convert_pretrained(self, state: dict[str, Tensor], /) -> dict[str, Tensor]:
         """Rename, and where needed convert, the tensors of a file to those of the encoder."""
         ...
+
+
+def without_bfloat16(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which autocast to bfloat16 is off; autocast to float16 stays."""
+    kind = device.type
+    if torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16:
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()
 
 
 class Encoder(nn.Module, ABC):

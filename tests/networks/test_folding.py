@@ -96,9 +96,22 @@ def test_weights_held_in_half_precision_give_what_autocast_gives(name: str) -> N
         got = halved.encode_image(image)
     maps = _tensors(expected)
     assert maps and all(torch.equal(a, b) for a, b in zip(maps, _tensors(got), strict=True))
-    kinds = {m.weight.dtype for m in halved.modules() if type(m) in (torch.nn.Conv2d, torch.nn.Linear)}
-    assert kinds == {torch.bfloat16}
+    exact = {m for part in halved.modules() if getattr(part, "keeps_float32", False) for m in part.modules()}
+    for module in halved.modules():
+        if type(module) in (torch.nn.Conv2d, torch.nn.Linear):
+            assert module.weight.dtype == (torch.float32 if module in exact else torch.bfloat16)
     assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("half", "kind"), [(torch.bfloat16, torch.float32), (torch.float16, torch.float16)])
+def test_the_stem_of_mobilenet_v2_does_not_run_in_bfloat16(half: torch.dtype, kind: torch.dtype) -> None:
+    network = build_model("deaott", device="cpu")
+    halved = folded(network, half)
+    seen = []
+    halved.encoder.features[1].register_forward_hook(lambda *args: seen.append(args[2]))
+    with torch.inference_mode(), torch.autocast("cpu", half):
+        stride_4 = halved.encode_image(torch.randn(1, 3, 64, 80)).maps[0]
+    assert (seen[0].dtype, stride_4.dtype) == (kind, half)
 
 
 def _tensors(features: object) -> list[torch.Tensor]:

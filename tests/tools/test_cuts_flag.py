@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from voskit.tools.flags.clips import ClipArgs
 from voskit.tools.flags.model import ModelArgs
 
 
@@ -25,3 +26,10 @@ def test_a_missing_file_is_told_before_weights_are_loaded() -> None:
 def test_models_with_text_prompts_have_no_cuts() -> None:
     with pytest.raises(ValueError, match="--cuts is for models that propagate masks"):
         ModelArgs(model="r50_referformer", cuts="auto").build_referring_segmenter()
+
+
+@pytest.mark.parametrize("flag", ["backwards", "fuse"])
+def test_a_file_of_cuts_is_for_one_direction(flag: str) -> None:
+    with pytest.raises(ValueError, match=f"--cuts cuts.txt: --{flag} also reads the clip backwards"):
+        ClipArgs(data_path=(Path("a.mp4"),), cuts="cuts.txt", **{flag: True}).check()
+    ClipArgs(data_path=(Path("a.mp4"),), cuts="auto", **{flag: True}).check()

@@ -96,6 +96,9 @@ class ClipArgs(ModelArgs):
             raise ValueError(f"--text: {self.model} takes masks; models with text prompts: {others}")
         else:
             self.check_mask_flags()
+        if self.cuts not in ("auto", "off") and (self.backwards or self.fuse):
+            flag = "--backwards" if self.backwards else "--fuse"
+            raise ValueError(f"--cuts {self.cuts}: {flag} also reads the clip backwards, so give --cuts auto")
         if self.box or self.point:
             self._check_prompts()
         if self.export:
