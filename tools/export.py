@@ -3,11 +3,13 @@
     voskit export --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
     voskit export --model deaott --ckpt_path A B --shares 3 1 --output_path mean.safetensors
     voskit export --format onnx --model deaott --size 480x864 --objects 10 --memory_frames 8 --output_path exported
+    voskit export --format onnx --model r50_referformer --size 480x864 --window 8 --output_path exported
     voskit export --format web --model deaott --output_path page
 
 A safetensors file holds the weights, in half precision by default, and the model's config with changes of ``--set``.
 ``build_model`` and ``--ckpt_path`` of every command load it and apply that config. A folder of ONNX graphs runs without
-PyTorch: ``voskit.runtime.OnnxSegmenter(folder)``. A web page runs the graphs in the browser.
+PyTorch: ``voskit.runtime.OnnxSegmenter(folder)``, or ``OnnxReferringSegmenter(folder)`` for text prompts. A web page
+runs the graphs in the browser.
 """
 
 from __future__ import annotations

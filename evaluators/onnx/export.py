@@ -32,7 +32,7 @@ OPSET = 18
 FORMAT, VERSION = "voskit-onnx", 1
 """Format of the folder; ``voskit.runtime`` reads the same ones."""
 MANIFEST = "manifest.json"
-FAMILIES = ("aot", "deaot", "aost", "xmem")
+FAMILIES = ("aot", "deaot", "aost", "xmem", "referformer")
 """Families that can be exported."""
 
 _OWN_RULES = ("presence_frames", "merge_old_memory", "vote_in_regions")
@@ -54,6 +54,8 @@ def check_exportable(config: Any, size: tuple[int, int], objects: int, memory_fr
         raise ValueError(f"{type(config).__name__} can't be exported as ONNX; families that can: {', '.join(FAMILIES)}")
     if own := [field for field in _OWN_RULES if getattr(config, field, None)]:
         raise ValueError(f"{own[0]} is not part of ONNX graphs: export without it")
+    if config.task == "referring" and "swin" in config.encoder:
+        raise ValueError(f"ReferFormer with {config.encoder} can't be exported as ONNX: take one with a ResNet")
     if min(size) < 16:
         raise ValueError(f"--size {size[0]}x{size[1]}: both sides must be 16 pixels or more")
     for flag, number in (("--objects", objects), ("--memory_frames", memory_frames)):
@@ -79,11 +81,12 @@ def export_onnx(
 ) -> Path:
     """Export a model as float32 graphs and return the path of the manifest, which is written last.
 
-    The long-term memory holds frames, up to ``memory_frames``; prototypes are left out. AOST runs at the depth that
-    its network was built with.
+    A model with text prompts is one graph, ``window``, and its tokenizer's files. For others, the long-term memory
+    holds frames, up to ``memory_frames``; prototypes are left out. AOST runs at the depth that its network was built
+    with.
 
     Args:
-        model: a network of ``voskit.build_model`` that propagates masks.
+        model: a network of ``voskit.build_model``.
         folder: is made if it doesn't exist; files of an earlier export are replaced.
         name: the model's name.
         size: height and width of the frames. The network's input size follows from it by the model's rule.
@@ -98,14 +101,15 @@ def export_onnx(
     import onnx
 
     check_exportable(model.config, size, objects, memory_frames)
-    assert isinstance(model.config, PropagationConfig)
     target = Path(folder)
     make_folder(target)
     (target / MANIFEST).unlink(missing_ok=True)
     config = model.config
     image_size = input_size(*size, **config.input_rule())
     network = folded(model).eval()
-    if config.family == "xmem":
+    if config.family == "referformer":
+        graphs, details = _referformer(network, image_size, target)
+    elif config.family == "xmem":
         graphs, details = _xmem(network, image_size, memory_frames, objects)
     else:
         graphs, details = _aot(network, image_size, memory_frames, objects)
@@ -113,7 +117,14 @@ def export_onnx(
     for graph_name, graph in graphs.items():
         logger.info("exporting %s", graph_name)
         entries[graph_name] = save_graph(target, graph_name, _onnx(graph))
-    entries["resize"] = save_graph(target, "resize", _resize(details.pop("align_corners")))
+    if isinstance(config, PropagationConfig):
+        entries["resize"] = save_graph(target, "resize", _resize(details.pop("align_corners")))
+        details |= {
+            "memory_frames": memory_frames,
+            "long_term_gap": config.long_term_gap,
+            "short_term_skip": config.short_term_skip,
+            "background": config.background,
+        }
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -124,10 +135,6 @@ def export_onnx(
         "precision": "fp32",
         "frame_size": list(size),
         "image_size": list(image_size),
-        "memory_frames": memory_frames,
-        "long_term_gap": config.long_term_gap,
-        "short_term_skip": config.short_term_skip,
-        "background": config.background,
         **details,
         "preprocessing": {
             "interpolation": config.interpolation,
@@ -209,6 +216,32 @@ def _xmem(network: Any, size: tuple[int, int], frames: int, objects: int) -> tup
     }
 
 
+def _referformer(network: Any, size: tuple[int, int], folder: Path) -> tuple[Mapping[str, Graph], dict[str, Any]]:
+    """Return the graph of ReferFormer and its entries in the manifest, and copy its tokenizer's files."""
+    from voskit.dataloaders.tokenizer import END, MAX_TOKENS, PAD, START, TOKENIZER
+    from voskit.networks.export.referformer import referformer_graphs
+
+    files = {}
+    for name in ("vocab.json", "merges.txt"):
+        content = (TOKENIZER / name).read_bytes()
+        with atomic_write(folder / name) as temporary:
+            temporary.write_bytes(content)
+        files[name] = {"file": name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    return referformer_graphs(network, size), {
+        "window": network.config.window,
+        "candidates": network.config.num_queries,
+        "threshold": network.config.threshold,
+        "tokens": {
+            "start": START,
+            "pad": PAD,
+            "end": END,
+            "longest": MAX_TOKENS,
+            "count": network.text_encoder.config.vocab_size,
+            "files": files,
+        },
+    }
+
+
 def _onnx(graph: Graph) -> onnx.ModelProto:
     """Convert a graph to ONNX."""
     names = {name for axes in graph.axes.values() for name in axes.values()}
@@ -216,6 +249,7 @@ def _onnx(graph: Graph) -> onnx.ModelProto:
     shapes = tuple({axis: lengths[n] for axis, n in graph.axes.get(name, {}).items()} for name in graph.inputs)
     for chatty in ("onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("onnxscript.optimizer").setLevel(logging.ERROR)  # it warns of each Split that it leaves as it is
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # exported here, since torch.onnx would fix a length that it can't keep variable, and say nothing

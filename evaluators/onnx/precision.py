@@ -27,7 +27,12 @@ def convert_to_fp16(folder: Path) -> None:
     """Convert the graphs of an exported folder to half precision, in place; inputs and outputs stay float32.
 
     The files are half as large. Where a device has no half-precision operation, ONNX Runtime computes in float32.
+
+    Raises:
+        ValueError: the folder holds a ReferFormer, whose points need float32.
     """
+    if read_manifest(folder)["family"] == "referformer":
+        raise ValueError(f"{folder} holds a ReferFormer: half precision is too coarse for its sampled points")
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 

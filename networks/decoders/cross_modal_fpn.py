@@ -71,7 +71,7 @@ class VisionLanguageBlock(nn.Module):
         """Run the block -> [B, T, C, H, W]; positions and padding may have a single frame that applies to all."""
         batch, length, _, height, width = x_BTCHW.shape
         found = self._over_time(x_BTCHW, position_BTCHW, padding_BTHW)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.compiler.is_exporting():
             maps = x_BTCHW + self.dropout(_resized(found, (height, width)))
             y = self._attend_to_words(_to_tokens(maps), _to_tokens(position_BTCHW.expand_as(maps)), text)
         else:
@@ -97,7 +97,9 @@ class VisionLanguageBlock(nn.Module):
         size = (max(1, height // self.subsampling), max(1, width // self.subsampling))
         few, where, padding = (_subsampled(x, size) for x in (x_BTCHW, position_BTCHW, padding_BTHW[:, :, None]))
         few, where = (_to_tokens(x.expand(-1, length, -1, -1, -1)) for x in (few, where))
-        ignored = padding.expand(-1, length, -1, -1, -1).reshape(batch, -1).bool() if padding.any() else None
+        ignored = None
+        if torch.compiler.is_exporting() or padding.any():  # the values are unknown while a graph is exported
+            ignored = padding.expand(-1, length, -1, -1, -1).reshape(batch, -1).bool()
         found = self.self_attn(few + where, few + where, few, key_padding_mask=ignored, need_weights=False)[0]
         return found.reshape(batch, length, *size, -1).permute(0, 1, 4, 2, 3)
 

@@ -12,6 +12,8 @@ from voskit.networks.models.base import Network
 
 GROUPS, POSITIONS, OBJECTS = "groups", "positions", "objects"
 """Names of axes whose length may change: id groups, positions in memory, and objects."""
+FRAMES, TOKENS = "frames", "tokens"
+"""Likewise: frames of a window, and tokens of a text prompt."""
 
 
 class Calls(nn.Module):

@@ -37,6 +37,8 @@ class Pyramid(NamedTuple):
 
 def inverse_sigmoid(x: Tensor, least: float = 1e-5) -> Tensor:
     """Convert probabilities to logits, clamped away from 0 and 1 by ``least``."""
+    if torch.compiler.is_exporting():  # equal values; of a clamp after another, the ONNX exporter makes invalid graphs
+        return torch.log(x.clamp(least, 1.0) / (1 - x).clamp(least, 1.0))
     x = x.clamp(0, 1)
     return torch.log(x.clamp(min=least) / (1 - x).clamp(min=least))
 
@@ -216,7 +218,7 @@ class DeformableTransformer(nn.Module):
         self, query_FQC: Tensor, position_QC: Tensor, memory_FMC: Tensor, pyramid: Pyramid, box_heads: nn.ModuleList
     ) -> list[Decoded]:
         """Run all decoder layers, each with the head that refines its boxes."""
-        position = position_QC.expand(len(query_FQC), -1, -1)
+        position = position_QC.expand(query_FQC.shape[0], -1, -1)
         reference = self.reference_points(position).float().sigmoid()
         ratios = pyramid.valid_ratios[:, None]
         decoded = []

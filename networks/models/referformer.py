@@ -217,7 +217,7 @@ class ReferFormer(Network):
         frames, length = frames_BT3HW.flatten(0, 1), frames_BT3HW.shape[1]
         if self.encoder.over_time:
             return self.encoder(frames, length)
-        parts = [self.encoder(frames[part]) for part in _in_parts(len(frames))]
+        parts = [self.encoder(frames[part]) for part in _in_parts(frames.shape[0])]
         return [torch.cat(maps) for maps in zip(*parts, strict=True)]
 
     def encode_text(self, tokens_BL: Tensor) -> Text:
@@ -288,5 +288,7 @@ class ReferFormer(Network):
 
 
 def _in_parts(frames: int) -> list[slice]:
+    if torch.compiler.is_exporting():  # the number of frames may vary
+        return [slice(None)]
     at_once = frames if torch.is_grad_enabled() else _FRAMES_AT_ONCE
     return [slice(i, i + at_once) for i in range(0, frames, at_once)]

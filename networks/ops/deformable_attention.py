@@ -25,7 +25,8 @@ def deformable_attention(
     """
     batch, length, heads, _, points, _ = locations_BLNSP2.shape
     channels = value_BMNC.shape[-1]
-    rows = batch if torch.is_grad_enabled() else max(1, MAX_SAMPLES // (length * heads * points * channels))
+    whole = torch.is_grad_enabled() or torch.compiler.is_exporting()
+    rows = batch if whole else max(1, MAX_SAMPLES // (length * heads * points * channels))
     if rows < batch:
         parts = [slice(i, i + rows) for i in range(0, batch, rows)]
         return torch.cat(

@@ -41,7 +41,7 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--model", "jointformer"), "families that can: aot, deaot, aost, xmem"),
+        (("--model", "jointformer"), "families that can: aot, deaot, aost, xmem, referformer"),
         (("--model", "no_such_model"), "no_such_model"),
         (("--model", "aott", "--size", "480"), "--size '480': give height and width"),
         (("--model", "aott", "--size", "8x480"), "16 pixels or more"),
@@ -51,6 +51,13 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
         (("--model", "aott", "--ckpt_path", "A", "B"), "takes one checkpoint"),
         (("--model", "aott", "--precision", "int8", "--calibration", "clip.mp4"), "belong together"),
         (("--model", "aott", "--ckpt_path", "missing.pth"), "missing.pth"),
+        (("--model", "aott", "--window", 3), "--window: aott sees one frame at a time"),
+        (("--model", "r50_referformer", "--window", 0), "'window' of R50ReferFormer must be at least 1"),
+        (
+            ("--model", "r50_referformer", "--precision", "fp16"),
+            "--precision fp16: r50_referformer is exported in fp32 only",
+        ),
+        (("--model", "vswint_referformer"), "ReferFormer with video_swin_tiny can't be exported"),
     ],
 )
 def test_what_cannot_be_exported_is_told_at_once(

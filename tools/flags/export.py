@@ -21,7 +21,7 @@ class ExportArgs:
     output_path: Path
     """File to write, *.safetensors; with --format onnx and web a folder."""
     format: Literal["safetensors", "onnx", "web"] = "safetensors"
-    """safetensors: weights for voskit. onnx: graphs for voskit.runtime and other programs (AOT, DeAOT, AOST, XMem).
+    """safetensors: weights for voskit. onnx: graphs for voskit.runtime and other programs (not JointFormer).
     web: the graphs with a page that runs them in the browser (AOT, DeAOT, AOST)."""
     onnxruntime_web: Path | None = None
     """Installed npm package onnxruntime-web, or its dist (web). Default: that in node_modules of this folder or of one
@@ -32,8 +32,10 @@ class ExportArgs:
     """Largest number of objects (onnx, web)."""
     memory_frames: int = 8
     """Largest number of frames in the long-term memory (onnx, web)."""
+    window: int | None = None
+    """Frames that go through the network together (onnx, ReferFormer). Default: the model's."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    """Precision of the graphs (onnx, web)."""
+    """Precision of the graphs (onnx, web; ReferFormer fp32 only)."""
     calibration: Path | None = None
     """Folder of images or video on which int8 is calibrated. Default: a bundled clip."""
     calibration_mask: Path | None = None

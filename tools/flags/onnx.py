@@ -33,7 +33,14 @@ def export_folder(args: ExportArgs) -> int:
             "--ckpt_path: --format onnx takes one checkpoint; average several into a safetensors file first"
         )
     changes = get_model_config(args.model).changes_from_text(*args.set)
-    check_exportable(get_model_config(args.model, **changes), size, args.objects, args.memory_frames)
+    if args.window is not None:
+        changes["window"] = args.window
+    config = get_model_config(args.model, **changes)
+    if config.task != "referring" and args.window is not None:
+        raise ValueError(f"--window: {args.model} sees one frame at a time, only ReferFormer has windows")
+    if config.task == "referring" and args.precision != "fp32":
+        raise ValueError(f"--precision {args.precision}: {args.model} is exported in fp32 only")
+    check_exportable(config, size, args.objects, args.memory_frames)
     clip = _calibration_clip(args) if args.precision == "int8" else None
     weights = args.ckpt_path[0] if args.ckpt_path else find_weights(args.model)
     manifest = export_onnx(

@@ -7,6 +7,7 @@
 Nothing here imports another part of the package, and importing ``voskit`` imports no library.
 """
 
+from voskit.runtime.referring import OnnxReferringSegmenter
 from voskit.runtime.segmenter import OnnxSegmenter
 
-__all__ = ["OnnxSegmenter"]
+__all__ = ["OnnxReferringSegmenter", "OnnxSegmenter"]

@@ -73,7 +73,7 @@ class Graphs:
         self.manifest = read_manifest(folder)
         self._sessions: dict[str, Session] = {}
         for name, entry in self.manifest["graphs"].items():
-            path = _checked(Path(folder) / entry["file"], entry["sha256"])
+            path = checked_file(Path(folder), entry)
             if backend == "openvino":
                 self._sessions[name] = OpenVinoSession(path, threads, precision or "f32")
             else:
@@ -91,11 +91,17 @@ class Graphs:
         return self.run("resize", {"x": x_BCHW, "size": np.array([*x_BCHW.shape[:2], *size], np.int64)})["y"]
 
 
-def _checked(path: Path, digest: str) -> Path:
-    """Return the path of a graph after comparing its content with the manifest."""
+def checked_file(folder: Path, entry: Mapping[str, Any]) -> Path:
+    """Return the path of a file after comparing its content with its entry in the manifest.
+
+    Raises:
+        FileNotFoundError: it is missing.
+        ValueError: it isn't the one that was exported.
+    """
+    path = folder / entry["file"]
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: export the model again")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != digest:
+    if found != entry["sha256"]:
         raise ValueError(f"{path} is not the file that was exported: its SHA-256 begins with {found[:12]}")
     return path

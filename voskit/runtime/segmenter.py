@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from voskit.runtime.aot import AOTEngine
 from voskit.runtime.graphs import Graphs
+from voskit.runtime.images import log_distortion, prepare_image
 from voskit.runtime.inputs import integers, mask_ids, rgb_array
 from voskit.runtime.xmem import XMemEngine
-
-logger = logging.getLogger(__name__)
 
 _ENGINES: dict[str, type[AOTEngine] | type[XMemEngine]] = {
     "aot": AOTEngine,
@@ -23,7 +20,6 @@ _ENGINES: dict[str, type[AOTEngine] | type[XMemEngine]] = {
     "aost": AOTEngine,
     "xmem": XMemEngine,
 }
-_DISTORTION = 1.1  # ratio of aspect ratios from which a frame of another shape is logged
 
 
 class OnnxSegmenter:
@@ -71,7 +67,8 @@ class OnnxSegmenter:
         family, most = self.manifest["family"], self.manifest.get("memory_frames", 0)
         if family not in _ENGINES:
             raise ValueError(
-                f"{folder} holds a {family}, which takes no masks: OnnxSegmenter runs {', '.join(_ENGINES)}"
+                f"{folder} holds a {family}, which takes no masks: OnnxSegmenter runs {', '.join(_ENGINES)}, and "
+                "OnnxReferringSegmenter referformer"
             )
         gap = self.manifest["long_term_gap"] if long_term_gap is None else long_term_gap
         frames = most if max_memory_frames is None else max_memory_frames
@@ -148,7 +145,7 @@ class OnnxSegmenter:
         given = self._check(shape, mask, output_size)
         size = shape if output_size is None else (int(output_size[0]), int(output_size[1]))
         if self._size is None:
-            self._log_distortion(shape)
+            log_distortion(shape, self.manifest)
             self._size = shape
         objects = self._engine.objects
         if given is not None and not given.any() and not (complete and objects):
@@ -156,7 +153,7 @@ class OnnxSegmenter:
         if given is None and not objects:
             ids = np.zeros(size, np.uint8)
             return (ids, np.ones((1, *size), np.float32)) if return_probs else ids
-        step = self._engine.step(self._image(frame), size, given, complete, return_probs)
+        step = self._engine.step(prepare_image(frame, self.manifest), size, given, complete, return_probs)
         ids = self._engine.objects.to_ids(step.slots_HW)
         return (ids, step.probabilities) if return_probs else ids
 
@@ -184,25 +181,3 @@ class OnnxSegmenter:
             )
         self._white |= white
         return given
-
-    def _image(self, frame_HW3: np.ndarray) -> np.ndarray:
-        """Resize and normalize a frame -> [1, 3, h, w] float32."""
-        rule = self.manifest["preprocessing"]
-        height, width = self.manifest["image_size"]
-        values: np.ndarray = frame_HW3.astype(np.float32)
-        kinds = {"bicubic": cv2.INTER_CUBIC, "bilinear": cv2.INTER_LINEAR}
-        if values.shape[:2] != (height, width):
-            values = cv2.resize(values, (width, height), interpolation=kinds[rule["interpolation"]])
-        values /= 255
-        values -= np.array(rule["mean"], np.float32)
-        values /= np.array(rule["std"], np.float32)
-        return np.ascontiguousarray(values.transpose(2, 0, 1))[None]
-
-    def _log_distortion(self, shape: tuple[int, int]) -> None:
-        height, width = self.manifest["image_size"]
-        ratio = shape[1] / shape[0] * height / width
-        if max(ratio, 1 / ratio) > _DISTORTION:
-            logger.warning(
-                "frames of %dx%d pixels are distorted to %dx%d: export the model with --size %dx%d for them",
-                *(shape[1], shape[0], width, height, *shape),
-            )
