@@ -143,7 +143,9 @@ def test_later_masks_add_objects_and_win_over_the_prediction(aott, frames) -> No
     assert segmenter.step(frames[3], return_probs=True)[1][3].max() > 1e-4
 
 
-@pytest.mark.parametrize("name", ["aott", "deaott", "aost", "xmem"])  # JointFormer takes masks by XMem's code
+@pytest.mark.parametrize(
+    "name", mark_thorough(["aott", "deaott", "aost", "xmem"], ["xmem"])
+)  # JointFormer takes masks by XMem's code
 def test_a_complete_mask_says_where_all_objects_are(name: str, frames) -> None:
     torch.manual_seed(0)
     segmenter = VideoSegmenter(build_model(name, device="cpu"))

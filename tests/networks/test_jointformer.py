@@ -102,6 +102,7 @@ def test_depths_of_a_file_are_found(jointformer_weights, tmp_path) -> None:
         build_model("jointformer", checkpoint=own, device="cpu", update_block_depth=2)
 
 
+@pytest.mark.thorough
 def test_single_object_file_in_a_network_of_several_objects(jointformer_weights, caplog) -> None:
     path = jointformer_weights("single_object")
     name = "convmae.patch_embed1_memory.proj.weight"

@@ -88,6 +88,7 @@ def test_inference_fields_are_set_by_keyword() -> None:
         get_model_config("xmem", max_long_term_elements=100)
 
 
+@pytest.mark.thorough
 def test_single_object_file_in_a_network_of_several_objects(xmem_weights, caplog) -> None:
     path = xmem_weights("single_object")
     given = read_checkpoint(path).state["value_encoder.conv1.weight"]

@@ -166,6 +166,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(davis, checkpoint, small_dis
     assert (out / "scores.json").exists()
 
 
+@pytest.mark.thorough
 def test_several_videos_at_once_give_what_each_gives_alone(davis, checkpoint, tmp_path, monkeypatch, caplog) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
     bad = davis / "JPEGImages" / "480p" / "cat" / "00003.jpg"
@@ -218,6 +219,7 @@ def test_without_ground_truth_there_are_no_scores(davis, checkpoint, tmp_path, m
     assert len(list((tmp_path / "out").glob("*.zip"))) == 1
 
 
+@pytest.mark.thorough
 def test_probabilities_that_are_asked_for_later_are_made(davis, checkpoint, tmp_path, monkeypatch) -> None:
     flags = arguments(davis, checkpoint, tmp_path / "out")
     assert call(monkeypatch, flags) == 0

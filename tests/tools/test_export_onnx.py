@@ -23,6 +23,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return export.main()
 
 
+@pytest.mark.thorough
 def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
     torch.manual_seed(0)
     save_weights(build_small("aott"), tmp_path / "aott.safetensors")

@@ -129,6 +129,7 @@ def test_validation_keeps_the_best(data, tmp_path, monkeypatch) -> None:
     assert 0 <= scores["J&F-Mean"] <= state["best"] <= 1
 
 
+@pytest.mark.thorough
 def test_a_validation_that_fails_is_told_at_the_end(data, tmp_path, monkeypatch, capsys, caplog) -> None:
     mask = data / "DAVIS" / "Annotations" / "480p" / "b" / "00003.png"
     whole = mask.read_bytes()
@@ -143,6 +144,7 @@ def test_a_validation_that_fails_is_told_at_the_end(data, tmp_path, monkeypatch,
     assert (tmp_path / "out" / "default_AOTT" / "PRE" / "best.safetensors").exists()
 
 
+@pytest.mark.thorough
 def test_validation_by_two_processes_equals_that_of_one(data, tmp_path) -> None:
     network = build_model("aott", device="cpu")
     dataset = open_dataset("davis2017", data / "DAVIS", split="val")

@@ -144,6 +144,7 @@ class TestTrainer:
         )
         assert torch.equal(again.query_embed.weight, whole.network.query_embed.weight)
 
+    @pytest.mark.thorough
     def test_accumulation_equals_the_large_batch(self, tmp_path: Path) -> None:
         root = video_tree(tmp_path / "data")
         options = TrainerOptions(accumulate=2, progress=False)

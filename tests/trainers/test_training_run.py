@@ -43,6 +43,7 @@ def state(result: TrainingResult) -> dict[str, torch.Tensor]:
     return load_state(result.folder / "checkpoints" / "step_00000002.pt")["weights"]
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_is_resumed_by_the_same_call(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train(data)
     assert whole == TrainingResult(folder=data.parent / "out" / "default_AOTT" / "PRE", step=2, finished=True)

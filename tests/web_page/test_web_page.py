@@ -84,6 +84,7 @@ def check_policy(one: Any) -> None:
     assert all(url.startswith((one.address, "blob:", "data:")) for url in one.requests)
 
 
+@pytest.mark.thorough
 def test_a_video_has_its_rate_and_errors_are_told(visit: Callable[[], Any], tmp_path: Path) -> None:
     one = visit()
     one.start()
