@@ -64,12 +64,12 @@ class OpenVinoSession:
     """
 
     def __init__(self, path: Path, threads: int | None, precision: str) -> None:
+        if precision not in ("f32", "bf16", "f16"):
+            raise ValueError(f"precision must be f32, bf16 or f16, got {precision!r}")
         try:
             import openvino
         except ModuleNotFoundError:
             raise ValueError("backend='openvino' needs OpenVINO: pip install openvino") from None
-        if precision not in ("f32", "bf16", "f16"):
-            raise ValueError(f"precision must be f32, bf16 or f16, got {precision!r}")
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
