@@ -8,12 +8,14 @@ import http.server
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -260,3 +262,31 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     yield mount
     for folder in mounted:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Callable[..., Any]]:
+    """A function that starts the system's Chromium with some flags, once; a process can run playwright only once."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    problem = None if path else "no Chromium is installed (apt-get install chromium)"
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        problem = "playwright is not installed (pip install playwright)"
+    if problem:
+        if os.environ.get("CI"):
+            pytest.fail(f"{problem}; with CI set this is a failure")
+        pytest.skip(f"THE PAGES ARE NOT TESTED: {problem}")
+    started: dict[tuple[str, ...], Any] = {}
+    with sync_playwright() as playwright:
+
+        def start(*flags: str) -> Any:
+            if flags not in started:
+                arguments = ["--no-sandbox", *flags]
+                started[flags] = playwright.chromium.launch(executable_path=path, args=arguments)
+            return started[flags]
+
+        yield start
+        for browser in started.values():
+            browser.close()

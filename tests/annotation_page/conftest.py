@@ -5,33 +5,18 @@ The browser is the system's Chromium. Without it (or without playwright) these t
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from walking import Server, Walk, write_clip
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
+def browser(chromium: Callable[..., Any]) -> Any:
     """Chromium, started once."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    problem = None if path else "no Chromium is installed (apt-get install chromium)"
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        problem = "playwright is not installed (pip install playwright)"
-    if problem:
-        if os.environ.get("CI"):
-            pytest.fail(f"{problem}; with CI set this is a failure")
-        pytest.skip(f"THE ANNOTATION PAGE IS NOT TESTED: {problem}")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
+    return chromium()
 
 
 @pytest.fixture(scope="module")

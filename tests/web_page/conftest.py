@@ -165,32 +165,6 @@ WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enabl
 """Flags with which Chromium offers WebGPU without a graphics card."""
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Callable[..., Any]]:
-    """A function that starts Chromium with some flags, once."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        skip("no Chromium is installed (apt-get install chromium)")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        skip("playwright is not installed (pip install playwright)")
-        raise
-    started: dict[tuple[str, ...], Any] = {}
-    with sync_playwright() as playwright:
-
-        def start(*flags: str) -> Any:
-            if flags not in started:
-                arguments = ["--no-sandbox", *flags]
-                started[flags] = playwright.chromium.launch(executable_path=path, args=arguments)
-            return started[flags]
-
-        yield start
-        for browser in started.values():
-            browser.close()
-
-
 @pytest.fixture
 def visit(chromium: Callable[..., Any], served_page: str, folder: Path) -> Iterator[Callable[..., Visit]]:
     """A function that opens a new window; errors in the page's code, and requests to other hosts, fail the test."""
