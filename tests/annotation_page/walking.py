@@ -151,7 +151,7 @@ class Server:
 
 
 class Program:
-    """The same server in a process of its own, which can be killed."""
+    """A server in a process of its own, which can be killed."""
 
     def __init__(self, results: Path, clip: Path) -> None:
         self.results, self.clip = results, clip

@@ -82,7 +82,7 @@ def test_runs_that_save_scores_merge_to_the_same(model, folder: Path, tmp_path, 
 
 
 def test_views_that_are_merged_as_they_run_are_the_mean_of_single_runs(model, folder: Path) -> None:
-    """Where the original's label maps differ, its 8-bit sums are equal or nearly so."""
+    """Check that the original's 8-bit sums are equal or nearly so at pixels that differ from its label maps."""
     dataset = open_dataset("davis2017", folder / "data" / "DAVIS", **DAVIS)
     video = next(v for v in dataset if v.name == "market")
     maps = [np.load(folder / "scores" / f"{name}.npz") for name in SCORES]
