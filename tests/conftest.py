@@ -264,9 +264,13 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Callable[..., Any]]:
-    """A function that starts the system's Chromium with some flags, once; a process can run playwright only once."""
+    """A function that starts the system's Chromium with some flags, once a module.
+
+    Playwright runs an event loop on this thread until it is stopped: of two at once, and of an event loop that another
+    test starts, the second fails.
+    """
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     problem = None if path else "no Chromium is installed (apt-get install chromium)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -12,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from voskit.dataloaders.files import load_json
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def _dist_of(package: Path) -> tuple[Path, str]:
                 f"{dist / name} doesn't exist: --onnxruntime_web takes the package {PACKAGE} {VERSION} or its dist"
             )
     description = dist.parent / "package.json"
-    version = json.loads(description.read_text(encoding="utf-8"))["version"] if description.is_file() else "unknown"
+    version = load_json(description)["version"] if description.is_file() else "unknown"
     if version != VERSION:
         logger.warning("the page was tested with %s %s, this one is %s", PACKAGE, VERSION, version)
     return dist, version

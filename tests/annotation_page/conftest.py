@@ -13,7 +13,7 @@ import pytest
 from walking import Server, Walk, write_clip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: Callable[..., Any]) -> Any:
     """Chromium, started once."""
     return chromium()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from voskit.configs import get_model_config
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
 def export_page(args: ExportArgs) -> int:
     """Export a model as a folder with a page that runs it and return the exit code."""
+    from voskit.dataloaders.files import load_json
     from voskit.evaluators.web.check import write_check
     from voskit.evaluators.web.onnxruntime_web import runtime_files
     from voskit.evaluators.web.page import FAMILIES, write_page, write_readme, write_runtime
@@ -26,7 +26,7 @@ def export_page(args: ExportArgs) -> int:
         write_runtime(args.output_path, dist)
     write_check(args.output_path)
     write_page(args.output_path)
-    manifest = json.loads((args.output_path / "manifest.json").read_text(encoding="utf-8"))
+    manifest = load_json(args.output_path / "manifest.json")
     write_readme(args.output_path, args.model, manifest["license"], version)
     print(f"serve it: python -m http.server -d {args.output_path} 8000, then open http://localhost:8000")
     return 0
