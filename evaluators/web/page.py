@@ -13,9 +13,11 @@ SHARED_STATIC = Path(__file__).parents[1] / "annotation" / "static"
 SHARED = (
     "icon.svg",
     *(f"core/{name}.js" for name in ("editor", "raster", "store", "types")),
-    *(f"panels/{name}.js" for name in ("dom", "keys", "messages", "playback", "timeline", "toolbar")),
+    *(f"dialogs/{name}.js" for name in ("dialog", "help")),
+    *(f"panels/{name}.js" for name in ("actions", "dom", "keys", "messages", "playback")),
+    *(f"panels/{name}.js" for name in ("shortcuts", "timeline", "toolbar", "view_controls")),
     *(f"styles/{name}.css" for name in ("base", "dialogs", "layout")),
-    *(f"tools/{name}.js" for name in ("brush", "fill", "polygon", "tool", "toolbox")),
+    *(f"tools/{name}.js" for name in ("brush", "clicks", "fill", "polygon", "tool", "toolbox")),
     *(f"view/{name}.js" for name in ("colors", "painter", "stage")),
 )
 """Files of the annotation page, used as they are."""

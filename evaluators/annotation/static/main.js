@@ -6,6 +6,8 @@ import { Session } from "./core/session.js";
 import { Store } from "./core/store.js";
 import { Dialogs } from "./dialogs/dialogs.js";
 import { download } from "./dialogs/files.js";
+import { showHelp } from "./dialogs/help.js";
+import { commonActions } from "./panels/actions.js";
 import { Banner } from "./panels/banner.js";
 import { el, icon } from "./panels/dom.js";
 import { listenToKeys } from "./panels/keys.js";
@@ -31,113 +33,46 @@ const stage = new Stage(part("stage"), store);
 const toolbox = new Toolbox(session, stage);
 const dialogs = new Dialogs(session);
 const player = new Player(session);
-const topbar = new TopBar(part("topbar"), session, stage, dialogs);
+const topbar = new TopBar(part("topbar"), session, stage, dialogs, () => showHelp(actions));
 const objects = new ObjectPanel(part("objects"), session, dialogs);
 const propagation = new PropagationPanel(part("propagation"), session);
 const toolbar = new ToolBar(part("tools"), part("options"), session, toolbox);
 new Banner(part("banner"), session);
 
-/** @type {Record<string, (key: string) => unknown>} */
+/** @type {import("./panels/actions.js").Actions} */
 const actions = {
-  brush: () => toolbox.choose("brush"),
-  eraser: () => toolbox.choose("eraser"),
-  fill: () => toolbox.choose("fill"),
-  polygon: () => toolbox.choose("polygon"),
-  prompt: () => toolbox.choose("prompt"),
-  hand: () => toolbox.choose("hand"),
-  smaller: () => toolbox.grow(-1),
-  larger: () => toolbox.grow(1),
-  eraseAll: () => toolbar.toggleEraser(),
-  accept: () => toolbox.tool.accept(),
-  back: () => toolbox.tool.back(),
-  object: (key) => store.objects[Number(key) - 1] && session.selectObject(store.objects[Number(key) - 1].id),
-  nextObject: () => objects.cycle(1),
-  previousObject: () => objects.cycle(-1),
+  ...commonActions({ session, stage, player, toolbox, toolbar, view: topbar.view, objects }),
   newObject: () => objects.add(),
-  solo: () => objects.toggleSolo(store.object),
   lock: () => objects.toggleLocked(/** @type {any} */ (store.objectOf(store.object))),
-  next: () => move(() => session.step(1)),
-  previous: () => move(() => session.step(-1)),
-  next10: () => move(() => session.step(10)),
-  previous10: () => move(() => session.step(-10)),
-  first: () => move(() => session.visit(0)),
-  last: () => move(() => session.visit(session.navigator.last)),
-  givenBefore: () => move(() => visitGiven(-1)),
-  givenAfter: () => move(() => visitGiven(1)),
-  play: () => player.toggle(),
   keep: () => store.clip && session.editor.keep(),
-  clear: () => store.clip && session.editor.clear(),
   forward: () => propagation.start(1),
   backward: () => propagation.start(-1),
   both: () => propagation.startBoth(),
-  escape: () => toolbox.tool.cancel() || session.stop(),
   correct: () => session.correctNext(),
-  markIn: () => mark(store.frame, store.markOut !== null && store.markOut < store.frame ? null : store.markOut),
-  markOut: () => mark(store.markIn !== null && store.markIn > store.frame ? null : store.markIn, store.frame),
-  markNone: () => mark(null, null),
-  mode: () => topbar.nextMode(),
   peek: () => peek(),
-  fit: () => stage.fit(),
-  zoomIn: () => stage.zoomBy(1.25),
-  zoomOut: () => stage.zoomBy(1 / 1.25),
   opaque: () => setOpacity(store.opacity + 0.1),
   clearer: () => setOpacity(store.opacity - 0.1),
-  undo: () => undo(),
-  redo: () => session.history("redo"),
   save: () => session.editor.flush(),
   open: () => dialogs.open(),
   export: () => dialogs.exportMasks(),
-  help: () => dialogs.help(),
+  help: () => showHelp(actions),
 };
 
 new Transport(part("transport"), session, player, /** @type {any} */ (actions));
 new Timeline(part("timeline"), session);
-listenToKeys(actions, {
-  pan: (on) => {
-    if (on) toolbox.panned = false;
-    toolbox.pan(on);
-  },
-  panned: () => toolbox.panned,
-});
-
-/** @param {() => unknown} step */
-function move(step) {
-  player.stop();
-  step();
-}
-
-/** @param {1|-1} direction */
-function visitGiven(direction) {
-  const given = store.clip?.given ?? [];
-  const at = session.navigator.wanted;
-  const next = direction > 0 ? given.find((frame) => frame > at) : given.filter((frame) => frame < at).pop();
-  if (next !== undefined) session.visit(next);
-}
-
-/** @param {number|null} first @param {number|null} last */
-function mark(first, last) {
-  store.markIn = first;
-  store.markOut = last;
-  store.emit("marks");
-}
+listenToKeys(actions, toolbox);
 
 /** @type {import("./core/store.js").Mode} */
 let before = "overlay";
 function peek() {
   if (store.mode !== "original") before = store.mode;
-  topbar.setMode(store.mode === "original" ? before : "original");
+  topbar.view.setMode(store.mode === "original" ? before : "original");
 }
 
 /** @param {number} value */
 function setOpacity(value) {
   store.opacity = Math.min(1, Math.max(0, Math.round(value * 20) / 20));
   store.emit("view");
-}
-
-function undo() {
-  if (toolbox.tool.back()) return;
-  if (store.tool === "prompt") toolbox.prompt.undone();
-  session.history("undo");
 }
 
 // -- main view ----------------------------------------------------------------------------------------------------------
@@ -185,7 +120,7 @@ function renderWelcome() {
 
 let viewTimer = 0;
 stage.onMove = () => {
-  topbar.showZoom();
+  topbar.view.showZoom();
   toolbox.showRing();
   rememberView();
 };

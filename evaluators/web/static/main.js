@@ -4,8 +4,9 @@
 import { Network } from "./core/network.js";
 import { Session } from "./core/session.js";
 import { Store } from "./core/store.js";
+import { showHelp } from "./dialogs/help.js";
+import { commonActions } from "./panels/actions.js";
 import { el, icon } from "./panels/dom.js";
-import { showHelp } from "./panels/help.js";
 import { listenToKeys } from "./panels/keys.js";
 import { Messages } from "./panels/messages.js";
 import { ObjectPanel } from "./panels/objects.js";
@@ -29,92 +30,25 @@ const stage = new Stage(part("stage"), store);
 const toolbox = new Toolbox(session, stage);
 const player = new Player(session);
 const welcome = new Welcome(part("welcome"), open);
-const topbar = new TopBar(part("topbar"), session, stage, { open: pick, download, help: showHelp, setRate });
+const topbar = new TopBar(part("topbar"), session, stage, { open: pick, download, help: () => showHelp(actions), setRate });
 const objects = new ObjectPanel(part("objects"), session);
 const propagation = new PropagationPanel(part("propagation"), session);
 const toolbar = new ToolBar(part("tools"), part("options"), session, toolbox);
 
-/** @type {Record<string, (key: string) => unknown>} */
+/** @type {import("./panels/actions.js").Actions} */
 const actions = {
-  brush: () => toolbox.choose("brush"),
-  eraser: () => toolbox.choose("eraser"),
-  fill: () => toolbox.choose("fill"),
-  polygon: () => toolbox.choose("polygon"),
-  prompt: () => toolbox.choose("prompt"),
-  hand: () => toolbox.choose("hand"),
-  smaller: () => toolbox.grow(-1),
-  larger: () => toolbox.grow(1),
-  eraseAll: () => toolbar.toggleEraser(),
-  accept: () => toolbox.tool.accept(),
-  back: () => toolbox.tool.back(),
-  object: (key) => store.objects[Number(key) - 1] && session.selectObject(store.objects[Number(key) - 1].id),
-  nextObject: () => objects.cycle(1),
-  previousObject: () => objects.cycle(-1),
+  ...commonActions({ session, stage, player, toolbox, toolbar, view: topbar.view, objects }),
   newObject: () => session.addObject(),
-  solo: () => objects.toggleSolo(store.object),
-  next: () => move(() => session.step(1)),
-  previous: () => move(() => session.step(-1)),
-  next10: () => move(() => session.step(10)),
-  previous10: () => move(() => session.step(-10)),
-  first: () => move(() => session.visit(0)),
-  last: () => move(() => session.visit(session.navigator.last)),
-  givenBefore: () => move(() => visitGiven(-1)),
-  givenAfter: () => move(() => visitGiven(1)),
-  play: () => player.toggle(),
   keep: () => session.editor.mask && session.saver.add(store.frame, session.editor.mask.ids, null, "keep"),
-  clear: () => store.clip && session.editor.clear(),
   forward: () => session.propagate(),
-  escape: () => toolbox.tool.cancel() || session.stop(),
-  markIn: () => mark(store.frame, store.markOut !== null && store.markOut < store.frame ? null : store.markOut),
-  markOut: () => mark(store.markIn !== null && store.markIn > store.frame ? null : store.markIn, store.frame),
-  markNone: () => mark(null, null),
-  mode: () => topbar.nextMode(),
-  fit: () => stage.fit(),
-  zoomIn: () => stage.zoomBy(1.25),
-  zoomOut: () => stage.zoomBy(1 / 1.25),
-  undo: () => undo(),
-  redo: () => session.history("redo"),
   download: () => download(),
   open: () => pick(),
-  help: () => showHelp(),
+  help: () => showHelp(actions),
 };
 
 new Transport(part("transport"), session, player, /** @type {any} */ (actions));
 new Timeline(part("timeline"), session);
-listenToKeys(actions, {
-  pan: (on) => {
-    if (on) toolbox.panned = false;
-    toolbox.pan(on);
-  },
-  panned: () => toolbox.panned,
-});
-
-/** @param {() => unknown} step */
-function move(step) {
-  player.stop();
-  step();
-}
-
-/** @param {1|-1} direction */
-function visitGiven(direction) {
-  const given = store.clip?.given ?? [];
-  const at = session.navigator.wanted;
-  const next = direction > 0 ? given.find((frame) => frame > at) : given.filter((frame) => frame < at).pop();
-  if (next !== undefined) session.visit(next);
-}
-
-/** @param {number|null} first @param {number|null} last */
-function mark(first, last) {
-  store.markIn = first;
-  store.markOut = last;
-  store.emit("marks");
-}
-
-function undo() {
-  if (toolbox.tool.back()) return;
-  if (store.tool === "prompt") toolbox.prompt.undone();
-  session.history("undo");
-}
+listenToKeys(actions, toolbox);
 
 /** Ask before masks are lost; true: go on. */
 function mayLeave() {
@@ -163,7 +97,7 @@ async function download() {
 session.editor.onPixels = (/** @type {import("./core/types.js").Rect|null} */ rect) => stage.changed(rect);
 session.navigator.onShow = (/** @type {import("./core/frames.js").Loaded} */ { picture, mask }) => stage.show(picture, mask.ids);
 stage.onMove = () => {
-  topbar.showZoom();
+  topbar.view.showZoom();
   toolbox.showRing();
 };
 store.on(["objects", "view", "clip"], () => stage.recolor());

@@ -105,6 +105,19 @@ export class Store {
     const last = Math.max(0, (this.clip?.frames ?? 1) - 1);
     return [this.markIn ?? 0, this.markOut ?? last];
   }
+
+  /** @param {number|null} first @param {number|null} last */
+  mark(first, last) {
+    this.markIn = first;
+    this.markOut = last;
+    this.emit("marks");
+  }
+
+  /** The next frame with a given mask after (1) or before (-1) a frame, if any. @param {number} frame @param {1|-1} direction */
+  givenFrom(frame, direction) {
+    const given = this.clip?.given ?? [];
+    return direction > 0 ? given.find((f) => f > frame) : given.filter((f) => f < frame).pop();
+  }
 }
 
 const COLORS = ["#409fff", "#fff000", "#eb32a5", "#40ffe1", "#f58c00", "#cd5a5a", "#00d7ff", "#5fe16e", "#ff82a0", "#eb3c00", "#c625f1", "#06d46d"];

@@ -1,8 +1,7 @@
 // @ts-check
-/** Dialogs: questions, shortcuts, clips, import, export. */
+/** Dialogs: questions, clips, import, export. */
 
 import { el, icon } from "../panels/dom.js";
-import { GESTURES, SHORTCUTS } from "../panels/shortcuts.js";
 import { ClipDialog } from "./clips.js";
 import { showDialog } from "./dialog.js";
 import { exportDialog, importDialog } from "./files.js";
@@ -50,14 +49,6 @@ export class Dialogs {
     });
   }
 
-  help() {
-    const groups = SHORTCUTS.map(([title, shortcuts]) =>
-      el("section", {}, el("h3", {}, title), ...shortcuts.map((s) => row(s.shown ?? s.keys.map((k) => (k.length === 1 ? k.toUpperCase() : k)).join(" or "), s.text))),
-    );
-    const mouse = el("section", {}, el("h3", {}, "Mouse, pen, fingers"), ...GESTURES.map(([gesture, effect]) => row(gesture, effect)));
-    showDialog("Shortcuts", "help", el("div", { class: "columns" }, ...groups, mouse));
-  }
-
   open() {
     this.clips.show();
   }
@@ -69,9 +60,4 @@ export class Dialogs {
   exportMasks() {
     exportDialog(this.session);
   }
-}
-
-/** @param {string} keys @param {string} text */
-function row(keys, text) {
-  return el("div", { class: "shortcut" }, el("kbd", {}, keys), el("span", {}, text));
 }

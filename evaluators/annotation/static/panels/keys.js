@@ -27,12 +27,13 @@ function presses(event) {
 }
 
 /**
- * Run actions by keys. `actions` has a function for each `run` of the table; `hold` hears the space key.
- * @param {Record<string, (key: string) => unknown>} actions
- * @param {{pan: (on: boolean) => void, panned: () => boolean}} hold
+ * Run actions by keys. `actions` has functions by `run` of the table; the toolbox hears the space key.
+ * @param {import("./actions.js").Actions} actions
+ * @param {import("../tools/toolbox.js").Toolbox} toolbox
  */
-export function listenToKeys(actions, hold) {
-  const table = new Map(SHORTCUTS.flatMap(([, group]) => group.flatMap((shortcut) => shortcut.keys.map((key) => /** @type {const} */ ([key, shortcut])))));
+export function listenToKeys(actions, toolbox) {
+  const shortcuts = SHORTCUTS.flatMap(([, group]) => group).filter(({ run }) => run in actions);
+  const table = new Map(shortcuts.flatMap((shortcut) => shortcut.keys.map((key) => /** @type {const} */ ([key, shortcut]))));
   let spaceSince = 0;
   const blocked = (/** @type {KeyboardEvent} */ event) => isField(event.target) || document.querySelector("dialog[open]") !== null;
 
@@ -46,22 +47,22 @@ export function listenToKeys(actions, hold) {
     if (key === "Space") {
       if (event.repeat) return;
       spaceSince = event.timeStamp;
-      return hold.pan(true);
+      return toolbox.pan(true);
     }
     if (event.repeat && !shortcut.repeat) return;
-    actions[shortcut.run]?.(key);
+    actions[shortcut.run](key);
   });
 
   window.addEventListener("keyup", (event) => {
     if (event.key !== " " || !spaceSince) return;
-    const tapped = event.timeStamp - spaceSince < TAP_MS && !hold.panned();
+    const tapped = event.timeStamp - spaceSince < TAP_MS && !toolbox.panned;
     spaceSince = 0;
-    hold.pan(false);
+    toolbox.pan(false);
     if (tapped && !blocked(event)) actions.play?.("Space");
   });
 
   window.addEventListener("blur", () => {
     spaceSince = 0;
-    hold.pan(false);
+    toolbox.pan(false);
   });
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The table of shortcuts, by which keys act and which `?` shows. */
+/** The table of shortcuts, by which keys act and which `?` shows; a page has those for which it has actions. */
 
 /**
  * @typedef {{keys: string[], text: string, run: string, shown?: string, repeat?: boolean}} Shortcut
@@ -79,10 +79,11 @@ export const SHORTCUTS = [
   [
     "Everything",
     [
-      { keys: ["Ctrl+z"], text: "Undo, also in other frames and after a restart", run: "undo", shown: "Ctrl+Z", repeat: true },
+      { keys: ["Ctrl+z"], text: "Undo, also in other frames", run: "undo", shown: "Ctrl+Z", repeat: true },
       { keys: ["Ctrl+Shift+Z", "Ctrl+y"], text: "Redo", run: "redo", shown: "Ctrl+Shift+Z", repeat: true },
       { keys: ["Ctrl+s"], text: "Save now (saves by itself, too)", run: "save", shown: "Ctrl+S" },
-      { keys: ["Ctrl+o"], text: "Clips of the project", run: "open", shown: "Ctrl+O" },
+      { keys: ["Ctrl+s"], text: "Download masks", run: "download", shown: "Ctrl+S" },
+      { keys: ["Ctrl+o"], text: "Open a clip", run: "open", shown: "Ctrl+O" },
       { keys: ["Ctrl+e"], text: "Export", run: "export", shown: "Ctrl+E" },
       { keys: ["?"], text: "This table", run: "help" },
     ],

@@ -179,6 +179,7 @@ export class Toolbox {
   /** @param {boolean} on */
   pan(on) {
     this.panning = on;
+    if (on) this.panned = false;
     this.stage.root.classList.toggle("grab", on || this.store.tool === "hand");
     this.showRing();
   }
