@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from thorough import mark_thorough
 from walking import Server, Walk, swept, write_clip
 
 STROKE = """async ([points]) => {
@@ -33,7 +34,9 @@ NEXT = """async () => {
 }"""
 
 
-@pytest.mark.parametrize(("name", "size"), [("1080p", (1080, 1920)), ("4K", (2160, 3840))])
+@pytest.mark.parametrize(
+    ("name", "size"), mark_thorough([("1080p", (1080, 1920)), ("4K", (2160, 3840))], [("1080p", (1080, 1920))])
+)
 def test_a_stroke_and_the_next_frame(
     tmp_path: Path, open_page: Callable[..., Walk], report: Callable[[str], None], name: str, size: tuple[int, int]
 ) -> None:
@@ -60,6 +63,7 @@ def test_a_stroke_and_the_next_frame(
         walk.close()
 
 
+@pytest.mark.thorough
 def test_ten_thousand_frames(tmp_path: Path, open_page: Callable[..., Walk], report: Callable[[str], None]) -> None:
     import time
 

@@ -81,6 +81,7 @@ def test_a_page_shows_what_was_changed_while_it_heard_nothing(
     assert np.array_equal(page.shown_ids(), other.file_ids(0))
 
 
+@pytest.mark.thorough
 def test_kill_in_a_propagation_loses_no_mask_that_was_shown(page: Walk, program: Program) -> None:
     page.choose("brush", 40)
     page.stroke([(60, 80), (90, 80)])

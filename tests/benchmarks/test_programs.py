@@ -16,13 +16,13 @@ from voskit.networks import build_model, save_weights
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = "--height 64 --width 96"
 BRIEF = [
-    ("inference", "--models aott --sizes 64x96 --how plain fp32 --frames 2 --warm_up 1"),
     ("io", f"{TINY} --frames 4 --compute 0"),
     ("long_term_attention", "--size 64x96 --frames 2 --groups 1 2 --top_k 4 --runs 1"),
-    ("memory", f"--model aott {TINY} --frames 60 --native"),
     ("top_k", "--rows 4 --runs 1"),
 ]
 LONG = [
+    ("inference", "--models aott --sizes 64x96 --how plain fp32 --frames 2 --warm_up 1"),
+    ("memory", f"--model aott {TINY} --frames 60 --native"),
     ("local_attention", "--sizes 64x96 --forms aot --runs 1 --backward"),
     ("referring", "--models r50_referformer --windows 2 --sentences 1 --size 64x96"),
     ("runtimes", "--model aott --random --size 33x49 --how pytorch onnx-fp32 --frames 1 --warm_up 1"),

@@ -43,6 +43,7 @@ def test_the_confidence_of_all_masks_is_compared_with_j(tmp_path: Path) -> None:
     assert "aost, davis2017" in (tmp_path / "plot.svg").read_text()
 
 
+@pytest.mark.thorough
 def test_four_ways_between_two_masks_are_compared(tmp_path: Path) -> None:
     figures = run("fusion", tmp_path, "--span", "2")
     assert [row["video"] for row in figures["rows"]] == ["bear", "dog", "mean"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
 from small_models import build_small
+from thorough import mark_thorough
 
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
@@ -81,7 +82,7 @@ def test_without_a_bound_the_capacity_doubles() -> None:
     assert sizes[: CAPACITY + 1] == [sizes[0]] * CAPACITY + [2 * sizes[0]]
 
 
-@pytest.mark.parametrize("model", ["aott", "deaott"])
+@pytest.mark.parametrize("model", mark_thorough(["aott", "deaott"], ["aott"]))
 def test_nothing_is_compiled_again_after_the_first_frames(model: str) -> None:
     """300 frames; more objects than a group holds are added at 50 and deleted at 100."""
     policy = EveryNthFrame(5, 4)

@@ -274,6 +274,7 @@ def test_a_missing_tensor_of_a_used_depth_is_named(whole: Path, tmp_path: Path) 
         build_model("aost", checkpoint=tmp_path / "less.pth", depth=2, device="cpu")
 
 
+@pytest.mark.thorough
 def test_own_file_of_a_lower_depth_says_so(tmp_path: Path) -> None:
     save_weights(build_model("aost", depth=2, device="cpu"), tmp_path / "two.safetensors")
     assert build_model("aost", checkpoint=tmp_path / "two.safetensors", device="cpu").config.depths == (1, 2)

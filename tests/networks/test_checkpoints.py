@@ -13,12 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from small_models import small_fields
+from thorough import mark_thorough
 
 from voskit.configs import get_model_config, list_models
 from voskit.configs.models.aot import IdentityBankConfig
 from voskit.networks import build_model, build_network, save_weights
 from voskit.networks.checkpoints import load_weights, models_that_fit, read_checkpoint
 
+ONE_EACH = {"aott", "deaott", "r50_aost", "swinb_aotl", "xmem", "jointformer"}
 IDENTITY_BANK_MODELS = [n for n in list_models() if isinstance(get_model_config(n), IdentityBankConfig)]
 
 
@@ -104,7 +106,9 @@ def test_old_torch_files_load(network, tmp_path: Path) -> None:
     assert same_weights(build_model("aott", checkpoint=tmp_path / "old.pth", device="cpu"), network)
 
 
-@pytest.mark.parametrize("name", list_models("semi_supervised"))
+@pytest.mark.parametrize(
+    "name", mark_thorough(list_models("semi_supervised"), set(list_models("semi_supervised")) - ONE_EACH)
+)
 def test_own_file_round_trip(name: str, tmp_path: Path) -> None:
     narrow = small_fields(name) if name in IDENTITY_BANK_MODELS else {}
     model = build_model(name, device="cpu", long_term_gap=7, **narrow)

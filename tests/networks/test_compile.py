@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from voskit.evaluators import VideoSegmenter
@@ -33,6 +34,7 @@ def test_a_compiled_network_gives_the_same() -> None:
     assert list(network.state_dict()) == names
 
 
+@pytest.mark.thorough
 def test_a_network_that_names_its_costly_calls() -> None:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (3, 32, 48, 3), dtype=np.uint8)

@@ -193,6 +193,7 @@ def test_convolutional_parts(load) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.thorough
 def test_positions(load, network) -> None:
     case = load("components/position")
     table = sine_cosine_table(24, 768)[0]
@@ -324,7 +325,7 @@ SMOOTH = ("no_topk",)
     "name",
     mark_thorough(
         ["basic", "davis_setting", "late_first_mask_one_object", "no_topk", "resize_96", "youtube_setting"],
-        ["davis_setting", "youtube_setting"],
+        ["basic", "davis_setting", "resize_96", "youtube_setting"],
     ),
 )
 def test_a_clip_is_the_originals(load, jointformer_goldens: Path, jointformer_weights, name: str) -> None:
@@ -413,6 +414,7 @@ def test_half_precision_and_videos_side_by_side(small) -> None:
     assert videos[2].memory_bytes * 2 == first.memory_bytes
 
 
+@pytest.mark.thorough
 def test_memory_is_bounded_and_can_be_unbounded(small) -> None:
     mask = np.zeros((40, 56), np.uint8)
     mask[5:20, 5:20] = 1

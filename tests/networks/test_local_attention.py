@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from thorough import mark_thorough
 from torch import Tensor
 
 from voskit.networks.ops import available_backends, local_attention
@@ -89,7 +90,7 @@ def test_gradients_of_the_kernels_equal_those_of_the_definition(case: tuple) -> 
         assert (got - want).abs().max() < 1e-5 * want.abs().max()
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("dtype", mark_thorough(["fp32", "fp16", "bf16"], ["fp32", "bf16"]))
 def test_kernels_compile_for_a_gpu_of_cuda(dtype: str) -> None:
     """Needs no GPU, but a process in which Triton isn't interpreted."""
     pytest.importorskip("triton")

@@ -109,6 +109,7 @@ def test_masks_scores_timing_and_archive(davis, checkpoint, tmp_path, monkeypatc
     assert "J&F-Mean" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_two_processes_give_the_same_files_as_one(davis, checkpoint, tmp_path) -> None:
     for number in (1, 2):
         command = [sys.executable, "tools/eval.py", *arguments(davis, checkpoint, tmp_path / f"out{number}")]

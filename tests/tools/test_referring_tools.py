@@ -119,6 +119,7 @@ def test_an_evaluation_makes_the_archive(checkpoint: Path, tmp_path: Path) -> No
     assert "holds results of other settings (config.window: " in other.stderr
 
 
+@pytest.mark.thorough
 def test_an_evaluation_without_expressions_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     root = davis2017(tmp_path / "data")
     place = ("--dataset", "davis2017", "--data_root", root, "--output_path", tmp_path / "out")

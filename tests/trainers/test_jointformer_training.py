@@ -124,6 +124,7 @@ def test_stages_have_the_published_values(jointformer_goldens: Path) -> None:
     assert get_stage_config("jointformer_s4").max_ignored == training["ignore_thresh"]
 
 
+@pytest.mark.thorough
 def test_activations_that_are_computed_again_change_nothing() -> None:
     torch.manual_seed(0)
     network = build_model("jointformer", device="cpu", update_block_depth=1).train()

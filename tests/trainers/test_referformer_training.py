@@ -158,6 +158,7 @@ class TestTrainer:
         for (name, x), y in zip(trainers[0].network.named_parameters(), trainers[1].network.parameters(), strict=True):
             assert torch.allclose(x, y, atol=1e-5), name
 
+    @pytest.mark.thorough
     def test_activations_that_are_computed_again_change_nothing(self, tmp_path: Path) -> None:
         root = video_tree(tmp_path / "data")
         kept, again = make(root, tmp_path / "kept"), make(root, tmp_path / "again")

@@ -98,6 +98,7 @@ def _stop_one_process(rank: int, port: int, output: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.thorough
 def test_when_one_process_is_asked_to_stop_all_do(tmp_path: Path) -> None:
     in_two_processes(_stop_one_process, tmp_path)
     assert [p.name for p in find_states(tmp_path / "checkpoints")] == ["step_00000001.pt"]
@@ -148,6 +149,7 @@ def _stop_in_process(rank: int, port: int, output: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.thorough
 def test_a_loss_that_is_not_finite_in_one_process_stops_both(tmp_path: Path) -> None:
     in_two_processes(_stop_in_process, tmp_path)
 
@@ -189,6 +191,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
             make(tmp_path, **changes)
 
 
+@pytest.mark.thorough
 def test_parameters_that_are_alike_share_a_group_which_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_validation_that_fails_does_not_end_the_training(tmp_path: Path, caplo
         assert torch.equal(x, weights(trainer)[name]), name
 
 
+@pytest.mark.thorough
 def test_one_that_failed_at_the_end_is_done_when_the_run_is_called_again(tmp_path: Path) -> None:
     trainer, _ = scored(tmp_path, 0.1, 0.2, ValueError("the disk is away"))
     trainer.train()
@@ -131,6 +132,7 @@ def test_a_stop_puts_validation_off_until_the_run_goes_on(tmp_path: Path) -> Non
         assert torch.equal(x, weights(second)[name]), name
 
 
+@pytest.mark.thorough
 def test_a_stop_during_a_validation_is_heard_at_its_end(tmp_path: Path) -> None:
     trainer = make(tmp_path)
     steps = []
@@ -170,6 +172,7 @@ def _validate_in_process(rank: int, port: int, output: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.thorough
 def test_processes_stay_in_step_when_one_fails(tmp_path: Path) -> None:
     in_two_processes(_validate_in_process, tmp_path)
     assert (tmp_path / "best.safetensors").exists()

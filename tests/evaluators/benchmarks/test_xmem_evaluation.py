@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from thorough import mark_thorough
 
 from voskit.dataloaders.datasets import open_dataset
 from voskit.dataloaders.masks.files import read_mask
@@ -40,7 +41,10 @@ def compared(results: Path, expected: Path) -> list[float]:
 
 @pytest.mark.parametrize(
     ("name", "dataset", "size", "mem_every"),
-    [("d17", "davis2017", 96, 2), ("y19", "youtubevos2019", 96, 3), ("g", "custom", 80, 2)],
+    mark_thorough(
+        [("d17", "davis2017", 96, 2), ("y19", "youtubevos2019", 96, 3), ("g", "custom", 80, 2)],
+        [("d17", "davis2017", 96, 2), ("g", "custom", 80, 2)],
+    ),
 )
 def test_label_maps_of_a_benchmark(model, folder: Path, tmp_path, name: str, dataset: str, size: int, mem_every: int):
     root = folder / "data" / {"d17": "DAVIS", "y19": "YouTube", "g": "generic"}[name]
@@ -81,6 +85,7 @@ def test_runs_that_save_scores_merge_to_the_same(model, folder: Path, tmp_path, 
     assert min(compared(tmp_path / "m" / "Annotations", folder / "expected" / "d17_merged")) >= 0.995
 
 
+@pytest.mark.thorough
 def test_views_that_are_merged_as_they_run_are_the_mean_of_single_runs(model, folder: Path) -> None:
     """Check that the original's 8-bit sums are equal or nearly so at pixels that differ from its label maps."""
     dataset = open_dataset("davis2017", folder / "data" / "DAVIS", **DAVIS)

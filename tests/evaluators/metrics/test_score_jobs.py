@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from thorough import mark_thorough
 
 from voskit.evaluators.metrics.frames import jobs
 from voskit.evaluators.metrics.frames.jobs import run_frames, run_jobs
@@ -59,7 +60,7 @@ def test_at_least_one_process() -> None:
         run_jobs(math.sqrt, [(4,)], num_workers=0)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", mark_thorough(["fork", "spawn"], ["spawn"]))
 def test_workers_of_a_killed_process_end(tmp_path: Path, method: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(f"""
