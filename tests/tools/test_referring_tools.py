@@ -50,11 +50,11 @@ def run_demo(checkpoint: Path, **flags: Any) -> int:
     return demo.run(demo.Args(**{"model": "r50_referformer", "ckpt_path": checkpoint, "device": "cpu", **flags}))
 
 
-def test_the_demo_takes_text_prompts(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
-    small = ("--short_edge", 64, "--set", "window=2", "--output_path", tmp_path)
-    done = call("demo", "--ckpt_path", checkpoint, "--data_path", clip, "--text", "a dog", "The white tent", *small)
-    assert done.returncode == 0, done.stderr
-    assert "id 2: 'The white tent', score 0." in done.stderr
+def test_the_demo_takes_text_prompts(checkpoint: Path, clip: Path, tmp_path: Path, caplog) -> None:
+    small = {"short_edge": 64, "set": ("window=2",), "output_path": tmp_path}
+    with caplog.at_level("INFO"):
+        assert run_demo(checkpoint, data_path=(str(clip),), text=("a dog", "The white tent"), **small) == 0
+    assert "id 2: 'The white tent', score 0." in caplog.text
     masks = [read_mask(tmp_path / "clip" / "masks" / f"{i:05d}.png") for i in range(5)]
     assert all(m.shape == (H, W) and np.isin(m, (0, 1, 2)).all() for m in masks)
     report = json.loads((tmp_path / "clip" / "report.json").read_text())
