@@ -39,6 +39,7 @@ if _THREADS == 1:  # of programs that tests start, too: several of more threads 
 
 
 LONGEST = (
+    "test_style.py",
     "test_train_eval_real.py",
     "test_conformance.py",
     "test_programs.py",

@@ -28,6 +28,7 @@ def page(open_page: Callable[..., Walk], program: Program) -> Walk:
     return walk
 
 
+@pytest.mark.thorough
 def test_a_stale_page_acts_on_its_own_frame_after_a_restart(page: Walk, program: Program) -> None:
     page.stroke([(60, 60), (120, 60)])
     page.go(20)

@@ -103,6 +103,7 @@ def test_corrections_end_at_the_target(clip: effort.Clip) -> None:
     assert len(effort.corrections(clip, clip.begin(), effort.middle, everything)) == 9
 
 
+@pytest.mark.thorough
 def test_the_program_saves_its_figures(tmp_path: Path) -> None:
     weights, davis = save_small_aost(tmp_path), trees.davis2017(tmp_path / "davis")
     command = [sys.executable, "effort.py", "--data_root", str(davis), "--videos", "dog", "--model", "aost"]

@@ -118,6 +118,7 @@ def test_a_run_goes_on_with_its_own_start_or_without(data, tmp_path, monkeypatch
     assert call(monkeypatch, *common, files[0]) == 0  # what it would say of the network is in the checkpoint
 
 
+@pytest.mark.thorough
 def test_validation_keeps_the_best(data, tmp_path, monkeypatch) -> None:
     out = tmp_path / "out"
     validation = ("--val_dataset", "davis2017", "--val_root", data / "DAVIS", "--val_split", "val")

@@ -109,6 +109,7 @@ def test_one_that_failed_at_the_end_is_done_when_the_run_is_called_again(tmp_pat
     assert (again.step, again.best, again.failed_validations, again.unscored) == (8, 0.7, [], False)
 
 
+@pytest.mark.thorough
 def test_a_stop_puts_validation_off_until_the_run_goes_on(tmp_path: Path) -> None:
     whole, _ = scored(tmp_path / "whole", 0.5, 0.2, 0.1)
     whole.train()

@@ -67,6 +67,7 @@ def test_score_maps_given_as_files_merge_to_the_originals_label_maps(folder: Pat
         assert np.array_equal(merge_score_maps([m[key] for m in maps]), want)
 
 
+@pytest.mark.thorough
 def test_runs_that_save_scores_merge_to_the_same(model, folder: Path, tmp_path, monkeypatch) -> None:
     """Each run's maps are the original's, and so are label maps that the tool merges of them."""
     dataset = open_dataset("davis2017", folder / "data" / "DAVIS", **DAVIS)
