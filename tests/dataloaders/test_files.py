@@ -267,6 +267,7 @@ OWN_READERS = {
     "networks/weights.py": "a file of the package",
     "networks/memory_usage.py": "/proc",
     "tools/flags/onnx.py": "a card of the package",
+    "tools/bfloat16.py": "/proc",
     "tools/threads.py": "/proc",
     "voskit/runtime/graphs.py": "a manifest of voskit export",
 }

@@ -18,7 +18,7 @@ from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.clips import scenes, sources
 from voskit.networks import build_model, save_weights
-from voskit.tools import demo
+from voskit.tools import bfloat16, demo
 from voskit.tools.flags.model import BUNDLED_WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -379,6 +379,27 @@ def test_only_the_bundled_cabinet_is_enlarged_and_without_background(monkeypatch
     monkeypatch.setattr(sys, "argv", ["demo.py", "--device", "cpu", *(places.get(flag, flag) for flag in flags)])
     assert demo.main() == 0
     assert [(config.short_edge, config.max_long_edge, config.background) for config in seen] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("processor", "fast"),
+    [
+        ("vendor_id : GenuineIntel\nflags : fpu avx512_bf16 amx_tile amx_bf16\n", True),
+        ("vendor_id : AuthenticAMD\nflags : fpu avx512_bf16\n", True),
+        ("vendor_id : GenuineIntel\nflags : fpu avx512_bf16\n", False),
+        ("Features : fp asimd bf16\n", False),
+        (None, False),
+    ],
+)
+def test_the_cabinet_runs_in_bfloat16_where_that_is_faster(monkeypatch, tmp_path, processor, fast) -> None:
+    if processor is not None:
+        (tmp_path / "cpuinfo").write_text(processor)
+    monkeypatch.setattr(bfloat16, "_CPUINFO", tmp_path / "cpuinfo")
+    flags = {"device": "cpu", "output_path": tmp_path}
+    assert demo.Args(scene="cabinet", **flags).for_bundled_scenes().amp is fast
+    assert demo.Args(scene="cabinet", max_resolution=828, **flags).for_bundled_scenes().amp is False
+    assert demo.Args(scene="bunny", **flags).for_bundled_scenes().amp is False
+    assert demo.Args(scene="cabinet", device="cuda").for_bundled_scenes().amp is False
 
 
 def test_unknown_flags_list_near_ones() -> None:
