@@ -54,8 +54,14 @@ def check_exportable(config: Any, size: tuple[int, int], objects: int, memory_fr
         raise ValueError(f"{type(config).__name__} can't be exported as ONNX; families that can: {', '.join(FAMILIES)}")
     if own := [field for field in _OWN_RULES if getattr(config, field, None)]:
         raise ValueError(f"{own[0]} is not part of ONNX graphs: export without it")
-    if config.task == "referring" and "swin" in config.encoder:
-        raise ValueError(f"ReferFormer with {config.encoder} can't be exported as ONNX: take one with a ResNet")
+    if config.encoder.startswith("video_swin"):
+        from voskit.networks.export.referformer import MAX_FRAMES
+
+        if not 1 <= (config.window or 0) <= MAX_FRAMES:
+            raise ValueError(
+                f"ReferFormer with {config.encoder} can be exported for windows of up to {MAX_FRAMES} frames, those of "
+                f"its encoder: add --window {MAX_FRAMES}"
+            )
     if min(size) < 16:
         raise ValueError(f"--size {size[0]}x{size[1]}: both sides must be 16 pixels or more")
     for flag, number in (("--objects", objects), ("--memory_frames", memory_frames)):
@@ -219,7 +225,7 @@ def _xmem(network: Any, size: tuple[int, int], frames: int, objects: int) -> tup
 def _referformer(network: Any, size: tuple[int, int], folder: Path) -> tuple[Mapping[str, Graph], dict[str, Any]]:
     """Return the graph of ReferFormer and its entries in the manifest, and copy its tokenizer's files."""
     from voskit.dataloaders.tokenizer import END, MAX_TOKENS, PAD, START, TOKENIZER
-    from voskit.networks.export.referformer import referformer_graphs
+    from voskit.networks.export.referformer import MAX_FRAMES, referformer_graphs
 
     files = {}
     for name in ("vocab.json", "merges.txt"):
@@ -229,6 +235,7 @@ def _referformer(network: Any, size: tuple[int, int], folder: Path) -> tuple[Map
         files[name] = {"file": name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     return referformer_graphs(network, size), {
         "window": network.config.window,
+        "most_frames": MAX_FRAMES if network.encoder.over_time else None,
         "candidates": network.config.num_queries,
         "threshold": network.config.threshold,
         "tokens": {
@@ -245,7 +252,7 @@ def _referformer(network: Any, size: tuple[int, int], folder: Path) -> tuple[Map
 def _onnx(graph: Graph) -> onnx.ModelProto:
     """Convert a graph to ONNX."""
     names = {name for axes in graph.axes.values() for name in axes.values()}
-    lengths = {name: torch.export.Dim(name, min=graph.least.get(name, 1)) for name in names}
+    lengths = {name: torch.export.Dim(name, min=graph.least.get(name, 1), max=graph.most.get(name)) for name in names}
     shapes = tuple({axis: lengths[n] for axis, n in graph.axes.get(name, {}).items()} for name in graph.inputs)
     for chatty in ("onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

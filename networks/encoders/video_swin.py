@@ -43,14 +43,15 @@ class VideoWindowAttention(nn.Module):
         windows, length, dim = x_WKC.shape
         q, k, v = self.qkv(x_WKC).view(windows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         # smaller windows read the corner of the table of full ones, as published
-        index = self.relative_position_index[:length, :length]
+        places = torch.arange(length, device=x_WKC.device)
+        index = self.relative_position_index[places[:, None], places]
         bias = self.relative_position_bias_table[index].permute(2, 0, 1)[None].to(q.dtype)
         parts = []
         for i in range(0, windows, _WINDOWS_AT_ONCE):  # scores of all windows would take gigabytes
             own = bias
             if mask_WKK is not None:
-                places = torch.arange(i, min(i + _WINDOWS_AT_ONCE, windows), device=x_WKC.device) % len(mask_WKK)
-                own = bias + mask_WKK[places, None].to(bias)
+                masks = torch.arange(i, min(i + _WINDOWS_AT_ONCE, windows), device=x_WKC.device) % len(mask_WKK)
+                own = bias + mask_WKK[masks, None].to(bias)
             part = slice(i, i + _WINDOWS_AT_ONCE)
             parts.append(F.scaled_dot_product_attention(q[part], k[part], v[part], attn_mask=own))
         return self.proj(torch.cat(parts).transpose(1, 2).reshape(windows, length, dim))
@@ -87,14 +88,15 @@ class VideoSwinBlock(nn.Module):
 
 def window_and_shift(size: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the window and the shift for a map; an axis no longer than the window is one window, unshifted."""
-    window = tuple(min(n, w) for n, w in zip(size, WINDOW, strict=True))
+    window = tuple(w if n > w else n for n, w in zip(size, WINDOW, strict=True))
     shift = tuple(w // 2 if n > w else 0 for n, w in zip(size, WINDOW, strict=True))
     return window, shift
 
 
 def _padding(size: Sequence[int], window: Sequence[int]) -> list[int]:
     """Return arguments of ``F.pad`` that fill up whole windows, for W, H, T."""
-    return [pad for n, w in zip(reversed(size), reversed(window), strict=True) for pad in (0, -n % w)]
+    pairs = zip(reversed(size), reversed(window), strict=True)
+    return [pad for n, w in pairs for pad in (0, -n % w if n > w else 0)]
 
 
 def split_windows(x_BTHWC: Tensor, window: Sequence[int]) -> Tensor:

@@ -46,6 +46,8 @@ class Graph:
     """For each input that has any, its axes of variable length with the name of the length."""
     least: dict[str, int] = field(default_factory=dict)
     """Smallest values of the lengths. Default: 1."""
+    most: dict[str, int] = field(default_factory=dict)
+    """Largest values of the lengths. Default: any."""
 
     @torch.no_grad()
     def run(self) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -28,6 +28,9 @@ from voskit.networks import build_model
 from voskit.networks.encoders import PYRAMIDS
 from voskit.networks.encoders.base import Encoder
 from voskit.networks.encoders.roberta import Text
+from voskit.networks.encoders.video_swin import VideoSwin
+from voskit.networks.export.graphs import Calls
+from voskit.networks.export.referformer import MAX_FRAMES
 from voskit.networks.layers.deformable import Decoded, refine
 from voskit.networks.models.referformer import Candidates, ImageFeatures, ReferFormer
 from voskit.runtime import OnnxReferringSegmenter, OnnxSegmenter
@@ -151,10 +154,24 @@ def test_a_network_with_transformers_predicts_what_pytorch_does(model: Any, tmp_
 
 
 @pytest.mark.thorough
-def test_a_model_of_the_zoo_predicts_what_pytorch_does(tmp_path: Path) -> None:
-    model = build("r50_referformer", text_layers=2, short_edge=64)
-    export_onnx(model, tmp_path, name="r50_referformer", size=(H, W))
+@pytest.mark.parametrize("name", ["r50_referformer", "swint_referformer", "vswint_referformer"])
+def test_a_model_of_the_zoo_predicts_what_pytorch_does(name: str, tmp_path: Path) -> None:
+    model = build(name, text_layers=2, short_edge=64)
+    export_onnx(model, tmp_path, name=name, size=(H, W))
     check_equal(model, OnnxReferringSegmenter(tmp_path, threads=1), moving_frames(5))
+
+
+def test_a_video_encoder_takes_windows_of_up_to_eight_frames(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = VideoSwin(12, (2, 2, 2, 2), (3, 3, 3, 3)).eval()
+    calls = Calls(cast(Any, encoder), lambda frames: tuple(encoder(frames[0], frames.shape[1])))
+    exported = torch.export.export(
+        calls, (torch.randn(1, 3, 3, 65, 97),), dynamic_shapes=(({1: torch.export.Dim("frames", max=MAX_FRAMES)},),)
+    )
+    for count in (1, 2, MAX_FRAMES):
+        frames = torch.randn(1, count, 3, 65, 97)
+        for found, expected in zip(exported.module()(frames), calls(frames), strict=True):
+            assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_the_manifest_says_what_another_program_needs(exported: Path) -> None:

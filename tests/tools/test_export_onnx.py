@@ -58,7 +58,7 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
             ("--model", "r50_referformer", "--precision", "fp16"),
             "--precision fp16: r50_referformer is exported in fp32 only",
         ),
-        (("--model", "vswint_referformer"), "ReferFormer with video_swin_tiny can't be exported"),
+        (("--model", "vswint_referformer"), "windows of up to 8 frames, those of its encoder: add --window 8"),
     ],
 )
 def test_what_cannot_be_exported_is_told_at_once(

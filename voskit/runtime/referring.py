@@ -79,8 +79,10 @@ class OnnxReferringSegmenter:
         if (family := self.manifest["family"]) != FAMILY:
             raise ValueError(f"{folder} holds a {family}, which takes no text prompts: use OnnxSegmenter")
         self._window: int | None = self.manifest["window"] if window is None else window
-        if self._window is not None and self._window < 1:
-            raise ValueError(f"window must be 1 or more, got {window}")
+        most = self.manifest.get("most_frames")
+        if self._window is not None and not 1 <= self._window <= (most or self._window):
+            raise ValueError(f"window must be 1 {f'to {most}' if most else 'or more'}, got {window}")
+        self._most: int | None = most
         self._graphs = Graphs(folder, threads, providers, backend, precision)
         self._folder = Path(folder)
         self._tokenizer: Any = None
@@ -122,6 +124,8 @@ class OnnxReferringSegmenter:
         """
         if not len(frames):
             raise ValueError("there are no frames")
+        if self._most is not None and len(frames) > self._most:
+            raise ValueError(f"{len(frames)} frames: the exported network takes up to {self._most} together")
         arrays = [rgb_array(frame) for frame in frames]
         shape = (arrays[0].shape[0], arrays[0].shape[1])
         for i, frame in enumerate(arrays):
