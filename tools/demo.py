@@ -3,7 +3,6 @@
     voskit demo
     voskit demo my_video.mp4 --mask first.png
     voskit demo my_video.mp4 --box 1:200,80,420,300 --point 2:510,140
-    voskit demo my_video.mp4 --mask first.png --start 1:02.5 --export coco prores4444
     voskit demo --model vswinb_referformer --data_path my_video.mp4 --text "a dog" "the red car"
 
 Each clip gets a folder <output_path>/<clip> with masks/*.png, overlay.mp4, contact_sheet.png, report.json, exports/.
@@ -49,9 +48,6 @@ def segment(args: Args) -> tuple[list[Path], int]:
 
 def refer(args: Args) -> tuple[list[Path], int]:
     """Segment the objects of text prompts in a clip; return the folder of the results, and 0."""
-    from voskit.dataloaders.video.frames import check_source
-
-    check_source(args.data_path[0], args.fps)
     from voskit.evaluators.clips.scenes import refer_source
 
     with args.loading():

@@ -1,7 +1,6 @@
 """Train a model through a stage.
 
     voskit train --model aott --stage pre --amp --exp_name default --data_path datasets
-    voskit train ... --gpu_num 4
     torchrun --nnodes 2 --nproc_per_node 8 -m voskit train ...
 
 The run is in <output_path>/<exp_name>_<Model>/<STAGE>. Run the same command again to resume it. SIGTERM, which cluster

@@ -140,6 +140,9 @@ class ClipArgs(ModelArgs):
         for name in ("complete_masks", "backwards", "fuse", "resume"):
             if getattr(self, name):
                 raise ValueError(f"--{name} is for masks, and {self.model} takes text prompts")
+        from voskit.dataloaders.video.frames import check_source
+
+        check_source(self.data_path[0], self.fps)
 
     def for_bundled_scenes(self) -> Self:
         """Return flags with the default scene, and with the settings of the scene ``cabinet``; the user's stay."""
