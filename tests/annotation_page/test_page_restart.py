@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from walking import Program, Walk, wait_until
+from walking import Program, Server, Walk, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,21 @@ def test_a_page_shows_what_was_changed_while_it_heard_nothing(
     page.page.reload()
     page.wait("voskit.stage?.ids != null")
     assert np.array_equal(page.shown_ids(), other.file_ids(0))
+
+
+def test_a_hidden_page_rests_and_shows_what_changed_when_it_is_seen_again(server: Server, walk: Walk) -> None:
+    """Browsers hold six connections to a server, so each open tab must not keep one."""
+    show = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true }); "
+    show += "document.dispatchEvent(new Event('visibilitychange')); }"
+    streams = server.workspace.hub._streams
+    wait_until(lambda: len(streams) == 1, "the page listens")
+    walk.page.evaluate(show, True)
+    wait_until(lambda: not streams, "the page rests")
+    clip = server.call("project")["clips"][0]["id"]
+    server.call(f"clips/{clip}/objects", "POST", {})
+    walk.page.evaluate(show, False)
+    walk.wait("voskit.store.clip.objects.length === 1")
+    assert len(streams) == 1
 
 
 @pytest.mark.thorough

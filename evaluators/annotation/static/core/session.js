@@ -57,6 +57,7 @@ export class Session {
       project: () => this.attempt(() => this.readProject()),
       open: (again) => this.connected(again),
       lost: () => this.lost(),
+      waits: () => !this.saver.clean || [...this.store.jobs.values()].some((job) => ACTIVE.includes(job.state)),
     });
     const first = clips.find((c) => c.id === wanted) ?? clips[0];
     if (first) await this.open(first.id);
