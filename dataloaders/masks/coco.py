@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco
+
+_MAX_PIXELS = 2**31 - 1  # pycocotools counts in 32 bits, and crashes beyond
+_FAR = 10  # long sides of an image from which on a point can't be meant, and would take pycocotools all memory
 
 
 def decode_run_lengths(where: str, counts: Any, size: tuple[int, int]) -> np.ndarray:
@@ -53,7 +57,21 @@ def checked_size(where: str, size: Any) -> tuple[int, int]:
     """Return a size stated in a file, (height, width), or raise ValueError if it isn't two positive integers."""
     if not (isinstance(size, list | tuple) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
         raise ValueError(f"{where}: the size must be two positive integers (height, width), not {size}")
+    if size[0] * size[1] > _MAX_PIXELS:
+        raise ValueError(f"{where}: {size[0]}x{size[1]} (height x width) is no size of an image: correct it")
     return size[0], size[1]
+
+
+def check_points(where: str, values: Iterable[float], size: tuple[int, int]) -> None:
+    """Raise ValueError if a coordinate isn't finite or lies far outside of an image of (height, width)."""
+    if not all(abs(value) <= _FAR * max(size) for value in values):  # also false for NaN
+        raise ValueError(f"{where}: a point lies far outside of the image of {size[0]}x{size[1]}: draw the shape again")
+
+
+def check_pixels(where: str, values: Collection[float]) -> None:
+    """Raise ValueError if all coordinates are from 0 to 1, as programs write that give fractions of the image."""
+    if values and all(0 <= value <= 1 for value in values):
+        raise ValueError(f"{where}: its points are from 0 to 1, fractions of the image: multiply by width and height")
 
 
 def decode_region(where: str, segmentation: Any, size: tuple[int, int] | None) -> np.ndarray:
@@ -88,6 +106,7 @@ def decode_region(where: str, segmentation: Any, size: tuple[int, int] | None) -
             numbers = isinstance(polygon, list) and all(type(value) in (int, float) for value in polygon)
             if not numbers or len(polygon) < 6 or len(polygon) % 2 or not all(math.isfinite(v) for v in polygon):
                 raise ValueError(f"{where}: a polygon must be at least 3 points [x1, y1, x2, y2, x3, y3, ...]")
+            check_points(where, polygon, size)
         return coco.decode(coco.merge(coco.frPyObjects(polygons, *size))).astype(bool)
     raise ValueError(f"{where}: no segmentation: expected a run-length encoding or polygons")
 

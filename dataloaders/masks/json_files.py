@@ -15,7 +15,7 @@ import numpy as np
 
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.files import load_json
-from voskit.dataloaders.masks.coco import checked_size, decode_region
+from voskit.dataloaders.masks.coco import check_pixels, checked_size, decode_region
 from voskit.dataloaders.masks.labelme import is_labelme, shape_name, shape_region
 from voskit.dataloaders.masks.mask_set import narrow
 from voskit.dataloaders.masks.sizes import fit_mask
@@ -217,6 +217,8 @@ def _images(path: Path, data: Any, video: str | None) -> list[AnnotatedImage]:
         ]  # fmt: skip
         names = (name, *(() if image_id is None else (str(image_id),)))
         out.append(AnnotatedImage(names, _size(path, name, entry), tuple(regions)))
+    if lost := len(annotations) - sum(len(image.regions) for image in out):
+        logger.warning("%s: %d annotations have the image_id of no image in the file: left out", path, lost)
     return out
 
 
@@ -278,7 +280,11 @@ def _labelme_image(path: Path, data: dict[str, Any]) -> AnnotatedImage:
 def _decode(segmentation: Any, where: str, size: tuple[int, int] | None) -> np.ndarray:
     if isinstance(segmentation, dict) and "size" not in segmentation and size is not None:
         segmentation = {"size": list(size), **segmentation}
-    return decode_region(where, segmentation, size)
+    region = decode_region(where, segmentation, size)
+    if isinstance(segmentation, list):
+        polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
+        check_pixels(where, [value for polygon in polygons for value in polygon])
+    return region
 
 
 def _id_key(path: Path, annotations: Sequence[dict[str, Any]]) -> str | None:

@@ -1,4 +1,4 @@
-"""labelme annotations: polygons, rectangles, circles and masks."""
+"""labelme annotations, also of X-AnyLabeling: polygons, rectangles, circles and masks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from voskit.dataloaders.masks.coco import checked_size
+from voskit.dataloaders.masks.coco import check_pixels, check_points, checked_size
 
-_AREAS = ("polygon", "rectangle", "circle", "mask")
+_POLYGONS = ("polygon", "rotation", "quadrilateral")  # the latter two are of X-AnyLabeling
+_AREAS = (*_POLYGONS, "rectangle", "circle", "mask")
 
 
 def is_labelme(data: Any) -> bool:
@@ -39,16 +40,19 @@ def _draw(shape: dict[str, Any], where: str, size: tuple[int, int] | None) -> np
     """Draw a shape as labelme does: its outline belongs to it."""
     kind = shape.get("shape_type") or "polygon"
     height, width = checked_size(f"{where}: imageHeight and imageWidth", size)
-    points = _points(where, shape.get("points"), {"polygon": 3}.get(kind, 2))
+    points = _points(where, shape.get("points"), 3 if kind in _POLYGONS else 2)
+    values = [value for point in points for value in point]
+    check_points(where, values, (height, width))
     if kind == "mask":
         return _paste(where, shape.get("mask"), points[0], (height, width))
+    check_pixels(where, values)
     picture = Image.new("1", (width, height))
     draw = ImageDraw.Draw(picture)
-    if kind == "polygon":
+    if kind in _POLYGONS:
         draw.polygon(points, fill=1, outline=1)
     elif kind == "rectangle":
-        (x1, y1), (x2, y2) = points[:2]
-        draw.rectangle([min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)], fill=1, outline=1)
+        columns, rows = zip(*points, strict=True)  # two corners, or the four of X-AnyLabeling
+        draw.rectangle([min(columns), min(rows), max(columns), max(rows)], fill=1, outline=1)
     else:
         (x, y), rim = points[:2]
         radius = math.dist((x, y), rim)

@@ -494,11 +494,23 @@ def test_bad_coco_files(tmp_path: Path) -> None:
         read_mask(write_json(path, [{"id": 1, "bbox": [0, 0, 2, 2]}]))
     with pytest.raises(ValueError, match=r"two positive integers \(height, width\), not \[0, 4\]"):
         read_mask(write_json(path, {"size": [0, 4], "counts": []}))
+    with pytest.raises(ValueError, match=r"10000000x10000000 .* is no size of an image"):
+        read_mask(write_json(path, {"size": [10**7, 10**7], "counts": [10**14]}))
+    with pytest.raises(ValueError, match="a point lies far outside of the image of 12x16"):
+        read_mask(write_json(path, [{"id": 1, "segmentation": [[1e18, 1, 5, 5, 9, 1]]}]), size=(12, 16))
     with pytest.raises(ValueError, match="frames are 6x12"):
         read_coco_masks(write_json(path, compressed(ids_of(1))), size=(6, 12))
     sizes = [{"id": 1, "segmentation": compressed(ids_of(1))}, {"id": 2, "segmentation": compressed(np.ones((4, 4)))}]
     with pytest.raises(ValueError, match=r"object 2\): the mask is 4x4 .* the image is 12x16"):
         read_mask(write_json(path, sizes))
+
+
+def test_annotations_of_no_image_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = {"id": 1, "height": 12, "width": 16}
+    annotations = [{"id": n, "image_id": n, "segmentation": compressed(ids_of(1))} for n in (1, 7)]
+    mask = read_mask(write_json(tmp_path / "m.json", {"images": [image], "annotations": annotations}))
+    assert np.array_equal(mask, ids_of(1))
+    assert "m.json: 1 annotations have the image_id of no image in the file: left out" in caplog.text
 
 
 def test_coco_image_without_objects(tmp_path: Path) -> None:
