@@ -22,7 +22,7 @@ AOT = (
     "short_term_skip2/aott",
 )
 AOST = ("r50_aost_depth1",)
-XMEM = ("no_sensory", "new_objects")
+XMEM = ("new_objects",)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from voskit.tools.flags.evaluation import EvalArgs
 
 def run(args: EvalArgs) -> int:
     """Evaluate; return 0 only if all videos were evaluated."""
-    dataset = args.open_benchmark()
+    dataset, checkpoint = args.open_benchmark(), args.checkpoint()
     from voskit.evaluators.benchmarks.run import evaluate
     from voskit.evaluators.metrics.report import summary_text
     from voskit.networks.devices import local_device
@@ -35,7 +35,7 @@ def run(args: EvalArgs) -> int:
         build(device, dataset.name),
         dataset,
         output=args.output_path,
-        checkpoint=args.checkpoint(),
+        checkpoint=checkpoint,
         experiment=args.exp_name,
         stage=args.stage,
         save_scores=args.save_scores,

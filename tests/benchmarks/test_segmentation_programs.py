@@ -34,6 +34,7 @@ def run(name: str, folder: Path, *flags: str) -> dict:
     return json.loads((folder / "figures.json").read_text())
 
 
+@pytest.mark.thorough
 def test_the_confidence_of_all_masks_is_compared_with_j(tmp_path: Path) -> None:
     figures = run("quality", tmp_path, "--videos", "dog", "--plot", str(tmp_path / "plot.svg"))
     assert {row["video"] for row in figures["rows"]} == {"dog"}

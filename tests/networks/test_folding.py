@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from thorough import mark_thorough
 import torch
 
 from voskit.configs import list_models
@@ -14,7 +15,12 @@ from voskit.trainers.activation_checkpointing import checkpoint_activations
 WITHOUT_BATCH_NORMS = ("swin", "jointformer")
 
 
-@pytest.mark.parametrize("name", [n for n in list_models("semi_supervised") if not n.startswith(WITHOUT_BATCH_NORMS)])
+NETWORKS = [n for n in list_models("semi_supervised") if not n.startswith(WITHOUT_BATCH_NORMS)]
+ONE_EACH = {"aott", "deaott", "aost", "r50_deaotl", "rs101_aotl", "xmem"}
+"""A network of each family and kind of encoder."""
+
+
+@pytest.mark.parametrize("name", mark_thorough(NETWORKS, set(NETWORKS) - ONE_EACH))
 def test_a_folded_network_gives_the_same_maps(name: str) -> None:
     torch.manual_seed(0)
     network = build_model(name, device="cpu")

@@ -207,6 +207,7 @@ def test_positions(load, network) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.thorough
 def test_two_frames_through_the_network(load, network) -> None:
     case = load("components/network")
     config, frames = network.config, normalised(case["frames"])

@@ -42,6 +42,7 @@ def test_command_line_gives_the_published_figures(
         assert differences(at(expected, theirs), at(scores, ours)) == []
 
 
+@pytest.mark.thorough
 def test_as_a_program_with_dashes_in_flags(goldens: Path, tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[3]
     command = [sys.executable, "tools/score.py", "--dataset", "vost", "--data-root", str(goldens / "vost")]
