@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from thorough import mark_thorough
 import torch
+from thorough import mark_thorough
 
 from voskit.configs import list_models
 from voskit.networks import build_model
