@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -79,7 +80,9 @@ class VideoFrames(FrameSource):
         self._closed = self._seek_failed = False
         reader = self._open()
         self._unread: _Reader | None = reader
+        reader.tell_choice()
         self.name = source.name
+        self.path = None if "://" in source.url or source.format else Path(source.url.removeprefix("file:"))
         self.size = reader.size
         self._given_fps = fps
         self.num_frames = reader.header.num_frames
@@ -214,6 +217,7 @@ class _Reader:
         self._container = _open_container(source)
         try:
             self._stream = _video_stream(self._container, self.label)
+            self._others = [s for s in _pictures_in_motion(self._container) if s.index != self._stream.index]
             self._live = not self._container.duration if source.live is None else source.live
             self.header = read_header(self._container, self._stream)
             self._states_durations = states_durations(self._container)
@@ -238,6 +242,12 @@ class _Reader:
         except BaseException:
             self.close()
             raise
+
+    def tell_choice(self) -> None:
+        """Log which of several video streams is read."""
+        if others := [f"{s.index} ({s.width}x{s.height})" for s in self._others if s.codec_context is not None]:
+            own = f"{self._stream.index} ({self._stream.width}x{self._stream.height})"
+            logger.warning("%s: of its video streams, %s is read, not %s", self.label, own, ", ".join(others))
 
     def close(self) -> None:
         self.closed = True
@@ -415,11 +425,17 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or type(error).__name__)
 
 
+def _pictures_in_motion(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams that aren't covers, nor texts, which FFmpeg renders as a video of a terminal."""
+    covers = av.stream.Disposition.attached_pic
+    return [s for s in container.streams.video if not s.disposition & covers and container.format.name != "tty"]
+
+
 def _video_stream(container: InputContainer, label: str) -> VideoStream:
-    for stream in container.streams.video:
-        cover = stream.disposition & av.stream.Disposition.attached_pic
-        if cover or container.format.name == "tty":  # FFmpeg renders plain text files as a video of a terminal
-            continue
+    streams = _pictures_in_motion(container)
+    best = container.streams.best("video")
+    stream = best if best in streams else next(iter(streams), None)
+    if stream is not None:
         if stream.codec_context is None:
             raise ValueError(f"{label}: no decoder for the video stream: re-encode the video, e.g. as H.264 in mp4")
         stream.thread_type = "AUTO"

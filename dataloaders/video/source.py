@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ class FrameSource(ABC):
         fps: mean number of frames per second; None for images, unless the caller has set a rate.
         num_frames: number of frames that the source states; None if it states none. Never an estimate.
         playback: pixel aspect ratio and audio.
+        path: the video, the image or the folder of images; None for cameras and streams.
         damaged: numbers of frames that can't be read and are skipped, so far as they are known; otherwise such a frame
             is an error.
     """
@@ -72,6 +74,7 @@ class FrameSource(ABC):
     size: tuple[int, int]
     num_frames: int | None
     playback: Playback = Playback()
+    path: Path | None = None
     damaged: Collection[int] = ()
 
     @property

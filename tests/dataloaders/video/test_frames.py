@@ -23,6 +23,7 @@ from media_files import (
     save_images,
     write_video,
 )
+from PIL import Image
 
 from voskit.dataloaders.video import seek as video_seek
 from voskit.dataloaders.video.frames import open_frames
@@ -257,6 +258,35 @@ def test_file_without_a_video_stream(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"sound\.mp4: no video stream.*audio") as error:
         open_frames(path)
     one_line(error)
+
+
+def test_of_several_video_streams_the_one_of_more_frames_is_read_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=10) for _ in range(2)]
+        for stream, count in zip(streams, (1, 6), strict=True):
+            stream.height, stream.width, stream.pix_fmt = 32, 16 * count, "yuv420p"
+        for stream, count in zip(streams, (1, 6), strict=True):
+            for _ in range(count):
+                image = np.zeros((32, 16 * count, 3), np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode(None))
+    with open_frames(path) as source:
+        assert source.size == (32, 96)
+        assert len(list(source)) == 6
+        assert [frame.index for frame in source.between(5, 0)] == [5, 4, 3, 2, 1, 0]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: of its video streams, 1 (96x32) is read, not 0 (16x32)"
+    ]
+
+
+def test_all_pictures_of_an_animated_avif_are_frames(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(np.full((32, 48, 3), level, np.uint8)) for level in (0, 90, 200)]
+    pictures[0].save(tmp_path / "a.avif", save_all=True, append_images=pictures[1:], duration=40)
+    with open_frames(tmp_path / "a.avif") as source:
+        assert [round(float(frame.image.mean()), -1) for frame in source] == [0, 90, 200]
 
 
 def test_text_is_no_video(tmp_path: Path) -> None:
