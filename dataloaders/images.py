@@ -18,7 +18,8 @@ from voskit.dataloaders.natural_order import natural_sorted
 
 logger = logging.getLogger(__name__)
 
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
+"""EXIF tag of the orientation."""
 _TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
 _DEEP = "16 bits"  # key in Image.info
 _DEEP_SUFFIXES = (".png", ".tif", ".tiff")
@@ -84,7 +85,7 @@ def load_image(path: Path) -> Image.Image:
 def shown_size(image: Image.Image) -> tuple[int, int]:
     """Return (height, width) of an opened image with its EXIF orientation applied, without decoding its pixels."""
     # without this test Pillow would decode a whole PNG, as EXIF data may follow the pixels
-    transposed = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION) in _TRANSPOSED
+    transposed = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(ORIENTATION) in _TRANSPOSED
     return (image.width, image.height) if transposed else (image.height, image.width)
 
 
@@ -134,7 +135,7 @@ def bits_in_use(paths: Sequence[Path]) -> int:
     """Return how many bits the 16-bit images of one folder use: 8, 10, 12, 14 or 16; 16 if none has 16 bits.
 
     Cameras store values of 10 to 14 bits in files of 16. The largest value of up to 64 of the images decides for all of
-    them, so that brightness doesn't change from frame to frame. Fewer bits than 16 are logged.
+    them, so that brightness doesn't change from frame to frame.
     """
     paths = [path for path in paths if path.suffix.lower() in _DEEP_SUFFIXES]
     step = max(1, -(-len(paths) // _SAMPLED))
@@ -149,12 +150,19 @@ def bits_in_use(paths: Sequence[Path]) -> int:
             continue
     if largest < 0:
         return 16
-    bits = max(8, largest.bit_length() + largest.bit_length() % 2)
-    if bits < 16:
+    return max(8, largest.bit_length() + largest.bit_length() % 2)
+
+
+def say_bits_in_use(path: Path) -> None:
+    """Log how many bits the images of a folder use if one of them, at ``path``, has 16 and they use fewer."""
+    if path.suffix.lower() not in _DEEP_SUFFIXES:
+        return
+    with Image.open(path) as header:
+        deep = _is_deep(header)
+    if deep and (bits := _bits_of_folder(path.parent)) < 16:
         logger.info(
-            "%s: the 16-bit images use %d bits: values up to %d become 0 to 255", paths[0].parent, bits, 2**bits - 1
+            "%s: the 16-bit images use %d bits: values up to %d become 0 to 255", path.parent, bits, 2**bits - 1
         )
-    return bits
 
 
 @functools.lru_cache(maxsize=4096)
@@ -191,7 +199,7 @@ def _reduce_bits(image: Image.Image, path: Path, bits: int) -> Image.Image:
         logger.warning("%s: values above %d, the range of the other frames, are clipped", path, 2**bits - 1)
         values = np.minimum(values, 255)
     reduced = Image.fromarray(values.astype(np.uint8))
-    reduced.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    reduced.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
     return reduced
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from voskit.dataloaders.images import image_to_rgb, list_images, load_image
+from voskit.dataloaders.images import image_to_rgb, list_images, load_image, refuse_several_pictures, say_bits_in_use
 from voskit.dataloaders.video.source import Frame, FrameSource
+
+logger = logging.getLogger(__name__)
+
+_PICTURES = (
+    ".arw", ".avi", ".avif", ".cr2", ".cr3", ".dng", ".dpx", ".exr", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jxl",
+    ".m4v", ".mkv", ".mov", ".mp4", ".nef", ".pgm", ".ppm", ".raf", ".tga", ".webm", ".wmv",
+)  # fmt: skip
+"""Extensions of pictures and videos that aren't read from a folder."""
 
 
 class ImageFrames(FrameSource):
@@ -35,11 +44,13 @@ class ImageFrames(FrameSource):
                 )
         self._paths = paths
         self._closed = False
+        self.path = paths[0]
         self.name = name
         self._fps = fps
         self.num_frames = len(paths)
         self._first = paths[first]
         self.size = _read_rgb(self._first).shape[:2]
+        say_bits_in_use(self._first)
 
     @property
     def paths(self) -> list[Path]:
@@ -103,8 +114,30 @@ def open_image_folder(folder: Path, fps: float | None, *, skip_damaged: bool = F
     """
     name = folder.name if folder.name not in ("", "..") else folder.resolve().name
     paths = list_images(folder)
+    _say_left_out(folder, paths)
     first = next((i for i, path in enumerate(paths) if _is_readable(path)), 0) if skip_damaged else 0
-    return ImageFrames(paths, name=name or "frames", fps=fps, first=first)
+    source = ImageFrames(paths, name=name or "frames", fps=fps, first=first)
+    source.path = folder
+    return source
+
+
+def _say_left_out(folder: Path, paths: list[Path]) -> None:
+    """Log the files of a folder of images that may be frames but are of other kinds; not raw data of the images."""
+    stems = {path.stem for path in paths}
+    others = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in _PICTURES and path.name[0] != "." and path.stem not in stems
+    ]
+    if others:
+        logger.warning(
+            "%s: its %d images %s are the frames; %d files are left out, such as %s",
+            folder,
+            len(paths),
+            f"({', '.join(sorted({path.suffix for path in paths}))})",
+            len(others),
+            others[0],
+        )
 
 
 def _is_readable(path: Path) -> bool:
@@ -116,4 +149,5 @@ def _is_readable(path: Path) -> bool:
 
 
 def _read_rgb(path: Path) -> np.ndarray:
+    refuse_several_pictures(path)
     return image_to_rgb(load_image(path), path)

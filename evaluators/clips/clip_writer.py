@@ -32,6 +32,14 @@ SCRATCH = ".backwards"
 """Folder of masks that are needed until the clip is done, below that of the results."""
 
 
+def check_frames_stay(folder: Path, source: FrameSource) -> None:
+    """Raise ValueError if results in a folder would replace the frames of a source, or lie among them."""
+    path, results = source.whole.path, folder.resolve()
+    places = (results, *(results / name for name in ("masks", EXPORT_FOLDER, *PREVIEWS)))
+    if path is not None and path.resolve() in places:
+        raise ValueError(f"{path}: the results would go there too, into {folder}: give another output folder")
+
+
 class ClipWriter:
     """A writer of one clip's results, in the background; use it in a ``with`` block.
 

@@ -18,7 +18,7 @@ from voskit.dataloaders.masks.frame_masks import FrameMasks
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.backward import BackwardMasks, backward_pass
 from voskit.evaluators.clips.clip_run import ClipRun, OutputOptions, refuse_soft_exports
-from voskit.evaluators.clips.clip_writer import SCRATCH
+from voskit.evaluators.clips.clip_writer import SCRATCH, check_frames_stay
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
 from voskit.evaluators.clips.report import ClipReport, TextPrompt, check_same_clip
 from voskit.evaluators.clips.resuming import ClipCheckpoints, check_settings, clip_settings
@@ -65,14 +65,15 @@ def segment_clip(
 
     Raises:
         ValueError: a frame or mask is damaged or doesn't fit, or no frame has a mask; results of the frames before it
-            are kept. Or the masks lie in the folder of the results, which would replace them; or the source can't be
-            read backwards; or there are results of another clip of this name, or of other settings, frames or masks to
-            resume; or an export failed.
+            are kept. Or the frames or masks lie in the folder of the results, which would replace them; or the source
+            can't be read backwards; or there are results of another clip of this name, or of other settings, frames or
+            masks to resume; or an export failed.
         OSError: results can't be written.
     """
     options = OutputOptions(exports=tuple(build_exports(exports)), **output)
     if masks.path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{masks.path} lies in {folder}, whose files the results replace: give another output folder")
+    check_frames_stay(folder, source)
     masks.check(source)
     if backwards or fuse:
         source.check_rereadable()
@@ -221,6 +222,7 @@ def refer_clip(
         source.check_rereadable()
         if options.soft:
             logger.info("exports have hard edges, because propagated objects have no probabilities here")
+    check_frames_stay(folder, source)
     identity = check_same_clip(folder, source)
     sentences, names = [TextPrompt(text) for text in prompts], dict(enumerate(prompts, 1))
     report = ClipReport(source.name, source=identity, objects=len(prompts), names=names, sentences=sentences)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voskit.configs.registry import suggest
-from voskit.dataloaders.images import list_images
+from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
 from voskit.dataloaders.masks.object_folder import MASK_EXTENSIONS
 from voskit.dataloaders.natural_order import natural_key
 from voskit.dataloaders.video.excerpt import excerpt
 from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.source import FrameSource
+from voskit.evaluators.clips.clip_writer import check_frames_stay
 from voskit.evaluators.clips.report import check_same_clip
 
 BUNDLED_SCENES = Path(__file__).resolve().parents[2] / "datasets" / "Demo"
@@ -110,19 +111,24 @@ def _scene_mask(masks: Path) -> Path:
 
 
 def _videos_of(source: str) -> list[str]:
-    """Return the videos in a folder of videos; otherwise the source itself."""
+    """Return the videos in a folder of videos; otherwise the source itself.
+
+    Raises:
+        ValueError: the folder holds as many videos as images, so that either may be meant.
+    """
     folder = Path(source)
-    if not folder.is_dir() or _has_images(folder):
+    if not folder.is_dir():
         return [source]
     videos = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_EXTENSIONS and path.name[0] != "."]
+    images = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_EXTENSIONS and path.name[0] != "."]
+    if images and videos and len(videos) >= len(images):
+        raise ValueError(
+            f"{folder}: it holds {len(videos)} videos and {len(images)} images, such as {images[0].name}: which of "
+            "them is the clip? Move the others to another folder"
+        )
+    if images:
+        return [source]
     return [str(path) for path in sorted(videos, key=lambda path: natural_key(path.name))] or [source]
-
-
-def _has_images(folder: Path) -> bool:
-    try:
-        return bool(list_images(folder))
-    except ValueError:
-        return False
 
 
 def _named_mask(folder: Path, video: str) -> Path:
@@ -158,4 +164,5 @@ def check_clips(
             source = excerpt(whole, start, end)
             next(iter(source))
             clip.open_masks(source).check(source)
+            check_frames_stay(output / (clip.scene or source.name), source)
             check_same_clip(output / (clip.scene or source.name), source)

@@ -149,6 +149,23 @@ def test_a_run_that_can_t_begin_leaves_earlier_results(tmp_path, frames, mask, c
     assert not list(out.rglob(".*tmp*"))
 
 
+def test_results_do_not_go_where_the_frames_lie(tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:
+    write_mask(tmp_path / "first.png", mask)
+    (tmp_path / "overlay").mkdir()
+    sources = (
+        write_folder(tmp_path / "clip", frames[:2]),
+        write_folder(tmp_path / "masks" / "masks", frames[:2]),
+        write_video(tmp_path / "overlay" / "overlay.mp4", frames[:2]),
+    )
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for source in sources:
+        out = source.parent if source.is_dir() else source.parents[1]
+        arguments = ("--data_path", source, "--ckpt_path", checkpoint, "--mask", tmp_path / "first.png")
+        assert call(monkeypatch, *arguments, "--output_path", out) == 1
+        assert f"{source}: the results would go there too, into " in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_two_runs_do_not_write_into_one_folder(tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:
     write_mask(tmp_path / "first.png", mask)
     folder, out = write_folder(tmp_path / "clip", frames[:3]), tmp_path / "out"

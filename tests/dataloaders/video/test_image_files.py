@@ -150,6 +150,26 @@ def test_several_images_in_one_file_are_refused(tmp_path: Path, name: str) -> No
     one_line(error)
 
 
+@pytest.mark.parametrize("name", ["2.webp", "2.png", "2.tif"])
+def test_several_images_in_one_file_of_a_folder_are_refused(tmp_path: Path, name: str) -> None:
+    pictures = [Image.fromarray(np.full((20, 30, 3), level, np.uint8)) for level in (0, 90, 200)]
+    pictures[0].save(tmp_path / "1.png")
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:])
+    with open_frames(tmp_path) as source, pytest.raises(ValueError, match=f"{name} contains 3 images"):
+        list(source)
+
+
+def test_pictures_of_kinds_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = save_images(tmp_path / "images", "1.png", "2.PNG")
+    for name in ("1.dng", "3.heic", "4.avif", "notes.txt", "Thumbs.db", ".5.heic"):
+        (folder / name).touch()
+    with open_frames(folder) as source:
+        assert source.num_frames == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder}: its 2 images (.PNG, .png) are the frames; 2 files are left out, such as 3.heic"
+    ]
+
+
 def test_images_read_in_several_threads_leave_pillow_as_it_was(tmp_path: Path, monkeypatch) -> None:
     folder = save_images(tmp_path / "images", "1.png", "2.png", size=(64, 64))
     cut = tmp_path / "cut.png"

@@ -49,9 +49,15 @@ def test_several_videos_have_a_mask_each_or_one_folder(videos: Path, tmp_path: P
 
 
 def test_a_folder_of_images_is_one_clip_although_videos_lie_beside_them(videos: Path, tmp_path: Path) -> None:
-    save_images(videos, "1.png", "2.png")
+    save_images(videos, *(f"{number}.png" for number in range(5)))
     (clip,) = find_clips([str(videos)], [tmp_path / "first.png"])
     assert clip.source == str(videos)
+
+
+def test_a_folder_of_as_many_videos_as_images_is_not_clear(videos: Path, tmp_path: Path) -> None:
+    save_images(videos, "cover.png")
+    with pytest.raises(ValueError, match=r"videos: it holds 4 videos and 1 images, such as cover\.png: which of them"):
+        find_clips([str(videos)], [masks_of(tmp_path / "masks", "a.png")])
 
 
 @pytest.mark.parametrize(
