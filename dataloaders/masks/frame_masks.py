@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from voskit.dataloaders.files import load_json
-from voskit.dataloaders.images import list_images
+from voskit.dataloaders.images import list_images, shown_size
 from voskit.dataloaders.masks.files import Mask, read_mask_with_names
 from voskit.dataloaders.masks.frame_names import FrameNames, is_number, match_masks
 from voskit.dataloaders.masks.json_files import AnnotatedImage, JsonMasks
@@ -72,7 +73,12 @@ class FrameMasks:
         self._first: _Entry | None = None
         self._by_name: dict[str, _Entry] = {}
         if files is None:
-            self._first = _Entry(str(self.path), lambda size: read_mask_with_names(self.path, size=size))
+
+            @functools.lru_cache(maxsize=1)  # it is read to be checked and for the first frame, and logged once
+            def read(size: Size) -> Mask:
+                return read_mask_with_names(self.path, size=size)
+
+            self._first = _Entry(str(self.path), read)
         elif any(file.suffix.lower() == ".json" for file in files.values()):
             masks = JsonMasks(list(files.values()))
             self.use_json(masks, dict(zip(files, masks.images, strict=True)))
@@ -261,7 +267,7 @@ def _entry(file: Path, own: MaskSet) -> _Entry:
     size: Size | None = None
     try:
         with Image.open(file) as image:
-            size = (image.height, image.width)
+            size = shown_size(image)
     except Exception:  # an array, or a damaged file: reading it will tell
         pass
     return _Entry(str(file), lambda frame_size: Mask(fit_mask(file, own.read(file), frame_size), {}), size)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from voskit.dataloaders import MAX_ID
-from voskit.dataloaders.images import load_image
+from voskit.dataloaders.images import ORIENTATION, load_image
 from voskit.dataloaders.masks.edges import REACHES, is_feathered, mend_edges
 from voskit.dataloaders.masks.palette import davis_palette, voc_palette
 
@@ -54,12 +54,21 @@ def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
     """
     if path.suffix.lower() in ARRAY_EXTENSIONS:
         return raw_mask_of_array(str(path), _load_array(path))
-    image = load_image(path)
+    image = _upright(load_image(path))
     if (step := grayscale_step(path, image)) > 1:
         return RawMask(np.array(image) // step, "ids")
     if exact:
         return _exact(path, image)
     return raw_mask_of_image(str(path), image, lossy=image.format == "WEBP" and _is_lossy_webp(path))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a mask with its EXIF orientation applied, as frames are read; the format stays known."""
+    if image.getexif().get(ORIENTATION, 1) == 1 or getattr(image, "n_frames", 1) > 1:
+        return image
+    turned = ImageOps.exif_transpose(image)
+    turned.format = image.format
+    return turned
 
 
 def _exact(path: Path, image: Image.Image) -> RawMask:

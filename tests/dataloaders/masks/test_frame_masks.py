@@ -33,6 +33,15 @@ def given(masks: FrameMasks, source: FrameSource) -> dict[str, list[int]]:
     return {name: np.unique(mask).tolist() for name, mask in read.items() if mask is not None}
 
 
+def test_a_mask_that_is_checked_and_read_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = clip(tmp_path, "0", "1")
+    Image.fromarray(np.eye(4, dtype=np.uint8) * 255).resize(source.size[::-1], 0).save(tmp_path / "m.png")
+    masks = masks_for(tmp_path / "m.png", source)
+    masks.check(source)
+    assert masks(next(iter(source))) is not None
+    assert len(caplog.records) == 1
+
+
 def test_one_mask_is_the_first_frames(tmp_path: Path) -> None:
     with clip(tmp_path) as source:
         assert given(masks_for(save_mask(tmp_path / "00003.png", ids_of(5)), source), source) == {"00000": [0, 5]}

@@ -250,6 +250,16 @@ def test_void_is_kept_and_logged(tmp_path: Path, mode: str, caplog: pytest.LogCa
     assert "void" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["m.png", "m.jpg", "m.tif"])
+def test_a_mask_is_turned_by_its_exif_orientation_as_its_frame_is(tmp_path: Path, name: str) -> None:
+    shown = np.zeros((24, 32), np.uint8)
+    shown[:8, :16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(shown)).save(tmp_path / name, exif=exif)
+    assert np.array_equal(read_mask(tmp_path / name, size=(24, 32)), shown // 255)
+
+
 def test_mask_without_objects(tmp_path: Path) -> None:
     assert not read_mask(save_mask(tmp_path / "m.png", np.zeros((5, 6), np.uint8))).any()
 
