@@ -46,11 +46,16 @@ def read_json_masks(path: Path) -> Iterator[VideoMasks]:
         raise ValueError(f"{path}: expected a JSON file with 'sequences' (BURST) or 'videos' and 'annotations' (OVIS)")
     if not all(isinstance(entry, dict) for entry in [*videos, *tracks]):
         raise ValueError(f"{path}: every video and every annotation must be a JSON object: check how it was written")
-    by_video: dict[Any, list[Mapping[str, Any]]] = {}
+    by_video: dict[str, list[Mapping[str, Any]]] = {}  # ids are numbers in some files, the same as text in others
     for track in tracks:
         if "video_id" not in track:
             raise ValueError(f"{path}: object {track.get('id')} has no video_id: add the id of its video")
-        by_video.setdefault(track["video_id"], []).append(track)
+        by_video.setdefault(str(track["video_id"]), []).append(track)
+    if lost := sorted(by_video.keys() - {str(video.get("id")) for video in videos}):
+        raise ValueError(
+            f"{path}: objects of {len(lost)} videos that the file doesn't have, such as video_id {lost[0]}: add the "
+            "videos, or remove the objects"
+        )
     found: dict[str, VideoMasks] = {}
     for video in videos:
         masks = _video(path, video, by_video)
@@ -68,11 +73,11 @@ def _burst(path: Path, sequence: Mapping[str, Any], frames: tuple[str, ...]) -> 
         yield frame, reader.read(path, frame)
 
 
-def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[Any, list[Mapping[str, Any]]]) -> VideoMasks:
+def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[str, list[Mapping[str, Any]]]) -> VideoMasks:
     """Read a video in the YouTube-VIS format."""
     try:
         names = [PurePosixPath(name) for name in video["file_names"]]
-        tracks = sorted(by_video.get(video["id"], []), key=lambda track: track["id"])
+        tracks = sorted(by_video.get(str(video["id"]), []), key=lambda track: track["id"])
         size = (int(video["height"]), int(video["width"]))
         folder = names[0].parent.name
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -82,6 +87,8 @@ def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[Any, list[Map
             f"{path}: video {video['id']} has no name: its file_names must start with the folder of the video, such "
             f"as video{video['id']}/{names[0].name}, not {str(names[0])!r}"
         )
+    if len({name.stem for name in names}) < len(names):
+        raise ValueError(f"{path}: two frames of {folder} have the same name: give each of its file_names another")
     for track in tracks:
         masks = track.get("segmentations")
         if not isinstance(masks, list):
