@@ -9,6 +9,7 @@ from pathlib import Path
 from voskit.configs.registry import suggest
 from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
+from voskit.dataloaders.masks.frame_names import name_key
 from voskit.dataloaders.masks.object_folder import MASK_EXTENSIONS
 from voskit.dataloaders.natural_order import natural_key
 from voskit.dataloaders.video.excerpt import excerpt
@@ -132,10 +133,15 @@ def _videos_of(source: str) -> list[str]:
 
 
 def _named_mask(folder: Path, video: str) -> Path:
-    """Return the mask of a video in a folder: a file or a folder with the video's name."""
+    """Return the mask of a video in a folder: a file or a folder with the video's name.
+
+    Letter case and Unicode form (macOS) may differ, unless there is one of exactly this name.
+    """
     stem = Path(video).stem
-    places = (folder / stem, *(folder / f"{stem}{end}" for end in (*MASK_EXTENSIONS, ".json")))
-    found = [path for path in places if path.exists()]
+    ends = (*MASK_EXTENSIONS, ".json")
+    names = {path: path.stem if path.suffix.lower() in ends else path.name for path in sorted(folder.iterdir())}
+    found = [path for path, name in names.items() if name_key(name) == name_key(stem)]
+    found = [path for path in found if names[path] == stem] or found
     if len(found) != 1:
         kinds = f"there are {' and '.join(path.name for path in found)}: keep one" if found else "add it"
         raise ValueError(f"{video}: its mask in {folder} is a folder {stem}, or {stem}.png: {kinds}")

@@ -39,6 +39,16 @@ def test_a_folder_of_videos_has_a_mask_for_each_in_a_folder(videos: Path, tmp_pa
     ]
 
 
+def test_the_mask_of_a_video_may_have_another_letter_case_or_unicode_form(tmp_path: Path) -> None:
+    names = ("\N{LATIN SMALL LETTER U WITH DIAERESIS}", "B")
+    (tmp_path / "videos").mkdir()
+    for name in names:
+        write_video(tmp_path / "videos" / f"{name}.avi", "mpeg4", 1)
+    masks = masks_of(tmp_path / "masks", "u\N{COMBINING DIAERESIS}.png", "b.PNG")
+    clips = find_clips([str(tmp_path / "videos" / f"{name}.avi") for name in names], [masks])
+    assert [clip.mask for clip in clips] == [masks / "u\N{COMBINING DIAERESIS}.png", masks / "b.PNG"]
+
+
 def test_several_videos_have_a_mask_each_or_one_folder(videos: Path, tmp_path: Path) -> None:
     two = [str(videos / "b.mp4"), str(videos / "a.mkv")]
     masks = masks_of(tmp_path / "masks", "a.png", "b.png")
