@@ -117,6 +117,8 @@ def build_export(text: str) -> Export:
 
 def build_exports(texts: Iterable[str]) -> list[Export]:
     """Build several formats. Raises ValueError as :func:`build_export` does, also if one is named twice."""
+    if isinstance(texts, str):
+        raise ValueError(f"exports are a list of formats, such as [{texts!r}], not the text {texts!r}")
     texts = list(texts)
     names = [text.partition(":")[0] for text in texts]
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
 from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.prefetch import prefetch
@@ -108,11 +109,17 @@ def _ids(ids_HW: np.ndarray | None, frame: Frame) -> np.ndarray:
     """Return a frame's ids, zeros if it has no mask.
 
     Raises:
-        ValueError: another size than the frame's.
+        ValueError: another size than the frame's, or values that are no ids.
     """
     size = frame.image.shape[:2]
     if ids_HW is None:
         return np.zeros(size, np.uint8)
     if ids_HW.shape != size:
         raise ValueError(f"the mask of frame {frame.name} has shape {ids_HW.shape}, the frame {size}")
+    if ids_HW.dtype != bool and not np.issubdtype(ids_HW.dtype, np.integer):
+        raise ValueError(f"the mask of frame {frame.name} must hold integer object ids, not {ids_HW.dtype}")
+    if ids_HW.min() < 0 or ids_HW.max() > MAX_ID:
+        raise ValueError(
+            f"the mask of frame {frame.name} must hold ids from 0 to {MAX_ID}, not {ids_HW.min()} to {ids_HW.max()}"
+        )
     return ids_HW

@@ -202,5 +202,11 @@ def test_a_function_gives_masks_of_a_source(clip: Path, tmp_path: Path) -> None:
         (path,) = export_masks(source, lambda frame: np.full((H, W), frame.index), tmp_path, ["npz"])
         with pytest.raises(ValueError, match=r"the mask of frame 00000 has shape \(2, 2\)"):
             export_masks(source, lambda _: np.zeros((2, 2), np.uint8), tmp_path, ["npz"])
+        with pytest.raises(ValueError, match="the mask of frame 00000 must hold integer object ids, not float64"):
+            export_masks(source, lambda _: np.full((H, W), 0.7), tmp_path / "wrong", ["npz"])
+        with pytest.raises(ValueError, match="the mask of frame 00000 must hold ids from 0 to 65535, not -1 to -1"):
+            export_masks(source, lambda _: np.full((H, W), -1), tmp_path / "wrong", ["npz"])
+    with pytest.raises(ValueError, match=r"exports are a list of formats, such as \['npz'\]"):
+        export_masks(clip, lambda _: None, tmp_path, "npz")
     with np.load(path) as data:
         assert [int(data[f"masks/{name}"].max()) for name in data["frames"]] == list(range(COUNT))
