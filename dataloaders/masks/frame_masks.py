@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import os
 import re
@@ -13,7 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 from PIL import Image
 
-from voskit.dataloaders.files import load_json
+from voskit.dataloaders.files import checksum, load_json
 from voskit.dataloaders.images import list_images, shown_size
 from voskit.dataloaders.masks.files import Mask, read_mask_with_names
 from voskit.dataloaders.masks.frame_names import FrameNames, is_number, match_masks
@@ -141,6 +142,16 @@ class FrameMasks:
         source = source.whole
         if self._by_name and source.num_frames is not None:
             self._refuse(set(self._by_name) - {source.name_of(number) for number in range(source.num_frames)})
+
+    def checksum(self) -> str:
+        """Return a checksum of all mask files, by which a changed mask is found."""
+        if not self.path.is_dir():
+            return checksum(self.path)
+        found = hashlib.sha256()
+        for file in sorted(self.path.iterdir()):
+            if file.is_file() and file.name[0] != ".":
+                found.update(os.fsencode(file.name) + checksum(file).encode())
+        return found.hexdigest()[:16]
 
     @property
     def all_used(self) -> bool:

@@ -54,6 +54,8 @@ class ClipReport:
     """Properties that distinguish the clip from others of its name, see :func:`clip_identity`."""
     settings: dict[str, str] = dataclasses.field(default_factory=dict)
     """Everything that the masks depend on, beside the clip, see :mod:`voskit.evaluators.clips.resuming`."""
+    masks: str = ""
+    """Checksum of the user's masks, see ``FrameMasks.checksum``; empty for text prompts and in older reports."""
     cut: bool = False
     """The run was to stop after a number of frames."""
     complete: bool = False

@@ -83,7 +83,7 @@ def segment_clip(
     bounds = {} if source.whole is source else {"start": source.name_of(0), "frames": source.num_frames}
     directions = {"backwards": backwards, **({"fuse": True} if fuse else {})}
     settings = clip_settings(segmenter, complete_masks=complete_masks, **directions, **bounds)
-    report = ClipReport(source.name, source=identity, settings=settings)
+    report = ClipReport(source.name, source=identity, settings=settings, masks=masks.checksum())
     if resume and (done := _complete_report(folder, report, options.max_frames)) is not None:
         logger.info("%s: complete already", folder)
         _export_again(source, folder, done, exports, options)
@@ -92,6 +92,7 @@ def segment_clip(
         checkpoints = ClipCheckpoints(folder, segmenter, report.settings)
         if resume:
             run.resume(checkpoints)
+        report.masks = masks.checksum()  # not those of the checkpoint: later ones may have been added
         report.names = masks.names
         given = masks.numbers(source, options.max_frames) if backwards or fuse else []
         last = max(given, default=0)
@@ -185,7 +186,7 @@ def _complete_report(folder: Path, own: ClipReport, max_frames: int | None) -> C
     """Return the report of a complete run with the same settings and as many frames; None: there is none.
 
     Raises:
-        ValueError: the results have other settings.
+        ValueError: the results have other settings or masks.
     """
     report = ClipReport.load(folder)
     if report is None or not report.complete or report.cut != (max_frames is not None):
@@ -193,6 +194,10 @@ def _complete_report(folder: Path, own: ClipReport, max_frames: int | None) -> C
     if max_frames is not None and report.frames != max_frames:
         return None
     check_settings(report.settings, own.settings, folder)
+    if report.masks not in ("", own.masks):
+        raise ValueError(
+            f"--resume: the results in {folder} are complete, but of other masks: run without --resume to replace them"
+        )
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,6 +204,16 @@ def test_other_masks_and_other_weights_are_refused(segmenter, clip, masks, broke
     keeper = VideoSegmenter(build_model("aost", device="cpu"), target_fps=5)
     with pytest.raises(ValueError, match="target_fps depend on the machine's speed"):
         run(keeper, clip, masks, broken_off / "out", resume=True)
+
+
+def test_a_complete_run_with_other_masks_is_refused(segmenter, clip, masks, tmp_path: Path) -> None:
+    other, out = tmp_path / "masks", tmp_path / "out"
+    shutil.copytree(masks, other)
+    run(segmenter, clip, masks, out)
+    assert run(segmenter, clip, other, out, resume=True).complete  # equal masks elsewhere
+    write_mask(other / "00003.png", squares(3).astype(np.uint8))
+    with pytest.raises(ValueError, match="are complete, but of other masks: run without --resume to replace them"):
+        run(segmenter, clip, other, out, resume=True)
 
 
 def test_a_run_without_resume_begins_anew(segmenter, masks, broken_off: Path, undisturbed) -> None:
