@@ -109,7 +109,7 @@ def _ids(ids_HW: np.ndarray | None, frame: Frame) -> np.ndarray:
     """Return a frame's ids, zeros if it has no mask.
 
     Raises:
-        ValueError: another size than the frame's, or values that are no ids.
+        ValueError: another size than the frame's, or values other than ids.
     """
     size = frame.image.shape[:2]
     if ids_HW is None:
