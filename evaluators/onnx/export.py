@@ -55,12 +55,12 @@ def check_exportable(config: Any, size: tuple[int, int], objects: int, memory_fr
     if own := [field for field in _OWN_RULES if getattr(config, field, None)]:
         raise ValueError(f"{own[0]} is not part of ONNX graphs: export without it")
     if config.encoder.startswith("video_swin"):
-        from voskit.networks.export.referformer import MAX_FRAMES
+        from voskit.networks.encoders.video_swin import VideoSwin
 
-        if not 1 <= (config.window or 0) <= MAX_FRAMES:
+        if not 1 <= (config.window or 0) <= (most := VideoSwin.temporal_window):
             raise ValueError(
-                f"ReferFormer with {config.encoder} can be exported for windows of up to {MAX_FRAMES} frames, those of "
-                f"its encoder: add --window {MAX_FRAMES}"
+                f"ReferFormer with {config.encoder} can be exported for windows of up to {most} frames, those of "
+                f"its encoder: add --window {most}"
             )
     if min(size) < 16:
         raise ValueError(f"--size {size[0]}x{size[1]}: both sides must be 16 pixels or more")
@@ -225,7 +225,7 @@ def _xmem(network: Any, size: tuple[int, int], frames: int, objects: int) -> tup
 def _referformer(network: Any, size: tuple[int, int], folder: Path) -> tuple[Mapping[str, Graph], dict[str, Any]]:
     """Return the graph of ReferFormer and its entries in the manifest, and copy its tokenizer's files."""
     from voskit.dataloaders.tokenizer import END, MAX_TOKENS, PAD, START, TOKENIZER
-    from voskit.networks.export.referformer import MAX_FRAMES, referformer_graphs
+    from voskit.networks.export.referformer import referformer_graphs
 
     files = {}
     for name in ("vocab.json", "merges.txt"):
@@ -235,7 +235,7 @@ def _referformer(network: Any, size: tuple[int, int], folder: Path) -> tuple[Map
         files[name] = {"file": name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     return referformer_graphs(network, size), {
         "window": network.config.window,
-        "most_frames": MAX_FRAMES if network.encoder.over_time else None,
+        "most_frames": network.encoder.temporal_window,
         "candidates": network.config.num_queries,
         "threshold": network.config.threshold,
         "tokens": {

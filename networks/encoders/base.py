@@ -49,6 +49,8 @@ class Encoder(nn.Module, ABC):
     """True for MobileNets, whose learning rate may fall to a stage's ``min_lr``; others stop at ``min_lr_large``."""
     over_time: bool = False
     """True if the frames of a clip see each other; ``forward`` then also takes the number of frames of a clip."""
+    temporal_window: int | None = None
+    """Frames that see each other at once, with windows in time: longer clips are split and shifted."""
 
     @abstractmethod
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:

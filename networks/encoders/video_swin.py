@@ -169,6 +169,7 @@ class VideoSwin(Encoder):
     """
 
     over_time = True
+    temporal_window = WINDOW[0]
     pretrained_unused = ("cls_head.", "norm.")
 
     def __init__(self, dim: int, depths: Sequence[int], heads: Sequence[int], drop_path: float = 0.0) -> None:

@@ -8,12 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from voskit.networks.encoders.video_swin import WINDOW
 from voskit.networks.export.graphs import FRAMES, TOKENS, Calls, Graph
 from voskit.networks.models.referformer import ReferFormer
-
-MAX_FRAMES = WINDOW[0]
-"""Most frames with Video Swin: windows of more frames are split and shifted, by rules that depend on their number."""
 
 
 def referformer_graphs(network: ReferFormer, size: tuple[int, int]) -> dict[str, Graph]:
@@ -21,7 +17,7 @@ def referformer_graphs(network: ReferFormer, size: tuple[int, int]) -> dict[str,
 
     ``window``: normalized frames, tokens -> logits of the scores [T, candidates, classes], logits of the masks at
     stride 4 [T, candidates, h, w], and boxes [T, candidates, 4]. Numbers of frames and tokens may vary, with Video Swin
-    up to ``MAX_FRAMES`` frames.
+    up to ``temporal_window`` frames.
 
     Args:
         network: folded, in evaluation mode.
@@ -34,5 +30,5 @@ def referformer_graphs(network: ReferFormer, size: tuple[int, int]) -> dict[str,
 
     inputs = {"frames": torch.zeros(1, 3, 3, *size), "tokens": torch.tensor([[0, 102, 2335, 2]])}
     axes = {"frames": {1: FRAMES}, "tokens": {1: TOKENS}}
-    most = {FRAMES: MAX_FRAMES} if network.encoder.over_time else {}
+    most = {} if (longest := network.encoder.temporal_window) is None else {FRAMES: longest}
     return {"window": Graph(Calls(network, window), inputs, ["scores", "masks", "boxes"], axes, most=most)}

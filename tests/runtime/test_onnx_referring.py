@@ -30,7 +30,6 @@ from voskit.networks.encoders.base import Encoder
 from voskit.networks.encoders.roberta import Text
 from voskit.networks.encoders.video_swin import VideoSwin
 from voskit.networks.export.graphs import Calls
-from voskit.networks.export.referformer import MAX_FRAMES
 from voskit.networks.layers.deformable import Decoded, refine
 from voskit.networks.models.referformer import Candidates, ImageFeatures, ReferFormer
 from voskit.runtime import OnnxReferringSegmenter, OnnxSegmenter
@@ -166,9 +165,11 @@ def test_a_video_encoder_takes_windows_of_up_to_eight_frames(tmp_path: Path) -> 
     encoder = VideoSwin(12, (2, 2, 2, 2), (3, 3, 3, 3)).eval()
     calls = Calls(cast(Any, encoder), lambda frames: tuple(encoder(frames[0], frames.shape[1])))
     exported = torch.export.export(
-        calls, (torch.randn(1, 3, 3, 65, 97),), dynamic_shapes=(({1: torch.export.Dim("frames", max=MAX_FRAMES)},),)
+        calls,
+        (torch.randn(1, 3, 3, 65, 97),),
+        dynamic_shapes=(({1: torch.export.Dim("frames", max=VideoSwin.temporal_window)},),),
     )
-    for count in (1, 2, MAX_FRAMES):
+    for count in (1, 2, VideoSwin.temporal_window):
         frames = torch.randn(1, count, 3, 65, 97)
         for found, expected in zip(exported.module()(frames), calls(frames), strict=True):
             assert torch.allclose(found, expected, atol=1e-5)
