@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
+from voskit.dataloaders.datasets import Dataset
 from voskit.dataloaders.masks.files import write_mask
+from voskit.evaluators.submissions.pack import result_folders
 
 SIZE = (24, 32)
 FRAMES = ("00000", "00001", "00002")
@@ -198,6 +200,29 @@ def burst(root: Path, official: bool = False) -> Path:
     return root
 
 
+def ovis(root: Path) -> Path:
+    """Write two videos of three frames; the second object of the first video is hidden in its first frame."""
+    masks = ids_mask((1, 2))
+    names = [f"img_{i:07d}.jpg" for i in range(1, 4)]
+    videos = [
+        {"id": n, "file_names": [f"{name}/{f}" for f in names], "height": SIZE[0], "width": SIZE[1], "length": 3}
+        for n, name in enumerate(("bird", "cat"), 1)
+    ]
+
+    def encoded(number: int) -> dict:
+        return {"size": list(SIZE), "counts": run_lengths(masks == number)}
+
+    tracks = [
+        {"id": 12, "video_id": 1, "segmentations": [None, encoded(2), encoded(2)]},
+        {"id": 5, "video_id": 1, "segmentations": [encoded(1)] * 3},
+        {"id": 7, "video_id": 2, "segmentations": [encoded(1)] * 3},
+    ]
+    for name in ("bird", "cat"):
+        for frame in names:
+            image(root / "OVIS/train/JPEGImages" / name / frame)
+    return write_json(root / "OVIS/annotations_train.json", {"videos": videos, "annotations": tracks})
+
+
 def longvideo(root: Path) -> Path:
     names = [f"{i:05d}" for i in range(6)]
     for folder in ("long_video", "long_video_x3"):
@@ -361,3 +386,17 @@ def rename_everywhere(root: Path, old: str, new: str) -> None:
         name = re.sub(rf"(?<![a-z]){re.escape(old)}(?![a-z])", new, path.name)
         if name != path.name and not path.with_name(name).exists():
             path.rename(path.with_name(name))
+
+
+def answer(dataset: Dataset, results: Path) -> Path:
+    """Write valid results of a dataset: every object of every video in each frame."""
+    for folder in result_folders(dataset, results)[1]:
+        folder.path.mkdir(parents=True)
+        for frame in {**dict.fromkeys(folder.video.wanted), **dict.fromkeys(folder.frames)}:
+            path = folder.path / f"{frame}.png"
+            ids = ids_mask(sorted(folder.ids)[:4], folder.video.frame_size)
+            if folder.kind == "grayscale":
+                Image.fromarray(ids).save(path)
+            else:
+                write_mask(path, ids)
+    return results

@@ -1,61 +1,93 @@
-"""Documents: commands have flags that exist, links lead somewhere, and the README's Python runs as it stands."""
+"""Documents: commands exist and run, links lead somewhere, and Python blocks run as they stand."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import io
+import os
 import re
-import shlex
+import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+from docs_commands import DOCUMENTS, HISTORY, ROOT, Arguments, Command, blocks, commands
+from docs_stand_ins import SMALLER, prepare
 from media_files import write_video
 from moving_clip import squares
 from PIL import Image
 from small_models import build_small
 
 import voskit
-from voskit import networks
-from voskit.__main__ import COMMANDS
+from voskit.__main__ import COMMANDS, main
 from voskit.dataloaders.masks.files import write_mask
+from voskit.evaluators.annotation import start
 from voskit.plugins import take_plugins
-from voskit.tools import demo
 from voskit.tools.command import _read_flags
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "MODEL_ZOO.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEMPLATES = "MODEL_ZOO.md"
+"""The page whose commands have placeholders in place of models and folders."""
+NOT_HERE = {
+    r"pip3? |-m venv |source |\. \.venv": "installs packages; tests/test_packaging.py does so",
+    r"pytest": "runs these tests",
+    r"tests/goldens/record\.py": "writes the recorded numbers again",
+    r"http\.server": "serves until it is stopped",
+    r"--device cuda": "needs a GPU",
+    r"srun ": "needs Slurm; tests/evaluators/batch sets its variables",
+    r"--engine ray": "needs Ray; tests/tools/test_batch.py runs it where it is installed",
+    r"sam2:weights=": "needs a download; tests/evaluators/prompts/test_sam.py runs a small network of this kind",
+}
+"""Commands that can't run here, as patterns of their text, and the reasons."""
+QUICK = ("annotate", "check-dataset", "demo", "export", "masks-to-png", "merge", "pack", "score", "weights")
+SLOW = {"--format", "--plugin", "--start", "--text", "r50_deaotl"}
+"""Words that make a command of a quick tool slow."""
 
 
-def blocks(path: Path, language: str) -> list[str]:
-    """Return the code blocks of a page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+def checked_flags(page: Path) -> list[Command]:
+    """Return the commands of a page whose flags can be checked."""
+    known = (*COMMANDS, *(f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.py")))
+    return [command for command in commands(page) if command.tool in known]
 
 
-def commands(path: Path) -> list[list[str]]:
-    """Return the ``voskit`` commands in the shell blocks of a page, as words."""
-    lines = [line for block in blocks(path, "bash") for line in block.replace("\\\n", " ").splitlines()]
-    parts = [part.strip() for line in lines for part in re.split(r"&&|\|(?!\|)|;", line)]
-    return [shlex.split(part, comments=True)[1:] for part in parts if re.match(r"(\S*/)?voskit ", part)]
+@pytest.mark.parametrize("page", [*DOCUMENTS, *HISTORY], ids=lambda path: path.name)
+def test_commands_have_flags_that_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    for command in checked_flags(page):
+        words = [word for word in command.arguments if word != "..."]
+        _read_flags(take_plugins(words)[1], flags_of(command.tool))
 
 
-@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.name)
-def test_commands_have_flags_that_exist(page: Path) -> None:
-    for name, *arguments in commands(page):
-        if name.startswith("-"):
-            continue
-        assert name in COMMANDS, f"voskit {name}"
-        tool = importlib.import_module(f"voskit.tools.{name.replace('-', '_')}")
-        _read_flags(take_plugins(arguments)[1], get_type_hints(tool.run)["args"])
+def flags_of(tool: str) -> type:
+    """Return the dataclass of the flags of a tool."""
+    if not tool.startswith("benchmarks/"):
+        return get_type_hints(importlib.import_module(f"voskit.tools.{tool.replace('-', '_')}").run)["args"]
+    spec = importlib.util.spec_from_file_location(f"benchmark_{Path(tool).stem}", ROOT / tool)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module.Args
 
 
-def test_a_planted_flag_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [*DOCUMENTS, *HISTORY], ids=lambda path: path.name)
+def test_commands_of_voskit_exist(page: Path) -> None:
+    for command in commands(page):
+        if command.text.split()[1] == "voskit" and not command.tool.startswith("-"):
+            assert command.tool in COMMANDS, command.text
+
+
+def test_a_planted_flag_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
-    page.write_text("```bash\nvoskit demo --flip \\\n  --no_such_flag 3  # comment\n```\n")
-    with pytest.raises(ValueError, match="no_such_flag"):
-        test_commands_have_flags_that_exist(page)
+    for text in (
+        "```bash\nvoskit demo --flip \\\n  --no_such_flag 3  # comment\n```\n",
+        "The program `python\nbenchmarks/io.py --no_such_flag 3` measures it.",
+        "```\ntorchrun --nproc_per_node 2 -m voskit eval --no_such_flag 3\n```\n",
+    ):
+        page.write_text(text)
+        with pytest.raises(ValueError, match="no_such_flag"):
+            test_commands_have_flags_that_exist(page, monkeypatch)
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.name)
@@ -104,32 +136,87 @@ def test_python_blocks_run_in_order(page: str, own_video: Path) -> None:
         serve_a_frame(namespace["app"], own_video)
 
 
-NOT_HERE = {"--model", "--text", "--start", "--plugin", "--help", "sam2:weights=/models/sam2.1-hiera-tiny"}
-"""Words of commands that need a download, a longer video or a file of one's own."""
-DEMOS = [
-    pytest.param(command[1:], id=f"{page.name}: {' '.join(command)}")
-    for page in DOCUMENTS
-    for command in commands(page)
-    if command[0] == "demo" and {"my_video.mp4", "my.mp4"} & {*command} and not NOT_HERE & {*command}
-]
+def run_here() -> list[Any]:
+    """Return the commands that can run here, each once; slow ones are marked."""
+    pages = [page for page in (*DOCUMENTS, *HISTORY) if page.name != TEMPLATES]
+    whole = [
+        command
+        for command in dict.fromkeys(command for page in pages for command in commands(page))
+        if (command.in_block or command.starter or command.tool.endswith(".sh")) and "..." not in command.text
+    ]
+    chosen = [command for command in whole if not any(re.search(pattern, command.text) for pattern in NOT_HERE)]
+    return [
+        pytest.param(command, id=command.text, marks=[] if is_quick(command) else [pytest.mark.thorough])
+        for command in chosen
+    ]
 
 
-@pytest.mark.parametrize("arguments", DEMOS)
-def test_demo_commands_run(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mask = np.zeros((320, 540), np.uint8)
-    mask[80:300, 200:420] = 1
-    for name in ("my_video.mp4", "my.mp4"):
-        write_video(tmp_path / name, "mpeg4", 3, size=(320, 540), noise=True)
-    for name in ("first.png", "masks/00000.png", "masks/00002.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        write_mask(tmp_path / name, mask)
-    network = build_small("deaott")
-    monkeypatch.setattr(networks, "build_model", lambda *_, **__: network)
+def is_quick(command: Command) -> bool:
+    """Return whether a command takes a second or two with its stand-ins, or has none, so that it fails at once."""
+    if command.tool not in SMALLER:
+        return True
+    has_clip = command.tool != "demo" or any(word.endswith(".mp4") for word in command.arguments)
+    return command.tool in QUICK and not command.starter and has_clip and not SLOW & {*command.arguments}
+
+
+@pytest.mark.parametrize("command", run_here())
+def test_commands_run(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["demo", *arguments, "--device", "cpu"])
-    assert demo.main() == 0
-    (report,) = tmp_path.glob("out/*/report.json")
-    assert len(list((report.parent / "masks").glob("*.png"))) == 3
+    monkeypatch.setenv("VOSKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(start, "serve", lambda workspace, *_, **__: workspace.close())
+    arguments, environment = prepare(command)
+    if command.tool in COMMANDS and not command.starter and "--plugin" not in arguments:
+        assert exit_code([command.tool, *arguments]) == 0
+    else:
+        words = [*program(command), *arguments]
+        done = subprocess.run(words, env={**os.environ, **environment}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    for flag in ("--output_path", "--output", "--plot"):
+        for path in Arguments(tuple(arguments)).get(flag):
+            assert Path(path.removeprefix("file://")).exists(), f"{flag} {path} wasn't written"
+
+
+def exit_code(words: list[str]) -> int:
+    """Run a subcommand in this process."""
+    try:
+        return main(words)
+    except SystemExit as end:  # --help
+        return int(end.code or 0)
+
+
+def program(command: Command) -> list[str]:
+    """Return the words that start the tool of a command in a process of its own."""
+    if command.tool.endswith(".sh"):
+        return ["bash", str(ROOT / command.tool)]
+    if command.tool.startswith("benchmarks/"):
+        return [sys.executable, str(ROOT / command.tool)]
+    launcher = [sys.executable, "-m"]
+    if "torchrun" in command.starter:
+        launcher += ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+    return [*launcher, "voskit", command.tool]
+
+
+def test_reasons_are_of_commands_that_exist() -> None:
+    texts = [command.text for page in DOCUMENTS for command in commands(page)]
+    assert [pattern for pattern in NOT_HERE if not any(re.search(pattern, text) for text in texts)] == []
+
+
+def test_a_new_command_runs_or_fails_until_it_is_named(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```bash\nvoskit frobnicate my_video.mp4\n```\n")
+    (command,) = commands(page)
+    with pytest.raises(AssertionError, match="no stand-ins for frobnicate"):
+        prepare(command)
+
+
+def test_the_check_of_your_own_dataset_prints_the_line_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = (text for text in blocks(ROOT / "docs" / "datasets.md", "") if "nothing wrong" in text)
+    (command,) = (each for each in commands(ROOT / "docs" / "datasets.md") if "dances/dances.json" in each.arguments)
+    monkeypatch.chdir(tmp_path)
+    assert main([command.tool, *prepare(command)[0]]) == 0
+    assert capsys.readouterr().out.splitlines() == block.splitlines()[1:]
 
 
 def serve_a_frame(app: object, folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_trees import SIZE, burst, ids_mask, image, run_lengths, write_json
+from dataset_trees import SIZE, burst, ids_mask, ovis, write_json
 from voskit.configs.stages import get_stage_config
 from voskit.dataloaders.datasets.json_masks import read_json_masks
 from voskit.dataloaders.masks.files import read_mask
@@ -23,29 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "tools" / "masks_to_png.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
-
-
-def ovis(root: Path) -> Path:
-    """Two videos of three frames; the second object of the first video is hidden in its first frame."""
-    masks = ids_mask((1, 2))
-    names = [f"img_{i:07d}.jpg" for i in range(1, 4)]
-    videos = [
-        {"id": n, "file_names": [f"{name}/{f}" for f in names], "height": SIZE[0], "width": SIZE[1], "length": 3}
-        for n, name in enumerate(("bird", "cat"), 1)
-    ]
-
-    def encoded(number: int) -> dict:
-        return {"size": list(SIZE), "counts": run_lengths(masks == number)}
-
-    tracks = [
-        {"id": 12, "video_id": 1, "segmentations": [None, encoded(2), encoded(2)]},
-        {"id": 5, "video_id": 1, "segmentations": [encoded(1)] * 3},
-        {"id": 7, "video_id": 2, "segmentations": [encoded(1)] * 3},
-    ]
-    for name in ("bird", "cat"):
-        for frame in names:
-            image(root / "OVIS/train/JPEGImages" / name / frame)
-    return write_json(root / "OVIS/annotations_train.json", {"videos": videos, "annotations": tracks})
 
 
 def test_ovis_is_trained_on_after_that(tmp_path: Path) -> None:

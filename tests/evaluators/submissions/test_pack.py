@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 
 import dataset_trees as trees
+from dataset_trees import answer
 from voskit.configs.datasets import get_dataset_config, list_datasets
 from voskit.dataloaders.datasets import Dataset, open_dataset
 from voskit.dataloaders.datasets.mask_readers import BurstMaskReader
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators.metrics import SCORERS
-from voskit.evaluators.submissions.pack import SubmissionError, check_results, pack, result_folders, result_name
+from voskit.evaluators.submissions.pack import SubmissionError, check_results, pack, result_name
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,20 +33,6 @@ def metrics(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip(f"miniature benchmarks are not at {folder}")
     return folder
-
-
-def answer(dataset: Dataset, results: Path) -> Path:
-    """Write valid results of a dataset: every object of every video in each frame."""
-    for folder in result_folders(dataset, results)[1]:
-        folder.path.mkdir(parents=True)
-        for frame in {**dict.fromkeys(folder.video.wanted), **dict.fromkeys(folder.frames)}:
-            path = folder.path / f"{frame}.png"
-            ids = trees.ids_mask(sorted(folder.ids)[:4], folder.video.frame_size)
-            if folder.kind == "grayscale":
-                Image.fromarray(ids).save(path)
-            else:
-                write_mask(path, ids)
-    return results
 
 
 def members(archive: Path) -> list[str]:
