@@ -52,6 +52,7 @@ SMALLER = {
     "weights": "",
     "./train_bundled.sh": "",
     "./train_eval.sh": "",
+    "benchmarks/annotation.py": f"--ckpt_path {NETWORK} --videos bear --most 1",
     "benchmarks/depth.py": "--model aost",
     "benchmarks/effort.py": f"--ckpt_path {NETWORK} --videos bear dog --seeds 1 --most 1",
     "benchmarks/fusion.py": f"--ckpt_path {NETWORK} --span 2",
