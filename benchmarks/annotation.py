@@ -323,7 +323,7 @@ class User:
 
 
 def annotate(user: User, args: Args) -> None:
-    """Annotate a clip until the target is reached, or as far as ``args`` allow."""
+    """Annotate a clip until the target or the largest number of corrections is reached."""
     clip, work = user.clip, user.work
     user.press("l")
     for object_id in clip.ids:

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -38,6 +39,7 @@ NOT_HERE = {
     r"--device cuda": "needs a GPU",
     r"srun ": "needs Slurm; tests/evaluators/batch sets its variables",
     r"--engine ray": "needs Ray; tests/tools/test_batch.py runs it where it is installed",
+    r"benchmarks/annotation\.py": "needs a browser; tests/benchmarks/test_annotation_program.py runs it",
     r"sam2:weights=": "needs a download; tests/evaluators/prompts/test_sam.py runs a small network of this kind",
 }
 """Commands that can't run here, as patterns of their text, and the reasons."""
@@ -46,18 +48,15 @@ SLOW = {"--format", "--plugin", "--start", "--text", "r50_deaotl"}
 """Words that make a command of a quick tool slow."""
 
 
-def checked_flags(page: Path) -> list[Command]:
-    """Return the commands of a page whose flags can be checked."""
-    known = (*COMMANDS, *(f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.py")))
-    return [command for command in commands(page) if command.tool in known]
-
-
 @pytest.mark.parametrize("page", [*DOCUMENTS, *HISTORY], ids=lambda path: path.name)
 def test_commands_have_flags_that_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    for command in checked_flags(page):
-        words = [word for word in command.arguments if word != "..."]
-        _read_flags(take_plugins(words)[1], flags_of(command.tool))
+    for command in commands(page):
+        if command.text.split()[1] == "voskit" and not command.tool.startswith("-"):
+            assert command.tool in COMMANDS, command.text
+        if command.tool in COMMANDS or command.tool.startswith("benchmarks/"):
+            words = [word for word in command.arguments if word != "..."]
+            _read_flags(take_plugins(words)[1], flags_of(command.tool))
 
 
 def flags_of(tool: str) -> type:
@@ -69,13 +68,6 @@ def flags_of(tool: str) -> type:
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module.Args
-
-
-@pytest.mark.parametrize("page", [*DOCUMENTS, *HISTORY], ids=lambda path: path.name)
-def test_commands_of_voskit_exist(page: Path) -> None:
-    for command in commands(page):
-        if command.text.split()[1] == "voskit" and not command.tool.startswith("-"):
-            assert command.tool in COMMANDS, command.text
 
 
 def test_a_planted_flag_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,9 +128,11 @@ def test_python_blocks_run_in_order(page: str, own_video: Path) -> None:
         serve_a_frame(namespace["app"], own_video)
 
 
-def run_here() -> list[Any]:
-    """Return the commands that can run here, each once; slow ones are marked."""
-    pages = [page for page in (*DOCUMENTS, *HISTORY) if page.name != TEMPLATES]
+def run_here(pages: Iterable[Path]) -> list[Any]:
+    """Return the commands that can run here, each once; slow ones are marked.
+
+    A command of ``voskit`` inside a sentence may be a part of one, so only its flags are checked.
+    """
     whole = [
         command
         for command in dict.fromkeys(command for page in pages for command in commands(page))
@@ -159,7 +153,7 @@ def is_quick(command: Command) -> bool:
     return command.tool in QUICK and not command.starter and has_clip and not SLOW & {*command.arguments}
 
 
-@pytest.mark.parametrize("command", run_here())
+@pytest.mark.parametrize("command", run_here(page for page in (*DOCUMENTS, *HISTORY) if page.name != TEMPLATES))
 def test_commands_run(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOSKIT_HOME", str(tmp_path / "home"))
@@ -188,8 +182,8 @@ def program(command: Command) -> list[str]:
     """Return the words that start the tool of a command in a process of its own."""
     if command.tool.endswith(".sh"):
         return ["bash", str(ROOT / command.tool)]
-    if command.tool.startswith("benchmarks/"):
-        return [sys.executable, str(ROOT / command.tool)]
+    if script := next((word for word in (*command.starter, command.tool) if word.endswith(".py")), ""):
+        return [sys.executable, str(ROOT / script)]
     launcher = [sys.executable, "-m"]
     if "torchrun" in command.starter:
         launcher += ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
@@ -203,10 +197,14 @@ def test_reasons_are_of_commands_that_exist() -> None:
 
 def test_a_new_command_runs_or_fails_until_it_is_named(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("```bash\nvoskit frobnicate my_video.mp4\n```\n")
-    (command,) = commands(page)
-    with pytest.raises(AssertionError, match="no stand-ins for frobnicate"):
-        prepare(command)
+    page.write_text(
+        "```bash\nvoskit frobnicate my_video.mp4 && voskit weights\n```\nThe program `python new/one.py`.\n"
+    )
+    new, known, inside = run_here([page])
+    assert [parameter.marks for parameter in (new, known, inside)] == [[], [], []], "they run by default"
+    for (command,) in (new.values, inside.values):
+        with pytest.raises(AssertionError, match=f"no stand-ins for {command.tool}"):
+            prepare(command)
 
 
 def test_the_check_of_your_own_dataset_prints_the_line_of_the_page(
