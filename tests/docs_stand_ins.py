@@ -65,7 +65,7 @@ SMALLER = {
     "benchmarks/quality.py": f"--ckpt_path {NETWORK}",
     "benchmarks/referring.py": "--windows 1 2 --size 64x96",
     "benchmarks/runtimes.py": "--random --size 33x49 --frames 1 --warm_up 1",
-    "benchmarks/scaling.py": "--objects 1 --sizes --fixed_size 64x96 --memory_frames 1 --frames 1",
+    "benchmarks/scaling.py": "--objects 1 --sizes 64x96 --fixed_size 64x96 --memory_frames 1 --frames 1",
     "benchmarks/top_k.py": "--rows 4 --runs 1",
     "benchmarks/training.py": "--crop 97 --batch_size 2 --clip_length 2 --warm_up 1 --steps 1 --device cpu",
     "benchmarks/videos.py": f"{TINY} --frames 1 --warm_up 1",
