@@ -6,13 +6,16 @@ import csv
 import dataclasses
 import io
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voskit.evaluators.batch.jobs import BatchJob
-from voskit.evaluators.batch.storage import OutputStore
+from voskit.evaluators.batch.storage import OutputStore, fingerprint
 from voskit.evaluators.clips.report import REPORT
+
+logger = logging.getLogger(__name__)
 
 State = Literal["open", "running", "done", "failed"]
 SUMMARY = "summary"
@@ -33,6 +36,8 @@ class JobRecord:
     job: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of the results, as JSON types."""
+    inputs: str = ""
+    """Fingerprint of the video and the masks, see :func:`~voskit.evaluators.batch.storage.fingerprint`."""
 
 
 class BatchResults:
@@ -65,7 +70,7 @@ class BatchResults:
         return record
 
     def check(self, jobs: Sequence[BatchJob]) -> None:
-        """Check that results so far are of these videos and settings.
+        """Check that results so far are of these videos and settings; reopen videos whose files have changed.
 
         Raises:
             ValueError: they aren't; the message says what differs and what to do.
@@ -89,12 +94,16 @@ class BatchResults:
                     f"{place} has results of other flags (--{changed[0]}: {was} there, {is_} now): repeat them, give "
                     "another --output_path, or start over with --no-resume"
                 )
+            if record.state == "done" and record.inputs not in ("", fingerprint(job.video, job.mask)):
+                logger.warning("%s: the video or its masks have changed since: it is segmented again", job.name)
+                self.save(job, "open", inputs=record.inputs)
 
     def reopen(self, jobs: Sequence[BatchJob], *, all_of_them: bool) -> None:
         """Mark videos that failed, or all of them, as open."""
         for job in jobs:
-            if all_of_them or self.record(job).state == "failed":
-                self.save(job, "open")
+            record = self.record(job)
+            if all_of_them or record.state == "failed":
+                self.save(job, "open", inputs=record.inputs)
 
     def summarize(self, jobs: Sequence[BatchJob]) -> dict[str, JobRecord]:
         """Write ``summary.json`` and ``summary.csv``, and return the record of each video by its name."""

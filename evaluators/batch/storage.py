@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import fsspec
 
-from voskit.dataloaders.files import atomic_write_text, make_folder
+from voskit.dataloaders.files import atomic_write_text, checksum, make_folder
 
 _STREAMS = ("rtsp", "rtmp", "rtmps", "udp", "tcp", "srt", "http", "https")
 
@@ -51,6 +51,30 @@ def local_copy(path: str, folder: Path | None = None) -> Iterator[Path]:
         else:
             files.get_file(place, str(target))
         yield target
+
+
+def fingerprint(video: str, masks: str) -> str:
+    """Return a text that changes with a video's size and with the content of its masks; empty if they can't be read.
+
+    Of files at an address, it is what the storage says of them that counts.
+    """
+    digest = hashlib.sha256()
+    try:
+        for line in (*_parts(video, lambda path: str(path.stat().st_size)), *_parts(masks, checksum)):
+            digest.update(line.encode(errors="surrogateescape"))
+    except OSError:
+        return ""  # whoever segments the video says why
+    return digest.hexdigest()[:16]
+
+
+def _parts(path: str, describe: Callable[[Path], str]) -> Iterator[str]:
+    """Yield a line for each file of a path or address: its name and a description."""
+    if is_remote(path):
+        files, place = _open(path)
+        yield from (f"{name} {files.ukey(name)}\n" for name in sorted(files.find(place)))
+    elif path and "://" not in path:
+        own = sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(path)]
+        yield from (f"{p.name} {describe(p)}\n" for p in own if not p.is_dir())
 
 
 def _open(path: str) -> tuple[fsspec.AbstractFileSystem, str]:

@@ -15,7 +15,7 @@ from voskit.dataloaders.video.excerpt import excerpt
 from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators.batch.jobs import BatchJob
 from voskit.evaluators.batch.results import BatchResults, JobRecord
-from voskit.evaluators.batch.storage import local_copy
+from voskit.evaluators.batch.storage import fingerprint, local_copy
 from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.clips.report import ClipReport
 from voskit.evaluators.clips.run import refer_clip, segment_clip
@@ -64,26 +64,28 @@ class BatchWorker:
         Raises:
             OSError: the record can't be written.
         """
-        self._results.save(job, "running")
+        inputs, last = fingerprint(job.video, job.mask), self._results.record(job).inputs
+        self._results.save(job, "running", inputs=inputs)
         begin = time.perf_counter()
         try:
-            report = self._segment(job)
+            report = self._segment(job, resume=self._options.resume and last in ("", inputs))
             self._results.store.upload(job.name)
         except (ValueError, OSError) as error:
-            return self._failed(job, str(error))
+            return self._failed(job, str(error), inputs)
         except Exception as error:  # of a plugin, a driver, ...: the other videos don't depend on it
             logger.exception("%s", job.name)
-            return self._failed(job, f"{type(error).__name__}: {error}")
+            return self._failed(job, f"{type(error).__name__}: {error}", inputs)
         seconds = round(time.perf_counter() - begin, 3)
         logger.info("%s: %s", job.name, report.summary()[-1])
-        return self._results.save(job, "done", frames=report.frames, objects=report.objects, seconds=seconds)
+        values = {"frames": report.frames, "objects": report.objects, "seconds": seconds}
+        return self._results.save(job, "done", inputs=inputs, **values)
 
-    def _failed(self, job: BatchJob, reason: str) -> JobRecord:
+    def _failed(self, job: BatchJob, reason: str, inputs: str) -> JobRecord:
         line = (reason.splitlines() or ["no message"])[0]
         logger.error("%s: %s", job.name, line)
-        return self._results.save(job, "failed", error=line)
+        return self._results.save(job, "failed", error=line, inputs=inputs)
 
-    def _segment(self, job: BatchJob) -> ClipReport:
+    def _segment(self, job: BatchJob, *, resume: bool) -> ClipReport:
         """Segment a video into its folder of the local output."""
         options, store = self._options, self._results.store
         folder, downloads = store.local / job.name, store.local / ".downloads"
@@ -102,7 +104,7 @@ class BatchWorker:
             masks = Clip(job.video, mask, job.name if job.scene else "").open_masks(source)
             return segment_clip(
                 self._segmenter, source, masks, folder, complete_masks=options.complete_masks,
-                backwards=options.backwards, fuse=options.fuse, resume=options.resume, progress=False,
+                backwards=options.backwards, fuse=options.fuse, resume=resume, progress=False,
                 **options.output,  # type: ignore[arg-type]
             )  # fmt: skip
 

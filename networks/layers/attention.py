@@ -105,11 +105,7 @@ class _LocalReader(nn.Module):
     def read(
         self, query_BLC: Tensor, part: MemoryPart, size: tuple[int, int], relative_v: Tensor | None = None
     ) -> Tensor:
-        batch = part.value.shape[0]
-        q, k, v = (
-            x.expand(batch, -1, -1).unflatten(2, (self.heads, -1)).unflatten(1, size)
-            for x in (query_BLC, part.key, part.value)
-        )
+        q, k, v = (x.unflatten(2, (self.heads, -1)).unflatten(1, size) for x in (query_BLC, part.key, part.value))
         rel_k = self.relative_emb_k.weight.view(self.heads, self.window**2, -1)
         assert self.relative_emb_k.bias is not None
         bias = self.relative_emb_k.bias.view(self.heads, -1)

@@ -8,7 +8,8 @@
 Offsets are numbered row by row; those outside of the map are left out. AOT (section 4.2) calls this short-term
 attention. ``rel_k`` and ``rel_v`` are learned relative terms; the former uses the unscaled query.
 
-Shapes: B batch, H W map, N heads, C channels per head of query and key, D of the value, K = window * window offsets.
+Shapes: B batch, H W map, N heads, C channels per head of query and key, D of the value, K = window * window offsets. A
+query or key of batch 1 is shared by all values.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def local_attention(
     backend: str | None = None,
 ) -> Tensor:
     """Attend to the ``window`` x ``window`` neighborhood of each position -> [B, H, W, N, D].
+
+    If query and key are both shared, ``blocked`` and ``gathered`` compute the weights once for all values.
 
     Args:
         q_BHWNC: queries, unscaled.
@@ -193,7 +196,11 @@ def _blocked_inside(
     window: int,
 ) -> Tensor:
     """Attend with the blocked back end to keys inside the map, for which ``inside_HW`` is 1."""
-    batch, height, width, heads, channels = q_BHWNC.shape
+    batch, heads = len(v_BHWND), q_BHWNC.shape[3]
+    height, width, channels = *q_BHWNC.shape[1:3], q_BHWNC.shape[4]
+    if len(q_BHWNC) != len(k_BHWNC):
+        q_BHWNC, k_BHWNC = _for_each_value(v_BHWND, q_BHWNC, k_BHWNC)
+    own = len(q_BHWNC)  # 1 if the weights are shared
     radius = window // 2
     reach = TILE + window - 1  # side of the square of keys in reach of a tile
     bottom, right = -height % TILE, -width % TILE
@@ -218,29 +225,35 @@ def _blocked_inside(
     def attend(q_tiles: Tensor, k_tiles: Tensor, far_tiles: Tensor, v_tiles: Tensor) -> Tensor:
         """Attend for some tiles of a row, [B, N, tiles, ...] -> [B, TILE, tiles * TILE, N, D]."""
         count = q_tiles.shape[2]
-        own_q = q_tiles.reshape(batch, heads, count, TILE * TILE, channels)
-        bias = (own_q.flatten(2, 3) @ rel_k + rel_bias).view(batch, heads, count, TILE, TILE, window, window)
-        scores = bias.new_full((batch, heads, count, TILE, TILE, reach, reach), -torch.inf)
+        own_q = q_tiles.reshape(own, heads, count, TILE * TILE, channels)
+        bias = (own_q.flatten(2, 3) @ rel_k + rel_bias).view(own, heads, count, TILE, TILE, window, window)
+        scores = bias.new_full((own, heads, count, TILE, TILE, reach, reach), -torch.inf)
         _windows(scores, window).copy_(bias)
         scores = scores.view(-1, TILE * TILE, reach * reach)
         own_q = F.pad(own_q * channels**-0.5, (0, 1), value=1.0).flatten(0, 2)
         own_k = torch.cat([k_tiles, far_tiles.expand(*k_tiles.shape[:-1], 1)], -1).flatten(3, 4).flatten(0, 2)
         weights = torch.baddbmm(scores, own_q, own_k.transpose(1, 2)).softmax(-1)
-        out = weights @ v_tiles.flatten(3, 4).flatten(0, 2)
+        # a batched product would copy shared weights for each entry
+        out = torch.cat([weights @ v.flatten(3, 4).flatten(0, 2) for v in v_tiles.split(own)])
         out = out.view(batch, heads, count, TILE, TILE, -1)
         if rel_v_NKD is not None:
-            own = _windows(weights.view(batch, heads, count, TILE, TILE, reach, reach), window)
-            own = own.reshape(batch, heads, count * TILE * TILE, window * window)
-            out = out + (own @ rel_v_NKD[None]).view_as(out)
+            in_window = _windows(weights.view(own, heads, count, TILE, TILE, reach, reach), window)
+            in_window = in_window.reshape(own, heads, count * TILE * TILE, window * window)
+            out = out + (in_window @ rel_v_NKD[None]).view(own, *out.shape[1:])
         return out.permute(0, 3, 2, 4, 1, 5).flatten(2, 3)
 
     rows = []
     for top in range(0, height, TILE):
-        q_row = q[:, :, top : top + TILE].view(batch, heads, TILE, tiles, TILE, channels).transpose(2, 3)
+        q_row = q[:, :, top : top + TILE].view(own, heads, TILE, tiles, TILE, channels).transpose(2, 3)
         reached = (in_reach(k, top), in_reach(outside, top, far), in_reach(v, top))
         pieces = [[x[:, :, i : i + at_once] for x in (q_row, *reached)] for i in range(0, tiles, at_once)]
         rows.append(torch.cat([attend(*piece) for piece in pieces], 2))
     return torch.cat(rows, 1)[:, :height, :width]
+
+
+def _for_each_value(v_BHWND: Tensor, *shared: Tensor) -> list[Tensor]:
+    """Expand queries or keys of batch 1 to the batch of the values."""
+    return [x.expand(len(v_BHWND), -1, -1, -1, -1) for x in shared]
 
 
 def _windows(scores: Tensor, window: int) -> Tensor:
@@ -263,6 +276,7 @@ def _correlation(
     """Attend with scores from the compiled correlation extension, and sum up values offset by offset."""
     from spatial_correlation_sampler import spatial_correlation_sample
 
+    q_BHWNC, k_BHWNC = _for_each_value(v_BHWND, q_BHWNC, k_BHWNC)
     batch, height, width, heads, channels = q_BHWNC.shape
     flat = (batch * heads, -1, height, width)
     q = q_BHWNC.permute(0, 3, 4, 1, 2).reshape(flat)
@@ -288,11 +302,11 @@ def _correlation(
     return out
 
 
-def _triton(*inputs: Tensor | int | None) -> Tensor:
+def _triton(q_BHWNC: Tensor, k_BHWNC: Tensor, v_BHWND: Tensor, *inputs: Tensor | int | None) -> Tensor:
     """Attend with fused Triton kernels, which are compiled at their first use."""
     from voskit.networks.ops.local_attention_triton import attend
 
-    return attend(*inputs)  # type: ignore[arg-type]
+    return attend(*_for_each_value(v_BHWND, q_BHWNC, k_BHWNC), v_BHWND, *inputs)  # type: ignore[arg-type]
 
 
 BACKENDS.register("blocked")(Backend(_blocked))

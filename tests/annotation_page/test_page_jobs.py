@@ -152,7 +152,7 @@ def test_both_ways(walk: Walk, server: Server) -> None:
     walk.stroke([(60, 80), (90, 80)])
     walk.press("a")
     wait_until(lambda: masked(server, walk) == 48, "both propagations end")
-    walk.wait("voskit.store.running === undefined")
+    walk.wait("voskit.store.running === undefined && voskit.store.frame === 24")  # back where they began
     assert np.array_equal(walk.file_ids(47), shifted(walk.file_ids(24), 23))
     assert np.array_equal(walk.file_ids(10), shifted(walk.file_ids(24), 14))
 

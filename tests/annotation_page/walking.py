@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -257,7 +258,12 @@ class Walk:
     def shown_ids(self) -> np.ndarray:
         """Ids that the page holds for the shown frame."""
         height, width = self.get("[voskit.stage.height, voskit.stage.width]")
-        return np.array(self.get("Array.from(voskit.stage.ids)"), np.uint16).reshape(height, width)
+        # as a text, since Playwright checks each element of a list
+        text = self.get(
+            """btoa(Array.from(new Uint8Array(Uint16Array.from(voskit.stage.ids).buffer),
+            (byte) => String.fromCharCode(byte)).join(""))"""
+        )
+        return np.frombuffer(base64.b64decode(text), "<u2").reshape(height, width)
 
     def file_ids(self, frame: int, part: str = "masks") -> np.ndarray | None:
         """Ids in the file of a frame's mask; None: there is no file."""

@@ -68,6 +68,17 @@ def test_equals_the_definition(case: tuple, backend: str) -> None:
     assert (got - by_definition(*inputs, case[2], case[3])).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("shared", [(0,), (0, 1)])
+def test_queries_and_keys_of_one_batch_serve_all_values(shared: tuple[int, ...], backend: str) -> None:
+    own = random_input(CASES[0])
+    for i in shared:
+        own[i] = own[i][:1]
+    expanded = [x[:1].expand(2, *x.shape[1:]) if i in shared else x for i, x in enumerate(own)]
+    got = local_attention(*own, window=15, backend=backend)
+    assert (got - by_definition(*expanded, 15, 1)).abs().max() < 1e-5
+
+
 SMALL_CASES = [(2, 18, 3, 1, 2, 4, 20, True), (3, 5, 5, 2, 1, 4, 4, False)]
 
 

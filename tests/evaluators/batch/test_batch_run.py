@@ -72,6 +72,19 @@ def masks(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("*/masks/*.png"))}
 
 
+def test_a_video_with_another_mask_is_segmented_again(jobs, batch, tmp_path: Path, caplog) -> None:
+    batch(jobs, tmp_path / "out")
+    before = masks(tmp_path / "out")
+    write_mask(tmp_path / "b.png", squares(2, 3))
+    records = batch(jobs, tmp_path / "out")
+    assert states(records) == "done done done" and records["b"].objects == 2
+    after = masks(tmp_path / "out")
+    assert {name[0] for name in after if after[name] != before[name]} == {"b"}
+    assert "b: the video or its masks have changed since" in caplog.text
+    batch(jobs, tmp_path / "out")
+    assert batch.built == 2  # nothing is left to do
+
+
 def test_every_video_gets_its_folder_and_a_row_of_the_summary(jobs, batch, tmp_path: Path) -> None:
     records = batch(jobs, tmp_path / "out")
     assert states(records) == "done done done" and batch.built == 1

@@ -31,6 +31,8 @@ export class Session {
     this.frames = null;
     /** The main view shows each frame that a propagation finishes. */
     this.following = false;
+    /** Frame to show after the last of these propagations; null: the one that it ended at. @type {number|null} */
+    this.home = null;
     this.qualityTimer = 0;
     /** Number of calls that open a clip. */
     this.opened = 0;
@@ -216,7 +218,8 @@ export class Session {
     window.clearTimeout(this.qualityTimer); // no event follows: the whole curves now
     this.qualityTimer = 0;
     this.readQuality();
-    if (here && this.following && job.kind === "propagate" && job.frame !== null) this.navigator.go(job.frame);
+    const end = this.store.running ? job.frame : (this.home ?? job.frame);
+    if (here && this.following && job.kind === "propagate" && end !== null) this.navigator.go(end);
     if (here && !this.store.running) this.following = false;
     if (!here && !this.own.has(job.id)) return;
     if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
@@ -332,13 +335,18 @@ export class Session {
     });
   }
 
-  /** Start a propagation; tell whether it was started. @param {number} first @param {number} last @param {number[]|null} objects @param {boolean} fuse */
-  async propagate(first, last, objects, fuse = false) {
+  /**
+   * Start a propagation; tell whether it was started.
+   * @param {number} first @param {number} last @param {number[]|null} objects @param {boolean} fuse
+   * @param {number|null} home frame to show afterwards
+   */
+  async propagate(first, last, objects, fuse = false, home = null) {
     if (first === last) {
       this.say("The range ends at this frame: there is nothing to propagate to.");
       return false;
     }
     this.following = true; // before the request: its first events may come before its answer
+    this.home = home;
     const job = await this.attempt(() => this.send("POST", "jobs", { kind: "propagate", first, last, objects, fuse }));
     if (job) this.remember(/** @type {Job} */ (job));
     else this.following = false;

@@ -53,14 +53,15 @@ export class PropagationPanel {
     return this.session.propagate(store.frame, end, objects, this.fuse.checked);
   }
 
-  /** Propagate to both ends of the range; the server does one after the other. */
+  /** Propagate to both ends of the range, one after the other, and show this frame again. */
   async startBoth() {
     const objects = this.chosen();
     if (this.both.disabled || this.store.running || objects?.length === 0) return this.start(this.forth.disabled ? -1 : 1);
     const { frame } = this.store;
     const [first, last] = this.store.range;
     const joined = this.fuse.checked;
-    if (await this.session.propagate(frame, last, objects, joined)) await this.session.propagate(frame, first, objects, joined);
+    const run = (/** @type {number} */ end) => this.session.propagate(frame, end, objects, joined, frame);
+    if (await run(last)) await run(first);
   }
 
   /** Objects to propagate; null: all. @returns {number[]|null} */
