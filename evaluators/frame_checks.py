@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from voskit.dataloaders import MAX_ID
 
-ImageLike: TypeAlias = np.ndarray | Tensor | Image.Image
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ImageLike: TypeAlias = "np.ndarray | Tensor | Image.Image"
 """An image as array, tensor or PIL image."""
 
 _CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
@@ -42,7 +45,7 @@ def frame_array(frame: Any) -> np.ndarray:
     """
     if isinstance(frame, Image.Image):
         return _opaque(_pixels(frame))
-    if not isinstance(frame, (np.ndarray, Tensor)):
+    if not (isinstance(frame, np.ndarray) or _is_tensor(frame)):
         raise ValueError(f"a frame must be an RGB array, a tensor or a PIL image, got {type(frame).__name__}")
     values_HWC = _channels_last(frame)
     return _opaque(_bytes(values_HWC))
@@ -63,8 +66,8 @@ def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
     Raises:
         ValueError: the shape isn't that of an image, or both its first and its last axis may be channels.
     """
-    is_tensor = isinstance(frame, Tensor)
-    values = _numpy(frame) if isinstance(frame, Tensor) else frame
+    is_tensor = _is_tensor(frame)
+    values = _numpy(frame) if _is_tensor(frame) else frame
     shape = tuple(values.shape)
     if values.ndim == 4 and shape[0] == 1:
         values = values[0]
@@ -76,6 +79,12 @@ def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
     if first and last and is_tensor and values.shape[0] > 1 and values.shape[1] > 1:
         raise ValueError(f"a tensor of shape {shape} may be H x W x C or C x H x W: pass an H x W x 3 array")
     return values if last else np.moveaxis(values, 0, 2)
+
+
+def _is_tensor(frame: Any) -> TypeGuard[Tensor]:
+    """Return True for a tensor, without importing torch: where there is one, somebody has."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(frame, torch.Tensor)
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -107,6 +107,14 @@ def few_threads() -> None:
     torch.set_num_threads(_THREADS)
 
 
+@pytest.fixture(autouse=True)
+def scoring_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score in this process by default: beside other threads, as xdist has, workers import everything anew."""
+    for name in ("metrics.base", "benchmarks.scoring", "compare.run"):
+        if module := sys.modules.get(f"voskit.evaluators.{name}"):
+            monkeypatch.setattr(module, "default_workers", lambda: 1)
+
+
 @pytest.fixture(scope="session")
 def aot_goldens() -> Path:
     """Folder of the numbers recorded from the original AOT and DeAOT."""

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from thorough import mark_thorough
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("configs", "networks", "dataloaders", "trainers", "evaluators", "tools")
@@ -111,7 +112,7 @@ class Environment:
         return run(*command, cwd=self.folder)
 
 
-@pytest.fixture(scope="session", params=["wheel", "sdist", "editable"])
+@pytest.fixture(scope="session", params=mark_thorough(["wheel", "sdist", "editable"], ["sdist"]))
 def installed(
     request: pytest.FixtureRequest,
     archives: dict[str, Path],

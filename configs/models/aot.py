@@ -86,6 +86,8 @@ class IdentityBankConfig(PrototypeConfig):
         for field, heads in (("self_heads", self.self_heads), ("attention_heads", self.attention_heads)):
             if self.embed_dim % heads:
                 raise ValueError(f"{name}: embed_dim ({self.embed_dim}) is not a multiple of {field} ({heads})")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"field 'top_k' of {name} must be at least 1, or None for all positions, got {self.top_k}")
         if self.window % 2 == 0:
             raise ValueError(f"field 'window' of {name} must be odd, got {self.window}")
         if self.max_objects > _MOST_IDENTITIES:

@@ -16,8 +16,7 @@ from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions, overlay_palette
-from voskit.evaluators.clips.report import REPORT, ClipReport
-from voskit.evaluators.clips.resuming import CHECKPOINT
+from voskit.evaluators.clips.report import CHECKPOINT, REPORT, ClipReport
 from voskit.evaluators.exports.base import Export, ExportClip
 from voskit.evaluators.exports.frames import ExportFrame, SoftMattes
 from voskit.evaluators.exports.writer import FOLDER as EXPORT_FOLDER

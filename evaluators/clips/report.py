@@ -14,6 +14,8 @@ from voskit.dataloaders.files import atomic_write_text, load_json
 from voskit.dataloaders.video.source import FrameSource
 
 REPORT = "report.json"
+CHECKPOINT = ".resume.pt"
+"""Checkpoint of a run that was broken off, see :mod:`voskit.evaluators.clips.resuming`."""
 MEASURES = ("confidence", "margin")
 """Measures of ``VideoSegmenter.quality`` that a report keeps."""
 

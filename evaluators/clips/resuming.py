@@ -15,6 +15,7 @@ import torch
 
 from voskit.dataloaders.files import atomic_write
 from voskit.dataloaders.video.source import Frame
+from voskit.evaluators.clips.report import CHECKPOINT
 from voskit.evaluators.segmenter_state import restore_state, segmenter_state
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = ".resume.pt"
 _FORMAT = "1"
 """Changed when engines of a new version can't continue the state of an older one."""
 _SECONDS = 5.0  # least time between two checkpoints

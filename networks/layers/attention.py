@@ -156,11 +156,14 @@ class GatedLocalAttention(_LocalReader):
 
 
 class GatedSelfAttention(nn.Module):
-    """Gated self-propagation of DeAOT: both branches share query and key, and have separate values and gates."""
+    """Gated self-propagation of DeAOT: both branches share query and key, and have separate values and gates.
 
-    def __init__(self, dim: int, key_dim: int, value_dim: int, heads: int) -> None:
+    ``top_k`` is ignored in training.
+    """
+
+    def __init__(self, dim: int, key_dim: int, value_dim: int, heads: int, top_k: int | None = None) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.top_k = heads, top_k
         self.linear_QK = nn.Linear(2 * dim, key_dim)
         self.linear_V1 = nn.Linear(dim, value_dim)
         self.linear_V2 = nn.Linear(dim, value_dim)
@@ -176,4 +179,5 @@ class GatedSelfAttention(nn.Module):
         branches = ((self.linear_V1, self.linear_U1, visual_BLC), (self.linear_V2, self.linear_U2, ids_BLC))
         value = F.silu(torch.cat([split_heads(v(x), self.heads) for v, _, x in branches], -1))
         gate = F.silu(torch.cat([split_heads(u(x), self.heads) for _, u, x in branches], -1))
-        return self.projection(self.dw_conv(merge_heads(attention(key, key, value) * gate), size))
+        read = attention(key, key, value, None if self.training else self.top_k)
+        return self.projection(self.dw_conv(merge_heads(read * gate), size))

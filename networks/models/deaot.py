@@ -47,7 +47,9 @@ class GatedPropagationModule(nn.Module):
         )
         self.norm2 = nn.LayerNorm(dim)
         self.id_norm2 = nn.LayerNorm(dim)
-        self.self_attn = GatedSelfAttention(dim, dim // 2 * config.self_heads, self.value_dim, config.self_heads)
+        self.self_attn = GatedSelfAttention(
+            dim, dim // 2 * config.self_heads, self.value_dim, config.self_heads, config.self_top_k
+        )
         self.drop_path = StochasticDepth(config.drop_path, "row")
 
     def forward(

@@ -400,6 +400,7 @@ def test_objects_come_go_and_are_corrected(small) -> None:
     assert not segmenter.step(frame(6)).any()
 
 
+@pytest.mark.thorough
 def test_half_precision_and_videos_side_by_side(small) -> None:
     mask = np.zeros((40, 56), np.uint8)
     mask[5:20, 5:20], mask[22:38, 30:50] = 1, 2

@@ -19,8 +19,7 @@ from voskit.dataloaders.masks.frame_masks import FrameMasks
 from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.clips import resuming
-from voskit.evaluators.clips.report import ClipReport
-from voskit.evaluators.clips.resuming import CHECKPOINT
+from voskit.evaluators.clips.report import CHECKPOINT, ClipReport
 from voskit.evaluators.clips.run import segment_clip
 from voskit.networks import build_model, save_weights
 
