@@ -86,8 +86,6 @@ class IdentityBankConfig(PrototypeConfig):
         for field, heads in (("self_heads", self.self_heads), ("attention_heads", self.attention_heads)):
             if self.embed_dim % heads:
                 raise ValueError(f"{name}: embed_dim ({self.embed_dim}) is not a multiple of {field} ({heads})")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"field 'top_k' of {name} must be at least 1, or None for all positions, got {self.top_k}")
         if self.window % 2 == 0:
             raise ValueError(f"field 'window' of {name} must be odd, got {self.window}")
         if self.max_objects > _MOST_IDENTITIES:
@@ -98,7 +96,11 @@ class IdentityBankConfig(PrototypeConfig):
         return {**super().input_rule(), "align_corners": self.align_corners}
 
     def training_crop(self, crop: int) -> int:
-        return crop if self.align_corners else crop - 1
+        if self.align_corners:
+            return crop
+        if crop % 16 != 1:
+            raise ValueError(f"crop must be a multiple of 16, plus 1, for {type(self).__name__}, got {crop}")
+        return crop - 1
 
 
 class AOTConfig(IdentityBankConfig):

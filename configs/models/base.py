@@ -112,7 +112,11 @@ class PropagationConfig(ModelConfig):
         return {**super().input_rule(), **edges}
 
     def training_crop(self, crop: int) -> int:
-        """Return the side of training frames in pixels for a stage's ``crop``."""
+        """Return the side of training frames in pixels for a stage's ``crop``.
+
+        Raises:
+            ValueError: the family can't be trained on frames of this size.
+        """
         return crop
 
 
@@ -170,6 +174,11 @@ class PerObjectConfig(PropagationConfig):
         "added_channel",
         "train_augmentation",
     )
+
+    def training_crop(self, crop: int) -> int:
+        if crop % 16:
+            raise ValueError(f"crop must be a multiple of 16 for {type(self).__name__}, got {crop}")
+        return crop
 
     @property
     def mem_every(self) -> int:

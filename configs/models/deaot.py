@@ -23,12 +23,6 @@ class DeAOTConfig(IdentityBankConfig):
     decoder_uses_all_layers: Literal[False] = False
     train_augmentation: Literal["v1", "v2"] = "v2"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.self_top_k is not None and self.self_top_k < 1:
-            field = f"field 'self_top_k' of {type(self).__name__}"
-            raise ValueError(f"{field} must be at least 1, or None for all positions, got {self.self_top_k}")
-
 
 @register_model("deaott")
 class DeAOTT(DeAOTConfig):

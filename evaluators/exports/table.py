@@ -32,9 +32,7 @@ class TableExport(Export):
     def start(self, clip: ExportClip, folder: Path) -> None:
         super().start(clip, folder)
         self._file = OutputFile(self.path)
-        self._stream: IO[str] = self._file.temporary.open(
-            "w", encoding="utf-8", errors="surrogateescape", newline=""
-        )
+        self._stream: IO[str] = self._file.temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="")
         self._rows = csv.writer(self._stream, lineterminator="\n")
         self._rows.writerow(COLUMNS)
         self._seen: set[int] = set()

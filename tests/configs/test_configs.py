@@ -162,3 +162,12 @@ def test_registry_lists_near_names() -> None:
     assert "bootstrapped_dice" in registry and list(registry) == ["bootstrapped_dice"] and len(registry) == 1
     with pytest.raises(ValueError, match="unknown loss 'bootstraped_dice': did you mean bootstrapped_dice"):
         registry.get("bootstraped_dice")
+
+
+@pytest.mark.parametrize(("model", "crop", "side"), [("aott", 65, 65), ("swinb_deaotl", 65, 64), ("xmem", 64, 64)])
+def test_training_frames_have_a_size_that_the_family_takes(model: str, crop: int, side: int) -> None:
+    config = get_model_config(model)
+    assert config.training_crop(crop) == side
+    if model != "aott":
+        with pytest.raises(ValueError, match=r"crop must be a multiple of 16.* for \w+, got 70"):
+            config.training_crop(70)

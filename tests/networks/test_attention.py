@@ -95,3 +95,18 @@ def test_a_model_reads_the_likeliest_positions_on_request() -> None:
             )
         assert torch.allclose(probabilities[0], probabilities[1], atol=1e-4)
         assert not torch.allclose(probabilities[0], probabilities[2], atol=1e-4)
+
+
+def test_self_propagation_reads_the_likeliest_positions_on_request() -> None:
+    torch.manual_seed(0)
+    weights = build_small("deaott").state_dict()
+    frame, mask = moving_frames(1)[0], squares(1, 2)
+    probabilities = []
+    for top_k in (None, 10_000, 1):
+        model = build_small("deaott", self_top_k=top_k)
+        model.load_state_dict(weights)
+        segmenter = VideoSegmenter(model)
+        segmenter.step(frame, mask)
+        probabilities.append(segmenter.step(frame, return_probs=True)[1])
+    assert torch.allclose(probabilities[0], probabilities[1], atol=1e-6)
+    assert not torch.allclose(probabilities[0], probabilities[2], atol=1e-4)

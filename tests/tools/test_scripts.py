@@ -61,3 +61,9 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     code = "import sys, voskit.tools.demo; print({'torch', 'cv2', 'av', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
+
+
+def test_the_annotation_page_opens_before_torch_is_imported() -> None:
+    code = "import sys, voskit.evaluators.annotation.start; print({'torch', 'torchvision'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
