@@ -67,7 +67,7 @@ def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
         ValueError: the shape isn't that of an image, or both its first and its last axis may be channels.
     """
     is_tensor = _is_tensor(frame)
-    values = _numpy(frame) if _is_tensor(frame) else frame
+    values = _numpy(frame) if _is_tensor(frame) else np.asarray(frame)
     shape = tuple(values.shape)
     if values.ndim == 4 and shape[0] == 1:
         values = values[0]
@@ -82,7 +82,7 @@ def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
 
 
 def _is_tensor(frame: Any) -> TypeGuard[Tensor]:
-    """Return True for a tensor, without importing torch: where there is one, somebody has."""
+    """Return True for a tensor. Torch is not imported for that: the caller has done so if it is one."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(frame, torch.Tensor)
 

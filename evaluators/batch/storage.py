@@ -56,7 +56,7 @@ def local_copy(path: str, folder: Path | None = None) -> Iterator[Path]:
 def fingerprint(video: str, masks: str) -> str:
     """Return a text that changes with a video's size and with the content of its masks; empty if they can't be read.
 
-    Of files at an address, it is what the storage says of them that counts.
+    For files in object storage it changes with what the storage reports: size, date, ETag.
     """
     digest = hashlib.sha256()
     try:

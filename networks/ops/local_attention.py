@@ -306,7 +306,8 @@ def _triton(q_BHWNC: Tensor, k_BHWNC: Tensor, v_BHWND: Tensor, *inputs: Tensor |
     """Attend with fused Triton kernels, which are compiled at their first use."""
     from voskit.networks.ops.local_attention_triton import attend
 
-    return attend(*_for_each_value(v_BHWND, q_BHWNC, k_BHWNC), v_BHWND, *inputs)  # type: ignore[arg-type]
+    q_BHWNC, k_BHWNC = _for_each_value(v_BHWND, q_BHWNC, k_BHWNC)
+    return attend(q_BHWNC, k_BHWNC, v_BHWND, *inputs)  # type: ignore[arg-type]
 
 
 BACKENDS.register("blocked")(Backend(_blocked))

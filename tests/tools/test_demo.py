@@ -380,13 +380,13 @@ CABINET = ("--scene", "cabinet")
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ((), (None, 1040, True)),
-        (CABINET, (780, 1380, False)),
-        ((*CABINET, "--short_edge", "96"), (96, 1040, False)),
-        ((*CABINET, "--max_resolution", "480"), (None, 800, False)),
-        ((*CABINET, "--ckpt_path", "bundled"), (None, 1040, False)),
-        ((*CABINET, "--set", "background=true"), (780, 1380, True)),
-        ((*CABINET, "--data_path", "scenes"), (None, 1040, True)),
+        ((), (None, 1040, True, None)),
+        (CABINET, (780, 1380, False, 64)),
+        ((*CABINET, "--short_edge", "96"), (96, 1040, False, 64)),
+        ((*CABINET, "--max_resolution", "480"), (None, 800, False, 64)),
+        ((*CABINET, "--ckpt_path", "bundled"), (None, 1040, False, None)),
+        ((*CABINET, "--set", "background=true", "self_top_k=9"), (780, 1380, True, 9)),
+        ((*CABINET, "--data_path", "scenes"), (None, 1040, True, None)),
     ],
 )
 def test_only_the_bundled_cabinet_is_enlarged_and_without_background(monkeypatch, flags, expected) -> None:
@@ -395,7 +395,7 @@ def test_only_the_bundled_cabinet_is_enlarged_and_without_background(monkeypatch
     monkeypatch.setattr(scenes, "run_clip", lambda clip, segmenter, *_: seen.append(segmenter.config))
     monkeypatch.setattr(sys, "argv", ["demo.py", "--device", "cpu", *(places.get(flag, flag) for flag in flags)])
     assert demo.main() == 0
-    assert [(config.short_edge, config.max_long_edge, config.background) for config in seen] == [expected]
+    assert [(c.short_edge, c.max_long_edge, c.background, c.self_top_k) for c in seen] == [expected]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from voskit.configs import list_models
 from voskit.tools.command import quiet
-from voskit.tools.flags.model import ModelArgs
+from voskit.tools.flags.model import BUNDLED_MODEL, ModelArgs
 
 if TYPE_CHECKING:
     from voskit.evaluators import ReferringSegmenter, VideoSegmenter
@@ -37,7 +37,8 @@ class ClipArgs(ModelArgs):
     scene: str | None = None
     """Only this scene of the folder. Bundled: bunny (4 objects, the default) and cabinet (49 objects). The cabinet runs
     with --set background=false, because its masks label every pixel, with --short_edge 780 --max_resolution 828,
-    because many of its objects are small, and with --amp on CPUs that are faster with it; your flags override these."""
+    because many of its objects are small, and for speed with --set self_top_k=64, and --amp on CPUs that are faster with
+    it; your flags override these."""
     mask: tuple[Path, ...] = ()
     """Mask of the first frame: an image of ids, white on black or flat colors, a folder with an image for each object,
     COCO or labelme JSON, or .npy. Or a folder of masks with the names of their frames. For several videos: one for
@@ -152,9 +153,12 @@ class ClipArgs(ModelArgs):
             return replace(self, scene="bunny")
         if self.scene != "cabinet":
             return self
-        changes: dict[str, Any] = {}
-        if not any(text.partition("=")[0] == "background" for text in self.set):
-            changes["set"] = (*self.set, "background=false")
+        fields = {"background": "false"}
+        if self.model == BUNDLED_MODEL and self.ckpt_path is None:
+            fields["self_top_k"] = "64"
+        given = {text.partition("=")[0] for text in self.set}
+        added = (f"{name}={value}" for name, value in fields.items() if name not in given)
+        changes: dict[str, Any] = {"set": (*self.set, *added)}
         if all(value is None for value in (self.ckpt_path, self.short_edge, self.max_resolution)):
             changes.update(short_edge=780, max_resolution=828, amp=self.amp or self._is_faster_with_amp())
         return replace(self, **changes)
