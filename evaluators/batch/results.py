@@ -94,7 +94,9 @@ class BatchResults:
                     f"{place} has results of other flags (--{changed[0]}: {was} there, {is_} now): repeat them, give "
                     "another --output_path, or start over with --no-resume"
                 )
-            if record.state == "done" and record.inputs not in ("", fingerprint(job.video, job.mask)):
+            if record.state == "running" or not record.inputs:
+                continue
+            if fingerprint(job.video, job.mask) not in ("", record.inputs):
                 logger.warning("%s: the video or its masks have changed since: it is segmented again", job.name)
                 self.save(job, "open", inputs=record.inputs)
 

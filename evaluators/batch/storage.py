@@ -54,27 +54,27 @@ def local_copy(path: str, folder: Path | None = None) -> Iterator[Path]:
 
 
 def fingerprint(video: str, masks: str) -> str:
-    """Return a text that changes with a video's size and with the content of its masks; empty if they can't be read.
+    """Return a text that changes with a video's size and with the content of its masks.
 
-    For files in object storage it changes with what the storage reports: size, date, ETag.
+    For files in object storage it changes with what the storage reports: size, date, ETag. It is empty for streams, and
+    if the files are gone.
     """
-    digest = hashlib.sha256()
     try:
-        for line in (*_parts(video, lambda path: str(path.stat().st_size)), *_parts(masks, checksum)):
-            digest.update(line.encode(errors="surrogateescape"))
+        parts = [*_parts(video, lambda path: str(path.stat().st_size))]
+        parts += [*_parts(masks, checksum)] if parts else []
     except OSError:
-        return ""  # whoever segments the video says why
-    return digest.hexdigest()[:16]
+        return ""
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16] if parts else ""
 
 
 def _parts(path: str, describe: Callable[[Path], str]) -> Iterator[str]:
     """Yield a line for each file of a path or address: its name and a description."""
     if is_remote(path):
         files, place = _open(path)
-        yield from (f"{name} {files.ukey(name)}\n" for name in sorted(files.find(place)))
+        yield from (f"{name} {files.ukey(name)}" for name in sorted(files.find(place)))
     elif path and "://" not in path:
         own = sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(path)]
-        yield from (f"{p.name} {describe(p)}\n" for p in own if not p.is_dir())
+        yield from (f"{p.name} {describe(p)}" for p in own if not p.is_dir())
 
 
 def _open(path: str) -> tuple[fsspec.AbstractFileSystem, str]:

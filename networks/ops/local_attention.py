@@ -234,7 +234,8 @@ def _blocked_inside(
         own_k = torch.cat([k_tiles, far_tiles.expand(*k_tiles.shape[:-1], 1)], -1).flatten(3, 4).flatten(0, 2)
         weights = torch.baddbmm(scores, own_q, own_k.transpose(1, 2)).softmax(-1)
         # a batched product would copy shared weights for each entry
-        out = torch.cat([weights @ v.flatten(3, 4).flatten(0, 2) for v in v_tiles.split(own)])
+        read = [weights @ v.flatten(3, 4).flatten(0, 2) for v in v_tiles.split(own)]
+        out = read[0] if len(read) == 1 else torch.cat(read)
         out = out.view(batch, heads, count, TILE, TILE, -1)
         if rel_v_NKD is not None:
             in_window = _windows(weights.view(own, heads, count, TILE, TILE, reach, reach), window)
