@@ -8,9 +8,9 @@
    Holes are cut out with the right button. ``N`` makes the next object. ``S`` shows it alone, so that the lasso takes
    no pixels of the others.
 2. ``P`` propagates to the end.
-3. ``C`` goes to the frame of which the network is least sure. Objects whose J is below ``--target`` there are erased by
-   a loop with the right button and traced again, and ``A`` propagates both ways. If there are none, ``K`` keeps the
-   mask. This is repeated until the mean J of all frames and objects reaches the target.
+3. ``C`` goes to the frame around which the network is least sure. Objects whose J is below ``--target`` there are
+   erased by a loop with the right button and traced again, and ``A`` propagates both ways. If there are none, ``K``
+   keeps the mask. This is repeated until the mean J of all frames and objects reaches the target.
 
 Seconds of the machine are measured: from a key to the end of the work that it starts. Seconds of the user come from a
 model, not from people: ``--action`` for each key, click and drag, and the length of the drags divided by ``--speed``.
@@ -292,7 +292,7 @@ class User:
         self.work.curve.append(self.clip.mean_accuracy())
 
     def correct_next(self) -> int | None:
-        """Go to the frame of which the network is least sure; return its number. None: there is none."""
+        """Go to the frame that "Correct next" chooses; return its number. None: there is none."""
         self.see("document.querySelectorAll('.message').forEach(old => old.classList.add('old'))")
         begin = time.perf_counter()
         self.press("c")

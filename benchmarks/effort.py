@@ -8,7 +8,8 @@ gets its true mask, which is propagated both ways up to the nearest given frames
 frames are joined from both directions. The frame is
 
 - ``worst``: the one of lowest true J, which a person can't know: the best that a choice by quality can do,
-- ``confidence``: that whose least sure object has the lowest confidence, as "correct next" on the annotation page,
+- ``next``: that around which the network is least sure, as "Correct next" on the annotation page,
+- ``confidence``: that whose least sure object has the lowest confidence,
 - ``distance``: the middle of the longest stretch without a given mask,
 - ``random``: any frame without a given mask.
 """
@@ -33,18 +34,19 @@ from tqdm import tqdm
 
 from voskit.dataloaders.datasets import Video
 from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.annotation.correction import next_correction
 from voskit.evaluators.fusion import propagate_between
 
 Curves = dict[str, dict[str, list[list[float]]]]
 """Mean J before the first and after each correction, by video, choice and run."""
-COLORS = {"worst": "#000000", "confidence": "#0072b2", "distance": "#d55e00", "random": "#999999"}
+COLORS = {"worst": "#000000", "next": "#009e73", "confidence": "#0072b2", "distance": "#d55e00", "random": "#999999"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(VideoArgs):
     """Count the corrections that a video needs."""
 
-    choices: tuple[str, ...] = ("worst", "confidence", "distance", "random")
+    choices: tuple[str, ...] = ("worst", "next", "confidence", "distance", "random")
     target: float = 0.9
     """Mean J of all frames and objects at which a video is done."""
     most: int = 12
@@ -158,6 +160,13 @@ def lowest(values: Sequence[float], numbers: Sequence[int]) -> int:
     return min(numbers, key=lambda number: values[number])
 
 
+def least_sure_around(state: State) -> int:
+    """Return the frame around which the network is least sure."""
+    chosen = next_correction({number: {1: state.confidence[number]} for number in state.open})
+    assert chosen is not None
+    return chosen[0]
+
+
 def middle(state: State) -> int:
     """Return the middle of the longest stretch without a given mask."""
     edges = sorted(state.given)
@@ -180,6 +189,8 @@ def runs_of(choice: str, clip: Clip, name: str, args: Args) -> list[Callable[[St
     """Return the functions that choose the next frame, one for each run."""
     if choice == "worst":
         return [lambda state: lowest(clip.accuracy(state), state.open)]
+    if choice == "next":
+        return [least_sure_around]
     if choice == "confidence":
         return [lambda state: lowest(state.confidence, state.open)]
     if choice == "distance":

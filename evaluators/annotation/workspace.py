@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voskit.dataloaders.video.source import Frame
+from voskit.evaluators.annotation.correction import next_correction
 from voskit.evaluators.annotation.events import EventHub
 from voskit.evaluators.annotation.jobs import Job, Jobs
 from voskit.evaluators.annotation.loading import LazySegmenter
@@ -110,12 +111,13 @@ class Workspace:
         confidences = opened.annotation.confidences()
         ids = sorted({object_id for found in confidences.values() for object_id in found})
         curves: dict[str, list[float | None]] = {str(i): [None] * len(opened.annotation) for i in ids}
-        lowest: tuple[float, int, int] | None = None
         for number, found in confidences.items():
             for object_id, confidence in found.items():
                 curves[str(object_id)][number] = round(confidence, 4)
-                lowest = min(filter(None, (lowest, (confidence, number, object_id))))
-        best = None if lowest is None else {"frame": lowest[1], "object": lowest[2], "confidence": round(lowest[0], 4)}
+        best = None
+        if chosen := next_correction(confidences):
+            frame, object_id = chosen
+            best = {"frame": frame, "object": object_id, "confidence": curves[str(object_id)][frame]}
         return {"objects": curves, "next": best}
 
     def present(self) -> list[tuple[str, str, dict[str, Any]]]:

@@ -25,6 +25,7 @@ def page(open_page: Callable[..., Walk], program: Program) -> Walk:
         program.call(f"clips/{walk.clip_id}/objects/{number}", "DELETE")
     walk.wait("voskit.store.clip.given.length === 0")
     walk.go(0)
+    walk.wait("voskit.stage.ids.every((id) => id === 0)")  # the mask without the objects, which strokes build upon
     return walk
 
 

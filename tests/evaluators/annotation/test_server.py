@@ -171,7 +171,7 @@ def test_propagation_is_a_job_with_progress_confidences_and_undo(page: Page) -> 
     assert np.array_equal(page.mask(4), np.roll(mask_of(1, 2), 2, axis=1))
     quality = page.get("/quality").json()
     assert quality["objects"]["1"] == [0.3333, 0.5, None, 0.5, 0.3333, 0.25]
-    assert quality["next"] == {"frame": 5, "object": 1, "confidence": 0.25}
+    assert quality["next"] == {"frame": 4, "object": 1, "confidence": 0.3333}
     undone = page.client.post(f"{page.clip}/undo").json()
     assert undone == {"text": "propagation 2-0", "frames": [0, 1]}
     page.client.post(f"{page.clip}/undo")

@@ -385,7 +385,7 @@ export class Session {
     }, this.store.quality && this.store.running ? QUALITY_RUNNING_MS : QUALITY_MS);
   }
 
-  /** Go to the frame in which the network is least sure. */
+  /** Go to the frame around which the network is least sure. */
   async correctNext() {
     const quality = /** @type {import("./types.js").Quality|undefined} */ (await this.attempt(() => this.send("GET", "quality")));
     if (!quality) return;

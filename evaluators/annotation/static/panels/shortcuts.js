@@ -58,7 +58,7 @@ export const SHORTCUTS = [
       { keys: ["Shift+P"], text: "Propagate backwards", run: "backward" },
       { keys: ["a"], text: "Propagate both ways", run: "both" },
       { keys: ["Escape"], text: "Cancel; stop the propagation", run: "escape", shown: "Esc" },
-      { keys: ["c"], text: "Correct next: the least sure frame", run: "correct" },
+      { keys: ["c"], text: "Correct next: where the network is least sure", run: "correct" },
       { keys: ["i"], text: "Range begins here", run: "markIn" },
       { keys: ["o"], text: "Range ends here", run: "markOut" },
       { keys: ["x"], text: "Whole clip", run: "markNone" },
