@@ -31,6 +31,8 @@ export class Editor {
     this.dirty = raster.emptyRect();
     /** @type {{delta: Delta, action: string}|null} */
     this.unsaved = null;
+    /** Number of edits so far. */
+    this.edits = 0;
     this.timer = 0;
     /** Called with the rectangle that changed. @type {(rect: Rect|null) => void} */
     this.onPixels = () => {};
@@ -93,6 +95,7 @@ export class Editor {
       if (!raster.equal(before, after)) {
         raster.paste(this.base, this.width, rect, after);
         this.unsaved = { delta: { rect, before, after }, action: this.action };
+        this.edits += 1;
         this.saver.open = true;
         this.saver.mark();
         this.timer = window.setTimeout(() => this.flush(), SAVE_MS);
@@ -120,6 +123,11 @@ export class Editor {
   /** Wait for the end of an edit. @returns {Promise<void>} */
   ended() {
     return this.active ? new Promise((resolve) => this.waiting.push(resolve)) : Promise.resolve();
+  }
+
+  /** Whether the server lacks an edit of a frame. @param {number} frame */
+  pending(frame) {
+    return (this.frame === frame && this.unsaved !== null) || this.saver.has(frame);
   }
 
   /** Send what isn't saved yet. */

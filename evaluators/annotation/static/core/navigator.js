@@ -18,6 +18,8 @@ export class Navigator {
     this.editor = editor;
     /** @type {Frames|null} */
     this.frames = null;
+    /** Those of the shown frame. @type {Frames|null} */
+    this.shown = null;
     this.wanted = 0;
     this.busy = false;
     /** A loaded frame must be read again. */
@@ -67,10 +69,17 @@ export class Navigator {
       const { frames, wanted: frame } = this;
       this.stale = false;
       try {
+        const again = frame === this.store.frame && frames === this.shown;
+        const { edits } = this.editor;
+        const pending = this.editor.pending(frame);
         const loaded = frames.peek(frame) ?? (await frames.load(frame));
         await this.editor.ended();
         if (frames !== this.frames) this.stale = true; // another clip was opened meanwhile
         if (this.stale) continue;
+        if (again && this.editor.mask && (pending || edits !== this.editor.edits)) {
+          frames.masks.set(frame, this.editor.mask); // what was read lacks an edit; the frame is compared once that is saved
+          continue;
+        }
         this.show(frame, loaded);
       } catch (error) {
         if (passes(error)) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -89,6 +98,7 @@ export class Navigator {
     const direction = frame >= this.store.frame ? 1 : -1;
     this.editor.show(frame, loaded.mask);
     this.store.frame = frame;
+    this.shown = this.frames;
     this.onShow(loaded);
     this.store.emit("frame");
     this.frames?.prefetch(Array.from({ length: AHEAD }, (_, i) => frame + direction * (i + 1)).concat(frame - direction));
