@@ -35,6 +35,11 @@ export class Saver {
 
   mark() {}
 
+  /** Whether an edit of a frame is on its way: edits are stored at once. @param {number} _frame */
+  has(_frame) {
+    return false;
+  }
+
   /**
    * Store an edited mask as given. @param {number} frame @param {Uint16Array|null} ids null: remove the mask
    * @param {Delta|null} _delta @param {string} action @param {string} [_tag]
