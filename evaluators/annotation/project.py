@@ -39,6 +39,9 @@ class OpenClip:
     Args:
         source: the frames.
         annotation: the session.
+
+    Attributes:
+        changes: number of announced changes of masks and objects.
     """
 
     def __init__(self, source: TolerantFrames, annotation: Annotation) -> None:
@@ -49,6 +52,7 @@ class OpenClip:
         self._view = annotation.folder / PRIVATE / "view.json"
         self._cuts = annotation.folder / PRIVATE / "cuts.json"
         self._known_cuts: list[int] | None = None
+        self.changes = 0
         with suppress(FileNotFoundError, ValueError, TypeError):  # damaged: they are found again
             self._known_cuts = [int(number) for number in load_json(self._cuts)]
 

@@ -562,7 +562,8 @@ class Annotation:
 
     def _tell(self, frames: list[int]) -> None:
         if self.listener is not None:
-            self.listener(frames)
+            with self._changing:  # so that no listener tells an earlier state after a later one
+                self.listener(frames)
 
     def _files(self, number: int) -> tuple[str, str]:
         return f"masks/{self._names[number]}.png", f"given/{self._names[number]}.png"

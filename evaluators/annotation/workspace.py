@@ -230,6 +230,7 @@ class Workspace:
         opened = self._opened(clip)
 
         def changed(frames: list[int]) -> None:
+            opened.changes += 1
             self.hub.publish("clip", clip.id, lambda: {"clip": clip.id, **self._changes(opened, frames)})
 
         opened.annotation.listener = changed
@@ -237,6 +238,7 @@ class Workspace:
     def _changes(self, opened: OpenClip, frames: list[int] | None) -> dict[str, Any]:
         """Return the state of frames, and what is short of all frames. None: all frames that have a mask."""
         annotation = opened.annotation
+        changes = opened.changes  # first: the rest is then at least as new
         counts = annotation.given_counts
         objects = [
             {"id": i, "name": one.name or f"Object {i}", "color": one.color, "visible": one.visible,
@@ -244,6 +246,7 @@ class Workspace:
             for i, one in annotation.objects.items()
         ]  # fmt: skip
         values: dict[str, Any] = {
+            "changes": changes,
             "revisions": annotation.revisions if frames is None else {n: annotation.revision(n) for n in frames},
             "given": annotation.given,
             "masked": annotation.masked,

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from walking import Server, Walk, shifted, wait_until
+import pytest
+from walking import TIMEOUT, Server, Shifter, Walk, shifted, wait_until
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Hold the stand-in at its sixth frame until the event is set."""
+    resume = threading.Event()
+    step = Shifter.step
+
+    def wait_and_step(self: Shifter, *args: object, **options: object) -> np.ndarray:
+        if self.steps == 5:
+            resume.wait(TIMEOUT)
+        return step(self, *args, **options)
+
+    monkeypatch.setattr(Shifter, "step", wait_and_step)
+    yield resume
+    resume.set()
 
 
 def paint_two_objects(walk: Walk) -> None:
@@ -54,12 +72,14 @@ def test_one_undo_takes_a_propagation_back(walk: Walk, server: Server) -> None:
     wait_until(lambda: masked(server, walk) == 8, "the propagated masks are back")
 
 
-def test_stop_keeps_all_masks_so_far(walk: Walk, server: Server) -> None:
+def test_stop_keeps_all_masks_so_far(walk: Walk, server: Server, held: threading.Event) -> None:
     walk.choose("brush", 40)
     walk.stroke([(60, 80), (90, 80)])
     walk.press("p")
     walk.wait("voskit.store.frame >= 2")
-    walk.press("Escape")
+    with walk.page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        walk.press("Escape")
+    held.set()
     walk.wait("voskit.store.running === undefined")
     assert 3 <= masked(server, walk) < 48
 
@@ -76,7 +96,7 @@ def test_backwards_within_the_marks(walk: Walk, server: Server) -> None:
     assert server.call(f"clips/{walk.clip_id}")["masked"] == [[30, 36]]
 
 
-def test_looking_at_other_frames_ends_following_and_painting_there_is_kept(walk: Walk) -> None:
+def test_looking_at_other_frames_ends_following_and_painting_there_is_kept(walk: Walk, held: threading.Event) -> None:
     walk.choose("brush", 40)
     walk.stroke([(60, 80), (90, 80)])
     walk.press("p")
@@ -85,6 +105,7 @@ def test_looking_at_other_frames_ends_following_and_painting_there_is_kept(walk:
     walk.stroke([(200, 100), (230, 100)])
     walk.saved()
     painted = walk.shown_ids()
+    held.set()
     assert walk.frame == 45
     walk.wait("voskit.store.running === undefined")
     assert walk.frame == 45 and np.array_equal(walk.file_ids(45), painted)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from walking import Walk
+from walking import Walk, wait_until
 
 
 @pytest.fixture
@@ -41,6 +43,34 @@ def test_name_color_lock_and_eye_stay_over_a_reload(two: Walk) -> None:
     kept = two.get("voskit.store.objectOf(2)")
     assert (kept["name"], kept["color"], kept["visible"], kept["locked"]) == ("cup", "#12ab34", False, True)
     assert two.page.input_value('[data-id="2"] .name') == "cup"
+
+
+def test_changes_reach_the_server_in_their_order_and_events_from_before_take_none_back(two: Walk) -> None:
+    held: list[Any] = []
+
+    def hold_first(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    two.page.route("**/objects/2", hold_first)
+    two.press("2", "d", "d", "d")
+    wait_until(lambda: two.get("1") and held, "the first change is sent")
+    two.server.call(f"clips/{two.clip_id}/objects/1", "PUT", {"name": "cup"})
+    two.wait("voskit.store.clip.undo === 'name or color of object 1'")  # its event has come, with object 2 unlocked
+    assert two.get("voskit.store.objectOf(2).locked")
+    held[0].continue_()
+    two.wait("voskit.session.changing === 0 && voskit.store.nameOf(1) === 'cup'")
+    states = [one["locked"] for one in two.server.call(f"clips/{two.clip_id}")["objects"]]
+    assert states == [False, True] and two.get("voskit.store.objectOf(2).locked")
+
+
+def test_a_refused_change_is_taken_back(two: Walk) -> None:
+    two.page.route("**/objects/2", lambda route: route.fulfill(status=507, json={"error": "no space left"}))
+    two.press("2", "d")
+    two.wait("document.querySelector('#messages').innerText.includes('no space left')")
+    two.wait("!voskit.store.objectOf(2).locked")
 
 
 def test_solo_shows_one_object(two: Walk) -> None:

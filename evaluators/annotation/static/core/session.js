@@ -40,6 +40,10 @@ export class Session {
     this.onLeave = async () => {};
     /** Called with a finished export's or overlay's job. @type {(job: Job) => void} */
     this.onResult = () => {};
+    /** Changes of objects that the server hasn't confirmed. */
+    this.changing = 0;
+    /** The last of them. @type {Promise<unknown>} */
+    this.changed = Promise.resolve();
     /** Jobs that this tab has started. @type {Set<string>} */
     this.own = new Set(JSON.parse(sessionStorage.getItem("voskit-jobs") ?? "[]"));
     this.navigator.onError = (text) => say(text, "error");
@@ -159,16 +163,18 @@ export class Session {
     if (data.state) this.attempt(() => this.readProject());
     if (data.state === "ready" && data.clip === clip?.id) this.connected(true);
     if (!clip || data.clip !== clip.id) return;
-    for (const key of /** @type {const} */ (["given", "masked", "undo", "redo", "objects", "damaged", "cuts"])) {
+    for (const key of /** @type {const} */ (["given", "masked", "undo", "redo", "damaged", "cuts"])) {
       if (data[key] !== undefined) /** @type {any} */ (clip)[key] = data[key];
     }
+    const objects = data.objects && !this.changing && data.changes >= clip.changes;
+    if (objects) Object.assign(clip, { objects: data.objects, changes: data.changes });
     Object.assign(clip.revisions, data.revisions ?? {});
     const changed = Object.keys(data.revisions ?? {}).map(Number);
     for (const frame of changed) this.compare(frame);
     this.follow(changed);
     this.store.emit("info");
     if (data.quality) this.addQuality(data.quality);
-    if (data.objects) {
+    if (objects) {
       if (!this.store.objectOf(this.store.object)) this.store.object = this.store.objects[0].id;
       this.store.emit("objects");
     }
@@ -397,6 +403,38 @@ export class Session {
     await this.visit(next.frame);
     const name = next.object === null ? "" : `${this.store.nameOf(next.object)}, `;
     this.say(`Frame ${next.frame}: ${name}confidence ${next.confidence.toFixed(2)}`);
+  }
+
+  /**
+   * Change an object: here at once, on the server after the changes before.
+   * @param {number} id @param {Partial<import("./types.js").ObjectInfo>} fields
+   */
+  async changeObject(id, fields) {
+    const { clip } = this.store;
+    if (!clip) return;
+    Object.assign(clip.objects.find((o) => o.id === id) ?? {}, fields);
+    this.store.emit("objects");
+    this.editor.flush();
+    this.changing += 1;
+    this.changed = this.changed.then(() =>
+      this.attempt(async () => {
+        await this.saver.settled();
+        await api.json(api.inClip(clip.id, `objects/${id}`), "PUT", fields);
+      }),
+    );
+    await this.changed;
+    this.changing -= 1;
+    await this.attempt(() => this.readObjects());
+  }
+
+  /** Read the list of objects. Events from before don't change it any more. */
+  async readObjects() {
+    const { clip } = this.store;
+    if (!clip || this.changing) return;
+    const { objects, changes } = await api.clip(clip.id);
+    if (this.changing || clip.changes > changes) return;
+    Object.assign(clip, { objects, changes });
+    this.store.emit("objects");
   }
 
   /** @param {number} id */

@@ -13,7 +13,7 @@
 /** @typedef {{id: string, name: string, frames: number, height: number, width: number, times: number[], given: number[],
  *   masked: [number, number][], damaged: number[], cuts: number[], objects: ObjectInfo[], revisions: Record<string, number|string>,
  *   view: SavedView, job: Job|null, undo: string|null, redo: string|null, state?: ClipState, done?: number, error?: string|null,
- *   problem?: string|null, fps?: number|null}} Clip */
+ *   problem?: string|null, changes: number, fps?: number|null}} Clip */
 
 /** @typedef {"opening"|"ready"|"failed"} ClipState */
 

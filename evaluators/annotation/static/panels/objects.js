@@ -1,8 +1,6 @@
 // @ts-check
 /** The list of objects. */
 
-import * as api from "../core/api.js";
-
 import { el, iconButton } from "./dom.js";
 
 /** @typedef {import("../core/session.js").Session} Session */
@@ -39,12 +37,12 @@ export class ObjectPanel {
     const current = object.id === store.object;
     const visible = store.isVisible(object.id);
     const color = el("input", { type: "color", class: "swatch", value: object.color, title: "Color", "aria-label": `Color of ${store.nameOf(object.id)}` });
-    color.addEventListener("change", () => this.change(object.id, { color: color.value }));
+    color.addEventListener("change", () => session.changeObject(object.id, { color: color.value }));
     const name = el("input", { class: "name", value: object.name, placeholder: `object ${object.id}`, title: "Name", spellcheck: false, maxLength: 200 });
     name.setAttribute("aria-label", "Name");
     name.addEventListener("focus", () => session.selectObject(object.id));
     name.addEventListener("keydown", (event) => ["Enter", "Escape"].includes(event.key) && name.blur());
-    name.addEventListener("blur", () => name.value !== object.name && this.change(object.id, { name: name.value }));
+    name.addEventListener("blur", () => name.value !== object.name && session.changeObject(object.id, { name: name.value }));
     const eye = iconButton(visible ? "eye" : "hidden", visible ? "Hide" : "Show", () => this.toggleVisible(object), "", visible ? "" : "on");
     const lock = iconButton(object.locked ? "lock" : "unlocked", object.locked ? "Unlock" : "Lock", () => this.toggleLocked(object), "", object.locked ? "on" : "quiet");
     const solo = iconButton("solo", "Show this one only", () => this.toggleSolo(object.id), "S", store.solo === object.id ? "on" : "quiet");
@@ -61,26 +59,18 @@ export class ObjectPanel {
     return row;
   }
 
-  /** @param {number} id @param {Partial<ObjectInfo>} fields */
-  async change(id, fields) {
-    const object = this.store.clip?.objects.find((o) => o.id === id);
-    if (object) Object.assign(object, fields); // shown at once; the server's event confirms it
-    await this.session.attempt(() => this.session.send("PUT", `objects/${id}`, fields));
-    this.store.emit("objects");
-  }
-
   /** @param {ObjectInfo} object */
   toggleVisible(object) {
     if (this.store.solo !== null) {
       this.store.solo = null;
       return this.store.emit("view");
     }
-    return this.change(object.id, { visible: !object.visible });
+    return this.session.changeObject(object.id, { visible: !object.visible });
   }
 
   /** @param {ObjectInfo} object */
   toggleLocked(object) {
-    return this.change(object.id, { locked: !object.locked });
+    return this.session.changeObject(object.id, { locked: !object.locked });
   }
 
   /** @param {number} id */
@@ -95,9 +85,7 @@ export class ObjectPanel {
       const { objects } = await this.session.send("GET", "");
       if (!objects.length) await this.session.send("POST", "objects", {}); // the one that is shown already
       const { id } = await this.session.send("POST", "objects", {});
-      const clip = await api.clip(/** @type {string} */ (this.store.clip?.id));
-      if (this.store.clip) this.store.clip.objects = clip.objects;
-      this.store.emit("objects");
+      await this.session.readObjects();
       this.session.selectObject(id);
       const name = this.list.querySelector(`[data-id="${id}"] .name`);
       if (name instanceof HTMLInputElement && matchMedia("(pointer: fine)").matches) name.scrollIntoView({ block: "nearest" });

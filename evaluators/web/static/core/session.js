@@ -51,7 +51,7 @@ export class Session {
     const { name, frames, width, height, times } = source;
     store.clip = {
       ...{ id: name, name, frames, width, height, times, fps: source.rate },
-      ...{ given: [], masked: [], damaged: [], cuts: [], objects: [newObject(1)], revisions: {}, view: {}, job: null, undo: null, redo: null },
+      ...{ given: [], masked: [], damaged: [], cuts: [], objects: [newObject(1)], changes: 0, revisions: {}, view: {}, job: null, undo: null, redo: null },
     };
     Object.assign(store, { frame: 0, object: 1, solo: null, markIn: null, markOut: null, brush: Math.max(6, Math.round(height / 16)) });
     this.frames = this.navigator.frames = new Frames(source, this.saver);
