@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from walking import Walk
+from walking import Walk, wait_until
 
 
 def test_undo_and_redo_of_strokes_one_by_one(walk: Walk) -> None:
@@ -110,6 +111,27 @@ def test_strokes_are_kept_while_the_connection_is_lost(walk: Walk) -> None:
     walk.saved()
     walk.wait("document.querySelector('.banner') === null")
     assert np.array_equal(walk.file_ids(0), painted)
+
+
+def test_a_mask_read_before_a_stroke_doesn_t_hide_it(walk: Walk) -> None:
+    walk.stroke([(60, 60), (120, 60)])
+    walk.saved()
+    held: list[Any] = []
+    walk.page.route("**/masks/0", held.append)
+    walk.get("void (voskit.session.frames.masks.drop(0), voskit.session.navigator.reload())")
+    wait_until(lambda: walk.get("1") and held, "the mask is read again")
+    walk.stroke([(60, 100), (120, 100)])
+    wait_until(lambda: walk.get("1") and len(held) == 2, "the stroke is on its way")
+    painted = walk.shown_ids()
+    held[0].continue_()  # the mask without the stroke, which hasn't reached the server
+    walk.wait("!voskit.session.navigator.busy")
+    assert np.array_equal(walk.shown_ids(), painted)
+    walk.page.unroute("**/masks/0")
+    walk.stroke([(60, 140), (120, 140)])
+    held[1].continue_()
+    walk.saved()
+    assert np.array_equal(walk.file_ids(0), walk.shown_ids())
+    assert all(walk.file_ids(0)[y, 90] for y in (60, 100, 140))
 
 
 def test_leaving_with_unsaved_work_asks(walk: Walk) -> None:

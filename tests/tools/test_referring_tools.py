@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from dataset_trees import davis2017, ref_youtube
 from voskit.dataloaders.masks.files import read_mask
 from voskit.evaluators.clips.video.writer import VideoWriter
 from voskit.networks import build_model, save_weights
-from voskit.tools import demo
+from voskit.tools import batch, demo
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +63,22 @@ def test_the_demo_takes_text_prompts(checkpoint: Path, clip: Path, tmp_path: Pat
     assert [s["text"] for s in report["sentences"]] == ["a dog", "The white tent"]
     assert all(len(s["scores"]) == 3 for s in report["sentences"])  # one for each window
     assert (tmp_path / "clip" / "overlay.mp4").stat().st_size > 0
+
+
+def test_a_batch_gives_the_masks_of_the_demo(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+    texts = ["a dog", "The white tent"]
+    rows = [{"video": str(clip), "text": texts}, {"video": str(clip), "text": " ", "name": "wordless"}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    small: dict[str, Any] = {"short_edge": 64, "set": ("window=2",), "overlay": False}
+    weights: dict[str, Any] = {"model": "r50_referformer", "ckpt_path": checkpoint, "device": "cpu"}
+    arguments = batch.Args(data_path=str(tmp_path / "list.jsonl"), output_path=str(tmp_path / "b"), **weights, **small)
+    assert batch.run(arguments) == 1  # the second row has no words
+    states = {row["name"]: row["state"] for row in csv.DictReader((tmp_path / "b" / "summary.csv").open())}
+    assert states == {"clip": "done", "wordless": "failed"}
+    run_demo(checkpoint, data_path=(str(clip),), text=tuple(texts), output_path=tmp_path / "d", **small)
+    for i in range(5):
+        one, other = (read_mask(tmp_path / run / "clip" / "masks" / f"{i:05d}.png") for run in ("b", "d"))
+        assert np.array_equal(one, other)
 
 
 @pytest.mark.thorough
