@@ -46,7 +46,7 @@ from voskit.dataloaders.masks.files import read_mask
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 START_S = 120.0
 """Time limit of a server's start."""
 LONGEST_S = 3600.0
@@ -426,7 +426,7 @@ def main(args: Args) -> None:
 
     path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
-        raise FileNotFoundError("no Chromium is installed: apt-get install chromium")
+        raise FileNotFoundError("no Chromium is installed: apt-get install chromium-headless-shell")
     columns = {"J at first": ".3f", "corrected": "d", "kept": "d", "J at end": ".3f", "strokes": "d", "keys": "d"}
     columns |= {"user s": ".0f", "machine s": ".0f", "minutes": ".1f", "by hand": ".1f"}
     with sync_playwright() as playwright:

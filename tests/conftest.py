@@ -280,9 +280,9 @@ def chromium() -> Iterator[Callable[..., Any]]:
     Playwright runs an event loop on this thread until it is stopped: of two at once, and of an event loop that another
     test starts, the second fails.
     """
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
-    problem = None if path else "no Chromium is installed (apt-get install chromium)"
+    problem = None if path else "no Chromium is installed (apt-get install chromium-headless-shell)"
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:

@@ -32,6 +32,13 @@ def server(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield running
 
 
+@pytest.fixture(scope="module")
+def profile(browser: Any) -> Iterator[Any]:
+    """A browser context whose cache lives as long as the module."""
+    with browser.new_context(**Walk.WINDOW) as context:
+        yield context
+
+
 @pytest.fixture
 def open_page(browser, server: Server) -> Iterator[Callable[..., Walk]]:
     """A function that opens the server's page in a new window; errors in the page's code fail the test."""
@@ -50,10 +57,17 @@ def open_page(browser, server: Server) -> Iterator[Callable[..., Walk]]:
 
 
 @pytest.fixture
-def walk(open_page: Callable[..., Walk], server: Server) -> Walk:
-    """The page at frame 0 of a clip without masks."""
+def walk(open_page: Callable[..., Walk], server: Server, profile: Any) -> Iterator[Walk]:
+    """The page at frame 0 of a clip without masks; the browser remembers files, but no cookies and no storage."""
     server.empty()
-    return open_page()
+    yield open_page(context=profile)
+    profile.set_offline(False)
+    for page in profile.pages:
+        page.close()
+    blank = profile.new_page()
+    origin = {"origin": f"http://127.0.0.1:{server.port}", "storageTypes": "cookies,local_storage"}
+    profile.new_cdp_session(blank).send("Storage.clearDataForOrigin", origin)
+    blank.close()
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_a_stroke_and_the_next_frame(
 ) -> None:
     clip = write_clip(tmp_path / name, frames=4, size=size)
     with Server(tmp_path / "out", clip) as server:
-        walk = open_page(server, size=(1920, 1080))
+        walk = open_page(server, viewport={"width": 1920, "height": 1080})
         height, width = size
         walk.choose("brush", height // 20)
         places = [walk.screen((width * (0.2 + 0.03 * i), height * (0.3 + 0.02 * (i % 5)))) for i in range(20)]

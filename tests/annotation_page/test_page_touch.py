@@ -12,7 +12,7 @@ from walking import Server, Walk
 @pytest.fixture
 def phone(open_page: Callable[..., Walk], server: Server) -> Walk:
     server.empty()
-    return open_page(size=(390, 844), has_touch=True, is_mobile=True, device_scale_factor=2)
+    return open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2)
 
 
 class Fingers:

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -203,12 +203,13 @@ def call(port: int, token: str, path: str, method: str, body: Any) -> Any:
 class Walk:
     """A browser window with the page."""
 
+    WINDOW: ClassVar[dict[str, Any]] = {"viewport": {"width": 1100, "height": 720}, "reduced_motion": "reduce"}
+
     def __init__(
         self,
         browser: Any,
         server: Server | Program,
         *,
-        size: tuple[int, int] = (1100, 720),
         clip: bool = True,
         context: Any = None,
         **options: Any,
@@ -216,8 +217,7 @@ class Walk:
         self.server = server
         self.errors: list[str] = []
         self.own_context = context is None
-        viewport = {"width": size[0], "height": size[1]}
-        self.context = context or browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
+        self.context = context or browser.new_context(**{**self.WINDOW, **options})
         self.page = self.context.new_page()
         self.page.set_default_timeout(1000 * TIMEOUT)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
