@@ -1,19 +1,59 @@
-"""MobileNet-V2 at output stride 16 (Sandler et al., CVPR 2018), from torchvision."""
+"""MobileNet-V2 at output stride 16 (Sandler et al., CVPR 2018), with torchvision's names of tensors.
+
+torchvision itself is not imported: it loads the compiler of PyTorch, which doubles the time until a first frame.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v2
 
 from voskit.networks.encoders.base import Encoder, without_bfloat16
 
+Norm = Callable[[int], nn.Module]
+# blocks 1 to 17: expansion, output channels, stride, dilation
+BLOCKS = (
+    (1, 16, 1, 1),
+    *((6, 24, stride, 1) for stride in (2, 1)),
+    *((6, 32, stride, 1) for stride in (2, 1, 1)),
+    *((6, 64, stride, 1) for stride in (2, 1, 1, 1)),
+    *((6, 96, 1, 1) for _ in range(3)),
+    *((6, 160, 1, dilation) for dilation in (1, 2, 2)),  # stride 2 and no dilation, as published
+    (6, 320, 1, 2),
+)
 _STEM = 2  # blocks
 
 
+def convolution(
+    channels: int, out: int, norm: Norm, *, kernel: int = 1, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Build a convolution with norm and ReLU6."""
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias=False)
+    return nn.Sequential(conv, norm(out), nn.ReLU6(inplace=True))
+
+
+class InvertedResidual(nn.Module):
+    """Inverted residual block: expansion, depthwise convolution, projection."""
+
+    def __init__(self, channels: int, expansion: int, out: int, stride: int, dilation: int, norm: Norm) -> None:
+        super().__init__()
+        wide = channels * expansion
+        self.conv = nn.Sequential(
+            *([convolution(channels, wide, norm)] if expansion > 1 else []),
+            convolution(wide, wide, norm, kernel=3, stride=stride, dilation=dilation, groups=wide),
+            nn.Conv2d(wide, out, 1, bias=False),
+            norm(out),
+        )
+        self.residual = stride == 1 and channels == out
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return x_BCHW + self.conv(x_BCHW) if self.residual else self.conv(x_BCHW)
+
+
 class MobileNetV2(Encoder):
-    """torchvision's ``features``; the last stage keeps stride 16, with blocks 15 to 17 dilated by 2 instead.
+    """The published network, but its last stages keep stride 16, with blocks 15 to 17 dilated by 2 instead.
 
     The stem stays in float32 if the network runs in bfloat16, whose 8 bits of precision are fewer than those of pixels:
     DeAOT-Tiny's masks lose 1.2 points of J with a stem in bfloat16, and nothing by bfloat16 elsewhere.
@@ -22,17 +62,20 @@ class MobileNetV2(Encoder):
     mobile = True
     channels = (24, 32, 96, 1280)
 
-    def __init__(self, norm: Callable[[int], nn.Module]) -> None:
+    def __init__(self, norm: Norm) -> None:
         super().__init__()
-        self.features = mobilenet_v2(norm_layer=norm).features
+        channels = 32
+        blocks: list[nn.Module] = [convolution(3, channels, norm, kernel=3, stride=2)]
+        for expansion, out, stride, dilation in BLOCKS:
+            blocks.append(InvertedResidual(channels, expansion, out, stride, dilation, norm))
+            channels = out
+        blocks.append(convolution(channels, self.channels[-1], norm))
+        self.features = nn.Sequential(*blocks)
         for block in self.features[:_STEM]:
-            block.keeps_float32 = True
-        for block in self.features[14:18]:
-            for conv in block.modules():
-                if isinstance(conv, nn.Conv2d) and conv.groups > 1:
-                    conv.stride = (1, 1)
-                    if block is not self.features[14]:
-                        conv.dilation = conv.padding = (2, 2)
+            block.keeps_float32 = True  # type: ignore[assignment]  # see networks.inference.folded
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         maps = []

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from voskit.networks.encoders.base import Encoder
 from voskit.networks.layers.mlp import Mlp
+from voskit.networks.layers.norms import DropPath
 
 
 class WindowAttention(nn.Module):
@@ -58,7 +58,7 @@ class SwinBlock(nn.Module):
         self.attn = WindowAttention(dim, heads, window)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, 4 * dim)
-        self.drop_path = StochasticDepth(drop_path, "row")
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x_BHWC: Tensor, mask_WKK: Tensor) -> Tensor:
         batch, height, width, dim = x_BHWC.shape

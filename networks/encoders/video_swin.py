@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from voskit.networks.encoders.base import Encoder
 from voskit.networks.encoders.swin import SWIN_SIZES, PatchMerging, drop_path_rates
 from voskit.networks.layers.mlp import Mlp
+from voskit.networks.layers.norms import DropPath
 
 WINDOW = (8, 7, 7)
 _WINDOWS_AT_ONCE = 64
@@ -67,7 +67,7 @@ class VideoSwinBlock(nn.Module):
         self.attn = VideoWindowAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, 4 * dim)
-        self.drop_path = StochasticDepth(drop_path, "row")
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x_BTHWC: Tensor, mask_WKK: Tensor | None) -> Tensor:
         size = x_BTHWC.shape[1:4]

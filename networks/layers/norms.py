@@ -1,22 +1,58 @@
-"""Norm layers: frozen batch norm of maps; group norm and depthwise convolution of sequences of positions.
+"""Norm layers: frozen batch norm of maps; group norm and depthwise convolution of sequences; stochastic depth.
 
 Names of tensors are those of the published checkpoints.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from voskit.networks.layers.maps import to_map, to_sequence
 
 
-class FrozenBatchNorm(FrozenBatchNorm2d):
-    """torchvision's frozen batch norm, computed by the native kernel: one pass over the map instead of two."""
+class FrozenBatchNorm(nn.Module):
+    """Batch norm of maps [B, C, H, W] with fixed statistics, scales and offsets."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        for name in ("weight", "running_var"):
+            self.register_buffer(name, torch.ones(channels))
+        for name in ("bias", "running_mean"):
+            self.register_buffer(name, torch.zeros(channels))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        state_dict.pop(f"{prefix}num_batches_tracked", None)  # files of a batch norm have it
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al., ECCV 2016), for the end of a residual branch.
+
+    In training, each sample of the batch is set to zero with probability ``p``; the others are scaled by 1 / (1 - p).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        kept = x.new_empty([len(x)] + [1] * (x.ndim - 1)).bernoulli_(1 - self.p)
+        return x * kept.div_(1 - self.p)
 
 
 class GroupNorm(nn.Module):

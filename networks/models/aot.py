@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from voskit.configs.models.aot import AOTConfig, IdentityBankConfig
 from voskit.networks.decoders.fpn import FPNDecoder
@@ -21,7 +20,7 @@ from voskit.networks.encoders import Encoder, build_encoder
 from voskit.networks.layers.attention import LocalAttention, MemoryAttention, SelfAttention
 from voskit.networks.layers.maps import to_map, to_sequence
 from voskit.networks.layers.memory_part import MemoryPart
-from voskit.networks.layers.norms import GroupNormGELUDepthwise
+from voskit.networks.layers.norms import DropPath, GroupNormGELUDepthwise
 from voskit.networks.layers.position import sine_position
 from voskit.networks.models.base import Network, Supervised
 from voskit.networks.ops.identity_patches import embed_identities
@@ -66,7 +65,7 @@ class LSTTLayer(nn.Module):
         self.linear1 = nn.Linear(dim, config.ffn_dim)
         self.activation = GroupNormGELUDepthwise(config.ffn_dim)
         self.linear2 = nn.Linear(config.ffn_dim, dim)
-        self.drop_path = StochasticDepth(config.drop_path, "row")
+        self.drop_path = DropPath(config.drop_path)
 
     def _build_projections(self, config: AOTConfig) -> None:
         """Build the layers that ``project`` and ``remember`` use."""

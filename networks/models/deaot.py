@@ -12,13 +12,12 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from voskit.configs.models.deaot import DeAOTConfig
 from voskit.networks.layers.attention import GatedLocalAttention, GatedMemoryAttention, GatedSelfAttention
 from voskit.networks.layers.maps import to_sequence
 from voskit.networks.layers.memory_part import MemoryPart
-from voskit.networks.layers.norms import GroupNorm
+from voskit.networks.layers.norms import DropPath, GroupNorm
 from voskit.networks.models.aot import AOT, LayerState, Propagated
 from voskit.networks.models.base import Network
 
@@ -50,7 +49,7 @@ class GatedPropagationModule(nn.Module):
         self.self_attn = GatedSelfAttention(
             dim, dim // 2 * config.self_heads, self.value_dim, config.self_heads, config.self_top_k
         )
-        self.drop_path = StochasticDepth(config.drop_path, "row")
+        self.drop_path = DropPath(config.drop_path)
 
     def forward(
         self,

@@ -44,7 +44,8 @@ def test_segmentation_with_aot_imports_aot_alone() -> None:
     modules = modules_after(SEGMENT)
     own = [name for name in modules if name.startswith("voskit.")]
     assert len(own) <= CLOSURE, own
-    assert not {"timm", "transformers"} & set(modules)
+    # torchvision imports torch.compile's front end, which takes as long as the rest
+    assert not {"timm", "torchvision", "torch._dynamo", "transformers"} & set(modules)
     for family in ("deaot", "aost", "xmem", "jointformer", "referformer"):
         assert not [name for name in own if family in name]
     assert not [name for name in own if name.startswith("voskit.trainers") or ".stages" in name]
