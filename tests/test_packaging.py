@@ -112,7 +112,7 @@ class Environment:
         return run(*command, cwd=self.folder)
 
 
-@pytest.fixture(scope="session", params=mark_thorough(["wheel", "sdist", "editable"], ["sdist"]))
+@pytest.fixture(scope="session", params=mark_thorough(["wheel", "sdist", "editable"], ["sdist", "editable"]))
 def installed(
     request: pytest.FixtureRequest,
     archives: dict[str, Path],

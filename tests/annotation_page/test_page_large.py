@@ -35,7 +35,7 @@ NEXT = """async () => {
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), mark_thorough([("1080p", (1080, 1920)), ("4K", (2160, 3840))], [("1080p", (1080, 1920))])
+    ("name", "size"), mark_thorough([("1080p", (1080, 1920)), ("4K", (2160, 3840))], [("4K", (2160, 3840))])
 )
 def test_a_stroke_and_the_next_frame(
     tmp_path: Path, open_page: Callable[..., Walk], report: Callable[[str], None], name: str, size: tuple[int, int]

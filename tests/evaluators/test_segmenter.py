@@ -284,7 +284,7 @@ class LatestOnly:
         return min(range(len(stored)), key=lambda slot: stored[slot].frame)
 
 
-@pytest.mark.parametrize("name", ["aott", "aost", "xmem", "jointformer"])
+@pytest.mark.parametrize("name", mark_thorough(["aott", "aost", "xmem", "jointformer"], ["jointformer"]))
 def test_a_policy_of_one_s_own(name: str, frames) -> None:
     """It alone says what is stored and what makes room: a bound and a gap of the config do nothing."""
     torch.manual_seed(0)
@@ -355,7 +355,7 @@ def test_probabilities_are_averaged_over_views(aott, frames) -> None:
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
-@pytest.mark.parametrize("name", ["aott", "deaott", "swinb_deaotl"])
+@pytest.mark.parametrize("name", mark_thorough(["aott", "deaott", "swinb_deaotl"], ["swinb_deaotl"]))
 def test_half_precision_agrees_with_float32(name: str, amp: str, frames) -> None:
     torch.manual_seed(0)
     model = build_model(name, device="cpu")

@@ -326,7 +326,7 @@ SMOOTH = ("no_topk",)
     "name",
     mark_thorough(
         ["basic", "davis_setting", "late_first_mask_one_object", "no_topk", "resize_96", "youtube_setting"],
-        ["basic", "davis_setting", "resize_96", "youtube_setting"],
+        ["basic", "davis_setting", "no_topk", "resize_96", "youtube_setting"],
     ),
 )
 def test_a_clip_is_the_originals(load, jointformer_goldens: Path, jointformer_weights, name: str) -> None:

@@ -160,6 +160,7 @@ def test_a_model_of_the_zoo_predicts_what_pytorch_does(name: str, tmp_path: Path
     check_equal(model, OnnxReferringSegmenter(tmp_path, threads=1), moving_frames(5))
 
 
+@pytest.mark.thorough
 def test_a_video_encoder_takes_windows_of_up_to_eight_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
     encoder = VideoSwin(12, (2, 2, 2, 2), (3, 3, 3, 3)).eval()

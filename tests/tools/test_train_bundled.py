@@ -71,6 +71,7 @@ def test_clips_are_made_stages_are_trained_in_turn_and_the_file_has_its_settings
     assert (config.max_objects, config.top_k, config.neighbors_apart, config.min_short_edge) == (10, 64, True, 480)
 
 
+@pytest.mark.thorough
 def test_a_stage_that_fails_ends_the_script(data: Path, tmp_path: Path) -> None:
     done = run_script(data, tmp_path, STAGES="open_whole", CUTOUTS="0")
     assert done.returncode == 1
