@@ -25,10 +25,8 @@ class FrozenBatchNorm(nn.Module):
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
-        for name in ("weight", "running_var"):
-            self.register_buffer(name, torch.ones(channels))
-        for name in ("bias", "running_mean"):
-            self.register_buffer(name, torch.zeros(channels))
+        for name, value in {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}.items():
+            self.register_buffer(name, torch.full((channels,), value))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         state_dict.pop(f"{prefix}num_batches_tracked", None)  # files of a batch norm have it

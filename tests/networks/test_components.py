@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from voskit.configs import get_model_config
@@ -22,7 +23,7 @@ from voskit.networks.layers.attention import (
 )
 from voskit.networks.layers.maps import to_map, to_sequence
 from voskit.networks.layers.memory_part import MemoryPart
-from voskit.networks.layers.norms import GroupNormGELUDepthwise
+from voskit.networks.layers.norms import DropPath, FrozenBatchNorm, GroupNormGELUDepthwise
 from voskit.networks.layers.position import sine_position
 from voskit.networks.models.aot import LSTT
 from voskit.networks.models.deaot import DualBranchGPM
@@ -230,3 +231,19 @@ def test_identity_groups_are_split_and_merged_as_published(load) -> None:
     prediction = Prediction(logits, slots.slots, size, align_corners=True)
     close(prediction.probabilities(), merged[: count + 1])
     assert torch.equal(prediction.argmax().long(), merged.argmax(0))
+
+
+def test_stochastic_depth_and_frozen_norms_are_torchvision_s() -> None:
+    x = torch.randn(6, 4, 5, 7)
+    results = []
+    for layer in (DropPath(0.4), torchvision.ops.StochasticDepth(0.4, "row")):
+        torch.manual_seed(3)
+        results.append(layer.train()(x))
+        assert layer.eval()(x) is x
+    assert torch.equal(*results) and (results[0] == 0).any()
+    norm = torch.nn.BatchNorm2d(4)
+    norm(torch.randn(8, 4, 3, 3) * 3 + 1)  # statistics
+    own, other = FrozenBatchNorm(4), torchvision.ops.FrozenBatchNorm2d(4)
+    for frozen in (own, other):
+        frozen.load_state_dict(norm.state_dict())  # a file of a batch norm has its count of batches, too
+    assert torch.allclose(own(x), other(x), atol=1e-6) and list(own.state_dict()) == list(other.state_dict())
