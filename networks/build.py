@@ -76,7 +76,7 @@ def _from_checkpoint(name: str, path: str | os.PathLike[str], fields: Mapping[st
     from voskit.networks.weights import published_settings
 
     source = read_checkpoint(path)
-    own = {**published_settings(path, name), **own_fields(source, name)}
+    own = {**own_fields(source, name), **published_settings(path, name)}
     if own:
         text = ", ".join(f"{k}={v}" for k, v in own.items())
         logger.info("%s: config of the file, unless changed here: %s", source.path, text)

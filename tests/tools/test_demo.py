@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -425,3 +426,11 @@ def test_unknown_flags_list_near_ones() -> None:
     )
     assert done.returncode == 1
     assert "did you mean ckpt_path or output_path?" in done.stderr
+
+
+def test_the_memory_is_bounded_unless_the_user_says_otherwise() -> None:
+    def bound(**flags: Any) -> int | str | None:
+        return demo.Args(**flags).with_bounded_memory().max_memory_frames
+
+    assert (bound(), bound(model="aott"), bound(ckpt_path=Path("own.pth"))) == (16, 10, 10)
+    assert (bound(max_memory_frames=3), bound(max_memory_frames="unbounded")) == (3, "unbounded")

@@ -37,8 +37,8 @@ class ClipArgs(ModelArgs):
     scene: str | None = None
     """Only this scene of the folder. Bundled: bunny (4 objects, the default) and cabinet (49 objects). The cabinet runs
     with --set background=false, because its masks label every pixel, with --short_edge 780 --max_resolution 828,
-    because many of its objects are small, and for speed with --set self_top_k=64, and --amp on CPUs that gain by it;
-    your flags override these."""
+    because many of its objects are small, and for speed with --set self_top_k=64 long_term_gap=5, and --amp on CPUs
+    that gain by it; your flags override these."""
     mask: tuple[Path, ...] = ()
     """Mask of the first frame: an image of ids, white on black or flat colors, a folder with an image for each object,
     COCO or labelme JSON, or .npy. Or a folder of masks with the names of their frames. For several videos: one for
@@ -155,7 +155,7 @@ class ClipArgs(ModelArgs):
             return self
         fields = {"background": "false"}
         if self.model == BUNDLED_MODEL and self.ckpt_path is None:
-            fields["self_top_k"] = "64"
+            fields |= {"self_top_k": "64", "long_term_gap": "5"}
         given = {text.partition("=")[0] for text in self.set}
         added = (f"{name}={value}" for name, value in fields.items() if name not in given)
         changes: dict[str, Any] = {"set": (*self.set, *added)}

@@ -26,6 +26,8 @@ BUNDLED_MODEL = "deaott"
 BUNDLED_WEIGHTS = Path(__file__).resolve().parents[2] / "pretrain_models" / "deaott_open.safetensors"
 MEMORY_FRAMES = 10
 """Default bound of the long-term memory for users' videos, which may have any length."""
+BUNDLED_MEMORY_FRAMES = 16
+"""That of the bundled weights, which store frames more often."""
 _PROPAGATION_FLAGS = (
     "depth",
     "target_fps",
@@ -110,7 +112,8 @@ class ModelArgs:
         """Return flags that bound the long-term memory, unless a flag or the model's config does."""
         config = get_model_config(self.model)
         if self.max_memory_frames is None and isinstance(config, PropagationConfig) and not config.max_memory_frames:
-            return dataclasses.replace(self, max_memory_frames=MEMORY_FRAMES)
+            bundled = self.model == BUNDLED_MODEL and self.ckpt_path is None
+            return dataclasses.replace(self, max_memory_frames=BUNDLED_MEMORY_FRAMES if bundled else MEMORY_FRAMES)
         return self
 
     def check_mask_flags(self) -> None:
