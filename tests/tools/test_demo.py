@@ -433,4 +433,5 @@ def test_the_memory_is_bounded_unless_the_user_says_otherwise() -> None:
         return demo.Args(**flags).with_bounded_memory().max_memory_frames
 
     assert (bound(), bound(model="aott"), bound(ckpt_path=Path("own.pth"))) == (16, 10, 10)
+    assert bound(ckpt_path=BUNDLED_WEIGHTS) == 16
     assert (bound(max_memory_frames=3), bound(max_memory_frames="unbounded")) == (3, "unbounded")

@@ -112,7 +112,8 @@ class ModelArgs:
         """Return flags that bound the long-term memory, unless a flag or the model's config does."""
         config = get_model_config(self.model)
         if self.max_memory_frames is None and isinstance(config, PropagationConfig) and not config.max_memory_frames:
-            bundled = self.model == BUNDLED_MODEL and self.ckpt_path is None
+            file = BUNDLED_WEIGHTS if self.ckpt_path is None else self.ckpt_path.resolve()
+            bundled = self.model == BUNDLED_MODEL and file == BUNDLED_WEIGHTS
             return dataclasses.replace(self, max_memory_frames=BUNDLED_MEMORY_FRAMES if bundled else MEMORY_FRAMES)
         return self
 
