@@ -40,13 +40,22 @@ if _THREADS == 1:  # of programs that tests start, too: several of more threads 
 
 LONGEST = (
     "test_style.py",
-    "test_train_eval_real.py",
     "test_conformance.py",
-    "test_programs.py",
     "test_trainer.py",
+    "test_onnx_segmenter.py",
     "test_train.py",
-    "test_referformer_training.py",
+    "test_eval.py",
+    "test_goldens.py",
+    "test_referformer.py",
+    "test_validation_in_training.py",
+    "test_process.py",
+    "test_training_step.py",
+    "test_local_attention.py",
+    "test_onnx_referring.py",
+    "test_referring_tools.py",
     "test_packaging.py",
+    "test_page_frames.py",
+    "test_web_page.py",
 )
 FAST = (
     "configs/",
@@ -74,6 +83,12 @@ FAST = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let all conformance cases and thorough tests run."""
     parser.addoption("--all-cases", action="store_true", help="run every conformance case and thorough tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let xdist keep the order of the files; it would begin with those of the most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import json
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 import torch
 from moving_clip import H, W, moving_frames
 from PIL import Image
+from small_exports import export_small
 from torch import Tensor, nn
 
 pytest.importorskip("onnxscript")
@@ -99,12 +99,8 @@ def short(model: Any) -> Any:
 @pytest.fixture(scope="module")
 def exported(short: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an export."""
-    from onnxscript._framework_apis import torch_2_5
-
     folder = tmp_path_factory.mktemp("exported")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch_2_5, "get_torchlib_ops", functools.cache(torch_2_5.get_torchlib_ops))
-        export_onnx(short, folder, name="short", size=(H, W))
+    export_small(short, folder, "short")
     return folder
 
 

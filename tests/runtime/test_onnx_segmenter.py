@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +13,29 @@ import numpy as np
 import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
+from small_exports import MEMORY_FRAMES, OBJECTS, bundled_network, export_small, exported_bundled
 from small_models import build_small
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 from voskit.evaluators import VideoSegmenter
-from voskit.evaluators.onnx.export import export_onnx
 from voskit.evaluators.onnx.precision import convert_to_fp16, quantize
 from voskit.networks import build_model
 from voskit.networks.engines.grouping import separate_neighbors
 from voskit.runtime import OnnxSegmenter
 from voskit.runtime import objects as runtime_objects
 
-MEMORY_FRAMES = 3
 MODELS: dict[str, dict[str, Any]] = {
     "swinb_deaotl": {"encoder": "mobilenetv2", "num_layers": 2, "long_term_gap": 2},  # inputs of 16 k pixels
     "aost": {"depth": 2, "long_term_gap": 1},
-    "deaott": {},  # the bundled weights: groups of five, neighbors apart, the likeliest positions only
 }
+"""Narrow networks beside the bundled one, which has groups of five, neighbors apart, the likeliest positions only."""
 
 
 def network(model: str) -> Any:
     torch.manual_seed(0)
-    if model == "deaott":
-        return build_model(model, pretrained=True, device="cpu", short_edge=H, long_term_gap=1)
-    return build_small(model, **MODELS[model])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_operator_table() -> Iterator[None]:
-    """Make the exporter read its table of operators once, which takes seconds, not for each graph."""
-    from onnxscript._framework_apis import torch_2_5
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch_2_5, "get_torchlib_ops", functools.cache(torch_2_5.get_torchlib_ops))
-        yield
+    return bundled_network() if model == "deaott" else build_small(model, **MODELS[model])
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +44,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     root = tmp_path_factory.mktemp("exported")
 
     def export(model: str) -> Path:
+        if model == "deaott":
+            return exported_bundled(tmp_path_factory)
         if not (root / model).exists():
-            numbers = {"size": (H, W), "objects": 20, "memory_frames": MEMORY_FRAMES}
-            export_onnx(network(model), root / model, name=model, **numbers)
+            export_small(network(model), root / model, model, objects=OBJECTS, memory_frames=MEMORY_FRAMES)
         return root / model
 
     return export
@@ -86,10 +73,7 @@ def results(segmenter: Any, count: int = 10) -> list[tuple[np.ndarray, np.ndarra
     return out
 
 
-@pytest.mark.parametrize(
-    "model",
-    [pytest.param(name, marks=pytest.mark.thorough) if name in ("aost", "swinb_deaotl") else name for name in MODELS],
-)
+@pytest.mark.parametrize("model", ["deaott", *(pytest.param(name, marks=pytest.mark.thorough) for name in MODELS)])
 def test_predicts_what_pytorch_does(model: str, exported: Callable[[str], Path]) -> None:
     # with AOST's random weights, objects are equally likely, and a pixel that rounding decides changes later frames
     count = 4 if model == "aost" else 10
@@ -111,7 +95,7 @@ def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
     torch.manual_seed(0)
     fields = {"value_dim": 32, "hidden_dim": 8, "key_dim": 16, "enable_long_term": False, "short_edge": 48}
     model = build_model("xmem", device="cpu", mem_every=2, **fields)
-    export_onnx(model, tmp_path, name="xmem", size=(H, W), objects=20, memory_frames=MEMORY_FRAMES)
+    export_small(model, tmp_path, "xmem", objects=OBJECTS, memory_frames=MEMORY_FRAMES)
     segmenter = OnnxSegmenter(tmp_path, threads=1)
     expected = results(VideoSegmenter(model, max_memory_frames=MEMORY_FRAMES))
     for (ids, probs, objects), (own_ids, own_probs, own_objects) in zip(expected, results(segmenter), strict=True):

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_exports import exported_bundled
 
 from voskit.evaluators.web.onnxruntime_web import fetch
 from voskit.evaluators.web.page import write_page, write_readme, write_runtime
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
-SIZE = (64, 96)
 WAIT_S = 60.0
 
 
@@ -50,17 +50,10 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def folder(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled model as ``voskit export --format web`` writes it, for small frames."""
-    from onnxscript._framework_apis import torch_2_5
-
-    from voskit.evaluators.onnx.export import export_onnx
     from voskit.evaluators.web.check import write_check
-    from voskit.networks import build_model
 
     target = tmp_path_factory.mktemp("web") / "page"
-    model = build_model("deaott", pretrained=True, device="cpu", short_edge=SIZE[0], long_term_gap=1)
-    with pytest.MonkeyPatch.context() as patch:  # the table of operators is read once, which takes seconds
-        patch.setattr(torch_2_5, "get_torchlib_ops", functools.cache(torch_2_5.get_torchlib_ops))
-        export_onnx(model, target, name="deaott", size=SIZE, objects=10, memory_frames=3)
+    shutil.copytree(exported_bundled(tmp_path_factory), target)
     write_check(target)
     write_page(target)
     write_runtime(target, runtime / "dist")

@@ -188,6 +188,6 @@ def test_a_video_has_its_rate_and_errors_are_told(visit: Callable[[], Any], tmp_
     if not one.page.evaluate("document.createElement('video').canPlayType('video/mp4; codecs=\"avc1.64001E\"')"):
         pytest.skip("this Chromium has no H.264")
     assert one.page.evaluate("[voskit.store.clip.frames, voskit.store.clip.fps]") == [76, 25]
-    for _ in range(12):
+    for _ in range(22):
         one.page.keyboard.press("n")
-    assert "This export holds 10 objects" in one.wait("document.querySelector('.message.error')?.textContent")
+    assert "This export holds 20 objects" in one.wait("document.querySelector('.message.error')?.textContent")
