@@ -23,7 +23,7 @@ SMALL = {"num_layers": 1, "embed_dim": 32, "ffn_dim": 64, "self_heads": 2, "atte
 class Squares:
     """Clips of a bright square that moves over noise; a function of epoch and index."""
 
-    def __init__(self, length: int = 12, poison: int | None = None) -> None:
+    def __init__(self, length: int = 6, poison: int | None = None) -> None:
         self.length, self.poison, self.epoch = length, poison, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -47,7 +47,7 @@ class Squares:
 
 def small_stage(**changes: object):
     fields = {
-        "crop": 49, "clip_length": 3, "total_steps": 8, "batch_size": 4, "workers": 0, "save_every": 3, "keep": 2,
+        "crop": 49, "clip_length": 3, "total_steps": 8, "batch_size": 2, "workers": 0, "save_every": 3, "keep": 2,
         "log_every": 2, "lr": 1e-3,
     }  # fmt: skip
     return get_stage_config("pre", **{**fields, **changes})
