@@ -13,7 +13,6 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import box_convert, sigmoid_focal_loss
 
 LOSS_WEIGHTS = {"loss_ce": 2.0, "loss_bbox": 5.0, "loss_giou": 2.0, "loss_mask": 2.0, "loss_dice": 5.0}
 """Weights of the terms of the loss, and of the terms of the matching cost, which have the same names."""
@@ -69,6 +68,9 @@ def _sampled_masks(predicted: Predicted, target: Target) -> Tensor:
 
 
 def _focal(logits: Tensor, truth: Tensor) -> Tensor:
+    # not above: torchvision loads PyTorch's compiler, which takes seconds
+    from torchvision.ops import sigmoid_focal_loss
+
     return sigmoid_focal_loss(logits, truth, FOCAL_ALPHA, FOCAL_GAMMA)
 
 
@@ -86,12 +88,18 @@ def _dice(logits_N: Tensor, truth_N: Tensor) -> Tensor:
     return (2 * (masks_N * truth_N).sum(-1) + 1) / (masks_N.sum(-1) + truth_N.sum(-1) + 1)
 
 
+def _corners(boxes_4: Tensor) -> Tensor:
+    """Convert boxes (cx, cy, w, h) to (x0, y0, x1, y1)."""
+    center, size = boxes_4.split(2, -1)
+    return torch.cat([center - size / 2, center + size / 2], -1)
+
+
 def _giou(boxes_4: Tensor, others_4: Tensor, eps: float = 1e-6) -> Tensor:
     """Return the generalized IoU of pairs of boxes (cx, cy, w, h).
 
     torchvision's function differs: it adds the constant to denominators only.
     """
-    boxes, others = (box_convert(b, "cxcywh", "xyxy") for b in (boxes_4, others_4))
+    boxes, others = _corners(boxes_4), _corners(others_4)
     inter = (torch.minimum(boxes, others)[..., 2:] - torch.maximum(boxes, others)[..., :2]).clamp(min=0).prod(-1)
     hull = (torch.maximum(boxes, others)[..., 2:] - torch.minimum(boxes, others)[..., :2]).prod(-1)
     union = boxes_4[..., 2:].prod(-1) + others_4[..., 2:].prod(-1) - inter
