@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from voskit.configs import ModelConfig, get_model_config, list_models, model_name
 from voskit.dataloaders.files import atomic_write
 from voskit.networks.checkpoint_files import WRAPPER_INSIDE, averaged_first, read_file
-from voskit.networks.families import build_network
+from voskit.networks.families import build_network, could_hold
 from voskit.networks.models.base import Network
 
 logger = logging.getLogger(__name__)
@@ -214,6 +214,8 @@ def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
     for name in list_models():
         config = get_model_config(name)
         try:
+            if not could_hold(config, in_file):
+                continue
             network = _on_meta_device(config.override(**config.implied_fields(in_file)))
         except (ValueError, RuntimeError) as error:  # a package is missing, or building needs real tensors
             logger.debug("%s is not compared: %s", name, error)

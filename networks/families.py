@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,27 +25,36 @@ class Family:
     """Built from network, config and memory policy (or None); None: the family propagates no masks."""
     static_engine: Callable[..., Engine] | str | None = None
     """As ``engine``, with memory of a fixed size; None: the family has none."""
+    marker: str = ""
+    """Beginning of the name of a tensor that every network of the family has. Files without one aren't compared with
+    its models."""
 
 
 FAMILIES: Registry[Family] = Registry("model family")
 """Families by the ``family`` of their configs, which models inherit with their config class."""
 
 _STATIC = "voskit.networks.engines.static:StaticAOTEngine"
-FAMILIES.register("aot")(Family("voskit.networks.models.aot:AOT", "voskit.networks.engines.aot:AOTEngine", _STATIC))
+_IDENTITIES = "patch_wise_id_bank."
+FAMILIES.register("aot")(
+    Family("voskit.networks.models.aot:AOT", "voskit.networks.engines.aot:AOTEngine", _STATIC, _IDENTITIES)
+)
 FAMILIES.register("deaot")(
-    Family("voskit.networks.models.deaot:DeAOT", "voskit.networks.engines.aot:AOTEngine", _STATIC)
+    Family("voskit.networks.models.deaot:DeAOT", "voskit.networks.engines.aot:AOTEngine", _STATIC, _IDENTITIES)
 )
 FAMILIES.register("aost")(
-    Family("voskit.networks.models.aost:AOST", "voskit.networks.engines.aost:AOSTEngine", _STATIC)
+    Family("voskit.networks.models.aost:AOST", "voskit.networks.engines.aost:AOSTEngine", _STATIC, _IDENTITIES)
 )
-FAMILIES.register("xmem")(Family("voskit.networks.models.xmem:XMem", "voskit.networks.engines.xmem:XMemEngine"))
+FAMILIES.register("xmem")(
+    Family("voskit.networks.models.xmem:XMem", "voskit.networks.engines.xmem:XMemEngine", marker="key_encoder.")
+)
 FAMILIES.register("jointformer")(
     Family(
         "voskit.networks.models.jointformer.network:JointFormer",
         "voskit.networks.engines.jointformer:JointFormerEngine",
+        marker="convmae.",
     )
 )
-FAMILIES.register("referformer")(Family("voskit.networks.models.referformer:ReferFormer"))
+FAMILIES.register("referformer")(Family("voskit.networks.models.referformer:ReferFormer", marker="text_encoder."))
 
 
 def build_network(config: ModelConfig) -> Network:
@@ -55,6 +64,11 @@ def build_network(config: ModelConfig) -> Network:
         ValueError: the config has no family, or an unknown one; near names are listed.
     """
     return _resolve(_family(config).network)(config)
+
+
+def could_hold(config: ModelConfig, names: Iterable[str]) -> bool:
+    """Return False if a file with tensors of these names is certainly of another family."""
+    return any(name.startswith(_family(config).marker) for name in names)
 
 
 def can_be_static(config: ModelConfig, policy: MemoryPolicy | None = None) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from voskit.configs import PropagationConfig, get_model_config, list_models
 from voskit.networks import Network, build_network, new_engine
-from voskit.networks.families import FAMILIES, Family
+from voskit.networks.families import FAMILIES, Family, could_hold
 from voskit.networks.memory import EveryNthFrame, FirstAndLatest, build_policy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +97,17 @@ def test_a_config_without_a_family_is_refused() -> None:
         build_network(Nameless())
     with pytest.raises(ValueError, match="unknown model family 'jointformr': did you mean jointformer"):
         build_network(Misspelled())
+
+
+@pytest.mark.parametrize("name", ["aott", "aost", "xmem", "jointformer", "r50_referformer"])
+def test_a_file_is_compared_with_models_of_its_family(name: str) -> None:
+    """Building all networks takes seconds, which the refusal of a wrong file would take, too."""
+    with torch.device("meta"):
+        tensors = build_network(get_model_config(name)).state_dict()
+    possible = {
+        get_model_config(other).family for other in list_models() if could_hold(get_model_config(other), tensors)
+    }
+    assert possible == ({"aot", "deaot", "aost"} if name in ("aott", "aost") else {get_model_config(name).family})
 
 
 def test_hooks_have_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
