@@ -15,12 +15,12 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck
 
 from voskit.configs.models.referformer import ReferFormerConfig
 from voskit.networks.decoders.cross_modal_fpn import CrossModalPyramid, VisionLanguageBlock, WordFusion
 from voskit.networks.decoders.dynamic_mask_head import dynamic_masks, parameter_count
 from voskit.networks.encoders import Encoder, build_encoder
+from voskit.networks.encoders.resnet import Bottleneck
 from voskit.networks.encoders.roberta import Text, TextProjection, build_roberta, encode_text
 from voskit.networks.encoders.swin import SwinBlock
 from voskit.networks.encoders.video_swin import VideoSwinBlock

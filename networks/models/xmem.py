@@ -9,17 +9,15 @@ multiple of 16), h w = H / 16 W / 16.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50
 
 from voskit.configs.models.xmem import XMemConfig
 from voskit.networks.decoders.xmem import RecurrentDecoder
 from voskit.networks.encoders.base import Encoder, rename
-from voskit.networks.encoders.resnet import ResNet
+from voskit.networks.encoders.resnet import BasicBlock, Bottleneck, ResNet, residual_parts
 from voskit.networks.layers.fusion import FeatureFusion, GatedUpdate
 from voskit.networks.layers.maps import append_masks
 from voskit.networks.models.base import Network
@@ -42,7 +40,7 @@ class KeyEncoder(ResNet):
     """ResNet-50 up to stride 16."""
 
     def __init__(self) -> None:
-        super().__init__(partial(resnet50, weights=None), nn.BatchNorm2d)
+        super().__init__(residual_parts(Bottleneck, (3, 4, 6), nn.BatchNorm2d))
         self.res2 = self.layer1
         del self.layer1
 
@@ -90,9 +88,8 @@ class ValueEncoder(ResNet):
     pretrained_absent = ("fuser.", "hidden_reinforce.")
 
     def __init__(self, masks: int, key_channels: int, value_dim: int, hidden_dim: int) -> None:
-        super().__init__(partial(resnet18, weights=None), nn.BatchNorm2d)
+        super().__init__(residual_parts(BasicBlock, (2, 2, 2), nn.BatchNorm2d, channels=3 + masks))
         self.channels = (64, 128, 256, 256)
-        self.conv1 = nn.Conv2d(3 + masks, 64, 7, 2, 3, bias=False)
         self.fuser = FeatureFusion(key_channels + 256, value_dim)
         self.hidden_reinforce = GatedUpdate(value_dim, hidden_dim) if hidden_dim else None
 

@@ -51,6 +51,12 @@ def test_segmentation_with_aot_imports_aot_alone() -> None:
     assert not [name for name in own if name.startswith("voskit.trainers") or ".stages" in name]
 
 
+@pytest.mark.slow
+def test_networks_with_a_resnet_import_no_other_library() -> None:
+    build = "from voskit.networks import build_model\nfor name in ('r50_aotl', 'xmem'):\n    build_model(name, device='cpu')"
+    assert not {"timm", "torchvision", "torch._dynamo", "transformers"} & set(modules_after(build))
+
+
 def test_networks_alone_import_no_family() -> None:
     modules = modules_after("import voskit.networks")
     assert "torch" not in modules
