@@ -53,7 +53,7 @@ def test_segmentation_with_aot_imports_aot_alone() -> None:
 
 @pytest.mark.slow
 def test_networks_with_a_resnet_import_no_other_library() -> None:
-    build = "from voskit.networks import build_model\nfor name in ('r50_aotl', 'xmem'):\n    build_model(name, device='cpu')"
+    build = "from voskit.networks import build_model\n[build_model(m, device='cpu') for m in ('r50_aotl', 'xmem')]"
     assert not {"timm", "torchvision", "torch._dynamo", "transformers"} & set(modules_after(build))
 
 
