@@ -35,7 +35,7 @@ from voskit.networks.engines import (
 )
 from voskit.networks.families import can_be_static, new_engine
 from voskit.networks.inference import AMP_TYPES, compile_calls, compile_network, folded
-from voskit.networks.memory import MemoryPolicy
+from voskit.networks.memory import MemoryPolicy, build_policy
 from voskit.networks.models.base import Network
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class VideoSegmenter:
             :class:`~voskit.evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed.
             None: the depth stays as it is.
         policy: the frames that the long-term memory holds, instead of the family's own rule; the config's gap and bound
-            then have no effect.
+            then have no effect. Also by name, as on the command line: ``"gated:gap=5"``.
         cuts: scene cuts, at which the short-term memory is dropped: ``"auto"`` detects them
             (:class:`~voskit.evaluators.cuts.CutDetector`), a collection has the numbers of the frames that begin a
             shot, counted from 0. None: there are none. :attr:`cuts_found` lists those of the present video.
@@ -106,6 +106,7 @@ class VideoSegmenter:
             ``max_memory_frames="unbounded"``: no bound, even if the config has one.
 
     Raises:
+        TypeError: ``model`` is not a network.
         ValueError: an option that doesn't exist (near names are listed) or a value out of range.
     """
 
@@ -119,10 +120,12 @@ class VideoSegmenter:
         compile: bool = False,
         static_memory: bool | None = None,
         target_fps: float | None = None,
-        policy: MemoryPolicy | None = None,
+        policy: MemoryPolicy | str | None = None,
         cuts: Literal["auto"] | Collection[int] | None = None,
         **options: object,
     ) -> None:
+        if not isinstance(model, Network):
+            raise TypeError(f"the model must be a network of voskit.build_model, got {model!r}")
         if not isinstance(model.config, PropagationConfig):
             name = type(model.config).__name__
             raise ValueError(f"{name} takes text prompts, not masks: use ReferringSegmenter")
@@ -135,9 +138,7 @@ class VideoSegmenter:
                 raise ValueError(f"VideoSegmenter has no option {name!r}: {suggest(name, known)}")
         if amp is not None and amp not in AMP_TYPES:
             raise ValueError(f"amp must be 'fp16', 'bf16' or None, got {amp!r}")
-        scales = tuple(scales)
-        if not scales or any(not 0 < s < math.inf for s in scales):
-            raise ValueError(f"scales must be one or more positive numbers, got {scales}")
+        scales = _checked_scales(scales)
         fields = {k: v for k, v in options.items() if v is not None}
         if fields.get("max_memory_frames") == "unbounded":
             fields["max_memory_frames"] = None
@@ -147,10 +148,8 @@ class VideoSegmenter:
         self.model = model
         self.config = config
         self.amp = amp
-        self.policy = policy
-        if isinstance(cuts, str) and cuts != "auto":
-            raise ValueError(f"cuts must be 'auto', numbers of frames or None, got {cuts!r}")
-        self.cuts = cuts if cuts is None or isinstance(cuts, str) else frozenset(cuts)
+        self.policy = policy = build_policy(policy) if isinstance(policy, str) else policy
+        self.cuts = _checked_cuts(cuts)
         flips = {"both": (False, True), "mirrored": (True,)}[config.flip_views] if flip else (False,)
         self.views = [View(s, f) for s in scales for f in flips]
         self._network: Any = folded(model, AMP_TYPES[amp] if amp else None).eval()
@@ -565,6 +564,28 @@ class VideoSegmenter:
             raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
         if mask is not None:
             check_mask(ids_of_mask(mask, self.object_ids, self._white)[0], frame)
+
+
+def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    try:
+        checked = tuple(float(scale) for scale in scales)
+    except (TypeError, ValueError):
+        checked = ()
+    if not checked or any(not 0 < scale < math.inf for scale in checked):
+        raise ValueError(f"scales must be one or more positive numbers, such as (1.0, 1.3), got {scales!r}")
+    return checked
+
+
+def _checked_cuts(cuts: Literal["auto"] | Collection[int] | None) -> Literal["auto"] | frozenset[int] | None:
+    if cuts is None or (isinstance(cuts, str) and cuts == "auto"):
+        return cuts
+    try:
+        numbers = [operator.index(number) for number in cuts]  # type: ignore[call-overload]
+    except TypeError:
+        numbers = [-1]
+    if any(number < 0 for number in numbers):
+        raise ValueError(f"cuts must be 'auto', a collection of frame numbers from 0 on, or None, got {cuts!r}")
+    return frozenset(numbers)
 
 
 def _integers(ids: int | Iterable[int]) -> list[int]:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
+from PIL import Image
 from small_exports import MEMORY_FRAMES, OBJECTS, bundled_network, export_small, exported_bundled
 from small_models import build_small
 
@@ -25,6 +27,7 @@ from voskit.networks import build_model
 from voskit.networks.engines.grouping import separate_neighbors
 from voskit.runtime import OnnxSegmenter
 from voskit.runtime import objects as runtime_objects
+from voskit.runtime.inputs import mask_ids, rgb_array
 
 MODELS: dict[str, dict[str, Any]] = {
     "swinb_deaotl": {"encoder": "mobilenetv2", "num_layers": 2, "long_term_gap": 2},  # inputs of 16 k pixels
@@ -162,6 +165,30 @@ def test_a_white_mask_is_object_1(exported: Callable[[str], Path]) -> None:
     assert segmenter.object_ids == [1]
     with pytest.raises(ValueError, match="255 beside other values"):
         segmenter.step(moving_frames(1)[0], squares(255, 2))
+
+
+@pytest.mark.parametrize("blur", [3, 5])
+def test_a_mask_with_smooth_edges_is_refused(blur: int) -> None:
+    mask = cv2.circle(np.zeros((H, W), np.uint8), (40, 30), 15, 255, -1)
+    assert mask_ids(mask, (H, W), [], False)[1]
+    with pytest.raises(ValueError, match="smooth edges"):
+        mask_ids(cv2.GaussianBlur(mask, (blur, blur), 0), (H, W), [], False)
+    with_another_object = np.where(np.arange(W) > 40, mask // 255 * 3, mask)
+    assert set(np.unique(mask_ids(with_another_object, (H, W), [], False)[0])) == {0, 3, 255}
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Image.new("I;16", (W, H)), "mode I;16"),
+        (Image.new("F", (W, H)), "mode F"),
+        (Image.new("RGBA", (W, H), (1, 2, 3, 0)), "transparent"),
+    ],
+)
+def test_pictures_without_eight_bit_colors_are_refused(image: Image.Image, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rgb_array(image)
+    assert rgb_array(Image.new("RGBA", (W, H), (1, 2, 3, 255)))[0, 0].tolist() == [1, 2, 3]
 
 
 def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str], Path]) -> None:

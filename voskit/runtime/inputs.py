@@ -6,24 +6,27 @@ import operator
 from collections.abc import Collection, Iterable
 from typing import Any
 
+import cv2
 import numpy as np
 
 MAX_ID = 65535
 VOID = 255
 _SMOOTH = 100  # a mask with more values up to 255 has smooth edges
+_LEVELS = 2  # gray values of an edge; a single one may be an object
 
 
 def rgb_array(frame: Any) -> np.ndarray:
     """Convert a frame to an H x W x 3 uint8 RGB array.
 
     Args:
-        frame: an array, uint8 or float from 0 to 1, of shape H x W x 3, 3 x H x W or H x W (gray); or a PIL image.
+        frame: an array, uint8 or float from 0 to 1, of shape H x W x 3, 3 x H x W or H x W (gray); or a PIL image of
+            8 bits without transparent pixels.
 
     Raises:
         ValueError: anything else.
     """
     if hasattr(frame, "convert"):  # a PIL image; PIL itself isn't needed
-        frame = np.asarray(frame.convert("RGB"))
+        frame = _pixels(frame)
     if not isinstance(frame, np.ndarray):
         raise ValueError(f"a frame must be an H x W x 3 uint8 RGB array, got {type(frame).__name__}")
     values = np.repeat(frame[..., None], 3, 2) if frame.ndim == 2 else frame
@@ -39,6 +42,18 @@ def rgb_array(frame: Any) -> np.ndarray:
     if values.dtype != np.uint8:
         raise ValueError(f"a frame must be uint8, or float from 0 to 1, got {values.dtype}: scale its values to uint8")
     return np.ascontiguousarray(values)
+
+
+def _pixels(image: Any) -> np.ndarray:
+    """Return the pixels of a PIL image, [H, W, 3]."""
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"the frame is a PIL image of mode {image.mode}: scale its values to 8 bits, mode L or RGB")
+    if getattr(image, "has_transparency_data", "A" in image.mode):
+        pixels = np.asarray(image.convert("RGBA"))
+        if pixels[..., 3].min(initial=255) < 255:
+            raise ValueError("the frame has transparent pixels: draw it over a background")
+        return pixels[..., :3]
+    return np.asarray(image.convert("RGB"))
 
 
 def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], white: bool) -> tuple[np.ndarray, bool]:
@@ -71,7 +86,7 @@ def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], whi
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > MAX_ID:
         raise ValueError(f"object ids are 1 to {MAX_ID} (0 is the background), the mask holds {low} to {high}")
-    if high <= VOID and len(np.unique(array)) > _SMOOTH and array.dtype == np.uint8:
+    if array.dtype == np.uint8 and (len(np.unique(array)) > _SMOOTH or _has_smooth_edges(array)):
         raise ValueError("the mask has smooth edges: pass ids, such as mask > 127 for one white object")
     if array.dtype == np.uint16 or high != VOID or VOID in object_ids:
         return array.astype(np.int32), False
@@ -80,6 +95,16 @@ def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], whi
     if white:
         raise ValueError("an earlier mask of 0 and 255 was read as object 1, and this one has 255 beside other values")
     return array.astype(np.int32), False
+
+
+def _has_smooth_edges(mask_HW: np.ndarray) -> bool:
+    """Return True if nearly all other values lie between an area of 0 and one of 255, at most four pixels from both."""
+    between = (mask_HW > 0) & (mask_HW < VOID)
+    if not between.any() or len(np.unique(mask_HW[between])) < _LEVELS:
+        return False
+    near = np.ones((9, 9), np.uint8)
+    edge = cv2.dilate((mask_HW == 0).astype(np.uint8), near) & cv2.dilate((mask_HW == VOID).astype(np.uint8), near)
+    return bool(edge[between].mean() > 0.9)
 
 
 def integers(ids: int | Iterable[int]) -> list[int]:
