@@ -182,6 +182,8 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
     else:
         got = repr(header.strip()) if header.strip() else "an empty line"
         raise ValueError(f"{path}: expected columns {', '.join(columns)}, got {got}")
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise ValueError(f"{path}: two columns are called {twice[0]!r}")
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     next(rows)
     table = []

@@ -14,6 +14,7 @@ from voskit.evaluators.batch.storage import is_remote, local_copy
 from voskit.evaluators.clips.sources import Clip, find_clips
 
 FIELDS = ("video", "mask", "text", "name")
+_LONGEST_NAME = 200  # bytes; most file systems take 255, and ".batch/<name>.json" is written under a temporary name
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
     if not is_remote(source) and Path(source).is_dir():
         clips = find_clips([source], [] if masks is None else [masks])
         return _checked([_job_of_clip(clip) for clip in clips], source)
+    if "://" in source and not is_remote(source):
+        raise ValueError(f"{source}: lists are not read from web servers: download it first")
     suffix = PurePosixPath(source).suffix.lower()
     if suffix not in (".csv", ".tsv", ".jsonl", ".ndjson"):
         raise ValueError(f"{source}: a list of videos is a .csv or .jsonl file, or a folder of videos")
@@ -133,6 +136,10 @@ def _checked(jobs: Sequence[BatchJob], source: str) -> list[BatchJob]:
     for job in jobs:
         if not job.name or job.name[0] == "." or set(job.name) & set('/\\:*?"<>|\0'):
             raise ValueError(f"{source}: {job.name!r} can't be the name of a folder: choose a different name")
+        if len(job.name.encode(errors="surrogateescape")) > _LONGEST_NAME:
+            raise ValueError(f"{source}: the name {job.name[:40]}... is too long for a folder: add a column name")
+        if job.name.casefold() in ("summary.csv", "summary.json"):
+            raise ValueError(f"{source}: {job.name} is the name of the batch's summary: choose a different name")
         if (other := first.setdefault(job.name.casefold(), job)) is not job:
             raise ValueError(f"{source}: {other.video} and {job.video} are both called {job.name}: add a column name")
     return list(jobs)

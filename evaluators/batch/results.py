@@ -59,9 +59,15 @@ class BatchResults:
             record = JobRecord(**json.loads(text)) if text else JobRecord()
         except (ValueError, TypeError):  # of another version
             record = JobRecord()
-        if record.state == "done" and self.store.read_text(f"{job.name}/{REPORT}") is None:
-            return JobRecord()
+        if record.state == "done" and not self._has_results(job, record.frames):
+            return JobRecord(inputs=record.inputs)
         return record
+
+    def _has_results(self, job: BatchJob, frames: int) -> bool:
+        """Return True if a finished video still has its report and, on the disk, all of its masks."""
+        if self.store.read_text(f"{job.name}/{REPORT}") is None:
+            return False
+        return self.store.remote or sum(1 for _ in (self.store.local / job.name / "masks").glob("*.png")) >= frames
 
     def save(self, job: BatchJob, state: State, **values: Any) -> JobRecord:
         """Write the record of a video."""

@@ -17,6 +17,7 @@ from voskit.evaluators.batch.jobs import BatchJob
 from voskit.evaluators.batch.results import BatchResults, JobRecord
 from voskit.evaluators.batch.storage import fingerprint, local_copy
 from voskit.evaluators.benchmarks.work_queue import Items
+from voskit.evaluators.clips.clip_writer import remove_results
 from voskit.evaluators.clips.report import ClipReport
 from voskit.evaluators.clips.run import refer_clip, segment_clip
 from voskit.evaluators.clips.scenes import ClipOptions
@@ -67,8 +68,11 @@ class BatchWorker:
         inputs, last = fingerprint(job.video, job.mask), self._results.record(job).inputs
         self._results.save(job, "running", inputs=inputs)
         begin = time.perf_counter()
+        resume = self._options.resume and last in ("", inputs)
+        if last and not resume:  # results of an earlier run of this batch, which are replaced
+            remove_results(self._results.store.local / job.name)
         try:
-            report = self._segment(job, resume=self._options.resume and last in ("", inputs))
+            report = self._segment(job, resume=resume)
             self._results.store.upload(job.name)
         except (ValueError, OSError) as error:
             return self._failed(job, str(error), inputs)

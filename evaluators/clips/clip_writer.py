@@ -115,7 +115,7 @@ class ClipWriter:
 
     def _opened(self) -> tuple[MaskWriter, ClipPreviews]:
         if self._writers is None:
-            _remove_earlier_results(self.folder, self._kept)
+            remove_results(self.folder, self._kept)
             self.report.save(self.folder)
             masks = MaskWriter(self.folder / "masks", palette=overlay_palette())
             self._writers = masks, ClipPreviews(self.folder, self._options)
@@ -182,7 +182,7 @@ def _check_masks_are_results(folder: Path) -> None:
         )
 
 
-def _remove_earlier_results(folder: Path, kept: Sequence[str] = ()) -> None:
+def remove_results(folder: Path, kept: Sequence[str] = ()) -> None:
     """Remove the results of an earlier run, those of a killed one included, except for the masks of kept frames."""
     names = {f"{name}.png" for name in kept}
     masks = (path for path in (folder / "masks").glob("*.png") if path.name not in names)

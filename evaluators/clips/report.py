@@ -104,6 +104,10 @@ class ClipReport:
         rows = (row.split() for row in self.quality.get(frame, "").split("; ") if row)
         return {int(i): dict(zip(MEASURES, map(float, numbers), strict=True)) for i, *numbers in rows}
 
+    def missing_masks(self, folder: Path) -> int:
+        """Return how many of the masks of a complete run are gone from its folder."""
+        return max(0, self.frames - sum(1 for _ in (folder / "masks").glob("*.png")))
+
 
 def clip_identity(source: FrameSource) -> dict[str, Any]:
     """Return properties that distinguish a clip from others of its name, wherever its file lies.

@@ -194,6 +194,9 @@ def _complete_report(folder: Path, own: ClipReport, max_frames: int | None) -> C
     if max_frames is not None and report.frames != max_frames:
         return None
     check_settings(report.settings, own.settings, folder)
+    if missing := report.missing_masks(folder):
+        logger.warning("%s: %d masks of the complete run are gone: it is segmented again", folder, missing)
+        return None
     if report.masks not in ("", own.masks):
         raise ValueError(
             f"--resume: the results in {folder} are complete, but of other masks: run without --resume to replace them"

@@ -116,6 +116,14 @@ def test_a_video_whose_results_were_removed_is_computed_again(jobs, batch, tmp_p
     assert masks(tmp_path / "out") == before
 
 
+def test_a_video_one_of_whose_masks_is_gone_is_computed_again(jobs, batch, tmp_path: Path) -> None:
+    batch(jobs, tmp_path / "out")
+    before = masks(tmp_path / "out")
+    min((tmp_path / "out" / "b" / "masks").iterdir()).unlink()
+    assert states(batch(jobs, tmp_path / "out")) == "done done done"
+    assert masks(tmp_path / "out") == before and batch.built == 2
+
+
 def test_failures_are_told_and_the_others_go_on_and_a_second_run_tries_them_again(jobs, batch, tmp_path: Path) -> None:
     mask = tmp_path / "b.png"
     hidden = mask.rename(tmp_path / "hidden.png")
@@ -149,6 +157,14 @@ def test_results_of_other_settings_or_videos_are_refused(jobs, batch, tmp_path: 
     with pytest.raises(ValueError, match="out/a has results of another video"):
         batch(changed, tmp_path / "out")
     assert batch.built == 1
+
+
+def test_another_video_of_a_name_is_segmented_after_starting_over(jobs, batch, tmp_path: Path) -> None:
+    batch(jobs, tmp_path / "out")
+    changed = [BatchJob("a", jobs[1].video, jobs[1].mask), *jobs[1:]]
+    assert states(batch(changed, tmp_path / "out", resume=False)) == "done done done"
+    after = masks(tmp_path / "out")
+    assert [after[name] for name in after if name[0] == "a"] == [after[name] for name in after if name[0] == "b"]
 
 
 def test_starting_over_replaces_everything(jobs, batch, tmp_path: Path) -> None:
