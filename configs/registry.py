@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return the end of an error message about an unknown name: near names, or all names if none is near."""
-    known = sorted(known)
+    known = sorted(set(known))
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
 

@@ -138,7 +138,7 @@ class VideoSegmenter:
                 raise ValueError(f"VideoSegmenter has no option {name!r}: {suggest(name, known)}")
         if amp is not None and amp not in AMP_TYPES:
             raise ValueError(f"amp must be 'fp16', 'bf16' or None, got {amp!r}")
-        scales = _checked_scales(scales)
+        scales = checked_scales(scales)
         fields = {k: v for k, v in options.items() if v is not None}
         if fields.get("max_memory_frames") == "unbounded":
             fields["max_memory_frames"] = None
@@ -566,7 +566,8 @@ class VideoSegmenter:
             check_mask(ids_of_mask(mask, self.object_ids, self._white)[0], frame)
 
 
-def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
+def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    """Return test scales as a tuple. Raises ValueError unless they are one or more positive numbers."""
     try:
         checked = tuple(float(scale) for scale in scales)
     except (TypeError, ValueError):

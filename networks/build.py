@@ -52,7 +52,7 @@ def build_model(
         OSError: the weights can't be downloaded or stored.
     """
     config = get_model_config(name, **fields)
-    target = _usable_device(device)
+    target = usable_device(device)
     if pretrained:
         from voskit.networks.weights import find_weights
 
@@ -99,8 +99,8 @@ def _load_encoders(network: Network, files: str | os.PathLike[str] | Mapping[str
         logger.info("%s", load_encoder(encoders[name], path))
 
 
-def _usable_device(device: str | torch.device | None) -> torch.device:
-    """Return the device after allocating a tensor on it."""
+def usable_device(device: str | torch.device | None) -> torch.device:
+    """Return the device after allocating a tensor on it. Raises ValueError if that fails."""
     try:
         usable = default_device() if device is None else torch.device(device)
         torch.empty(1, device=usable)

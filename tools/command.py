@@ -173,6 +173,8 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
     try:
         with logging_redirect_tqdm():
             return run()
+    except BrokenPipeError:
+        raise  # no fault of a file: whoever reads the output is gone
     except (ValueError, OSError, FloatingPointError, BrokenProcessPool) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -104,8 +104,11 @@ def merged_frames(paths: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:
     for path in paths:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no score maps; run voskit eval with --save_scores")
-        file = np.load(path, allow_pickle=False)
-        if IDS not in file.files:
+        try:
+            file = np.load(path, allow_pickle=False)
+        except (ValueError, zipfile.BadZipFile, EOFError):
+            raise ValueError(f"{path} is damaged: remove it and run voskit eval with --save_scores again") from None
+        if not isinstance(file, np.lib.npyio.NpzFile) or IDS not in file.files:
             raise ValueError(f"{path} contains no score maps")
         files.append(file)
     first = files[0]

@@ -41,14 +41,15 @@ def scores_path(output: Path | None, results: Path) -> Path:
     """Return the JSON file for the scores of ``results``, and make its folder.
 
     Args:
-        output: a folder, or a file called ``*.json``; None: beside the results.
+        output: a folder, or a file called ``*.json``; None: beside the masks, which is in the folder of an evaluation.
         results: the scored folder or file.
 
     Raises:
         ValueError: the name is that of a file of another type.
         OSError: the folder can't be made or written.
     """
-    output = results.parent if output is None else output
+    if output is None:
+        output = results if (results / "Annotations").is_dir() else results.parent
     if output.is_dir() or output.suffix.lower() != ".json":
         if output.is_file() or (output.suffix.lower() in _OTHER_FILES and not output.is_dir()):
             raise ValueError(f"--output {output}: give a folder, or a file called *.json")

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from voskit.networks.memory.policies import POLICIES, EveryNthFrame, MemoryPolicy, StoredFrame, asks_for
+from voskit.networks.memory.policies import (
+    POLICIES,
+    EveryNthFrame,
+    MemoryPolicy,
+    StoredFrame,
+    asks_for,
+    check_counts,
+    check_shares,
+)
 
 if TYPE_CHECKING:
     from voskit.configs import ModelConfig
@@ -31,6 +39,10 @@ class Gated:
 
     needs_quality: ClassVar[bool] = True
     per_object: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_counts(gap=self.gap, max_frames=self.max_frames)
+        check_shares(confidence=self.confidence)
 
     def due(self, frame: int, last: int) -> bool:
         return frame - last >= self.gap
@@ -63,6 +75,10 @@ class DistractorAware:
     confidence: float = 0.7
 
     needs_quality: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_counts(gap=self.gap, max_frames=self.max_frames)
+        check_shares(confidence=self.confidence)
 
     def due(self, frame: int, last: int) -> bool:
         return True
@@ -103,6 +119,9 @@ class Restricted:
     freshness: float = 0.1
 
     needs_usage: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_counts(gap=self.gap, max_frames=self.max_frames)
 
     def due(self, frame: int, last: int) -> bool:
         return frame - last >= self.gap

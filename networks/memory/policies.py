@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voskit.configs import Registry
+from voskit.configs import Registry, suggest
 from voskit.configs.base import parse_value
 
 if TYPE_CHECKING:
@@ -91,10 +92,29 @@ def build_policy(text: str) -> MemoryPolicy:
         if not isinstance(number, (int, float)):
             raise ValueError(f"memory policy {text!r}: {assignment!r} is not of the form name=number")
         arguments[key.strip()] = number
+    fields_of = inspect.signature(build).parameters
+    if unknown := [key for key in arguments if key not in fields_of]:
+        raise ValueError(f"memory policy {text!r} has no field {unknown[0]!r}: {suggest(unknown[0], fields_of)}")
+    if missing := [key for key, x in fields_of.items() if x.default is x.empty and key not in arguments]:
+        raise ValueError(f"memory policy {text!r} needs the field {missing[0]}: {name}:{missing[0]}=NUMBER")
     try:
         return build(**arguments)
-    except TypeError as error:
-        raise ValueError(f"memory policy {text!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"memory policy {text!r}: {error}") from None
+
+
+def check_counts(**counts: object) -> None:
+    """Raise a ValueError unless these fields of a policy are positive integers or None."""
+    for name, value in counts.items():
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+def check_shares(**shares: float) -> None:
+    """Raise a ValueError unless these fields of a policy lie between 0 and 1."""
+    for name, value in shares.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")
 
 
 @POLICIES.register("every_nth_frame")
@@ -108,6 +128,9 @@ class EveryNthFrame:
 
     gap: int
     max_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(gap=self.gap, max_frames=self.max_frames)
 
     def due(self, frame: int, last: int) -> bool:
         return frame - last >= self.gap
@@ -135,6 +158,9 @@ class FirstAndLatest:
 
     gap: int
     max_kept: int | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(gap=self.gap, max_kept=self.max_kept)
 
     @property
     def max_frames(self) -> int | None:

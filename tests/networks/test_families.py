@@ -157,8 +157,13 @@ def test_policies_have_names() -> None:
         ("every_n_frame:gap=2", "unknown memory policy 'every_n_frame': did you mean every_nth_frame"),
         ("every_nth_frame:gap", "'gap' is not of the form name=number"),
         ("every_nth_frame:gap=soon", "'gap=soon' is not of the form name=number"),
-        ("every_nth_frame", "missing 1 required positional argument: 'gap'"),
-        ("every_nth_frame:gap=1,most=2", "unexpected keyword argument 'most'"),
+        ("every_nth_frame", "needs the field gap: every_nth_frame:gap=NUMBER"),
+        ("every_nth_frame:gap=0", "'every_nth_frame:gap=0': gap must be an integer of at least 1, got 0"),
+        ("first_and_latest:gap=2.5", "gap must be an integer of at least 1, got 2.5"),
+        ("restricted:max_frames=0", "max_frames must be an integer of at least 1, got 0"),
+        ("gated:confidence=7", "confidence must lie between 0 and 1, got 7"),
+        ("gated:confidense=0.7", "has no field 'confidense': did you mean confidence?"),
+        ("every_nth_frame:gap=1,most=2", "has no field 'most'"),
     ],
 )
 def test_a_wrong_policy_is_refused(text: str, message: str) -> None:

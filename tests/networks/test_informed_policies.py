@@ -175,7 +175,7 @@ def test_usage_is_a_share_of_attention() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_memory_that_trusts_nothing_holds_the_given_frame_only(name: str) -> None:
-    segmenter = run(name, Gated(gap=1, confidence=1.1))
+    segmenter = run(name, Gated(gap=1, confidence=1.0))
     passing = name == "jointformer" and segmenter.config.include_last
     assert segmenter.memory_frames == 1 + passing
 
@@ -188,7 +188,7 @@ def test_a_restricted_memory_is_bounded_in_every_family(name: str) -> None:
 def test_a_memory_that_trusts_everything_equals_every_nth_frame() -> None:
     torch.manual_seed(0)
     model = build_small("aott")
-    plain, gated = VideoSegmenter(model, policy=EveryNthFrame(2)), VideoSegmenter(model, policy=Gated(2, None, -1.0))
+    plain, gated = VideoSegmenter(model, policy=EveryNthFrame(2)), VideoSegmenter(model, policy=Gated(2, None, 0.0))
     for t, image in enumerate(FRAMES):
         mask = squares(3, 300) if t == 0 else None
         (_, a), (_, b) = (s.step(image, mask, return_probs=True) for s in (plain, gated))

@@ -35,6 +35,11 @@ def test_a_run_may_have_a_name() -> None:
         ("deaott top_k=many", "top_k"),
         ("deaott flip=yes", "flip can't be 'yes'"),
         ("r50_referformer", "takes text prompts"),
+        ("deaott max_memory_frames=0", "field 'max_memory_frames' of DeAOTT must be at least 1"),
+        ("deaott ms=0", "scales must be one or more positive numbers"),
+        ("deaott depth=3", "--depth: deaott has one depth only"),
+        ("deaott device=foo", "device 'foo' can't be used here"),
+        ("deaott cuts=foo", "--cuts: give auto, off or a file of frame numbers"),
     ],
 )
 def test_a_wrong_run_is_told_by_a_line_that_names_it(text: str, message: str) -> None:

@@ -75,6 +75,8 @@ class BatchArgs(ModelArgs):
                 raise ValueError(f"--{flag} must be at least 1, got {value}")
         if self.target_fps is not None and self.resume:
             raise ValueError("--target_fps: masks then depend on the machine's speed and can't be resumed: --no-resume")
+        if self.output_path.startswith("memory:"):
+            raise ValueError(f"--output_path {self.output_path}: that memory is gone when the command ends")
         if Path(self.output_path).is_file():
             raise ValueError(f"--output_path {self.output_path} is a file: give a folder for the results")
         if self.task == "referring":

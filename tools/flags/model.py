@@ -77,7 +77,8 @@ class ModelArgs:
     short_term_mem_skip: int | None = None
     """Distance of the short-term memory in frames. Default: the model's, which is 1, the previous frame."""
     max_memory_frames: int | Literal["unbounded"] | None = None
-    """Most frames in the long-term memory: the first and the latest are kept. Default: the model's bound."""
+    """Most frames in the long-term memory: the first and the latest are kept. Default: the model's bound; for videos of
+    your own 10, or 16 with the bundled weights."""
     policy: str | None = None
     """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8. Default: the model's. See
     docs/memory.md."""
@@ -117,6 +118,37 @@ class ModelArgs:
             return dataclasses.replace(self, max_memory_frames=BUNDLED_MEMORY_FRAMES if bundled else MEMORY_FRAMES)
         return self
 
+    def check_values(self) -> None:
+        """Raise the ValueError that ``build_segmenter`` would raise for a value, before weights are loaded."""
+        from voskit.evaluators.segmenter import checked_scales
+        from voskit.networks.build import usable_device
+
+        config = get_model_config(self.model)
+        flags = {
+            "depth": self.depth,
+            "max_memory_frames": None if self.max_memory_frames == "unbounded" else self.max_memory_frames,
+            "long_term_gap": self.long_term_mem_gap,
+            "short_term_skip": self.short_term_mem_skip,
+            "max_long_edge": self._max_long_edge,
+            "short_edge": self.short_edge,
+        }
+        self._check_depth()
+        config.override_from_text(*self.set).override(**{k: v for k, v in flags.items() if v is not None})
+        checked_scales(self.ms)
+        self.known_cuts()
+        usable_device(self.device)
+
+    def _check_depth(self) -> None:
+        if self.depth is not None and not get_model_config(self.model).depths:
+            raise ValueError(
+                f"--depth: {self.model} has one depth only; models with a choice of depths: "
+                f"{', '.join(models_with_depths())}"
+            )
+
+    @property
+    def _max_long_edge(self) -> int | None:
+        return None if self.max_resolution is None else round(self.max_resolution * 800 / 480)
+
     def check_mask_flags(self) -> None:
         """Raise ValueError if a flag is given that models with masks don't have."""
         if self.propagate is not None:
@@ -140,12 +172,8 @@ class ModelArgs:
         if self.ckpt_path is None and self.model == BUNDLED_MODEL:
             logger.info("%s with the bundled weights; more accurate ones: voskit weights", self.model)
         changes: dict[str, Any] = {}
+        self._check_depth()
         if self.depth is not None:
-            if not get_model_config(self.model).depths:
-                raise ValueError(
-                    f"--depth: {self.model} has one depth only; models with a choice of depths: "
-                    f"{', '.join(models_with_depths())}"
-                )
             changes["depth"] = self.depth
         if self.max_memory_frames is not None:
             changes["max_memory_frames"] = None if self.max_memory_frames == "unbounded" else self.max_memory_frames
@@ -214,6 +242,6 @@ class ModelArgs:
         return {
             "amp": ("fp16" if device.type == "cuda" else "bf16") if self.amp else None,
             "compile": self.compile,
-            "max_long_edge": None if self.max_resolution is None else round(self.max_resolution * 800 / 480),
+            "max_long_edge": self._max_long_edge,
             "short_edge": self.short_edge,
         }

@@ -47,13 +47,14 @@ def read_run(text: str, **shared: Any) -> tuple[str, ModelArgs]:
         else:
             near = suggest(key, [*types, *INFERENCE_FIELDS, *config.field_types()])
             raise ValueError(f"--run {text!r}: no flag or field of {model} is called {key!r}: {near}")
-    try:
-        config.override_from_text(*fields)
-    except ValueError as error:
-        raise ValueError(f"--run {text!r}: {error}") from None
     if config.task == "referring":
         raise ValueError(f"--run {text!r}: {model} takes text prompts: compare models that take masks")
-    return name.strip(), ModelArgs(**{**shared, "model": model, "set": tuple(fields), **flags})
+    args = ModelArgs(**{**shared, "model": model, "set": tuple(fields), **flags})
+    try:
+        args.check_values()
+    except ValueError as error:
+        raise ValueError(f"--run {text!r}: {error}") from None
+    return name.strip(), args
 
 
 def _value(run: str, key: str, text: str, hint: Any) -> Any:

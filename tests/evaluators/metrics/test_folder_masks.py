@@ -163,6 +163,15 @@ class TestOutput:
         assert run_score(*flags, *where)[0] == 0
         assert '"J&F": 100.0' in (tmp_path / file).read_text()
 
+    def test_scores_of_an_evaluation_lie_in_its_folder(
+        self, tmp_path: Path, run_score: Callable[..., tuple[int, str]]
+    ) -> None:
+        truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
+        write(tmp_path / "results/Annotations/a", [blocks([1])] * 3)
+        flags = ("--dataset", "folder", "--data_root", truth, "--num_workers", 1)
+        assert run_score(*flags, "--results", tmp_path / "results")[0] == 0
+        assert (tmp_path / "results" / "scores.json").exists() and not (tmp_path / "scores.json").exists()
+
     @pytest.mark.parametrize("output", ["scores.csv", "scores.txt", "scores.zip", "a_file"])
     def test_another_file_is_refused_before_scoring(
         self, tmp_path: Path, run_score: Callable[..., tuple[int, str]], output: str
