@@ -32,6 +32,7 @@ class RawMask:
         colors: [256, 3] uint8 RGB of the values; None for ids.
         by_color: a palette in which the background can't be index 0, so that its colors count.
         notes: remarks on the reading, for the log.
+        white: the stored value of those that are 255: 65535 in an image of 16 bits that has no other.
     """
 
     values: np.ndarray
@@ -39,6 +40,7 @@ class RawMask:
     colors: np.ndarray | None = None
     by_color: bool = False
     notes: tuple[str, ...] = ()
+    white: int = 255
 
 
 def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
@@ -206,7 +208,7 @@ def _wide(where: str, values: np.ndarray) -> RawMask:
     if values.max() == MAX_ID and values.dtype == np.uint16:
         levels = (values >> 8).astype(np.uint8)
         if not values[values < MAX_ID].any():
-            return RawMask(levels, "gray", _GRAYS)
+            return RawMask(levels, "gray", _GRAYS, white=MAX_ID)
         if is_feathered(levels):
             return _gray(where, levels)
     return RawMask(values.astype(np.uint16), "ids")

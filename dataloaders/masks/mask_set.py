@@ -72,7 +72,7 @@ class MaskSet:
         for note in raw.notes:
             self.log(path, f"{note} with id 1" if on and note.endswith("one object") else note)
         if on and not raw.notes:
-            self.log(path, "its only values are 0 and 255: read as one object with id 1")
+            self.log(path, f"its only values are 0 and {raw.white}: read as one object with id 1")
         if (ids == VOID).any() and raw.kind != "colors":
             if void is not None:
                 return np.where(ids == VOID, void, ids.astype(np.uint16)) if self.void else narrow(ids)
@@ -93,6 +93,8 @@ class MaskSet:
         if (raw.kind != "gray" or len(self._paths) > 1) and self._colors is not None:
             table = np.array([self._colors.get(_packed(color), 0) for color in _table(raw).tolist()], np.uint16)
             return table[values], False
+        if raw.white != VOID and not (lone and self._on):
+            return np.where(values == VOID, np.uint16(raw.white), np.uint16(0)), False
         if raw.kind == "palette" or not lone or not (values == VOID).any():
             return values, False
         if self._on:

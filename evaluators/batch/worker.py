@@ -65,10 +65,11 @@ class BatchWorker:
         Raises:
             OSError: the record can't be written.
         """
-        inputs, last = fingerprint(job.video, job.mask), self._results.record(job).inputs
+        inputs, record = fingerprint(job.video, job.mask), self._results.record(job)
+        last = record.inputs
         self._results.save(job, "running", inputs=inputs)
         begin = time.perf_counter()
-        resume = self._options.resume and last in ("", inputs)
+        resume = self._options.resume and bool(record.job) and last in ("", inputs)
         if last and not resume:  # results of an earlier run of this batch, which are replaced
             remove_results(self._results.store.local / job.name)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Validation:
     def __init__(
         self,
         dataset: Dataset,
-        output: Path,
+        output: str | os.PathLike[str],
         share: Share | None = None,
         wait: Callable[[], None] = lambda: None,
         *,
@@ -71,7 +72,7 @@ class Validation:
             raise ValueError(f"{where}: {type(config).__name__} needs {needed}")
         if obstacle := DatasetScoring(dataset).obstacle:
             raise ValueError(f"{where}: {obstacle}")
-        self.dataset, self.output, self.share, self.wait = dataset, output, share or Share(), wait
+        self.dataset, self.output, self.share, self.wait = dataset, Path(output), share or Share(), wait
         self.examples: list[VideoExample] = []
 
     def __call__(self, network: Network) -> float:

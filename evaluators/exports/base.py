@@ -29,6 +29,7 @@ class ExportClip:
         size: (height, width) of its frames.
         names: names of its objects by id; names of later objects may be added while it is exported.
         fps: constant rate of exported videos; None: frames keep their times, or follow each other at 25 frames/s.
+        source_fps: mean rate of the source, which the header of some formats states; None for images.
         playback: pixel aspect ratio and audio of the source.
         whole: the clip isn't cut, so its audio may be longer than the frames; needed at the end only.
     """
@@ -37,6 +38,7 @@ class ExportClip:
     size: tuple[int, int]
     names: Mapping[int, str] = dataclasses.field(default_factory=dict)
     fps: float | None = None
+    source_fps: float | None = None
     playback: Playback = dataclasses.field(default_factory=Playback)
     whole: bool = True
 
@@ -44,7 +46,8 @@ class ExportClip:
     def of(cls, source: FrameSource, *, fps: float | None = None, **options: Any) -> ExportClip:
         """Return the clip of a source; a rate that isn't the source's has no audio in step."""
         playback = source.playback if fps is None else dataclasses.replace(source.playback, audio=None, time_base=None)
-        return cls(name=source.name, size=source.size, fps=fps, playback=playback, **options)
+        own = {"name": source.name, "size": source.size, "source_fps": source.fps}
+        return cls(fps=fps, playback=playback, **own, **options)
 
 
 class Export(ABC):

@@ -28,7 +28,7 @@ class VideoExport(MatteExport):
             self.kind.check_encoder()
 
     def open(self, label: str) -> VideoWriter:
-        fps = DEFAULT_FPS if self.clip.fps is None else self.clip.fps
+        fps = self.clip.fps or self.clip.source_fps or DEFAULT_FPS
         return VideoWriter(self.path / f"{label}{self.kind.suffix}", fps, playback=self.clip.playback, kind=self.kind)
 
     def put(self, sequence: Any, moment: Moment, frame: ExportFrame | None, key: int) -> None:

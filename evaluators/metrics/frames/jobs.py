@@ -54,7 +54,7 @@ def run_jobs(
     sizes = [1] * len(jobs) if sizes is None else sizes
     report = progress or (lambda done, total: None)
     results: list[Any] = [None] * len(jobs)
-    with _one_opencv_thread():
+    with _one_opencv_thread(), _without_main():
         if min(num_workers, len(jobs)) < 2:
             for index, job in enumerate(jobs):
                 results[index] = function(*job)
@@ -116,6 +116,20 @@ def _start_method() -> str:
     torch = sys.modules.get("torch")
     in_use = torch is not None and torch.cuda.is_initialized()
     return "fork" if sys.platform == "linux" and threading.active_count() == 1 and not in_use else "spawn"
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep spawned workers from importing the user's script, which would run it again unless it has a guard."""
+    main = sys.modules["__main__"]
+    kept = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
+    try:
+        for name in kept:
+            setattr(main, name, None)
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)
 
 
 def _begin_worker() -> None:

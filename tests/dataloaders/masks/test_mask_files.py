@@ -20,6 +20,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from voskit.dataloaders.masks.files import davis_palette, id_colors, read_coco_masks, read_mask, write_mask
+from voskit.dataloaders.masks.mask_set import MaskSet
 from voskit.evaluators.metrics.frames.label_maps import read_label_map
 
 
@@ -113,6 +114,15 @@ def test_ids_above_255_are_a_16_bit_png(tmp_path: Path, top: int) -> None:
     read = read_mask(tmp_path / "00000.png")
     assert read.dtype == np.uint16
     assert np.array_equal(read, mask)
+
+
+def test_white_of_16_bits_is_an_id_beside_masks_of_ids_and_object_1_alone(tmp_path: Path, caplog) -> None:
+    paths = [tmp_path / f"{number:05d}.png" for number in range(2)]
+    for path, own in zip(paths, (65535, 300), strict=True):
+        write_mask(path, ids_of(own, dtype=np.int32))
+    assert [np.unique(MaskSet(paths).read(path)).tolist() for path in paths] == [[0, 65535], [0, 300]]
+    assert np.unique(read_mask(paths[0])).tolist() == [0, 1]
+    assert "its only values are 0 and 65535: read as one object with id 1" in caplog.text
 
 
 def test_bool_mask_and_own_palette(tmp_path: Path) -> None:

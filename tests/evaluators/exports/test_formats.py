@@ -291,6 +291,12 @@ def test_videos_with_alpha(exported: Exported, clip: Path, kind: str, suffix: st
             assert np.abs(rgba[inner][:, :3].astype(int) - frame.image[inner]).mean() < color
 
 
+def test_the_header_of_a_webm_states_the_rate_of_the_source(exported: Exported, clip: Path) -> None:
+    with av.open(str(exported("webm-alpha") / "my_clip.webm")) as video, open_frames(clip) as source:
+        assert source.fps is not None and abs(source.fps - 25) > 1  # 25 is the default
+        assert float(video.streams.video[0].guessed_rate) == pytest.approx(source.fps, rel=0.02)
+
+
 def test_a_video_of_each_object_has_all_frames(exported: Exported) -> None:
     folder = exported("prores4444:objects=each")
     assert sorted(path.stem for path in folder.iterdir()) == list(LABELS.values())

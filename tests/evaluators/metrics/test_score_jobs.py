@@ -55,6 +55,19 @@ def test_opencvs_threads_are_as_before() -> None:
     assert cv2.getNumThreads() == before
 
 
+def test_a_script_without_a_guard_is_run_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import threading, time\n"
+        "from voskit.evaluators.metrics.frames.jobs import run_jobs\n"
+        "print('begins')\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()  # workers are spawned beside threads\n"
+        "print(run_jobs(abs, [(-1,), (2,)], num_workers=2), __file__)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == f"begins\n[1, 2] {script}\n", done.stderr
+
+
 def test_at_least_one_process() -> None:
     with pytest.raises(ValueError, match="num_workers"):
         run_jobs(math.sqrt, [(4,)], num_workers=0)
