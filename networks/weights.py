@@ -22,7 +22,7 @@ PRETRAINED = Path(__file__).resolve().parents[1] / "pretrain_models"
 """Folder of the bundled weights, and of those that users put there."""
 _CATALOG = Path(__file__).with_name("published_weights.json")
 _BUNDLED = ("deaott", "open", "deaott_open.safetensors")
-_BUNDLED_SETTINGS = {"min_short_edge": 480, "long_term_gap": 3}
+_BUNDLED_SETTINGS = {"min_short_edge": 480, "long_term_gap": 3, "stray_distance": 0.2}
 """Config fields of the bundled weights in place of those in their file, see docs/memory.md. On small frames the network
 fails unless they are enlarged."""
 

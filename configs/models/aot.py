@@ -42,6 +42,9 @@ class IdentityBankConfig(PrototypeConfig):
     """Positions of a frame in training. At inference on larger frames, scores of long-term attention are multiplied by
     the ratio of the logarithms, which keeps attention as sharp as in training (``voskit.networks.ops.sharpness``).
     None: scores are not changed, as published."""
+    stray_distance: float | None = None
+    """Drop pieces of an object that are farther from its previous mask than this share of the map's short edge, if
+    another piece is nearer: most of them lie on look-alikes. None: they stay, as published."""
     vote_in_regions: bool = False
     """Give small unsure pieces of an object to the object around them, so that look-alikes don't become patchwork.
     False: each position has its likeliest object, as published."""
@@ -66,6 +69,7 @@ class IdentityBankConfig(PrototypeConfig):
         "encoder_drop_path": 0,
         "freeze_at": 0,
         "trained_positions": 2,
+        "stray_distance": 0,
     }
     training_only: ClassVar[tuple[str, ...]] = (
         "encoder_weights",

@@ -130,6 +130,7 @@ def export_onnx(
             "long_term_gap": config.long_term_gap,
             "short_term_skip": config.short_term_skip,
             "background": config.background,
+            "stray_distance": getattr(config, "stray_distance", None),
         }
     manifest = {
         "format": FORMAT,

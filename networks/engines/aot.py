@@ -62,6 +62,7 @@ class AOTEngine:
         self._frame = 0
         self._map_size = (0, 0)
         self._after_cut = False
+        self._shown: Tensor | None = None  # slots of the previous frame of this shot, if they are needed
         self._presence: Presence | None = None
         if self.config.presence_frames is not None:
             from voskit.networks.engines.quality.presence import Presence
@@ -108,6 +109,11 @@ class AOTEngine:
             )
             if self._presence is not None:
                 predicted = self._without_absent(predicted, mask_HW if given else None)
+            if self._shown is not None:
+                from voskit.networks.engines.quality.strays import without_strays
+
+                assert self.config.stray_distance is not None
+                predicted = without_strays(predicted, self._shown, self.config.stray_distance)
             if self.config.vote_in_regions:
                 from voskit.networks.engines.quality.voting import voted
 
@@ -127,6 +133,7 @@ class AOTEngine:
             self._take_reference(features, slots_HW, input_size)
             prediction = MaskOverlay(prediction, own_HW, self.slots)
         self._frame += 1
+        self._shown = None if self.config.stray_distance is None else slots_HW
         return Step(prediction, slots_HW)
 
     def _propagate(self, features: Features) -> Generator[Call, Any, tuple[Tensor, Any]]:
@@ -151,6 +158,7 @@ class AOTEngine:
         The next frame begins another shot, in which objects aren't where they were in the previous frame.
         """
         self._after_cut = bool(self._banks)
+        self._shown = None
 
     def delete_objects(self, ids: Iterable[int]) -> None:
         """Forget objects.
@@ -161,6 +169,7 @@ class AOTEngine:
         Raises:
             ValueError: an id that doesn't exist.
         """
+        self._shown = None  # slots of other groups may change
         before = self._objects.groups
         remaining = self._objects.delete(ids)
         if not remaining:

@@ -7,7 +7,7 @@ only their argmax is needed. So they are computed band by band.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -98,15 +98,30 @@ class Prediction:
     def without(self, slots: Collection[int]) -> Prediction:
         """Return the prediction if these objects aren't there: their probabilities are 0."""
         other = copy.copy(self)
-        channels = self._logits.shape[1]
-        if len(self._logits) == 1:
-            gone = [self.slots.index(slot) + 1 for slot in slots]
-        else:
-            identities = channels - 1
-            gone = [(slot - 1) // identities * channels + 1 + (slot - 1) % identities for slot in slots]
         other._logits = self._logits.clone()
-        other._logits.flatten(0, 1)[gone] = -1e10
+        for slot in slots:
+            other._logits[self._place(slot)] = -1e10
         return other
+
+    def without_at(self, where: Mapping[int, np.ndarray]) -> Prediction:
+        """Return the prediction in which objects have probability 0 at some positions.
+
+        Args:
+            where: bool maps at the size of ``coarse``, by slot.
+        """
+        other = copy.copy(self)
+        other._logits = self._logits.clone()
+        for slot, where_HW in where.items():
+            mask = torch.from_numpy(where_HW).to(self._logits.device)
+            other._logits[self._place(slot)].masked_fill_(mask, -1e10)
+        return other
+
+    def _place(self, slot: int) -> tuple[int, int]:
+        """Return the group and the channel of an object's logits."""
+        if self.groups == 1:
+            return 0, self.slots.index(slot) + 1
+        group, identity = divmod(slot - 1, self._logits.shape[1] - 1)
+        return group, identity + 1
 
     def bands(self) -> list[slice]:
         """Return the slices of output rows that are computed at a time."""

@@ -19,6 +19,7 @@ from PIL import Image
 from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.video.frames import open_frames
 from voskit.runtime import OnnxSegmenter
+from voskit.runtime.strays import remove_strays
 
 DEMO = Path(__file__).resolve().parents[2] / "datasets" / "Demo"
 SCRIPT = """async ([frames, masks, deleted, width, height, options]) => {
@@ -84,6 +85,34 @@ def test_ids_are_those_of_python(visit: Callable[[], Any]) -> None:
     size, many, short, unknown = answer["errors"]
     assert "call reset()" in size or "bytes" in size
     assert "export again with --objects" in many and "must be equal" in short and "no object 99" in unknown
+
+
+STRAYS = """async ([logits, dims, label, before, slots, places, distance]) => {
+    const { removeStrays } = await import("/segmenter/strays.js");
+    const tensor = { data: Float32Array.from(logits), dims };
+    removeStrays(tensor, Int32Array.from(label), Int32Array.from(before), slots, places, distance);
+    return [...tensor.data];
+}"""
+
+
+def test_stray_pieces_are_those_of_python(visit: Callable[[], Any]) -> None:
+    one = visit()
+    one.page.goto(one.address + "README.txt")
+    rng = np.random.default_rng(0)
+    slots, places, size = [1, 2, 3, 4], [(0, 1), (0, 2), (1, 1), (1, 2)], (24, 40)
+    dropped = 0
+    for _ in range(6):
+        label, before = (
+            np.repeat(np.repeat(rng.integers(0, most, (6, 10)), 4, 0), 4, 1).astype(np.int32) for most in (5, 30)
+        )
+        logits = rng.normal(size=(2, 3, *size)).astype(np.float32)
+        rows = [group * 3 + channel for group, channel in places]
+        arguments = [*(x.ravel().tolist() for x in (logits, label, before)), slots, rows, 0.2]
+        found = one.page.evaluate(STRAYS, [arguments[0], logits.shape, *arguments[1:]])
+        remove_strays(logits, label, before, slots, places, 0.2)
+        assert np.allclose(np.array(found).reshape(logits.shape), logits)
+        dropped += int((logits < -1e9).any())
+    assert dropped > 3
 
 
 @pytest.mark.thorough

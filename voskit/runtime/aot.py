@@ -12,6 +12,7 @@ from voskit.runtime.memory import FrameMemory
 from voskit.runtime.objects import ObjectSlots, resize_nearest, separate_neighbors
 from voskit.runtime.prediction import Prediction, Step, merge_groups, overlay
 from voskit.runtime.sessions import Tensors
+from voskit.runtime.strays import remove_strays
 
 
 class Group:
@@ -43,6 +44,7 @@ class AOTEngine:
         self.objects = ObjectSlots(self._manifest["identities"])
         self._groups: list[Group] = []
         self._frame = 0
+        self._shown: np.ndarray | None = None  # slots of the previous frame
 
     @property
     def memory_frames(self) -> int:
@@ -82,6 +84,7 @@ class AOTEngine:
             self._take_reference(features, slots_HW)
             probs = overlay(probs, own_HW, self.objects.slots) if with_probs else None
         self._frame += 1
+        self._shown = slots_HW
         return Step(slots_HW, probs)
 
     def delete_objects(self, ids: Iterable[int]) -> None:
@@ -90,6 +93,7 @@ class AOTEngine:
         Raises:
             ValueError: an id that doesn't exist.
         """
+        self._shown = None  # slots of other groups may change
         stay = self.objects.delete(ids)
         self._groups = [self._groups[g] for g in stay]
         if not stay:
@@ -116,16 +120,23 @@ class AOTEngine:
             logits.append(out.pop("logits"))
             states.append(out)
         slots, identities = self.objects.slots, self.objects.group_size
-        background = self._manifest["background"]
         if len(logits) == 1:  # the softmax of a single group leaves out unused identities
-            resized = self.graphs.resize(logits[0][:, [0, *slots]], size)
-            return Prediction(merge_groups(resized, background), slots, False), states
-        used = np.zeros((len(logits), 1 + identities), bool)
-        used[:, 0] = True
-        used[[(s - 1) // identities for s in slots], [1 + (s - 1) % identities for s in slots]] = True
-        masked = np.where(used[:, :, None, None], np.concatenate(logits), np.float32(-1e10))
-        merged = merge_groups(self.graphs.resize(masked, size), background)
-        return Prediction(merged, slots, False, [0, *slots]), states
+            places, rows = [(0, row) for row in range(1, len(slots) + 1)], None
+            coarse = logits[0][:, [0, *slots]]
+        else:
+            places, rows = [((s - 1) // identities, 1 + (s - 1) % identities) for s in slots], [0, *slots]
+            used = np.zeros((len(logits), 1 + identities), bool)
+            used[:, 0] = True
+            used[tuple(zip(*places, strict=True))] = True
+            coarse = np.where(used[:, :, None, None], np.concatenate(logits), np.float32(-1e10))
+
+        def decided(logits_GKHW: np.ndarray) -> Prediction:
+            return Prediction(merge_groups(logits_GKHW, self._manifest["background"]), slots, False, rows)
+
+        distance = self._manifest.get("stray_distance")  # older exports have none
+        if distance is not None and self._shown is not None:
+            remove_strays(coarse, decided(coarse).slots_HW(), self._shown, slots, places, distance)
+        return decided(self.graphs.resize(coarse, size)), states
 
     def _remember(self, states: list[Tensors], slots_HW: np.ndarray) -> None:
         labels_HW = resize_nearest(slots_HW, self._input_size)

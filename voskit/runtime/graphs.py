@@ -68,6 +68,8 @@ class Graphs:
             raise ValueError(f"backend must be {' or '.join(BACKENDS)}, got {backend!r}")
         if backend == "openvino" and providers is not None:
             raise ValueError("providers are those of ONNX Runtime: leave them out with backend='openvino'")
+        if isinstance(providers, str):
+            providers = [providers]
         if backend == "onnxruntime" and precision is not None:
             raise ValueError("precision is for backend='openvino': export with --precision fp16 or int8 instead")
         self.manifest = read_manifest(folder)

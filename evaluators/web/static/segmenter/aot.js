@@ -4,6 +4,7 @@
 import { FrameMemory } from "./memory.js";
 import { ObjectSlots, resizeNearest, separateNeighbors } from "./objects.js";
 import { likeliest, maskedGroups, mergedGroups, usedChannels } from "./prediction.js";
+import { removeStrays } from "./strays.js";
 
 /** @typedef {import("./graphs.js").Graphs} Graphs */
 /** @typedef {import("./graphs.js").Tensor} Tensor */
@@ -20,6 +21,8 @@ export class Engine {
     /** @type {{longTerm: FrameMemory, shortTerm: Tensors[]}[]} */
     this.groups = [];
     this.frame = 0;
+    /** Slots of the previous frame. @type {{slots: Int32Array, size: Size}|null} */
+    this.shown = null;
   }
 
   /** Forget everything: the next frame is the first of a new video. */
@@ -27,6 +30,7 @@ export class Engine {
     this.objects = new ObjectSlots(this.manifest.identities);
     this.groups = [];
     this.frame = 0;
+    this.shown = null;
   }
 
   get memoryFrames() {
@@ -57,11 +61,13 @@ export class Engine {
       await this.remember(states, slots, size);
     }
     this.frame++;
+    this.shown = { slots, size };
     return slots;
   }
 
   /** Forget objects, and groups that have none left. @param {number[]} ids */
   deleteObjects(ids) {
+    this.shown = null; // slots of other groups may change
     const stay = this.objects.delete(ids);
     this.groups = stay.map((g) => this.groups[g]);
     if (!stay.length) this.reset();
@@ -105,15 +111,22 @@ export class Engine {
   /** @param {Tensor[]} logits of each group @param {Size} size */
   async argmax(logits, size) {
     const { slots } = this.objects;
-    const { background, identities } = this.manifest;
-    const pixels = size[0] * size[1];
-    if (logits.length === 1) {
-      const { data } = await this.graphs.resize(usedChannels(logits[0], slots), size);
-      const rows = Array.from({ length: slots.length + 1 }, (_, row) => row);
-      return likeliest(/** @type {Float32Array} */ (data), pixels, slots, rows, background);
+    const { background, identities, stray_distance: distance } = this.manifest;
+    const single = logits.length === 1;
+    const coarse = single ? usedChannels(logits[0], slots) : maskedGroups(logits, slots, identities);
+    const rows = single ? slots.map((_, k) => k + 1) : slots;
+    const decided = (/** @type {Tensor} */ { data, dims }) => {
+      const scores = single ? /** @type {Float32Array} */ (data) : mergedGroups({ data, dims }, background);
+      return likeliest(scores, dims[2] * dims[3], slots, [0, ...rows], background);
+    };
+    if (typeof distance === "number" && this.shown) {
+      /** @type {Size} */
+      const place = [coarse.dims[2], coarse.dims[3]];
+      const before = resizeNearest(this.shown.slots, this.shown.size, place);
+      const places = single ? rows : slots.map((s) => Math.floor((s - 1) / identities) * (identities + 1) + 1 + ((s - 1) % identities));
+      removeStrays(coarse, decided(coarse), before, slots, places, distance);
     }
-    const resized = await this.graphs.resize(maskedGroups(logits, slots, identities), size);
-    return likeliest(mergedGroups(resized, background), pixels, slots, [0, ...slots], background);
+    return decided(await this.graphs.resize(coarse, size));
   }
 
   /** @param {Tensors[]} states @param {Int32Array} slots @param {Size} size */

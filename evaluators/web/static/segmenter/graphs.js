@@ -14,7 +14,7 @@ const FAMILIES = ["aot", "deaot", "aost"];
 /**
  * @typedef {{format: string, version: number, model: string, family: string, precision: string, frame_size: Size,
  *   image_size: Size, input_size: Size, memory_frames: number, min_memory_frames: number, long_term_gap: number,
- *   short_term_skip: number, background: boolean, identities: number, objects: number, neighbors_apart: boolean,
+ *   short_term_skip: number, background: boolean, identities: number, objects: number, neighbors_apart: boolean, stray_distance?: number|null,
  *   preprocessing: {interpolation: string, mean: number[], std: number[]}, palette: number[], license: string, check?: Record<string, number[]>,
  *   graphs: Record<string, {file: string, sha256: string, bytes: number}>}} Manifest
  */
