@@ -48,13 +48,14 @@ NEAR, FAR = (1, 12, 12, 8, 8), (1, 12, 45, 8, 8)
         (label_map(NEAR, FAR), label_map(NEAR)),
         (label_map(NEAR, (1, 22, 25, 3, 3)), label_map(NEAR, (1, 22, 25, 3, 3))),  # at most 8 positions away
         (label_map(FAR), label_map(FAR)),  # it has moved
+        (label_map((1, 12, 12, 4, 4), FAR), label_map((1, 12, 12, 4, 4), FAR)),  # it comes back, beside a remnant
         (label_map(FAR, (1, 30, 45, 4, 4)), label_map(FAR, (1, 30, 45, 4, 4))),
         (label_map(NEAR, (2, 12, 45, 8, 8)), label_map(NEAR, (2, 12, 45, 8, 8))),
         (label_map((2, 10, 22, 8, 8), FAR, NEAR, (2, 30, 2, 4, 4)), label_map((2, 10, 22, 8, 8), NEAR)),
         (label_map(), label_map()),
     ],
 )
-def test_pieces_far_from_the_previous_mask_are_dropped_if_others_are_near(
+def test_pieces_far_from_the_previous_mask_are_dropped_if_as_much_is_near(
     label: np.ndarray, expected: np.ndarray, group_size: int
 ) -> None:
     found = without_strays(prediction_of(label, 2, group_size), torch.from_numpy(BEFORE), DISTANCE)

@@ -390,6 +390,7 @@ def test_pretrained_takes_the_bundled_weights() -> None:
     model = build_model("deaott", pretrained=True, device="cpu")
     assert model.config.max_objects == 5  # set in the file
     assert (model.config.min_short_edge, model.config.long_term_gap) == (480, 3)  # set in the catalog
+    assert model.config.stray_distance == 0.2
     bundled = build_model("deaott", checkpoint=weights.PRETRAINED / "deaott_open.safetensors", device="cpu")
     assert all(torch.equal(x, y) for x, y in zip(model.parameters(), bundled.parameters(), strict=True))
     assert bundled.config == model.config
@@ -397,7 +398,8 @@ def test_pretrained_takes_the_bundled_weights() -> None:
 
 def test_settings_of_the_bundled_weights_are_kept_in_files_and_can_be_changed(tmp_path: Path) -> None:
     bundled = weights.PRETRAINED / "deaott_open.safetensors"
-    assert weights.published_settings(bundled, "deaott") == {"min_short_edge": 480, "long_term_gap": 3}
+    settings = {"min_short_edge": 480, "long_term_gap": 3, "stray_distance": 0.2}
+    assert weights.published_settings(bundled, "deaott") == settings
     assert weights.published_settings(tmp_path / bundled.name, "deaott") == {}
     assert weights.published_settings(bundled, "aott") == {}
     save_weights(build_model("deaott", pretrained=True, device="cpu"), tmp_path / "copy.safetensors")

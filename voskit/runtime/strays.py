@@ -43,6 +43,11 @@ def _strays(mask_HW: np.ndarray, before_HW: np.ndarray, side: int) -> np.ndarray
     if not mask_HW.any() or not before_HW.any():
         return None
     count, pieces = cv2.connectedComponents(mask_HW.astype(np.uint8), connectivity=8)
+    if count < 3:  # the background and one piece
+        return None
     near_HW = cv2.dilate(before_HW.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
     stay = np.unique(pieces[near_HW & mask_HW])
-    return None if len(stay) in (0, count - 1) else mask_HW & ~np.isin(pieces, stay)
+    if len(stay) == count - 1:
+        return None
+    strays_HW = mask_HW & ~np.isin(pieces, stay)
+    return strays_HW if 2 * strays_HW.sum() <= mask_HW.sum() else None

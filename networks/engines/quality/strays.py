@@ -17,8 +17,8 @@ from voskit.networks.engines.prediction import Prediction, likeliest
 def without_strays(prediction: Prediction, before_HW: Tensor, distance: float) -> Prediction:
     """Return a prediction without the stray pieces of objects.
 
-    A piece is a connected region of an object's mask. Pieces near the object's previous mask stay. If there are any,
-    the others are strays. An object that is near at no place has moved, or comes back: all of its pieces stay.
+    A piece is a connected region of an object's mask. Pieces near the object's previous mask stay. If these are at
+    least half of the mask, the others are strays. Otherwise the object has moved or comes back, and all of it stays.
 
     Args:
         prediction: the frame's prediction.
@@ -42,6 +42,11 @@ def _strays(mask_HW: np.ndarray, before_HW: np.ndarray, side: int) -> np.ndarray
     if not mask_HW.any() or not before_HW.any():
         return None
     count, pieces = cv2.connectedComponents(mask_HW.astype(np.uint8), connectivity=8)
+    if count < 3:  # the background and one piece
+        return None
     near_HW = cv2.dilate(before_HW.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
     stay = np.unique(pieces[near_HW & mask_HW])
-    return None if len(stay) in (0, count - 1) else mask_HW & ~np.isin(pieces, stay)
+    if len(stay) == count - 1:
+        return None
+    strays_HW = mask_HW & ~np.isin(pieces, stay)
+    return strays_HW if 2 * strays_HW.sum() <= mask_HW.sum() else None

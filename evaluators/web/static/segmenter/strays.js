@@ -22,15 +22,15 @@ export function removeStrays({ data, dims }, label, before, slots, places, dista
 }
 
 /**
- * Positions of the pieces of an object that are near its previous mask at no position, if another piece is near.
+ * Positions of the pieces of an object that are far from its previous mask, if these are at most half of its mask.
  * @param {Int32Array} label @param {Int32Array} before @param {number} slot @param {[number, number]} size @param {number} radius
  */
 function strays(label, before, slot, size, radius) {
   const pieces = connected(label, slot, size);
   if (pieces.length < 2) return [];
   const near = reached(before, slot, size, radius);
-  const far = pieces.filter((piece) => !piece.some((i) => near[i]));
-  return far.length < pieces.length ? far.flat() : [];
+  const far = pieces.filter((piece) => !piece.some((i) => near[i])).flat();
+  return 2 * far.length <= pieces.flat().length ? far : [];
 }
 
 /** Connected regions of a slot, by 8 neighbors. @param {Int32Array} label @param {number} slot @param {[number, number]} size */
