@@ -92,6 +92,7 @@ def evaluate(
         the scores; None if there is no ground truth or no scorer (the log says which), and on ranks other than 0.
 
     Raises:
+        TypeError: ``model`` is neither a network nor a segmenter.
         ValueError: a dataset that doesn't fit the model, a folder with results of other settings or in use by another
             program, or videos that can't be read: they are logged, and the others are finished.
         FileNotFoundError: the dataset is incomplete; the message names the file.
@@ -100,6 +101,8 @@ def evaluate(
     for name, value in (("num_processes", num_processes), ("videos_at_once", videos_at_once)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    if not isinstance(model, (nn.Module, VideoSegmenter, ReferringSegmenter)):
+        raise TypeError(f"the model must be a network of voskit.build_model or a segmenter, got {model!r}")
     output = Path(output)
     if output.is_file():
         raise ValueError(f"{output} is a file: the folder of the results is needed")

@@ -15,6 +15,7 @@ from small_models import build_small
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.cuts import CutDetector, read_cuts
 from voskit.evaluators.segmenter_state import restore_state, segmenter_state
+from voskit.networks.memory.informed import Gated
 
 H, W = 96, 128
 
@@ -147,6 +148,19 @@ def test_the_watch_over_cuts_is_resumed() -> None:
     assert resumed.cuts_found == []
 
 
-def test_unknown_kinds_of_cuts_are_refused() -> None:
-    with pytest.raises(ValueError, match="cuts must be 'auto', numbers of frames or None, got 'always'"):
-        segmenter_of("aott", cuts="always")
+@pytest.mark.parametrize("cuts", ["always", ["2"], [-1], [2.5], 3])
+def test_unknown_kinds_of_cuts_are_refused(cuts: Any) -> None:
+    with pytest.raises(ValueError, match="cuts must be 'auto', a collection of frame numbers from 0 on, or None, got"):
+        segmenter_of("aott", cuts=cuts)
+
+
+def test_a_policy_may_be_a_name() -> None:
+    assert segmenter_of("aott", policy="gated:gap=2").policy == Gated(2)
+    with pytest.raises(ValueError, match="did you mean gated"):
+        segmenter_of("aott", policy="gatd")
+
+
+@pytest.mark.parametrize("scales", [1.0, ["a"], (), (0,)])
+def test_scales_are_positive_numbers(scales: Any) -> None:
+    with pytest.raises(ValueError, match="scales must be one or more positive numbers"):
+        segmenter_of("aott", scales=scales)

@@ -13,6 +13,7 @@ import voskit
 from dataset_trees import davis2017, ref_youtube
 from voskit.evaluators.benchmarks import propagation
 from voskit.evaluators.benchmarks.run import evaluate
+from voskit.evaluators.segmenter import VideoSegmenter
 from voskit.networks import build_model, save_weights
 
 
@@ -103,6 +104,13 @@ def test_referring_benchmarks_run_with_the_authors_settings(referring_model, tmp
     assert settings["config"]["window"] is None
     assert referring_model.config.window is not None
     assert len(list((out / "Annotations/vid1/0").iterdir())) > 0
+
+
+def test_the_name_of_a_model_is_no_model(tmp_path) -> None:
+    with pytest.raises(TypeError, match=r"must be a network of voskit\.build_model or a segmenter, got 'deaott'"):
+        evaluate("deaott", "davis2017", tmp_path, tmp_path / "out")
+    with pytest.raises(TypeError, match="got 'deaott'"):
+        VideoSegmenter("deaott")
 
 
 @pytest.mark.parametrize(
