@@ -46,8 +46,8 @@ class ExportClip:
     def of(cls, source: FrameSource, *, fps: float | None = None, **options: Any) -> ExportClip:
         """Return the clip of a source; a rate that isn't the source's has no audio in step."""
         playback = source.playback if fps is None else dataclasses.replace(source.playback, audio=None, time_base=None)
-        own = {"name": source.name, "size": source.size, "source_fps": source.fps}
-        return cls(fps=fps, playback=playback, **own, **options)
+        name, size = source.name, source.size
+        return cls(name=name, size=size, fps=fps, source_fps=source.fps, playback=playback, **options)
 
 
 class Export(ABC):

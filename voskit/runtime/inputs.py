@@ -103,8 +103,8 @@ def _has_smooth_edges(mask_HW: np.ndarray) -> bool:
     if not between.any() or len(np.unique(mask_HW[between])) < _LEVELS:
         return False
     near = np.ones((9, 9), np.uint8)
-    edge = cv2.dilate((mask_HW == 0).astype(np.uint8), near) & cv2.dilate((mask_HW == VOID).astype(np.uint8), near)
-    return bool(edge[between].mean() > 0.9)
+    ground, white = (cv2.dilate((mask_HW == value).astype(np.uint8), near) > 0 for value in (0, VOID))
+    return bool((ground & white)[between].mean() > 0.9)
 
 
 def integers(ids: int | Iterable[int]) -> list[int]:
