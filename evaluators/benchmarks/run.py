@@ -108,6 +108,8 @@ def evaluate(
         raise ValueError(f"{output} is a file: the folder of the results is needed")
     if not isinstance(dataset, (Dataset, SentenceSet)):
         dataset = open_benchmark(dataset, data, split=split)
+    if isinstance(dataset, Dataset):
+        _check_frames_stay(dataset, output)
     queue = WorkQueue() if num_processes == 1 or "RANK" in os.environ else None
     is_first = queue is None or queue.rank == 0
     with ExitStack() as stack:
@@ -238,6 +240,15 @@ def unpacked(value: Any) -> Any:
     if value["depth"] is not None:
         segmenter.set_depth(value["depth"])
     return segmenter
+
+
+def _check_frames_stay(dataset: Dataset, output: Path) -> None:
+    """Raise a ValueError if results would lie among the frames of a video."""
+    results = output.resolve()
+    for video in dataset:
+        first = next(iter(video.files.values()), None)
+        if first is not None and first.parent.resolve() == results:
+            raise ValueError(f"{output} holds the frames of {video.name}: give another folder for the results")
 
 
 def _segmenter(model: Any) -> Segmenter:

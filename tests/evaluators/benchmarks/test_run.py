@@ -106,6 +106,15 @@ def test_referring_benchmarks_run_with_the_authors_settings(referring_model, tmp
     assert len(list((out / "Annotations/vid1/0").iterdir())) > 0
 
 
+def test_results_do_not_go_among_the_frames_of_a_video(model, tmp_path) -> None:
+    data = davis2017(tmp_path / "DAVIS")
+    frames = data / "JPEGImages/480p/dog"
+    before = sorted(frames.iterdir())
+    with pytest.raises(ValueError, match="holds the frames of dog: give another folder for the results"):
+        evaluate(model, "davis2017", data, frames, progress=False)
+    assert sorted(frames.iterdir()) == before
+
+
 def test_the_name_of_a_model_is_no_model(tmp_path) -> None:
     with pytest.raises(TypeError, match=r"must be a network of voskit\.build_model or a segmenter, got 'deaott'"):
         evaluate("deaott", "davis2017", tmp_path, tmp_path / "out")
