@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Collection
 from pathlib import Path
@@ -19,6 +20,19 @@ _SHIFT = (10, 6)  # largest shift between two frames of a shot, in pixels of tha
 _LEAST = 0.22
 _RATIO = 2.5
 _RECENT = 5
+
+
+def checked_cuts(cuts: Literal["auto"] | Collection[int]) -> Literal["auto"] | frozenset[int]:
+    """Return the frames that begin a shot, or ``"auto"``. Raises ValueError unless they are numbers from 0 on."""
+    if isinstance(cuts, str) and cuts == "auto":
+        return cuts
+    try:
+        numbers = [operator.index(number) for number in cuts]  # type: ignore[arg-type]
+    except TypeError:
+        numbers = [-1]
+    if any(number < 0 for number in numbers):
+        raise ValueError(f"cuts must be 'auto', a collection of frame numbers from 0 on, or None, got {cuts!r}")
+    return frozenset(numbers)
 
 
 class CutDetector:

@@ -149,7 +149,11 @@ class VideoSegmenter:
         self.config = config
         self.amp = amp
         self.policy = policy = build_policy(policy) if isinstance(policy, str) else policy
-        self.cuts = _checked_cuts(cuts)
+        self.cuts: Literal["auto"] | frozenset[int] | None = None
+        if cuts is not None:
+            from voskit.evaluators.cuts import checked_cuts
+
+            self.cuts = checked_cuts(cuts)
         flips = {"both": (False, True), "mirrored": (True,)}[config.flip_views] if flip else (False,)
         self.views = [View(s, f) for s in scales for f in flips]
         self._network: Any = folded(model, AMP_TYPES[amp] if amp else None).eval()
@@ -575,18 +579,6 @@ def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
     if not checked or any(not 0 < scale < math.inf for scale in checked):
         raise ValueError(f"scales must be one or more positive numbers, such as (1.0, 1.3), got {scales!r}")
     return checked
-
-
-def _checked_cuts(cuts: Literal["auto"] | Collection[int] | None) -> Literal["auto"] | frozenset[int] | None:
-    if cuts is None or (isinstance(cuts, str) and cuts == "auto"):
-        return cuts
-    try:
-        numbers = [operator.index(number) for number in cuts]  # type: ignore[call-overload]
-    except TypeError:
-        numbers = [-1]
-    if any(number < 0 for number in numbers):
-        raise ValueError(f"cuts must be 'auto', a collection of frame numbers from 0 on, or None, got {cuts!r}")
-    return frozenset(numbers)
 
 
 def _integers(ids: int | Iterable[int]) -> list[int]:
