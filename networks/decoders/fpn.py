@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from voskit.networks.layers.maps import one_by_one
 
 
 class ConvNorm(nn.Module):
@@ -48,10 +51,16 @@ class FPNDecoder(nn.Module):
     def forward(self, x_BCHW: Tensor, shortcuts: Sequence[Tensor]) -> Tensor:
         """Decode logits; ``shortcuts`` are the encoder's maps at strides 4, 8, 16, with batch B or 1 (shared)."""
         x4, x8, x16 = shortcuts[:3]
+        adapted = self.adapter_16x(x16), self.adapter_8x(x8), self.adapter_4x(x4)
+        logits = [self._decode(x, *adapted) for x in (one_by_one(x_BCHW) if len(x4) == 1 else [x_BCHW])]
+        return logits[0] if len(logits) == 1 else torch.cat(logits)
+
+    def _decode(self, x_BCHW: Tensor, x16: Tensor, x8: Tensor, x4: Tensor) -> Tensor:
+        """Decode with adapted maps of the encoder."""
         x = F.relu(self._enter(x_BCHW))
-        x = F.relu(self.conv_16x(self.adapter_16x(x16) + x))
-        x = F.relu(self.conv_8x(self.adapter_8x(x8) + self._resize(x, x8)))
-        x = F.relu(self.conv_4x(self.adapter_4x(x4) + self._resize(x, x4)))
+        x = F.relu(self.conv_16x(x16 + x))
+        x = F.relu(self.conv_8x(x8 + self._resize(x, x8)))
+        x = F.relu(self.conv_4x(x4 + self._resize(x, x4)))
         return self.conv_out(x)
 
     def _enter(self, x_BCHW: Tensor) -> Tensor:

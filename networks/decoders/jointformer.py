@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from voskit.networks.decoders.xmem import UpBlock
 from voskit.networks.layers.fusion import FeatureFusion
+from voskit.networks.layers.maps import one_by_one
 
 
 class _FuseAll(nn.Module):
@@ -55,9 +56,17 @@ class FusingDecoder(nn.Module):
         Returns:
             logits [K, H, W] of each object and the fusion feature [K, C, H / 16, W / 16], with C of ``f16_KCHW``.
         """
+        skips = (self.up_8_4.skip_conv(f4_BCHW), self.up_16_8.skip_conv(f8_BCHW))
+        objects = one_by_one(enhanced_KCHW) if len(f4_BCHW) == 1 else [enhanced_KCHW]
+        own = zip(f16_KCHW.split(len(objects[0])), objects, strict=True)
+        logits, fusions = zip(*(self._decode(*skips, f16, enhanced) for f16, enhanced in own), strict=True)
+        return torch.cat(logits)[:, 0], torch.cat(fusions)
+
+    def _decode(self, f4: Tensor, f8: Tensor, f16_KCHW: Tensor, enhanced_KCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode some objects; ``f4`` and ``f8`` went through the skip convolutions. Logits are [K, 1, H, W]."""
         g16 = self.fuser_16(f16_KCHW, enhanced_KCHW)
-        g8 = self.up_16_8(f8_BCHW, g16)
-        g4 = self.up_8_4(f4_BCHW, g8)
+        g8 = self.up_16_8(f8, g16)
+        g4 = self.up_8_4(f4, g8)
         logits = self.pred(F.relu(g4))
         fusion = self.fuser_all(g16, g8, torch.cat([g4, logits], 1))
-        return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)[:, 0], fusion
+        return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False), fusion

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voskit.networks.layers.fusion import FeatureFusion, GatedUpdate, ResidualBlock
-from voskit.networks.layers.maps import expand_to_objects
+from voskit.networks.layers.maps import expand_to_objects, one_by_one
 
 
 class UpBlock(nn.Module):
@@ -21,10 +21,10 @@ class UpBlock(nn.Module):
         self.skip_conv = nn.Conv2d(skip, channels, 3, padding=1)
         self.out_conv = ResidualBlock(channels, out_channels)
 
-    def forward(self, skip_1CHW: Tensor, x_KCHW: Tensor) -> Tensor:
+    def forward(self, skip_BCHW: Tensor, x_KCHW: Tensor) -> Tensor:
+        """Upsample, with the output of ``skip_conv``, which runs once per image and not once per object."""
         up = F.interpolate(x_KCHW, scale_factor=2, mode="bilinear", align_corners=False)
-        # the skip convolution runs once per image, not once per object
-        return self.out_conv(expand_to_objects(self.skip_conv(skip_1CHW), up.shape[0]) + up)
+        return self.out_conv(expand_to_objects(skip_BCHW, up.shape[0]) + up)
 
 
 class _HiddenUpdate(GatedUpdate):
@@ -73,6 +73,19 @@ class RecurrentDecoder(nn.Module):
             logits [K, H, W] of each object and the sensory memory.
         """
         f4, f8, f16 = maps
+        skips = (self.up_8_4.skip_conv(f4), self.up_16_8.skip_conv(f8), f16)
+        objects = one_by_one(readout_KCHW) if len(f16) == 1 else [readout_KCHW]
+        hiddens = [None] * len(objects) if hidden_KCHW is None else hidden_KCHW.split(len(objects[0]))
+        decoded = [self._decode(*skips, *own, update) for own in zip(objects, hiddens, strict=True)]
+        if update:
+            updated = [hidden for _, hidden in decoded if hidden is not None]
+            hidden_KCHW = torch.cat(updated) if updated else None
+        return torch.cat([logits for logits, _ in decoded])[:, 0], hidden_KCHW
+
+    def _decode(
+        self, f4: Tensor, f8: Tensor, f16: Tensor, readout_KCHW: Tensor, hidden_KCHW: Tensor | None, update: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Decode some objects; ``f4`` and ``f8`` went through the skip convolutions. Logits are [K, 1, H, W]."""
         own = (readout_KCHW,) if hidden_KCHW is None else (readout_KCHW, hidden_KCHW)
         g16 = self.fuser(f16, *own)
         g8 = self.up_16_8(f8, g16)
@@ -80,4 +93,4 @@ class RecurrentDecoder(nn.Module):
         logits = self.pred(F.relu(g4))
         if update and hidden_KCHW is not None and self.hidden_update is not None:
             hidden_KCHW = self.hidden_update.forward_maps(g16, g8, torch.cat([g4, logits], 1), hidden_KCHW)
-        return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)[:, 0], hidden_KCHW
+        return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False), hidden_KCHW

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from voskit.networks.layers.maps import merge_heads, split_heads
 from voskit.networks.layers.memory_part import MaskedPart, MemoryPart, MergedPart
 from voskit.networks.layers.norms import Depthwise
-from voskit.networks.ops.attention import attention, masked_sharpness, sharpness
+from voskit.networks.ops.attention import attention, masked_sharpness, read_each, sharpness
 from voskit.networks.ops.local_attention import local_attention
 
 
@@ -40,18 +40,24 @@ def read_memory(
     for part in memory:
         groups = part.value.shape[0]
         own = q[first : first + groups] if len(memory) > 1 and len(q) > 1 else q
-        valid = part.valid if isinstance(part, MaskedPart) else None
-        if valid is not None and trained_positions is not None:
-            own = own * masked_sharpness(valid, trained_positions)
-        elif isinstance(part, MergedPart):
-            valid = part.counts.log()  # a position that stands for four has the weight of four
-            if trained_positions is not None:
-                own = own * sharpness(round(part.counts.sum().item()), trained_positions)
-        elif (factor := sharpness(part.key.shape[1], trained_positions)) != 1:
-            own = own * factor
+        own, valid = _adapted(own, part, trained_positions)
         read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads), top_k, valid))
         first += groups
     return merge_heads(read[0] if len(read) == 1 else torch.cat(read))
+
+
+def _adapted(
+    q_BNLC: Tensor, part: MemoryPart | MaskedPart | MergedPart, trained_positions: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return queries as sharp as in training, and which positions are read or the terms to add to their scores."""
+    if isinstance(part, MemoryPart):
+        factor = sharpness(part.key.shape[1], trained_positions)
+        return q_BNLC if factor == 1 else q_BNLC * factor, None
+    if isinstance(part, MergedPart):
+        positions = 1 if trained_positions is None else round(part.counts.sum().item())
+        # a position that stands for four has the weight of four
+        return q_BNLC * sharpness(positions, trained_positions), part.counts.log()
+    return q_BNLC if trained_positions is None else q_BNLC * masked_sharpness(part.valid, trained_positions), part.valid
 
 
 class SelfAttention(nn.Module):
@@ -140,6 +146,19 @@ class GatedMemoryAttention(_MemoryReader):
     ) -> Tensor:
         return self.projection(self.dw_conv(self.read(query_BLC, memory) * gate_BLC, size))
 
+    def propagate_halves(
+        self, query_1LC: Tensor, part: MemoryPart | MaskedPart | MergedPart, gate_1LV: Tensor, size: tuple[int, int]
+    ) -> list[Tensor]:
+        """Propagate values whose first half all groups share and whose second half has no gate, in one head.
+
+        Returns:
+            the output of the first half, which has the bias, and that of each group's second half, [1, L, C] each.
+        """
+        query, valid = _adapted(query_1LC[None], part, self.trained_positions)
+        values = [half[None] for half in _halves(part.value, gate_1LV.shape[2])]
+        top_k = None if self.training else self.top_k
+        return _finish_halves(self, read_each(query[0], part.key, values, top_k, valid), gate_1LV, size)
+
 
 class GatedLocalAttention(_LocalReader):
     """Short-term propagation of DeAOT: window attention to the previous frame, gate, convolution, projection."""
@@ -153,6 +172,33 @@ class GatedLocalAttention(_LocalReader):
 
     def forward(self, query_BLC: Tensor, part: MemoryPart, gate_BLC: Tensor, size: tuple[int, int]) -> Tensor:
         return self.projection(self.dw_conv(self.read(query_BLC, part, size) * gate_BLC, size))
+
+    def propagate_halves(
+        self, query_1LC: Tensor, part: MemoryPart, gate_1LV: Tensor, size: tuple[int, int]
+    ) -> list[Tensor]:
+        """See :meth:`GatedMemoryAttention.propagate_halves`."""
+        halves = torch.stack(_halves(part.value, gate_1LV.shape[2]))
+        read = self.read(query_1LC, part._replace(value=halves), size)
+        return _finish_halves(self, read.split(1), gate_1LV, size)
+
+
+def _halves(value_GMD: Tensor, width: int) -> list[Tensor]:
+    """Return the first half of the values, which all groups share, and the second half of each, [M, D / 2]."""
+    return [value_GMD[0, :, :width], *value_GMD[:, :, width:]]
+
+
+def _finish_halves(
+    layer: GatedMemoryAttention | GatedLocalAttention,
+    halves_1LV: Sequence[Tensor],
+    gate_1LV: Tensor,
+    size: tuple[int, int],
+) -> list[Tensor]:
+    """Gate the first half of what was read, convolve and project each half."""
+    width = gate_1LV.shape[2]
+    weight, bias = layer.projection.weight, layer.projection.bias
+    first = F.linear(layer.dw_conv(halves_1LV[0] * gate_1LV, size, slice(width)), weight[:, :width], bias)
+    last = slice(width, None)
+    return [first, *(F.linear(layer.dw_conv(half, size, last), weight[:, last]) for half in halves_1LV[1:])]
 
 
 class GatedSelfAttention(nn.Module):

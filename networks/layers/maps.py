@@ -5,6 +5,8 @@ All but ``append_masks`` and ``expand_to_objects`` return views.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,15 @@ def split_heads(x_BLC: Tensor, heads: int) -> Tensor:
 def merge_heads(x_BNLC: Tensor) -> Tensor:
     """Merge heads, [B, heads, L, C] -> [B, L, heads * C]."""
     return x_BNLC.transpose(1, 2).flatten(2)
+
+
+def one_by_one(x: Tensor) -> Sequence[Tensor]:
+    """Split the batch into its entries for inference on a CPU, whose caches hold the intermediate results of one.
+
+    With gradients, on other devices, and in compiled code the batch stays whole.
+    """
+    whole = torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling()
+    return [x] if whole else x.split(1)
 
 
 def expand_to_objects(x_BCHW: Tensor, rows: int) -> Tensor:

@@ -84,10 +84,12 @@ class Depthwise(nn.Module):
         self.conv = nn.Conv2d(dim, dim, 5, padding=2, groups=dim, bias=False)
         self.dropout = nn.Dropout2d(dropout)
 
-    def forward(self, x_BLC: Tensor, size: tuple[int, int]) -> Tensor:
-        return to_sequence(self.dropout(_depthwise(self.conv, to_map(x_BLC, size))))
+    def forward(self, x_BLC: Tensor, size: tuple[int, int], channels: slice = slice(None)) -> Tensor:
+        """Convolve; ``channels`` says which ones of all the sequence has."""
+        return to_sequence(self.dropout(_depthwise(self.conv, to_map(x_BLC, size), channels)))
 
 
-def _depthwise(conv: nn.Conv2d, x_BCHW: Tensor) -> Tensor:
+def _depthwise(conv: nn.Conv2d, x_BCHW: Tensor, channels: slice = slice(None)) -> Tensor:
     # a map made of a sequence is channels last; on a CPU in half precision its gradient would take 3 times as long
-    return conv(x_BCHW.contiguous() if conv.training else x_BCHW)
+    x_BCHW = x_BCHW.contiguous() if conv.training else x_BCHW
+    return F.conv2d(x_BCHW, conv.weight[channels], padding=conv.padding, groups=x_BCHW.shape[1])

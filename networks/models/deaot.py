@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from voskit.configs.models.deaot import DeAOTConfig
 from voskit.networks.layers.attention import GatedLocalAttention, GatedMemoryAttention, GatedSelfAttention
-from voskit.networks.layers.maps import to_sequence
+from voskit.networks.layers.maps import one_by_one, to_sequence
 from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.layers.norms import DropPath, GroupNorm
 from voskit.networks.models.aot import AOT, LayerState, Propagated
@@ -53,39 +53,59 @@ class GatedPropagationModule(nn.Module):
 
     def forward(
         self,
-        visual_GLC: Tensor,
-        branch_GLC: Tensor | None,
+        x_GLC: Tensor,
         size: tuple[int, int],
         long_term: Sequence[MemoryPart],
         short_term: MemoryPart | None,
         ids_GLC: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, LayerState]:
+    ) -> tuple[Tensor, LayerState]:
         """Propagate from the memories. With ``ids_GLC`` the frame is a reference, which attends to itself only.
 
-        Returns:
-            the visual branch, the identity branch and the layer's state.
+        The visual branch is the first half of the channels, the identity branch the second one.
         """
-        y = self.norm1(visual_GLC)
+        visual, branch = x_GLC.chunk(2, -1)
+        y = self.norm1(visual)
         query, value = self.linear_QV(y).split((self.key_dim, self.value_dim), -1)
         gate = F.silu(self.linear_U(y))
-        if branch_GLC is None or self.id_norm1 is None or self.linear_ID_U is None:
-            state: LayerState = (query, F.silu(value))
-            gate = torch.cat([gate, torch.ones_like(gate)], -1)
-        else:
-            normed = self.id_norm1(branch_GLC)
-            state = (query, F.silu(value), normed)
-            gate = torch.cat([gate, F.silu(self.linear_ID_U(normed))], -1)
+        state: LayerState = (query, F.silu(value))
+        if self.id_norm1 is not None:
+            state = (*state, self.id_norm1(branch))
         if ids_GLC is not None:
             short_term = self.remember(state, ids_GLC)
             long_term = [short_term]
         assert short_term is not None
-        read = self.long_term_attn(query, long_term, gate, size) + self.short_term_attn(query, short_term, gate, size)
-        visual, branch = read.chunk(2, -1)
-        visual = visual_GLC + visual
-        branch = branch if branch_GLC is None else branch_GLC + branch
-        own = self.drop_path(self.self_attn(self.norm2(visual), self.id_norm2(branch), size))
-        own_visual, own_branch = own.chunk(2, -1)
-        return visual + own_visual, branch + own_branch, state
+        if self._reads_visual_once(query, long_term, short_term):
+            long = self.long_term_attn.propagate_halves(query, long_term[0], gate, size)
+            short = self.short_term_attn.propagate_halves(query, short_term, gate, size)
+            read_visual, *read_ids = (x + y for x, y in zip(long, short, strict=True))
+            read: Sequence[Tensor] = [read_visual + ids for ids in read_ids]
+        else:
+            id_gate = torch.ones_like(gate) if self.linear_ID_U is None else F.silu(self.linear_ID_U(state[2]))
+            gate = torch.cat([gate, id_gate], -1)
+            long_read = self.long_term_attn(query, long_term, gate, size)
+            read = one_by_one(long_read + self.short_term_attn(query, short_term, gate, size))
+        before = [x_GLC] * len(read) if len(x_GLC) == 1 or len(read) == 1 else x_GLC.split(1)
+        groups = [self._propagate_within(x + y, size) for x, y in zip(before, read, strict=True)]
+        return groups[0] if len(groups) == 1 else torch.cat(groups), state
+
+    def _reads_visual_once(self, query_GLC: Tensor, long_term: Sequence[MemoryPart], short_term: MemoryPart) -> bool:
+        """Whether visual values are the same for all groups, and it pays to read them once.
+
+        They are in the first layer, for groups that began at one frame.
+        """
+        parts = [*long_term, short_term]
+        return (
+            self.id_norm1 is None
+            and self.long_term_attn.heads == 1
+            and len(query_GLC) == len(long_term) == 1
+            and all(len(part.key) == 1 for part in parts)
+            and len(one_by_one(short_term.value)) > 1
+        )
+
+    def _propagate_within(self, x_GLC: Tensor, size: tuple[int, int]) -> Tensor:
+        """Add what self-propagation of both branches reads."""
+        visual, branch = x_GLC.chunk(2, -1)
+        return x_GLC + self.drop_path(self.self_attn(self.norm2(visual), self.id_norm2(branch), size))
 
     def remember(self, state: LayerState, ids_GLC: Tensor) -> MemoryPart:
         """Make a memory: keys are the queries, values of both branches are concatenated."""
@@ -111,15 +131,14 @@ class DualBranchGPM(nn.Module):
     ) -> Propagated:
         """Run all layers on a projected feature; memories have one entry per layer."""
         size = (x_BCHW.shape[2], x_BCHW.shape[3])
-        visual = to_sequence(x_BCHW)
-        branch: Tensor | None = None
+        x = to_sequence(x_BCHW)
+        x = F.pad(x, (0, x.shape[2]))  # the identity branch is empty
         states = []
         for i, layer in enumerate(self.layers):
             long, short = ([], None) if ids_GLC is not None else (long_term[i], short_term[i])
-            visual, branch, state = layer(visual, branch, size, long, short, ids_GLC)
+            x, state = layer(x, size, long, short, ids_GLC)
             states.append(state)
-        assert branch is not None
-        return Propagated([self.decoder_norms[0](torch.cat([visual, branch], -1))], states)
+        return Propagated([self.decoder_norms[0](x)], states)
 
 
 class DeAOT(AOT):

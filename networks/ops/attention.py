@@ -6,6 +6,7 @@ Shapes: B batch, N heads, L query positions, M key positions, C channels per hea
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -59,31 +60,60 @@ def attention(
     if top_k is not None and top_k >= k_BNMC.shape[2]:
         top_k = None
     fused = v_BNMD.shape[-1] == channels and top_k is None and not (shared and q_BNLC.device.type == "cpu")
-    if fused or not shared:
-        q_BNLC, k_BNMC, v_BNMD = (x.expand(batch, -1, -1, -1) for x in (q_BNLC, k_BNMC, v_BNMD))
+    if shared and not fused:
+        return torch.stack(read_each(q_BNLC[0], k_BNMC[0], list(v_BNMD), top_k, valid_BM))
+    q_BNLC, k_BNMC, v_BNMD = (x.expand(batch, -1, -1, -1) for x in (q_BNLC, k_BNMC, v_BNMD))
     if fused:
         mask = None if valid_BM is None else valid_BM[:, None, None]
         if mask is not None and mask.is_floating_point():
             mask = mask.to(q_BNLC.dtype)
         return F.scaled_dot_product_attention(q_BNLC, k_BNMC, v_BNMD, mask)
     scaled = q_BNLC * channels**-0.5
-    rows = max(1, MAX_SCORES // (len(scaled) * scaled.shape[1] * k_BNMC.shape[2]))
+    rows = max(1, MAX_SCORES // (batch * scaled.shape[1] * k_BNMC.shape[2]))
 
     def of_block(q: Tensor) -> Tensor:
-        scores = q @ k_BNMC.transpose(2, 3)
-        if valid_BM is not None and valid_BM.is_floating_point():
-            scores = scores + valid_BM[:, None, None]
-        elif valid_BM is not None:
-            scores = scores.masked_fill(~valid_BM[:, None, None], -torch.inf)
-        if top_k is not None:
-            scores, places = largest(scores, top_k)
-            return _sum_of_chosen(scores.softmax(-1), places, v_BNMD)
-        weights = scores.softmax(-1, dtype=v_BNMD.dtype)
-        # a batched product would copy the weights for each entry
-        return torch.cat([weights @ v for v in v_BNMD.split(1)]) if shared else weights @ v_BNMD
+        weights, places = _weights(q, k_BNMC, top_k, valid_BM, v_BNMD.dtype)
+        return weights @ v_BNMD if places is None else _sum_of_chosen(weights, places, v_BNMD)
 
     blocks = [of_block(scaled[:, :, i : i + rows]) for i in range(0, length, rows)]
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2)
+
+
+def read_each(
+    q_NLC: Tensor, k_NMC: Tensor, values_NMD: Sequence[Tensor], top_k: int | None = None, valid_1M: Tensor | None = None
+) -> list[Tensor]:
+    """Attend to several values with the same weights, which are computed once -> [N, L, D] for each value.
+
+    Unlike a batched product, this neither copies the weights for each value nor needs values of equal widths.
+    ``top_k`` and ``valid_1M`` are those of :func:`attention`.
+    """
+    if top_k is not None and top_k >= k_NMC.shape[1]:
+        top_k = None
+    heads, length, channels = q_NLC.shape
+    scaled = q_NLC * channels**-0.5
+    rows = max(1, MAX_SCORES // (heads * k_NMC.shape[1]))
+    read: list[list[Tensor]] = [[] for _ in values_NMD]
+    for start in range(0, length, rows):
+        queries = scaled[None, :, start : start + rows]
+        weights, places = _weights(queries, k_NMC[None], top_k, valid_1M, values_NMD[0].dtype)
+        for blocks, v in zip(read, values_NMD, strict=True):
+            blocks.append(weights[0] @ v if places is None else _sum_of_chosen(weights, places, v[None])[0])
+    return [blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1) for blocks in read]
+
+
+def _weights(
+    q_BNLC: Tensor, k_BNMC: Tensor, top_k: int | None, valid_BM: Tensor | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor | None]:
+    """Compute the weights of scaled queries, and the places of the ``top_k`` keys that they belong to."""
+    scores = q_BNLC @ k_BNMC.transpose(2, 3)
+    if valid_BM is not None and valid_BM.is_floating_point():
+        scores = scores + valid_BM[:, None, None]
+    elif valid_BM is not None:
+        scores = scores.masked_fill(~valid_BM[:, None, None], -torch.inf)
+    if top_k is None:
+        return scores.softmax(-1, dtype=dtype), None
+    best, places = largest(scores, top_k)
+    return best.softmax(-1), places
 
 
 def _sum_of_chosen(weights_BNLK: Tensor, places_BNLK: Tensor, v_BNMD: Tensor) -> Tensor:

@@ -247,3 +247,37 @@ def test_stochastic_depth_and_frozen_norms_are_torchvision_s() -> None:
     for frozen in (own, other):
         frozen.load_state_dict(norm.state_dict())  # a file of a batch norm has its count of batches, too
     assert torch.allclose(own(x), other(x), atol=1e-6) and list(own.state_dict()) == list(other.state_dict())
+
+
+@pytest.mark.parametrize("heads", (1, 2))
+@pytest.mark.parametrize("top_k", (None, 20))
+def test_groups_one_by_one_equal_the_batch(heads: int, top_k: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inference on a CPU takes groups one by one, and reads the visual values that all share once."""
+    calls = []
+    halves = GatedLocalAttention.propagate_halves
+    monkeypatch.setattr(GatedLocalAttention, "propagate_halves", lambda *args: (calls.append(1), halves(*args))[1])
+    config = get_model_config("deaots", embed_dim=32, self_heads=heads, attention_heads=heads, top_k=top_k)
+    torch.manual_seed(0)
+    module, decoder = DualBranchGPM(config).eval(), FPNDecoder(64, 4, (8, 16, 24), 32).eval()
+    maps = [torch.randn(1, channels, *size) for channels, size in ((8, (17, 21)), (16, (9, 11)), (24, (5, 6)))]
+    frames, ids = torch.randn(3, 1, 32, 5, 6), torch.randn(2, 3, 30, 32)
+
+    def run() -> list[Tensor]:
+        memory = []
+        for frame, own in zip(frames, ids, strict=False):
+            states = module(frame, (), (), own).states
+            memory.append([layer.remember(s, own) for layer, s in zip(module.layers, states, strict=True)])
+        long_term = [
+            [MemoryPart(*(torch.cat(x, 1) for x in zip(*parts, strict=True)))] for parts in zip(*memory, strict=True)
+        ]
+        propagated = module(frames[2], long_term, memory[1])
+        out = propagated.outputs[0]
+        return [out, decoder(to_map(out, (5, 6)), maps), *propagated.states[1]]
+
+    batch = run()
+    assert not calls
+    with torch.no_grad():
+        one_by_one = run()
+    assert len(calls) == (3 if heads == 1 else 0)  # in the first layer
+    for x, y in zip(one_by_one, batch, strict=True):
+        assert x.shape == y.shape and torch.allclose(x, y, atol=1e-5)
