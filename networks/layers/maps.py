@@ -35,10 +35,10 @@ def merge_heads(x_BNLC: Tensor) -> Tensor:
 def one_by_one(x: Tensor) -> Sequence[Tensor]:
     """Split the batch into its entries for inference on a CPU, whose caches hold the intermediate results of one.
 
-    With gradients, on other devices, and in compiled code the batch stays whole.
+    With gradients, on other devices, and in compiled or exported code the batch stays whole.
     """
-    whole = torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling()
-    return [x] if whole else x.split(1)
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    return [x] if traced or torch.is_grad_enabled() or x.device.type != "cpu" else x.split(1)
 
 
 def expand_to_objects(x_BCHW: Tensor, rows: int) -> Tensor:

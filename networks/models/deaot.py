@@ -84,7 +84,7 @@ class GatedPropagationModule(nn.Module):
             gate = torch.cat([gate, id_gate], -1)
             long_read = self.long_term_attn(query, long_term, gate, size)
             read = one_by_one(long_read + self.short_term_attn(query, short_term, gate, size))
-        before = [x_GLC] * len(read) if len(x_GLC) == 1 or len(read) == 1 else x_GLC.split(1)
+        before = [x_GLC] * len(read) if len(read) == 1 or len(x_GLC) == 1 else x_GLC.split(1)
         groups = [self._propagate_within(x + y, size) for x, y in zip(before, read, strict=True)]
         return groups[0] if len(groups) == 1 else torch.cat(groups), state
 
@@ -93,13 +93,12 @@ class GatedPropagationModule(nn.Module):
 
         They are the same in the first layer, for groups that began at one frame.
         """
-        parts = [*long_term, short_term]
         return (
             self.id_norm1 is None
             and self.long_term_attn.heads == 1
-            and len(query_GLC) == len(long_term) == 1
-            and all(len(part.key) == 1 for part in parts)
             and len(one_by_one(short_term.value)) > 1
+            and len(query_GLC) == len(long_term) == 1
+            and all(len(part.key) == 1 for part in (*long_term, short_term))
         )
 
     def _propagate_within(self, x_GLC: Tensor, size: tuple[int, int]) -> Tensor:
