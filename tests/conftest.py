@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+if sys.dont_write_bytecode:  # then each of the programs that tests start would compile all of PyTorch for itself
+    compiled = tempfile.TemporaryDirectory(prefix="voskit_tests_bytecode_")  # removed when this process ends
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = compiled.name
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
 import torch
 
 if not torch.cuda.is_available():
