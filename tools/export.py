@@ -30,11 +30,11 @@ from voskit.tools.flags.export import ExportArgs
 
 def run(args: ExportArgs) -> int:
     """Write the file or folder and return the exit code."""
+    args.check()
     if args.format != "safetensors":
         from voskit.tools.flags import onnx, web
 
         return onnx.export_folder(args) if args.format == "onnx" else web.export_page(args)
-    args.check()
     from voskit.networks import build_model, mean_of_weights, save_weights
     from voskit.networks.inference import AMP_TYPES
     from voskit.networks.models.aot import AOT

@@ -86,7 +86,7 @@ def check_folder(folder: ResultFolder) -> list[Problem]:
     for name in folder.frames:
         path = folder.path / f"{name}.png"
         if not path.is_file():
-            problems.append(Problem(path, "this frame is missing", missing=True))
+            problems.append(Problem(path, "this frame is missing: the server needs a mask of each", missing=True))
             continue
         given = name in video.given and video.config.copy_given_mask
         try:

@@ -51,6 +51,13 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
         (("--model", "aott", "--set", "presence_frames=3"), "presence_frames is not part of ONNX graphs"),
         (("--model", "aott", "--ckpt_path", "A", "B"), "takes one checkpoint"),
         (("--model", "aott", "--precision", "int8", "--calibration", "clip.mp4"), "belong together"),
+        (
+            ("--model", "aott", "--calibration", "clip.mp4", "--calibration_mask", "first.png"),
+            "--calibration: it is for --precision int8",
+        ),
+        (("--model", "aott", "--identities", "1", "2"), "--identities: it is for --format safetensors"),
+        (("--model", "aott", "--onnxruntime_web", "dist"), "--onnxruntime_web: it is for --format web"),
+        (("--model", "aott", "--format", "safetensors", "--objects", "3"), "--objects: it is for --format onnx or web"),
         (("--model", "aott", "--ckpt_path", "missing.pth"), "missing.pth"),
         (("--model", "aott", "--window", 3), "--window: aott sees one frame at a time"),
         (("--model", "r50_referformer", "--window", 0), "'window' of R50ReferFormer must be at least 1"),

@@ -52,11 +52,25 @@ class ExportArgs:
     """Fields of the model's config to change."""
 
     def check(self) -> None:
-        """Check the flags of a safetensors file.
+        """Check the flags for the format.
 
         Raises:
             ValueError: a flag; the message names it.
         """
+        weights_only = ("shares", "dtype", "identities", "extend_identities")
+        graphs_only = ("onnxruntime_web", "size", "objects", "memory_frames", "window", "precision", "calibration")
+        for name in graphs_only if self.format == "safetensors" else weights_only:
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                wanted = "onnx or web" if self.format == "safetensors" else "safetensors"
+                raise ValueError(f"--{name}: it is for --format {wanted}")
+        if (self.calibration is None) != (self.calibration_mask is None):
+            raise ValueError("--calibration and --calibration_mask belong together: name both or none")
+        if self.calibration is not None and self.precision != "int8":
+            raise ValueError("--calibration: it is for --precision int8")
+        if self.onnxruntime_web is not None and self.format != "web":
+            raise ValueError("--onnxruntime_web: it is for --format web")
+        if self.format != "safetensors":
+            return
         if self.output_path.suffix != ".safetensors":
             raise ValueError(f"--output_path {self.output_path}: the name must end in .safetensors")
         if not self.ckpt_path:

@@ -84,8 +84,6 @@ def _calibration_clip(args: ExportArgs) -> tuple[list[np.ndarray], np.ndarray]:
     from voskit.dataloaders.masks.files import read_mask
     from voskit.dataloaders.video.frames import open_frames
 
-    if (args.calibration is None) != (args.calibration_mask is None):
-        raise ValueError("--calibration and --calibration_mask belong together: name both or none")
     clip = args.calibration or BUNDLED / "images" / "bunny.mp4"
     mask = args.calibration_mask or BUNDLED / "masks" / "bunny" / "00000.png"
     with open_frames(str(clip)) as frames:

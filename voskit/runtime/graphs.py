@@ -68,6 +68,8 @@ class Graphs:
             raise ValueError(f"backend must be {' or '.join(BACKENDS)}, got {backend!r}")
         if backend == "openvino" and providers is not None:
             raise ValueError("providers are those of ONNX Runtime: leave them out with backend='openvino'")
+        if threads is not None:
+            check_count("threads", threads)
         if isinstance(providers, str):
             providers = [providers]
         if backend == "onnxruntime" and precision is not None:
@@ -91,6 +93,16 @@ class Graphs:
         if x_BCHW.shape[2:] == size:
             return x_BCHW
         return self.run("resize", {"x": x_BCHW, "size": np.array([*x_BCHW.shape[:2], *size], np.int64)})["y"]
+
+
+def check_count(name: str, value: Any) -> None:
+    """Check that an argument is a whole number from 1 on.
+
+    Raises:
+        ValueError: it isn't.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a whole number, 1 or more, got {value!r}")
 
 
 def checked_file(folder: Path, entry: Mapping[str, Any]) -> Path:

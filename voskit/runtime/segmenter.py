@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from voskit.runtime.aot import AOTEngine
-from voskit.runtime.graphs import Graphs
+from voskit.runtime.graphs import Graphs, check_count
 from voskit.runtime.images import log_distortion, prepare_image
 from voskit.runtime.inputs import integers, mask_ids, rgb_array
 from voskit.runtime.xmem import XMemEngine
@@ -72,10 +72,10 @@ class OnnxSegmenter:
             )
         gap = self.manifest["long_term_gap"] if long_term_gap is None else long_term_gap
         frames = most if max_memory_frames is None else max_memory_frames
-        if gap < 1:
-            raise ValueError(f"long_term_gap must be 1 or more, got {gap}")
-        if not 1 <= frames <= most:
-            raise ValueError(f"max_memory_frames must be 1 to {most}, the --memory_frames of the export, got {frames}")
+        check_count("long_term_gap", gap)
+        check_count("max_memory_frames", frames)
+        if frames > most:
+            raise ValueError(f"max_memory_frames must be at most {most}, the --memory_frames of the export, got {frames}")
         self._engine = _ENGINES[family](self._graphs, gap, frames)
         self._size: tuple[int, int] | None = None
         self._white = False
