@@ -18,13 +18,12 @@ from voskit.tools.flags.model import ModelArgs
 DAVIS = {"full_resolution": True, "results_at": "480p"}  # what the original does at all sizes but 480
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "dataset", "folder", "options", "kept"),
     [
-        pytest.param("d17", "davis2017", "DAVIS", DAVIS, 3, marks=pytest.mark.thorough),
-        pytest.param(
-            "y19", "youtubevos2019", "YouTubeVOS-2019", {"split": "val_all_frames"}, 3, marks=pytest.mark.thorough
-        ),
+        ("d17", "davis2017", "DAVIS", DAVIS, 3),
+        ("y19", "youtubevos2019", "YouTubeVOS-2019", {"split": "val_all_frames"}, 3),
         ("mose", "mosev1", "MOSE", {}, 1),
     ],
 )
