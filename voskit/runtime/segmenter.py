@@ -75,7 +75,7 @@ class OnnxSegmenter:
         check_count("long_term_gap", gap)
         check_count("max_memory_frames", frames)
         if frames > most:
-            raise ValueError(f"max_memory_frames must be at most {most}, the --memory_frames of the export, got {frames}")
+            raise ValueError(f"max_memory_frames must be at most {most}, the export's --memory_frames, got {frames}")
         self._engine = _ENGINES[family](self._graphs, gap, frames)
         self._size: tuple[int, int] | None = None
         self._white = False
