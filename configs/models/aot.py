@@ -42,6 +42,9 @@ class IdentityBankConfig(PrototypeConfig):
     """Positions of a frame in training. At inference on larger frames, scores of long-term attention are multiplied by
     the ratio of the logarithms, which keeps attention as sharp as in training (``voskit.networks.ops.sharpness``).
     None: scores are not changed, as published."""
+    distance_penalty: float | None = None
+    """Lower the scores of long-term attention by this times the squared distance of both positions, in short edges of
+    the map, at inference: look-alikes far away are read less. None: scores don't depend on places, as published."""
     stray_distance: float | None = None
     """Drop pieces of an object that are farther from its previous mask than this share of the map's short edge, if
     another piece is nearer: most of them lie on look-alikes. None: they stay, as published."""
@@ -69,6 +72,7 @@ class IdentityBankConfig(PrototypeConfig):
         "encoder_drop_path": 0,
         "freeze_at": 0,
         "trained_positions": 2,
+        "distance_penalty": 0,
         "stray_distance": 0,
     }
     training_only: ClassVar[tuple[str, ...]] = (
@@ -90,6 +94,11 @@ class IdentityBankConfig(PrototypeConfig):
         for field, heads in (("self_heads", self.self_heads), ("attention_heads", self.attention_heads)):
             if self.embed_dim % heads:
                 raise ValueError(f"{name}: embed_dim ({self.embed_dim}) is not a multiple of {field} ({heads})")
+        if self.distance_penalty is not None and (self.merge_old_memory or self.enable_long_term):
+            raise ValueError(
+                f"{name}: distance_penalty needs whole frames in memory: set merge_old_memory=False and "
+                "enable_long_term=False, or distance_penalty=None"
+            )
         if self.window % 2 == 0:
             raise ValueError(f"field 'window' of {name} must be odd, got {self.window}")
         if self.max_objects > _MOST_IDENTITIES:

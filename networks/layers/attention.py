@@ -6,6 +6,7 @@ Shapes: B batch (id groups), L positions of the frame, M positions in memory, C 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ def read_memory(
     heads: int,
     top_k: int | None,
     trained_positions: int | None,
+    distance: DistancePenalty | None = None,
 ) -> Tensor:
     """Attend to a memory whose parts each serve some of the id groups -> [B, L, heads * D].
 
@@ -33,17 +35,50 @@ def read_memory(
         heads: attention heads.
         top_k: number of positions that each query reads; None: all.
         trained_positions: see ``voskit.networks.ops.sharpness``.
+        distance: penalty of memory positions far from the query's own.
     """
     q = split_heads(q_BLC, heads)
     read = []
     first = 0
     for part in memory:
         groups = part.value.shape[0]
-        own = q[first : first + groups] if len(memory) > 1 and len(q) > 1 else q
+        own, key = q[first : first + groups] if len(memory) > 1 and len(q) > 1 else q, split_heads(part.key, heads)
+        if distance is not None:
+            own, key = distance.appended(own, key)
         own, valid = _adapted(own, part, trained_positions)
-        read.append(attention(own, split_heads(part.key, heads), split_heads(part.value, heads), top_k, valid))
+        read.append(attention(own, key, split_heads(part.value, heads), top_k, valid))
         first += groups
     return merge_heads(read[0] if len(read) == 1 else torch.cat(read))
+
+
+class DistancePenalty(NamedTuple):
+    """A penalty of attention scores: ``weight`` times the squared distance, in short edges of the map."""
+
+    weight: float
+    size: tuple[int, int]
+    """Height and width of the map."""
+
+    def appended(self, q_BNLC: Tensor, k_BNMC: Tensor) -> tuple[Tensor, Tensor]:
+        """Append channels to queries and keys of whole frames, by whose products scores have the penalty.
+
+        For places a and b it is -|a - b|^2 = 2 a b - |b|^2 - |a|^2, whose last term all keys of a query share.
+        """
+        a, b = self._places(q_BNLC), self._places(k_BNMC)
+        channels = q_BNLC.shape[3] + 3
+        scale = channels**0.5  # by which attention will divide
+        a = self.weight * scale * torch.cat([2 * a, -a.new_ones(len(a), 1)], 1)
+        b = torch.cat([b, (b**2).sum(1, keepdim=True)], 1)
+        q = q_BNLC * (scale / q_BNLC.shape[3] ** 0.5)
+        return (
+            torch.cat([q, a.expand(*q.shape[:2], -1, -1)], 3),
+            torch.cat([k_BNMC, b.expand(*k_BNMC.shape[:2], -1, -1)], 3),
+        )
+
+    def _places(self, x_BNLC: Tensor) -> Tensor:
+        """Return row and column of each position of one or more frames, in short edges, [L, 2]."""
+        height, width = self.size
+        numbers = torch.arange(x_BNLC.shape[2], device=x_BNLC.device) % (height * width)
+        return torch.stack([numbers // width, numbers % width], 1).to(x_BNLC.dtype) / min(height, width)
 
 
 def _adapted(
@@ -78,26 +113,41 @@ class SelfAttention(nn.Module):
 
 
 class _MemoryReader(nn.Module):
-    """Base of long-term attention: to all frames in memory; ``top_k`` is ignored in training."""
+    """Base of long-term attention: to all frames in memory; ``top_k`` and the penalty are for inference only."""
 
-    def __init__(self, heads: int, top_k: int | None, trained_positions: int | None) -> None:
+    def __init__(
+        self, heads: int, top_k: int | None, trained_positions: int | None, distance_penalty: float | None
+    ) -> None:
         super().__init__()
         self.heads, self.top_k, self.trained_positions = heads, top_k, trained_positions
+        self.distance_penalty = distance_penalty
 
-    def read(self, query_BLC: Tensor, memory: Sequence[MemoryPart]) -> Tensor:
+    def read(self, query_BLC: Tensor, memory: Sequence[MemoryPart], size: tuple[int, int]) -> Tensor:
         top_k = None if self.training else self.top_k
-        return read_memory(query_BLC, memory, self.heads, top_k, self.trained_positions)
+        return read_memory(query_BLC, memory, self.heads, top_k, self.trained_positions, self._penalty(size))
+
+    def _penalty(self, size: tuple[int, int]) -> DistancePenalty | None:
+        if self.training or self.distance_penalty is None:
+            return None
+        return DistancePenalty(self.distance_penalty, size)
 
 
 class MemoryAttention(_MemoryReader):
     """Long-term attention of AOT (section 4.2)."""
 
-    def __init__(self, dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None) -> None:
-        super().__init__(heads, top_k, trained_positions)
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        top_k: int | None = None,
+        trained_positions: int | None = None,
+        distance_penalty: float | None = None,
+    ) -> None:
+        super().__init__(heads, top_k, trained_positions, distance_penalty)
         self.projection = nn.Linear(dim, dim)
 
-    def forward(self, query_BLC: Tensor, memory: Sequence[MemoryPart]) -> Tensor:
-        return self.projection(self.read(query_BLC, memory))
+    def forward(self, query_BLC: Tensor, memory: Sequence[MemoryPart], size: tuple[int, int]) -> Tensor:
+        return self.projection(self.read(query_BLC, memory, size))
 
 
 class _LocalReader(nn.Module):
@@ -135,16 +185,22 @@ class GatedMemoryAttention(_MemoryReader):
     """Long-term propagation of DeAOT: attention, gate, depthwise convolution, projection (section 4.2)."""
 
     def __init__(
-        self, value_dim: int, out_dim: int, heads: int, top_k: int | None = None, trained_positions: int | None = None
+        self,
+        value_dim: int,
+        out_dim: int,
+        heads: int,
+        top_k: int | None = None,
+        trained_positions: int | None = None,
+        distance_penalty: float | None = None,
     ) -> None:
-        super().__init__(heads, top_k, trained_positions)
+        super().__init__(heads, top_k, trained_positions, distance_penalty)
         self.dw_conv = Depthwise(value_dim)
         self.projection = nn.Linear(value_dim, out_dim)
 
     def forward(
         self, query_BLC: Tensor, memory: Sequence[MemoryPart], gate_BLC: Tensor, size: tuple[int, int]
     ) -> Tensor:
-        return self.projection(self.dw_conv(self.read(query_BLC, memory) * gate_BLC, size))
+        return self.projection(self.dw_conv(self.read(query_BLC, memory, size) * gate_BLC, size))
 
     def propagate_halves(
         self, query_1LC: Tensor, part: MemoryPart | MaskedPart | MergedPart, gate_1LV: Tensor, size: tuple[int, int]
@@ -154,10 +210,13 @@ class GatedMemoryAttention(_MemoryReader):
         Returns:
             the output of the first half, which has the bias, and that of each group's second half, [1, L, C] each.
         """
-        query, valid = _adapted(query_1LC[None], part, self.trained_positions)
+        query, key = query_1LC[None], part.key[None]
+        if (distance := self._penalty(size)) is not None:
+            query, key = distance.appended(query, key)
+        query, valid = _adapted(query, part, self.trained_positions)
         values = [half[None] for half in _halves(part.value, gate_1LV.shape[2])]
         top_k = None if self.training else self.top_k
-        return _finish_halves(self, read_each(query[0], part.key, values, top_k, valid), gate_1LV, size)
+        return _finish_halves(self, read_each(query[0], key[0], values, top_k, valid), gate_1LV, size)
 
 
 class GatedLocalAttention(_LocalReader):

@@ -57,7 +57,9 @@ class LSTTLayer(nn.Module):
         dim = config.embed_dim
         self.norm1 = nn.LayerNorm(dim)
         self._build_projections(config)
-        self.long_term_attn = MemoryAttention(dim, config.attention_heads, config.top_k, config.trained_positions)
+        self.long_term_attn = MemoryAttention(
+            dim, config.attention_heads, config.top_k, config.trained_positions, config.distance_penalty
+        )
         self.short_term_attn = LocalAttention(dim, config.attention_heads, config.window, config.local_attention)
         self.norm2 = nn.LayerNorm(dim)
         self.self_attn = SelfAttention(dim, config.self_heads)
@@ -90,7 +92,7 @@ class LSTTLayer(nn.Module):
             short_term = self.remember(state, ids_GLC)
             long_term = [short_term]
         assert short_term is not None
-        x = x + self.long_term_attn(state[0], long_term) + self.short_term_attn(state[0], short_term, size)
+        x = x + self.long_term_attn(state[0], long_term, size) + self.short_term_attn(state[0], short_term, size)
         x = x + self.drop_path(self.linear2(self.activation(self.linear1(self.norm3(x)), size)))
         return x, state
 

@@ -39,7 +39,12 @@ class GatedPropagationModule(nn.Module):
         self.linear_ID_V = nn.Linear(dim if first else 2 * dim, self.value_dim)
         self.linear_ID_U = None if first else nn.Linear(dim, self.value_dim)
         self.long_term_attn = GatedMemoryAttention(
-            2 * self.value_dim, 2 * dim, config.attention_heads, config.top_k, config.trained_positions
+            2 * self.value_dim,
+            2 * dim,
+            config.attention_heads,
+            config.top_k,
+            config.trained_positions,
+            config.distance_penalty,
         )
         self.short_term_attn = GatedLocalAttention(
             self.key_dim, 2 * self.value_dim, 2 * dim, config.attention_heads, config.window, config.local_attention

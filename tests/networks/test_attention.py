@@ -10,7 +10,7 @@ from torch import Tensor
 
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
-from voskit.networks.layers.attention import MemoryAttention, read_memory
+from voskit.networks.layers.attention import DistancePenalty, MemoryAttention, read_memory
 from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.ops import attention, sharpness
 
@@ -73,9 +73,9 @@ def test_training_reads_all_positions() -> None:
     few = MemoryAttention(8, 2, top_k=2)
     whole = MemoryAttention(8, 2)
     whole.load_state_dict(few.state_dict())
-    expected = whole(query, [part])
-    assert torch.equal(few(query, [part]), expected)
-    assert not torch.allclose(few.eval()(query, [part]), expected, atol=1e-3)
+    expected = whole(query, [part], (1, 5))
+    assert torch.equal(few(query, [part], (1, 5)), expected)
+    assert not torch.allclose(few.eval()(query, [part], (1, 5)), expected, atol=1e-3)
 
 
 def test_a_model_reads_the_likeliest_positions_on_request() -> None:
@@ -110,3 +110,41 @@ def test_self_propagation_reads_the_likeliest_positions_on_request() -> None:
         probabilities.append(segmenter.step(frame, return_probs=True)[1])
     assert torch.allclose(probabilities[0], probabilities[1], atol=1e-6)
     assert not torch.allclose(probabilities[0], probabilities[2], atol=1e-4)
+
+
+@pytest.mark.parametrize("values", (4, 6))
+@pytest.mark.parametrize("top_k", (None, 5))
+def test_far_positions_lose_the_square_of_their_distance(values: int, top_k: int | None) -> None:
+    height, width, frames, weight = 3, 4, 2, 1.5
+    g = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(2, count * height * width, 8, generator=g) for count in (1, frames))
+    v = torch.randn(2, k.shape[1], 2 * values, generator=g)
+    read = read_memory(q, [MemoryPart(k, v)], 2, top_k, None, DistancePenalty(weight, (height, width)))
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places = torch.stack([rows.flatten(), columns.flatten()], 1) / height
+    bias = -weight * torch.cdist(places, places.repeat(frames, 1)) ** 2
+    expected = []
+    for head in range(2):
+        own = slice(4 * head, 4 * head + 4)
+        scores = q[:, :, own] @ k[:, :, own].transpose(1, 2) / 2 + bias
+        if top_k is not None:
+            scores = scores.masked_fill(scores < scores.topk(top_k).values[..., -1:], -torch.inf)
+        expected.append(scores.softmax(-1) @ v[:, :, values * head : values * (head + 1)])
+    assert torch.allclose(read, torch.cat(expected, 2), atol=1e-5)
+
+
+def test_training_and_published_models_have_no_penalty_of_distance() -> None:
+    torch.manual_seed(0)
+    query, part = torch.randn(1, 6, 8), MemoryPart(torch.randn(1, 6, 8), torch.randn(1, 6, 8))
+    near, plain = MemoryAttention(8, 2, distance_penalty=3.0), MemoryAttention(8, 2)
+    plain.load_state_dict(near.state_dict())
+    expected = plain(query, [part], (2, 3))
+    assert torch.equal(near(query, [part], (2, 3)), expected)
+    assert not torch.allclose(near.eval()(query, [part], (2, 3)), expected, atol=1e-3)
+    assert build_small("aott").config.distance_penalty is None
+
+
+def test_a_penalty_of_distance_needs_whole_frames() -> None:
+    for field in ("merge_old_memory", "enable_long_term"):
+        with pytest.raises(ValueError, match="distance_penalty needs whole frames in memory"):
+            build_small("aott", distance_penalty=4.0, **{field: True})

@@ -68,7 +68,7 @@ def test_memory_attention(load) -> None:
     case = load("attention_memory")
     module = take_weights(MemoryAttention(32, int(case["num_head"])), case)
     q, k, v = sequences(case, "Q", "K", "V")
-    close(module(q, [MemoryPart(k, v)]), case["out"].transpose(0, 1))
+    close(module(q, [MemoryPart(k, v)], (1, q.shape[1])), case["out"].transpose(0, 1))
 
 
 @torch.no_grad()
@@ -77,7 +77,7 @@ def test_memory_in_parts_serves_each_group_from_its_own(load) -> None:
     module = take_weights(MemoryAttention(32, int(case["num_head"])), case)
     q, k, v = sequences(case, "Q", "K", "V")
     parts = [MemoryPart(k[:1], v[:1]), MemoryPart(k[1:], v[1:])]
-    close(module(q, parts), case["out"].transpose(0, 1))
+    close(module(q, parts, (1, q.shape[1])), case["out"].transpose(0, 1))
 
 
 @torch.no_grad()
@@ -250,13 +250,16 @@ def test_stochastic_depth_and_frozen_norms_are_torchvision_s() -> None:
 
 
 @pytest.mark.parametrize("heads", (1, 2))
-@pytest.mark.parametrize("top_k", (None, 20))
-def test_groups_one_by_one_equal_the_batch(heads: int, top_k: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("top_k", "penalty"), ((None, None), (20, None), (20, 4.0)))
+def test_groups_one_by_one_equal_the_batch(
+    heads: int, top_k: int | None, penalty: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Inference on a CPU takes groups one by one, and reads the visual values that all share once."""
     calls = []
     halves = GatedLocalAttention.propagate_halves
     monkeypatch.setattr(GatedLocalAttention, "propagate_halves", lambda *args: (calls.append(1), halves(*args))[1])
-    config = get_model_config("deaots", embed_dim=32, self_heads=heads, attention_heads=heads, top_k=top_k)
+    fields = {"embed_dim": 32, "self_heads": heads, "attention_heads": heads}
+    config = get_model_config("deaots", top_k=top_k, distance_penalty=penalty, **fields)
     torch.manual_seed(0)
     module, decoder = DualBranchGPM(config).eval(), FPNDecoder(64, 4, (8, 16, 24), 32).eval()
     maps = [torch.randn(1, channels, *size) for channels, size in ((8, (17, 21)), (16, (9, 11)), (24, (5, 6)))]
