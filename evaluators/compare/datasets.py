@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from voskit.configs.datasets import get_dataset_config
 from voskit.dataloaders.datasets import Dataset, open_dataset
+from voskit.dataloaders.files import exclusive_lock
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ def make_probe(folder: Path, split: str | None = None) -> None:
         split: None: all splits.
 
     Raises:
-        ValueError: no such split, or the program fails; the message ends with its last line.
+        ValueError: no such split, another program is making the set, or the one that is started here fails; the message
+            ends with its last line.
         FileNotFoundError: the program isn't there.
     """
     config = get_dataset_config("probe")
@@ -87,7 +89,10 @@ def make_probe(folder: Path, split: str | None = None) -> None:
     if split != config.splits[0]:
         command += ["--splits", split]
     last = "no message"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+    with (
+        exclusive_lock(folder),
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program,
+    ):
         assert program.stdout is not None
         for line in tqdm(program.stdout, unit="video"):
             last = line.strip()

@@ -17,6 +17,7 @@ from synthesis.output import Clip
 
 from voskit.configs.datasets import get_dataset_config
 from voskit.dataloaders.datasets import open_dataset
+from voskit.dataloaders.files import exclusive_lock
 from voskit.evaluators.compare.datasets import make_probe
 
 DATASETS = Path(__file__).parents[2] / "datasets"
@@ -75,6 +76,11 @@ def test_the_set_is_made_once_when_it_is_needed(tmp_path: Path) -> None:
 def test_the_reason_of_a_failure_is_told(tmp_path: Path) -> None:
     (tmp_path / "JPEGImages").write_text("a file in the way")
     with pytest.raises(ValueError, match=r"make_probe.py ended with code 1: .*JPEGImages"):
+        make_probe(tmp_path, "thin")
+
+
+def test_two_programs_do_not_make_it_at_once(tmp_path: Path) -> None:
+    with exclusive_lock(tmp_path), pytest.raises(ValueError, match="another program is writing there: wait"):
         make_probe(tmp_path, "thin")
 
 
