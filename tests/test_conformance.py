@@ -7,12 +7,12 @@ every case and every frame, which takes a quarter of an hour on one core.
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from programs import run_program
 
 ROOT = Path(__file__).resolve().parents[1]
 AOT = (
@@ -31,7 +31,7 @@ def passed(request: pytest.FixtureRequest) -> Callable[..., bool]:
 
     def run(program: Path, cases: tuple[str, ...], *options: str) -> bool:
         chosen = () if request.config.getoption("--all-cases") else (*options, *cases)
-        done = subprocess.run([sys.executable, str(program), *chosen], cwd=ROOT, capture_output=True, text=True)
+        done = run_program([sys.executable, str(program), *chosen], cwd=ROOT)
         assert done.returncode == 0, done.stdout + done.stderr
         good, count = map(int, re.findall(r"(\d+)/(\d+) ", done.stdout)[-1])
         return good == count >= len(cases)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from programs import run_program
 
 from goldens.record import CASES, differences
 
@@ -84,7 +85,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def compare(package: Path, *cases: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-B", str(package / "tests/goldens/record.py"), "--compare", *cases]
-    return subprocess.run(command, capture_output=True, text=True, cwd=package)
+    return run_program(command, cwd=package)
 
 
 @pytest.mark.slow

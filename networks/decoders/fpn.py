@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voskit.networks.layers.maps import one_by_one
+from voskit.networks.layers.maps import one_by_one, runs_eagerly_on_cpu
+from voskit.networks.ops.enlarged_convolution import convolve_enlarged
 
 
 class ConvNorm(nn.Module):
@@ -51,16 +52,43 @@ class FPNDecoder(nn.Module):
     def forward(self, x_BCHW: Tensor, shortcuts: Sequence[Tensor]) -> Tensor:
         """Decode logits; ``shortcuts`` are the encoder's maps at strides 4, 8, 16, with batch B or 1 (shared)."""
         x4, x8, x16 = shortcuts[:3]
-        adapted = self.adapter_16x(x16), self.adapter_8x(x8), self.adapter_4x(x4)
-        logits = [self._decode(x, *adapted) for x in (one_by_one(x_BCHW) if len(x4) == 1 else [x_BCHW])]
+        groups = one_by_one(x_BCHW) if len(x4) == 1 else [x_BCHW]
+        adapted = self.adapter_16x(x16)
+        blocks = ((self.adapter_8x, self.conv_8x), (self.adapter_4x, self.conv_4x))
+        apart = self._convolves_apart(len(groups), shortcuts)
+        finer = [
+            _convolve_adapted(adapter, block.conv, x) if apart else adapter(x)
+            for (adapter, block), x in zip(blocks, (x8, x4), strict=True)
+        ]
+        logits = [self._decode(x, adapted, finer, apart) for x in groups]
         return logits[0] if len(logits) == 1 else torch.cat(logits)
 
-    def _decode(self, x_BCHW: Tensor, x16: Tensor, x8: Tensor, x4: Tensor) -> Tensor:
-        """Decode with adapted maps of the encoder."""
-        x = F.relu(self._enter(x_BCHW))
-        x = F.relu(self.conv_16x(x16 + x))
-        x = F.relu(self.conv_8x(x8 + self._resize(x, x8)))
-        x = F.relu(self.conv_4x(x4 + self._resize(x, x4)))
+    def _convolves_apart(self, groups: int, shortcuts: Sequence[Tensor]) -> bool:
+        """Return True if it pays to convolve the encoder's maps and the enlarged ones separately.
+
+        The former are then convolved once for all groups, or at little cost if they have few channels.
+        """
+        x4, x8, x16 = shortcuts[:3]
+        return (
+            self.align_corners
+            and runs_eagerly_on_cpu(x4)
+            and x4.dtype == torch.float32
+            and not torch.is_autocast_enabled("cpu")
+            and len(x4) == 1
+            and all(fine == 2 * coarse - 1 for fine, coarse in zip(x4.shape[2:], x8.shape[2:], strict=True))
+            and all(fine == 2 * coarse - 1 for fine, coarse in zip(x8.shape[2:], x16.shape[2:], strict=True))
+            and (groups > 1 or _is_narrow(self.adapter_4x))
+        )
+
+    def _decode(self, x_BCHW: Tensor, x16: Tensor, finer: Sequence[Tensor], apart: bool) -> Tensor:
+        """Decode one or more groups with adapted maps of the encoder."""
+        x = F.relu_(self._enter(x_BCHW))
+        x = F.relu_(self.conv_16x(x16 + x))
+        for block, fine in zip((self.conv_8x, self.conv_4x), finer, strict=True):
+            if apart:
+                x = F.relu_(block.gn(convolve_enlarged(x, block.conv.weight, fine)))
+            else:
+                x = F.relu_(block(fine + self._resize(x, fine)))
         return self.conv_out(x)
 
     def _enter(self, x_BCHW: Tensor) -> Tensor:
@@ -68,6 +96,22 @@ class FPNDecoder(nn.Module):
 
     def _resize(self, x_BCHW: Tensor, like: Tensor) -> Tensor:
         return F.interpolate(x_BCHW, like.shape[-2:], mode="bilinear", align_corners=self.align_corners)
+
+
+def _is_narrow(adapter: nn.Conv2d) -> bool:
+    """Return True if the encoder's map has so few channels that a convolution of it costs little."""
+    return 2 * adapter.in_channels < adapter.out_channels
+
+
+def _convolve_adapted(adapter: nn.Conv2d, conv: nn.Conv2d, x_1CHW: Tensor) -> Tensor:
+    """Adapt a map of the encoder and convolve it, in one convolution if it is narrow."""
+    if not _is_narrow(adapter):
+        return conv(adapter(x_1CHW))
+    assert adapter.bias is not None
+    # padding follows the adapter and has no bias, so that the bias is the weight of a channel of ones
+    columns = torch.cat([adapter.weight.flatten(1), adapter.bias[:, None]], 1)
+    weight = torch.einsum("oakl,ac->ockl", conv.weight, columns)
+    return F.conv2d(F.pad(x_1CHW, (0, 0, 0, 0, 0, 1), value=1.0), weight, conv.bias, padding=1)
 
 
 class ScalableFPNDecoder(FPNDecoder):

@@ -4,7 +4,6 @@
 """
 
 from voskit.networks.engines.batching import Call, StepCalls, run_calls, run_calls_batched
-from voskit.networks.engines.cached_tensors import look_up
 from voskit.networks.engines.objects import ObjectSlots
 from voskit.networks.engines.prediction import (
     FrameProbabilities,
@@ -13,6 +12,7 @@ from voskit.networks.engines.prediction import (
     ResizedProbabilities,
     average,
     likeliest,
+    look_up,
 )
 from voskit.networks.engines.protocol import DepthChoice, Engine, Step
 

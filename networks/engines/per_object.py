@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from voskit.configs.models.base import PerObjectConfig
 from voskit.networks.engines.batching import Call, StepCalls
-from voskit.networks.engines.cached_tensors import constant
 from voskit.networks.engines.objects import ObjectSlots, has_objects, resize_labels
-from voskit.networks.engines.prediction import ResizedProbabilities
+from voskit.networks.engines.prediction import ResizedProbabilities, constant
 from voskit.networks.engines.protocol import Step
 from voskit.networks.memory.bank import NO_QUALITY
 from voskit.networks.memory.policies import MemoryPolicy, StoredFrame, asks_for

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from voskit.networks.engines.cached_tensors import constant, look_up, unused_channels
 
 BAND_ELEMENTS = 2**23
 """Largest number of probabilities in a band."""
@@ -285,3 +284,26 @@ def average(predictions: Sequence[FrameProbabilities], flipped: list[bool], rows
 def likeliest(scores_KHW: Tensor) -> Tensor:
     """Return the class with the highest score at each pixel, the first of equal ones, [H, W] int64."""
     return scores_KHW.max(0).indices  # argmax takes ten times as long on a CPU
+
+
+@lru_cache(maxsize=256)
+def constant(values: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return numbers as a tensor that is cached per device. Creating it each frame would force a host-device sync."""
+    with torch.inference_mode(False):  # an inference tensor couldn't be used outside of inference mode
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
+def look_up(table: tuple[int, ...], index_HW: Tensor) -> Tensor:
+    """Look up int32 numbers in a table, by an index for each pixel."""
+    return constant(table, torch.int32, index_HW.device).index_select(0, index_HW.flatten()).view(index_HW.shape)
+
+
+@lru_cache(maxsize=16)
+def unused_channels(slots: tuple[int, ...], groups: int, identities: int, device: torch.device) -> Tensor:
+    """Return a bool mask [G, 1 + identities, 1, 1], True for channels that belong to no slot and not to background."""
+    unused = torch.ones(groups, 1 + identities, dtype=torch.bool)
+    unused[:, 0] = False
+    for slot in slots:
+        unused[(slot - 1) // identities, 1 + (slot - 1) % identities] = False
+    with torch.inference_mode(False):
+        return unused[:, :, None, None].to(device)

@@ -282,7 +282,7 @@ class GatedSelfAttention(nn.Module):
         key = split_heads(self.linear_QK(torch.cat([visual_BLC, ids_BLC], -1)), self.heads)
         # concatenated per head, as the published weights expect
         branches = ((self.linear_V1, self.linear_U1, visual_BLC), (self.linear_V2, self.linear_U2, ids_BLC))
-        value = F.silu(torch.cat([split_heads(v(x), self.heads) for v, _, x in branches], -1))
-        gate = F.silu(torch.cat([split_heads(u(x), self.heads) for _, u, x in branches], -1))
+        value = F.silu(torch.cat([split_heads(v(x), self.heads) for v, _, x in branches], -1), inplace=True)
+        gate = F.silu(torch.cat([split_heads(u(x), self.heads) for _, u, x in branches], -1), inplace=True)
         read = attention(key, key, value, None if self.training else self.top_k)
         return self.projection(self.dw_conv(merge_heads(read * gate), size))

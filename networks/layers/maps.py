@@ -32,13 +32,18 @@ def merge_heads(x_BNLC: Tensor) -> Tensor:
     return x_BNLC.transpose(1, 2).flatten(2)
 
 
+def runs_eagerly_on_cpu(x: Tensor) -> bool:
+    """Return True for inference on a CPU, outside of compiled or exported code."""
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    return not (traced or torch.is_grad_enabled()) and x.device.type == "cpu"
+
+
 def one_by_one(x: Tensor) -> Sequence[Tensor]:
     """Split the batch into its entries for inference on a CPU, whose caches hold the intermediate results of one.
 
     With gradients, on other devices, and in compiled or exported code the batch stays whole.
     """
-    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-    return [x] if traced or torch.is_grad_enabled() or x.device.type != "cpu" else x.split(1)
+    return x.split(1) if runs_eagerly_on_cpu(x) else [x]
 
 
 def expand_to_objects(x_BCHW: Tensor, rows: int) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import run_program
 from skimage.draw import ellipse, polygon2mask
 from small_models import save_small_aost
 
@@ -76,7 +76,7 @@ def test_the_program_works_through_the_page(tmp_path: Path, chromium: Callable[.
     command = [sys.executable, "annotation.py", "--data_root", str(davis), "--videos", "dog", "--model", "aost"]
     command += ["--ckpt_path", str(weights), "--most", "1", "--target", "1.0", "--screenshots", str(tmp_path)]
     command += ["--output", str(tmp_path / "figures.json")]
-    done = subprocess.run(command, cwd=Path(annotation.__file__).parent, capture_output=True, text=True)
+    done = run_program(command, cwd=Path(annotation.__file__).parent)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads((tmp_path / "figures.json").read_text())["rows"]
     assert (row["video"], row["frames"], row["objects"], row["corrected"]) == ("dog", 3, 2, 1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from programs import run_program
 from small_models import save_small_aost
 
 import dataset_trees as trees
@@ -109,7 +109,7 @@ def test_the_program_saves_its_figures(tmp_path: Path) -> None:
     command = [sys.executable, "effort.py", "--data_root", str(davis), "--videos", "dog", "--model", "aost"]
     command += ["--ckpt_path", str(weights), "--seeds", "1", "--most", "1", "--target", "1.0", "--between", "both"]
     command += ["--plot", str(tmp_path / "effort.svg"), "--output", str(tmp_path / "figures.json")]
-    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True)
+    done = run_program(command, cwd=BENCHMARKS)
     assert done.returncode == 0, done.stderr
     row = json.loads((tmp_path / "figures.json").read_text())["rows"][-1]
     assert row["video"] == "mean" and all(0 <= row[choice] <= 1 for choice in effort.COLORS)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from programs import run_program
 from thorough import mark_thorough
 
 import dataset_trees as trees
@@ -34,7 +34,7 @@ LONG = [
 def run(name: str, flags: str, figures: Path) -> str:
     """Run a program, check the JSON that it saves, and return its output."""
     command = [sys.executable, f"{name}.py", *flags.split(), "--output", str(figures)]
-    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, timeout=300)
+    done = run_program(command, cwd=BENCHMARKS)
     assert done.returncode == 0, done.stderr
     assert "torch" in json.loads(figures.read_text())
     return done.stdout
@@ -67,7 +67,7 @@ def test_settings_of_inference_are_scored_and_timed(tmp_path: Path) -> None:
     save_weights(build_model("deaott", device="cpu"), weights)
     command = [sys.executable, "settings.py", "--ckpt_path", str(weights), "--data_root", str(davis), "--split", "val"]
     command += ["--variants", "", "top_k=4 flip=true", "--output", str(tmp_path / "figures.json")]
-    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True)
+    done = run_program(command, cwd=BENCHMARKS)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
     assert [row["variant"] for row in rows] == ["as it is", "top_k=4 flip=true"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run_program
 from small_models import save_small_aost
 
 import dataset_trees as trees
@@ -29,7 +29,7 @@ def run(name: str, folder: Path, *flags: str) -> dict:
     weights, davis = save_small_aost(folder), trees.davis2017(folder / "davis")
     command = [sys.executable, f"{name}.py", "--data_root", str(davis), "--model", "aost", "--ckpt_path", str(weights)]
     command += [*flags, "--output", str(folder / "figures.json")]
-    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True)
+    done = run_program(command, cwd=BENCHMARKS)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "figures.json").read_text())
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from programs import run_program
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "datasets" / "Synthetic"))
 
@@ -43,7 +43,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(program: str, sources: Path, output: Path, *options: str) -> None:
     command = [sys.executable, str(SYNTHETIC / program), "--photographs", str(sources / "photographs"), *options]
-    subprocess.run([*command, "--output", str(output), "--frames", "3", "4"], check=True)
+    done = run_program([*command, "--output", str(output), "--frames", "3", "4"])
+    assert done.returncode == 0, done.stderr
 
 
 def files(output: Path) -> dict[str, bytes]:

@@ -20,18 +20,35 @@ def random_qkv(values: int) -> list[Tensor]:
     return [torch.randn(2, 3, n, c, generator=g) for n, c in ((7, 4), (11, 4), (11, values))]
 
 
+@pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("values", [4, 10])
 @pytest.mark.parametrize("top_k", [None, 1, 5, 11, 30])
-def test_equals_the_definition(values: int, top_k: int | None) -> None:
-    q, k, v = random_qkv(values)
-    scores = q @ k.transpose(2, 3) / 2
-    order = scores.argsort(-1, descending=True).argsort(-1)
-    weights = scores.masked_fill(order >= (top_k or 11), -torch.inf).softmax(-1)
-    assert torch.allclose(attention(q, k, v, top_k), weights @ v, atol=1e-5)
-    # a query and a key for all values, and each of them alone
-    assert torch.allclose(attention(q[:1], k[:1], v, top_k), weights[:1] @ v, atol=1e-5)
-    assert torch.allclose(attention(q, k[:1], v[:1], top_k)[:1], weights[:1] @ v[:1], atol=1e-5)
-    assert attention(q[:1], k, v, top_k).shape == attention(q, k, v[:1], top_k).shape == (*weights.shape[:3], values)
+def test_equals_the_definition(values: int, top_k: int | None, inference: bool) -> None:
+    with torch.inference_mode(inference):
+        q, k, v = random_qkv(values)
+        scores = q @ k.transpose(2, 3) / 2
+        order = scores.argsort(-1, descending=True).argsort(-1)
+        weights = scores.masked_fill(order >= (top_k or 11), -torch.inf).softmax(-1)
+        read = attention(q, k, v, top_k)
+        assert torch.allclose(read, weights @ v, atol=1e-5)
+        # a query and a key for all values, and each of them alone
+        assert torch.allclose(attention(q[:1], k[:1], v, top_k), weights[:1] @ v, atol=1e-5)
+        assert torch.allclose(attention(q, k[:1], v[:1], top_k)[:1], weights[:1] @ v[:1], atol=1e-5)
+        assert attention(q[:1], k, v, top_k).shape == attention(q, k, v[:1], top_k).shape == read.shape
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_positions_are_left_out_or_weighted(top_k: int | None, inference: bool) -> None:
+    with torch.inference_mode(inference):
+        q, k, v = random_qkv(10)
+        valid = torch.arange(11).expand(2, -1) < torch.tensor([[4], [9]])
+        read = attention(q, k, v, top_k, valid)
+        for i, count in enumerate((4, 9)):
+            alone = attention(q[i : i + 1], k[i : i + 1, :, :count], v[i : i + 1, :, :count], top_k)
+            assert torch.allclose(read[i : i + 1], alone, atol=1e-5)
+        terms = torch.zeros(2, 11).masked_fill(~valid, -torch.inf)
+        assert torch.allclose(attention(q, k, v, top_k, terms), read, atol=1e-5)
 
 
 def test_gradients_of_the_likeliest_keys_are_the_definitions() -> None:

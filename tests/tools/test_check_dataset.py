@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from media_files import cut, write_video
 from PIL import Image
+from programs import run_program
 
 import dataset_trees as trees
 from voskit.configs.datasets import list_datasets
@@ -212,7 +213,7 @@ def test_thousands_of_files_take_a_moment(tmp_path: Path) -> None:
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "tools/check_dataset.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run_program(command, cwd=ROOT)
 
 
 def test_command_line(tmp_path: Path) -> None:

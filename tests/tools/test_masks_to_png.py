@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run_program
 
 from dataset_trees import SIZE, burst, ids_mask, ovis, write_json
 from voskit.configs.stages import get_stage_config
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "tools" / "masks_to_png.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_program(command)
 
 
 def test_ovis_is_trained_on_after_that(tmp_path: Path) -> None:

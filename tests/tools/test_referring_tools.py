@@ -14,6 +14,7 @@ import pytest
 import torch
 from moving_clip import H, W, moving_frames
 from PIL import Image
+from programs import run_program
 
 from dataset_trees import davis2017, ref_youtube
 from voskit.dataloaders.masks.files import read_mask
@@ -43,7 +44,7 @@ def clip(tmp_path_factory) -> Path:
 
 def call(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "tools" / f"{tool}.py"), "--model", "r50_referformer", "--device", "cpu"]
-    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
+    return run_program([*command, *map(str, arguments)])
 
 
 def run_demo(checkpoint: Path, **flags: Any) -> int:

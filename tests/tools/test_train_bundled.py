@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from programs import run_program
 from small_models import small_fields
 
 import dataset_trees as trees
@@ -88,7 +89,7 @@ def test_each_stage_starts_from_the_one_before() -> None:
 def test_the_first_steps_on_generated_clips_are_the_same_from_the_same_seed(data: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "datasets/Synthetic/make_cutouts.py"), "--figures", str(data / "figures")]
     command += ["--photographs", str(data / "Static"), "--output", str(data / "Cutouts"), "--clips", "2"]
-    subprocess.run(command, check=True, capture_output=True)
+    assert run_program(command).returncode == 0
     datasets = ("static", "davis2017", "collage", "Cutouts/cutouts.json")
     fields = {**TINY, "clip_length": 2, "previous": None, "datasets": datasets, "total_steps": 3, "davis_repeat": 1}
     weights = []

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from voskit.networks.engines.cached_tensors import look_up
 from voskit.networks.engines.objects import resize_labels
-from voskit.networks.engines.prediction import Prediction, likeliest
+from voskit.networks.engines.prediction import Prediction, likeliest, look_up
 
 
 def without_strays(prediction: Prediction, before_HW: Tensor, distance: float) -> Prediction:

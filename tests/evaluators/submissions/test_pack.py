@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from programs import run_program
 
 import dataset_trees as trees
 from dataset_trees import answer
@@ -364,12 +364,12 @@ def test_command_line(tmp_path: Path) -> None:
     root = trees.mose(tmp_path / "data")
     results = answer(open_dataset("mosev1", root), tmp_path / "out/Annotations")
     command = [sys.executable, "tools/pack.py", "--dataset", "mosev1", "--data_root", root, "--results", results]
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_program(list(map(str, command)), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert members(tmp_path / "out/mosev1_val.zip")[0] == "0a1b/00000.png"
     shutil.rmtree(root / "valid/JPEGImages")  # packing needs no frames, but then their names are unknown
     (results / "0a1b/00000.png").unlink()
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_program(list(map(str, command)), cwd=ROOT)
     assert done.returncode == 1 and "0a1b/00000.png: this frame is missing" in done.stderr
 
 
