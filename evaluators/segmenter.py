@@ -91,7 +91,8 @@ class VideoSegmenter:
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
         static_memory: keep the memory in tensors of a fixed size, written in place and read whole with what is empty
             masked out, so that every frame's network calls have the same shapes; see
-            :class:`~voskit.networks.engines.static.StaticAOTEngine`. None: with ``compile``, if the model can.
+            :class:`~voskit.networks.engines.static.StaticAOTEngine` and
+            :class:`~voskit.networks.engines.static_xmem.StaticXMemEngine`. None: with ``compile``, if the model can.
         target_fps: choose the depth of the network so that ``step`` predicts this many frames per second, see
             :class:`~voskit.evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed.
             None: the depth stays as it is.

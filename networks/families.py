@@ -45,7 +45,12 @@ FAMILIES.register("aost")(
     Family("voskit.networks.models.aost:AOST", "voskit.networks.engines.aost:AOSTEngine", _STATIC, _IDENTITIES)
 )
 FAMILIES.register("xmem")(
-    Family("voskit.networks.models.xmem:XMem", "voskit.networks.engines.xmem:XMemEngine", marker="key_encoder.")
+    Family(
+        "voskit.networks.models.xmem:XMem",
+        "voskit.networks.engines.xmem:XMemEngine",
+        "voskit.networks.engines.static_xmem:StaticXMemEngine",
+        "key_encoder.",
+    )
 )
 FAMILIES.register("jointformer")(
     Family(

@@ -38,7 +38,7 @@ class PerObjectEngine(ABC):
     """
 
     def __init__(self, network: nn.Module, config: PerObjectConfig, policy: MemoryPolicy) -> None:
-        self._encode: Any = network.encode_image
+        self._network: Any = network
         self._policy = policy
         self._config = config
         self._background = config.background
@@ -77,7 +77,7 @@ class PerObjectEngine(ABC):
         if not given and not self._objects:
             return Step(None, torch.zeros(size, dtype=torch.int32, device=image_13HW.device))
         image, padding = pad_to_stride(image_13HW)
-        features = yield Call(self._encode, (image,))
+        features = yield Call(self._network.encode_image, (image,))
         stored = given or self._policy.due(self._frame, self._last_stored)
         masks_KHW = self._predict(features, stored) if self._objects else None
         if mask_HW is not None and given:

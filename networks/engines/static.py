@@ -13,7 +13,7 @@ from voskit.networks.engines.aot import AOTEngine
 from voskit.networks.engines.batching import Call, Memories
 from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.memory.policies import MemoryPolicy
-from voskit.networks.memory.static import StaticBank
+from voskit.networks.memory.static import StaticBank, check_static
 
 if TYPE_CHECKING:
     from voskit.configs.models.aot import IdentityBankConfig
@@ -46,12 +46,9 @@ class StaticAOTEngine(AOTEngine):
     """Methods of the network that the engine calls."""
 
     def __init__(self, network: AOT, config: IdentityBankConfig, policy: MemoryPolicy | None = None) -> None:
-        if config.enable_long_term:
-            raise ValueError("static_memory holds frames, not prototypes: set enable_long_term=False")
+        check_static(config, policy)
         if config.merge_old_memory:
             raise ValueError("static_memory holds whole frames: set merge_old_memory=False")
-        if any(getattr(policy, need, False) for need in ("needs_quality", "needs_usage", "per_object")):
-            raise ValueError(f"static_memory can't follow {policy}: it takes policies that decide by frame numbers")
         super().__init__(network, config, policy)
 
     def reset(self) -> None:

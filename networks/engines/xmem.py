@@ -35,11 +35,17 @@ class XMemEngine(PerObjectEngine):
     def __init__(self, network: XMem, config: XMemConfig, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
-        prototypes = PrototypePolicy.of(config, policy)
-        policy = policy or EveryNthFrame(config.mem_every, config.max_memory_frames)
         self._last_deep: int | None = None
-        self._memory = PrototypeMemory(AnisotropicMatching(), policy, prototypes)
-        super().__init__(network, config, policy)
+        self._memory = self._new_memory(config, policy)
+        super().__init__(network, config, policy or self._every_nth(config))
+
+    @staticmethod
+    def _every_nth(config: XMemConfig) -> MemoryPolicy:
+        return EveryNthFrame(config.mem_every, config.max_memory_frames)
+
+    def _new_memory(self, config: XMemConfig, policy: MemoryPolicy | None) -> PrototypeMemory:
+        prototypes = PrototypePolicy.of(config, policy)
+        return PrototypeMemory(AnisotropicMatching(), policy or self._every_nth(config), prototypes)
 
     @property
     def memory_frames(self) -> int:
@@ -81,15 +87,20 @@ class XMemEngine(PerObjectEngine):
         """Write a frame to the working memory, with a deep update of the sensory memory if one is due."""
         if not stored:
             return
-        every = self.config.deep_update_every
-        deep = every < 0 or self._last_deep is None or self._frame - self._last_deep >= every
-        if deep:
-            self._last_deep = self._frame
+        deep = self._deep_update_is_due()
         value, self._sensory.state = self.network.encode_value(
             image_13HW, features, masks_KHW, self._sensory.state, deep
         )
         columns = {"value": value, **{n: getattr(features, n) for n in ("key", "shrinkage", "selection")}}
         self._memory.write({n: to_sequence(x) for n, x in columns.items()}, self._frame, given, quality=quality)
+
+    def _deep_update_is_due(self) -> bool:
+        """Return True if the frame that is stored gets a deep update; it is then counted as the last one."""
+        every = self.config.deep_update_every
+        deep = every < 0 or self._last_deep is None or self._frame - self._last_deep >= every
+        if deep:
+            self._last_deep = self._frame
+        return deep
 
     def _keep(self, objects: list[int]) -> None:
         self._sensory.keep(objects)

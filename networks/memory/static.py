@@ -6,6 +6,7 @@ Shapes: B id groups, L positions of a frame, M positions of all frames that fit,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,8 +15,23 @@ from voskit.networks.layers.memory_part import MaskedPart
 from voskit.networks.memory.bank import FrameBank
 from voskit.networks.memory.policies import MemoryPolicy
 
+if TYPE_CHECKING:
+    from voskit.configs.models.base import PrototypeConfig
+
 CAPACITY = 8
 """Frames that a bank without a bound allocates at first; it doubles when they are used up."""
+
+
+def check_static(config: PrototypeConfig, policy: MemoryPolicy | None) -> None:
+    """Check that the memory can have a fixed size.
+
+    Raises:
+        ValueError: it holds prototypes, or the policy decides by more than frame numbers.
+    """
+    if config.enable_long_term:
+        raise ValueError("static_memory holds frames, not prototypes: set enable_long_term=False")
+    if any(getattr(policy, need, False) for need in ("needs_quality", "needs_usage", "per_object")):
+        raise ValueError(f"static_memory can't follow {policy}: it takes policies that decide by frame numbers")
 
 
 class StaticBank(FrameBank):

@@ -19,8 +19,10 @@ from voskit.networks.decoders.xmem import RecurrentDecoder
 from voskit.networks.encoders.base import Encoder, rename
 from voskit.networks.encoders.resnet import BasicBlock, Bottleneck, ResNet, residual_parts
 from voskit.networks.layers.fusion import FeatureFusion, GatedUpdate
-from voskit.networks.layers.maps import append_masks
+from voskit.networks.layers.maps import append_masks, to_map, to_sequence
 from voskit.networks.models.base import Network
+from voskit.networks.ops.affinity import anisotropic_similarity
+from voskit.networks.ops.top_k import read_sparse, top_k_weights
 
 
 class ImageFeatures(NamedTuple):
@@ -172,11 +174,31 @@ class XMem(Network):
             values [K, value_dim, h, w] and the sensory memory.
         """
         frame = append_masks(image_B3HW, masks_KHW, others=not self.config.single_object)
-        value = self.value_encoder.encode(frame, features.maps[2])
+        return self.encode_masked(frame, features, hidden_KCHW, deep_update)
+
+    def encode_masked(
+        self, frame_KCHW: Tensor, features: ImageFeatures, hidden_KCHW: Tensor | None, deep_update: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Encode values as :meth:`encode_value` does, of images with the masks of their objects as further channels."""
+        value = self.value_encoder.encode(frame_KCHW, features.maps[2])
         update = self.value_encoder.hidden_reinforce
         if deep_update and hidden_KCHW is not None and update is not None:
             hidden_KCHW = update(value, hidden_KCHW)
         return value, hidden_KCHW
+
+    def compare(self, features: ImageFeatures, memory_1MC: Tensor) -> Tensor:
+        """Compare a frame with keys and shrinkages of a memory, [1, M, key_dim + 1] -> [1, Q, M] for Q positions."""
+        key, shrinkage = memory_1MC.split((self.config.key_dim, 1), 2)
+        return anisotropic_similarity(key, shrinkage, to_sequence(features.key), to_sequence(features.selection))
+
+    def read(
+        self, features: ImageFeatures, similarity_1QM: Tensor, value_1MD: Tensor, valid_1M: Tensor, top_k: int
+    ) -> Tensor:
+        """Read the ``top_k`` most similar valid values for each position -> [1, D, h, w]."""
+        known = similarity_1QM.masked_fill(~valid_1M[:, None], -torch.inf)
+        weights, places = top_k_weights(known, top_k)
+        size = (features.key.shape[2], features.key.shape[3])
+        return to_map(read_sparse(weights[0], places[0], value_1MD), size)
 
     def decode(
         self, features: ImageFeatures, readout_KCHW: Tensor, hidden_KCHW: Tensor | None, update: bool

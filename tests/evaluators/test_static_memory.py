@@ -14,6 +14,7 @@ from thorough import mark_thorough
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
 from voskit.networks.engines.static import StaticAOTEngine
+from voskit.networks.engines.static_xmem import StaticXMemEngine
 from voskit.networks.inference import compile_calls
 from voskit.networks.memory import EveryNthFrame
 from voskit.networks.memory.static import CAPACITY
@@ -60,6 +61,36 @@ def test_predicts_what_growing_memory_does(model: str, fields: dict[str, Any]) -
     assert static.memory_frames == 3
 
 
+XMEM = {"key_dim": 8, "value_dim": 32, "hidden_dim": 8, "enable_long_term": False, "top_k": 5, "short_edge": 48}
+
+
+FIELDS: list[dict[str, Any]] = [
+    {"deep_update_every": 2},
+    {},
+    {"hidden_dim": 0},
+    {"single_object": True},
+    {"max_memory_frames": None},
+]
+
+
+@pytest.mark.parametrize("fields", mark_thorough(FIELDS, FIELDS[1:]))
+def test_objects_of_xmem_are_predicted_as_with_growing_memory(fields: dict[str, Any]) -> None:
+    events: dict[int, Callable[[Any], Any]] = {
+        0: lambda s: squares(1, 2),
+        2: lambda s: squares(0, 0, 3),  # reads later frames only
+        6: lambda s: s.delete_objects([1, 2]),  # nobody reads the first frames any more
+        7: lambda s: squares(0, 4),
+    }
+    torch.manual_seed(0)
+    network = build_small("xmem", **{"mem_every": 1, "max_memory_frames": 3, **XMEM, **fields})
+    grown = VideoSegmenter(network)
+    before = probabilities(grown, 10, events)
+    static = VideoSegmenter(network, static_memory=True)
+    for x, y in zip(before, probabilities(static, 10, events), strict=True):
+        assert x.shape == y.shape and (x - y).abs().max() < 1e-5
+    assert static.memory_frames == grown.memory_frames
+
+
 @torch.inference_mode()
 def test_memory_is_written_in_place() -> None:
     segmenter = VideoSegmenter(build_small("aott"), static_memory=True, long_term_gap=1, max_memory_frames=4)
@@ -82,13 +113,14 @@ def test_without_a_bound_the_capacity_doubles() -> None:
     assert sizes[: CAPACITY + 1] == [sizes[0]] * CAPACITY + [2 * sizes[0]]
 
 
-@pytest.mark.parametrize("model", mark_thorough(["aott", "deaott"], ["aott"]))
+@pytest.mark.parametrize("model", mark_thorough(["aott", "deaott", "xmem"], ["aott", "xmem"]))
 def test_nothing_is_compiled_again_after_the_first_frames(model: str) -> None:
     """300 frames; more objects than a group holds are added at 50 and deleted at 100."""
     policy = EveryNthFrame(5, 4)
-    network = build_small(model, embed_dim=16)
+    network = build_small(model, **(XMEM if model == "xmem" else {"embed_dim": 16}))
     segmenter = VideoSegmenter(network, static_memory=True, policy=policy, short_edge=33)
-    compile_calls(segmenter._network, StaticAOTEngine.network_calls, "eager")  # guards and graphs as of any back end
+    calls = segmenter._engines[0].network_calls
+    compile_calls(segmenter._network, calls, "eager")  # guards and graphs as of any back end
     torch._dynamo.reset()
     counters = torch._dynamo.utils.counters
     counters.clear()
@@ -97,7 +129,7 @@ def test_nothing_is_compiled_again_after_the_first_frames(model: str) -> None:
     for frame in frames[1:4]:
         segmenter.step(frame)
     compiled = counters["stats"]["unique_graphs"]
-    assert compiled == len(StaticAOTEngine.network_calls)  # each whole
+    assert compiled == len(calls)  # each whole
     assert not counters["graph_break"]
     with torch._dynamo.config.patch(error_on_recompile=True):
         for t, frame in enumerate(frames[4:], 4):
@@ -116,11 +148,15 @@ def test_compiling_makes_the_memory_static_if_the_model_can() -> None:
     assert engine("aott", static_memory=False) is not StaticAOTEngine
     assert engine("aott", {"enable_long_term": True}) is not StaticAOTEngine
     assert engine("aost", target_fps=10) is not StaticAOTEngine
+    assert engine("xmem", XMEM) is StaticXMemEngine
+    assert engine("xmem", {**XMEM, "enable_long_term": True}) is not StaticXMemEngine
 
 
 def test_says_why_memory_cannot_be_static() -> None:
     with pytest.raises(ValueError, match="enable_long_term=False"):
         VideoSegmenter(build_small("aott", enable_long_term=True), static_memory=True)
+    with pytest.raises(ValueError, match="enable_long_term=False"):
+        VideoSegmenter(build_small("xmem", **{**XMEM, "enable_long_term": True}), static_memory=True)
     with pytest.raises(ValueError, match="JointFormer has no memory of a fixed size"):
         VideoSegmenter(build_small("jointformer", update_block_depth=1), static_memory=True)
     with pytest.raises(ValueError, match="target_fps changes the depth"):
