@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -54,12 +55,9 @@ class FPNDecoder(nn.Module):
         x4, x8, x16 = shortcuts[:3]
         groups = one_by_one(x_BCHW) if len(x4) == 1 else [x_BCHW]
         adapted = self.adapter_16x(x16)
-        blocks = ((self.adapter_8x, self.conv_8x), (self.adapter_4x, self.conv_4x))
         apart = self._convolves_apart(len(groups), shortcuts)
-        finer = [
-            _convolve_adapted(adapter, block.conv, x) if apart else adapter(x)
-            for (adapter, block), x in zip(blocks, (x8, x4), strict=True)
-        ]
+        steps = ((self.adapter_8x, self.conv_8x, x8), (self.adapter_4x, self.conv_4x, x4))
+        finer = [_convolve_adapted(adapter, block.conv, x) if apart else adapter(x) for adapter, block, x in steps]
         logits = [self._decode(x, adapted, finer, apart) for x in groups]
         return logits[0] if len(logits) == 1 else torch.cat(logits)
 
@@ -68,17 +66,14 @@ class FPNDecoder(nn.Module):
 
         The former are then convolved once for all groups, or at little cost if they have few channels.
         """
-        x4, x8, x16 = shortcuts[:3]
-        return (
-            self.align_corners
-            and runs_eagerly_on_cpu(x4)
-            and x4.dtype == torch.float32
-            and not torch.is_autocast_enabled("cpu")
-            and len(x4) == 1
-            and all(fine == 2 * coarse - 1 for fine, coarse in zip(x4.shape[2:], x8.shape[2:], strict=True))
-            and all(fine == 2 * coarse - 1 for fine, coarse in zip(x8.shape[2:], x16.shape[2:], strict=True))
-            and (groups > 1 or _is_narrow(self.adapter_4x))
-        )
+        x4 = shortcuts[0]
+        single = len(x4) == 1 and x4.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if not (self.align_corners and single and runs_eagerly_on_cpu(x4)):
+            return False
+        if groups == 1 and not (_is_narrow(self.adapter_4x) and _is_narrow(self.adapter_8x)):
+            return False
+        sizes = pairwise([x.shape[2:] for x in shortcuts[:3]])
+        return all(fine == 2 * coarse - 1 for pair in sizes for fine, coarse in zip(*pair, strict=True))
 
     def _decode(self, x_BCHW: Tensor, x16: Tensor, finer: Sequence[Tensor], apart: bool) -> Tensor:
         """Decode one or more groups with adapted maps of the encoder."""

@@ -36,7 +36,7 @@ class StaticObjectBank:
         self.begins: list[int] = []
         self._slots: list[int] = []  # of the frames
         self._storage: list[Tensor] = []  # keys, then the values of each object
-        self._numbers = torch.empty(1, 0, dtype=torch.int64)  # of the frame at each position, -1 where there is none
+        self._numbers = torch.empty(1, 0, dtype=torch.int64)  # of the frame at each position; -1: none
         self._length = 0
 
     @property
