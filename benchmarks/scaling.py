@@ -101,8 +101,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    columns = {"objects": "objects", "size": "rows of pixels", "memory": "frames in memory"}
-    figure, axes = plt.subplots(2, 3, figsize=(11, 6), sharex="col")
+    labels = {"objects": "objects", "size": "rows of pixels", "memory": "frames in memory"}
+    columns = {varied: label for varied, label in labels.items() if any(row["varied"] == varied for row in rows)}
+    width = 1 + 3.4 * len(columns)
+    figure, axes = plt.subplots(2, len(columns), figsize=(width, 6), sharex="col", squeeze=False)
     for column, (varied, label) in enumerate(columns.items()):
         for how in dict.fromkeys(row["how"] for row in rows):
             own = [row for row in rows if row["varied"] == varied and row["how"] == how]

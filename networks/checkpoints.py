@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from voskit.configs import ModelConfig, get_model_config, list_models, model_name
+from voskit.configs import INFERENCE_FIELDS, ModelConfig, get_model_config, list_models, model_name
 from voskit.dataloaders.files import atomic_write
 from voskit.networks.checkpoint_files import WRAPPER_INSIDE, averaged_first, read_file
 from voskit.networks.families import build_network, could_hold
@@ -187,9 +187,10 @@ def own_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
 
 
 def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:
-    """List the config fields of one of this project's files that differ from a network's, as text."""
+    """List the fields that shape tensors and differ between one of this project's files and a network, as text."""
     written = config.present_names(json.loads(checkpoint.metadata.get("config", "{}")))
-    return ", ".join(f"{k}={v}" for k, v in written.items() if config.to_dict().get(k, v) != v)
+    shaping = {k: v for k, v in written.items() if k not in INFERENCE_FIELDS}
+    return ", ".join(f"{k}={v}" for k, v in shaping.items() if config.to_dict().get(k, v) != v)
 
 
 def _copy(network: nn.Module, state: dict[str, Tensor], report: LoadReport) -> None:

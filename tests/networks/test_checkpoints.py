@@ -254,6 +254,11 @@ def test_deeper_models_checkpoint_is_not_cut_silently(tmp_path: Path) -> None:
         build_model("deaott", checkpoint=tmp_path / "deep.pth", device="cpu")
 
 
+def test_of_another_shape_only_fields_that_shape_tensors_are_named() -> None:
+    with pytest.raises(ValueError, match=r"it was written with max_objects=5$"):
+        build_model("deaott", pretrained=True, device="cpu", max_objects=3)
+
+
 def test_own_file_says_what_it_is(tmp_path: Path) -> None:
     save_weights(build_model("deaott", device="cpu"), tmp_path / "own.safetensors")
     with pytest.raises(ValueError, match=r"doesn't fit aott: .*; its metadata say that it is deaott"):
