@@ -15,9 +15,12 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch", "torch.nn.functional", "cv2", "scipy.ndimage", "PIL.Image", "av", "tyro"])
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
+CONTEXT: Any = multiprocessing.get_context("forkserver" if FORKS else None)
+if FORKS:
+    CONTEXT.set_forkserver_preload(["torch", "torch.nn.functional", "cv2", "scipy.ndimage", "PIL.Image", "av", "tyro"])
 
 
 def run_program(
@@ -32,6 +35,8 @@ def run_program(
         env: environment; this process's by default. Variables that PyTorch reads when it is imported have no effect.
         timeout: in seconds; then the program is killed, and ``subprocess.TimeoutExpired`` raised.
     """
+    if not FORKS:
+        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
     with tempfile.TemporaryDirectory() as folder:
         texts = [Path(folder, "stdout"), Path(folder, "stderr")]
         words = [str(word) for word in command[1:]]
