@@ -6,7 +6,7 @@ Shapes: B batch, N heads, L query positions, M key positions, C channels per hea
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -72,12 +72,13 @@ def attention(
     rows = max(1, MAX_SCORES // (batch * scaled.shape[1] * k_BNMC.shape[2]))
     keys = _aligned(k_BNMC)
 
-    def of_block(q: Tensor) -> Tensor:
-        weights, places = _weights(q, keys, k_BNMC.shape[2], top_k, valid_BM, v_BNMD.dtype)
-        return weights @ v_BNMD if places is None else _sum_of_chosen(weights, places, v_BNMD)
-
-    blocks = [of_block(scaled[:, :, i : i + rows]) for i in range(0, length, rows)]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 2)
+    blocks = (
+        _weights(scaled[:, :, i : i + rows], keys, k_BNMC.shape[2], top_k, valid_BM, v_BNMD.dtype)
+        for i in range(0, length, rows)
+    )
+    if top_k is not None:
+        return _sum_of_chosen(*_joined(blocks), v_BNMD)
+    return _concatenated([weights @ v_BNMD for weights, _ in blocks], 2)
 
 
 def read_each(
@@ -94,13 +95,28 @@ def read_each(
     scaled = q_NLC * channels**-0.5
     rows = max(1, MAX_SCORES // (heads * k_NMC.shape[1]))
     keys = _aligned(k_NMC[None])
-    read: list[list[Tensor]] = [[] for _ in values_NMD]
-    for start in range(0, length, rows):
-        queries = scaled[None, :, start : start + rows]
-        weights, places = _weights(queries, keys, k_NMC.shape[1], top_k, valid_1M, values_NMD[0].dtype)
-        for blocks, v in zip(read, values_NMD, strict=True):
-            blocks.append(weights[0] @ v if places is None else _sum_of_chosen(weights, places, v[None])[0])
-    return [blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1) for blocks in read]
+    blocks = (
+        _weights(scaled[None, :, i : i + rows], keys, k_NMC.shape[1], top_k, valid_1M, values_NMD[0].dtype)
+        for i in range(0, length, rows)
+    )
+    if top_k is not None:
+        weights, places = _joined(blocks)
+        return [_sum_of_chosen(weights, places, v[None])[0] for v in values_NMD]
+    read = [[weights[0] @ v for v in values_NMD] for weights, _ in blocks]
+    return [_concatenated(of_value, 1) for of_value in zip(*read, strict=True)]
+
+
+def _joined(blocks: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor]:
+    """Join the weights and the places of blocks of queries, so that values are read once.
+
+    A sparse read begins with a copy of values that aren't contiguous, however few queries there are.
+    """
+    weights, places = zip(*blocks, strict=True)
+    return _concatenated(weights, 2), _concatenated(places, 2)
+
+
+def _concatenated(blocks: Sequence[Tensor], dim: int) -> Tensor:
+    return blocks[0] if len(blocks) == 1 else torch.cat(list(blocks), dim)
 
 
 def _aligned(k_BNMC: Tensor) -> Tensor:
