@@ -176,28 +176,21 @@ def selective_attention(
         frames: number of frames in the memory, each of which has its own ``top_k``.
     """
     count, heads, positions, channels = memory_k.shape
-    length = q_BNLC.shape[2]
     each = positions // frames
     top_k = min(top_k, each)
     starts = torch.arange(frames, device=memory_k.device)[:, None] * each
     rows = max(1, MAX_SCORES // (heads * (k_BNLC.shape[2] + positions)))
     scaled = q_BNLC * channels**-0.5
 
-    def of_block(q_NLC: Tensor, i: int) -> Tensor:
-        own_k, own_v = (x[min(i, len(x) - 1)] for x in (k_BNLC, v_BNLC))
-        scores = (q_NLC @ memory_k[i].transpose(1, 2)).unflatten(2, (frames, each))
-        best, places = largest(scores, top_k)
-        own = q_NLC @ own_k.transpose(1, 2)
-        weights = torch.cat([own, best.flatten(2)], 2).softmax(2).to(own_v.dtype)
-        own_weights, weights = weights.split([own.shape[2], frames * top_k], 2)
-        read = _sum_of_chosen(weights[None], (places + starts).flatten(2)[None], memory_v[i : i + 1])[0]
-        return own_weights @ own_v + read
+    def of_object(i: int) -> Tensor:
+        own_q, own_k, own_v = (x[min(i, len(x) - 1)] for x in (scaled, k_BNLC, v_BNLC))
+        own_reads, chosen = [], []
+        for q in own_q.split(rows, 1):
+            best, places = largest((q @ memory_k[i].transpose(1, 2)).unflatten(2, (frames, each)), top_k)
+            weights = torch.cat([q @ own_k.transpose(1, 2), best.flatten(2)], 2).softmax(2).to(own_v.dtype)
+            own_weights, weights = weights.split([own_k.shape[1], frames * top_k], 2)
+            own_reads.append(own_weights @ own_v)
+            chosen.append((weights[None], (places + starts).flatten(2)[None]))
+        return _concatenated(own_reads, 1) + _sum_of_chosen(*_joined(chosen), memory_v[i : i + 1])[0]
 
-    return torch.stack(
-        [
-            torch.cat(
-                [of_block(scaled[min(i, len(scaled) - 1), :, r : r + rows], i) for r in range(0, length, rows)], 1
-            )
-            for i in range(count)
-        ]
-    )
+    return torch.stack([of_object(i) for i in range(count)])
