@@ -73,6 +73,7 @@ def build_model(
 def _from_checkpoint(name: str, path: str | os.PathLike[str], fields: Mapping[str, object]) -> Network:
     """Build a network with the weights of a file, and with its config unless ``fields`` change it."""
     from voskit.networks.checkpoints import load_weights, own_fields, read_checkpoint
+    from voskit.networks.initialization import NoInitialization
     from voskit.networks.weights import published_settings
 
     source = read_checkpoint(path)
@@ -81,7 +82,9 @@ def _from_checkpoint(name: str, path: str | os.PathLike[str], fields: Mapping[st
         text = ", ".join(f"{k}={v}" for k, v in own.items())
         logger.info("%s: config of the file, unless changed here: %s", source.path, text)
     implied = get_model_config(name, **fields).implied_fields({k: v.shape for k, v in source.state.items()})
-    network = build_network(get_model_config(name, **{**own, **implied}).override(**fields))
+    config = get_model_config(name, **{**own, **implied}).override(**fields)
+    with NoInitialization():
+        network = build_network(config)
     logger.info("%s", load_weights(network, source))
     return network
 

@@ -32,8 +32,9 @@ SUB_ROOMS = {  # of networks/, with its modules
     "checkpoints": {"checkpoint_files", "families", "models"},
     "downloads": set(),
     "weights": {"downloads"},
-    "build": {"checkpoints", "families", "models", "weights", "devices"},
+    "build": {"checkpoints", "families", "initialization", "models", "weights", "devices"},
     "devices": set(),
+    "initialization": set(),
     "memory_usage": set(),
 }
 LEAF = "voskit.dataloaders.files"  # standard library only: networks write files by it, too

@@ -14,11 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_models import small_fields
 from thorough import mark_thorough
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from voskit.configs import get_model_config, list_models
 from voskit.configs.models.aot import IdentityBankConfig
 from voskit.networks import build_model, build_network, save_weights
 from voskit.networks.checkpoints import load_weights, models_that_fit, read_checkpoint
+from voskit.networks.initialization import NoInitialization
 
 ONE_EACH = {"aott", "deaott", "r50_aost", "swinb_aotl", "xmem", "jointformer"}
 IDENTITY_BANK_MODELS = [n for n in list_models() if isinstance(get_model_config(n), IdentityBankConfig)]
@@ -120,6 +123,35 @@ def test_own_file_round_trip(name: str, tmp_path: Path) -> None:
     assert metadata["model"] == name
     assert json.loads(metadata["config"])["long_term_gap"] == 7
     assert [p.name for p in tmp_path.iterdir()] == ["own.safetensors"]
+
+
+class RandomNumbers(TorchDispatchMode):
+    """A mode that counts the random numbers that tensors are filled with."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket in (torch.ops.aten.normal_, torch.ops.aten.uniform_):
+            self.count += args[0].numel()
+        return func(*args, **(kwargs or {}))
+
+
+def test_weights_that_a_file_fills_are_not_drawn_first(published: Path) -> None:
+    with RandomNumbers() as drawn:
+        build_model("aott", device="cpu")
+    with RandomNumbers() as drawn_for_file:
+        build_model("aott", checkpoint=published, device="cpu")
+    assert 4 * drawn_for_file.count < drawn.count
+
+
+def test_only_parameters_go_without_initialization() -> None:
+    """Other tensors needn't be in a file."""
+    parameter, buffer = nn.Parameter(torch.zeros(9)), torch.zeros(9)
+    with NoInitialization():
+        for initialize in (nn.init.normal_, nn.init.uniform_, torch.Tensor.normal_, torch.Tensor.uniform_):
+            initialize(parameter)
+        nn.init.normal_(buffer)
+    assert not parameter.any() and buffer.all()
 
 
 def test_own_file_says_how_it_is_run_unless_told_otherwise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
-from scipy.optimize import linear_sum_assignment
 
 from voskit.dataloaders.files import load_json
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
 from voskit.evaluators.metrics.frames.jobs import run_jobs
 from voskit.evaluators.metrics.frames.sequences import read_json
+from voskit.evaluators.metrics.measures.assignment import best_assignment
 from voskit.evaluators.metrics.measures.hota import HotaCounts, class_average, hota_counts, hota_figures
 from voskit.evaluators.metrics.measures.statistics import mean
 from voskit.evaluators.metrics.measures.track_ap import TrackMatches, average_precision, match_tracks
@@ -191,7 +191,7 @@ def _measure_class(sequence: Sequence, class_id: int, *, clean: bool) -> ClassRe
 def _matched(similarity: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Flag the columns that a one-to-one matching assigns to a row with a similarity of at least 0.5."""
     worth = np.where(similarity >= 0.5 - _EPSILON, similarity, 0.0)
-    rows, columns = linear_sum_assignment(-worth)
+    rows, columns = best_assignment(worth)
     found = np.zeros(similarity.shape[1], bool)
     found[columns[worth[rows, columns] > 0]] = True
     return found

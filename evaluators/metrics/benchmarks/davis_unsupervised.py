@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from voskit.dataloaders.datasets import ANNOTATORS
 from voskit.dataloaders.datasets.layout import subfolders
@@ -37,6 +36,7 @@ from voskit.evaluators.metrics.frames.measure import (
 )
 from voskit.evaluators.metrics.frames.sequences import frame_pairs, image_of, mask_names, read_list
 from voskit.evaluators.metrics.measures import statistics
+from voskit.evaluators.metrics.measures.assignment import best_assignment
 from voskit.evaluators.metrics.semi_supervised import J_AND_F, object_row, with_j_and_f
 
 
@@ -47,7 +47,7 @@ def match(region: NDArray[np.float64], boundary: NDArray[np.float64]) -> list[tu
         region, boundary: T x P x O, J and F of every proposal with every object in every frame.
     """
     worth = (region.mean(axis=0) + boundary.mean(axis=0)) / 2
-    return [(int(p), int(o)) for p, o in zip(*linear_sum_assignment(-worth), strict=True)]
+    return [(int(p), int(o)) for p, o in zip(*best_assignment(worth), strict=True)]
 
 
 def score_proposals(

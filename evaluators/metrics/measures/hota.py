@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+
+from voskit.evaluators.metrics.measures.assignment import best_assignment
 
 THRESHOLDS = np.arange(0.05, 0.99, 0.05)
 _EPSILON = float(np.finfo(float).eps)
@@ -65,7 +66,7 @@ def hota_counts(
     matches = np.zeros((len(THRESHOLDS), len(rows), len(columns)))
     for t_ids, p_ids, s in zip(truth, prediction, similarity, strict=True):
         r, c = np.array([rows[k] for k in t_ids], int), np.array([columns[k] for k in p_ids], int)
-        i, j = linear_sum_assignment(-(alignment[np.ix_(r, c)] * s))
+        i, j = best_assignment(alignment[np.ix_(r, c)] * s)
         good = s[i, j][None] >= THRESHOLDS[:, None] - _EPSILON
         counts.tp += good.sum(axis=1)
         counts.fn += len(t_ids) - good.sum(axis=1)

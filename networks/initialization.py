@@ -1,0 +1,40 @@
+"""Networks without initialization, for weights that a file will fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch.nn import Parameter
+from torch.overrides import TorchFunctionMode
+
+_INITIALIZERS = frozenset(
+    {
+        "kaiming_normal_",
+        "kaiming_uniform_",
+        "normal_",
+        "orthogonal_",
+        "trunc_normal_",
+        "uniform_",
+        "xavier_normal_",
+        "xavier_uniform_",
+    }
+)
+"""Functions of torch.nn.init and methods of tensors that draw random weights."""
+
+
+class NoInitialization(TorchFunctionMode):
+    """A mode in which initializers leave parameters as they were allocated; other tensors are filled as ever.
+
+    Parameters are part of every checkpoint, so a strict load fills all of them.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _INITIALIZERS:
+            tensor = args[0] if args else kwargs["tensor"]
+            if isinstance(tensor, Parameter):
+                return tensor
+        return func(*args, **kwargs)
