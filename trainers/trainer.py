@@ -255,8 +255,8 @@ class Trainer:
             self.options.seed,
         )
         self._sampler = sampler
-        # leftover video readers have threads: a forked loader process could not collect them
-        gc.collect()
+        if workers:  # leftover video readers have threads: a forked loader process could not collect them
+            gc.collect()
         return iter(
             DataLoader(
                 ByEpoch(self.dataset),

@@ -153,7 +153,7 @@ class ClipPreviews:
 
     def _save_sheet(self) -> None:
         with atomic_write(self.folder / "contact_sheet.png") as temporary:
-            Image.fromarray(self._sheet.image()).save(temporary, format="PNG")
+            Image.fromarray(self._sheet.image()).save(temporary, format="PNG", compress_level=2)
 
 
 def overlay_palette() -> bytes:

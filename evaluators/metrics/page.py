@@ -29,7 +29,7 @@ Picture = NDArray[np.uint8]
 def write_page(frames: Sequence[ScoredFrame], path: Path) -> Path:
     """Write :func:`frames_page` as a PNG, completely or not at all."""
     with atomic_write(path) as temporary:
-        Image.fromarray(frames_page(frames)).save(temporary, format="PNG")
+        Image.fromarray(frames_page(frames)).save(temporary, format="PNG", compress_level=2)
     return path
 
 
