@@ -6,7 +6,7 @@ Shapes: B batch, N heads, L query positions, M key positions, C channels per hea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -71,14 +71,15 @@ def attention(
     scaled = q_BNLC * channels**-0.5
     rows = max(1, MAX_SCORES // (batch * scaled.shape[1] * k_BNMC.shape[2]))
     keys = _aligned(k_BNMC)
+    starts = range(0, length, rows)
 
-    blocks = (
-        _weights(scaled[:, :, i : i + rows], keys, k_BNMC.shape[2], top_k, valid_BM, v_BNMD.dtype)
-        for i in range(0, length, rows)
-    )
-    if top_k is not None:
-        return _sum_of_chosen(*_joined(blocks), v_BNMD)
-    return _concatenated([weights @ v_BNMD for weights, _ in blocks], 2)
+    def weigh(start: int) -> tuple[Tensor, Tensor | None]:
+        queries = scaled[:, :, start : start + rows]
+        return _weights(queries, keys, k_BNMC.shape[2], top_k, valid_BM, v_BNMD.dtype)
+
+    if top_k is None:
+        return _concatenated([weigh(start)[0] @ v_BNMD for start in starts], 2)
+    return _sum_of_chosen(*_joined([weigh(start) for start in starts]), v_BNMD)
 
 
 def read_each(
@@ -95,18 +96,23 @@ def read_each(
     scaled = q_NLC * channels**-0.5
     rows = max(1, MAX_SCORES // (heads * k_NMC.shape[1]))
     keys = _aligned(k_NMC[None])
-    blocks = (
-        _weights(scaled[None, :, i : i + rows], keys, k_NMC.shape[1], top_k, valid_1M, values_NMD[0].dtype)
-        for i in range(0, length, rows)
-    )
-    if top_k is not None:
-        weights, places = _joined(blocks)
-        return [_sum_of_chosen(weights, places, v[None])[0] for v in values_NMD]
-    read = [[weights[0] @ v for v in values_NMD] for weights, _ in blocks]
-    return [_concatenated(of_value, 1) for of_value in zip(*read, strict=True)]
+    starts = range(0, length, rows)
+
+    def weigh(start: int) -> tuple[Tensor, Tensor | None]:
+        queries = scaled[None, :, start : start + rows]
+        return _weights(queries, keys, k_NMC.shape[1], top_k, valid_1M, values_NMD[0].dtype)
+
+    def read(start: int) -> list[Tensor]:
+        weights_NLM = weigh(start)[0][0]
+        return [weights_NLM @ v for v in values_NMD]
+
+    if top_k is None:
+        return [_concatenated(blocks, 1) for blocks in zip(*[read(start) for start in starts], strict=True)]
+    weights, places = _joined([weigh(start) for start in starts])
+    return [_sum_of_chosen(weights, places, v[None])[0] for v in values_NMD]
 
 
-def _joined(blocks: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor]:
+def _joined(blocks: Sequence[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor]:
     """Join the weights and the places of blocks of queries, so that values are read once.
 
     A sparse read begins with a copy of values that aren't contiguous, however few queries there are.
