@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from voskit.evaluators.cuts import Shots
     from voskit.evaluators.frame_rate import FrameRateKeeper
     from voskit.networks.engines.quality import ObjectQuality
-    from voskit.networks.engines.static import StaticAOTEngine
+    from voskit.networks.engines.static.aot import StaticAOTEngine
 
 logger = logging.getLogger(__name__)
 
@@ -90,9 +90,8 @@ class VideoSegmenter:
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
         static_memory: keep the memory in tensors of a fixed size, written in place and read whole with what is empty
-            masked out, so that every frame's network calls have the same shapes; see
-            :class:`~voskit.networks.engines.static.StaticAOTEngine` and
-            :class:`~voskit.networks.engines.static_xmem.StaticXMemEngine`. None: with ``compile``, if the model can.
+            masked out, so that all frames make network calls of the same shapes; see ``voskit.networks.engines.static``.
+            None: with ``compile``, if the model can.
         target_fps: choose the depth of the network so that ``step`` predicts this many frames per second, see
             :class:`~voskit.evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed.
             None: the depth stays as it is.

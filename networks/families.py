@@ -33,7 +33,7 @@ class Family:
 FAMILIES: Registry[Family] = Registry("model family")
 """Families by the ``family`` of their configs, which models inherit with their config class."""
 
-_STATIC = "voskit.networks.engines.static:StaticAOTEngine"
+_STATIC = "voskit.networks.engines.static.aot:StaticAOTEngine"
 _IDENTITIES = "patch_wise_id_bank."
 FAMILIES.register("aot")(
     Family("voskit.networks.models.aot:AOT", "voskit.networks.engines.aot:AOTEngine", _STATIC, _IDENTITIES)
@@ -48,7 +48,7 @@ FAMILIES.register("xmem")(
     Family(
         "voskit.networks.models.xmem:XMem",
         "voskit.networks.engines.xmem:XMemEngine",
-        "voskit.networks.engines.static_xmem:StaticXMemEngine",
+        "voskit.networks.engines.static.xmem:StaticXMemEngine",
         "key_encoder.",
     )
 )
@@ -56,7 +56,8 @@ FAMILIES.register("jointformer")(
     Family(
         "voskit.networks.models.jointformer.network:JointFormer",
         "voskit.networks.engines.jointformer:JointFormerEngine",
-        marker="convmae.",
+        "voskit.networks.engines.static.jointformer:StaticJointFormerEngine",
+        "convmae.",
     )
 )
 FAMILIES.register("referformer")(Family("voskit.networks.models.referformer:ReferFormer", marker="text_encoder."))

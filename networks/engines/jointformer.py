@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from voskit.networks.models.jointformer.network import ImageFeatures, JointFormer
 
 
-class _Cohort(NamedTuple):
+class Cohort(NamedTuple):
     """Objects that were added with one mask; their memories hold the same frames."""
 
     bank: FrameBank
@@ -44,7 +44,7 @@ class JointFormerEngine(PerObjectEngine):
     def __init__(self, network: JointFormer, config: JointFormerConfig, policy: MemoryPolicy | None = None) -> None:
         self.network = network
         self.config = config
-        self._cohorts: list[_Cohort] = []
+        self._cohorts: list[Cohort] = []
         self._tokens: Tensor | None = None
         if policy is None:
             policy = FirstAndLatest(config.mem_every, config.max_memory_frames)
@@ -87,7 +87,10 @@ class JointFormerEngine(PerObjectEngine):
             return
         new = self.network.new_tokens(count)
         self._tokens = new if self._tokens is None else torch.cat([self._tokens, new])
-        self._cohorts.append(_Cohort(FrameBank(self._policy), count))
+        self._cohorts += self._new_cohorts(count)
+
+    def _new_cohorts(self, count: int) -> list[Cohort]:
+        return [Cohort(FrameBank(self._policy), count)]
 
     def _remember(
         self,
@@ -104,15 +107,17 @@ class JointFormerEngine(PerObjectEngine):
         """
         if not stored and not self.config.include_last:
             return
-        parts, self._tokens = self.network.remember(image_13HW, masks_KHW, self._tokens, self.config)
-        start = 0
-        for bank, count in self._cohorts:
-            rows = slice(start, start + count)
-            start += count
+        for (bank, _), parts in zip(self._cohorts, self._encode_masks(image_13HW, masks_KHW), strict=True):
             kept = stored and (not len(bank) or self.config.max_memory_frames != 1)
             if kept or self.config.include_last:
-                own = [MemoryPart(k[rows], v[rows]) for k, v in parts]
-                bank.write(own, self._frame, reference=given, passing=not kept, quality=quality)
+                bank.write(parts, self._frame, reference=given, passing=not kept, quality=quality)
+
+    def _encode_masks(self, image_13HW: Tensor, masks_KHW: Tensor) -> list[list[MemoryPart]]:
+        """Encode a frame with its masks and update the tokens -> keys and values of each block, by cohorts."""
+        parts, self._tokens = self.network.remember(image_13HW, masks_KHW, self._tokens, self.config)
+        counts = [cohort.objects for cohort in self._cohorts]
+        by_block = [zip(k.split(counts), v.split(counts), strict=True) for k, v in parts]
+        return [[MemoryPart(*own) for own in blocks] for blocks in zip(*by_block, strict=True)]
 
     def _keep(self, objects: list[int]) -> None:
         assert self._tokens is not None
@@ -124,7 +129,7 @@ class JointFormerEngine(PerObjectEngine):
             if own:
                 if len(own) < count:
                     bank.keep_groups(own)
-                cohorts.append(_Cohort(bank, len(own)))
+                cohorts.append(Cohort(bank, len(own)))
         self._cohorts = cohorts
 
     def _forget(self) -> None:

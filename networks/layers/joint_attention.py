@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from voskit.networks.layers.maps import merge_heads, split_heads
-from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.layers.memory_part import MaskedPart, MemoryPart
 from voskit.networks.layers.mlp import Mlp
 from voskit.networks.ops.attention import attention, selective_attention
 
@@ -42,23 +42,26 @@ class JointAttention(nn.Module):
         q, k, v = self.qkv(x_BLC).chunk(3, 2)
         return q, k, v
 
-    def attend(self, q_BLC: Tensor, k_KMC: Tensor, v_KMC: Tensor, top_k: int | None = None) -> Tensor:
-        """Attend to keys and project the result, [K, L, C]."""
+    def attend(self, q_BLC: Tensor, k_KMC: Tensor, v_KMC: Tensor, valid_KM: Tensor | None = None) -> Tensor:
+        """Attend to keys, or to those that a mask leaves, and project the result, [K, L, C]."""
         q, k, v = (split_heads(x, self.heads) for x in (q_BLC, k_KMC, v_KMC))
-        return self.proj(merge_heads(attention(q, k, v, top_k)))
+        return self.proj(merge_heads(attention(q, k, v, valid_BM=valid_KM)))
 
     def attend_with_memory(
-        self, q_BLC: Tensor, k_BLC: Tensor, v_BLC: Tensor, memory: MemoryPart, reading: MemoryReading
+        self, q_BLC: Tensor, k_BLC: Tensor, v_BLC: Tensor, memory: MemoryPart | MaskedPart, reading: MemoryReading
     ) -> Tensor:
         """Attend to the frame itself and to memory frames, within the reading limits, and project, [K, L, C]."""
+        valid = memory.valid if isinstance(memory, MaskedPart) else None
         if reading.top_k is None:
             rows = len(memory.key)
             own = (x.expand(rows, -1, -1) for x in (k_BLC, v_BLC))
-            k, v = (torch.cat([x, m], 1) for x, m in zip(own, memory, strict=True))
-            return self.attend(q_BLC, k, v)
-        q, k, v, memory_k, memory_v = (split_heads(x, self.heads) for x in (q_BLC, k_BLC, v_BLC, *memory))
+            k, v = (torch.cat([x, m], 1) for x, m in zip(own, memory[:2], strict=True))
+            if valid is not None:
+                valid = torch.cat([valid.new_ones(len(valid), k_BLC.shape[1]), valid], 1)
+            return self.attend(q_BLC, k, v, valid)
+        q, k, v, memory_k, memory_v = (split_heads(x, self.heads) for x in (q_BLC, k_BLC, v_BLC, *memory[:2]))
         frames = memory_k.shape[2] // k.shape[2] if reading.each_frame else 1
-        return self.proj(merge_heads(selective_attention(q, k, v, memory_k, memory_v, reading.top_k, frames)))
+        return self.proj(merge_heads(selective_attention(q, k, v, memory_k, memory_v, reading.top_k, frames, valid)))
 
 
 class JointBlock(nn.Module):
@@ -71,7 +74,7 @@ class JointBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, 4 * dim)
 
-    def forward(self, x_BLC: Tensor, memory: MemoryPart | None, reading: MemoryReading) -> Tensor:
+    def forward(self, x_BLC: Tensor, memory: MemoryPart | MaskedPart | None, reading: MemoryReading) -> Tensor:
         """Let a query frame attend to itself and to the memory, whose keys and values are [K, M, C] -> [K, L, C]."""
         q, k, v = self.attn(self.norm1(x_BLC))
         if memory is None:

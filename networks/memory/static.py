@@ -16,19 +16,19 @@ from voskit.networks.memory.bank import FrameBank
 from voskit.networks.memory.policies import MemoryPolicy
 
 if TYPE_CHECKING:
-    from voskit.configs.models.base import PrototypeConfig
+    from voskit.configs.models.base import ModelConfig
 
 CAPACITY = 8
 """Frames that a bank without a bound allocates at first; it doubles when they are used up."""
 
 
-def check_static(config: PrototypeConfig, policy: MemoryPolicy | None) -> None:
+def check_static(config: ModelConfig, policy: MemoryPolicy | None) -> None:
     """Check that the memory can have a fixed size.
 
     Raises:
         ValueError: it holds prototypes, or the policy decides by more than frame numbers.
     """
-    if config.enable_long_term:
+    if getattr(config, "enable_long_term", False):
         raise ValueError("static_memory holds frames, not prototypes: set enable_long_term=False")
     if any(getattr(policy, need, False) for need in ("needs_quality", "needs_usage", "per_object")):
         raise ValueError(f"static_memory can't follow {policy}: it takes policies that decide by frame numbers")
@@ -48,7 +48,8 @@ class StaticBank(FrameBank):
     def read(self) -> list[MaskedPart]:  # type: ignore[override]
         """Return keys [B or 1, M, C], values [B, M, C'] and a mask [1, M] of each layer; M counts empty positions."""
         assert self._valid is not None
-        self._valid[:, : len(self.frames) * self._length] = True
+        filled = len(self.frames) * self._length
+        self._valid[:, :filled], self._valid[:, filled:] = True, False
         return [MaskedPart(k, v, self._valid) for k, v in zip(self._storage[::2], self._storage[1::2], strict=True)]
 
     def clear(self) -> None:

@@ -171,7 +171,14 @@ def _sum_of_chosen(weights_BNLK: Tensor, places_BNLK: Tensor, v_BNMD: Tensor) ->
 
 
 def selective_attention(
-    q_BNLC: Tensor, k_BNLC: Tensor, v_BNLC: Tensor, memory_k: Tensor, memory_v: Tensor, top_k: int, frames: int = 1
+    q_BNLC: Tensor,
+    k_BNLC: Tensor,
+    v_BNLC: Tensor,
+    memory_k: Tensor,
+    memory_v: Tensor,
+    top_k: int,
+    frames: int = 1,
+    valid_KM: Tensor | None = None,
 ) -> Tensor:
     """Attend to all keys of a frame and to the best ones of a memory, in one softmax -> [K, N, L, C].
 
@@ -180,6 +187,7 @@ def selective_attention(
         memory_k, memory_v: keys and values of the memory, [K, N, M, C].
         top_k: number of memory positions that each query attends to, or all if there are fewer.
         frames: number of frames in the memory, each of which has its own ``top_k``.
+        valid_KM: bool, False for memory positions that hold nothing, [K or 1, M]; None: all hold something.
     """
     count, heads, positions, channels = memory_k.shape
     each = positions // frames
@@ -192,7 +200,10 @@ def selective_attention(
         own_q, own_k, own_v = (x[min(i, len(x) - 1)] for x in (scaled, k_BNLC, v_BNLC))
         own_reads, chosen = [], []
         for q in own_q.split(rows, 1):
-            best, places = largest((q @ memory_k[i].transpose(1, 2)).unflatten(2, (frames, each)), top_k)
+            scores = q @ memory_k[i].transpose(1, 2)
+            if valid_KM is not None:
+                scores = scores.masked_fill(~valid_KM[min(i, len(valid_KM) - 1)], -torch.inf)
+            best, places = largest(scores.unflatten(2, (frames, each)), top_k)
             weights = torch.cat([q @ own_k.transpose(1, 2), best.flatten(2)], 2).softmax(2).to(own_v.dtype)
             own_weights, weights = weights.split([own_k.shape[1], frames * top_k], 2)
             own_reads.append(own_weights @ own_v)

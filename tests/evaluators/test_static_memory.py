@@ -13,8 +13,9 @@ from thorough import mark_thorough
 
 from voskit.evaluators import VideoSegmenter
 from voskit.networks import build_model
-from voskit.networks.engines.static import StaticAOTEngine
-from voskit.networks.engines.static_xmem import StaticXMemEngine
+from voskit.networks.engines.static.aot import StaticAOTEngine
+from voskit.networks.engines.static.jointformer import StaticJointFormerEngine
+from voskit.networks.engines.static.xmem import StaticXMemEngine
 from voskit.networks.inference import compile_calls
 from voskit.networks.memory import EveryNthFrame
 from voskit.networks.memory.static import CAPACITY
@@ -91,6 +92,33 @@ def test_objects_of_xmem_are_predicted_as_with_growing_memory(fields: dict[str, 
     assert static.memory_frames == grown.memory_frames
 
 
+JOINTFORMER = {"update_block_depth": 1, "mem_every": 2, "max_memory_frames": 2, "topk_num": 6, "short_edge": 48}
+READINGS: list[dict[str, Any]] = [
+    {"topk_range": "every_frame", "topk_block": "half"},
+    {"topk_num": 60},  # more than the positions of the first frames
+    {"include_last": False, "topk_clstoken": "Y"},
+    {"topk_block": "None", "single_object": True},
+    {"max_memory_frames": None},
+]
+
+
+@pytest.mark.parametrize("fields", mark_thorough(READINGS, READINGS[1:]))
+def test_objects_of_jointformer_are_predicted_as_with_growing_memory(fields: dict[str, Any]) -> None:
+    events: dict[int, Callable[[Any], Any]] = {
+        0: lambda s: squares(1, 2),
+        1: lambda s: squares(0, 0, 3),
+        4: lambda s: s.delete_objects([1]),
+    }
+    torch.manual_seed(0)
+    network = build_small("jointformer", **{**JOINTFORMER, **fields})
+    grown = VideoSegmenter(network)
+    before = probabilities(grown, 7, events)
+    static = VideoSegmenter(network, static_memory=True)
+    for x, y in zip(before, probabilities(static, 7, events), strict=True):
+        assert x.shape == y.shape and (x - y).abs().max() < 1e-5
+    assert static.memory_frames == grown.memory_frames
+
+
 @torch.inference_mode()
 def test_memory_is_written_in_place() -> None:
     segmenter = VideoSegmenter(build_small("aott"), static_memory=True, long_term_gap=1, max_memory_frames=4)
@@ -113,11 +141,17 @@ def test_without_a_bound_the_capacity_doubles() -> None:
     assert sizes[: CAPACITY + 1] == [sizes[0]] * CAPACITY + [2 * sizes[0]]
 
 
-@pytest.mark.parametrize("model", mark_thorough(["aott", "deaott", "xmem"], ["aott", "xmem"]))
+SMALLEST = {"xmem": XMEM, "jointformer": JOINTFORMER}
+
+
+@pytest.mark.parametrize(
+    "model", mark_thorough(["aott", "deaott", "xmem", "jointformer"], ["aott", "xmem", "jointformer"])
+)
 def test_nothing_is_compiled_again_after_the_first_frames(model: str) -> None:
-    """300 frames; more objects than a group holds are added at 50 and deleted at 100."""
+    """300 frames; more objects than a group holds are added at 50 and deleted at 100 (a JointFormer is slow: two)."""
+    added = range(3, 5 if model == "jointformer" else 21)
     policy = EveryNthFrame(5, 4)
-    network = build_small(model, **(XMEM if model == "xmem" else {"embed_dim": 16}))
+    network = build_small(model, **SMALLEST.get(model, {"embed_dim": 16}))
     segmenter = VideoSegmenter(network, static_memory=True, policy=policy, short_edge=33)
     calls = segmenter._engines[0].network_calls
     compile_calls(segmenter._network, calls, "eager")  # guards and graphs as of any back end
@@ -134,8 +168,8 @@ def test_nothing_is_compiled_again_after_the_first_frames(model: str) -> None:
     with torch._dynamo.config.patch(error_on_recompile=True):
         for t, frame in enumerate(frames[4:], 4):
             if t == 100:
-                segmenter.delete_objects(range(3, 21))
-            ids = segmenter.step(frame, squares(0, 0, *range(3, 21)) if t == 50 else None)
+                segmenter.delete_objects(added)
+            ids = segmenter.step(frame, squares(0, 0, *added) if t == 50 else None)
             assert ids.shape == (H, W)
     assert counters["stats"]["unique_graphs"] == compiled
 
@@ -150,6 +184,7 @@ def test_compiling_makes_the_memory_static_if_the_model_can() -> None:
     assert engine("aost", target_fps=10) is not StaticAOTEngine
     assert engine("xmem", XMEM) is StaticXMemEngine
     assert engine("xmem", {**XMEM, "enable_long_term": True}) is not StaticXMemEngine
+    assert engine("jointformer", JOINTFORMER) is StaticJointFormerEngine
 
 
 def test_says_why_memory_cannot_be_static() -> None:
@@ -157,8 +192,6 @@ def test_says_why_memory_cannot_be_static() -> None:
         VideoSegmenter(build_small("aott", enable_long_term=True), static_memory=True)
     with pytest.raises(ValueError, match="enable_long_term=False"):
         VideoSegmenter(build_small("xmem", **{**XMEM, "enable_long_term": True}), static_memory=True)
-    with pytest.raises(ValueError, match="JointFormer has no memory of a fixed size"):
-        VideoSegmenter(build_small("jointformer", update_block_depth=1), static_memory=True)
     with pytest.raises(ValueError, match="target_fps changes the depth"):
         VideoSegmenter(build_small("aost"), static_memory=True, target_fps=10)
     segmenter = VideoSegmenter(build_small("aost"), static_memory=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from voskit.networks.encoders.base import Encoder
 from voskit.networks.layers.joint_attention import JointBlock, MemoryReading
 from voskit.networks.layers.maps import to_map, to_sequence
-from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.layers.memory_part import MaskedPart, MemoryPart
 from voskit.networks.layers.position import resize_table, sine_cosine_table
 
 WIDTHS = (256, 384, 768)
@@ -112,7 +112,7 @@ class ConvMAE(Encoder):
     def query(
         self,
         x_BLC: Tensor,
-        memory: Sequence[MemoryPart | None],
+        memory: Sequence[MemoryPart | MaskedPart | None],
         readings: Sequence[MemoryReading],
         size: tuple[int, int],
     ) -> Tensor:

@@ -18,7 +18,7 @@ from voskit.networks.decoders.jointformer import FusingDecoder
 from voskit.networks.encoders.base import Encoder
 from voskit.networks.layers.joint_attention import JointBlock, MemoryReading
 from voskit.networks.layers.maps import append_masks
-from voskit.networks.layers.memory_part import MemoryPart
+from voskit.networks.layers.memory_part import MaskedPart, MemoryPart
 from voskit.networks.models.base import Network
 from voskit.networks.models.jointformer.convmae import ConvBlock, ConvMAE, append_normal
 
@@ -83,13 +83,16 @@ class JointFormer(Network):
         return self.convmae.cls_token.expand(count, -1, -1)
 
     def read(
-        self, features: ImageFeatures, memory: Sequence[MemoryPart], config: JointFormerConfig | None = None
+        self,
+        features: ImageFeatures,
+        memory: Sequence[MemoryPart] | Sequence[MaskedPart],
+        config: JointFormerConfig | None = None,
     ) -> Tensor:
         """Let a query frame read the memory (section 3.3) -> features of each object, [K, C, h, w].
 
         Args:
             features: of one image, or of several images that all have the same number of objects.
-            memory: keys and values [K, M, C] of each block.
+            memory: keys and values [K, M, C] of each block, and which of them hold something if not all do.
             config: its ``topk_*`` fields limit the positions that are read; None: all.
         """
         _, f8, positions = features
@@ -117,8 +120,14 @@ class JointFormer(Network):
         Returns:
             keys and values [K, L, C] of each block, and the updated tokens.
         """
-        frame = append_masks(image_B3HW, masks_KHW, others=not self.config.single_object)
-        return self.convmae.remember(frame, tokens_K1C, token_top_ks(config, len(self.convmae.blocks3)))
+        frames = append_masks(image_B3HW, masks_KHW, others=not self.config.single_object)
+        return self.remember_masked(frames, tokens_K1C, config)
+
+    def remember_masked(
+        self, frame_KCHW: Tensor, tokens_K1C: Tensor | None, config: JointFormerConfig | None = None
+    ) -> tuple[list[MemoryPart], Tensor | None]:
+        """Encode frames with their masks (:func:`~voskit.networks.layers.maps.append_masks`); see ``remember``."""
+        return self.convmae.remember(frame_KCHW, tokens_K1C, token_top_ks(config, len(self.convmae.blocks3)))
 
     def decode(self, features: ImageFeatures, f16_KCHW: Tensor, tokens_K1C: Tensor) -> tuple[Tensor, Tensor]:
         """Decode logits [K, H, W] of each object on its own, and the fusion feature [K, C, h, w] (section 3.5)."""

@@ -1,0 +1,1 @@
+"""Engines with memory of a fixed size, for compiled networks."""
