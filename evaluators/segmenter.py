@@ -90,7 +90,7 @@ class VideoSegmenter:
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
         static_memory: keep the memory in tensors of a fixed size, written in place and read whole with what is empty
-            masked out, so that all frames make network calls of the same shapes; see ``voskit.networks.engines.static``.
+            masked out, so that network calls have the same shapes on all frames; see ``networks.engines.static``.
             None: with ``compile``, if the model can.
         target_fps: choose the depth of the network so that ``step`` predicts this many frames per second, see
             :class:`~voskit.evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed.

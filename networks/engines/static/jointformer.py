@@ -59,6 +59,7 @@ class StaticJointFormerEngine(JointFormerEngine):
         frames_KCHW = append_masks(image_13HW, masks_KHW, others=not self.network.config.single_object)
         for frame, token in zip(frames_KCHW.split(1), self._own_tokens(), strict=True):
             parts, new = self.network.remember_masked(frame, token, self.config)
+            assert new is not None
             memories.append(parts)
             tokens.append(new)
         self._tokens = torch.cat(tokens)
