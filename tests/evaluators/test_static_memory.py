@@ -115,7 +115,8 @@ def test_objects_of_jointformer_are_predicted_as_with_growing_memory(fields: dic
     before = probabilities(grown, 7, events)
     static = VideoSegmenter(network, static_memory=True)
     for x, y in zip(before, probabilities(static, 7, events), strict=True):
-        assert x.shape == y.shape and (x - y).abs().max() < 1e-5
+        # rounding decides which of two equally likely positions is read, which changes 4e-5; an empty one changes 4e-3
+        assert x.shape == y.shape and (x - y).abs().max() < 2e-4
     assert static.memory_frames == grown.memory_frames
 
 
