@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from programs import run_program
 
 TESTS = """
 import pytest
@@ -33,5 +33,5 @@ def test_outcome_without_shared(tmp_path: Path, ci: str, outcome: str) -> None:
     (tests / "test_planted.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tests.parent, tests]
     environment = {**os.environ, "CI": ci}
-    done = subprocess.run(command, cwd=tests.parent, env=environment, capture_output=True, text=True)
+    done = run_program(list(map(str, command)), cwd=tests.parent, env=environment)
     assert outcome in done.stdout, done.stdout + done.stderr

@@ -11,19 +11,15 @@ from walking import Walk, wait_until
 
 @pytest.fixture
 def two(walk: Walk) -> Walk:
-    """A page with two objects, painted in frames 0 and 3."""
-    walk.choose("brush", 20)
-    for frame in (0, 3):
-        walk.go(frame)
-        walk.press("1")
-        walk.stroke([(60, 60), (120, 60)])
-        if frame == 0:
-            walk.press("n")
-            walk.wait("voskit.store.object === 2")
-        walk.press("2")
-        walk.stroke([(60, 120), (120, 120)])
-    walk.saved()
-    walk.wait("voskit.store.objects.every((o) => o.given === 2)")
+    """A page with two objects, given in frames 0 and 3."""
+    mask = np.zeros((192, 320), np.uint16)
+    mask[50:70, 50:130] = 1
+    mask[110:130, 50:130] = 2
+    for frame in (3, 0):
+        walk.server.workspace.project.clips[0].opened.annotation.give(frame, mask)
+    walk.page.reload()
+    walk.wait("voskit.store.clip?.given.length === 2 && voskit.stage.ids !== null")
+    walk.press("2")
     return walk
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from moving_clip import moving_frames, squares
 from small_models import build_small
+from thorough import mark_thorough
 
 from voskit.evaluators import VideoSegmenter
 from voskit.networks.engines.quality import ObjectQuality
@@ -151,7 +152,7 @@ def run(name: str, policy: Any, **options: object) -> VideoSegmenter:
     return segmenter
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", mark_thorough(FAMILIES, ["jointformer"]))
 def test_policies_see_quality_and_usage_in_every_family(name: str) -> None:
     policy = Recorder()
     policy.needs_usage = name != "jointformer"
@@ -173,7 +174,7 @@ def test_usage_is_a_share_of_attention() -> None:
     assert first.usage * 4 + second.usage * 2 == pytest.approx(4)  # each read has a sum of 1
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", mark_thorough(FAMILIES, ["jointformer"]))
 def test_a_memory_that_trusts_nothing_holds_the_given_frame_only(name: str) -> None:
     segmenter = run(name, Gated(gap=1, confidence=1.0))
     passing = name == "jointformer" and segmenter.config.include_last

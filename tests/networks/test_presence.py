@@ -9,6 +9,7 @@ import pytest
 import torch
 from moving_clip import moving_frames, squares
 from small_models import build_small
+from thorough import mark_thorough
 
 from voskit.configs import PropagationConfig
 from voskit.evaluators import VideoSegmenter
@@ -54,7 +55,11 @@ def test_a_prediction_without_an_object_gives_its_pixels_to_others(groups: int) 
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("aott", {}), ("xmem", {"short_edge": 64}), ("jointformer", {"short_edge": 64})]
+    ("name", "options"),
+    mark_thorough(
+        [("aott", {}), ("xmem", {"short_edge": 64}), ("jointformer", {"short_edge": 64})],
+        [("jointformer", {"short_edge": 64})],
+    ),
 )
 def test_an_absent_object_gives_no_mask_and_a_given_mask_brings_it_back(
     monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, Any]

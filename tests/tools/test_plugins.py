@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from thorough import mark_thorough
 
 from voskit.__main__ import COMMANDS, main
 from voskit.configs.models.base import MODELS
@@ -176,16 +177,18 @@ def video(folder: Path, frames: str, masks: str) -> None:
         write_mask(folder / masks / f"{t:05d}.png", mask)
 
 
-def test_a_family_stage_loss_sampling_and_dataset_train_in_two_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", mark_thorough([1, 2], [2]))
+def test_a_family_stage_loss_sampling_and_dataset_train(tmp_path: Path, processes: int) -> None:
     (tmp_path / "plugin_training.py").write_text(TRAINING)
     video(tmp_path, "clips/a", "labels/a")
     video(tmp_path, "clips/b", "labels/b")
-    flags = "--plugin plugin_training.py --model my_colors --stage my_stage --device cpu --gpu_num 2 --data_path ."
+    flags = f"--plugin plugin_training.py --model my_colors --stage my_stage --device cpu --gpu_num {processes}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "voskit", "train", *flags.split()]
+    command = [sys.executable, "-m", "voskit", "train", *flags.split(), "--data_path", "."]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("my_loss is used") == done.stdout.count("my_sampling is used") == 2
+    assert done.stdout.count("my_loss is used") == processes
+    assert done.stdout.count("my_sampling is used") == 2  # clips
     assert (tmp_path / "results" / "default_MyColors" / "MY_STAGE" / "ema.safetensors").exists()
 
 

@@ -440,7 +440,7 @@ def test_real_data(real_data: Path, augmentation: Any) -> None:
     roots["collage"] = roots["static"]
     both = get_stage_config("pre", datasets=("static", "davis2017", "collage"), short_edge=200)
     data = build_training_data(both, roots, crop=193, augmentation=augmentation)
-    for index in range(0, len(data), len(data) // 20):
+    for index in range(0, len(data), len(data) // 10):
         check(data[index], crop=193)
 
 

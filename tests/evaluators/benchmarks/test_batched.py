@@ -45,7 +45,11 @@ PROTOTYPES = {"enable_long_term": True, "max_mid_term_frames": 3, "min_mid_term_
             ("aost", {}, {"long_term_gap": 1}),
             ("xmem", {}, {"long_term_gap": 2, "short_edge": -1}),
         ],
-        [("xmem", {}, {"long_term_gap": 2, "short_edge": -1}), ("aotl", PROTOTYPES, {"long_term_gap": 1})],
+        [
+            ("deaots", {}, {"long_term_gap": 2, "flip": True}),
+            ("aotl", PROTOTYPES, {"long_term_gap": 1}),
+            ("xmem", {}, {"long_term_gap": 2, "short_edge": -1}),
+        ],
     ),
 )
 def test_videos_of_several_kinds_together_give_what_each_gives_alone(

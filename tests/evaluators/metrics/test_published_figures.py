@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from thorough import mark_thorough
 
 from voskit.evaluators.metrics import list_scorers, score
 
@@ -110,7 +111,7 @@ def test_each_image_of_a2d(goldens: Path, differences: Differences) -> None:
     assert differences(expected, rows) == []
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("num_workers", mark_thorough([1, 2], [1]))
 def test_published_results_on_real_sequences(real_data: Path, num_workers: int) -> None:
     root = real_data / "vos_eval_open"
     tables = score("davis2017", root, root / "Results" / "OSVOS", num_workers=num_workers).tables
