@@ -154,6 +154,8 @@ class Project:
         self.folder = folder.resolve()
         self.root = None if root is None else root.resolve()
         self.changed = changed
+        self.first: ProjectClip | None = None
+        """The clip that a page shows first. None: the first one of the list."""
         self._segmenter = segmenter
         self._fps = fps
         self._lock = threading.Lock()

@@ -78,7 +78,9 @@ def annotate(
     with bind(options.host, options.port) as listener:
         workspace = Workspace(folder, model, build_segmenter, root=root, fps=fps, prompters=prompters)
         try:
-            needed = _open_clips(workspace, paths, mask)
+            clips = [workspace.project.add(path) for path in paths]
+            workspace.project.first = clips[0] if clips else None
+            needed = _open_only_clip(workspace, clips, mask)
             token = stored_token(folder / STATE)
         except BaseException:
             workspace.close()
@@ -101,9 +103,8 @@ def annotate(
         serve(workspace, access, listener, needed=needed)
 
 
-def _open_clips(workspace: Workspace, paths: list[Path], mask: Path | None) -> ProjectClip | None:
-    """Add the clips; open the only one, with its mask at once, and return it."""
-    clips = [workspace.project.add(path) for path in paths]
+def _open_only_clip(workspace: Workspace, clips: list[ProjectClip], mask: Path | None) -> ProjectClip | None:
+    """Open the only clip, with its mask at once, and return it. None: there are several or none."""
     if len(clips) != 1:
         return None
     if mask is None:

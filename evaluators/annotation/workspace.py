@@ -79,6 +79,7 @@ class Workspace:
         """Return the project, see the address ``/api/project``."""
         return {
             "clips": [clip.summary() for clip in self.project.clips],
+            "first": None if self.project.first is None else self.project.first.id,
             "root": None if self.project.root is None else self.project.root.name,
             "scenes": sorted(p.name for p in (BUNDLED_SCENES / "images").iterdir() if not p.name.startswith(".")),
             "formats": {"export": self._formats, "import": ["png", "npy", "json", "zip"]},

@@ -79,6 +79,14 @@ def test_each_clip_is_where_it_was_left(walk: Walk) -> None:
     walk.wait("voskit.store.frame === 2")
 
 
+def test_the_clip_of_the_command_line_is_shown_although_others_are_on_the_list(
+    server: Server, open_page: Callable[..., Walk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = server.workspace.project
+    monkeypatch.setattr(project, "first", next(clip for clip in project.clips if clip.name == "second"))
+    assert open_page(server).page.evaluate("voskit.store.clip.name") == "second"
+
+
 def test_a_clip_is_taken_off_the_list_and_its_files_stay(tmp_path: Path, open_page: Callable[..., Walk]) -> None:
     clip = write_clip(tmp_path / "only", frames=3, size=(96, 160))
     with Server(tmp_path / "out", clip) as server:

@@ -47,7 +47,7 @@ class Server:
         self.client = httpx.Client(
             base_url=found[1], headers={"Authorization": f"token {found[2]}"}, timeout=TIMEOUT, trust_env=False
         )
-        self.clip = f"/api/clips/{self.client.get('/api/project').json()['clips'][0]['id']}"
+        self.clip = f"/api/clips/{self.client.get('/api/project').json()['first']}"
         self.wait(lambda: self.client.get(self.clip).json()["state"] == "ready")
 
     @property
@@ -85,7 +85,7 @@ def clip(tmp_path: Path) -> Path:
 def servers(clip: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
-    def start(**options: Any) -> Server:
+    def start(clip: Path = clip, **options: Any) -> Server:
         started.append(Server(clip, tmp_path / "out", **options))
         return started[-1]
 
@@ -93,6 +93,16 @@ def servers(clip: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     for server in started:
         server.process.kill()
         server.process.wait(TIMEOUT)
+
+
+def test_a_second_clip_of_the_command_line_is_the_first_of_the_page(
+    servers: Callable[..., Server], tmp_path: Path
+) -> None:
+    servers().end(signal.SIGINT)
+    server = servers(write_clip(tmp_path / "another", FRAMES))
+    project = server.client.get("/api/project").json()
+    assert [clip["name"] for clip in project["clips"]] == ["clip", "another"]
+    assert project["first"] == project["clips"][1]["id"]
 
 
 def test_a_kill_in_a_propagation_loses_nothing_that_was_answered(servers: Callable[..., Server]) -> None:

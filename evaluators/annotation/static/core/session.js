@@ -52,11 +52,11 @@ export class Session {
     this.saver.onSaved = (frame) => this.compare(frame);
   }
 
-  /** Read the project, open its first or last used clip, and listen for events. */
+  /** Read the project, open the clip of the address or else the first one, and listen for events. */
   async start() {
     await this.readProject();
-    const clips = this.store.project?.clips ?? [];
-    const wanted = decodeURIComponent(location.hash.slice(1));
+    const { clips = [], first: asked } = this.store.project ?? {};
+    const wanted = decodeURIComponent(location.hash.slice(1)) || asked;
     listen({
       clip: (data) => this.clipChanged(data),
       job: (data) => this.jobChanged(data),

@@ -22,7 +22,7 @@
 
 /** @typedef {{name: string, state: "waiting"|"loading"|"ready"|"failed", error: string|null}} Model */
 
-/** @typedef {{clips: ClipSummary[], root: string|null, formats: {export: string[], import: string[]}, prompters: string[],
+/** @typedef {{clips: ClipSummary[], first?: string|null, root: string|null, formats: {export: string[], import: string[]}, prompters: string[],
  *   model: Model|null, scenes?: string[], upload_limit?: number}} Project */
 
 /** @typedef {{path: string, parent: string|null, entries: {name: string, path: string, kind: "folder"|"video"|"images"}[]}} Listing */
