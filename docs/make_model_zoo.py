@@ -153,7 +153,7 @@ FAMILIES = (
             "MOSE": Benchmark("mosev1", "val"),
             "LVOS val": Benchmark("lvos", "val", note="F of `s02` is as published; 67.5 fits its mean."),
             "LVOS test": Benchmark("lvos", "test"),
-            "VISOR": Benchmark("visor"),
+            "VISOR": Benchmark("visor", note="J & F unseen: `--split val_unseen`."),
             "BURST val": Benchmark("burst", "val"),
             "BURST test": Benchmark("burst", "test"),
         },
@@ -330,8 +330,8 @@ def unpublished(zoo: Zoo) -> str:
 ## Models without published weights
 
 They can be trained here ([docs/training.md](docs/training.md)). AOST (Z. Yang et al., TPAMI 2024, arXiv 2203.11442)
-runs at a depth that is chosen at run time ([docs/depth.md](docs/depth.md)); the table has depth 3. `xmem_s0` is stage 0
-of XMem."""
+runs at a depth that is chosen at run time ([docs/depth.md](docs/depth.md)); the table has depth 3. `xmem_s0` and
+`jointformer_s0` are the first stages of XMem and JointFormer."""
     return f"{text}\n\n{table(('model', 'params (M)', 's/frame, 2 CPU cores'), rows)}"
 
 
@@ -350,9 +350,9 @@ def measurements(zoo: Zoo) -> str:
     text = """\
 ## Measured here
 
-The bundled `deaott` ([card](pretrain_models/deaott_open.md)) has J&F 0.836 on six sequences of DAVIS 2017 val that it
+The bundled `deaott` ([card](pretrain_models/deaott_open.md)) has J&F 83.6 on six sequences of DAVIS 2017 val that it
 was not trained on: `voskit eval --dataset davis2017`, 480p, float32. An AOT-Tiny that was trained for two hours on two
-CPU cores has J&F 0.6785 on 329 frames of these sequences, with this code and with the authors'.
+CPU cores has J&F 67.9 on 329 frames of these sequences, with this code and with the authors'.
 
 Speeds are seconds from a decoded frame to its mask. Figures of one run are comparable to about 10 %; those of different
 runs or machines are not."""

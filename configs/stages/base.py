@@ -53,7 +53,8 @@ class StageConfig(Config):
     ytb_gap: int = 3
     """Largest distance between two frames of a clip from YouTube-VOS."""
     own_gap: int | None = None
-    """Largest distance between two frames of a clip from a dataset described by a JSON file. None: ``davis_gap``."""
+    """Largest distance between two frames of a clip from a dataset described by a JSON file. None, or based on DAVIS:
+    ``davis_gap``."""
     merge_probability: float = 1.0
     """Probability of pasting the objects of another clip over a clip (AOT's dynamic merge)."""
     twins: float = 0.25

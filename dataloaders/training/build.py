@@ -10,9 +10,10 @@ from typing import Any
 from torch.utils.data import ConcatDataset
 
 from voskit.configs.datasets import get_dataset_config, list_datasets
+from voskit.configs.datasets.davis import DAVIS2016, DAVIS2017
 from voskit.configs.registry import Registry, suggest
 from voskit.configs.stages import SkipStageConfig, StageConfig
-from voskit.dataloaders.datasets import open_dataset
+from voskit.dataloaders.datasets import Dataset, open_dataset
 from voskit.dataloaders.training.aot_images import StaticClips
 from voskit.dataloaders.training.aot_videos import VideoClips
 from voskit.dataloaders.training.clip import TrainClip
@@ -29,7 +30,6 @@ _FOLDERS = {
     "burst": ("BURST/train", "train", ""),
     "ovis": ("OVIS/train", "train", ""),
 }
-_REPEATED = ("davis2016", "davis2017")
 SAMPLINGS: Registry[tuple[type[StaticClips], type[VideoClips]]] = Registry("sampling")
 """Datasets of clips from images and from videos for each ``StageConfig.sampling``."""
 SAMPLINGS.register("gaps")((StaticClips, VideoClips))
@@ -75,7 +75,8 @@ def build_training_data(
     - Any other registered dataset with masks and a split ``train`` (``vost``, ``mosev1``, ``lvos``, ``visor``, ...,
       your own): that split, with gap ``davis_gap``, see docs/datasets.md.
     - A JSON file for ``voskit.dataloaders.datasets.open_dataset``, by its path or below ``data_root``. All its masks
-      are truth; the gap is ``own_gap``, or ``davis_gap`` if that is None.
+      are truth; the gap is ``own_gap``, or ``davis_gap`` if that is None. With ``"base": "davis2016"`` or
+      ``"davis2017"``, gap and repeats are those of DAVIS.
 
     Args:
         stage: the stage.
@@ -120,14 +121,21 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
         folder = _first_folder(root, _FOLDERS[name], name)
         return video(folder_records(folder / "JPEGImages", folder / "Annotations"), stage, **options)
     with_train_split = _with_train_split()
-    if name in with_train_split:
-        repeat = stage.davis_repeat if name in _REPEATED else 1
-        return video(open_dataset(name, root, split="train"), stage, repeat=repeat, **options)
-    if name.lower().endswith(".json"):
-        path = Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name
-        return video(open_dataset(path), stage, **{**options, "gap": stage.own_gap or stage.davis_gap})
+    if name in with_train_split or name.lower().endswith(".json"):
+        if name in with_train_split:
+            dataset = open_dataset(name, root, split="train")
+        else:
+            dataset = open_dataset(Path(name) if Path(name).is_file() or not (root / name).is_file() else root / name)
+            if not _is_davis(dataset):
+                options["gap"] = stage.own_gap or stage.davis_gap
+        return video(dataset, stage, repeat=stage.davis_repeat if _is_davis(dataset) else 1, **options)
     known = ("static", "collage", *_FOLDERS, *with_train_split)
     raise ValueError(f"unknown training dataset {name!r} (and not a .json file): {suggest(name, known)}")
+
+
+def _is_davis(dataset: Dataset) -> bool:
+    """True for DAVIS 2016 and 2017, and for descriptions that are based on them."""
+    return isinstance(dataset.config, (DAVIS2016, DAVIS2017))
 
 
 def _with_train_split() -> list[str]:

@@ -108,7 +108,7 @@ class MoseV2(VideoScorer):
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
         """Return the videos of the meta file."""
-        root = request.data_root
+        root = _root(request)
         return video_folders(_entries(request), root / "Annotations", root / "JPEGImages")
 
     def check(self, request: Request) -> None:
@@ -140,8 +140,15 @@ class MoseV2(VideoScorer):
         return Scores(self.name, dict(request.options), tables, _HEADLINE_V2, frames)
 
 
+def _root(request: Request) -> Path:
+    """Return the folder of the split: the data root, or ``valid`` in it."""
+    valid = request.data_root / "valid"
+    return valid if (valid / "Annotations").is_dir() else request.data_root
+
+
 def _entries(request: Request) -> dict[str, Any]:
-    path: Path = request.meta or request.data_root / "meta.json"
+    places = (_root(request) / "meta.json", request.data_root / "meta.json")
+    path: Path = request.meta or next((path for path in places if path.is_file()), places[0])
     entries: dict[str, Any] = read_json(path, "videos")["videos"]
     return entries
 

@@ -420,6 +420,12 @@ def test_a_stage_has_all_its_datasets(tmp_path: Path) -> None:
     assert gaps == [3, 12, 12]
     own_gap = build_training_data(stage(datasets=("davis2017", "own.json"), own_gap=2), tmp_path, crop=CROP)
     assert [part.gap for part in own_gap.parts if isinstance(part, VideoClips)] == [12, 2]
+    (tmp_path / "other_masks.json").write_text(
+        json.dumps({**own, "base": "davis2017", "roots": "", "splits": "train", "split_folders": []})
+    )
+    (tmp_path / "ImageSets").symlink_to(davis / "ImageSets")
+    other = build_training_data(stage(datasets=("other_masks.json",), own_gap=2, davis_repeat=3), tmp_path, crop=CROP)
+    assert [(len(part), part.gap) for part in other.parts if isinstance(part, VideoClips)] == [(6, 12)]
     data.set_epoch(4)
     for clip in [data[index] for index in range(len(data))]:
         check(clip)

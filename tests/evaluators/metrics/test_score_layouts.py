@@ -39,6 +39,19 @@ def test_mose_v1_scores_as_davis(goldens: Path, differences: Differences, tmp_pa
         score("mosev1", tmp_path, source / "results" / "semi")
 
 
+@pytest.mark.parametrize("meta", ["valid", ""])
+def test_mose_v2_is_found_from_the_folder_above_its_split(
+    goldens: Path, differences: Differences, tmp_path: Path, meta: str
+) -> None:
+    source = goldens / "mosev2"
+    (tmp_path / "valid").mkdir()
+    (tmp_path / "valid" / "Annotations").symlink_to(source / "Annotations")
+    (tmp_path / meta / "meta.json").symlink_to(source / "meta.json")
+    tables = score("mosev2", tmp_path, source / "results").tables
+    expected = json.loads((source / "expected.json").read_text())
+    assert differences(expected["global"], tables["global"]) == []
+
+
 def test_mevis_keeps_its_truth_in_the_split(goldens: Path, differences: Differences, tmp_path: Path) -> None:
     source = goldens / "refytvos"
     (tmp_path / "valid_u").mkdir()
