@@ -43,7 +43,7 @@ class DatasetLayout:
         self.lists = expand(config.video_list, config, split)
         self.meta = expand(config.meta, config, split)
         self.root = self._find_root(data_root)
-        self._chosen: dict[tuple[str, ...], str | None] = {}
+        self._chosen: dict[tuple[str, ...], list[str]] = {}
         self._listings: dict[tuple[Path, tuple[str, ...]], dict[str, Path]] = {}
 
     def _find_root(self, data_root: Path) -> Path:
@@ -67,16 +67,20 @@ class DatasetLayout:
         )
 
     def path(self, templates: Iterable[str], names: Mapping[str, str]) -> Path | None:
-        """Return the path of one video by the first template whose part before the video exists; None if none does."""
+        """Return the first path of a video that exists.
+
+        If there is none: its path by the first template whose part before the video exists, or None.
+        """
         key = tuple(templates)
         if key not in self._chosen:
-            self._chosen[key] = next((t for t in key if (self.root / prefix(t)).exists()), None)
-        template = self._chosen[key]
-        if template is None:
+            self._chosen[key] = [t for t in key if (self.root / prefix(t)).exists()]
+        places = [template.format(**names) for template in self._chosen[key]]
+        if not places:
             return None
-        path = self.root / template.format(**names)
+        place = next((place for place in places if (self.root / place).exists()), places[0])
+        path = self.root / place
         if not path.exists() and not str(path).isascii():  # zip files of macOS hold letters and accents apart
-            forms = (self.root / normalize(form, template.format(**names)) for form in ("NFC", "NFD"))
+            forms = (self.root / normalize(form, place) for form in ("NFC", "NFD"))
             return next((other for other in forms if other.exists()), path)
         return path
 
