@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from scipy.stats import rankdata
 from tqdm import tqdm
 
 from voskit.dataloaders.datasets import Video
@@ -74,6 +73,8 @@ def measured(segmenter: VideoSegmenter, video: Video, most: int | None, times: d
 
 def auc(scores: Sequence[float], bad: Sequence[bool]) -> float:
     """Return the probability that a bad mask has a lower score than a good one; NaN without both kinds."""
+    from scipy.stats import rankdata  # takes a second
+
     ranks, wrong = rankdata(scores), np.asarray(bad)
     low, high = int(wrong.sum()), int((~wrong).sum())
     if not low or not high:

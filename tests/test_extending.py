@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torchvision
 from PIL import Image
 from small_training import Squares, small_stage
 from torch import nn
@@ -97,8 +96,10 @@ def test_every_part_of_the_printed_encoder_learns_and_can_be_frozen() -> None:
 
 @pytest.mark.usefixtures("plugin")
 def test_the_printed_model_starts_from_torchvision_s_file(tmp_path: Path) -> None:
+    from torchvision.models import regnet_y_1_6gf
+
     file = tmp_path / "regnet_y_1_6gf.pth"
-    whole = torchvision.models.regnet_y_1_6gf()
+    whole = regnet_y_1_6gf()
     torch.save(whole.state_dict(), file)
     model = build_model("regnety_aotl", device="cpu", encoder_checkpoint=file)
     assert model.config.encoder_weights.startswith("regnet_y_1_6gf")

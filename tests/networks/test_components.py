@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from voskit.configs import get_model_config
@@ -234,16 +233,18 @@ def test_identity_groups_are_split_and_merged_as_published(load) -> None:
 
 
 def test_stochastic_depth_and_frozen_norms_are_torchvision_s() -> None:
+    from torchvision import ops
+
     x = torch.randn(6, 4, 5, 7)
     results = []
-    for layer in (DropPath(0.4), torchvision.ops.StochasticDepth(0.4, "row")):
+    for layer in (DropPath(0.4), ops.StochasticDepth(0.4, "row")):
         torch.manual_seed(3)
         results.append(layer.train()(x))
         assert layer.eval()(x) is x
     assert torch.equal(*results) and (results[0] == 0).any()
     norm = torch.nn.BatchNorm2d(4)
     norm(torch.randn(8, 4, 3, 3) * 3 + 1)  # statistics
-    own, other = FrozenBatchNorm(4), torchvision.ops.FrozenBatchNorm2d(4)
+    own, other = FrozenBatchNorm(4), ops.FrozenBatchNorm2d(4)
     for frozen in (own, other):
         frozen.load_state_dict(norm.state_dict())  # a file of a batch norm has its count of batches, too
     assert torch.allclose(own(x), other(x), atol=1e-6) and list(own.state_dict()) == list(other.state_dict())

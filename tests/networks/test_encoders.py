@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
-import torchvision
 
 from voskit.networks import load_encoder
 from voskit.networks.encoders import ENCODERS, build_encoder
@@ -54,11 +52,14 @@ def test_any_input_size_gives_maps_at_strides_4_8_16_16(name: str, size: tuple[i
 
 def _imagenet_file(name: str, folder: Path) -> tuple[Path, torch.nn.Module]:
     """A file laid out like the published ImageNet checkpoint, and the classification network that it belongs to."""
+    import timm
+    from torchvision import models
+
     networks = {
-        "mobilenetv2": (torchvision.models.mobilenet_v2, "mobilenet_v2-b0353104.pth"),
-        "mobilenetv3": (torchvision.models.mobilenet_v3_large, "mobilenet_v3_large-8738ca79.pth"),
-        "resnet50": (torchvision.models.resnet50, "resnet50-0676ba61.pth"),
-        "resnet101": (torchvision.models.resnet101, "resnet101-63fe2227.pth"),
+        "mobilenetv2": (models.mobilenet_v2, "mobilenet_v2-b0353104.pth"),
+        "mobilenetv3": (models.mobilenet_v3_large, "mobilenet_v3_large-8738ca79.pth"),
+        "resnet50": (models.resnet50, "resnet50-0676ba61.pth"),
+        "resnet101": (models.resnet101, "resnet101-63fe2227.pth"),
         "resnest50": (lambda: timm.create_model("resnest50d"), "resnest50-528c19ca.pth"),
         "resnest101": (lambda: timm.create_model("resnest101e"), "resnest101-22405ba7.pth"),
     }

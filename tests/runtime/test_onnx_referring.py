@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 from moving_clip import H, W, moving_frames
+from packages import require
 from PIL import Image
 from small_exports import export_small
 from torch import Tensor, nn
 
-pytest.importorskip("onnxscript")
-pytest.importorskip("onnxruntime")
+require("onnxscript", "onnxruntime")
 
 from voskit.evaluators import ReferringSegmenter
 from voskit.evaluators.onnx.export import export_onnx

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 from moving_clip import H, W, moving_frames, squares
+from packages import require
 from PIL import Image
 from small_exports import MEMORY_FRAMES, OBJECTS, bundled_network, export_small, exported_bundled
 from small_models import build_small
 
-pytest.importorskip("onnxscript")
-pytest.importorskip("onnxruntime")
+require("onnxscript", "onnxruntime")
 
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.onnx.precision import convert_to_fp16, quantize

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from packages import require
 from small_models import build_small
 
 from voskit.networks import save_weights
 from voskit.runtime import OnnxSegmenter
 from voskit.tools import export
 
-pytest.importorskip("onnxscript")
+require("onnxscript")
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packages import require
 from small_exports import exported_bundled
 
 from voskit.evaluators.web.onnxruntime_web import fetch
 from voskit.evaluators.web.page import write_page, write_readme, write_runtime
 
-pytest.importorskip("onnxscript")
-pytest.importorskip("onnxruntime")
+require("onnxscript", "onnxruntime")
 WAIT_S = 60.0
 
 

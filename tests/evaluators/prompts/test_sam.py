@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from packages import require
 from safetensors.torch import load_file, save_file
 
 from voskit.evaluators.prompts.base import build_prompter
 
-transformers = pytest.importorskip("transformers")
+require("transformers")
 
 SIDE = 64
 DECODER = {"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
@@ -20,6 +21,8 @@ PROMPTS = {"hidden_size": 32, "image_size": SIDE, "mask_input_channels": 4}
 
 
 def save_sam(folder: Path) -> None:
+    import transformers
+
     vision = {"hidden_size": 32, "output_channels": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = transformers.SamConfig(
         vision_config={**vision, "image_size": SIDE, "window_size": 2, "global_attn_indexes": [1], "num_pos_feats": 16},
@@ -33,6 +36,8 @@ def save_sam(folder: Path) -> None:
 
 
 def save_sam2(folder: Path) -> None:
+    import transformers
+
     widths = [8, 16, 32, 64]
     backbone = {
         "hidden_size": 8,

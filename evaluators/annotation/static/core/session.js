@@ -56,7 +56,8 @@ export class Session {
   async start() {
     await this.readProject();
     const { clips = [], first: asked } = this.store.project ?? {};
-    const wanted = decodeURIComponent(location.hash.slice(1)) || asked;
+    /** @param {string|null|undefined} id */
+    const found = (id) => clips.find((c) => c.id === id);
     listen({
       clip: (data) => this.clipChanged(data),
       job: (data) => this.jobChanged(data),
@@ -65,7 +66,7 @@ export class Session {
       lost: () => this.lost(),
       waits: () => !this.saver.clean || [...this.store.jobs.values()].some((job) => ACTIVE.includes(job.state)),
     });
-    const first = clips.find((c) => c.id === wanted) ?? clips[0];
+    const first = found(decodeURIComponent(location.hash.slice(1))) ?? found(asked) ?? clips[0];
     if (first) await this.open(first.id);
   }
 
