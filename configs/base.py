@@ -81,10 +81,9 @@ class Config:
                 known = [*types_, *self.aliases]
                 hint = f"it is now {self.renamed[name]!r}" if name in self.renamed else suggest(name, known)
                 raise ValueError(f"{type(self).__name__} has no field {name!r}: {hint}")
-            if not _fits(value, types_[name]):
-                raise ValueError(f"field {given!r} of {type(self).__name__} is {_show(types_[name])}, got {value!r}")
+            check_type(f"field {given!r} of {type(self).__name__}", value, types_[name])
             if given != name and name in changes and changes[name] != value:
-                raise ValueError(f"{given} ({value}) and {name} ({changes[name]}) are two names of one field")
+                raise ValueError(f"{given} ({value}) and {name} ({changes[name]}) are two names of one field: give one")
             values[name] = _frozen(value)
         return dataclasses.replace(typing.cast(Any, self), **values)
 
@@ -195,6 +194,12 @@ def _frozen(value: Any) -> Any:
 
 def _own_fields(cls: type) -> tuple[dataclasses.Field, ...]:
     return dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+
+
+def check_type(what: str, value: Any, hint: Any) -> None:
+    """Raise a ValueError that begins with ``what`` unless a value is of a type, see ``Config.override``."""
+    if not _fits(value, hint):
+        raise ValueError(f"{what} must be {_show(hint)}, got {value!r}")
 
 
 def _fits(value: Any, hint: Any) -> bool:

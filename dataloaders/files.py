@@ -65,7 +65,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, "A file is where a folder is expected", str(folder)) from error
+        raise NotADirectoryError(errno.ENOTDIR, "A file is in the way of this folder", str(folder)) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "The folder is not writable", str(folder))
 
@@ -92,14 +92,14 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
 
 def _locked(path: Path) -> IO[str]:
-    """Open and lock a file, which exists under its name when it is locked."""
+    """Open and lock a file; once it is locked, it still exists under its name."""
     while True:
         file = path.open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise ValueError(f"{path.parent}: another program is writing there: wait, or give another folder") from None
+            raise ValueError(f"{path.parent}: another program is writing to it: wait, or give another folder") from None
         except OSError as error:  # some network file systems have no locks
             logger.warning(
                 "%s can't be locked (%s): make sure that no other program writes there", path.parent, error.strerror
@@ -135,7 +135,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise ValueError(f"{path} is a folder: a text file is needed") from None
+        raise ValueError(f"{path} is a folder: give a text file") from None
     encoding = json.detect_encoding(data)
     try:
         text = data.decode(encoding)
@@ -145,7 +145,7 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise ValueError(f"{path}: not a text file (it has zero bytes): save it as UTF-8")
     if text.startswith("version https://git-lfs.github.com/"):
-        raise ValueError(f"{path}: a pointer of Git LFS, not the file itself: fetch it with git lfs pull")
+        raise ValueError(f"{path}: a Git LFS pointer, not the file itself: fetch it with git lfs pull")
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -157,6 +157,8 @@ def load_json(path: Path) -> Any:
     except (json.JSONDecodeError, RecursionError) as error:
         if not text.strip():
             raise ValueError(f"{path}: the file is empty: copy it again") from None
+        if text.lstrip().startswith("<?xml"):
+            raise ValueError(f"{path}: an XML file, not a JSON file: export it as JSON") from None
         if text.lstrip().startswith("<"):
             raise ValueError(f"{path}: a web page, not a JSON file: download it again") from None
         raise ValueError(f"{path}: not a JSON file ({error})") from None
@@ -183,7 +185,7 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
         got = repr(header.strip()) if header.strip() else "an empty line"
         raise ValueError(f"{path}: expected columns {', '.join(columns)}, got {got}")
     if twice := [name for name in names if name and names.count(name) > 1]:
-        raise ValueError(f"{path}: two columns are called {twice[0]!r}")
+        raise ValueError(f"{path}: two columns are called {twice[0]!r}: rename one")
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     next(rows)
     table = []
@@ -192,8 +194,8 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
             continue
         if len(row) > len(names) or any(names.index(column) >= len(row) for column in columns):
             raise ValueError(
-                f"{path}: line {rows.line_num} has {len(row)} columns, the first line {len(names)}: "
-                "put texts with a separator in quotation marks"
+                f"{path}: line {rows.line_num} has {len(row)} columns, but the first line {len(names)}: "
+                "put values that contain the separator in quotation marks"
             )
         table.append(dict(zip(names, row, strict=False)))
     return table

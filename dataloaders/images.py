@@ -42,9 +42,18 @@ def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
 
 
 def find_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> list[Path]:
-    """Return the images of :func:`list_images` in any order."""
-    files = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
+    """Return the images of :func:`list_images` in any order.
+
+    Raises:
+        ValueError: the folder contains no image.
+        FileNotFoundError: an image is a link to a file that isn't there.
+    """
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    files = [path for path in entries if path.is_file()]
     images = [path for path in files if path.suffix.lower() in extensions]
+    for path in entries:
+        if path.suffix.lower() in extensions and path.is_symlink() and not path.exists():
+            raise FileNotFoundError(f"{path}: a link to {path.readlink()}, which doesn't exist: restore or remove it")
     if not images:
         others = natural_sorted(path.name for path in files)
         found = f"; it holds {len(others)} other file(s), e.g. {others[0]}" if others else ""
@@ -75,7 +84,7 @@ def load_image(path: Path) -> Image.Image:
     except MemoryError:
         raise
     except Image.UnidentifiedImageError:
-        raise ValueError(f"{path}: not an image that can be read (its content is of no known image format)") from None
+        raise ValueError(f"{path}: not an image in any known format") from None
     except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: the image is truncated or damaged ({reason}): copy or export it again") from error
@@ -90,7 +99,7 @@ def shown_size(image: Image.Image) -> tuple[int, int]:
 
 
 def refuse_several_pictures(path: Path) -> None:
-    """Raise ValueError if a file is an animation or has several pages: ``load_image`` would give the first alone."""
+    """Raise ValueError if a file is an animation or has several pages: ``load_image`` returns only the first."""
     try:
         with Image.open(path) as image:
             count, kind = getattr(image, "n_frames", 1), image.format
@@ -153,15 +162,15 @@ def bits_in_use(paths: Sequence[Path]) -> int:
     return max(8, largest.bit_length() + largest.bit_length() % 2)
 
 
-def say_bits_in_use(path: Path) -> None:
-    """Log how many bits the images of a folder use if one of them, at ``path``, has 16 and they use fewer."""
+def log_bits_in_use(path: Path) -> None:
+    """Log how many bits the images of a folder use, if the one at ``path`` has 16 bits and they use fewer."""
     if path.suffix.lower() not in _DEEP_SUFFIXES:
         return
     with Image.open(path) as header:
         deep = _is_deep(header)
     if deep and (bits := _bits_of_folder(path.parent)) < 16:
         logger.info(
-            "%s: the 16-bit images use %d bits: values up to %d become 0 to 255", path.parent, bits, 2**bits - 1
+            "%s: the 16-bit images use only %d bits: values 0 to %d become 0 to 255", path.parent, bits, 2**bits - 1
         )
 
 
@@ -205,7 +214,7 @@ def _reduce_bits(image: Image.Image, path: Path, bits: int) -> Image.Image:
 
 @contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """Make Pillow refuse truncated files, whatever other code has set, while any thread is in here."""
+    """Make Pillow refuse truncated files, whatever other code has set, while any thread is in the block."""
     global _readers, _truncated_before
     with _switch:
         if not _readers:

@@ -38,7 +38,7 @@ def natural_sorted(names: Iterable[str], folder: Path | None = None) -> list[str
 
     Args:
         names: file names.
-        folder: where they lie; the reading of ambiguous names is then logged.
+        folder: their folder; if given, the reading of ambiguous names is logged.
     """
     names = list(names)
     # plain order is the same, and faster, if all names have digits at the same places (00000.jpg, 00001.jpg)

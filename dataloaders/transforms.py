@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import cv2
@@ -86,7 +87,8 @@ def prepare_image(
     Args:
         image_HW3: uint8 RGB.
         size: (height, width) of the result.
-        interpolation: ``bicubic``: OpenCV, on 8-bit values (AOT). ``bilinear``: PyTorch, on normalized values (XMem).
+        interpolation: ``bicubic``: OpenCV, on float32 values of 0 to 255, neither rounded nor clipped (AOT).
+            ``bilinear``: PyTorch, on normalized values (XMem).
             ``antialiased``: Pillow's bilinear filter, on 8-bit values (ReferFormer). Only the last one antialiases.
         device: device of the result.
 
@@ -99,8 +101,16 @@ def prepare_image(
     values: np.ndarray = image_HW3.astype(np.float32)
     if values.shape[:2] != size and interpolation == "bicubic":
         values = cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
-    mean, std = (torch.tensor(x, dtype=torch.float32, device=device) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = _mean_and_deviation(device)
     planes = torch.from_numpy(values).to(device).div_(255).sub_(mean).div_(std).permute(2, 0, 1)
     if planes.shape[1:] != size:
         planes = F.interpolate(planes[None].contiguous(), size, mode="bilinear", align_corners=False)[0]
     return planes
+
+
+@functools.lru_cache(maxsize=16)
+def _mean_and_deviation(device: torch.device | None) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of ImageNet, [3] float32 each, sent to a GPU only once."""
+    with torch.inference_mode(False):  # else only inference could use them
+        mean, std = (torch.tensor(x, dtype=torch.float32, device=device) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    return mean, std

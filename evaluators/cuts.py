@@ -40,7 +40,7 @@ class CutDetector:
 
     The distance of two frames is the product of the distance of their color histograms (1 minus the overlap) and that
     of their structure (1 minus the normalized correlation of gray values at the best shift). A cut is a distance of at
-    least 0.22 that is also 2.5 times the mean of the five before it, so fast motion is none.
+    least 0.22 that is also 2.5 times the mean of the five before it, so fast motion doesn't count as a cut.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Shots:
 
 
 def _structural_distance(before_HW: np.ndarray, gray_HW: np.ndarray) -> float:
-    """Return 1 minus the best correlation over shifts, 0 to 1; 1 if a picture is of one gray."""
+    """Return 1 minus the best correlation over shifts, 0 to 1; 1 if a picture has a single gray value."""
     width, height = _SHIFT
     inside = before_HW[height:-height, width:-width]
     if inside.std() < 1 or gray_HW.std() < 1:
@@ -133,7 +133,7 @@ def read_cuts(path: Path) -> frozenset[int]:
     for place, line in enumerate(read_text(path).splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text and not text.isdecimal():
-            raise ValueError(f"{path}:{place}: {text!r} is not the number of a frame, counted from 0, one a line")
+            raise ValueError(f"{path}:{place}: {text!r} is not a frame number: give one number a line, counted from 0")
         if text:
             numbers.add(int(text))
     return frozenset(numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
@@ -45,8 +46,10 @@ def frame_array(frame: Any) -> np.ndarray:
     """
     if isinstance(frame, Image.Image):
         return _opaque(_pixels(frame))
-    if not (isinstance(frame, np.ndarray) or _is_tensor(frame)):
-        raise ValueError(f"a frame must be an RGB array, a tensor or a PIL image, got {type(frame).__name__}")
+    if not (isinstance(frame, np.ndarray) or is_tensor(frame)):
+        hint = ": open it with PIL.Image.open" if isinstance(frame, (str, os.PathLike)) else ""
+        hint = ": pass its image" if hasattr(frame, "image") else hint
+        raise ValueError(f"a frame must be an RGB array, a tensor or a PIL image, got {type(frame).__name__}{hint}")
     values_HWC = _channels_last(frame)
     return _opaque(_bytes(values_HWC))
 
@@ -66,8 +69,8 @@ def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
     Raises:
         ValueError: the shape isn't that of an image, or both its first and its last axis may be channels.
     """
-    is_tensor = _is_tensor(frame)
-    values = _numpy(frame) if _is_tensor(frame) else np.asarray(frame)
+    tensor = is_tensor(frame)
+    values = _numpy(frame) if is_tensor(frame) else np.asarray(frame)
     shape = tuple(values.shape)
     if values.ndim == 4 and shape[0] == 1:
         values = values[0]
@@ -75,13 +78,13 @@ def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
         values = values[..., None]
     first, last = (values.ndim == 3 and values.shape[axis] in _CHANNELS for axis in (0, 2))
     if not values.size or not (first or last):
-        raise ValueError(f"a frame must be an H x W x 3 or 3 x H x W, got shape {shape}: pass one frame at a time")
-    if first and last and is_tensor and values.shape[0] > 1 and values.shape[1] > 1:
+        raise ValueError(f"a frame must be H x W x 3 or 3 x H x W, got shape {shape}: pass one frame at a time")
+    if first and last and tensor and values.shape[0] > 1 and values.shape[1] > 1:
         raise ValueError(f"a tensor of shape {shape} may be H x W x C or C x H x W: pass an H x W x 3 array")
     return values if last else np.moveaxis(values, 0, 2)
 
 
-def _is_tensor(frame: Any) -> TypeGuard[Tensor]:
+def is_tensor(frame: Any) -> TypeGuard[Tensor]:
     """Return True for a tensor. Torch is not imported for that: the caller has done so if it is one."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(frame, torch.Tensor)
@@ -105,7 +108,7 @@ def _bytes(values: np.ndarray) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 1):
         advice = "undo the normalization" if low < 0 else "convert values from 0 to 255 to uint8"
-        raise ValueError(f"a frame of {values.dtype} must hold 0 to 1, this one {low:.4g} to {high:.4g}: {advice}")
+        raise ValueError(f"a frame of {values.dtype} must hold 0 to 1, not {low:.4g} to {high:.4g}: {advice}")
     return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
 
 

@@ -32,7 +32,7 @@ class FrameRateKeeper:
 
     def __init__(self, target_fps: float, depths: Sequence[int]) -> None:
         if isinstance(target_fps, bool) or not isinstance(target_fps, (int, float)) or not target_fps > 0:
-            raise ValueError(f"target_fps is a positive number of frames a second, got {target_fps!r}")
+            raise ValueError(f"target_fps must be a positive number of frames per second, got {target_fps!r}")
         self.target_fps = target_fps
         self.depths = tuple(depths)
         self._known: dict[int, float] = {}  # seconds of a frame, by depth
@@ -59,7 +59,10 @@ class FrameRateKeeper:
             return self._increase(depth, median)
         if depth == self.depths[0] and not was_slow:
             logger.warning(
-                "%g frames/s can't be held: a frame takes %.3f s at depth %d, the least", self.target_fps, median, depth
+                "%g frames/s can't be held: a frame takes %.3f s at depth %d, the smallest",
+                self.target_fps,
+                median,
+                depth,
             )
         return self._decrease(depth)
 

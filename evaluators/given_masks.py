@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,10 @@ def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np
         white: an earlier mask was read as "on".
 
     Raises:
-        ValueError: the mask has smooth edges, or 255 beside other values after it was "on".
+        ValueError: the mask is a path or has smooth edges, or 255 beside other values after it was "on".
     """
+    if isinstance(mask, (str, os.PathLike)):
+        raise ValueError(f"the mask is a path, {os.fspath(mask)}: read it with read_mask")
     if isinstance(mask, Image.Image):
         from voskit.dataloaders.masks.mask_images import raw_mask_of_image
         from voskit.dataloaders.masks.mask_set import MaskSet
@@ -75,6 +78,6 @@ def _refuse_smooth_edges(raw: RawMask, mask: Any) -> None:
     if any("soft edge" in note or "smooth edges" in note for note in raw.notes):
         count = len(np.unique(np.asarray(mask))) - 1
         raise ValueError(
-            f"the mask has {count} values other than 0, most of them of smooth edges: pass ids, such as mask > 127 for "
-            "one white object, or draw it without smoothing"
+            f"the mask has {count} values other than 0, most of them from smooth edges: pass ids, such as mask > 127 "
+            "for one white object, or draw it without smoothing"
         )

@@ -88,7 +88,7 @@ class ReferringSegmenter:
         self.config = model.config.override(**{k: v for k, v in options.items() if v is not None})
         self.amp = amp
         self.tokenizer = Tokenizer() if tokenizer is None else tokenizer
-        self._network: Any = folded(model, AMP_TYPES[amp] if amp else None)
+        self._network: Any = folded(model, AMP_TYPES[amp] if amp else None).eval()
         self._compiled = compile
         if compile:
             compile_network(self._network)
@@ -140,7 +140,7 @@ class ReferringSegmenter:
         """
         frames = _frame_arrays(frames)
         if isinstance(prompts, str) or not prompts:
-            raise ValueError("prompts must be a list of one or more texts")
+            raise ValueError("prompts must be a list of one or more strings")
         tokens = [self.tokenizer([prompt]) for prompt in prompts]
         device = self.device
         size = input_size(*frames[0].shape[:2], **self.config.input_rule())

@@ -89,7 +89,7 @@ class VideoSegmenter:
         flip: average over horizontally flipped copies, too.
         amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
-        static_memory: keep the memory in tensors of a fixed size, written in place and read whole with what is empty
+        static_memory: keep the memory in tensors of a fixed size, written in place and read whole with empty places
             masked out, so that network calls have the same shapes on all frames; see ``networks.engines.static``.
             None: with ``compile``, if the model can.
         target_fps: choose the depth of the network so that ``step`` predicts this many frames per second, see
@@ -161,7 +161,7 @@ class VideoSegmenter:
         if static_memory is None:
             static_memory = compile and target_fps is None and cuts is None and can_be_static(config, policy)
         if static_memory and cuts is not None:
-            raise ValueError("static_memory has no short-term memory to drop at cuts: give one of them")
+            raise ValueError("static_memory has no short-term memory to drop at cuts: leave out one of the two")
         self._static = static_memory
         self._engines = self._new_engines()
         if compile and static_memory:
@@ -416,7 +416,10 @@ class VideoSegmenter:
         masks = [None] * count if masks is None else masks
         sizes = [None] * count if output_sizes is None else output_sizes
         if not count == len(frames) == len(masks) == len(sizes):
-            raise ValueError(f"{count} segmenters, {len(frames)} frames, {len(masks)} masks, {len(sizes)} output sizes")
+            raise ValueError(
+                f"{count} segmenters, {len(frames)} frames, {len(masks)} masks, {len(sizes)} output sizes: give "
+                "one of each for each video"
+            )
         if len({id(s) for s in segmenters}) < count or len({id(s._network) for s in segmenters}) > 1:
             raise ValueError("each video needs a segmenter of its own, all from another() of one of them")
         items = list(zip(segmenters, map(frame_array, frames), masks, sizes, strict=True))

@@ -36,6 +36,7 @@ def segmenter_state(segmenter: VideoSegmenter) -> dict[str, Any]:
         "engines": [_Encoder(engine).attributes(engine) for engine in segmenter._engines],
         "shots": None if segmenter._shots is None else segmenter._shots.state(),
         "areas": None if segmenter._last is None else frame_areas(segmenter._last),
+        "white": segmenter._white,
     }
 
 
@@ -61,6 +62,7 @@ def restore_state(segmenter: VideoSegmenter, state: dict[str, Any]) -> None:
     areas = state.get("areas")
     segmenter._last = None if areas is None else SegmentedFrame(torch.empty(0), {}, (), [], areas, {})
     segmenter._before = None
+    segmenter._white = state.get("white", False)
 
 
 class _Encoder:

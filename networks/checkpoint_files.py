@@ -208,6 +208,8 @@ def _explained(path: Path) -> Iterator[None]:
             f"checkpoint {path} is damaged, not a PyTorch file, or of another pickle protocol than 2: download it "
             "again, or save it with torch.save's default"
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged pickle raises errors of any type
         reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0][:120]
         raise ValueError(

@@ -130,6 +130,14 @@ def few_threads() -> None:
     torch.set_num_threads(_THREADS)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def memory_as_in_commands() -> None:
+    """Freed memory is used again, which saves a twentieth of the time."""
+    from voskit.tools.command import reuse_freed_memory
+
+    reuse_freed_memory()
+
+
 @pytest.fixture(autouse=True)
 def scoring_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Score in this process by default: beside other threads, as xdist has, workers import everything anew."""

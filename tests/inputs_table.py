@@ -82,12 +82,12 @@ def save_json(data: Any, name: str = "m.json") -> Callable[[Path], Path]:
     return write
 
 
-def save_array(array: np.ndarray, name: str = "m.npy") -> Callable[[Path], Path]:
-    """Return a writer of a file of NumPy."""
+def save_array(array: np.ndarray, name: str = "m.npy", *more: np.ndarray) -> Callable[[Path], Path]:
+    """Return a writer of a file of NumPy; an .npz file may have more arrays."""
 
     def write(folder: Path) -> Path:
         with (folder / name).open("wb") as file:
-            np.savez(file, array) if name.endswith("z") else np.save(file, array)
+            np.savez(file, array, *more) if name.endswith("z") else np.save(file, array)
         return folder / name
 
     return write
@@ -423,6 +423,13 @@ MASKS: tuple[MaskInput, ...] = (
         "objects 1 to N",
         "2 objects are numbered",
     ),
+    MaskInput(
+        "arrays of N objects of 0 and 255, .npy",
+        save_array(np.stack([TWO == 1, TWO == 2]).astype(np.uint8) * 255),
+        TWO,
+        "objects 1 to N",
+        "2 objects are numbered",
+    ),
     MaskInput("one array, .npz", save_array(TWO, "m.npz"), TWO, "the value is the id"),
     # --------------------------------------------------------------------------------------------------- folders
     MaskInput(
@@ -535,42 +542,42 @@ MASKS: tuple[MaskInput, ...] = (
         save_json(youtube_vis_file()),
         TWO,
         "objects are numbered in the order of their ids",
-        "numbered from 1",
+        "objects are numbered 1 to",
     ),
     MaskInput(
         "labelme, polygon",
         save_json(labelme_file(_box("box", "polygon"))),
         np.where(TWO == 2, 1, 0),
         "labels are objects, numbered in file order",
-        "box is 1",
+        "box, gets id 1",
     ),
     MaskInput(
         "labelme, rectangle",
         save_json(labelme_file(_box("box", "rectangle"))),
         np.where(TWO == 2, 1, 0),
         "labels are objects, numbered in file order",
-        "box is 1",
+        "box, gets id 1",
     ),
     MaskInput(
         "labelme, rectangle of four corners (X-AnyLabeling)",
         save_json(labelme_file({**_box("box", "polygon"), "shape_type": "rectangle"})),
         np.where(TWO == 2, 1, 0),
         "labels are objects, numbered in file order",
-        "box is 1",
+        "box, gets id 1",
     ),
     MaskInput(
         "labelme, rotated box (X-AnyLabeling)",
         save_json(labelme_file(_box("box", "rotation"))),
         np.where(TWO == 2, 1, 0),
         "labels are objects, numbered in file order",
-        "box is 1",
+        "box, gets id 1",
     ),
     MaskInput(
         "labelme, circle",
         save_json(labelme_file(shape("ball", (35, 45), (55, 45), kind="circle"))),
         np.where(TWO == 1, 1, 0),
         "labels are objects, numbered in file order",
-        "ball is 1",
+        "ball, gets id 1",
         0.98,
     ),
     MaskInput(
@@ -578,7 +585,7 @@ MASKS: tuple[MaskInput, ...] = (
         save_json(labelme_file(shape("box", (76, 20), (107, 75), kind="mask", mask=_png_of(np.ones((56, 32)))))),
         np.where(TWO == 2, 1, 0),
         "labels are objects, numbered in file order",
-        "box is 1",
+        "box, gets id 1",
     ),
     # --------------------------------------------------------------------------------------------------- sizes
     MaskInput(
@@ -666,7 +673,7 @@ MASKS: tuple[MaskInput, ...] = (
         save_array(np.array([{"a": 1}], dtype=object)),
         None,
         "",
-        "not an array that can be read",
+        "can't be read as an array",
     ),
     MaskInput(
         "array of one dimension, .npy",
@@ -682,7 +689,8 @@ MASKS: tuple[MaskInput, ...] = (
         "",
         "between 0 and 65535, the mask has -1 to -1",
     ),
-    MaskInput("several arrays, .npz", save_array(np.zeros(0), "m.npz"), None, "", "got shape (0,)"),
+    MaskInput("several arrays, .npz", save_array(TWO, "m.npz", ONE), None, "", "it holds 2 arrays, but a mask is one"),
+    MaskInput("empty array, .npy", save_array(np.zeros(0)), None, "", "got shape (0,)"),
     MaskInput(
         "another aspect ratio",
         save(np.zeros((96, 96), np.uint8)),
@@ -696,7 +704,7 @@ MASKS: tuple[MaskInput, ...] = (
         save_folder(a_png=TWO),
         None,
         "",
-        "each file is one object, this one has 2 values",
+        "each file is one object, but this one has 2 values",
     ),
     MaskInput(
         "COCO, several images, none chosen",
@@ -738,11 +746,11 @@ MASKS: tuple[MaskInput, ...] = (
         "fractions of the image",
     ),
     MaskInput(
-        "COCO or labelme, a point far outside of the image",
+        "COCO or labelme, a point far outside the image",
         save_json(labelme_file(shape("a", (1, 1), (1e18, 1), (5, 5)))),
         None,
         "",
-        "far outside of the image",
+        "far outside the image",
     ),
     MaskInput("another JSON", save_json({"a": 1}), None, "", "not COCO masks"),
     MaskInput("text", save_json("x", "m.png"), None, "", "not an image"),

@@ -20,7 +20,8 @@ from typing import Any
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
 CONTEXT: Any = multiprocessing.get_context("forkserver" if FORKS else None)
 if FORKS:
-    CONTEXT.set_forkserver_preload(["torch", "torch.nn.functional", "cv2", "scipy.ndimage", "PIL.Image", "av", "tyro"])
+    heavy = ["torch", "torch._dynamo", "torch.nn.functional", "cv2", "scipy.ndimage", "PIL.Image", "av", "tyro"]
+    CONTEXT.set_forkserver_preload(heavy)
 
 
 def run_program(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.multiprocessing as mp
+from programs import CONTEXT
 
 from voskit.configs.stages import get_stage_config
 from voskit.dataloaders.training import TrainClip
@@ -61,10 +62,11 @@ def make(
     processes=None,
     validate=None,
     start=None,
+    freeze_backbone: bool = True,  # a step then takes half as long
     **changes,
 ):
     torch.manual_seed(0)
-    network = build_model("aott", device="cpu", **SMALL, drop_path=drop_path)
+    network = build_model("aott", device="cpu", **SMALL, drop_path=drop_path, freeze_backbone=freeze_backbone)
     options = options or TrainerOptions(progress=False)
     return Trainer(
         network,
@@ -95,4 +97,4 @@ def in_two_processes(work: Callable[[int, int, str], None], output: Path) -> Non
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    mp.spawn(work, args=(port, str(output)), nprocs=2)
+    mp.start_processes(work, args=(port, str(output)), nprocs=2, start_method=CONTEXT.get_start_method())

@@ -67,6 +67,8 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
     Raises:
         ValueError: an unknown flag; the message names the flag to use. Or more words than videos.
     """
+    if "" in arguments:
+        raise ValueError("an argument is empty: the shell variable that it comes from may not be set")
     types = {field.name: str(field.type) for field in dataclasses.fields(args)}
     known = set(types)
     arguments = [_without_alias(text, _aliases(args)) for text in arguments]
@@ -142,7 +144,7 @@ def quiet(level: int, name: str | None = "") -> Iterator[None]:
         log.setLevel(before)
 
 
-def _reuse_freed_memory() -> None:
+def reuse_freed_memory() -> None:
     """Keep freed blocks in the process instead of returning each to the system.
 
     glibc maps a new block for every large tensor, and the kernel then clears its pages: a quarter of the CPU time with
@@ -168,7 +170,7 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
         level: lowest level of log messages to show; other ranks than the first show warnings only.
     """
     logging.basicConfig(level=level if on_first_rank() else logging.WARNING, format="%(message)s")
-    _reuse_freed_memory()
+    reuse_freed_memory()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         with logging_redirect_tqdm():
@@ -177,6 +179,12 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
         raise  # no fault of a file: whoever reads the output is gone
     except (ValueError, OSError, FloatingPointError, BrokenProcessPool) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # of PyTorch, which isn't imported for this
+            raise
+        line = str(error).splitlines()[0]
+        print(f"error: {line} Use smaller frames, fewer frames in memory, or --amp", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)

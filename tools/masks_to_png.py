@@ -3,6 +3,8 @@
     voskit masks-to-png --annotations OVIS/annotations_train.json --output OVIS/train/Annotations
     voskit masks-to-png --annotations BURST/annotations/train/train.json --output BURST/train/Annotations
 
+Objects of the YouTube-VIS format (OVIS) are numbered from 1 in each video, in the order of their ids. BURST's objects
+keep their ids.
 Run it again to resume: a video's folder exists only when it is complete.
 """
 
@@ -42,14 +44,15 @@ class Args:
 def run(args: Args) -> int:
     """Write all videos except those that have a folder, and name the latter."""
     from voskit.dataloaders.datasets.json_masks import read_json_masks
+    from voskit.dataloaders.datasets.problem import counted
     from voskit.evaluators.clips.mask_writer import write_mask_folders
 
     videos = tqdm(read_json_masks(args.annotations), unit="video")
     count, existing = write_mask_folders(videos, args.output)
-    logger.info("%s: %d videos written", args.output, count)
+    logger.info("%s: %s written", args.output, counted(count, "video"))
     if existing:
         names = ", ".join(existing[:_SHOWN]) + ", ..." * (len(existing) > _SHOWN)
-        logger.info("%d videos skipped, because their folders exist: %s", len(existing), names)
+        logger.info("%s skipped, because the folder exists: %s", counted(len(existing), "video"), names)
     return 0
 
 

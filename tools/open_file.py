@@ -33,4 +33,4 @@ def open_result(folder: Path) -> None:
     """Open a clip's overlay video, or its contact sheet if there is none; log its path if there is no desktop."""
     path = next((p for name in ("overlay.mp4", "contact_sheet.png") if (p := folder / name).exists()), folder)
     if not open_file(path):
-        logger.info("--open: there is no desktop to show it on: open %s", path.resolve())
+        logger.info("--open: there is no desktop; open this file yourself: %s", path.resolve())

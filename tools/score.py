@@ -1,7 +1,7 @@
 """Score results with the rules of a benchmark.
 
     voskit score --dataset davis2017 --data_root datasets/DAVIS --results out/Annotations
-    voskit score --dataset folder --data_root masks --results out/masks --output scores.json
+    voskit score --dataset folder --data_root ground_truth --results out --output scores.json
 
 Prints a table. Writes scores.json and, beside it, a CSV file for each table and a page of the worst and best frames.
 """

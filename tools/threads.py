@@ -33,7 +33,7 @@ def set_threads(threads: int | None) -> None:
         cores = torch.get_num_threads()
         threads = min(cores, free_cores() or cores)
         if threads < cores:
-            logger.info("the machine is busy: %d of %d threads, see --threads", threads, cores)
+            logger.info("other programs use the CPU: using %d of %d threads (change with --threads)", threads, cores)
     if threads is not None:
         torch.set_num_threads(threads)
 

@@ -26,7 +26,7 @@ from voskit.tools.command import run_tool
 from voskit.tools.flags.training import TrainArgs
 
 logger = logging.getLogger("train")
-CHILD = "VOS_TRAIN_CHILD"
+CHILD = "VOSKIT_TRAIN_CHILD"
 STOPPED = 128 + signal.SIGTERM
 
 

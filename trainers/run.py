@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 
 from voskit.configs import ModelConfig, PropagationConfig, get_model_config
+from voskit.configs.models.aot import IdentityBankConfig
 from voskit.configs.stages import ReferringStageConfig, StageConfig, get_stage_config
 from voskit.dataloaders.files import checksum, exclusive_lock
 from voskit.dataloaders.training import TrainingData, build_training_data
@@ -137,8 +138,8 @@ def train(
         progress: show a progress bar, or log lines if there is no terminal.
         validate: gets the network with the averaged weights at each checkpoint and returns a score. The weights with
             the highest score are kept in ``best.safetensors``. For a benchmark, use
-            ``voskit.evaluators.benchmarks.validation.Validation``. An error doesn't end the training, see
-            ``TrainingResult.failed_validations``.
+            ``voskit.evaluators.benchmarks.validation.Validation``. An error, or a score that is not finite, doesn't end
+            the training, see ``TrainingResult.failed_validations``.
         processes: the processes that train together. Default: those that ``torchrun`` started, or this one alone.
 
     Returns:
@@ -146,7 +147,8 @@ def train(
 
     Raises:
         ValueError: an unknown name or field (near names are listed), a batch that can't be shared among the processes,
-            a folder in use by another process, or a folder with a run of other settings.
+            more objects than the identity bank holds, a folder in use by another process, or a folder with a run of
+            other settings.
         FileNotFoundError: missing training data or weights.
         ConnectionError: the encoder's weights can't be downloaded.
         FloatingPointError: the loss is not finite.
@@ -154,6 +156,8 @@ def train(
     plan = get_stage_config(stage, **(stage_fields or {}))
     config = get_model_config(model, **plan.model).override(**(model_fields or {}))
     changes = config.present_names({**plan.model, **(model_fields or {})})  # aliases as fields: later ones win
+    if checkpoint is None and plan.previous is None:  # otherwise the file with the initial weights sets the bank's size
+        _check_objects(plan, config)
     folder = run_folder(output, experiment, model, stage)
     place = local_device(device)
     processes = join_processes(device) if processes is None else processes
@@ -217,8 +221,10 @@ def training_data(
 
     Raises:
         FileNotFoundError: a dataset is missing.
-        ValueError: an unknown dataset or sampling, or a dataset without training data.
+        ValueError: an unknown dataset or sampling, a dataset without training data, or more objects than the identity
+            bank holds.
     """
+    _check_objects(stage, config)
     if not isinstance(config, PropagationConfig):
         if isinstance(data, Mapping):
             raise ValueError(f"{type(stage).__name__} takes one folder with all datasets, not a folder for each")
@@ -231,6 +237,16 @@ def training_data(
         augmentation=config.train_augmentation,
         seed=seed,
     )
+
+
+def _check_objects(stage: StageConfig, config: ModelConfig) -> None:
+    """Raise ValueError if clips of the stage can have more objects than the model's identity bank holds."""
+    if isinstance(config, IdentityBankConfig) and (stage.max_objects or 0) > config.max_objects:
+        raise ValueError(
+            f"max_objects of {type(stage).__name__} is {stage.max_objects}, but the identity bank of "
+            f"{type(config).__name__} holds {config.max_objects} objects: lower the stage's max_objects, or raise the "
+            "model's"
+        )
 
 
 def _start_files(

@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,9 @@ class Trainer:
         options: options of the run.
         validate: returns a score of the network with the averaged weights. It is called at each checkpoint on all
             processes, and the score of the first process counts; the best weights are kept in ``best.safetensors``. It
-            may synchronize processes only by ``processes.agree``. If it fails, training continues, and
-            ``failed_validations`` lists the step. Its attribute ``examples``, if it has one, goes to TensorBoard, see
-            :func:`~voskit.trainers.tensorboard_images.log_examples`.
+            may synchronize processes only by ``processes.agree``. If it fails or that score is not finite, training
+            continues, and ``failed_validations`` lists the step. Its attribute ``examples``, if it has one, goes to
+            TensorBoard, see :func:`~voskit.trainers.tensorboard_images.log_examples`.
         start: checksums of the files with the initial weights, by their role. None for a missing file. A run resumes
             only with the same files; files that are missing now or were missing then are not compared.
 
@@ -115,6 +115,10 @@ class Trainer:
         self.validate = validate
         self.start = start
         self.device = next(network.parameters()).device
+        if stage.batch_size % self.processes.count:
+            raise ValueError(
+                f"a batch of {stage.batch_size} clips can't be divided among {self.processes.count} processes"
+            )
         share = stage.batch_size // self.processes.count
         if share % self.options.accumulate:
             raise ValueError(f"{share} clips per process can't be split into {self.options.accumulate} equal parts")
@@ -185,21 +189,21 @@ class Trainer:
             steps = tqdm(total=self.stage.total_steps, initial=self.step, disable=not has_bar, unit="step")
             bar = stack.enter_context(steps)
             self._over.clear()
+            batches = stack.enter_context(contextlib.closing(self._batches(stop)))
             stack.callback(self._over.set)
-            self._train_until(stop, log, bar)
+            self._train_until(stop, batches, log, bar)
         if self.step == self.stage.total_steps and first:
             self._save_weights()
         self.processes.barrier()
 
-    def _train_until(self, stop: int, log: SummaryWriter | None, bar: tqdm) -> None:
+    def _train_until(self, stop: int, batches: Iterator[Any], log: SummaryWriter | None, bar: tqdm) -> None:
         if self.unscored:
             self._validate(log)
         waited, begin = 0.0, time.perf_counter()
         losses: deque[float] = deque(maxlen=self.stage.log_every)
-        batches = self._batches(stop)
         while self.step < stop and not self._stopping:
             start = time.perf_counter()
-            batch = _next(batches)
+            batch = next(batches)
             waited += time.perf_counter() - start
             loss, norm = self._train_step(batch)
             losses.append(loss)
@@ -243,7 +247,8 @@ class Trainer:
             "memory_GiB": peak_memory(self.device) / 2**30,
         }
 
-    def _batches(self, stop: int) -> Iterator[Any]:
+    def _batches(self, stop: int) -> Generator[Any, None, None]:
+        """Yield batches up to a step. Errors of a loader process are raised as one line."""
         workers = self.stage.workers
         sampler = StepBatches(
             len(self.dataset),
@@ -257,17 +262,23 @@ class Trainer:
         self._sampler = sampler
         if workers:  # leftover video readers have threads: a forked loader process could not collect them
             gc.collect()
-        return iter(
-            DataLoader(
-                ByEpoch(self.dataset),
-                batch_sampler=sampler,
-                num_workers=workers,
-                collate_fn=collate_referring if isinstance(self.stage, ReferringStageConfig) else collate,
-                pin_memory=self.device.type == "cuda",
-                worker_init_fn=functools.partial(_leave_stopping_to_the_trainer, self._over),
-                generator=torch.Generator(),  # the default one would draw from the random state that is resumed
-            )
+        loader = DataLoader(
+            ByEpoch(self.dataset),
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=collate_referring if isinstance(self.stage, ReferringStageConfig) else collate,
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=functools.partial(_leave_stopping_to_the_trainer, self._over),
+            generator=torch.Generator(),  # the default one would draw from the random state that is resumed
         )
+        try:
+            yield from loader
+        except (ValueError, OSError) as error:
+            text = str(error)
+            if not text.startswith("Caught "):
+                raise
+            # without frames, which would keep the loader's iterator: as part of a cycle it ends its processes after 5 s
+            raise type(error)(text.strip().splitlines()[-1].partition(": ")[2]) from error.with_traceback(None)
 
     def _train_step(self, batch: Any) -> tuple[float, float]:
         """Run one optimizer step. Return the loss of the whole batch, and the norm of the gradient before clipping."""
@@ -313,6 +324,8 @@ class Trainer:
         random = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
+        elif self.device.type == "mps":
+            random["mps"] = torch.mps.get_rng_state()
         randoms = self.processes.gather(random)
         if not self.processes.is_first:
             return
@@ -328,7 +341,9 @@ class Trainer:
             "random": randoms,
             "best": self.best,
             "unscored": self.unscored,
+            "failed_validations": self.failed_validations,
             "data": {"seed": self.options.seed, "clips": len(self.dataset)},
+            "amp": self.options.amp,
             "start": None if self.start is None else dict(self.start),
         }
         save_state(self.output / "checkpoints", self.step, state, self.stage.keep)
@@ -372,8 +387,13 @@ class Trainer:
         state = load_state(found[-1])
         if differences := self._differences(state):
             raise ValueError(f"{found[-1]} belongs to a run of other settings ({differences}): use another folder")
+        before = state.get("amp", self.options.amp)  # checkpoints of earlier versions lack it
+        if before != self.options.amp and self.processes.is_first:
+            names = before or "float32", self.options.amp or "float32"
+            logger.warning("%s was trained in %s, training continues in %s (--amp)", found[-1], *names)
         self.step, self.best = state["step"], state["best"]
         self.unscored = self.validate is not None and state.get("unscored", False)
+        self.failed_validations = state.get("failed_validations", [])
         self.network.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(regrouped(state["optimizer"], self.optimizer.state_dict()))
@@ -384,6 +404,8 @@ class Trainer:
             torch.set_rng_state(random["cpu"])
             if "cuda" in random and self.device.type == "cuda":
                 torch.cuda.set_rng_state(random["cuda"], self.device)
+            elif "mps" in random and self.device.type == "mps":
+                torch.mps.set_rng_state(random["mps"])
         else:
             logger.warning("%s: the number of processes has changed, so random states start from the seed", found[-1])
         logger.info("resuming from %s", found[-1])
@@ -401,14 +423,21 @@ class Trainer:
         return ", ".join(texts + _other_start(state.get("start"), self.start))
 
     def _score(self) -> float:
-        """Score the averaged weights."""
+        """Score the averaged weights.
+
+        Raises:
+            ValueError: the score of the first process is not finite.
+        """
         assert self.validate is not None
         with self._averaged():
             self.network.eval()
             try:
-                return self.validate(self.network)
+                score = self.validate(self.network)
             finally:
                 self.network.train()
+        if self.processes.is_first and not math.isfinite(score):
+            raise ValueError(f"the score is {score}, which is not finite")
+        return score
 
     def _save_average(self, path: Path) -> None:
         with self._averaged():
@@ -438,17 +467,6 @@ def _other_start(before: Mapping[str, str | None] | None, now: Mapping[str, str 
         return [f"initial weights were {', '.join(before) or 'random'}, are {', '.join(now) or 'random'}"]
     known = [k for k in before if before[k] is not None and now[k] is not None and before[k] != now[k]]
     return [f"initial {k} had checksum {before[k]}, has {now[k]}" for k in known]
-
-
-def _next(batches: Iterator[Any]) -> Any:
-    """Return the next batch. Errors of a loader process are raised without its traceback."""
-    try:
-        return next(batches)
-    except (ValueError, OSError) as error:
-        text = str(error)
-        if not text.startswith("Caught "):
-            raise
-        raise type(error)(text.strip().splitlines()[-1].partition(": ")[2]) from error
 
 
 def _leave_stopping_to_the_trainer(over: multiprocessing.synchronize.Event, _: int) -> None:

@@ -9,7 +9,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 class BURST(DatasetConfig):
     """BURST with given first masks. Masks are run-length encodings in one JSON file.
 
-    If the PNG files of the given masks are there, as JointFormer reads them, they are taken instead. The training split
+    If the PNG files of the given masks are there, as JointFormer reads them, they are used instead. The training split
     is published as one file, ``train.json``, with all masks.
     """
 

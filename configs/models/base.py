@@ -28,13 +28,13 @@ class ModelConfig(Config):
     task: ClassVar[Literal["semi_supervised", "referring"]] = "semi_supervised"
     """Prompts that define the objects: masks (``semi_supervised``) or text (``referring``)."""
     training_only: ClassVar[tuple[str, ...]] = ("encoder_weights",)
-    """Training-only fields. All other fields are stored in our checkpoints and restored by ``build_model``."""
+    """Training-only fields. All other fields are stored in checkpoints of voskit and restored by ``build_model``."""
     pretrained_fields: ClassVar[tuple[str, ...]] = ("encoder_weights",)
     """Fields with the file names of pretrained encoders, from which a first stage starts."""
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bicubic"
     """Interpolation for resizing frames, see ``voskit.dataloaders.transforms.prepare_image``."""
     minimums: ClassVar[dict[str, int]] = {"short_edge": -1}
-    """Smallest values of numeric fields for which it isn't 1."""
+    """Smallest values of the numeric fields whose minimum isn't 1."""
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Fields that the authors chose for a dataset, by its name. ``voskit eval`` uses them unless flags set others."""
 
@@ -55,7 +55,7 @@ class ModelConfig(Config):
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
         if self.short_edge == 0:
             raise ValueError(
-                f"field 'short_edge' of {type(self).__name__} is in pixels, or -1 for the frame's own size"
+                f"field 'short_edge' of {type(self).__name__} must be in pixels, or -1 for the frame's own size"
             )
 
     def input_rule(self) -> dict[str, Any]:
@@ -94,8 +94,8 @@ class PropagationConfig(ModelConfig):
     """True if a predicted pixel can belong to no object. False for panoptic propagation, whose masks label every
     pixel: each pixel then goes to the likeliest object, and pixels of a deleted object go to another object."""
     presence_frames: int | None = None
-    """Frames one after the other in which an object is unsure until it counts as absent and gives no mask, and in which
-    it is sure until it counts as present again. None: every prediction counts, as published."""
+    """Consecutive frames in which an object is unsure before it counts as absent and has no mask, and in which it is
+    sure before it counts as present again. None: every prediction counts, as published."""
     flip_views: Literal["both", "mirrored"] = "both"
     """Views of horizontal-flip testing: the mean of a frame and its mirror image, or the mirror image alone."""
     max_objects: int = 10

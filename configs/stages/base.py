@@ -142,6 +142,30 @@ class StageConfig(Config):
     )
     min_clip_length: ClassVar[int] = 2
     """Smallest number of frames in a clip."""
+    fractions: ClassVar[tuple[str, ...]] = (
+        "flip",
+        "min_object_area",
+        "merge_probability",
+        "twins",
+        "warm_up_ratio",
+        "hard_pixel_ratio",
+        "mining_ratio",
+        "reference_ratio",
+        "sequential_start",
+    )
+    """Names of the fields that are probabilities or shares, from 0 to 1."""
+    counts: ClassVar[tuple[str, ...]] = (
+        "crop",
+        "clip_length",
+        "crop_tries",
+        "total_steps",
+        "batch_size",
+        "save_every",
+        "keep",
+        "log_every",
+        "cycles",
+    )
+    """Names of the fields that must be at least 1."""
 
     @property
     def scaled_edge(self) -> int:
@@ -160,13 +184,15 @@ class StageConfig(Config):
         return self
 
     def __post_init__(self) -> None:
-        for name in ("crop", "clip_length", "total_steps", "batch_size", "save_every", "keep", "log_every", "cycles"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1")
+        for name in self.counts:
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1, got {value}")
+        for name in self.fractions:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"field {name!r} of {type(self).__name__} must be from 0 to 1, got {value}")
         if self.own_gap is not None and self.own_gap < 1:
             raise ValueError(f"field 'own_gap' of {type(self).__name__} must be at least 1, or None for davis_gap")
-        if not 0 <= self.twins <= 1:
-            raise ValueError(f"twins is a probability from 0 to 1, got {self.twins}")
         if self.max_objects is not None and self.max_objects < 1:
             name = type(self).__name__
             raise ValueError(f"field 'max_objects' of {name} must be at least 1, or None for the model's")
@@ -175,9 +201,9 @@ class StageConfig(Config):
             if not 0 <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 0, got {value}")
         if self.clip_length < self.min_clip_length:
-            raise ValueError(f"clip_length: a training clip has at least {self.min_clip_length} frames")
-        if not 0 <= self.warm_up_ratio <= 1:
-            raise ValueError(f"warm_up_ratio is a share of the stage from 0 to 1, got {self.warm_up_ratio}")
+            raise ValueError(
+                f"field 'clip_length' of {type(self).__name__} must be at least {self.min_clip_length} frames"
+            )
         low, high = self.scale_range
         if not 0 < low <= high:
             raise ValueError(f"scale_range must be two positive numbers in ascending order, got {self.scale_range}")

@@ -6,7 +6,7 @@ Values are those of the authors' command lines, or of their program for stages w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from voskit.configs.stages.base import register_stage
 from voskit.configs.stages.xmem import SkipStageConfig
@@ -28,6 +28,8 @@ class JointFormerStageConfig(SkipStageConfig):
     clip_only_amp: bool = True
     total_steps: int = 150_000
     fine_tuning: int = 10_000
+
+    fractions: ClassVar[tuple[str, ...]] = (*SkipStageConfig.fractions, "token_update_prob")
 
 
 class LongClipStageConfig(JointFormerStageConfig):

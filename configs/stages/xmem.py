@@ -55,15 +55,28 @@ class SkipStageConfig(StageConfig):
 
     skip_divisors: ClassVar[Mapping[str, int]] = {"youtubevos": 5, "vost": 5, "lvos": 5, "lvosv2": 5, "ovis": 3}
     """Distance in frames between two masks of a dataset, by which its skip is divided."""
+    fractions: ClassVar[tuple[str, ...]] = (*StageConfig.fractions, "max_ignored")
+    counts: ClassVar[tuple[str, ...]] = (*StageConfig.counts, "first_frame_tries", "reference_frames")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        name = type(self).__name__
         if len(self.skips) != len(self.skip_from) or self.skip_from[:1] != (0.0,):
             raise ValueError(
                 f"skip_from {self.skip_from} must start with 0 and have one entry for each of {self.skips}"
             )
-        if self.reference_frames < 1:
-            raise ValueError("reference_frames must be at least 1: the first frame is always in the memory")
+        if not all(a <= b <= 1 for a, b in zip(self.skip_from, self.skip_from[1:], strict=False)):
+            raise ValueError(f"field 'skip_from' of {name} must rise from 0 to at most 1, got {self.skip_from}")
+        if min(self.skips) < 1:
+            raise ValueError(f"field 'skips' of {name} must be at least 1 everywhere, got {self.skips}")
+        low, high = self.crop_area
+        if not 0 < low <= high <= 1:
+            raise ValueError(
+                f"field 'crop_area' of {name} must be two shares above 0, up to 1, in ascending order, got "
+                f"{self.crop_area}"
+            )
+        if self.fine_tuning < 0:
+            raise ValueError(f"field 'fine_tuning' of {name} must be at least 0, got {self.fine_tuning}")
 
     def skip_at(self, progress: float) -> int:
         """Return the skip at a share of the stage (0 to 1)."""
@@ -76,6 +89,8 @@ class XMemStageConfig(SkipStageConfig):
     model: Mapping[str, Any] = {"added_channel": "orthogonal"}
     deep_update_prob: float = 0.2
     """Probability of a deep update of the sensory memory on each frame but the first and the last."""
+
+    fractions: ClassVar[tuple[str, ...]] = (*SkipStageConfig.fractions, "deep_update_prob")
 
 
 @register_stage("s0")

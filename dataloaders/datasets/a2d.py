@@ -77,7 +77,7 @@ class SentenceSet:
     images: Mapping[str, Sequence[SentenceImage]]
 
     def frames(self, video: str) -> list[np.ndarray]:
-        """Read all frames of a video, H x W x 3 uint8 RGB each. The videos are short.
+        """Read all frames of a video into memory, H x W x 3 uint8 RGB each: the videos are short.
 
         Raises:
             FileNotFoundError: the video is missing.
@@ -100,7 +100,7 @@ def open_sentences(name: str, root: str | os.PathLike[str]) -> SentenceSet:
         ValueError: an unknown name, or files that contradict each other.
     """
     if name not in _SETS:
-        raise ValueError(f"unknown dataset of sentences {name!r}: known: {', '.join(SENTENCE_SETS)}")
+        raise ValueError(f"unknown sentence dataset {name!r}: known: {', '.join(SENTENCE_SETS)}")
     files, root = _SETS[name], Path(root)
     truth = root / files.truth
     sentences = _read_sentences(root / files.sentences)
@@ -112,7 +112,7 @@ def open_sentences(name: str, root: str | os.PathLike[str]) -> SentenceSet:
         image_id, size = str(entry.get("id")), (int(entry.get("height", 0)), int(entry.get("width", 0)))
         found = files.image_id.fullmatch(image_id)
         if found is None or min(size) < 1:
-            raise ValueError(f"{truth}: image {image_id!r}: expected an id {files.image_id.pattern}, height and width")
+            raise ValueError(f"{truth}: image {image_id!r}: expected id ({files.image_id.pattern}), height, width")
         key = (found["video"], found["instance"] if "instance" in found.groupdict() else "")
         if key not in sentences:
             raise ValueError(f"{root / files.sentences}: no sentence for {image_id} of {truth.name}")
@@ -127,6 +127,6 @@ def open_sentences(name: str, root: str | os.PathLike[str]) -> SentenceSet:
 def _read_sentences(path: Path) -> dict[tuple[str, str], str]:
     """Read the sentences by video and instance; the instance is empty if the file has no such column."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of sentences")
+        raise FileNotFoundError(f"{path}: no such sentence file")
     rows = read_csv(path, ("video_id", "query"))
     return {(row["video_id"], row.get("instance_id", "").strip()): row["query"] for row in rows}

@@ -49,7 +49,7 @@ class CheckReport:
 
     @property
     def summary(self) -> str:
-        """The result in one line."""
+        """One-line summary of the result."""
         found = counted(len(self.problems), "problem") if self.problems else "nothing wrong"
         numbers = [(self.videos, "video"), (self.frames, "frame"), (self.masks, "mask"), (self.objects, "object")]
         return ", ".join(counted(*number) for number in numbers) + f": {found}"
@@ -162,7 +162,7 @@ def _check_gaps(video: Video, report: Callable[[Problem], None]) -> None:
         if int(after) - int(before) > step:
             missing = f"{int(before) + step:0{len(before)}d}"
             gone = (int(after) - int(before)) // step - 1
-            text = f"frame {missing}" if gone == 1 else f"frame {missing} and {gone - 1} after it"
+            text = f"frame {missing} is" if gone == 1 else f"frame {missing} and {gone - 1} after it are"
             report(Problem(folder, f"{text} missing: {before} is followed by {after}", missing=True))
 
 
@@ -191,7 +191,7 @@ def _check_truth_names(video: Video, truth: Mapping[str, Path], report: Callable
         return
     for name, path in truth.items():
         if name not in known and name not in given and video.config.wanted != "annotated":
-            report(Problem(path, "a true mask without a frame of that name"))
+            report(Problem(path, "a true mask, but no frame has its name"))
     if truth and video.config.wanted == "all" and video.config.frame_step == 1:
         for name in video.frame_names:
             if name not in truth:
@@ -207,7 +207,8 @@ def _check_given(video: Video, size: tuple[int, int] | None, report: Callable[[P
     first = next(iter(video.mask_files), None)
     if first is not None and first not in video.given:
         instead = ", ".join(video.given)
-        report(Problem(video.mask_files[first], f"the first mask shows no object: that of frame {instead} is given"))
+        text = f"the first mask shows no object: the mask of frame {instead} is given instead"
+        report(Problem(video.mask_files[first], text))
     for name, path in video.given.items():
         header = None if path.suffix == ".json" else _check_image(path, False, report)
         if header is not None and not _check_mask_header(video, path, header, size, report):
@@ -253,7 +254,7 @@ def _check_mask_header(
 ) -> bool:
     if video.config.meta_format == "panoptic":
         if header.mode != "RGB":
-            report(Problem(path, f"a panoptic mask must be an RGB image, this one has mode {header.mode}"))
+            report(Problem(path, f"a panoptic mask must be an RGB image, but this one has mode {header.mode}"))
             return False
     elif header.mode not in _MASK_MODES:
         try:
@@ -303,7 +304,7 @@ def _ids(ids: Iterable[int]) -> str:
 
 
 def extra_folders(dataset: Dataset) -> list[Problem]:
-    """Find folders of unknown videos: no list or meta file of any split has them, or they contain only masks."""
+    """Find folders of videos that no list or meta file of any split names, or that have masks but no frames."""
     config = dataset.config
     if config.meta_format == "burst":  # only a part of the videos in the folders is annotated
         return []
@@ -318,7 +319,7 @@ def extra_folders(dataset: Dataset) -> list[Problem]:
     problems = []
     for folder, what in folders.items():
         extra = [name for name in subfolders(folder) if name not in known]
-        reason = "no list has it" if config.index_required else "there are no frames of that name"
+        reason = "it is in no list" if config.index_required else "it has no frames"
         problems += [Problem(folder / name, f"a folder of {what} of an unknown video: {reason}") for name in extra]
     return problems
 

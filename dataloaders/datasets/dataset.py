@@ -1,4 +1,4 @@
-"""Datasets: opening one by its name or by a JSON description."""
+"""Datasets, opened by name or from a JSON description."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ class Dataset:
         for folder in (self.root / t.format(video=video.name) for t in templates):
             if folder.is_dir():
                 return image_size(next(iter(scan_images(folder).files.values())))
-        raise FileNotFoundError(f"video {video.name}: no frames at {self.config.results_at}, the size of the results")
+        raise FileNotFoundError(
+            f"video {video.name}: no frames at {self.config.results_at}, the resolution of the results"
+        )
 
     @cached_property
     def _by_name(self) -> dict[str, Video]:
@@ -129,8 +131,8 @@ def open_dataset(
         split: one of the splits of the description; None: the first one.
         require_frames: frames must be present. Otherwise the names of missing frames come from lists and masks, which
             is enough for scoring and packing.
-        report: function that gets each :class:`Problem`; the default raises it. If it returns, videos with problems are
-            left out or incomplete.
+        report: function called with each :class:`Problem`; the default raises it. If it returns, videos with problems
+            are left out or incomplete.
         options: fields of the description to change, such as ``full_resolution=True``.
 
     Returns:
@@ -144,7 +146,7 @@ def open_dataset(
     config, data_root = find_dataset_config(source, data_root)
     config = config.override(**options)
     if data_root is None:
-        raise ValueError(f"dataset {config.name}: give data_root, the folder of the dataset")
+        raise ValueError(f"dataset {config.name}: data_root is missing: give the folder of the dataset")
     split = config.splits[0] if split is None else split
     layout = DatasetLayout(config, Path(data_root), split)
     videos = []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voskit.dataloaders.datasets.layout import VIDEO_EXTENSIONS, DatasetLayout, prefix, scan_images, subfolders
+from voskit.dataloaders.datasets.layout import DatasetLayout, prefix, scan_images, subfolders
 from voskit.dataloaders.datasets.meta import VideoMeta, read_meta
 from voskit.dataloaders.datasets.problem import Problem, Report
 from voskit.dataloaders.files import read_text
+from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +76,14 @@ def read_index(layout: DatasetLayout, *, require_frames: bool, report: Report) -
     names = [*subfolders(folder), *found.files, *found.twice]
     if not names:
         raise FileNotFoundError(f"{folder}: no folder of frames and no video file in this folder")
-    for name in {n for n in names if names.count(n) > 1}:
+    uses = Counter(names)
+    for name in (n for n, count in uses.items() if count > 1):
         report(Problem(folder, f"{name} occurs several times, as a folder or with several extensions"))
-    return [Entry(name, folder) for name in sorted(set(names))]
+    return [Entry(name, folder) for name in sorted(uses)]
 
 
 def _of_resolution(layout: DatasetLayout, files: FilePairs) -> FilePairs:
-    """Return pairs of files of the resolution that is read; none if the list is of another: then it names videos."""
+    """Return the file pairs if they have the resolution that is read; otherwise the list only names videos."""
     folders = tuple(f"{prefix(template)}/" for template in layout.frames)
     return {name: pairs for name, pairs in files.items() if pairs[0][0].startswith(folders)}
 
@@ -95,8 +98,8 @@ def _excluded(layout: DatasetLayout, meta_path: Path, report: Report) -> set[str
             names |= set(read_meta(path, layout.config.meta_format, report))
         else:
             logger.warning(
-                "%s: no such file: its videos count as part of %s, since they are in %s, too: results of the whole "
-                "split aren't those of the benchmark",
+                "%s: no such file, so the videos that it lists are not left out of %s (they are in %s, too): results "
+                "of the whole split can't be compared with the benchmark",
                 path,
                 layout.split,
                 meta_path.relative_to(layout.root),
@@ -125,6 +128,8 @@ def read_video_list(path: Path, report: Report) -> VideoList:
     ``/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png``; the folder of a frame names its video.
     """
     result = VideoList()
+    names: set[str] = set()
+    frames: set[Path] = set()
     try:
         text = read_text(path)
     except ValueError as error:
@@ -137,9 +142,10 @@ def read_video_list(path: Path, report: Report) -> VideoList:
             continue
         name = line.strip().strip("/")
         if "/" not in name and name not in ("", ".", ".."):
-            if name in result.names:
+            if name in names:
                 report(Problem(path, f"line {number}: {name} is listed twice"))
             else:
+                names.add(name)
                 result.names.append(name)
             continue
         first = Path(words[0].strip("/"))
@@ -148,11 +154,13 @@ def read_video_list(path: Path, report: Report) -> VideoList:
             continue
         video = first.parent.name
         if video not in result.files:
+            names.add(video)
             result.names.append(video)
         files = result.files.setdefault(video, [])
-        if any(first == Path(frame) for frame, _ in files):
+        if first in frames:
             report(Problem(path, f"line {number}: {first} is listed twice"))
             continue
+        frames.add(first)
         files.append((str(first), words[1].strip("/") if len(words) == 2 else None))
     if not result.names:
         report(Problem(path, "the list is empty"))

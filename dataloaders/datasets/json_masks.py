@@ -32,8 +32,8 @@ def read_json_masks(path: Path) -> Iterator[VideoMasks]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is of another format, or its videos have no unique names. A damaged mask raises ValueError
-            when it is read.
+        ValueError: the file has another format, or the names of its videos aren't unique. A damaged mask raises
+            ValueError when it is read.
     """
     data = load_json(path)
     if isinstance(data, dict) and "sequences" in data:
@@ -45,7 +45,7 @@ def read_json_masks(path: Path) -> Iterator[VideoMasks]:
     if not isinstance(videos, list) or not isinstance(tracks, list) or not videos:
         raise ValueError(f"{path}: expected a JSON file with 'sequences' (BURST) or 'videos' and 'annotations' (OVIS)")
     if not all(isinstance(entry, dict) for entry in [*videos, *tracks]):
-        raise ValueError(f"{path}: every video and every annotation must be a JSON object: check how it was written")
+        raise ValueError(f"{path}: videos and annotations must be JSON objects: check the program that wrote the file")
     by_video: dict[str, list[Mapping[str, Any]]] = {}  # ids are numbers in some files, the same as text in others
     for track in tracks:
         if "video_id" not in track:
@@ -53,7 +53,7 @@ def read_json_masks(path: Path) -> Iterator[VideoMasks]:
         by_video.setdefault(str(track["video_id"]), []).append(track)
     if lost := sorted(by_video.keys() - {str(video.get("id")) for video in videos}):
         raise ValueError(
-            f"{path}: objects of {len(lost)} videos that the file doesn't have, such as video_id {lost[0]}: add the "
+            f"{path}: objects refer to {len(lost)} videos that aren't in the file, such as video_id {lost[0]}: add the "
             "videos, or remove the objects"
         )
     found: dict[str, VideoMasks] = {}
@@ -81,20 +81,21 @@ def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[str, list[Map
         size = (int(video["height"]), int(video["width"]))
         folder = names[0].parent.name
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: the entry of video {video.get('id')} is invalid ({error!r})") from None
+        hint = "" if "file_names" in video else ": give a YouTube-VIS file, whose videos list their file_names"
+        raise ValueError(f"{path}: the entry of video {video.get('id')} is invalid ({error!r}){hint}") from None
     if not folder or folder.startswith("."):
         raise ValueError(
             f"{path}: video {video['id']} has no name: its file_names must start with the folder of the video, such "
             f"as video{video['id']}/{names[0].name}, not {str(names[0])!r}"
         )
     if len({name.stem for name in names}) < len(names):
-        raise ValueError(f"{path}: two frames of {folder} have the same name: give each of its file_names another")
+        raise ValueError(f"{path}: two frames of {folder} have the same name: make its file_names unique")
     for track in tracks:
         masks = track.get("segmentations")
         if not isinstance(masks, list):
             raise ValueError(f"{path}: object {track['id']} of {folder} has no list of 'segmentations': add one")
         if len(masks) != len(names):
-            raise ValueError(f"{path}: object {track['id']} has {len(masks)} masks, its video {len(names)} frames")
+            raise ValueError(f"{path}: object {track['id']} has {len(masks)} masks, but its video {len(names)} frames")
     return VideoMasks(folder, _instances(path, names, tracks, size))
 
 

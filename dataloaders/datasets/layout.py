@@ -14,7 +14,6 @@ from voskit.dataloaders.natural_order import natural_sorted
 
 _OF_SYSTEMS = ("__MACOSX", "@eaDir", "lost+found", "System Volume Information", "$RECYCLE.BIN")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
 
 class DatasetLayout:
@@ -26,7 +25,7 @@ class DatasetLayout:
         split: one of the splits of the description.
 
     Raises:
-        FileNotFoundError: no such folder, or the dataset isn't in it; the message tells what was expected.
+        FileNotFoundError: no such folder, or the dataset isn't in it; the message says what was expected.
         ValueError: no such split.
     """
 
@@ -34,7 +33,7 @@ class DatasetLayout:
         self.config = config
         self.split = split
         if not data_root.is_dir():
-            raise FileNotFoundError(f"{data_root}: no such folder: give data_root, the folder of {config.name}")
+            raise FileNotFoundError(f"{data_root}: no such folder: data_root must be the folder of {config.name}")
         frames = config.all_frames if split in config.all_frames_splits else config.frames
         self.frames = expand(frames, config, split)
         self.masks = expand(config.masks, config, split)
@@ -69,7 +68,7 @@ class DatasetLayout:
     def path(self, templates: Iterable[str], names: Mapping[str, str]) -> Path | None:
         """Return the first path of a video that exists.
 
-        If there is none: its path by the first template whose part before the video exists, or None.
+        If none exists, return the path by the first template whose folder of videos exists, or None.
         """
         key = tuple(templates)
         if key not in self._chosen:
@@ -119,7 +118,7 @@ class ImageFolder:
 
     Attributes:
         files: paths by stem, naturally sorted by file name.
-        twice: stems of more than one file.
+        twice: stems that several files share.
     """
 
     files: dict[str, Path]
@@ -152,7 +151,7 @@ def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted, without hidden ones and those that systems add."""
+    """Return the names of the folders in a folder, sorted, without hidden ones and those that operating systems add."""
     with os.scandir(folder) as entries:
         names = (entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
         return sorted(name for name in names if name not in _OF_SYSTEMS)

@@ -55,7 +55,7 @@ class PngMaskReader:
     def read_with_void(self, path: Path, void: int) -> np.ndarray:
         """Read a mask with its ignored pixels, H x W uint16.
 
-        Ignored are pixels of ``ignore_id``, also if the mask has no other value. Without an ``ignore_id``, pixels of
+        Pixels of ``ignore_id`` are ignored, even if the mask has no other value. Without an ``ignore_id``, pixels of
         255 are ignored if the other values of the video are ids counted from 1.
 
         Args:
@@ -72,7 +72,7 @@ class PngMaskReader:
         return ids
 
     def for_masks(self, masks: Sequence[Path]) -> PngMaskReader:
-        """Return this reader, or one of these masks if it reads all masks of a video by one rule."""
+        """Return a reader of these masks: this one, or a copy if it reads all masks of a video by one rule."""
         return self if self._set is None else PngMaskReader(binary=self.binary, ignore_id=self.ignore_id, masks=masks)
 
     def _read(self, path: Path, *, lone: bool) -> np.ndarray:
@@ -88,7 +88,7 @@ class PngMaskReader:
 
 
 def _values(ids: np.ndarray) -> list[int]:
-    """Return the values of a mask except 0, in rising order, in less than half the time of ``np.unique``."""
+    """Return the values of a mask except 0, ascending, in less than half the time of ``np.unique``."""
     counts = np.bincount(ids.ravel())
     counts[0] = 0
     return np.flatnonzero(counts).tolist()
@@ -143,6 +143,6 @@ def read_panoptic_ids(path: Path) -> np.ndarray:
         raise FileNotFoundError(f"{path}: this panoptic mask is missing")
     image = load_image(path)
     if image.mode not in ("RGB", "RGBA"):
-        raise ValueError(f"{path}: a panoptic mask must be RGB (id = R + 256 G + 65536 B), this file is {image.mode}")
+        raise ValueError(f"{path}: a panoptic mask must be RGB (R + 256 G + 65536 B), but this file is {image.mode}")
     channels = np.asarray(image, np.uint32)
     return channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16

@@ -53,7 +53,7 @@ def read_meta(path: Path, kind: str, report: Report) -> dict[str, VideoMeta]:
     Args:
         path: the file.
         kind: its format, one of ``DatasetConfig.meta_format``.
-        report: gets each problem.
+        report: called with each problem.
 
     Returns:
         Videos by name, in the order of the file.
@@ -114,7 +114,7 @@ def _expressions(name: str, entry: Mapping[str, Any]) -> VideoMeta:
     """Read an entry of Ref-YouTube-VOS, MeViS or Ref-DAVIS17.
 
     Only Ref-DAVIS17 has object ids, as strings. A list of ids (MeViS's training set: several objects by one expression)
-    doesn't tell the ids of the results.
+    doesn't determine the ids of the results.
     """
     expressions = entry["expressions"]
     ids = [e.get("obj_id") for e in expressions.values()]

@@ -33,8 +33,8 @@ class Video:
         files: paths of the frames by name, in order. Empty for a video file, and if frames are missing but not needed.
         video_file: the video file; None for frames in ``files``.
         listed: names of the frames, if they are known although ``files`` is empty.
-        mask_files: files of the masks to give by frame name, in order (BURST: always the JSON file); ``given`` has
-            those that are given.
+        mask_files: files of the masks to give by frame name, in order (BURST: always the JSON file); ``given``
+            selects those that are used.
         new_ids: objects to take from a given mask, by frame name; frames without an entry: all objects.
         masks: reader of ``mask_files``.
         scored: frames that the meta file lists or that are annotated; None: all frames.
@@ -71,8 +71,9 @@ class Video:
     def given(self) -> Mapping[str, Path]:
         """Files of the given masks by frame name, in order.
 
-        If the description says ``given: first``, this is the first mask that shows an object: masks are read until one
-        does. If none does, or one can't be read, it is that one or the first.
+        If the description says ``given: first``, masks are read in order, and only the first one that shows an object
+        is given. A mask that can't be read is given as if it did, and reading it again reports the error. If no mask
+        shows an object, the first one is given.
         """
         if self.config.given != "first":
             return self.mask_files
@@ -80,7 +81,7 @@ class Video:
             try:
                 if self.masks.read(path, name).any():
                     return {name: path}
-            except (ValueError, OSError):  # whoever reads it as a given mask says so
+            except (ValueError, OSError):  # reported when it is read as the given mask
                 return {name: path}
         return dict(list(self.mask_files.items())[:1])
 
@@ -108,7 +109,7 @@ class Video:
         """Ids of all objects, rising.
 
         They come from the meta file, else from the given masks (which are read), else they are 1 to ``max_proposals``.
-        If the meta file of Ref-DAVIS17 states none, each four expressions are one object.
+        If the meta file of Ref-DAVIS17 states none, every four expressions describe one object.
 
         Raises:
             ValueError: a given mask can't be read.
@@ -183,4 +184,4 @@ def image_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such image") from None
     except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
-        raise ValueError(f"{path}: not an image that can be read ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{path}: can't be read as an image ({' '.join(str(error).split())})") from None

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from voskit.configs.datasets import DatasetConfig
 from voskit.dataloaders.datasets.index import Entry
-from voskit.dataloaders.datasets.layout import VIDEO_EXTENSIONS, DatasetLayout, ImageFolder, scan_images
+from voskit.dataloaders.datasets.layout import DatasetLayout, ImageFolder, scan_images
 from voskit.dataloaders.datasets.mask_readers import BurstMaskReader, MaskReader, PanopticMaskReader, PngMaskReader
 from voskit.dataloaders.datasets.problem import Problem, Report
 from voskit.dataloaders.datasets.video import Video
 from voskit.dataloaders.natural_order import natural_sorted
+from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
 
 _MASK_EXTENSIONS = (".png",)
 
@@ -146,7 +147,7 @@ def _ground_truth(layout: DatasetLayout, entry: Entry) -> tuple[Path | None, dic
 
 
 def _mask_folder(layout: DatasetLayout, entry: Entry, report: Report | None) -> tuple[ImageFolder, bool]:
-    """Find the masks of a video, with True if all of them are given."""
+    """Find the masks of a video; the flag is True if all of them are given."""
     if entry.files:
         files: dict[str, Path] = {}
         for mask_path in (layout.root / mask for _, mask in entry.files if mask is not None):
@@ -170,7 +171,7 @@ def _mask_folder(layout: DatasetLayout, entry: Entry, report: Report | None) -> 
 def _given(
     layout: DatasetLayout, entry: Entry, names: list[str], video_file: Path | None, report: Report
 ) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:
-    """Find the masks to give, and the objects to take from those that show others, too."""
+    """Find the masks to give, and the ids to use of those that also show other objects."""
     config, meta = layout.config, entry.meta
     if config.given == "none":
         return {}, {}

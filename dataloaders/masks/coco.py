@@ -58,20 +58,20 @@ def checked_size(where: str, size: Any) -> tuple[int, int]:
     if not (isinstance(size, list | tuple) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
         raise ValueError(f"{where}: the size must be two positive integers (height, width), not {size}")
     if size[0] * size[1] > _MAX_PIXELS:
-        raise ValueError(f"{where}: {size[0]}x{size[1]} (height x width) is no size of an image: correct it")
+        raise ValueError(f"{where}: {size[0]}x{size[1]} (height x width) can't be the size of an image: correct it")
     return size[0], size[1]
 
 
 def check_points(where: str, values: Iterable[float], size: tuple[int, int]) -> None:
-    """Raise ValueError if a coordinate isn't finite or lies far outside of an image of (height, width)."""
+    """Raise ValueError if a coordinate isn't finite or lies far outside an image of (height, width)."""
     if not all(abs(value) <= _FAR * max(size) for value in values):  # also false for NaN
-        raise ValueError(f"{where}: a point lies far outside of the image of {size[0]}x{size[1]}: draw the shape again")
+        raise ValueError(f"{where}: a point lies far outside the image of {size[0]}x{size[1]}: draw the shape again")
 
 
 def check_pixels(where: str, values: Collection[float]) -> None:
-    """Raise ValueError if all coordinates are from 0 to 1, as programs write that give fractions of the image."""
+    """Raise ValueError if all coordinates are from 0 to 1, as in files that state them as fractions of the image."""
     if values and all(0 <= value <= 1 for value in values):
-        raise ValueError(f"{where}: its points are from 0 to 1, fractions of the image: multiply by width and height")
+        raise ValueError(f"{where}: its points are from 0 to 1, as fractions of the image: scale them to pixels")
 
 
 def decode_region(where: str, segmentation: Any, size: tuple[int, int] | None) -> np.ndarray:
@@ -92,7 +92,7 @@ def decode_region(where: str, segmentation: Any, size: tuple[int, int] | None) -
         if sum(runs) != height * width:  # pycocotools would write past the end, or leave the rest empty
             raise ValueError(
                 f"{where}: the run-length encoding covers {sum(runs)} of {height}x{width} = {height * width} pixels: "
-                "it is damaged or its size is wrong, write it again"
+                "it is damaged or its size is wrong: write it again"
             )
         rle = coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)
         return coco.decode(rle).astype(bool)
@@ -115,7 +115,7 @@ def _runs(where: str, counts: Any) -> list[int]:
     """Return the lengths of alternating runs of zeros and ones, from a list or from COCO's compressed string.
 
     Each character of the string has 5 bits of a number; a sixth bit is set if more follow. From the third run on, a
-    number is the difference to the run two before it. ``rleFrString`` of pycocotools reads the same but checks nothing.
+    number is the difference from the run two before it. ``rleFrString`` of pycocotools does the same without checks.
     """
     damaged = ValueError(f"{where}: the run-length encoding is damaged: write it again")
     if isinstance(counts, list):

@@ -13,7 +13,7 @@ import numpy as np
 REACHES = (6, 12)
 """Distances to try, in pixels, from blends to the inner pixels of their neighbors: of reduced and enlarged masks."""
 _CONTRAST = 48.0
-"""Least distance of two colors for values between them to be blends. Ids counted from 1 are closer as gray levels."""
+"""Smallest distance of two colors with blends between them. Ids counted from 1 are closer as gray levels."""
 _MOST = 0.8  # part of the pixels of a value that must lie between two others
 _CORE = 0.05  # part of the pixels of a value that are inner ones, in a value that fills an area
 
@@ -118,8 +118,8 @@ def _similar(colors: np.ndarray, areas: np.ndarray, value: int) -> np.ndarray:
 def is_feathered(values: np.ndarray) -> bool:
     """True if gray levels are one white object on black with a soft edge of any width, not ids.
 
-    Then white pixels are more than those of all levels between, several levels lie on either side of the middle, and
-    none of them fills an area of its own.
+    That is: there are more white pixels than pixels of all levels in between, several levels lie on either side of
+    the middle, and none of them fills an area of its own.
     """
     counts = np.bincount(values.ravel(), minlength=256)
     levels = np.flatnonzero(counts[1:255]) + 1

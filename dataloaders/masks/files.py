@@ -37,17 +37,17 @@ def read_mask(
     """Read the object ids of one mask. For all masks of a video, use ``masks_for``.
 
     - Palette PNG: the index is the id, if index 0 or no index is black. Otherwise each color is an object.
-    - Grayscale of 1, 2, 4, 8 or 16 bits: the value is the id. A mask of 0 and 255 is one object, id 1, also with a soft
-      edge. 255 beside other ids is kept as an object.
+    - Grayscale of 1, 2, 4, 8 or 16 bits: the value is the id. A mask of 0 and 255 is one object, id 1, even with a
+      soft edge. 255 beside other ids is kept as an object.
     - RGB and RGBA: white on black as grayscale; flat colors on black or transparent are objects, in the order of their
-      colors (R, then G, then B); of a cut-out the visible pixels are the object.
+      colors (R, then G, then B); in a cut-out, the visible pixels are the object.
     - JPEG and lossy WebP: black and white, with the threshold 128.
     - ``.npy``: H x W ids, or N x H x W masks of N objects.
     - Folder with one such file for each object. If all file stems are positive integers, they are the ids; otherwise
       the files are numbered 1 to n in natural order. Overlaps are logged; the higher id wins.
     - JSON of COCO, YouTube-VIS or labelme, see :class:`~voskit.dataloaders.masks.json_files.JsonMasks`.
 
-    All but ids as they are is logged in one line. Values of smooth edges go to their neighbors, see
+    Any reading other than plain ids is logged in one line. Values of smooth edges go to their neighbors, see
     :func:`~voskit.dataloaders.masks.edges.mend_edges`. docs/inputs.md has a table of all forms.
 
     Args:

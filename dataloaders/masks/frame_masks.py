@@ -74,12 +74,7 @@ class FrameMasks:
         self._first: _Entry | None = None
         self._by_name: dict[str, _Entry] = {}
         if files is None:
-
-            @functools.lru_cache(maxsize=1)  # it is read to be checked and for the first frame, and logged once
-            def read(size: Size) -> Mask:
-                return read_mask_with_names(self.path, size=size)
-
-            self._first = _Entry(str(self.path), read)
+            self._use_first(lambda size: read_mask_with_names(self.path, size=size))
         elif any(file.suffix.lower() == ".json" for file in files.values()):
             masks = JsonMasks(list(files.values()))
             self.use_json(masks, dict(zip(files, masks.images, strict=True)))
@@ -87,6 +82,14 @@ class FrameMasks:
             own = MaskSet(list(files.values()))
             self._by_name = {name: _entry(file, own) for name, file in files.items()}
         self._unused = set(self._by_name)
+
+    def _use_first(self, read: _Reader) -> None:
+        # the mask is read to be checked and for the first frame, and logged once
+        self._first = _Entry(str(self.path), functools.lru_cache(maxsize=1)(read))
+
+    def use_json_first(self, masks: JsonMasks, image: AnnotatedImage) -> None:
+        """Take the mask of the first frame from a JSON file."""
+        self._use_first(lambda size: Mask(masks.read(image, size), masks.names))
 
     def use_json(self, masks: JsonMasks, images: Mapping[str, AnnotatedImage]) -> None:
         """Take the masks of a JSON file.
@@ -121,7 +124,7 @@ class FrameMasks:
         """Check the masks before anything is segmented: their names, their sizes, and that one shows an object.
 
         Raises:
-            ValueError: a mask is named like no frame, can't be read or has another aspect ratio, or no mask has an
+            ValueError: a mask isn't named like a frame, can't be read or has another aspect ratio, or no mask has an
                 object. Masks of frames outside an excerpt don't count.
         """
         self.check_names(source)
@@ -129,16 +132,20 @@ class FrameMasks:
         if source.whole is not source and source.num_frames is not None:
             by_name = {name: by_name[name] for name in map(source.name_of, range(source.num_frames)) if name in by_name}
             if self._first is None and not by_name:
-                raise ValueError(f"{self.path}: no frame of {source.name} from start to end has a mask")
+                raise ValueError(f"{self.path}: no frame of {source.name} between start and end has a mask")
+            if outside := len(self._by_name) - len(by_name):
+                logger.warning(
+                    "%s: %d masks of frames before the start or after the end aren't used", self.path, outside
+                )
         entries = [self._first] if self._first is not None else list(by_name.values())
         for entry in entries:
             if entry.size is not None:
                 check_aspect(entry.label, entry.size, source.size)
         if not any(self._read(entry, source.size).any() for entry in entries):
-            raise ValueError(f"{self.path}: no mask of {source.name} has an object, all are background throughout")
+            raise ValueError(f"{self.path}: no mask of {source.name} shows an object: all pixels are background")
 
     def check_names(self, source: FrameSource) -> None:
-        """Raise ValueError if a mask is named like no frame. Without a stated number of frames nothing is checked."""
+        """Raise ValueError if a mask isn't named like a frame. Without a stated number of frames nothing is checked."""
         source = source.whole
         if self._by_name and source.num_frames is not None:
             self._refuse(set(self._by_name) - {source.name_of(number) for number in range(source.num_frames)})
@@ -159,7 +166,7 @@ class FrameMasks:
         return not self._unused
 
     def check_all_used(self) -> None:
-        """Raise ValueError if a mask was left unused, which means that it is named like no frame."""
+        """Raise ValueError if a mask was left unused, which means that no frame has its name."""
         self._refuse(self._unused)
 
     def numbers(self, source: FrameSource, before: int | None = None) -> list[int]:
@@ -176,13 +183,17 @@ class FrameMasks:
         ids, names = entry.read(size)
         self.names.update(names)
         if entry is self._first and not ids.any():
-            raise ValueError(f"{entry.label}: the mask of the first frame has no object, all of it is background")
+            raise ValueError(f"{entry.label}: the mask of the first frame shows no object: all pixels are background")
         return ids.astype(np.uint16)  # in uint8, a lone 255 would be "on" for VideoSegmenter.step
 
     def _refuse(self, unused: Collection[str]) -> None:
         if self._by_name and unused:
             names = sorted(Path(self._by_name[stem].label).name for stem in unused)
-            raise ValueError(f"{self.path}: {len(names)} masks are named like no frame, such as {names[0]}")
+            if len(names) == 1:
+                raise ValueError(f"{self.path}: the mask {names[0]} isn't named like a frame: rename or remove it")
+            raise ValueError(
+                f"{self.path}: {len(names)} masks, such as {names[0]}, aren't named like frames: rename or remove them"
+            )
 
 
 def masks_for(path: str | os.PathLike[str], source: FrameSource, *, scene: bool = False) -> FrameMasks:
@@ -208,7 +219,7 @@ def masks_for(path: str | os.PathLike[str], source: FrameSource, *, scene: bool 
         return _json_masks(path, source)
     if not path.is_dir():
         masks = FrameMasks(path)
-        _say_if_later(path.name, path.stem, source)
+        _warn_if_later(path.name, path.stem, source)
         return masks
     files = _mask_files(path)
     stems = {stem: file.name for stem, file in files.items()}
@@ -227,9 +238,10 @@ def _json_masks(path: Path, source: FrameSource) -> FrameMasks:
         image = masks.images[0]
         frame = frames.named(image.stem) or frames.named(Path(path).stem) if image.stem else None
         if frame is None:
+            out.use_json_first(masks, image)  # read once, so that remarks are logged once
             return out
         if frame != source.name_of(0):
-            logger.warning("%s: its image is %s, so its mask is of frame %s", path, image.names[0], frame)
+            logger.warning("%s: its image is %s, so its mask is applied to frame %s", path, image.names[0], frame)
         out.use_json(masks, {frame: image})
         return out
     if not all(image.stem and not image.stem.startswith("image ") for image in images):
@@ -248,19 +260,23 @@ def _json_masks(path: Path, source: FrameSource) -> FrameMasks:
     if not known:
         first = images[0].names[0]
         raise ValueError(
-            f"{path}: none of its {len(images)} images is named like a frame (the first are {first} and "
-            f"{source.name_of(0)}): set file_name to the frame's name"
+            f"{path}: none of its {len(images)} images is named like a frame (the first image is {first}, the "
+            f"first frame {source.name_of(0)}): set file_name to the frame's name"
         )
     if len(known) < len(images):
         logger.warning(
-            "%s: %d of its %d images are no frames of this clip: left out", path, len(images) - len(known), len(images)
+            "%s: %d of its %d images aren't frames of this clip and are left out",
+            path,
+            len(images) - len(known),
+            len(images),
         )
+    masks.warn_if_untracked(stems[stem] for stem in known)
     out.use_json(masks, _unique(path, {stem: (frame, stems[stem]) for stem, frame in known.items()}))
     return out
 
 
-def _say_if_later(name: str, stem: str, source: FrameSource) -> None:
-    """Log that a single mask is taken for the first frame although it has the name of a later one."""
+def _warn_if_later(name: str, stem: str, source: FrameSource) -> None:
+    """Warn if a single mask, which is applied to the first frame, has the name of a later one."""
     frames = FrameNames.of(source)
     runs = [stem] if is_number(stem) else [run for run in re.findall("[0-9]+", stem) if len(run) > 2]  # not mask_1
     frame = frames.named(stem) or (frames.numbered(int(runs[0])) if len(runs) == 1 else None)
@@ -279,7 +295,7 @@ def _entry(file: Path, own: MaskSet) -> _Entry:
     try:
         with Image.open(file) as image:
             size = shown_size(image)
-    except Exception:  # an array, or a damaged file: reading it will tell
+    except Exception:  # an array, or a damaged file, which is reported when it is read
         pass
     return _Entry(str(file), lambda frame_size: Mask(fit_mask(file, own.read(file), frame_size), {}), size)
 

@@ -129,7 +129,7 @@ def _check_plain_numbers(folder: Path, files: Mapping[str, str], frames: FrameNa
             f"{folder}: is {files[stem]} the mask of frame {frames.numbered(int(stem))} or of object {stem}? Name "
             f"masks of frames like their frames (the first is {first}), and masks of objects by ids from 1 on"
         )
-    logger.info("%s: %s are objects of the first frame, by their ids", folder, ", ".join(files.values()))
+    logger.info("%s: read as objects of the first frame, named by id: %s", folder, ", ".join(files.values()))
 
 
 def _by_number(folder: Path, files: Mapping[str, str], frames: FrameNames, *, sure: bool) -> dict[str, str] | None:
@@ -140,7 +140,7 @@ def _by_number(folder: Path, files: Mapping[str, str], frames: FrameNames, *, su
         sure: the masks are of frames, not of objects.
 
     Returns:
-        The frame of each stem. None: they are no numbered names, but words.
+        The frame of each stem. None: the names are words without numbers.
     """
     parts = {stem: _DIGITS.split(stem) for stem in files}
     alike = len({tuple(p[::2]) for p in parts.values()}) == 1
@@ -169,18 +169,18 @@ def _by_number(folder: Path, files: Mapping[str, str], frames: FrameNames, *, su
     shift = int(_counts_from_1(numbers, frames))
     out = {stem: frames.numbered(int(run) - shift) for stem, run in runs.items()}
     if lacking := next((stem for stem, frame in out.items() if frame is None), None):
-        raise ValueError(f"{folder}: {files[lacking]}: no frame has the number {int(runs[lacking])}: {_range(frames)}")
+        raise ValueError(f"{folder}: {files[lacking]}: no frame has the number {int(runs[lacking])} ({_range(frames)})")
     found = {stem: frame for stem, frame in out.items() if frame is not None}
     first = next(iter(found))
     start = f", counted from {shift}" if frames.by_key is None or is_number(frames.source.name_of(0)) else ""
     logger.warning(
-        "%s: masks belong to frames by their numbers%s: %s is of frame %s", folder, start, files[first], found[first]
+        "%s: masks are matched to frames by number%s: %s is of frame %s", folder, start, files[first], found[first]
     )
     return found
 
 
 def _counts_from_1(numbers: Sequence[int], frames: FrameNames) -> bool:
-    """True if frames are counted from 0 and masks from 1: the last frame would have the number of frames."""
+    """True if frames are counted from 0 and masks from 1: the last mask's number is the number of frames."""
     total = frames.source.num_frames
     counted = total is not None and frames.by_number.keys() == set(range(total))
     return counted and numbers[0] > 0 and numbers[-1] == total
@@ -189,7 +189,7 @@ def _counts_from_1(numbers: Sequence[int], frames: FrameNames) -> bool:
 def _range(frames: FrameNames) -> str:
     total = frames.source.num_frames
     first = frames.source.name_of(0)
-    return f"the first is {first}" if total is None else f"they are {first} to {frames.source.name_of(total - 1)}"
+    return f"the first is {first}" if total is None else f"frames are {first} to {frames.source.name_of(total - 1)}"
 
 
 def _shown(files: Mapping[str, str]) -> str:
@@ -202,5 +202,5 @@ def _is_object_id(stem: str) -> bool:
 
 
 def _is_padded(run: str) -> bool:
-    """True if a number has leading zeros as frames' numbers have: 00003, but not 03."""
+    """True if a number has leading zeros like a frame number: 00003, but not 03."""
     return len(run) > 2 and run.startswith("0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,12 +47,14 @@ class Region:
         name: name or category of the object, or None.
         where: place in the file, for messages.
         decode: the decoder of its pixels.
+        tracked: the key is meant to be the same in all images, which the ``id`` of an annotation isn't.
     """
 
     key: Hashable | None
     name: str | None
     where: str
     decode: Decoder
+    tracked: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class AnnotatedImage:
 
     @property
     def stem(self) -> str:
-        """File name without folder, extension and what Roboflow adds; empty if the file doesn't state it."""
+        """File name without folder, extension and Roboflow's suffix; empty if the file doesn't state it."""
         return re.sub(r"_(?:jpe?g|png|bmp|webp|tiff?)\.rf\.\w+$", "", PurePosixPath(self.names[0]).stem, flags=re.I)
 
 
@@ -83,12 +86,12 @@ class JsonMasks:
     and those of YouTube-VIS, in the order of their ids. Regions of one object in an image are joined.
 
     Args:
-        paths: the files. Several files are of labelme, one for each image.
+        paths: the files. Several files must be labelme files, one for each image.
         video: name of the video, if a YouTube-VIS file has several.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file isn't JSON or of another form, or it isn't clear which video is meant.
+        ValueError: a file isn't JSON or has another form, or it isn't clear which video is meant.
     """
 
     def __init__(self, paths: Sequence[str | os.PathLike[str]], *, video: str | None = None) -> None:
@@ -101,10 +104,10 @@ class JsonMasks:
         """Names of the objects by id."""
 
     def find(self, wanted: str | int | None) -> AnnotatedImage:
-        """Return the image of a file name (with or without folder and extension) or id; None: the only image.
+        """Return the image with a file name (with or without folder and extension) or id; None: the only image.
 
         Raises:
-            ValueError: there is no such image, or several.
+            ValueError: no image matches, or several do.
         """
         if wanted is None and len(self.images) == 1:
             return self.images[0]
@@ -124,6 +127,20 @@ class JsonMasks:
                     f"{self.path}: {len(found)} images are named {text}: give the id or the whole file name"
                 )
         raise ValueError(f"{self.path}: no image {text} in this file; it has {listing}")
+
+    def warn_if_untracked(self, images: Iterable[AnnotatedImage]) -> None:
+        """Warn if the file doesn't say which annotations in these images of a video show the same object."""
+        found = [image.regions for image in images if image.regions]
+        regions = [region for own in found for region in own]
+        alone = len({id(r) if r.key is None else r.key for r in regions}) == len(regions)
+        if len(found) > 1 and alone and not any(region.tracked for region in regions):
+            logger.warning(
+                "%s: each of the %d annotations in %d images counts as a separate object: give annotations of one "
+                "object the same track_id",
+                self.path,
+                len(regions),
+                len(found),
+            )
 
     def read(self, image: AnnotatedImage, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return the ids of an image, H x W uint8 or uint16. Overlaps are logged; the later annotation wins.
@@ -155,11 +172,11 @@ class JsonMasks:
             if shape is None:
                 name = image.names[0] or "the only image"
                 raise ValueError(
-                    f"{self.path}: no annotation of {name} and no image size: give a file with annotations"
+                    f"{self.path}: {name} has neither annotations nor a size: give a file with annotations"
                 )
             mask = np.zeros(shape, np.uint16)
         if overlap:
-            logger.warning("%s: objects overlap in %d pixels: there the later annotation wins", self.path, overlap)
+            logger.warning("%s: objects overlap in %d pixels, where the later annotation wins", self.path, overlap)
         return fit_mask(self.path, narrow(mask), size)
 
 
@@ -189,7 +206,9 @@ def _images(path: Path, data: Any, video: str | None) -> list[AnnotatedImage]:
     if is_labelme(data):
         return [_labelme_image(path, data)]
     if isinstance(data, dict) and isinstance(data.get("videos"), list):
-        return _video_images(path, data, video)
+        if not data.get("images"):
+            return _video_images(path, data, video)
+        data = _images_of_video(path, data, video)
     if isinstance(data, dict) and "counts" in data:
         data = [{"segmentation": data}]
     if isinstance(data, list):
@@ -199,27 +218,52 @@ def _images(path: Path, data: Any, video: str | None) -> list[AnnotatedImage]:
     images = data.get("images") or ([data["image"]] if isinstance(data.get("image"), dict) else [])
     annotations = data["annotations"]
     if not isinstance(images, list) or not all(isinstance(entry, dict) for entry in [*images, *annotations]):
-        raise ValueError(f"{path}: every image and every annotation must be a JSON object: check how it was written")
+        raise ValueError(f"{path}: images and annotations must be JSON objects: check the program that wrote the file")
     if not images:  # without a list of images, the annotations tell which images there are
         images = [{"id": key} for key in dict.fromkeys(str(a["image_id"]) for a in annotations if "image_id" in a)]
     categories = _categories(data)
     key = _id_key(path, annotations)
-    only = len(images) <= 1
+    images = images or [{}]
+    only = _image_id(images[0]) if len(images) == 1 else None
+    by_image: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    for place, annotation in enumerate(annotations):
+        by_image[str(annotation.get("image_id", only))].append((place, annotation))
     out = []
-    for entry in images or [{}]:
-        image_id = entry.get("id", entry.get("image_id"))
+    for entry in images:
+        image_id = _image_id(entry)
         name = _file_name(entry) or ("" if image_id is None else f"image {image_id}")
         regions = [
             Region(_key_of(a, key), _name_of(a, categories), f"{path}: annotation {place} ({name or 'the only image'}",
-                   partial(_decode, a.get("segmentation")))
-            for place, a in enumerate(annotations)
-            if str(a.get("image_id", image_id if only else None)) == str(image_id)
+                   partial(_decode, a.get("segmentation")), tracked=key not in (None, "id"))
+            for place, a in by_image.get(str(image_id), ())
         ]  # fmt: skip
+        uses = Counter(region.key for region in regions)
+        if key == "id" and len(uses) < len(regions):
+            twice = next(one for one, count in uses.items() if count > 1)
+            place = name or "the only image"
+            logger.warning("%s: annotations of %s that share an id, such as %s, are one object", path, place, twice)
         names = (name, *(() if image_id is None else (str(image_id),)))
         out.append(AnnotatedImage(names, _size(path, name, entry), tuple(regions)))
     if lost := len(annotations) - sum(len(image.regions) for image in out):
-        logger.warning("%s: %d annotations have the image_id of no image in the file: left out", path, lost)
+        logger.warning("%s: left out %d annotations whose image_id is not that of an image in the file", path, lost)
     return out
+
+
+def _image_id(entry: dict[str, Any]) -> Any:
+    return entry.get("id", entry.get("image_id"))
+
+
+def _images_of_video(path: Path, data: dict[str, Any], wanted: str | None) -> dict[str, Any]:
+    """Return the images of one video of the CocoVID format, with their annotations."""
+    videos, images = data["videos"], data["images"]
+    if len(videos) < 2 or not all(isinstance(entry, dict) for entry in [*videos, *images]):
+        return data
+    video = _find_video(path, videos, wanted).get("id")
+    own = [image for image in images if str(image.get("video_id")) == str(video)]
+    known = {str(image.get("id")) for image in own}
+    annotations = data.get("annotations") or []
+    kept = [a for a in annotations if not isinstance(a, dict) or str(a.get("image_id")) in known]
+    return {**data, "images": own, "annotations": kept}
 
 
 def _video_images(path: Path, data: dict[str, Any], wanted: str | None) -> list[AnnotatedImage]:
@@ -240,12 +284,12 @@ def _video_images(path: Path, data: dict[str, Any], wanted: str | None) -> list[
         masks = track.get("segmentations")
         if not isinstance(masks, list) or len(masks) != len(names):
             found = f"{len(masks)} masks" if isinstance(masks, list) else "no list of 'segmentations'"
-            raise ValueError(f"{path}: object {track.get('id')} has {found}, its video {len(names)} frames")
+            raise ValueError(f"{path}: object {track.get('id')} has {found}, but its video {len(names)} frames")
         for place, encoded in enumerate(masks):
             if encoded:
                 where = f"{path}: object {track.get('id')} ({names[place]}"
                 regions[place].append(Region(number, _name_of(track, categories), where, partial(_decode, encoded)))
-    logger.warning("%s: the %d objects are numbered from 1, in the order of their ids", path, len(own))
+    logger.warning("%s: objects are numbered 1 to %d, in the order of their ids", path, len(own))
     return [AnnotatedImage((str(n),), size, tuple(found)) for n, found in zip(names, regions, strict=True) if found]
 
 
@@ -259,7 +303,10 @@ def _find_video(path: Path, videos: Sequence[dict[str, Any]], wanted: str | None
     if len(found) == 1:
         return found[0]
     listing = ", ".join(sorted(min(names(video), key=len, default="?") for video in videos)[:10])
-    raise ValueError(f"{path}: masks of {len(videos)} videos, and {len(found)} of them are named {wanted}: {listing}")
+    if wanted is None:
+        raise ValueError(f"{path}: masks of {len(videos)} videos, but one is needed: {listing}")
+    named = f"{len(found)} of them are" if found else "none of them is"
+    raise ValueError(f"{path}: masks of {len(videos)} videos, and {named} named {wanted}: {listing}")
 
 
 def _labelme_image(path: Path, data: dict[str, Any]) -> AnnotatedImage:
@@ -316,13 +363,16 @@ def _number(path: Path, regions: Iterable[Region]) -> dict[int, int]:
     if all(r.key is not None and type(r.key) is int and 1 <= r.key <= MAX_ID for r in regions):
         return {id(r): int(r.key) for r in regions}  # type: ignore[call-overload]
     if len(keys) > MAX_ID:
-        raise ValueError(f"{path}: {len(keys)} objects, ids end at {MAX_ID}: split the file")
+        raise ValueError(f"{path}: {len(keys)} objects, but ids end at {MAX_ID}: split the file")
     ids = {key: number for number, key in enumerate(keys, 1)}
     names = {ids[id(r) if r.key is None else r.key]: _shown(r) for r in regions}
     shown = ", ".join(f"{name} is {number}" for number, name in list(names.items())[:10] if name)
     listing = f": {shown}{', ...' * (len(names) > 10)}" if shown else ""
     level = logging.WARNING if any(region.key is not None for region in regions) else logging.INFO
-    logger.log(level, "%s: objects are numbered 1 to %d in file order%s", path, len(keys), listing)
+    text = f"objects are numbered 1 to {len(keys)} in file order{listing}"
+    if len(keys) == 1:
+        text = f"the only object{f', {names[1]},' if names[1] else ''} gets id 1"
+    logger.log(level, "%s: %s", path, text)
     return {id(r): ids[id(r) if r.key is None else r.key] for r in regions}
 
 

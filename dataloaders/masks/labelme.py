@@ -37,7 +37,7 @@ def shape_region(shape: Any) -> Callable[[str, tuple[int, int] | None], np.ndarr
 
 
 def _draw(shape: dict[str, Any], where: str, size: tuple[int, int] | None) -> np.ndarray:
-    """Draw a shape as labelme does: its outline belongs to it."""
+    """Draw a shape as labelme does: the outline is part of the shape."""
     kind = shape.get("shape_type") or "polygon"
     height, width = checked_size(f"{where}: imageHeight and imageWidth", size)
     points = _points(where, shape.get("points"), 3 if kind in _POLYGONS else 2)

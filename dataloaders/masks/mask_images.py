@@ -18,11 +18,12 @@ ARRAY_EXTENSIONS = (".npy", ".npz")
 _FORMATS = ("PNG", "BMP", "TIFF", "WEBP", "JPEG", "MPO")
 _MANY_IDS = 100  # a picture with more values than this is hardly a mask of ids
 _GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+_CUT_OUT = "the visible pixels of a cut-out are read as one object"
 
 
 @dataclass(frozen=True)
 class RawMask:
-    """Mask as it is stored, before it is decided for all masks of a video what the values mean.
+    """Mask as stored, before the meaning of its values is decided for all masks of a video.
 
     Attributes:
         values: H x W integers, 0 to 65535.
@@ -32,7 +33,9 @@ class RawMask:
         colors: [256, 3] uint8 RGB of the values; None for ids.
         by_color: a palette in which the background can't be index 0, so that its colors count.
         notes: remarks on the reading, for the log.
-        white: the stored value of those that are 255: 65535 in an image of 16 bits that has no other.
+        white: the stored value of pixels that are 255 in ``values``: 65535 in a 16-bit image without other values.
+        visible: H x W bool, the visible pixels of an image with transparent ones; None: no pixel is transparent.
+        photo: a cut-out with the colors of a photo, of which only the visible pixels count.
     """
 
     values: np.ndarray
@@ -41,10 +44,24 @@ class RawMask:
     by_color: bool = False
     notes: tuple[str, ...] = ()
     white: int = 255
+    visible: np.ndarray | None = None
+    photo: bool = False
+
+    def as_shape(self) -> RawMask:
+        """Return the visible pixels as one object; a mask without transparent pixels is returned unchanged."""
+        return self if self.visible is None else _shape(self.visible)
+
+
+class UnclearCutOutError(ValueError):
+    """An image with transparent pixels that is a mask only if its visible pixels are one object, see ``shape``."""
+
+    def __init__(self, text: str, visible: np.ndarray) -> None:
+        super().__init__(text)
+        self.shape = _shape(visible)
 
 
 def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
-    """Read an image or an array of NumPy, and mend smooth edges.
+    """Read an image or a NumPy array, and mend smooth edges.
 
     Args:
         path: the file.
@@ -53,6 +70,7 @@ def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
 
     Raises:
         ValueError: the file is damaged, or its pixels can't be ids; the message names it.
+        UnclearCutOutError: an image with transparent pixels whose colors can't be ids.
     """
     if path.suffix.lower() in ARRAY_EXTENSIONS:
         return raw_mask_of_array(str(path), _load_array(path))
@@ -82,7 +100,7 @@ def _exact(path: Path, image: Image.Image) -> RawMask:
         return RawMask(values, "ids" if image.mode == "P" else "gray", _GRAYS)
     if image.mode not in ("1", "L", "I", "F") and not image.mode.startswith("I;16"):
         raise ValueError(
-            f"{path}: a mask must be a palette or grayscale image of ids, this one has mode {image.mode}: write the ids"
+            f"{path}: a mask must be a palette or grayscale image of ids, not of mode {image.mode}: save the ids"
         )
     return raw_mask_of_image(str(path), image)
 
@@ -93,7 +111,7 @@ def raw_mask_of_image(where: str, image: Image.Image, *, lossy: bool = False) ->
     Args:
         where: beginning of error messages.
         image: an image of any mode.
-        lossy: the file has no exact pixels, as a JPEG file.
+        lossy: the pixels of the file aren't exact, as in a JPEG file.
 
     Raises:
         ValueError: the pixels can't be ids.
@@ -101,7 +119,7 @@ def raw_mask_of_image(where: str, image: Image.Image, *, lossy: bool = False) ->
     if image.format not in (None, *_FORMATS):
         raise ValueError(f"{where}: {image.format} files cannot store object ids exactly: save the mask as PNG")
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise ValueError(f"{where}: the file contains several images (pages or animation): give a mask with one")
+        raise ValueError(f"{where}: the file contains several images (pages or animation): give a file with one")
     if image.mode == "F":
         raise ValueError(
             f"{where}: floating-point values are not object ids: save integers as a palette or grayscale PNG"
@@ -125,7 +143,7 @@ def raw_mask_of_image(where: str, image: Image.Image, *, lossy: bool = False) ->
             pixels = np.array(image.convert("RGBA"))
             return _colors(where, pixels[..., :3], pixels[..., 3])
         return _colors(where, np.array(image.convert("RGB")), None)
-    raise ValueError(f"{where}: pixels of mode {image.mode} are no mask: save a palette or grayscale PNG of object ids")
+    raise ValueError(f"{where}: pixels of mode {image.mode} aren't ids: save a palette or grayscale PNG of object ids")
 
 
 def raw_mask_of_array(where: str, array: np.ndarray) -> RawMask:
@@ -135,7 +153,7 @@ def raw_mask_of_array(where: str, array: np.ndarray) -> RawMask:
         array = array[0] if array.shape[0] == 1 else array[..., 0]
     if array.ndim == 3 and array.shape[2] in (3, 4) and array.dtype == np.uint8:
         return _colors(where, array[..., :3], array[..., 3] if array.shape[2] == 4 else None)
-    if array.ndim == 3 and (array.dtype == bool or _is_zero_and_one(array)):
+    if array.ndim == 3 and (array.dtype == bool or _is_on_and_off(array)):
         values = np.zeros(array.shape[1:], np.uint16)
         for number, region in enumerate(array, 1):
             values[region != 0] = number
@@ -178,15 +196,18 @@ def _load_array(path: Path) -> np.ndarray:
         with loaded:
             names = loaded.files
             if len(names) != 1:
-                raise ValueError(f"it holds {len(names)} arrays, a mask is one")
+                raise ValueError(f"it holds {len(names)} arrays, but a mask is one array")
             return loaded[names[0]]
     except Exception as error:  # a damaged file makes NumPy's reader raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path}: not an array that can be read ({reason}): save it with numpy.save") from None
+        raise ValueError(f"{path}: can't be read as an array ({reason}): save it with numpy.save") from None
 
 
-def _is_zero_and_one(array: np.ndarray) -> bool:
-    return bool(np.isin(array, (0, 1)).all())
+def _is_on_and_off(array: np.ndarray) -> bool:
+    """True if N x H x W values are 0 and 1, or 0 and 255 of masks that aren't the equal channels of a picture."""
+    if np.isin(array, (0, 1)).all():
+        return True
+    return bool(np.isin(array, (0, 255)).all() and (array != array[:1]).any())
 
 
 def _gray(where: str, levels: np.ndarray, notes: tuple[str, ...] = ()) -> RawMask:
@@ -200,7 +221,7 @@ def _gray(where: str, levels: np.ndarray, notes: tuple[str, ...] = ()) -> RawMas
 
 
 def _wide(where: str, values: np.ndarray) -> RawMask:
-    """Return the raw mask of integers of more than 8 bits. Only white (65535) on black is no mask of ids."""
+    """Return the raw mask of integers of more than 8 bits. White (65535) on black is one object, not an id."""
     if values.min() < 0 or values.max() > MAX_ID:
         raise ValueError(
             f"{where}: object ids must be between 0 and {MAX_ID}, the mask has {values.min()} to {values.max()}"
@@ -252,46 +273,69 @@ def _is_usual_palette(colors: np.ndarray, used: np.ndarray) -> bool:
 
 def _colors(where: str, rgb: np.ndarray, alpha: np.ndarray | None) -> RawMask:
     """Return the raw mask of RGB pixels: gray levels, flat colors, or the shape of a cut-out."""
-    seen = None if alpha is None or alpha.min() == 255 else alpha > 127
-    if seen is not None and not seen.any():
-        raise ValueError(f"{where}: all pixels are transparent: save the mask with the object visible")
-    pixels = rgb[seen] if seen is not None else rgb.reshape(-1, 3)
-    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    flat = np.unique(packed[:: max(1, len(packed) // 100_000)])  # a sample tells photos apart
-    if len(flat) < 256:
-        flat = np.unique(packed)
-    shape = "the visible pixels of a cut-out are read as one object"
-    if seen is not None and (len(flat) == 1 or len(flat) > 255):
-        return RawMask(np.where(seen, np.uint8(255), np.uint8(0)), "gray", _GRAYS, notes=(shape,))
+    visible = None if alpha is None or alpha.min() == 255 else alpha > 127
+    if visible is None:
+        return _flat_colors(where, rgb, None)
+    if not visible.any():
+        raise UnclearCutOutError(f"{where}: all pixels are transparent: save the mask with the object visible", visible)
+    flat = _distinct(rgb[visible])
+    if len(flat) > 255:
+        return replace(_shape(visible), photo=True)
+    if len(flat) == 1:  # in a folder, the color may tell objects apart
+        colors = _GRAYS.copy()
+        colors[255] = (flat[0] >> 16, flat[0] >> 8 & 255, flat[0] & 255) if flat[0] else 255
+        return replace(_shape(visible), colors=colors)
+    if flat[0] == 0:
+        raise UnclearCutOutError(
+            f"{where}: some pixels are transparent, others black: which are the background? Make both transparent or "
+            "both black",
+            visible,
+        )
+    try:
+        return replace(_flat_colors(where, rgb, visible), visible=visible)
+    except ValueError:  # few colors, but those of a photo
+        return replace(_shape(visible), photo=True)
+
+
+def _shape(visible: np.ndarray) -> RawMask:
+    values = np.where(visible, np.uint8(255), np.uint8(0))
+    return RawMask(values, "gray", _GRAYS, notes=(_CUT_OUT,), visible=visible)
+
+
+def _flat_colors(where: str, rgb: np.ndarray, visible: np.ndarray | None) -> RawMask:
+    """Return the raw mask of the pixels that are visible (None: all), whose levels or colors are ids."""
+    pixels = rgb[visible] if visible is not None else rgb.reshape(-1, 3)
+    flat = _distinct(pixels)
     if len(flat) > 255:
         raise ValueError(
-            f"{where}: a mask must store object ids or flat colors, this has {len(flat)} colors or more: it looks like "
-            "a photo, a lossy copy or soft edges; save a palette PNG, drawn without smoothing"
+            f"{where}: a mask must store object ids or flat colors, but this has {len(flat)} or more colors: it looks "
+            "like a photo, a lossy copy or soft edges; save a palette PNG, drawn without smoothing"
         )
-    if seen is not None and flat[0] == 0:
-        raise ValueError(
-            f"{where}: some pixels are transparent, others black: which are the background? Make both transparent or "
-            "both black"
-        )
-    gray = (pixels == pixels[:, :1]).all()
-    if gray:
-        levels = np.zeros(rgb.shape[:2], np.uint8)
-        levels[seen if seen is not None else slice(None)] = pixels[:, 0] if seen is not None else rgb[..., 0]
-        return _gray(where, levels)
-    places = np.zeros(rgb.shape[:2], np.uint8)
+    values = np.zeros(rgb.shape[:2], np.uint8)
+    chosen = slice(None) if visible is None else visible
+    shape = rgb.shape[:2] if visible is None else (-1,)
+    if (pixels == pixels[:, :1]).all():
+        values[chosen] = pixels[:, 0].reshape(shape)
+        return _gray(where, values)
     first = 0 if flat[0] == 0 else 1  # black, or nothing, is place 0
-    found = (np.searchsorted(flat, packed) + first).astype(np.uint8)
     if first + len(flat) > 256:
         raise ValueError(f"{where}: more than 255 colors and no black background: save a palette PNG of object ids")
-    places[seen if seen is not None else slice(None)] = found if seen is not None else found.reshape(rgb.shape[:2])
+    values[chosen] = (np.searchsorted(flat, _packed(pixels)) + first).astype(np.uint8).reshape(shape)
     table = np.zeros((256, 3), np.uint8)
     table[first : first + len(flat)] = np.stack([flat >> 16, flat >> 8 & 255, flat & 255], axis=1)
-    try:
-        return _mended(where, RawMask(places, "colors", table))
-    except ValueError:
-        if seen is None:
-            raise
-    return RawMask(np.where(seen, np.uint8(255), np.uint8(0)), "gray", _GRAYS, notes=(shape,))
+    return _mended(where, RawMask(values, "colors", table))
+
+
+def _packed(pixels: np.ndarray) -> np.ndarray:
+    """Return R * 65536 + G * 256 + B of N x 3 pixels, uint32."""
+    return pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+
+
+def _distinct(pixels: np.ndarray) -> np.ndarray:
+    """Return the packed colors of N x 3 pixels, ascending; for a photo those of a sample, at least 256."""
+    packed = _packed(pixels)
+    flat = np.unique(packed[:: max(1, len(packed) // 100_000)])
+    return flat if len(flat) > 255 else np.unique(packed)
 
 
 def _mended(where: str, raw: RawMask) -> RawMask:

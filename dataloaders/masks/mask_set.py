@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from voskit.dataloaders.masks.mask_images import RawMask, load_raw_mask
+from voskit.dataloaders.masks.mask_images import RawMask, UnclearCutOutError, load_raw_mask
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ class _Summary:
     by_color: bool
     values: frozenset[int]
     colors: dict[int, tuple[int, int, int]]
+    transparent: bool
+    photo: bool
 
 
 class MaskSet:
@@ -35,14 +37,15 @@ class MaskSet:
     - 255 in 8-bit grayscale masks is the object, id 1, if no mask of the video has any other value. Otherwise it is an
       id like the others, in all masks.
     - 255 is void if the other values are ids counted from 1, see :func:`is_void`.
+    - Cut-outs: if one of them has the colors of a photo, the visible pixels of each are one object.
     - Palettes without black at index 0, different palettes, and RGB pixels: each color of the video is an object. The
       objects are numbered in the order of their colors (R, then G, then B); black is the background.
 
     The masks are read twice if one of them needs such a decision.
 
     Args:
-        paths: all masks of the video, images or arrays of NumPy.
-        quiet: log remarks at the level of debugging, because the masks belong to a dataset.
+        paths: all masks of the video, images or NumPy arrays.
+        quiet: log remarks at debug level, because the masks belong to a dataset.
     """
 
     def __init__(self, paths: Sequence[Path], *, quiet: bool = False) -> None:
@@ -62,7 +65,15 @@ class MaskSet:
         Raises:
             ValueError: the file can't be read, or the masks contradict each other; the message names the file.
         """
-        return self.read_raw(path, load_raw_mask(path), lone=lone, void=void)
+        try:
+            raw = load_raw_mask(path)
+        except UnclearCutOutError as error:
+            if len(self._paths) == 1 or not self._photos:
+                raise
+            raw = error.shape
+        if raw.visible is not None and len(self._paths) > 1 and self._photos:
+            raw = raw.as_shape()
+        return self.read_raw(path, raw, lone=lone, void=void)
 
     def read_raw(self, path: Path, raw: RawMask, *, lone: bool = True, void: int | None = None) -> np.ndarray:
         """Return the ids of a raw mask of one of the paths, as ``read`` does."""
@@ -105,7 +116,25 @@ class MaskSet:
 
     @cached_property
     def _summaries(self) -> tuple[_Summary, ...]:
-        return (self._alone,) if self._alone is not None else tuple(map(_summary, self._paths))
+        """Summaries of all masks, of which those with transparent pixels are read by one rule."""
+        if self._alone is not None:
+            return (self._alone,)
+        if not self._photos:
+            return self._found
+        white = {0: (0, 0, 0), VOID: (255, 255, 255)}
+        return tuple(
+            replace(one, kind="gray", values=frozenset({VOID}), colors=white) if one.transparent else one
+            for one in self._found
+        )
+
+    @cached_property
+    def _found(self) -> tuple[_Summary, ...]:
+        return tuple(map(_summary, self._paths))
+
+    @cached_property
+    def _photos(self) -> bool:
+        """True if one of the masks is a cut-out of a photo."""
+        return any(one.photo for one in self._found)
 
     @cached_property
     def _on(self) -> bool:
@@ -140,11 +169,9 @@ class MaskSet:
     def _by_color(self) -> bool:
         if any(one.by_color or one.kind == "colors" for one in self._summaries):
             return True
-        seen: dict[int, tuple[int, int, int]] = {}  # palettes of several files that give an index different colors
-        for one in self._summaries:
-            if one.kind == "palette" and any(seen.setdefault(v, color) != color for v, color in one.colors.items()):
-                return True
-        return False
+        indexed = [one for one in self._summaries if one.kind == "palette"]
+        flat = [one for one in self._summaries if one.kind == "gray" and one.transparent]
+        return _contradict(indexed) or _contradict(flat)
 
     def log(self, path: Path, note: str) -> None:
         """Log a remark once for all masks."""
@@ -194,6 +221,12 @@ def mask_values(path: Path) -> frozenset[int]:
         return exact
 
 
+def _contradict(summaries: Iterable[_Summary]) -> bool:
+    """True if two masks give a value different colors."""
+    seen: dict[int, tuple[int, int, int]] = {}
+    return any(seen.setdefault(value, color) != color for one in summaries for value, color in one.colors.items())
+
+
 def narrow(ids: np.ndarray) -> np.ndarray:
     """Return ids as uint8, or as uint16 if one is above 255, or if 255 is the only one.
 
@@ -206,11 +239,16 @@ def narrow(ids: np.ndarray) -> np.ndarray:
 
 
 def _summary(path: Path, raw: RawMask | None = None) -> _Summary:
-    raw = load_raw_mask(path) if raw is None else raw
+    if raw is None:
+        try:
+            raw = load_raw_mask(path)
+        except UnclearCutOutError as error:  # raised again when it is read, except beside cut-outs of photos
+            raw = error.shape
     used = np.flatnonzero(np.bincount(raw.values.ravel()))
     rgb = _table(raw)[used].tolist() if raw.kind != "ids" else []
     colors = {int(value): (r, g, b) for value, (r, g, b) in zip(used, rgb, strict=False)}
-    return _Summary(path, raw.kind, raw.by_color, frozenset(used.tolist()) - {0}, colors)
+    values = frozenset(used.tolist()) - {0}
+    return _Summary(path, raw.kind, raw.by_color, values, colors, raw.visible is not None, raw.photo)
 
 
 def _table(raw: RawMask) -> np.ndarray:

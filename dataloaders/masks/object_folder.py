@@ -9,7 +9,7 @@ import numpy as np
 
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.images import IMAGE_EXTENSIONS, list_images
-from voskit.dataloaders.masks.mask_images import ARRAY_EXTENSIONS, load_raw_mask
+from voskit.dataloaders.masks.mask_images import ARRAY_EXTENSIONS, UnclearCutOutError, load_raw_mask
 from voskit.dataloaders.masks.mask_set import narrow
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,10 @@ def read_object_folder(folder: Path) -> tuple[np.ndarray, dict[int, str]]:
     mask: np.ndarray | None = None
     overlap = 0
     for file, object_id in sorted(zip(files, ids, strict=True), key=lambda pair: pair[1]):
-        raw = load_raw_mask(file)
+        try:
+            raw = load_raw_mask(file).as_shape()
+        except UnclearCutOutError as error:
+            raw = error.shape
         values = raw.values
         if raw.by_color:
             raise ValueError(
@@ -39,8 +42,8 @@ def read_object_folder(folder: Path) -> tuple[np.ndarray, dict[int, str]]:
             logger.info("%s: %s", file, note)
         if len(found := np.unique(values[values != 0])) > 1:
             raise ValueError(
-                f"{file}: in a folder of objects each file is one object, this one has {len(found)} values other than "
-                "0: give a single file as the mask, or one two-valued file per object"
+                f"{file}: in a folder of objects each file is one object, but this one has {len(found)} values other "
+                "than 0: give a single file as the mask, or one two-valued file per object"
             )
         if not len(found):
             logger.warning("%s: object %d has no pixel", file, object_id)

@@ -37,7 +37,7 @@ def fit_mask(path: Path | str, mask: np.ndarray, size: tuple[int, int] | None) -
 def check_aspect(path: Path | str, found: tuple[int, int], size: tuple[int, int]) -> None:
     """Raise ValueError if a mask of size ``found``, (height, width), can't be resized to ``size``.
 
-    Sides may differ by the rounding of a resized picture: a pixel of the smaller one.
+    Sides may differ by rounding, up to one pixel of the smaller picture.
     """
     scale = size[0] / found[0]
     if abs(found[1] * scale - size[1]) <= max(1.0, scale):

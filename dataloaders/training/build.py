@@ -93,7 +93,7 @@ def build_training_data(
     SAMPLINGS.get(stage.sampling)  # for its error about unknown names
     options = {"crop": stage.crop if crop is None else crop, "max_objects": max_objects, "augmentation": augmentation}
     if not stage.datasets:
-        raise ValueError("the stage has no datasets")
+        raise ValueError("the stage has no datasets: set its field datasets")
     parts = []
     for place, name in enumerate(stage.datasets):
         parts.append(_build_part(name, stage, _root(data_root, name), seed=(seed, place), **options))
@@ -104,7 +104,7 @@ def _root(data_root: DataRoot | Mapping[str, DataRoot], name: str) -> Path:
     if not isinstance(data_root, Mapping):
         return Path(data_root)
     if name not in data_root and not name.lower().endswith(".json"):
-        raise ValueError(f"data_root has no folder of the dataset {name!r}: it has {', '.join(data_root) or 'none'}")
+        raise ValueError(f"data_root has no entry for the dataset {name!r}: it has {', '.join(data_root) or 'none'}")
     return Path(data_root.get(name, ""))
 
 
@@ -115,7 +115,7 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
     if name == "collage":
         return CollageClips(_first_folder(root, _STATIC, name), stage, **options)
     options["gap"] = stage.ytb_gap if name == "youtubevos" else stage.davis_gap
-    if isinstance(stage, SkipStageConfig):
+    if isinstance(stage, SkipStageConfig) and issubclass(video, SkipVideoClips):
         options["divisor"] = stage.skip_divisors.get(name, 1)
     if name in _FOLDERS:
         folder = _first_folder(root, _FOLDERS[name], name)

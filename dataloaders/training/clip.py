@@ -79,7 +79,7 @@ class ClipBatch(NamedTuple):
     names: list[str]
 
     def to(self, device: torch.device) -> ClipBatch:
-        """Copy the batch to a device; from pinned memory without waiting."""
+        """Copy the batch to a device; a copy from pinned memory is asynchronous."""
         frames, labels = (x.to(device, non_blocking=True) for x in (self.frames, self.labels))
         return self._replace(frames=frames, labels=labels)
 

@@ -135,7 +135,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
         """
         flip = bool(rng.random() < self.stage.flip)
         best, most = None, 0
-        for _ in range(max(1, self.stage.crop_tries)):
+        for _ in range(self.stage.crop_tries):
             edge = self.stage.scaled_edge * rng.uniform(*self.stage.scale_range)
             view = augment.crop_view(mask.shape, short_edge=edge, crop=self.crop, flip=flip, rng=rng)
             views = np.repeat(view[None], self.stage.clip_length, axis=0)

@@ -53,7 +53,7 @@ class CollageClips(StaticClips):
         count = int(rng.integers(_LAYERS[0], _LAYERS[1] + 1))
         sizes = np.exp(rng.uniform(math.log(_SIZES[0]), math.log(_SIZES[1]), size=count))
         sizes = np.sort(sizes)[::-1]
-        number = int(max(mask[mask != VOID].max(initial=0) for mask in masks))
+        number = _renumber(masks)
         place = 0
         while place < len(sizes):
             cut_out = self._cut_out(rng)
@@ -127,6 +127,15 @@ class CollageClips(StaticClips):
         table[specks[specks != VOID]] = 0
         masks[:] = [table[mask] for mask in masks]
         return len(object_ids(masks[0])) > 0
+
+
+def _renumber(masks: list[np.ndarray]) -> int:
+    """Renumber the objects of a clip from 1 in the order of their ids, without gaps. Return their number."""
+    ids = np.unique(np.concatenate([object_ids(mask) for mask in masks]))
+    table = np.zeros(VOID + 1, np.uint16)
+    table[ids], table[VOID] = np.arange(1, len(ids) + 1), VOID
+    masks[:] = [table[mask] for mask in masks]
+    return len(ids)
 
 
 def _gap(length: int, rng: np.random.Generator) -> range:

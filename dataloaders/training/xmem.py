@@ -33,7 +33,7 @@ class SkipVideoClips(VideoClips):
     Args:
         videos, stage, repeat, options: see ``VideoClips``. The stage derives from ``SkipStageConfig``.
         divisor: divisor of the skip of the stage.
-        gap: not used; ``VideoClips`` has it.
+        gap: unused; an argument of ``VideoClips``.
 
     Raises:
         ValueError: the stage is of another kind; otherwise as for ``VideoClips``.
@@ -96,7 +96,7 @@ class SkipStaticClips(StaticClips):
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
         image_path, mask_path = self.pairs[source]
         mask = read_labels(mask_path)
-        for _ in range(max(1, self.plan.crop_tries)):
+        for _ in range(self.plan.crop_tries):
             views = self._views(mask.shape, rng)
             masks = [augment.warp_mask(mask, view, self.crop) for view in views]
             if len(object_ids(masks[0])):
@@ -228,6 +228,6 @@ def _recolor(
 def _skip_stage(stage: StageConfig) -> SkipStageConfig:
     if not isinstance(stage, SkipStageConfig):
         raise ValueError(
-            f"clips with sampling 'skips' need a stage that derives from SkipStageConfig, not {type(stage)}"
+            f"clips with sampling 'skips' need a stage that derives from SkipStageConfig, not {type(stage).__name__}"
         )
     return stage

@@ -47,7 +47,7 @@ class VideoInput:
         options: options of FFmpeg for this input.
         timeout: seconds to open, and seconds per read; None: wait forever.
         live: skip damaged frames with a warning, and don't check the end. None: live if no duration is stated.
-        skip_damaged: go on after damaged data, and note it in the index. The end is checked.
+        skip_damaged: skip damaged data, and record it in the index. The end is still checked.
         rereadable: the input can be opened again, to be read once more.
     """
 
@@ -67,7 +67,7 @@ class VideoFrames(FrameSource):
 
     Args:
         source: the input.
-        fps: frame rate that replaces the times of the video; its audio doesn't fit then.
+        fps: frame rate that replaces the times of the video; its audio is then out of step.
 
     Raises:
         ValueError: the input can't be opened, has no video stream, or no frame can be decoded.
@@ -80,7 +80,7 @@ class VideoFrames(FrameSource):
         self._closed = self._seek_failed = False
         reader = self._open()
         self._unread: _Reader | None = reader
-        reader.tell_choice()
+        reader.log_choice()
         self.name = source.name
         self.path = None if "://" in source.url or source.format else Path(source.url.removeprefix("file:"))
         self.size = reader.size
@@ -243,11 +243,11 @@ class _Reader:
             self.close()
             raise
 
-    def tell_choice(self) -> None:
-        """Log which of several video streams is read."""
+    def log_choice(self) -> None:
+        """Warn if there are several video streams, with the one that is read."""
         if others := [f"{s.index} ({s.width}x{s.height})" for s in self._others if s.codec_context is not None]:
             own = f"{self._stream.index} ({self._stream.width}x{self._stream.height})"
-            logger.warning("%s: of its video streams, %s is read, not %s", self.label, own, ", ".join(others))
+            logger.warning("%s has several video streams: %s is read, not %s", self.label, own, ", ".join(others))
 
     def close(self) -> None:
         self.closed = True
@@ -377,17 +377,17 @@ class _Reader:
             evidence = missing or f"{self._damaged} piece(s) of its data are damaged"
             raise ValueError(
                 f"{self.label}: the video ends before frame {self._count}: {self._count} frame(s) were read, but "
-                f"{evidence}: the file is damaged or truncated, copy it again or re-encode the rest"
+                f"{evidence}: the file is damaged or truncated: copy it again or re-encode the rest"
             )
         if self.header.num_frames is not None and self._count < self.header.num_frames:
             stated = self.header.num_frames
-            logger.warning("%s: %d frames were decoded, the file states %d", self.label, self._count, stated)
+            logger.warning("%s: %d frames were decoded, but the file states %d", self.label, self._count, stated)
 
     def _damage(self, reason: str) -> ValueError:
         count = self._count
         return ValueError(
             f"{self.label}: frame {count} cannot be decoded ({reason}); {count} frame(s) were read before it: "
-            "the file is damaged or truncated, copy it again or re-encode the rest"
+            "the file is damaged or truncated: copy it again or re-encode the rest"
         )
 
     def _warn_damage(self, reason: str) -> None:
@@ -421,12 +421,12 @@ def _open_advice(source: VideoInput, error: Exception) -> str:
 def _reason(error: Exception) -> str:
     """Return FFmpeg's message without the URL, which may contain a password."""
     if isinstance(error, av.error.ExitError):
-        return "no answer in time"
+        return "the connection timed out"
     return str(getattr(error, "strerror", None) or type(error).__name__)
 
 
 def _pictures_in_motion(container: InputContainer) -> list[VideoStream]:
-    """Return the video streams that aren't covers, nor texts, which FFmpeg renders as a video of a terminal."""
+    """Return the video streams except covers, and texts, which FFmpeg renders as a video of a terminal."""
     covers = av.stream.Disposition.attached_pic
     return [s for s in container.streams.video if not s.disposition & covers and container.format.name != "tty"]
 

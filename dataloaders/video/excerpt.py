@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import os
 import re
 from collections.abc import Iterator
 
+from voskit.dataloaders.video.frames import check_source, open_frames
 from voskit.dataloaders.video.source import Frame, FrameSource
+
+logger = logging.getLogger(__name__)
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)(s?)")
 _ROUNDING = 1e-6  # seconds
+_SLACK = 1.0  # seconds by which an end may lie behind the last frame without a warning
 
 
 class Excerpt(FrameSource):
@@ -26,7 +32,7 @@ class Excerpt(FrameSource):
 
     def __init__(self, source: FrameSource, first: int, last: int | None) -> None:
         if last is not None and last < first:
-            raise ValueError(f"{source.name}: its end, frame {last}, comes before its start, frame {first}")
+            raise ValueError(f"{source.name}: the end, frame {last}, comes before the start, frame {first}")
         if source.num_frames is not None:
             if (missing := max(first, last or 0)) >= source.num_frames:
                 raise ValueError(
@@ -87,7 +93,8 @@ def excerpt(source: FrameSource, start: str | None, end: str | None) -> FrameSou
     last frame shown at or before it; to find them, the source is read once.
 
     Raises:
-        ValueError: neither of these, no such frame, or a time in a source without times or that can be read only once.
+        ValueError: a text that is none of these, no such frame, or a time in a source that has no times or can be read
+            only once.
     """
     if start is None and end is None:
         return source
@@ -95,8 +102,30 @@ def excerpt(source: FrameSource, start: str | None, end: str | None) -> FrameSou
     return Excerpt(source, first, None if end is None else _number(source, "end", end))
 
 
+def open_excerpt(
+    source: str | os.PathLike[str], start: str | None = None, end: str | None = None, *, fps: float | None = None
+) -> FrameSource:
+    """Open the frames of a source from a start to an end, see :func:`excerpt`.
+
+    Args:
+        source: a source of ``open_frames``.
+        start, end: the first and the last frame; None: those of the source.
+        fps: frames per second of images or a camera. Videos and streams keep their times.
+
+    Raises:
+        FileNotFoundError, ValueError: see ``open_frames`` and ``excerpt``.
+    """
+    timed = check_source(source, fps) in ("video", "stream")
+    frames = open_frames(source, fps=None if timed else fps)
+    try:
+        return excerpt(frames, start, end)
+    except BaseException:
+        frames.close()
+        raise
+
+
 def _number(source: FrameSource, bound: str, text: str) -> int:
-    """Return the number of the frame that a start or end means."""
+    """Return the number of the frame that a start or end refers to."""
     names = range(source.num_frames or 0)
     if (named := next((number for number in names if source.name_of(number) == text), None)) is not None:
         return named
@@ -108,23 +137,28 @@ def _number(source: FrameSource, bound: str, text: str) -> int:
             f"{bound} {text!r}: give a frame's number (counted from 0) or name, or a time such as 12.5s or 1:02.5"
         )
     hours, minutes, seconds = int(match[1] or 0), int(match[2] or 0), float(match[3])
+    if (match[2] and seconds >= 60) or (match[1] and minutes >= 60):
+        raise ValueError(f"{bound} {text}: minutes and seconds must be below 60")
     return _number_at(source, bound, text, hours * 3600 + minutes * 60 + seconds)
 
 
 def _number_at(source: FrameSource, bound: str, text: str, seconds: float) -> int:
     """Return the number of the frame at a time."""
     source.check_rereadable()
-    number = -1
+    number, time = -1, 0.0
     for frame in source:
         if frame.time is None:
-            raise ValueError(f"{bound} {text}: images have no times: give a number, or their rate (fps)")
+            raise ValueError(f"{bound} {text}: images have no times: give a frame number, or set their rate (fps)")
         if bound == "start" and frame.time >= seconds - _ROUNDING:
             return frame.index
         if bound == "end" and frame.time > seconds + _ROUNDING:
             break
-        number = frame.index
+        number, time = frame.index, frame.time
+    else:
+        if bound == "end" and seconds > time + _SLACK:
+            logger.warning("end %s: the last frame of %s is shown at %.2f s", text, source.name, time)
     if bound == "start":
-        raise ValueError(f"start {text}: {source.name} ends before")
+        raise ValueError(f"start {text}: {source.name} ends before this time")
     if number < 0:
-        raise ValueError(f"end {text}: {source.name} starts after it")
+        raise ValueError(f"end {text}: {source.name} starts after this time")
     return number

@@ -20,12 +20,12 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _NETWORK_TIMEOUTS = (15.0, 30.0)  # seconds to open, seconds for one read
 
 
-def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> FrameSource:
+def open_frames(source: str | int | os.PathLike[str], *, fps: float | None = None) -> FrameSource:
     """Open a source of frames.
 
     - Video file of any format that FFmpeg reads (mp4, mov, mkv, webm, avi, ...), made upright by its rotation metadata.
     - Folder of images (jpg, jpeg, png, bmp, webp, tif, tiff), naturally sorted, or one image file.
-    - Camera: its number as a string (``"0"``), or its device file (``/dev/video0``).
+    - Camera: its number (``0`` or ``"0"``), or its device file (``/dev/video0``).
     - URL that FFmpeg reads (``rtsp://``, ``http(s)://``, ``file://``, ...).
 
     Frames are H x W x 3 uint8 RGB. Deeper formats are reduced to 8 bits, HDR isn't tone-mapped, and non-square pixels
@@ -46,6 +46,7 @@ def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> 
         ValueError: the source can't be opened or has no frame, or ``fps`` isn't a positive number. Reading raises
             ValueError at a frame that is damaged or of another size, or if the source ends before its stated end.
     """
+    source = str(source) if isinstance(source, int) else source
     kind = check_source(source, fps)
     text = os.fspath(source)
     path = Path(text)
@@ -64,7 +65,7 @@ def open_frames(source: str | os.PathLike[str], *, fps: float | None = None) -> 
 
 
 def check_source(source: str | os.PathLike[str], fps: float | None = None) -> str:
-    """Check a source of :func:`open_frames` without decoding anything, so that a mistyped path is told at once.
+    """Check a source of :func:`open_frames` without decoding anything, so that a mistyped path is reported at once.
 
     Returns:
         ``"camera"``, ``"stream"``, ``"folder"``, ``"device"``, ``"image"`` or ``"video"``.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voskit.dataloaders.images import image_to_rgb, list_images, load_image, refuse_several_pictures, say_bits_in_use
+from voskit.dataloaders.images import image_to_rgb, list_images, load_image, log_bits_in_use, refuse_several_pictures
 from voskit.dataloaders.video.source import Frame, FrameSource
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class ImageFrames(FrameSource):
         paths: at least one file, with different stems.
         name: name of the source.
         fps: frame rate, from which times follow; images themselves have none.
-        first: position of the image that all others must have the size of.
+        first: position of the image whose size all others must have.
 
     Raises:
         ValueError: two files have the same stem, or the first image can't be read.
@@ -50,7 +50,7 @@ class ImageFrames(FrameSource):
         self.num_frames = len(paths)
         self._first = paths[first]
         self.size = _read_rgb(self._first).shape[:2]
-        say_bits_in_use(self._first)
+        log_bits_in_use(self._first)
 
     @property
     def paths(self) -> list[Path]:
@@ -107,22 +107,22 @@ def open_image_folder(folder: Path, fps: float | None, *, skip_damaged: bool = F
     Args:
         folder: the folder.
         fps: see :class:`ImageFrames`.
-        skip_damaged: take the size of the first image that can be read.
+        skip_damaged: take the size from the first image that can be read.
 
     Raises:
         ValueError: as for ImageFrames, or there is no image.
     """
     name = folder.name if folder.name not in ("", "..") else folder.resolve().name
     paths = list_images(folder)
-    _say_left_out(folder, paths)
+    _warn_of_left_out(folder, paths)
     first = next((i for i, path in enumerate(paths) if _is_readable(path)), 0) if skip_damaged else 0
     source = ImageFrames(paths, name=name or "frames", fps=fps, first=first)
     source.path = folder
     return source
 
 
-def _say_left_out(folder: Path, paths: list[Path]) -> None:
-    """Log the files of a folder of images that may be frames but are of other kinds; not raw data of the images."""
+def _warn_of_left_out(folder: Path, paths: list[Path]) -> None:
+    """Warn of files in a folder of images that may be frames of other kinds, except for raw data of the images."""
     stems = {path.stem for path in paths}
     others = [
         path.name

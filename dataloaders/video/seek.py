@@ -37,7 +37,7 @@ class FrameIndex:
         self.interlaced = False
         """An interlaced frame was read, and the user was warned."""
         self.damaged: set[int] = set()
-        """Frames with damaged pixels, if they are read in spite of that."""
+        """Numbers of frames with damaged pixels, which are read anyway."""
         self.dropped = False
         """Data was skipped from which no frame could be decoded."""
 

@@ -66,8 +66,7 @@ class FrameSource(ABC):
         num_frames: number of frames that the source states; None if it states none. Never an estimate.
         playback: pixel aspect ratio and audio.
         path: the video, the image or the folder of images; None for cameras and streams.
-        damaged: numbers of frames that can't be read and are skipped, so far as they are known; otherwise such a frame
-            is an error.
+        damaged: numbers of frames that can't be read and are skipped, if known yet; otherwise such a frame is an error.
     """
 
     name: str
@@ -114,7 +113,7 @@ class FrameSource(ABC):
         return f"{frame.name}.jpg"
 
     def iterate_from(self, number: int) -> Iterator[Frame]:
-        """Yield frame ``number`` and all later ones; those before may have to be read, too."""
+        """Yield frame ``number`` and all later ones; earlier ones may have to be read first."""
         return itertools.islice(self, number, None)
 
     @abstractmethod

@@ -23,16 +23,16 @@ _ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # first bytes of a file, 
 
 
 class TolerantFrames(FrameSource):
-    """Frames of a video file or a folder of images, of which damaged ones are skipped.
+    """Frames of a video file or a folder of images, without the damaged ones.
 
     Damaged frames keep their numbers, which ``damaged`` lists; ``between`` and iteration leave them out. A video that
-    ends early has the frames before its end; ``problem`` says so.
+    ends early has only the frames up to there; ``problem`` says so.
 
     Args:
         path: the video, the folder or one image.
         fps: see ``open_frames``.
-        cache: file for what reading a video once tells, so that it needn't be read again.
-        progress: called with the share of frames read, 0 to 1, and False from it stops the reading.
+        cache: file that keeps the index of a video's frames, so that the video is read in full only once.
+        progress: called with the share of frames read, 0 to 1; if it returns False, reading stops.
 
     Raises:
         FileNotFoundError, ValueError: see ``open_frames``; no frame can be read; or the reading was stopped.
@@ -132,7 +132,7 @@ class TolerantFrames(FrameSource):
                 yield Frame(number, self.name_of(number), frame.image, frame.time, frame.duration)
 
     def _cached(self, video: VideoFrames, path: Path, cache: Path | None) -> list[int | None]:
-        """Return the numbers of a video's frames as the cache has them, or read the video and write the cache."""
+        """Return the numbers of a video's frames from the cache, or read the video and write the cache."""
         state = path.stat()
         key = [state.st_size, state.st_mtime_ns]
         if cache is not None and cache.exists():
@@ -185,7 +185,7 @@ class TolerantFrames(FrameSource):
 
 
 def _looks_whole(path: Path, size: tuple[int, int]) -> bool:
-    """True if an image file has the size and is not cut short, as its first and last bytes tell."""
+    """True if an image file has the size and, by its first and last bytes, is not cut short."""
     try:
         with Image.open(path) as image:
             shapes = {(image.height, image.width), (image.width, image.height)}  # EXIF may turn it

@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE, help="folder of the dataset")
     parser.add_argument("--splits", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of videos to make")
     args = parser.parse_args()
+    for part in ("JPEGImages", "Annotations", "ImageSets"):
+        (args.output / part).mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     pictures = DemoPictures(HERE.parent / "Demo")
     for number, (kind, scenes) in enumerate(KINDS.items()):
@@ -42,12 +44,10 @@ def main() -> None:
 
 def write_lists(output: Path) -> None:
     """Write the names of the videos of each split; ``all`` has those of all kinds."""
-    folder = output / "ImageSets"
-    folder.mkdir(parents=True, exist_ok=True)
     lists = {kind: [f"{kind}-{name}" for name in scenes] for kind, scenes in KINDS.items()}
     lists["all"] = [name for names in lists.values() for name in names]
     for split, names in lists.items():
-        (folder / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        (output / "ImageSets" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 if __name__ == "__main__":

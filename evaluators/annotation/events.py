@@ -44,15 +44,18 @@ class EventHub:
             for stream in self._streams:
                 stream.wake()
 
-    async def stream(self, first: list[tuple[str, str, dict[str, Any]]]) -> AsyncIterator[str]:
-        """Yield the text of a stream: the given events, then all changes."""
+    async def stream(self, present: Callable[[], list[tuple[str, str, dict[str, Any]]]]) -> AsyncIterator[str]:
+        """Yield the text of a stream: ``connected``, the present state, then all changes.
+
+        Args:
+            present: returns the events of the present state; called when no change can be missed any more.
+        """
         stream = _Stream(asyncio.get_running_loop())
         with self._lock:
             self._streams.add(stream)
-        for event in first:
-            stream.add(*event)
+        stream.begin(present())
         try:
-            yield ": connected\n\n"
+            yield "event: connected\ndata: {}\n\n"
             while not self._closed:
                 for kind, values in await stream.take():
                     yield f"event: {kind}\ndata: {json.dumps(values)}\n\n"
@@ -73,6 +76,12 @@ class _Stream:
         self._pending: dict[tuple[str, str], dict[str, Any]] = {}
         self._ready = asyncio.Event()
         self.silent = False
+
+    def begin(self, events: list[tuple[str, str, dict[str, Any]]]) -> None:
+        """Add the present state, apart from what has changed since it was asked for."""
+        with self._lock:
+            self._pending = {(kind, key): values for kind, key, values in events} | self._pending
+        self.wake()
 
     def add(self, kind: str, key: str, values: dict[str, Any]) -> None:
         with self._lock:

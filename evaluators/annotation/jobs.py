@@ -106,7 +106,7 @@ class Jobs:
     def __init__(self, changed: Callable[[Job], None]) -> None:
         self._changed = changed
         self._jobs: dict[int, Job] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(time.time_ns() // 1_000_000)  # a page may know jobs of an earlier server
         self._lock = threading.Lock()
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("network", "results")}
 
@@ -137,8 +137,8 @@ class Jobs:
             ended = [number for number, one in self._jobs.items() if not one.active]
             for number in ended[:-_KEPT]:
                 del self._jobs[number]
+        self._changed(job)  # before it can end
         self._threads["network" if kind == "propagate" else "results"].submit(self._run, job, work)
-        self._changed(job)
         return job
 
     def stop(self, number: int) -> None:
@@ -151,6 +151,14 @@ class Jobs:
         for job in self:
             if job is stopped or (job.state == "waiting" and (job.clip, job.kind) == (stopped.clip, stopped.kind)):
                 job.stop.set()
+                self._end_waiting(job)
+
+    def _end_waiting(self, job: Job) -> None:
+        with self._lock:
+            if job.state != "waiting":
+                return
+            job.state = "stopped"
+        self._changed(job)
 
     def close(self) -> None:
         """Stop all jobs and wait for their present steps."""
@@ -160,10 +168,11 @@ class Jobs:
             thread.shutdown(wait=True)
 
     def _run(self, job: Job, work: Callable[[Job], None]) -> None:
-        job.state = "stopped" if job.stop.is_set() else "running"
+        with self._lock:
+            if job.state != "waiting":  # it was stopped
+                return
+            job.state = "running"
         self._changed(job)
-        if not job.active:
-            return
         state = "done"
         try:
             work(job)

@@ -210,6 +210,13 @@ class Project:
             clip.state = "opening"
         self._opening.submit(self._open, clip)
 
+    def retry(self, clip: ProjectClip) -> None:
+        """Open a clip again that couldn't be opened."""
+        with self._lock:
+            if clip.state == "failed":
+                clip.state, clip.done, clip.error = "closed", 0.0, None
+        self.open(clip)
+
     def open_now(self, clip: ProjectClip) -> OpenClip:
         """Open a clip and wait for it.
 
@@ -279,11 +286,16 @@ class Project:
     def _open(self, clip: ProjectClip) -> None:
         try:
             clip.opened = self._opened(clip)
+            if clip not in self.clips:  # taken off the list meanwhile
+                clip.opened.close()
+                return
             clip.state, clip.done = "ready", 1.0
             for other in self.clips:  # one clip is looked at
                 if other is not clip and other.opened is not None:
                     other.opened.pictures.clear()
         except Exception as error:
+            if clip not in self.clips:
+                return
             if not isinstance(error, (ValueError, OSError)):
                 logger.exception("%s", clip.path)
             clip.error, clip.state = str(error), "failed"
@@ -300,8 +312,10 @@ class Project:
             if done >= shown + 0.02:
                 shown = done
                 self.changed(clip)
-            return not self._closed
+            return not self._closed and (clip in self.clips or clip.opened is not None)
 
+        if not clip.path.exists():
+            raise FileNotFoundError(f"{clip.path}: no such file or folder")
         make_folder(clip.folder / PRIVATE)
         source = TolerantFrames(
             clip.path, fps=self._fps, cache=clip.folder / PRIVATE / "frames.json", progress=progress
@@ -353,7 +367,9 @@ def find_videos(path: Path) -> list[Path]:
         ValueError: nothing in it is a video or an image.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
+        address = re.match("[A-Za-z][A-Za-z0-9+.-]+:/", path.as_posix())
+        hint = ": the page annotates files, so download the video" if address else ": no such file or folder"
+        raise FileNotFoundError(f"{path}{hint}")
     if path.is_file() or _has_images(path):
         return [path]
     folder = path / "images" if (path / "images").is_dir() else path  # a folder of scenes has masks, too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gzip
 import json
@@ -55,6 +56,7 @@ class Api:
 
     def __init__(self, workspace: Workspace) -> None:
         self.work = workspace
+        self._prompting = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         """Return the routes below ``/api``."""
@@ -65,6 +67,7 @@ class Api:
             self._route("POST", "/clips", self.add_clip),
             self._route("GET", clip, self.clip),
             self._route("DELETE", clip, self.remove_clip),
+            self._route("POST", f"{clip}/retry", self.retry_clip),
             self._route("PUT", f"{clip}/view", self.set_view),
             self._route("GET", f"{clip}/frames/{{frame:int}}.jpg", self.frame),
             self._route("GET", f"{clip}/masks/{{frame:int}}", self.mask),
@@ -118,6 +121,11 @@ class Api:
         self.work.project.open(clip)
         return JSONResponse(await run_in_threadpool(self.work.describe_clip, clip))
 
+    async def retry_clip(self, request: Request) -> Response:
+        clip = self._clip(request)
+        self.work.project.retry(clip)
+        return JSONResponse(clip.summary())
+
     async def remove_clip(self, request: Request) -> Response:
         clip = self._clip(request)
         if self.work.jobs.active(clip.id):
@@ -168,7 +176,12 @@ class Api:
 
         def write() -> int:
             ids = _ids(body, packed, opened.source.size)
-            opened.annotation.give(number, ids, revision=revision, action=action)
+            try:
+                opened.annotation.give(number, ids, revision=revision, action=action)
+            except StaleRevisionError:
+                given = opened.annotation.given_mask(number)  # repeated, since the answer didn't arrive?
+                if given is None or not np.array_equal(given, ids):
+                    raise
             return opened.annotation.revision(number)
 
         return Response(status_code=204, headers={"ETag": f'"{await run_in_threadpool(write)}"'})
@@ -223,7 +236,11 @@ class Api:
             return gzip.compress(found.astype(np.uint8).tobytes(), _GZIP_LEVEL)
 
         headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
-        return Response(await run_in_threadpool(predict), media_type="application/octet-stream", headers=headers)
+        async with self._prompting:
+            if await request.is_disconnected():  # a later request has replaced it
+                return Response(status_code=204)
+            found = await run_in_threadpool(predict)
+        return Response(found, media_type="application/octet-stream", headers=headers)
 
     async def quality(self, request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(self.work.quality, self._opened(request)))
@@ -264,7 +281,7 @@ class Api:
             job = await run_in_threadpool(self.work.export, clip, formats)
         else:
             raise ValueError("kind is propagate, overlay or export")
-        return JSONResponse({"id": job.id}, status_code=201)
+        return JSONResponse(job.to_json(), status_code=201)
 
     async def stop_job(self, request: Request) -> Response:
         self.work.jobs.stop(request.path_params["job"])
@@ -278,7 +295,7 @@ class Api:
         return FileResponse(job.file, filename=name, headers={"Cache-Control": "no-store"})
 
     async def events(self, request: Request) -> Response:
-        stream = self.work.hub.stream(self.work.present())
+        stream = self.work.hub.stream(self.work.present)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -393,8 +410,11 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Raises:
+        ValueError: there is no such port.
         OSError: the port is in use, or the address isn't this machine's; the message names the flag.
     """
+    if not 0 <= port < 2**16:
+        raise ValueError(f"--port must be between 0 and 65535, got {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

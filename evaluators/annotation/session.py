@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -70,8 +71,12 @@ class Annotation:
     """
 
     def __init__(
-        self, segmenter: VideoSegmenter | Callable[[], VideoSegmenter], source: FrameSource, folder: Path
+        self,
+        segmenter: VideoSegmenter | Callable[[], VideoSegmenter],
+        source: FrameSource,
+        folder: str | os.PathLike[str],
     ) -> None:
+        folder = Path(folder)
         source.check_rereadable()
         self._segmenter = segmenter
         self.source = source

@@ -58,7 +58,7 @@ def check_space(folder: Path, size: int) -> None:
 async def import_masks(request: Request, opened: OpenClip) -> dict[str, Any]:
     """Set masks from the files of a multipart body, as one change; return the frames.
 
-    With a field ``frame``, the files are the mask of this frame. Otherwise they are matched to frames by their names.
+    Masks that name no frame are of the frame in a field ``frame``; in folders and JSON, others are of those they name.
     """
     async with contextlib.AsyncExitStack() as stack:
         form = await _form(request, stack)
@@ -100,7 +100,10 @@ def _import(files: list[UploadFile], folder: Path, opened: OpenClip, number: int
             _unpack(path)
     path = _only(folder)
     try:
-        if number is None and path.is_file() and path.suffix.lower() != ".json":
+        if path.is_dir() or path.suffix.lower() == ".json":
+            if number is not None and not masks_for(path, opened.source).all_used:
+                number = None
+        elif number is None:
             number = _named(path, opened)
         if number is not None:
             opened.annotation.check_frame(number)

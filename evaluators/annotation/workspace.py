@@ -123,7 +123,7 @@ class Workspace:
 
     def present(self) -> list[tuple[str, str, dict[str, Any]]]:
         """Return the events for a browser that connects."""
-        return [("job", str(job.id), job.to_json()) for job in self.jobs if job.active]
+        return [("job", str(job.id), job.to_json()) for job in self.jobs if job.active or job.kind != "propagate"]
 
     # jobs ------------------------------------------------------------------------------------------------------------
 

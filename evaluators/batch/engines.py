@@ -6,14 +6,14 @@ import logging
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from voskit.evaluators.batch.jobs import BatchJob
-from voskit.evaluators.batch.results import BatchResults
+from voskit.evaluators.batch.results import BatchResults, JobRecord
 from voskit.evaluators.batch.worker import BatchWorker
 from voskit.evaluators.benchmarks.processes import python_path, run_processes
+from voskit.evaluators.benchmarks.work_queue import Share
 
 logger = logging.getLogger(__name__)
 
@@ -21,20 +21,10 @@ PARENT = "VOSKIT_BATCH_PARENT"
 """Environment variable of a worker process: the process id of the command that started it."""
 ENGINES = ("auto", "processes", "torchrun", "slurm", "ray")
 _KILLS = 10
-"""A video whose worker was killed more often has failed: kills by chance hit others, too; lack of memory doesn't."""
+"""Number of times that a video's workers may be killed. Another kill means that the video needs too much memory."""
+_STALLS = 3
+"""Number of rounds in a row in which all workers are killed before they begin a video."""
 _INTERRUPTS = {-signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGINT}
-
-
-@dataclass(frozen=True)
-class StaticShare:
-    """Every ``count``-th video, beginning with number ``index``."""
-
-    index: int
-    count: int
-
-    def items(self, count: int) -> Iterator[int]:
-        """Yield the numbers of this share, from 0 to ``count - 1``."""
-        yield from range(self.index, count, self.count)
 
 
 def choose_engine(name: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -58,8 +48,8 @@ def choose_engine(name: str, environment: Mapping[str, str] = os.environ) -> str
     return name
 
 
-def slurm_share(environment: Mapping[str, str] = os.environ) -> StaticShare:
-    """Return the share of this task of a Slurm array, whose numbers follow each other.
+def slurm_share(environment: Mapping[str, str] = os.environ) -> Share:
+    """Return the share of this task of a Slurm array, whose numbers are consecutive.
 
     Raises:
         ValueError: an array with gaps, such as ``--array=0-6:2``.
@@ -68,8 +58,8 @@ def slurm_share(environment: Mapping[str, str] = os.environ) -> StaticShare:
     count = int(environment.get("SLURM_ARRAY_TASK_COUNT", 1))
     first = int(environment.get("SLURM_ARRAY_TASK_MIN", task))
     if int(environment.get("SLURM_ARRAY_TASK_STEP", 1)) != 1 or task - first >= count:
-        raise ValueError("the numbers of a Slurm array must follow each other: use --array=0-7")
-    return StaticShare(task - first, count)
+        raise ValueError("the numbers of a Slurm array must be consecutive: use a range such as --array=0-7")
+    return Share(task - first, count)
 
 
 def run_in_processes(
@@ -86,26 +76,43 @@ def run_in_processes(
         threads: of each worker on the CPU; None: the cores are divided.
 
     Raises:
-        ValueError: a worker ended with an error, which it has printed, or the output is in this process's memory only.
+        ValueError: a worker ended with an error, which it has printed; the output is in this process's memory only; or
+            workers are killed again and again while their model loads.
         KeyboardInterrupt: this process was interrupted.
     """
     kills: Counter[str] = Counter()
     environment = {PARENT: str(os.getpid())}
     if threads is None and "OMP_NUM_THREADS" not in os.environ:
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
-    while waiting := [job for job in jobs if results.record(job).state in ("open", "running")]:
+    stalls = 0
+    waiting = _unfinished(jobs, results)
+    while waiting:
         codes = run_processes(command, min(workers, len(waiting)), together=False, environment=environment)
         if _INTERRUPTS & set(codes):
             raise KeyboardInterrupt
         if wrong := [code for code in codes if code > 0]:
-            raise ValueError(f"a worker ended with code {wrong[0]}, see above: the videos so far are kept")
-        left = [job for job in waiting if results.record(job).state in ("open", "running")]
+            raise ValueError(f"a worker ended with code {wrong[0]}, see above; finished videos are kept")
+        left = _unfinished(waiting, results)
         if not any(codes) and len(left) == len(waiting):
-            raise ValueError(f"{results.store.output}: worker processes can't see this output: run a single one")
-        for job in left:
-            if results.record(job).state == "running":
-                kills[job.name] += 1
-                _note_kill(job, kills, results)
+            raise ValueError(f"{results.store.output}: worker processes can't see this output: use --gpu_num 1")
+        begun = [job for job, record in left.items() if record.state == "running" and record != waiting[job]]
+        stalls = 0 if begun or len(left) < len(waiting) else stalls + 1
+        if stalls == _STALLS:
+            raise ValueError(
+                f"workers were killed {stalls} times in a row while their model loaded, perhaps for lack of memory: "
+                "use fewer workers (--gpu_num) or a smaller model"
+            )
+        for job in begun:
+            kills[job.name] += 1
+            if not _note_kill(job, kills, results):
+                del left[job]
+        waiting = left
+
+
+def _unfinished(jobs: Iterable[BatchJob], results: BatchResults) -> dict[BatchJob, JobRecord]:
+    """Return the records of the videos that are neither done nor failed."""
+    records = {job: results.record(job) for job in jobs}
+    return {job: record for job, record in records.items() if record.state in ("open", "running")}
 
 
 def _note_kill(job: BatchJob, kills: Counter[str], results: BatchResults) -> bool:
@@ -115,7 +122,7 @@ def _note_kill(job: BatchJob, kills: Counter[str], results: BatchResults) -> boo
         return True
     reason = f"its workers were killed {kills[job.name]} times, perhaps for lack of memory"
     logger.error("%s: %s", job.name, reason)
-    results.save(job, "failed", error=reason)
+    results.save(job, "failed", error=reason, inputs=results.record(job).inputs)
     return False
 
 
@@ -217,4 +224,5 @@ class _RayPool:
                 continue
             record = self._results.record(job)
             logger.info("%s: %s", job.name, record.error or f"{record.frames} frames, {record.objects} objects")
+            self._results.update_summary(jobs)
             start(actor)

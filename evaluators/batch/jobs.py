@@ -10,6 +10,8 @@ from typing import Any
 
 from voskit.configs.registry import suggest
 from voskit.dataloaders.files import read_csv, read_text
+from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
+from voskit.dataloaders.video.frames import check_source
 from voskit.evaluators.batch.storage import is_remote, local_copy
 from voskit.evaluators.clips.sources import Clip, find_clips
 
@@ -45,7 +47,8 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
 
     A list is a CSV file with the columns video, and mask or text, and optionally name; or JSON lines with these fields,
     where text may be a list. Several text prompts of a CSV row are separated by ``|``. Relative paths begin at the
-    list's folder. The name of the results is the video's without suffix by default.
+    list's folder. The name of the results is the video's by default, without the extension of a video
+    file.
 
     Args:
         source: path or address of a list (.csv, .jsonl), or a folder of videos or scenes.
@@ -59,7 +62,7 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
         clips = find_clips([source], [] if masks is None else [masks])
         return _checked([_job_of_clip(clip) for clip in clips], source)
     if "://" in source and not is_remote(source):
-        raise ValueError(f"{source}: lists are not read from web servers: download it first")
+        raise ValueError(f"{source}: lists can't be read from web servers: download the file first")
     suffix = PurePosixPath(source).suffix.lower()
     if suffix not in (".csv", ".tsv", ".jsonl", ".ndjson"):
         raise ValueError(f"{source}: a list of videos is a .csv or .jsonl file, or a folder of videos")
@@ -73,6 +76,20 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
     return _checked([_job_of_row(row, f"{source}, {place}", parent) for place, row in rows], source)
 
 
+def find_problems(jobs: Sequence[BatchJob]) -> dict[str, str]:
+    """Return the problems of videos by name, without decoding or downloading anything."""
+    problems = {}
+    for job in jobs:
+        try:
+            if not is_remote(job.video):
+                check_source(job.video)
+            if job.mask and not is_remote(job.mask) and not Path(job.mask).exists():
+                raise FileNotFoundError(f"{job.mask}: no such mask")
+        except (ValueError, OSError) as error:
+            problems[job.name] = str(error).splitlines()[0]
+    return problems
+
+
 def _csv_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     rows: list[tuple[str, Mapping[str, Any]]] = []
     for number, row in enumerate(read_csv(path, ["video"]), 1):
@@ -84,7 +101,7 @@ def _csv_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _json_lines(path: Path, source: str) -> list[tuple[str, Mapping[str, Any]]]:
     rows: list[tuple[str, Mapping[str, Any]]] = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -106,14 +123,14 @@ def _job_of_row(row: Mapping[str, Any], place: str, parent: str) -> BatchJob:
     texts = [text] if isinstance(text, str) else text
     for name, value in (*values.items(), *(("text", one) for one in texts)):
         if not isinstance(value, str):
-            raise ValueError(f"{place}: {name} is a text, not {value!r}")
+            raise ValueError(f"{place}: {name} must be text, not {value!r}")
     if "video" not in values:
         raise ValueError(f"{place}: the video is missing")
     if ("mask" in values) == bool(texts):
         raise ValueError(f"{place}: give either a mask or text prompts")
     video = _absolute(values["video"], parent)
     mask = _absolute(values["mask"], parent) if "mask" in values else ""
-    return BatchJob(values.get("name", PurePosixPath(video.rstrip("/")).stem), video, mask, tuple(texts))
+    return BatchJob(values.get("name", _name_of(video)), video, mask, tuple(texts))
 
 
 def _absolute(path: str, parent: str) -> str:
@@ -123,11 +140,19 @@ def _absolute(path: str, parent: str) -> str:
     return f"{parent}/{path}"
 
 
+def _name_of(video: str) -> str:
+    """Return the name of a file without its video extension, or the whole name of a folder; both may have dots."""
+    place = video.partition("?")[0] if "://" in video else video
+    name = PurePosixPath(place).name
+    is_folder = place.endswith("/") or ("://" not in place and Path(place).is_dir())
+    suffix = PurePosixPath(name).suffix
+    return name if is_folder or suffix.lower() not in VIDEO_EXTENSIONS else name.removesuffix(suffix)
+
+
 def _job_of_clip(clip: Clip) -> BatchJob:
     assert isinstance(clip.mask, Path)
     path = Path(clip.source).resolve()
-    name = clip.scene or (path.name if path.is_dir() else path.stem)
-    return BatchJob(name, str(path), str(clip.mask.resolve()), scene=bool(clip.scene))
+    return BatchJob(clip.scene or _name_of(str(path)), str(path), str(clip.mask.resolve()), scene=bool(clip.scene))
 
 
 def _checked(jobs: Sequence[BatchJob], source: str) -> list[BatchJob]:
@@ -137,9 +162,12 @@ def _checked(jobs: Sequence[BatchJob], source: str) -> list[BatchJob]:
         if not job.name or job.name[0] == "." or set(job.name) & set('/\\:*?"<>|\0'):
             raise ValueError(f"{source}: {job.name!r} can't be the name of a folder: choose a different name")
         if len(job.name.encode(errors="surrogateescape")) > _LONGEST_NAME:
-            raise ValueError(f"{source}: the name {job.name[:40]}... is too long for a folder: add a column name")
+            raise ValueError(f"{source}: the name {job.name[:40]}... is too long for a folder: set a shorter name")
         if job.name.casefold() in ("summary.csv", "summary.json"):
             raise ValueError(f"{source}: {job.name} is the name of the batch's summary: choose a different name")
         if (other := first.setdefault(job.name.casefold(), job)) is not job:
-            raise ValueError(f"{source}: {other.video} and {job.video} are both called {job.name}: add a column name")
+            raise ValueError(
+                f"{source}: results of {other.video} and {job.video} would both be in the folder {other.name}: give one"
+                " of them another name"
+            )
     return list(jobs)

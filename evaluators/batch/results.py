@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 State = Literal["open", "running", "done", "failed"]
 SUMMARY = "summary"
+_SUMMARY_PAUSE = 20.0
+"""Shortest pause between two summaries of a batch that runs, in multiples of the time that one takes."""
 _COLUMNS = ("name", "state", "frames", "objects", "seconds", "error", "video", "mask", "text")
 
 
@@ -36,6 +39,8 @@ class JobRecord:
     job: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of the results, as JSON types."""
+    started: float = 0.0
+    """Time at which a worker last began a running video, in seconds since 1970."""
     inputs: str = ""
     """Fingerprint of the video and the masks, see :func:`~voskit.evaluators.batch.storage.fingerprint`."""
 
@@ -45,12 +50,13 @@ class BatchResults:
 
     Args:
         store: the output.
-        settings: everything that results depend on, beside the videos, as JSON types.
+        settings: everything that results depend on, except the videos, as JSON types.
     """
 
     def __init__(self, store: OutputStore, settings: Mapping[str, Any]) -> None:
         self.store = store
         self._settings = json.loads(json.dumps(settings))
+        self._next_summary = 0.0
 
     def record(self, job: BatchJob) -> JobRecord:
         """Return the record of a video; a new one if there is none, or if results of a finished one are gone."""
@@ -97,8 +103,8 @@ class BatchResults:
             if changed := [key for key in {**there, **self._settings} if there.get(key) != self._settings.get(key)]:
                 was, is_ = there.get(changed[0]), self._settings.get(changed[0])
                 raise ValueError(
-                    f"{place} has results of other flags (--{changed[0]}: {was} there, {is_} now): repeat them, give "
-                    "another --output_path, or start over with --no-resume"
+                    f"{place} has results of other flags (--{changed[0]}: {was} there, {is_} now): repeat those flags, "
+                    "give another --output_path, or start over with --no-resume"
                 )
             if record.state == "running" or not record.inputs:
                 continue
@@ -112,6 +118,21 @@ class BatchResults:
             record = self.record(job)
             if all_of_them or record.state == "failed":
                 self.save(job, "open", inputs=record.inputs)
+
+    def update_summary(self, jobs: Sequence[BatchJob]) -> None:
+        """Write the summary during a batch, but only now and then, since a long one takes time.
+
+        A summary that can't be written, for example because it is open in a spreadsheet on Windows, is logged.
+        """
+        begin = time.monotonic()
+        if begin < self._next_summary:
+            return
+        try:
+            self.summarize(jobs)
+        except OSError as error:
+            logger.warning("the summary can't be written now: %s", error)
+        end = time.monotonic()
+        self._next_summary = end + _SUMMARY_PAUSE * (end - begin)
 
     def summarize(self, jobs: Sequence[BatchJob]) -> dict[str, JobRecord]:
         """Write ``summary.json`` and ``summary.csv``, and return the record of each video by its name."""

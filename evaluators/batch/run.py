@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 
 from voskit.evaluators.batch.engines import (
     PARENT,
-    StaticShare,
     choose_engine,
     run_in_processes,
     run_on_ray,
     slurm_share,
 )
-from voskit.evaluators.batch.jobs import BatchJob
+from voskit.evaluators.batch.jobs import BatchJob, find_problems
 from voskit.evaluators.batch.results import BatchResults, JobRecord
 from voskit.evaluators.batch.worker import BatchWorker, end_with_parent
-from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.benchmarks.work_queue import Share, WorkQueue
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 10
 
 
 def run_batch(
@@ -48,7 +52,8 @@ def run_batch(
         processes, none.
 
     Raises:
-        ValueError: results so far are of other videos or settings, an engine can't be used, or a worker can't start.
+        ValueError: no video can be read, results so far are of other videos or settings, an engine can't be used, or a
+            worker can't start.
         OSError: records can't be written.
     """
     if PARENT in os.environ:
@@ -57,11 +62,12 @@ def run_batch(
         return {}
     engine = choose_engine(engine)
     if workers > 1 and engine in ("torchrun", "slurm"):
-        raise ValueError(f"with {engine}, several workers are several ranks or array tasks: leave out --gpu_num")
+        raise ValueError(f"with {engine}, start a rank or array task for each worker, and leave out --gpu_num")
     if workers > 1 and engine == "processes" and not command:
-        raise ValueError("several workers on this machine need the command that they run")
+        raise ValueError("several workers on this machine need command, the command that they run")
     if resume:
         results.check(jobs)
+    _report_problems([job for job in jobs if not resume or results.record(job).state != "done"])
     if engine == "torchrun":
         queue = WorkQueue()
         build().run_all(jobs, queue, skip=("done",) if resume else ())
@@ -71,7 +77,7 @@ def run_batch(
         share = slurm_share()
         own = [jobs[number] for number in share.items(len(jobs))]
         if not resume or any(results.record(job).state != "done" for job in own):
-            build().run_all(own, StaticShare(0, 1), skip=("done",) if resume else ())
+            build().run_all(jobs, share, skip=("done",) if resume else ())
         records = results.summarize(jobs)
         return {job.name: records[job.name] for job in own}
     results.reopen(jobs, all_of_them=not resume)
@@ -81,9 +87,26 @@ def run_batch(
         if engine == "ray":
             run_on_ray(build, jobs, results, workers, gpus)
         elif workers == 1:
-            build().run_all(jobs, StaticShare(0, 1))
+            build().run_all(jobs, Share())
         else:
             run_in_processes(command, jobs, results, workers, threads)
     finally:
         records = results.summarize(jobs)
     return records
+
+
+def _report_problems(jobs: Sequence[BatchJob]) -> None:
+    """Log the pending videos that can't be segmented, before a model is loaded.
+
+    Raises:
+        ValueError: none of them can.
+    """
+    problems = find_problems(jobs)
+    lines = [f"{name}: {problem}" for name, problem in problems.items()]
+    if jobs and len(lines) == len(jobs):
+        raise ValueError(lines[0] if len(lines) == 1 else f"none of {len(jobs)} videos can be segmented; {lines[0]}")
+    if lines and int(os.environ.get("RANK", 0)) == 0:
+        more = "" if len(lines) <= _SHOWN else f" (and {len(lines) - _SHOWN} more)"
+        logger.warning(
+            "%d of %d videos can't be segmented: %s%s", len(lines), len(jobs), "; ".join(lines[:_SHOWN]), more
+        )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
+import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from voskit.dataloaders.files import atomic_write_text, checksum, make_folder
 
@@ -41,7 +46,8 @@ def local_copy(path: str, folder: Path | None = None) -> Iterator[Path]:
     files, place = _open(path)
     if not files.exists(place):
         raise FileNotFoundError(f"{path}: no such file or folder")
-    with tempfile.TemporaryDirectory(prefix="voskit-", dir=folder) as scratch:
+    prefix = f"voskit-{os.getpid()}-{platform.node()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as scratch:
         target = Path(scratch) / PurePosixPath(place.rstrip("/")).name
         if files.isdir(place):
             for name in files.find(place):
@@ -53,16 +59,45 @@ def local_copy(path: str, folder: Path | None = None) -> Iterator[Path]:
         yield target
 
 
+def remove_dead_downloads(folder: Path) -> None:
+    """Remove the temporary folders that killed processes of this machine left in a folder of :func:`local_copy`."""
+    for path in folder.glob("voskit-*"):
+        name = re.fullmatch(r"voskit-(\d+)-(.*)-[^-]+", path.name)
+        if name is not None and name[2] == platform.node() and not _is_alive(int(name[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    """Return False if no process has this id; True on Windows, which can't tell."""
+    if os.name == "nt":  # os.kill would send Ctrl+C
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
+
+
+def remove_empty_folders(folder: Path) -> None:
+    """Remove the empty folders below a folder, and the folder itself if nothing is left in it."""
+    for path in (*sorted(folder.rglob("*"), reverse=True), folder):
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):  # it holds a file
+                path.rmdir()
+
+
 def fingerprint(video: str, masks: str) -> str:
     """Return a text that changes with a video's size and with the content of its masks.
 
     For files in object storage it changes with what the storage reports: size, date, ETag. It is empty for streams, and
-    if the files are gone.
+    if the files can't be described: reading them gives the error.
     """
     try:
         parts = [*_parts(video, lambda path: str(path.stat().st_size))]
         parts += [*_parts(masks, checksum)] if parts else []
-    except OSError:
+    except Exception:  # each file system of fsspec has its own
         return ""
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16] if parts else ""
 
@@ -93,7 +128,7 @@ class OutputStore:
             name depends on the address, so that a batch resumes on the same machine.
 
     Raises:
-        ValueError: see :func:`local_copy`.
+        ValueError: see :func:`local_copy`, or ``scratch`` is the output itself.
         OSError: a local folder can't be made.
     """
 
@@ -104,6 +139,8 @@ class OutputStore:
             self._files, self._place = _open(output)
             digest = hashlib.sha256(output.encode()).hexdigest()[:12]
             self.local = scratch or Path(tempfile.gettempdir()) / f"voskit-batch-{digest}"
+            if isinstance(self._files, LocalFileSystem) and Path(self._place).resolve() == self.local.resolve():
+                raise ValueError(f"{output}: work in progress can't be in the same folder: give another scratch folder")
         else:
             self.local = Path(output)
         make_folder(self.local)
@@ -128,11 +165,19 @@ class OutputStore:
             atomic_write_text(path, text)
 
     def upload(self, folder: str) -> None:
-        """Copy the results of a video to the address; nothing to do for a local output."""
+        """Make the folder of a video at the address equal to the local one; nothing to do for a local output.
+
+        Files of an earlier run that the local folder lacks are removed from the address.
+        """
         if not self.remote:
             return
-        for path in sorted((self.local / folder).rglob("*")):
-            if path.is_file() and not path.name.startswith("."):
-                target = f"{self._place}/{path.relative_to(self.local).as_posix()}"
-                self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
-                self._files.put_file(str(path), target)
+        own = [p for p in sorted((self.local / folder).rglob("*")) if p.is_file() and not p.name.startswith(".")]
+        targets = {f"{self._place}/{path.relative_to(self.local).as_posix()}": path for path in own}
+        self._files.invalidate_cache()  # listings may be older
+        there = f"{self._place}/{folder}"
+        for old in self._files.find(there) if self._files.exists(there) else ():
+            if old not in targets:
+                self._files.rm_file(old)
+        for target, path in targets.items():  # last: a storage may list names in another form, such as lower case
+            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._files.put_file(str(path), target)

@@ -11,14 +11,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from voskit.dataloaders.files import exclusive_lock
-from voskit.dataloaders.video.excerpt import excerpt
-from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.excerpt import open_excerpt
 from voskit.evaluators.batch.jobs import BatchJob
 from voskit.evaluators.batch.results import BatchResults, JobRecord
-from voskit.evaluators.batch.storage import fingerprint, local_copy
+from voskit.evaluators.batch.storage import fingerprint, local_copy, remove_dead_downloads, remove_empty_folders
 from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.clips.clip_writer import remove_results
-from voskit.evaluators.clips.report import ClipReport
+from voskit.evaluators.clips.report import ClipReport, ResumeError
 from voskit.evaluators.clips.run import refer_clip, segment_clip
 from voskit.evaluators.clips.scenes import ClipOptions
 from voskit.evaluators.clips.sources import Clip
@@ -29,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _LOCK_SECONDS = 60.0  # an ended worker may need them to close its files
 _PARENT_SECONDS = 0.5
+DOWNLOADS = ".downloads"
+"""Folder of downloaded videos and masks, below the local output."""
 
 
 class BatchWorker:
@@ -52,12 +53,20 @@ class BatchWorker:
         self._results = results
         self._options = options
         self._propagator = propagator
+        remove_dead_downloads(results.store.local / DOWNLOADS)
 
     def run_all(self, jobs: Sequence[BatchJob], items: Items, *, skip: Collection[str] = ("done",)) -> None:
-        """Segment the videos that ``items`` hands out, except for those in a state to skip."""
+        """Segment the videos that ``items`` hands out, except for those in a state to skip.
+
+        Args:
+            jobs: all videos of the batch, whose summary is kept up to date.
+            items: numbers of the videos of this worker.
+            skip: states of videos that are left alone.
+        """
         for number in items.items(len(jobs)):
             if self._results.record(jobs[number]).state not in skip:
                 self.run(jobs[number])
+                self._results.update_summary(jobs)
 
     def run(self, job: BatchJob) -> JobRecord:
         """Segment one video, and record how that went; errors don't end the batch.
@@ -67,13 +76,17 @@ class BatchWorker:
         """
         inputs, record = fingerprint(job.video, job.mask), self._results.record(job)
         last = record.inputs
-        self._results.save(job, "running", inputs=inputs)
+        self._results.save(job, "running", inputs=inputs, started=time.time())
         begin = time.perf_counter()
         resume = self._options.resume and bool(record.job) and last in ("", inputs)
         if last and not resume:  # results of an earlier run of this batch, which are replaced
             remove_results(self._results.store.local / job.name)
         try:
-            report = self._segment(job, resume=resume)
+            try:
+                report = self._segment(job, resume=resume)
+            except ResumeError as error:
+                logger.warning("%s: starting over: %s", job.name, error.reason)
+                report = self._segment(job, resume=False)
             self._results.store.upload(job.name)
         except (ValueError, OSError) as error:
             return self._failed(job, str(error), inputs)
@@ -83,7 +96,12 @@ class BatchWorker:
         seconds = round(time.perf_counter() - begin, 3)
         logger.info("%s: %s", job.name, report.summary()[-1])
         values = {"frames": report.frames, "objects": report.objects, "seconds": seconds}
-        return self._results.save(job, "done", inputs=inputs, **values)
+        record = self._results.save(job, "done", inputs=inputs, **values)
+        if self._results.store.remote:  # they are at the address, and the local disk may be small
+            folder = self._results.store.local / job.name
+            remove_results(folder)
+            remove_empty_folders(folder)
+        return record
 
     def _failed(self, job: BatchJob, reason: str, inputs: str) -> JobRecord:
         line = (reason.splitlines() or ["no message"])[0]
@@ -93,14 +111,13 @@ class BatchWorker:
     def _segment(self, job: BatchJob, *, resume: bool) -> ClipReport:
         """Segment a video into its folder of the local output."""
         options, store = self._options, self._results.store
-        folder, downloads = store.local / job.name, store.local / ".downloads"
+        folder, downloads = store.local / job.name, store.local / DOWNLOADS
         _wait_for_lock(folder)
         with (
             local_copy(job.video, downloads) as video,
             local_copy(job.mask, downloads) as mask,
-            open_frames(_source(job.video, video), fps=options.fps) as whole,
+            open_excerpt(_source(job.video, video), options.start, options.end, fps=options.fps) as source,
         ):
-            source = excerpt(whole, options.start, options.end)
             if isinstance(self._segmenter, ReferringSegmenter):
                 return refer_clip(
                     self._segmenter, source, job.text, folder, propagator=self._propagator, progress=False,
@@ -120,7 +137,7 @@ def _source(video: str, copy: Path) -> str:
 
 
 def _wait_for_lock(folder: Path) -> None:
-    """Wait until a worker that was told to end has closed the files of a video. Raises ValueError after a minute."""
+    """Wait until a worker that was asked to stop has closed the files of a video. Raises ValueError after a minute."""
     end = time.monotonic() + _LOCK_SECONDS
     while True:
         try:

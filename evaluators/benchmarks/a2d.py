@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ FRAMES = 5
 
 
 class A2DEvaluation:
-    """An evaluation of one model with one setting: ``predictions.json``, ``scores.json`` and ``settings.json``.
+    """An evaluation of one model with one set of settings: ``predictions.json``, ``scores.json`` and ``settings.json``.
 
     A stopped evaluation can be resumed: predictions of finished videos lie in ``.predictions/<video>.json``.
 
@@ -93,7 +92,6 @@ class A2DEvaluation:
         atomic_write_text(self.output / "predictions.json", json.dumps(predictions))
         scores = score(self.data.name, self.data.truth, self.output / "predictions.json")
         write_scores(scores, self.output / "scores.json")
-        shutil.rmtree(self.parts)
         return scores
 
     def _path(self, video: str) -> Path:

@@ -80,7 +80,7 @@ def _of_masks(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_present_names(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings of an earlier version with the names of today, and with the defaults of fields that it lacked."""
+    """Return settings of an earlier version with present names, and with the defaults of fields that it lacked."""
     if isinstance(settings.get("propagation"), dict):
         settings["propagation"] = _with_present_names(settings["propagation"])
     if isinstance(settings.get("config"), dict) and settings.get("model") in MODELS:
@@ -248,7 +248,7 @@ class EvaluationFolder:
     def _failure_path(self, video: Video) -> Path:
         return self.output / ".failures" / f"{video.name}.txt"
 
-    def _failed(self, video: Video, error: ValueError | OSError) -> None:
+    def _failed(self, video: Video, error: ValueError | OSError | torch.OutOfMemoryError) -> None:
         """Log and note the error of a video, so that others can run. Raise it if the disk is full."""
         if isinstance(error, OSError) and error.errno in _FULL:
             raise error

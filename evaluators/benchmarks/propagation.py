@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from voskit.dataloaders.datasets import Dataset, Video
@@ -61,7 +62,7 @@ class PropagationEvaluation(EvaluationFolder):
     def check(cls, dataset: Dataset) -> None:
         if dataset.config.task not in ("semi_supervised", "panoptic") or not any(v.mask_files for v in dataset):
             raise ValueError(
-                f"{dataset.name} {dataset.split} has no masks to propagate: it is another kind of benchmark"
+                f"{dataset.name} {dataset.split} has no masks to propagate: evaluate a model with text prompts"
             )
         super().check(dataset)
 
@@ -116,7 +117,17 @@ class PropagationEvaluation(EvaluationFolder):
                             idle.pop()
                     if not running:
                         return
-                    for one, result in zip(tuple(running), next_results(running, stopwatch), strict=True):
+                    try:
+                        results = next_results(running, stopwatch)
+                    except torch.OutOfMemoryError as error:
+                        while running:  # which of them needs too much isn't known
+                            one = running.pop()
+                            one.steps.close()
+                            idle.append(one.segmenter)
+                            self._failed(one.video, error)
+                            bar.update(len(one.video.frame_names) - one.frames)
+                        continue
+                    for one, result in zip(tuple(running), results, strict=True):
                         one.frames += 1
                         if segmenter.depth is not None:
                             bar.set_postfix_str(f"depth {segmenter.depth}", refresh=False)
@@ -142,11 +153,11 @@ class PropagationEvaluation(EvaluationFolder):
         """Read a video, yield a request for each frame, and write the results that are sent back."""
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
-        wanted = set(video.wanted)
+        wanted, unseen = set(video.wanted), set(video.given)
         first = next(iter(video.mask_files), None)
         if first is not None and first not in video.given:
             logger.warning(
-                "video %s: the first mask, that of frame %s, shows no object: that of frame %s is given",
+                "video %s: the first mask, of frame %s, shows no object: the mask of frame %s is given instead",
                 video.name, first, ", ".join(video.given),
             )  # fmt: skip
         timing = VideoTiming(video.name, began=time.time())
@@ -157,6 +168,7 @@ class PropagationEvaluation(EvaluationFolder):
         with video.source() as source, MaskWriter(partial) as writer, scores or nullcontext():
             for frame in prefetch(source):
                 mask = video.mask(frame.name)
+                unseen.discard(frame.name)
                 mask = None if mask is None else mask.astype(np.uint16)  # a lone 255 is an id
                 segmenter.check(frame.image, mask)
                 predicted = mask is None and bool(segmenter.object_ids)
@@ -174,6 +186,10 @@ class PropagationEvaluation(EvaluationFolder):
                 timing.peak_memory = max(timing.peak_memory or 0, result.memory or 0) or None
                 timing.memory_bytes = max(timing.memory_bytes or 0, segmenter.memory_bytes)
             timing.frame_size = source.size
+            if unseen:
+                raise ValueError(
+                    f"{len(unseen)} given masks are of frames that aren't in the video, such as {min(unseen)}"
+                )
             if missing := wanted - set(writer.names):
                 raise ValueError(f"{len(missing)} frames to evaluate are not in the video, such as {min(missing)}")
             if not timing.objects:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from voskit.dataloaders.datasets import ANNOTATORS, Dataset, Video
@@ -40,7 +41,7 @@ class ReferringEvaluation(EvaluationFolder):
     @classmethod
     def check(cls, dataset: Dataset) -> None:
         if dataset.config.archive not in ("expressions", "annotators") or not any(v.expressions for v in dataset):
-            raise ValueError(f"{dataset.name} {dataset.split} has no expressions: it is no benchmark of text prompts")
+            raise ValueError(f"{dataset.name} {dataset.split} has no expressions: evaluate a model that takes masks")
         super().check(dataset)
 
     def _folders(self, video: Video) -> list[Path]:
@@ -87,17 +88,17 @@ class ReferringEvaluation(EvaluationFolder):
                 bar.set_description(video.name, refresh=False)
                 try:
                     self._segment_video(segmenter, video, propagator)
-                except (ValueError, OSError) as error:
+                except (ValueError, OSError, torch.OutOfMemoryError) as error:
                     self._failed(video, error)
                 bar.update(len(video.frame_names) * len(video.expressions))
 
     def _segment_video(self, segmenter: ReferringSegmenter, video: Video, propagator: VideoSegmenter | None) -> None:
         """Read a video and write its results, a window of frames at a time."""
         if not video.expressions:
-            raise ValueError(f"{self.dataset.meta_path}: it has no expression for this video")
+            raise ValueError(f"{self.dataset.meta_path} has no expression for this video")
         if self._by_annotator and len(video.expressions) % ANNOTATORS:
             raise ValueError(
-                f"{len(video.expressions)} expressions are no multiple of {ANNOTATORS}, one for each annotator"
+                f"{len(video.expressions)} expressions, which isn't a multiple of {ANNOTATORS}, one for each annotator"
             )
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)

@@ -105,7 +105,7 @@ def evaluate(
         raise TypeError(f"the model must be a network of voskit.build_model or a segmenter, got {model!r}")
     output = Path(output)
     if output.is_file():
-        raise ValueError(f"{output} is a file: the folder of the results is needed")
+        raise ValueError(f"{output} is a file: give a folder for the results")
     if not isinstance(dataset, (Dataset, SentenceSet)):
         dataset = open_benchmark(dataset, data, split=split)
     if isinstance(dataset, Dataset):
@@ -142,7 +142,7 @@ def evaluate(
                 logger.error("video %s: %s", video, reason)
             raise ValueError(
                 f"{len(failures)} of {evaluation.num_videos} videos failed, so there are no scores: "
-                "fix them and run again, which resumes"
+                "fix them, and run again to resume"
             )
         if isinstance(evaluation, A2DEvaluation):
             return evaluation.finish()
@@ -162,7 +162,7 @@ def open_benchmark(
     if str(dataset) not in SENTENCE_SETS:
         return open_dataset(dataset, data, split=split, **options)
     if data is None:
-        raise ValueError(f"dataset {dataset}: the folder that holds it is needed")
+        raise ValueError(f"dataset {dataset}: give data, the folder that holds it")
     return open_sentences(str(dataset), data)
 
 
@@ -270,10 +270,10 @@ def _evaluation(
     if isinstance(segmenter, VideoSegmenter):
         assert isinstance(dataset, Dataset)
         if "propagation" in settings:
-            raise ValueError(f"a propagator is for models with text prompts, and {name} takes masks")
+            raise ValueError(f"a propagator is for models with text prompts, but {name} takes masks")
         return PropagationEvaluation(dataset, output, settings, save_scores=save_scores)
     if save_scores:
-        raise ValueError(f"save_scores is for models that propagate masks, and {name} takes text prompts")
+        raise ValueError(f"save_scores is for models that propagate masks, but {name} takes text prompts")
     if isinstance(dataset, Dataset):
         return ReferringEvaluation(dataset, output, settings)
     if "propagation" in settings:

@@ -7,11 +7,16 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voskit.configs.datasets import expand
 from voskit.dataloaders.datasets import Dataset, Video
+from voskit.dataloaders.datasets.video import image_size
+from voskit.dataloaders.masks.mask_set import VOID, mask_values
 from voskit.evaluators.metrics import SCORERS, Scores
 from voskit.evaluators.metrics.base import Request, Scorer, VideoFolders, VideoScorer
 from voskit.evaluators.metrics.frames.jobs import default_workers
+from voskit.evaluators.metrics.frames.label_maps import read_label_map
 
 _ONE_OBJECT = "davis2016"
 UNPACKED = ".unpacked-"
@@ -132,12 +137,37 @@ class DatasetScoring:
                 given["split"] = _split_of(scorer, dataset)
             return Request(dataset.root, Path(), scorer.complete_options(given))
         videos = {video.name: _folders(video) for video in known}
+        for video in known:
+            self._check_first_mask(video, ids=scorer.name == "folder" and not config.binary)
         # the dataset says where the ground truth lies: these options are recorded, not chosen
         places = {"split": dataset.split, "resolution": next(iter(videos.values())).masks.parent.name}
         options = {k: places.get(k, v) for k, v in scorer.complete_options(given).items()}
         if self.limits:
             options["videos"] = f"{len(known)} of {len(dataset)}"
         return Request(dataset.root, Path(), options, videos=videos, meta=dataset.meta_path)
+
+    def _check_first_mask(self, video: Video, *, ids: bool) -> None:
+        """Check the size of a video's first true mask and, with ``ids``, that its values are the ids of the objects.
+
+        Raises:
+            ValueError: another size than that of the results, or colors or smooth edges, which scorers don't interpret.
+        """
+        name, path = next(iter(video.truth_frames.items()), ("", None))
+        if path is None:
+            return
+        size = self.dataset.result_size(video) or video.frame_size
+        if (found := image_size(path)) != size:
+            raise ValueError(
+                f"{path}: the mask is {found[0]}x{found[1]} (height x width), the results are {size[0]}x{size[1]}"
+            )
+        if not ids or mask_values(path) <= {VOID}:  # one object, whose edge may be soft
+            return
+        values = read_label_map(path)
+        void = np.isin(values, (VOID, self.dataset.config.ignore_id or VOID))
+        if ((values != video.masks.read(path, name)) & ~void).any():
+            raise ValueError(
+                f"{path}: colors or smooth edges, not ids, tell its objects apart: save the ground truth as PNGs of ids"
+            )
 
 
 def _folders(video: Video) -> VideoFolders:
@@ -156,4 +186,4 @@ def _split_of(scorer: Scorer, dataset: Dataset) -> str:
     for name in (dataset.split, dataset.config.split_folder(dataset.split)):
         if choices is None or name in choices:
             return name
-    raise ValueError(f"{scorer.name} is scored for {', '.join(choices or ())}, not for {dataset.split}")
+    raise ValueError(f"{scorer.name} can be scored for {', '.join(choices or ())}, not for {dataset.split}")

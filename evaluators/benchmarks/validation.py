@@ -5,35 +5,31 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from voskit.configs import ModelConfig, PropagationConfig
 from voskit.dataloaders.datasets import Dataset
-from voskit.dataloaders.files import atomic_write_text
+from voskit.dataloaders.files import atomic_write_text, make_folder
 from voskit.evaluators.benchmarks.examples import ExampleWatch, VideoExample
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
 from voskit.evaluators.benchmarks.run import dataset_settings
-from voskit.evaluators.benchmarks.scoring import DatasetScoring
+from voskit.evaluators.benchmarks.scoring import UNPACKED, DatasetScoring
+from voskit.evaluators.benchmarks.work_queue import Share
 from voskit.evaluators.metrics.report import headline
 from voskit.evaluators.referring import ReferringSegmenter
 from voskit.evaluators.segmenter import VideoSegmenter
 from voskit.networks.models.base import Network
 
-
-@dataclass(frozen=True)
-class Share:
-    """Every ``count``-th item from number ``rank`` on: the items of one of several processes."""
-
-    rank: int = 0
-    count: int = 1
-
-    def items(self, count: int) -> Iterator[int]:
-        """Yield the numbers of this share from 0 to ``count - 1``."""
-        yield from range(self.rank, count, self.count)
+_ENTRIES = (
+    *("Annotations", "Scores", ".partial", ".failures", ".inputs", ".timing", "timing.json"),
+    *("scores.json", "scores_*.csv", "scores_frames.png", "validation.*", f"{UNPACKED}*", ".*.tmp*"),
+)
+"""Patterns of the files and folders of a validation, except its settings."""
+_SETTINGS = "{}\n"
+"""Content of ``settings.json``, by which the folder of an earlier validation is recognized."""
 
 
 class Validation:
@@ -45,13 +41,14 @@ class Validation:
 
     Args:
         dataset: an opened dataset with its ground truth.
-        output: folder of the last call's results.
+        output: folder of the last call's results: a new or empty one, or that of an earlier validation.
         share: the videos of this process.
         wait: a barrier, which returns when all processes have called it.
         config: config of the networks, to check that the dataset fits; None: not known yet.
 
     Raises:
-        ValueError: the dataset can't be scored, or it lacks the masks or text prompts that the network needs.
+        ValueError: the dataset can't be scored, it lacks the masks or text prompts that the network needs, or the
+            output holds something else.
     """
 
     def __init__(
@@ -74,19 +71,21 @@ class Validation:
             raise ValueError(f"{where}: {obstacle}")
         self.dataset, self.output, self.share, self.wait = dataset, Path(output), share or Share(), wait
         self.examples: list[VideoExample] = []
+        _check_output(self.output)
 
     def __call__(self, network: Network) -> float:
         """Return the main score of the benchmark, such as J&F; NaN on all processes except the first.
 
         Raises:
-            ValueError: a video can't be read or scored.
+            ValueError: a video can't be read or scored, or the output holds something else.
         """
-        is_first = self.share.rank == 0
+        is_first = self.share.index == 0
         self.examples = []
         if is_first:
-            shutil.rmtree(self.output, ignore_errors=True)
-            self.output.mkdir(parents=True)
-            atomic_write_text(self.output / "settings.json", "{}\n")  # all processes expect this file
+            _check_output(self.output)
+            make_folder(self.output)
+            atomic_write_text(self.output / "settings.json", _SETTINGS)  # all processes expect this file
+            _remove_results(self.output)
         self.wait()
         with dataset_settings(self.dataset.name, network):
             evaluation = self._run(network)
@@ -104,7 +103,7 @@ class Validation:
         if isinstance(network.config, PropagationConfig):
             watch = ExampleWatch()
             evaluation = PropagationEvaluation(
-                self.dataset, self.output, {}, watch=watch if self.share.rank == 0 else None
+                self.dataset, self.output, {}, watch=watch if self.share.index == 0 else None
             )
             evaluation.run(VideoSegmenter(network), self.share, progress=False)
             self.examples = [] if watch is None else watch.examples
@@ -112,3 +111,21 @@ class Validation:
         referring = ReferringEvaluation(self.dataset, self.output, {})
         referring.run(ReferringSegmenter(network), self.share, progress=False)
         return referring
+
+
+def _check_output(folder: Path) -> None:
+    """Raise ValueError if a folder has files, and they aren't those of an earlier validation."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    settings = folder / "settings.json"
+    if not settings.is_file() or settings.read_bytes() != _SETTINGS.encode():
+        raise ValueError(f"{folder} holds files that no validation wrote: give another folder, or move them away")
+
+
+def _remove_results(folder: Path) -> None:
+    """Remove the results of an earlier validation; other files stay."""
+    for path in [path for pattern in _ENTRIES for path in folder.glob(pattern)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -19,6 +20,18 @@ class Items(Protocol):
 
     def items(self, count: int) -> Iterator[int]:
         """Yield numbers from 0 to ``count - 1``."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Every ``count``-th item from number ``index`` on: the items of one of several processes."""
+
+    index: int = 0
+    count: int = 1
+
+    def items(self, count: int) -> Iterator[int]:
+        """Yield the numbers of this share from 0 to ``count - 1``."""
+        yield from range(self.index, count, self.count)
 
 
 class WorkQueue:

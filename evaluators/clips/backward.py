@@ -40,7 +40,7 @@ class BackwardMasks:
             look_ahead(segmenter, frame.image, ids, _kept(self.folder, later[-1]), complete=self.complete)
 
     def fused(self, frame: Frame, forward: Direction) -> tuple[list[int], Tensor] | None:
-        """Return the objects of a frame between two given masks and their fused probabilities; None: it isn't one.
+        """Return the objects of a frame between two given masks and their fused probabilities; None for other frames.
 
         Args:
             frame: the frame.

@@ -19,7 +19,7 @@ from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.clip_writer import ClipWriter
 from voskit.evaluators.clips.previews import PreviewOptions
-from voskit.evaluators.clips.report import ClipReport
+from voskit.evaluators.clips.report import ClipReport, ResumeError
 from voskit.evaluators.clips.resuming import ClipCheckpoints
 from voskit.evaluators.exports.base import Export
 from voskit.evaluators.exports.frames import SoftMattes
@@ -56,7 +56,7 @@ class OutputOptions:
 
     def __post_init__(self) -> None:
         if self.max_frames is not None and self.max_frames < 1:
-            raise ValueError(f"max_frames is at least 1, not {self.max_frames}")
+            raise ValueError(f"max_frames must be at least 1, not {self.max_frames}")
 
     @property
     def soft(self) -> bool:
@@ -119,7 +119,7 @@ class ClipRun:
         """Continue the report of a run that was broken off, and keep its masks.
 
         Raises:
-            ValueError: its frames can't be kept, or an export needs their probabilities.
+            ResumeError: its frames can't be kept, or an export needs their probabilities.
         """
         stored = checkpoints.load()
         if stored is None:
@@ -127,7 +127,7 @@ class ClipRun:
             return
         frames, fields, most = int(stored["frames"]), vars(self._report), self._options.max_frames
         if most is not None and frames > most:
-            raise ValueError(f"--resume: {frames} frames are done, more than --max_frames: run without --resume")
+            raise ResumeError(f"{frames} frames are done, more than --max_frames", "run without --resume")
         refuse_soft_exports(self._options.exports)
         self._writer.keep([self._source.name_of(number) for number in range(frames)])
         logger.info("%s: resuming at frame %d", self._source.name, frames)
@@ -150,7 +150,7 @@ class ClipRun:
                 if checkpoints.due:
                     self._save(checkpoints)
             if frame.index + 1 < done:
-                raise ValueError(f"--resume: {self._source.name} has fewer frames than are done: run without --resume")
+                raise ResumeError(f"{self._source.name} has fewer frames than were done", "run without --resume")
         except GeneratorExit:  # broken off within a frame, after which the memory isn't that of any frame
             raise
         except Exception:  # a frame or mask is damaged: the frames before it are done
@@ -194,9 +194,9 @@ class ClipRun:
 
 
 def refuse_soft_exports(exports: tuple[Export, ...]) -> None:
-    """Raise ValueError if an export needs probabilities, which frames that are done don't have."""
+    """Raise ResumeError if an export needs probabilities, which frames that are done don't have."""
     if soft := [export.output for export in exports if export.soft]:
-        raise ValueError(
-            f"--resume: the soft edges of {' and '.join(soft)} need the network's probabilities of all frames, and "
-            "some are done: run without --resume, or export with edges=hard"
+        raise ResumeError(
+            f"the soft edges of {' and '.join(soft)} need the network's probabilities of all frames, but some are done",
+            "run without --resume, or export with edges=hard",
         )

@@ -16,7 +16,7 @@ from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions, overlay_palette
-from voskit.evaluators.clips.report import CHECKPOINT, REPORT, ClipReport
+from voskit.evaluators.clips.report import CHECKPOINT, REPORT, ClipReport, ResumeError
 from voskit.evaluators.exports.base import Export, ExportClip
 from voskit.evaluators.exports.frames import ExportFrame, SoftMattes
 from voskit.evaluators.exports.writer import FOLDER as EXPORT_FOLDER
@@ -44,8 +44,8 @@ class ClipWriter:
 
     It writes ``masks/<frame>.png`` (palette PNGs; 16-bit above 255 ids), ``overlay.mp4``, ``contact_sheet.png``,
     ``report.json`` and ``exports/``. The first result replaces all results of an earlier run in the same folder. If the
-    clip breaks off, its results so far stay: the masks, the video as ``overlay.incomplete.mp4``, and exports under
-    names of this kind. Within ``with`` no other program writes to the folder.
+    clip breaks off, its results so far stay: the masks, the video as ``overlay.incomplete.mp4``, and exports
+    under similar names. Within ``with`` no other program writes to the folder.
 
     Args:
         folder: the folder.
@@ -95,11 +95,11 @@ class ClipWriter:
         """Keep the masks of these frames, which an earlier run wrote. Call it before the first result.
 
         Raises:
-            ValueError: one of them is missing.
+            ResumeError: one of them is missing.
         """
         for name in names:
             if not (path := self.folder / "masks" / f"{name}.png").is_file():
-                raise ValueError(f"--resume: {path} is missing: run without --resume")
+                raise ResumeError(f"{path} is missing", "run without --resume")
         self._kept = list(names)
 
     def redraw(self, frame: Frame) -> None:
@@ -163,6 +163,8 @@ class ClipWriter:
     def __enter__(self) -> Self:
         self._lock.enter_context(exclusive_lock(self.folder))
         shutil.rmtree(self.folder / SCRATCH, ignore_errors=True)  # of a killed run
+        for path in (self.folder / "masks").glob(".*.png.*.tmp"):
+            path.unlink(missing_ok=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
@@ -178,7 +180,8 @@ def _check_masks_are_results(folder: Path) -> None:
     count = sum(1 for _ in (folder / "masks").glob("*.png"))
     if count and not (folder / REPORT).exists():
         raise ValueError(
-            f"{folder / 'masks'} contains {count} PNGs that this program did not write: give another output folder"
+            f"{folder / 'masks'} contains {count} PNGs that no earlier run wrote, such as masks of voskit "
+            "annotate: give another output folder"
         )
 
 

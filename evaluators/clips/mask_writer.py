@@ -70,7 +70,7 @@ class MaskWriter:
             OSError: an earlier mask could not be written.
         """
         if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
-            raise ValueError(f"{name!r} is not the name of a mask in {self.folder}")
+            raise ValueError(f"{name!r} can't be the name of a mask in {self.folder}: give a plain file name")
         if name in self._names:
             raise ValueError(f"mask {name!r} was written to {self.folder} before")
         self._background.submit(write_mask, self.folder / f"{name}.png", mask, **self._kind)

@@ -74,7 +74,7 @@ class ClipPreviews:
     """A writer of ``overlay.mp4`` and ``contact_sheet.png`` of a clip, in the background.
 
     Until it is closed, ``overlay.incomplete.mp4`` has the frames so far, and the sheet is drawn anew every few seconds.
-    A video that can't be encoded is left out with a warning, since masks are worth more.
+    A video or sheet that can't be written is left out with a warning, since masks are worth more.
 
     Args:
         folder: folder of the results.
@@ -89,11 +89,11 @@ class ClipPreviews:
             with self._left_out_on_error():
                 rate = min(max(options.fps or DEFAULT_FPS, MIN_FPS), MAX_FPS)
                 if rate != (options.fps or rate):
-                    logger.warning("overlay.mp4 can't have %g frames/s, it has %g", options.fps, rate)
+                    logger.warning("overlay.mp4 can't have %g frames/s: it gets %g", options.fps, rate)
                 self._video = VideoWriter(folder / "overlay.mp4", rate, playback=options.playback, growing=True)
         self._drawing = BackgroundWriter(workers=1, max_pending=4)
         self._sheet = ContactSheet(options.num_frames)
-        self._drawn = False
+        self._drawn = self._sheet_failed = False
         self._next_sheet = 0.0
 
     def write(self, frame: Frame, ids_HW: np.ndarray) -> None:
@@ -121,10 +121,7 @@ class ClipPreviews:
             with self._left_out_on_error():
                 self._video.close()
         if self._drawn:
-            try:
-                self._save_sheet()
-            except (OSError, ValueError) as error:
-                logger.error("the contact sheet is lost: %s", error)
+            self._save_sheet()
 
     def _draw(self, frame: Frame, ids_HW: np.ndarray) -> None:
         picture = draw_overlay(frame.image, ids_HW, colors=self._options.colors_of)
@@ -152,8 +149,14 @@ class ClipPreviews:
                 self._video = None
 
     def _save_sheet(self) -> None:
-        with atomic_write(self.folder / "contact_sheet.png") as temporary:
-            Image.fromarray(self._sheet.image()).save(temporary, format="PNG", compress_level=2)
+        """Write the contact sheet; a failure is logged once, and the next sheet is tried again."""
+        try:
+            with atomic_write(self.folder / "contact_sheet.png") as temporary:
+                Image.fromarray(self._sheet.image()).save(temporary, format="PNG", compress_level=2)
+        except (OSError, ValueError) as error:
+            if not self._sheet_failed:
+                logger.warning("the contact sheet can't be written: %s", error)
+            self._sheet_failed = True
 
 
 def overlay_palette() -> bytes:

@@ -18,6 +18,26 @@ CHECKPOINT = ".resume.pt"
 """Checkpoint of a run that was broken off, see :mod:`voskit.evaluators.clips.resuming`."""
 MEASURES = ("confidence", "margin")
 """Measures of ``VideoSegmenter.quality`` that a report keeps."""
+_FAR = 300  # number of the last frame that is decoded to tell clips apart
+
+
+def masks_folder(results: Path, video: str) -> Path:
+    """Return the folder of a video's masks: ``<video>``, or ``<video>/masks`` of demo, batch and annotation."""
+    own = results / video
+    return own / "masks" if (own / "masks").is_dir() else own
+
+
+class ResumeError(ValueError):
+    """A run that was broken off can't be resumed.
+
+    Args:
+        reason: what is in the way.
+        advice: what to do, for the message.
+    """
+
+    def __init__(self, reason: str, advice: str = "run without --resume to replace them") -> None:
+        super().__init__(f"--resume: {reason}: {advice}")
+        self.reason = reason
 
 
 @dataclasses.dataclass
@@ -55,7 +75,7 @@ class ClipReport:
     source: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Properties that distinguish the clip from others of its name, see :func:`clip_identity`."""
     settings: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Everything that the masks depend on, beside the clip, see :mod:`voskit.evaluators.clips.resuming`."""
+    """Everything that the masks depend on, except the clip, see :mod:`voskit.evaluators.clips.resuming`."""
     masks: str = ""
     """Checksum of the user's masks, see ``FrameMasks.checksum``; empty for text prompts and in older reports."""
     cut: bool = False
@@ -105,7 +125,7 @@ class ClipReport:
         return {int(i): dict(zip(MEASURES, map(float, numbers), strict=True)) for i, *numbers in rows}
 
     def missing_masks(self, folder: Path) -> int:
-        """Return how many of the masks of a complete run are gone from its folder."""
+        """Return how many masks of a complete run are missing from its folder."""
         return max(0, self.frames - sum(1 for _ in (folder / "masks").glob("*.png")))
 
 
@@ -113,8 +133,8 @@ def clip_identity(source: FrameSource) -> dict[str, Any]:
     """Return properties that distinguish a clip from others of its name, wherever its file lies.
 
     They are its number of frames, their size, and checksums of the first and the middle frame, since many clips start
-    with black frames. A frame that can't be read is left out. Those of an excerpt are the whole clip's. Empty for
-    cameras and streams.
+    with black frames; of long clips, frame 300 instead of the middle one, up to which a video would have to be decoded.
+    A frame that can't be read is left out. Those of an excerpt are the whole clip's. Empty for cameras and streams.
     """
     source = source.whole
     try:
@@ -122,7 +142,9 @@ def clip_identity(source: FrameSource) -> dict[str, Any]:
     except ValueError:
         return {}
     identity: dict[str, Any] = {"frames": source.num_frames, "size": list(source.size)}
-    for name, number in (("first_frame", 0), ("middle_frame", (source.num_frames or 0) // 2)):
+    middle = (source.num_frames or 0) // 2
+    later = ("middle_frame", middle) if middle <= _FAR else (f"frame_{_FAR}", _FAR)
+    for name, number in (("first_frame", 0), later):
         with suppress(ValueError, OSError), closing(source.between(number, number)) as frames:  # type: ignore[type-var]
             identity[name] = hashlib.sha256(next(frames).image.tobytes()).hexdigest()[:16]
     return identity
@@ -138,7 +160,7 @@ def check_same_clip(folder: Path, source: FrameSource) -> dict[str, Any]:
     there = {} if before is None else before.source
     if different := [name.replace("_", " ") for name in identity if name in there and there[name] != identity[name]]:
         raise ValueError(
-            f"{folder} holds results of another clip called {source.name}, with other {', '.join(different)}: "
+            f"{folder} holds results of another clip called {source.name}, which differs in {', '.join(different)}: "
             "give another output folder, or remove this one to replace them"
         )
     return identity

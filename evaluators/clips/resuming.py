@@ -15,7 +15,7 @@ import torch
 
 from voskit.dataloaders.files import atomic_write
 from voskit.dataloaders.video.source import Frame
-from voskit.evaluators.clips.report import CHECKPOINT
+from voskit.evaluators.clips.report import CHECKPOINT, ResumeError
 from voskit.evaluators.segmenter_state import restore_state, segmenter_state
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = "1"
 """Changed when engines of a new version can't continue the state of an older one."""
+_SETTINGS = {"version": "version of voskit", "model": "model or config (--model, --short-edge, --set, ...)"}
+"""Names of settings in messages."""
 _SECONDS = 5.0  # least time between two checkpoints
 _SHARE = 0.02  # of the time may go into checkpoints
 
 
 def clip_settings(segmenter: VideoSegmenter, **options: object) -> dict[str, str]:
-    """Return everything that masks depend on, beside frames and masks: model, weights, settings, version."""
+    """Return everything that masks depend on, except frames and masks: model, weights, settings, version."""
     crc = 0
     for tensor in segmenter.model.state_dict().values():
         crc = zlib.crc32(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), crc)
@@ -43,7 +45,7 @@ def clip_settings(segmenter: VideoSegmenter, **options: object) -> dict[str, str
 
 
 class ClipCheckpoints:
-    """Checkpoints of one clip in the folder of its results, so that a run goes on after a crash with equal masks.
+    """Checkpoints of one clip in the folder of its results, so that a run resumes after a crash with equal masks.
 
     A checkpoint is the memory of the network after a frame, when all masks so far are on the disk. It is written every
     few seconds, more rarely if that takes long, and removed when the clip is complete.
@@ -69,7 +71,7 @@ class ClipCheckpoints:
         """Return the report of the last checkpoint; None: there is no checkpoint.
 
         Raises:
-            ValueError: the checkpoint is damaged, or of other settings.
+            ResumeError: the checkpoint is damaged, or of other settings.
         """
         if not self._path.exists():
             return None
@@ -79,13 +81,13 @@ class ClipCheckpoints:
             check_settings(self._resumed["settings"], self._settings, self._path.parent)
             return dict(self._resumed["report"])
         except (OSError, RuntimeError, KeyError, EOFError, TypeError) as error:
-            raise ValueError(f"{self._path}: the checkpoint is damaged ({error}): run without --resume") from None
+            raise ResumeError(f"{self._path}: the checkpoint is damaged ({error})", "run without --resume") from None
 
     def count(self, frame: Frame, mask_HW: np.ndarray | None) -> None:
         """Count a frame and its mask. The last frame of the checkpoint restores the memory of the segmenter.
 
         Raises:
-            ValueError: frames or masks so far aren't those of the checkpoint.
+            ResumeError: frames or masks so far aren't those of the checkpoint.
         """
         self._inputs = zlib.crc32(np.ascontiguousarray(frame.image).data, self._inputs)
         if mask_HW is not None:
@@ -94,10 +96,7 @@ class ClipCheckpoints:
         if self._resumed is None or self._frames < self._resumed["frames"]:
             return
         if self._inputs != self._resumed["inputs"]:
-            raise ValueError(
-                f"--resume: {self._path.parent} has results of other frames or masks: run without --resume to replace "
-                "them"
-            )
+            raise ResumeError(f"{self._path.parent} has results of other frames or masks")
         restore_state(self._segmenter, self._resumed["segmenter"])
         self._resumed = None
         self._due = time.monotonic() + _SECONDS
@@ -125,7 +124,7 @@ class ClipCheckpoints:
         except (OSError, RuntimeError, ValueError) as error:
             self._enabled = False
             logger.warning(
-                "%s: there are no checkpoints, so --resume will start from the first frame: %s",
+                "%s: checkpoints can't be written, so --resume will start from the first frame: %s",
                 self._path.parent,
                 error,
             )
@@ -137,10 +136,11 @@ class ClipCheckpoints:
 
 
 def check_settings(stored: Mapping[str, str], own: Mapping[str, str], folder: Path) -> None:
-    """Raise a ValueError if results in a folder have other settings than the run that is to resume them."""
+    """Raise a ResumeError if results in a folder have other settings than the run that is to resume them."""
     different = [name for name in own if stored.get(name) != own[name]]
     if different:
-        raise ValueError(
-            f"--resume: the results in {folder} were made with other {' and '.join(different)}: repeat the flags of "
-            "that run, or run without --resume to replace them"
+        names = " and ".join(_SETTINGS.get(name, name) for name in different)
+        raise ResumeError(
+            f"the results in {folder} differ from this run in {names}",
+            "repeat the flags of that run, or run without --resume to replace them",
         )

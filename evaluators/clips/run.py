@@ -20,7 +20,7 @@ from voskit.evaluators.clips.backward import BackwardMasks, backward_pass
 from voskit.evaluators.clips.clip_run import ClipRun, OutputOptions, refuse_soft_exports
 from voskit.evaluators.clips.clip_writer import SCRATCH, check_frames_stay
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
-from voskit.evaluators.clips.report import ClipReport, TextPrompt, check_same_clip
+from voskit.evaluators.clips.report import ClipReport, ResumeError, TextPrompt, check_same_clip
 from voskit.evaluators.clips.resuming import ClipCheckpoints, check_settings, clip_settings
 from voskit.evaluators.exports.base import build_exports
 from voskit.evaluators.exports.frames import SoftMattes
@@ -78,7 +78,7 @@ def segment_clip(
     if backwards or fuse:
         source.check_rereadable()
     if resume and segmenter.target_fps is not None:
-        raise ValueError("--resume: masks with a target_fps depend on the machine's speed: run without one of them")
+        raise ValueError("--resume: with a target_fps, masks depend on the machine's speed: leave out one of the two")
     identity = check_same_clip(folder, source)
     bounds = {} if source.whole is source else {"start": source.name_of(0), "frames": source.num_frames}
     directions = {"backwards": backwards, **({"fuse": True} if fuse else {})}
@@ -97,7 +97,8 @@ def segment_clip(
         given = masks.numbers(source, options.max_frames) if backwards or fuse else []
         last = max(given, default=0)
         if (backwards or fuse) and not last:
-            logger.warning("%s: only the first frame has a mask, so there is no backward pass", masks.path)
+            frames = "frames" if options.max_frames is None else f"first {options.max_frames} frames"
+            logger.warning("%s: only the first of the %s has a mask, so there is no backward pass", masks.path, frames)
         segmenter.reset()
         backward = backward_pass(
             segmenter,
@@ -183,24 +184,25 @@ def _export_again(
 
 
 def _complete_report(folder: Path, own: ClipReport, max_frames: int | None) -> ClipReport | None:
-    """Return the report of a complete run with the same settings and as many frames; None: there is none.
+    """Return the report of a complete run with the same settings; None: there is none.
 
     Raises:
-        ValueError: the results have other settings or masks.
+        ResumeError: the results have other settings, other masks or another number of frames.
     """
     report = ClipReport.load(folder)
-    if report is None or not report.complete or report.cut != (max_frames is not None):
+    if report is None or not report.complete:
         return None
-    if max_frames is not None and report.frames != max_frames:
-        return None
+    if report.cut != (max_frames is not None) or (max_frames is not None and report.frames != max_frames):
+        raise ResumeError(
+            f"the results in {folder} are complete, with {report.frames} frames",
+            "give the same --max_frames, or run without --resume to replace them",
+        )
     check_settings(report.settings, own.settings, folder)
     if missing := report.missing_masks(folder):
-        logger.warning("%s: %d masks of the complete run are gone: it is segmented again", folder, missing)
+        logger.warning("%s: %d masks of the complete run are missing: the clip is segmented again", folder, missing)
         return None
     if report.masks not in ("", own.masks):
-        raise ValueError(
-            f"--resume: the results in {folder} are complete, but of other masks: run without --resume to replace them"
-        )
+        raise ResumeError(f"the results in {folder} are complete, but were made from other masks")
     return report
 
 

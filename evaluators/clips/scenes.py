@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from voskit.dataloaders.video.excerpt import excerpt
-from voskit.dataloaders.video.frames import open_frames
+import torch
+
+from voskit.dataloaders.video.excerpt import open_excerpt
 from voskit.evaluators.clips.report import ClipReport
 from voskit.evaluators.clips.run import refer_clip, segment_clip
 from voskit.evaluators.clips.sources import Clip
@@ -20,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
-    """Options of ``segment_clip`` for several clips, and their ``start`` and ``end``, see ``excerpt``."""
+    """Options of ``segment_clip`` for several clips, and their ``start`` and ``end``, see ``open_excerpt``."""
 
     complete_masks: bool = False
     backwards: bool = False
@@ -34,10 +36,16 @@ class ClipOptions:
     exports: tuple[str, ...] = ()
     resume: bool = False
 
+    @classmethod
+    def of(cls, flags: Any) -> ClipOptions:
+        """Return the options of command-line flags, which have the same names; ``--export`` gives the exports."""
+        names = [field.name for field in fields(cls) if field.name != "exports"]
+        return cls(**{name: getattr(flags, name) for name in names}, exports=flags.export)
+
     @property
     def output(self) -> dict[str, object]:
-        """Options of the results, for ``segment_clip`` and ``refer_clip``; the rate is that of the source already."""
-        return {name: getattr(self, name) for name in ("max_frames", "overlay", "palette", "exports")}
+        """Options of the results, for ``segment_clip`` and ``refer_clip``."""
+        return {name: getattr(self, name) for name in ("fps", "max_frames", "overlay", "palette", "exports")}
 
 
 def segment_clips(clips: Sequence[Clip], segmenter: VideoSegmenter, output: Path, options: ClipOptions) -> list[Path]:
@@ -52,7 +60,7 @@ def segment_clips(clips: Sequence[Clip], segmenter: VideoSegmenter, output: Path
     for clip in clips:
         try:
             folders.append(run_clip(clip, segmenter, output, options))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, torch.OutOfMemoryError) as error:
             if len(clips) == 1:
                 raise
             logger.error("%s: %s", clip.label, error)
@@ -63,8 +71,7 @@ def segment_clips(clips: Sequence[Clip], segmenter: VideoSegmenter, output: Path
 
 def run_clip(clip: Clip, segmenter: VideoSegmenter, output: Path, options: ClipOptions) -> Path:
     """Segment one clip, log a summary, and return the folder of its results; see ``segment_clip`` for errors."""
-    with open_frames(clip.source, fps=options.fps) as whole:
-        source = excerpt(whole, options.start, options.end)
+    with open_excerpt(clip.source, options.start, options.end, fps=options.fps) as source:
         folder = output / (clip.scene or source.name)
         _say_where(folder, options)
         report = segment_clip(
@@ -91,8 +98,7 @@ def refer_source(
     options: ClipOptions,
 ) -> Path:
     """Segment the objects of text prompts in a source, log a summary, and return the folder; see ``refer_clip``."""
-    with open_frames(source, fps=options.fps) as whole:
-        frames = excerpt(whole, options.start, options.end)
+    with open_excerpt(source, options.start, options.end, fps=options.fps) as frames:
         folder = output / frames.name
         _say_where(folder, options)
         report = refer_clip(segmenter, frames, prompts, folder, propagator=propagator, **options.output)  # type: ignore[arg-type]

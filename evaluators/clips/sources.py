@@ -12,18 +12,14 @@ from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
 from voskit.dataloaders.masks.frame_names import name_key
 from voskit.dataloaders.masks.object_folder import MASK_EXTENSIONS
 from voskit.dataloaders.natural_order import natural_key
-from voskit.dataloaders.video.excerpt import excerpt
-from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.excerpt import open_excerpt
+from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
 from voskit.dataloaders.video.source import FrameSource
 from voskit.evaluators.clips.clip_writer import check_frames_stay
 from voskit.evaluators.clips.report import check_same_clip
 
 BUNDLED_SCENES = Path(__file__).resolve().parents[2] / "datasets" / "Demo"
 """Folder of the bundled scenes: ``bunny``, and ``cabinet``, whose masks label every pixel."""
-VIDEO_EXTENSIONS = (
-    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv",
-    ".ts", ".webm", ".wmv",
-)  # fmt: skip
 
 MaskMaker = Callable[[FrameSource], FrameMasks]
 
@@ -70,9 +66,9 @@ def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | 
     if scenes is not None and (not sources or (scenes / "images").is_dir()):
         return _scenes(scenes, masks, scene)
     if scene is not None:
-        raise ValueError(f"--scene {scene}: {' '.join(sources)} is no folder of scenes, which has images/ and masks/")
+        raise ValueError(f"--scene {scene}: {' '.join(sources)} isn't a folder of scenes with images/ and masks/")
     if not masks:
-        raise ValueError("--mask is needed: the mask of the first frame")
+        raise ValueError("--mask is missing: give the mask of the first frame")
     videos = [video for source in sources for video in _videos_of(source)]
     if len(masks) == len(videos) and (len(videos) > 1 or videos == list(sources)):
         clips = [Clip(video, mask) for video, mask in zip(videos, masks, strict=True)]
@@ -85,7 +81,10 @@ def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | 
         )
     stems = [Path(clip.source).stem for clip in clips]
     if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
-        raise ValueError(f"several videos are called {twice}, and so would be their results: run them one by one")
+        raise ValueError(
+            f"several videos are called {twice}, and so would their results be: run them one by one, each with its own "
+            "--output_path"
+        )
     return clips
 
 
@@ -96,7 +95,7 @@ def _scenes(folder: Path, masks: Sequence[Path], scene: str | None) -> list[Clip
     if not paths:
         raise ValueError(f"{folder}: no scenes in {images}")
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{images}: several scenes are called {twice}, and so would be their results: rename one")
+        raise ValueError(f"{images}: several scenes are called {twice}, and so would their results be: rename one")
     if masks:
         raise ValueError(f"--mask is for a single source; the scenes of {folder} have their masks in masks/SCENE")
     if scene is not None and scene not in names:
@@ -144,7 +143,7 @@ def _named_mask(folder: Path, video: str) -> Path:
     found = [path for path in found if names[path] == stem] or found
     if len(found) != 1:
         kinds = f"there are {' and '.join(path.name for path in found)}: keep one" if found else "add it"
-        raise ValueError(f"{video}: its mask in {folder} is a folder {stem}, or {stem}.png: {kinds}")
+        raise ValueError(f"{video}: its mask in {folder} must be a folder {stem}, or {stem}.png: {kinds}")
     return found[0]
 
 
@@ -155,9 +154,9 @@ def check_clips(
 
     Args:
         clips: the clips.
-        output: the folder of their results, which mustn't be those of another clip.
+        output: the folder of their results; it mustn't hold those of another clip.
         fps: rate of images.
-        start, end: see :func:`~voskit.dataloaders.video.excerpt.excerpt`.
+        start, end: see :func:`~voskit.dataloaders.video.excerpt.open_excerpt`.
 
     Raises:
         ValueError, OSError: as ``segment_clip``, for the first frame and the masks.
@@ -166,8 +165,7 @@ def check_clips(
         live = "://" in clip.source or clip.source.isdigit() or Path(clip.source).is_char_device()
         if live and not Path(clip.source).is_file():
             continue  # cameras and streams can be read only once
-        with open_frames(clip.source, fps=fps) as whole:
-            source = excerpt(whole, start, end)
+        with open_excerpt(clip.source, start, end, fps=fps) as source:
             next(iter(source))
             clip.open_masks(source).check(source)
             check_frames_stay(output / (clip.scene or source.name), source)

@@ -84,7 +84,7 @@ def make_probe(folder: Path, split: str | None = None) -> None:
         return
     if not _PROGRAM.is_file():
         raise FileNotFoundError(f"{_PROGRAM}: this program makes the Probe set: take it from the repository")
-    logger.info("making the Probe set in %s, once", folder)
+    logger.info("making the Probe set in %s (only this time)", folder)
     command = [sys.executable, str(_PROGRAM), "--output", str(folder)]
     if split != config.splits[0]:
         command += ["--splits", split]

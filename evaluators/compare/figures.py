@@ -30,7 +30,7 @@ COLUMNS = {
     "J_end": Column("J end", "J in the last quarter of each video"),
     "decay": Column("decay", "J in the first quarter minus J in the last"),
     "J_back": Column("J back", "J after an absence of at least five annotated frames, until the next absence"),
-    "found": Column("found", "share of these returns with a mean J above 50, in percent"),
+    "found": Column("found", "share of such returns with a mean J above 50, in percent"),
     "ghosts": Column("ghosts", "share of the frames of absences in which the absent object has a mask, in percent"),
     "switches": Column("switches", "how often an id changes from one object to another, summed over all videos", "d"),
     "mixed": Column("mixed", "share of the objects' pixels that have the id of another object, in percent"),

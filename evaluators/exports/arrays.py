@@ -1,4 +1,4 @@
-"""Masks as arrays of NumPy."""
+"""Masks as NumPy arrays."""
 
 from __future__ import annotations
 

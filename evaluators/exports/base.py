@@ -121,7 +121,7 @@ def build_export(text: str) -> Export:
 def build_exports(texts: Iterable[str]) -> list[Export]:
     """Build several formats. Raises ValueError as :func:`build_export` does, also if one is named twice."""
     if isinstance(texts, str):
-        raise ValueError(f"exports are a list of formats, such as [{texts!r}], not the text {texts!r}")
+        raise ValueError(f"exports must be a list of formats, such as [{texts!r}], not the text {texts!r}")
     texts = list(texts)
     names = [text.partition(":")[0] for text in texts]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -140,11 +140,12 @@ def _value(text: str, key: str, value: str, default: object) -> object:
     if isinstance(default, float) and type(parsed) is int:
         parsed = float(parsed)
     if type(parsed) is not type(default):
-        raise ValueError(f"export {text!r}: {key} must be like {default}, not {value!r}")
+        raise ValueError(f"export {text!r}: {key} must be {_KINDS[type(default)]}, not {value!r}")
     return parsed
 
 
 _BOOLEANS = ("true", "false")
+_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:

@@ -44,6 +44,7 @@ class SequenceExport(Export):
         self._sequences: dict[int, Any] = {}
 
     def write(self, frame: ExportFrame) -> None:
+        frame = frame if self.soft else frame.hard
         moment = Moment(frame.frame.name, frame.frame.time, frame.frame.duration)
         appear = [TOGETHER] if self.objects == "together" else self._visible(frame)
         for key in appear:
@@ -95,7 +96,7 @@ class MatteExport(SequenceExport):
         super().__post_init__()
         check_choice("edges", self.edges, ("soft", "hard"))
         if not 0 <= self.black < self.white <= 1:
-            raise ValueError(f"0 <= black < white <= 1 must hold, not {self.black:g} and {self.white:g}")
+            raise ValueError(f"black and white must be 0 <= black < white <= 1, not {self.black:g} and {self.white:g}")
 
     def opacity(self, frame: ExportFrame, key: int) -> Region | None:
         """Return an object's opacity, uint16 from 0 to 65535; None: it isn't visible."""

@@ -22,7 +22,7 @@ from voskit.evaluators.submissions.archive import archive_member
 class DavisExport(Export):
     """``davis.zip``: ``Annotations/480p/<clip>/<frame>.png``, ``JPEGImages/480p/<clip>/<frame>.jpg``, list of clips.
 
-    ``images=false`` leaves the JPEGs out; ``quality`` is theirs, 1 to 95.
+    ``images=false`` leaves out the JPEGs; ``quality`` is the JPEG quality, 1 to 95.
     """
 
     images: bool = True
@@ -53,7 +53,7 @@ class DavisExport(Export):
 
 
 def check_quality(quality: int) -> None:
-    """Raise a ValueError unless a JPEG can have a quality."""
+    """Raise a ValueError unless a JPEG quality is from 1 to 95."""
     if not 1 <= quality <= 95:
         raise ValueError(f"quality must be between 1 and 95, not {quality}")
 

@@ -99,6 +99,15 @@ class ExportFrame:
     quality: Mapping[int, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
     @cached_property
+    def hard(self) -> ExportFrame:
+        """The frame without soft mattes."""
+        if self.mattes is None:
+            return self
+        hard = dataclasses.replace(self, mattes=None)
+        vars(hard)["regions"] = self.regions  # cached
+        return hard
+
+    @cached_property
     def regions(self) -> dict[int, Region]:
         """The mask of each visible object by id, ascending, cropped to its box; values are bool."""
         slices = ndimage.find_objects(self.ids.astype(np.int32))
@@ -109,7 +118,7 @@ class ExportFrame:
         }
 
     def matte(self, object_id: int) -> Region | None:
-        """Return the matte of an object, cropped to its visible part; None: there is nothing to see of it."""
+        """Return the matte of an object, cropped to its visible part; None: it isn't visible."""
         if self.mattes is not None:
             return self.mattes.objects.get(object_id)
         region = self.regions.get(object_id)

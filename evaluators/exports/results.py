@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.exports.base import ExportClip, build_exports
 from voskit.evaluators.exports.frames import ExportFrame
 from voskit.evaluators.exports.writer import ExportWriter
+from voskit.evaluators.frame_checks import ImageLike, is_tensor
 
 logger = logging.getLogger(__name__)
 
-Masks = Callable[[Frame], "np.ndarray | None"]
+Masks = Callable[[Frame], "ImageLike | None"]
 
 
 def export_masks(
@@ -49,8 +51,8 @@ def export_masks(
     Args:
         source: the frames: a source of ``open_frames``, or its argument.
         masks: a folder of masks with the names of their frames; or a function that returns a frame's ids, H x W
-            integers, or None. A frame without a mask is background. Of a folder, frames after the last mask are left
-            out.
+            integers (array, tensor or PIL image), or None. A frame without a mask is background. Of a folder, frames
+            after the last mask are left out.
         folder: where each format writes its file or folder, replacing that of an earlier export.
         formats: names of formats, with options: see docs/exports.md.
         names: names of the objects by id; None: those that the masks state.
@@ -67,6 +69,8 @@ def export_masks(
         OSError: a file can't be read or written.
     """
     exports = build_exports(formats)
+    if names is not None and not (isinstance(names, Mapping) and all(isinstance(key, Integral) for key in names)):
+        raise ValueError(f"names must map ids to names, such as {{1: 'cat'}}, not {names!r}")
     if soft := [text for text, export in zip(formats, exports, strict=True) if export.soft]:
         logger.info("%s: hard edges, because masks have no probabilities", ", ".join(soft))
     with ExitStack() as stack:
@@ -77,6 +81,8 @@ def export_masks(
         else:
             of_frames = masks_for(masks, frames, scene=True)
             of_frames.check_names(frames)
+            if of_frames.all_used:
+                raise ValueError(f"{masks} is one mask: give a folder of masks named like the frames, or a function")
             names = of_frames.names if names is None else names
             mask_of = of_frames
         clip = ExportClip.of(frames, fps=fps, names={} if names is None else names, whole=num_frames is None)
@@ -105,15 +111,16 @@ def _frames(stack: ExitStack, source: FrameSource, num_frames: int | None, progr
             return
 
 
-def _ids(ids_HW: np.ndarray | None, frame: Frame) -> np.ndarray:
+def _ids(mask: ImageLike | None, frame: Frame) -> np.ndarray:
     """Return a frame's ids, zeros if it has no mask.
 
     Raises:
         ValueError: another size than the frame's, or values other than ids.
     """
     size = frame.image.shape[:2]
-    if ids_HW is None:
+    if mask is None:
         return np.zeros(size, np.uint8)
+    ids_HW = np.asarray(mask.cpu() if is_tensor(mask) else mask)
     if ids_HW.shape != size:
         raise ValueError(f"the mask of frame {frame.name} has shape {ids_HW.shape}, the frame {size}")
     if ids_HW.dtype != bool and not np.issubdtype(ids_HW.dtype, np.integer):

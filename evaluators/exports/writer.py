@@ -52,7 +52,7 @@ class ExportWriter:
         for export in list(self._formats):
             self._guarded(export, export.close)
         if self._failed:
-            raise ValueError(f"these exports failed, all other results are complete: {', '.join(self._failed)}")
+            raise ValueError(f"these exports failed; all other results are complete: {', '.join(self._failed)}")
 
     def abort(self) -> None:
         """Complete all formats with the frames so far; the names of files say that they are incomplete."""

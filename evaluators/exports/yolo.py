@@ -25,7 +25,7 @@ class YoloExport(Export):
 
     Classes are the names of the objects. A line is one object: its class and a polygon. Pieces and holes are joined to
     one polygon by lines of one pixel, so an object of one piece without holes is exact, and others nearly so.
-    ``images=false`` leaves the JPEGs out; ``quality`` is theirs, 1 to 95.
+    ``images=false`` leaves out the JPEGs; ``quality`` is the JPEG quality, 1 to 95.
     """
 
     images: bool = True

@@ -71,6 +71,10 @@ class Scores:
     headline: tuple[str, ...] = ()
     frames: list[ScoredFrame] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        """Return the dataset and the global figures, without the tables."""
+        return f"{type(self).__name__}({self.dataset}, {self.tables['global']})"
+
 
 @dataclass(frozen=True)
 class VideoFolders:

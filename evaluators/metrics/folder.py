@@ -12,6 +12,7 @@ import numpy as np
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.datasets.layout import subfolders
 from voskit.dataloaders.masks.mask_set import lone_value, mask_values
+from voskit.evaluators.clips.report import masks_folder
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
 from voskit.evaluators.metrics.frames.jobs import run_frames
 from voskit.evaluators.metrics.frames.measure import VOID, FramePair, FrameValues, Rules, measure
@@ -67,7 +68,7 @@ class FolderPair(VideoScorer):
         work, uncounted = {}, {}
         self._check_counted(request, {video: mask_names(folders.masks) for video, folders in videos.items()})
         for video, folders in videos.items():
-            truth, results = folders.masks, request.results / video
+            truth, results = folders.masks, masks_folder(request.results, video)
             names = mask_names(truth)
             counted = names[1:-1] if request.options["frames"] == "inner" else names
             rules = rules_for(truth, names, request.options["binary"] == "yes", ignore_id)
@@ -80,7 +81,7 @@ class FolderPair(VideoScorer):
         values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
         per_object, per_sequence, frames = {}, {}, []
         for video, (rules, pairs) in work.items():
-            _refuse_other_ids(request.results / video, rules, values[video], uncounted[video])
+            _refuse_other_ids(masks_folder(request.results, video), rules, values[video], uncounted[video])
             rows = object_rows(values[video])
             per_object[video] = rows
             if rows:
@@ -152,10 +153,15 @@ def _common_videos(truth: Path, results: Path) -> list[str]:
     videos = [set(subfolders(folder)) for folder in (truth, results)]
     common = sorted(videos[0] & videos[1])
     if not common:
+        for folder in (truth, results):
+            if next(folder.glob("*.png"), None) is not None:
+                raise ValueError(
+                    f"{folder}: masks of one video: give the folder above it, which has a folder for each video"
+                )
         raise ValueError(f"{results}: no folder here has the name of a video in {truth}")
     for folder, alone in ((truth, videos[0] - videos[1]), (results, videos[1] - videos[0])):
         if alone:
-            logger.warning("%s: left out, as only this folder has them: %s", folder, ", ".join(sorted(alone)))
+            logger.warning("%s: left out videos that only this folder has: %s", folder, ", ".join(sorted(alone)))
     return common
 
 

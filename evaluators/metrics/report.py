@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voskit.dataloaders.datasets.layout import subfolders
 from voskit.dataloaders.files import atomic_write_text, make_folder
+from voskit.evaluators.clips.report import masks_folder
 from voskit.evaluators.metrics.base import Scores
 
 _PRINTED_ROWS = 40
@@ -41,7 +43,8 @@ def scores_path(output: Path | None, results: Path) -> Path:
     """Return the JSON file for the scores of ``results``, and make its folder.
 
     Args:
-        output: a folder, or a file called ``*.json``; None: beside the masks, which is in the folder of an evaluation.
+        output: a folder, or a file called ``*.json``; None: beside the masks, which is in the folder of an evaluation
+            or a batch.
         results: the scored folder or file.
 
     Raises:
@@ -49,7 +52,9 @@ def scores_path(output: Path | None, results: Path) -> Path:
         OSError: the folder can't be made or written.
     """
     if output is None:
-        output = results if (results / "Annotations").is_dir() else results.parent
+        videos = subfolders(results) if results.is_dir() else []
+        own = "Annotations" in videos or any(masks_folder(results, video) != results / video for video in videos)
+        output = results if own else results.parent
     if output.is_dir() or output.suffix.lower() != ".json":
         if output.is_file() or (output.suffix.lower() in _OTHER_FILES and not output.is_dir()):
             raise ValueError(f"--output {output}: give a folder, or a file called *.json")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from voskit.evaluators.clips.report import masks_folder
 from voskit.evaluators.metrics.base import (
     Option,
     Request,
@@ -116,7 +117,7 @@ def score_semi_supervised(
                 highest=objects if rules.refuse_unknown and objects else None,
                 void_is_one=rules.void_is_one,
             ),
-            frame_pairs(truth, request.results / sequence, counted),
+            frame_pairs(truth, masks_folder(request.results, sequence), counted),
         )
     without = [sequence for sequence, (sequence_rules, _) in work.items() if not sequence_rules.objects]
     if without and len(without) < len(work):
@@ -136,6 +137,8 @@ def score_semi_supervised(
     values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
     result = SemiResult()
     for sequence, (measured, pairs) in work.items():
+        if not pairs:
+            continue  # no frame counts, see check_counted
         rows = _rows_of_sequence(measured, values[sequence], rules.boundary)
         result.per_object |= {f"{sequence}_{k}": row for k, row in rows.items()}
         if rows:

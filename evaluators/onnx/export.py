@@ -21,6 +21,7 @@ from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD, input_siz
 from voskit.networks.export.graphs import Graph
 from voskit.networks.inference import folded
 from voskit.networks.models.base import Network
+from voskit.runtime.graphs import FORMAT, MANIFEST, VERSION
 
 if TYPE_CHECKING:
     import onnx
@@ -29,9 +30,6 @@ logger = logging.getLogger(__name__)
 
 OPSET = 18
 """Version of the ONNX operators; runtimes and browsers of 2023 and later have it."""
-FORMAT, VERSION = "voskit-onnx", 1
-"""Format of the folder; ``voskit.runtime`` reads the same ones."""
-MANIFEST = "manifest.json"
 FAMILIES = ("aot", "deaot", "aost", "xmem", "referformer")
 """Families that can be exported."""
 
@@ -93,7 +91,7 @@ def export_onnx(
 
     Args:
         model: a network of ``voskit.build_model``.
-        folder: is made if it doesn't exist; files of an earlier export are replaced.
+        folder: made if it doesn't exist; files of an earlier export are replaced.
         name: the model's name.
         size: height and width of the frames. The network's input size follows from it by the model's rule.
         objects: largest number of objects, rounded up to whole groups of identities.
@@ -112,6 +110,12 @@ def export_onnx(
     (target / MANIFEST).unlink(missing_ok=True)
     config = model.config
     image_size = input_size(*size, **config.input_rule())
+    if (least := config.input_rule().get("min_short_edge")) and min(size) < least:
+        logger.warning(
+            "frames of %dx%d pixels (height x width) are enlarged to %dx%d for the network: for a smaller input add "
+            "--set min_short_edge=%d",
+            *size, *image_size, min(size),
+        )  # fmt: skip
     network = folded(model).eval()
     if config.family == "referformer":
         graphs, details = _referformer(network, image_size, target)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from voskit.dataloaders.files import atomic_write_text
-from voskit.evaluators.onnx.export import MANIFEST, save_graph
-from voskit.runtime.graphs import Graphs, Tensors, read_manifest
+from voskit.evaluators.onnx.export import save_graph
+from voskit.runtime.graphs import MANIFEST, Graphs, Tensors, read_manifest
 from voskit.runtime.segmenter import OnnxSegmenter
 
 logger = logging.getLogger(__name__)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_type_hints
 
 import numpy as np
 
 from voskit.configs import Registry
-from voskit.configs.base import parse_value
+from voskit.configs.base import check_type, parse_value
 
 Box = tuple[float, float, float, float]
 
@@ -24,7 +24,7 @@ class Point(NamedTuple):
 
 
 class Prompter(Protocol):
-    """Segmentation of one object in one frame from what a user clicks."""
+    """Segmentation of one object in one frame from a user's points and box."""
 
     def segment(
         self,
@@ -70,6 +70,10 @@ def build_prompter(text: str = "grabcut") -> Prompter:
         if not sign:
             raise ValueError(f"prompter {text!r}: {field!r} is not of the form name=value")
         options[key.strip()] = parse_value(value.strip())
+    hints = get_type_hints(build.__init__ if isinstance(build, type) else build)  # type: ignore[misc]
+    for key, value in options.items():
+        if key in hints:
+            check_type(f"prompter {text!r}: {key}", value, hints[key])
     try:
         return build(**options)
     except TypeError as error:
@@ -82,7 +86,7 @@ class Prompt:
 
     points: tuple[Point, ...]
     box: tuple[int, int, int, int] | None
-    """First column and row, and the column and row behind the last ones."""
+    """First column and row, and the column and row after the last ones."""
     mask: np.ndarray | None
     """[H, W] bool; None: the object has no mask yet."""
 
@@ -114,7 +118,7 @@ def check_prompt(
             raise ValueError(f"the mask has {mask.shape[-1]} x {mask.shape[0]} pixels, the frame {width} x {height}")
         mask = mask.astype(bool) if mask.any() else None
     if corners is None and mask is None and not any(point.positive for point in checked):
-        raise ValueError("nothing shows the object: a box, a positive point or a mask is needed")
+        raise ValueError("nothing shows the object: give a box, a positive point or a mask")
     return Prompt(checked, corners, mask)
 
 
@@ -127,5 +131,5 @@ def _clip(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
     left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))
     right, bottom = min(width, int(np.ceil(x1))), min(height, int(np.ceil(y1)))
     if right - left < 1 or bottom - top < 1:
-        raise ValueError(f"box {x0:g},{y0:g},{x1:g},{y1:g} has no pixel of the frame of {width} x {height} pixels")
+        raise ValueError(f"box {x0:g},{y0:g},{x1:g},{y1:g} covers no pixel of the frame of {width} x {height} pixels")
     return left, top, right, bottom

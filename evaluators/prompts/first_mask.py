@@ -64,7 +64,7 @@ def _numbers(flag: str, text: str, form: str, counts: Sequence[int]) -> tuple[in
     if not sign or len(numbers) not in counts:
         raise ValueError(f"--{flag} {text}: expected {form}, in pixels of the first frame")
     if not 0 < object_id < 2**16:
-        raise ValueError(f"--{flag} {text}: ids of objects are 1 to 65535")
+        raise ValueError(f"--{flag} {text}: object ids must be 1 to 65535")
     return object_id, numbers
 
 
@@ -119,5 +119,5 @@ class PromptedMask:
             make_folder(self.output)
             write_mask(path, ids)
             self._written = path
-        logger.info("the first mask, from your points and boxes, is %s: look at it", path)
+        logger.info("%s is the first mask, made from your points and boxes: check it", path)
         return masks_for(path, source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import zlib
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from voskit.evaluators.prompts.base import PROMPTERS, Box, Prompt, check_prompt
+from voskit.networks.weights import is_offline
 
 _LOGIT = 10.0  # of a given mask; networks get the logits of their own masks in training
 
@@ -25,7 +25,7 @@ class _SegmentAnything:
     Args:
         weights: a folder with ``config.json``, ``model.safetensors`` and the processor's JSON, or a name on the
             Hugging Face hub, which is downloaded once.
-        device: of the network; None: CUDA if there is one.
+        device: of the network; None: CUDA if available, else MPS, else the CPU.
 
     Raises:
         ValueError: transformers is missing, or the weights are of another network.
@@ -37,9 +37,9 @@ class _SegmentAnything:
     processor = ""
 
     def __init__(self, weights: str, device: str | None = None) -> None:
-        import torch
+        from voskit.networks.build import usable_device
 
-        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = str(usable_device(device))
         self._model, self._processor = self._load(str(weights))
         self._lock = threading.Lock()
         self._frame: tuple[object, ...] = ()
@@ -80,7 +80,7 @@ class _SegmentAnything:
             raise ValueError(
                 f"the prompter {self.title} needs the package transformers: pip install 'voskit[prompts]'"
             ) from None
-        options = {"local_files_only": Path(weights).is_dir() or os.environ.get("VOSKIT_OFFLINE", "0") not in ("", "0")}
+        options = {"local_files_only": Path(weights).is_dir() or is_offline()}
         try:
             model, report = getattr(transformers, self.network).from_pretrained(
                 weights, output_loading_info=True, **options
@@ -93,7 +93,7 @@ class _SegmentAnything:
             ) from None
         if wrong := sorted({*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}):
             raise ValueError(
-                f"{weights}: no weights of {self.title}: {len(wrong)} tensors don't fit, such as {wrong[0]}"
+                f"{weights}: not weights of {self.title}: {len(wrong)} tensors don't fit, such as {wrong[0]}"
             )
         return model.eval().to(self._device), processor
 

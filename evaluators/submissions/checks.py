@@ -86,7 +86,7 @@ def check_folder(folder: ResultFolder) -> list[Problem]:
     for name in folder.frames:
         path = folder.path / f"{name}.png"
         if not path.is_file():
-            problems.append(Problem(path, "this frame is missing: the server needs a mask of each", missing=True))
+            problems.append(Problem(path, "this frame is missing: the server needs all masks", missing=True))
             continue
         given = name in video.given and video.config.copy_given_mask
         try:
@@ -119,7 +119,7 @@ class _Expected:
             if path.suffix == ".png":
                 image = load_image(path)
                 given_sizes.append((image.height, image.width))
-                if image.mode in ("P", "L"):
+                if image.mode in ("P", "L", "I;16"):
                     given_ids |= _values(image)
                 palettes += [bytes(image.getpalette() or b"")] if image.mode == "P" else []
         return cls(
@@ -143,6 +143,8 @@ class _Expected:
         if self.kind == "rgb":
             return problems + ([] if image.mode == "RGB" else [f"has mode {image.mode}, must be RGB"])
         modes = ("L",) if self.kind == "grayscale" else ("P", "L") if self.binary else ("P",)
+        if self.kind != "grayscale" and max(self.ids) > 255:
+            modes = (*modes, "I;16")
         if image.mode not in modes:
             wanted = (
                 "an 8-bit grayscale PNG of 0 and 255" if self.kind == "grayscale" else "a palette PNG of object ids"
@@ -174,6 +176,8 @@ def _foreign_entries(root: Path, expected: set[Path]) -> list[Problem]:
 
 
 def _values(image: Image.Image) -> set[int]:
+    if image.mode == "I;16":
+        return set(np.unique(np.array(image)).tolist())
     return set(np.flatnonzero(image.histogram()).tolist())
 
 

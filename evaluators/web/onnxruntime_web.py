@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voskit.dataloaders.files import load_json
+from voskit.networks.weights import is_offline
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _SECONDS = 600
 
 @contextmanager
 def runtime_files(named: Path | None = None, start: Path | None = None) -> Iterator[tuple[Path, str]]:
-    """Give the folder that holds ``FILES`` and the version of the package; what is fetched is removed at the end.
+    """Yield the folder of ``FILES`` and the version of the package; a fetched package is removed at the end.
 
     Args:
         named: an installed package or its ``dist``. None: ``node_modules`` of a folder or of one above it, else the
@@ -66,7 +66,7 @@ def fetch(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError(f"{PACKAGE} is not here, and npm isn't installed: install Node.js, or {by_hand}")
-    if os.environ.get("VOSKIT_OFFLINE", "0") not in ("", "0"):
+    if is_offline():
         raise FileNotFoundError(f"{PACKAGE} is not here, and VOSKIT_OFFLINE is set: {by_hand}")
     logger.info("fetching %s with npm (33 MB)", wanted)
     command = [npm, "pack", wanted, "--pack-destination", str(folder), "--json", "--prefer-offline"]

@@ -30,8 +30,8 @@ Serve this folder and open the address that is printed:
 
     python -m http.server 8000
 
-A file:// address doesn't work, since browsers load no modules from it. Any static host does; no special headers are
-needed. WebAssembly then runs on one thread. With the headers "Cross-Origin-Opener-Policy: same-origin" and
+A file:// address doesn't work, since browsers don't load modules from it. Any static host will do; no special headers
+are needed. WebAssembly then runs on one thread. With the headers "Cross-Origin-Opener-Policy: same-origin" and
 "Cross-Origin-Embedder-Policy: require-corp" it runs on several. WebGPU needs https or localhost.
 
 Videos and masks stay in the browser: the page sends no request to another host.

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from voskit.networks.encoders.roberta import Text
 
-STRIDES = (32, 16, 8, 4)
 SUBSAMPLING = (1, 2, 4, 8)
 """Subsampling of the maps for self-attention, by stride: every n-th position."""
 _POSITIONS_AT_ONCE = {"cpu": 2**11}

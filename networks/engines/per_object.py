@@ -79,7 +79,8 @@ class PerObjectEngine(ABC):
         image, padding = pad_to_stride(image_13HW)
         features = yield Call(self._network.encode_image, (image,))
         stored = given or self._policy.due(self._frame, self._last_stored)
-        masks_KHW = self._predict(features, stored) if self._objects else None
+        undecided = stored and not given and asks_for(self._policy, "needs_quality")  # place() needs the prediction
+        masks_KHW = self._predict(features, stored and not undecided) if self._objects else None
         if mask_HW is not None and given:
             before = len(self._objects)
             self._objects.add(mask_HW[mask_HW > 0].unique().tolist())
@@ -98,7 +99,7 @@ class PerObjectEngine(ABC):
         prediction = ResizedProbabilities(inside, self.slots, size)
         slots_HW = prediction.argmax()
         quality = NO_QUALITY
-        if stored and not given and asks_for(self._policy, "needs_quality"):
+        if undecided:
             from voskit.networks.engines.quality import predicted_quality
 
             quality = predicted_quality(prediction, slots_HW, self.object_ids)

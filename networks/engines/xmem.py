@@ -60,7 +60,8 @@ class XMemEngine(PerObjectEngine):
     def _predict(self, features: ImageFeatures, stored: bool) -> Tensor:
         query = {"key": to_sequence(features.key), "selection": to_sequence(features.selection)}
         readout = to_map(self._memory.read(query, self.config.top_k), (features.key.shape[2], features.key.shape[3]))
-        # if every memory frame gets a deep update, the decoder updates the sensory memory on all other frames
+        # if every memory frame gets a deep update, the decoder updates the sensory memory on all other frames,
+        # and on frames that a policy may still refuse
         update = self.config.deep_update_every >= 0 or not stored
         logits, self._sensory.state = self.network.decode(features, readout, self._sensory.state, update)
         return logits.float().sigmoid()

@@ -15,7 +15,9 @@ query or key of batch 1 is shared by all values.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
+import shutil
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -25,6 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voskit.configs import Registry
+
+logger = logging.getLogger(__name__)
 
 TILE = 8
 """Side of the square of queries that share their keys in the blocked back end."""
@@ -71,7 +75,7 @@ def local_attention(
         window: odd side of the window.
         dilation: distance between adjacent offsets.
         backend: a name from :func:`available_backends`. Default: ``gathered`` in an export, ``triton`` on a CUDA
-            device, else ``blocked``.
+            device for which it can compile, else ``blocked``.
 
     Raises:
         ValueError: an even window, or a back end that is unknown or not available on this machine.
@@ -97,11 +101,26 @@ def _has_triton() -> bool:
     return has_device and _is_installed("triton")
 
 
+@cache
+def _compiles_triton(device: torch.device) -> bool:
+    """Return whether Triton can compile for a CUDA device; say so once if it can't."""
+    if not _is_installed("triton"):
+        return False
+    if torch.cuda.get_device_capability(device) < (7, 0):
+        lack = "a GPU of compute capability 7.0 or higher"
+    elif not os.environ.get("CC") and not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        lack = "a C compiler (gcc)"
+    else:
+        return True
+    logger.warning("local attention runs without Triton, which is slower: Triton needs %s", lack)
+    return False
+
+
 def _choose(name: str | None, q: Tensor) -> Callable[..., Tensor]:
     if name is None and torch.compiler.is_exporting():
         name = "gathered"
     if name is None:
-        name = "triton" if q.is_cuda and q.dtype != torch.float64 and _is_installed("triton") else "blocked"
+        name = "triton" if q.is_cuda and q.dtype != torch.float64 and _compiles_triton(q.device) else "blocked"
         return BACKENDS.get(name).attend
     backend = BACKENDS.get(name)
     if not backend.is_available():

@@ -5,12 +5,14 @@ The browser is the system's Chromium. Without it (or without playwright) these t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from walking import Server, Walk, write_clip
+from walking import TIMEOUT, Server, Shifter, Walk, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,22 @@ def walk(open_page: Callable[..., Walk], server: Server, profile: Any) -> Iterat
     origin = {"origin": f"http://127.0.0.1:{server.port}", "storageTypes": "cookies,local_storage"}
     profile.new_cdp_session(blank).send("Storage.clearDataForOrigin", origin)
     blank.close()
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Hold the stand-in at its sixth frame until the event is set."""
+    resume = threading.Event()
+    step = Shifter.step
+
+    def wait_and_step(self: Shifter, *args: object, **options: object) -> np.ndarray:
+        if self.steps == 5:
+            resume.wait(TIMEOUT)
+        return step(self, *args, **options)
+
+    monkeypatch.setattr(Shifter, "step", wait_and_step)
+    yield resume
+    resume.set()
 
 
 @pytest.fixture

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from page_types import check_types
 
 STATIC = Path(__file__).resolve().parents[2] / "evaluators/annotation/static"
 MODULES = sorted(STATIC.glob("**/*.js"))
 
 
 def test_modules_are_type_checked(tmp_path: Path) -> None:
-    """The TypeScript compiler is taken from the machine; nothing is installed here."""
-    compiler = shutil.which("tsc")
-    if compiler is None:
-        pytest.skip("tsc is not installed (npm install -g typescript)")
-    options = {"checkJs": True, "allowJs": True, "noEmit": True, "strict": True, "target": "es2022", "module": "es2022"}
-    options |= {"moduleResolution": "bundler", "lib": ["es2022", "dom", "dom.iterable"], "types": []}
-    config = {"compilerOptions": options, "include": [f"{STATIC}/**/*.js"]}
-    (tmp_path / "tsconfig.json").write_text(json.dumps(config))
-    done = subprocess.run([compiler, "-p", str(tmp_path / "tsconfig.json")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    check_types(STATIC, tmp_path)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(STATIC).as_posix())

@@ -150,7 +150,7 @@ def test_given_frames_are_stops(walk: Walk) -> None:
     for frame in (4, 9):
         walk.go(frame)
         walk.stroke([(60, 60), (120, 60)])
-    walk.saved()
+    walk.wait("voskit.store.clip.given.length === 2")
     walk.go(0)
     walk.press(".")
     walk.wait("voskit.store.frame === 4")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
-from walking import Walk
+import pytest
+from walking import TIMEOUT, Server, Walk, wait_until
 
 
 def square(number: int = 0) -> tuple[slice, slice]:
@@ -24,7 +27,7 @@ def test_a_box_gives_the_objects_mask(walk: Walk) -> None:
     walk.wait("voskit.stage.ids.some((id) => id > 0)")
     walk.saved()
     assert overlap(walk.file_ids(0)) > 0.9
-    assert "box" in walk.get("voskit.store.clip.undo")
+    walk.wait("voskit.store.clip.undo?.includes('box')")
 
 
 def test_clicks_add_and_take_away_and_undo_takes_one_back(walk: Walk) -> None:
@@ -68,3 +71,29 @@ def test_other_objects_and_frames_are_not_touched(walk: Walk) -> None:
     ids = walk.file_ids(0)
     assert np.array_equal(ids == 1, first == 1) and (ids == 2).any()
     assert walk.file_ids(1) is None
+
+
+def test_clicks_that_a_later_one_replaced_are_not_computed(walk: Walk, server: Server) -> None:
+    resume, boxes = threading.Event(), []
+
+    class Slow:
+        def segment(self, image, points, box, mask):
+            boxes.append(box)
+            resume.wait(TIMEOUT)
+            return np.zeros(image.shape[:2], bool)
+
+    server.workspace._prompters["grabcut"], before = Slow(), server.workspace._prompters.get("grabcut")
+    try:
+        walk.choose("prompt")
+        for x in range(40, 90, 10):
+            walk.stroke([(x, 56), (x + 50, 120)])
+        wait_until(lambda: boxes, "the first one is being computed")
+        walk.page.wait_for_timeout(500)  # the server hears that the others were given up
+        resume.set()
+        walk.wait("!voskit.toolbox.prompt.waiting")
+        assert len(boxes) == 2 and boxes[1][0] == pytest.approx(80, abs=1)
+    finally:
+        if before is None:
+            server.workspace._prompters.pop("grabcut")
+        else:
+            server.workspace._prompters["grabcut"] = before

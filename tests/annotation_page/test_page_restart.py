@@ -109,7 +109,7 @@ def test_kill_in_a_propagation_loses_no_mask_that_was_shown(page: Walk, program:
     program.kill()
     program.start()
     page.wait("document.querySelector('.banner') === null && voskit.store.running === undefined")
-    masked = program.call(f"clips/{page.clip_id}")["masked"]
+    masked = wait_until(lambda: program.call(f"clips/{page.clip_id}").get("masked"), "the clip is opened again")
     assert masked[0][0] == 0 and masked[-1][1] < 47
     for frame in range(masked[-1][1] + 1):
         ids = page.file_ids(frame)

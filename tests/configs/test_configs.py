@@ -89,7 +89,7 @@ def test_unknown_field_lists_near_names() -> None:
     [("long_term_gap", "5"), ("freeze_bn", 1), ("encoder", 50), ("long_term_gap", None), ("num_layers", 1.5)],
 )
 def test_wrong_types_are_refused(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"field '{field}' of AOTT is"):
+    with pytest.raises(ValueError, match=f"field '{field}' of AOTT must be"):
         get_model_config("aott", **{field: value})
 
 
@@ -106,11 +106,11 @@ def test_values_out_of_range_are_refused(field: str) -> None:
         ("aott", "window", 4, "'window' of AOTT must be odd"),
         ("aott", "max_objects", 255, "'max_objects' of AOTT is at most 254"),
         ("aott", "drop_path", float("nan"), "'drop_path' of AOTT must be at least 0"),
-        ("aott", "short_edge", 0, "'short_edge' of AOTT is in pixels, or -1 for the frame's own size"),
+        ("aott", "short_edge", 0, "'short_edge' of AOTT must be in pixels, or -1 for the frame's own size"),
         ("aott", "max_short_edge", -1, "'max_short_edge' of AOTT must be at least 1"),
-        ("deaott", "decoder_uses_all_layers", True, "'decoder_uses_all_layers' of DeAOTT is"),
-        ("xmem", "encoder", "resnet18", "'encoder' of XMem is"),
-        ("jointformer", "encoder", "resnet50", "'encoder' of JointFormer is"),
+        ("deaott", "decoder_uses_all_layers", True, "'decoder_uses_all_layers' of DeAOTT must be"),
+        ("xmem", "encoder", "resnet18", "'encoder' of XMem must be"),
+        ("jointformer", "encoder", "resnet50", "'encoder' of JointFormer must be"),
     ],
 )
 def test_values_that_no_network_has_are_refused(model: str, field: str, value: object, error: str) -> None:

@@ -87,10 +87,39 @@ def test_errors_say_what_exists() -> None:
         get_stage_config("pre", total_step=3)
     with pytest.raises(ValueError, match="'own_gap' of Pre must be at least 1, or None for davis_gap"):
         get_stage_config("pre", own_gap=0)
-    with pytest.raises(ValueError, match=r"twins is a probability from 0 to 1, got 1\.5"):
-        get_stage_config("pre", twins=1.5)
     with pytest.raises(ValueError, match="at least 2 frames"):
         get_stage_config("pre", clip_length=1)
+
+
+@pytest.mark.parametrize("name", ["pre", "s3", "jointformer_s2", "refer_coco"])
+def test_probabilities_and_shares_are_from_0_to_1(name: str) -> None:
+    stage = get_stage_config(name)
+    assert {n for n in stage.field_types() if "prob" in n} <= set(stage.fractions)
+    for field in stage.fractions:
+        for value in (-0.1, 1.5, float("nan")):
+            with pytest.raises(ValueError, match=rf"field '{field}' of \w+ must be from 0 to 1, got {value}"):
+                stage.override(**{field: value})
+        for value in (0.0, 1.0):
+            assert getattr(stage.override(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crop_tries": 0}, "field 'crop_tries' of S3 must be at least 1, got 0"),
+        ({"first_frame_tries": 0}, "field 'first_frame_tries' of S3 must be at least 1, got 0"),
+        ({"reference_frames": 0}, "field 'reference_frames' of S3 must be at least 1, got 0"),
+        ({"fine_tuning": -5}, "field 'fine_tuning' of S3 must be at least 0, got -5"),
+        ({"skip_from": (0.0, 0.9, 0.3, 0.1)}, r"'skip_from' of S3 must rise from 0 to at most 1, got \(0\.0, 0\.9"),
+        ({"skip_from": (0.0, 0.1, 0.3, 30.0)}, "'skip_from' of S3 must rise from 0 to at most 1"),
+        ({"skips": (5, 10, 0, 5)}, r"'skips' of S3 must be at least 1 everywhere, got \(5, 10, 0, 5\)"),
+        ({"crop_area": (2.0, 1.0)}, r"'crop_area' of S3 must be two shares .* got \(2\.0, 1\.0\)"),
+        ({"crop_area": (0.0, 1.0)}, "'crop_area' of S3 must be two shares above 0"),
+    ],
+)
+def test_numbers_that_make_no_clips_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        get_stage_config("s3", **changes)
 
 
 def test_a_smaller_crop_shows_as_much_of_a_video() -> None:
@@ -135,5 +164,5 @@ def test_fields_of_the_model_that_a_stage_sets() -> None:
     assert get_stage_config("open_full").override_from_text("model=").model == {}
     assert stage.override_from_text('model={"top_k": null}').model == {"top_k": None}
     assert type(stage.to_dict()["model"]) is dict  # what torch reads without running code
-    with pytest.raises(ValueError, match="field 'model' of Pre is Mapping"):
+    with pytest.raises(ValueError, match="field 'model' of Pre must be Mapping"):
         get_stage_config("pre", model="freeze_backbone")

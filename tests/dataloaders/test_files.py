@@ -73,7 +73,7 @@ def test_a_folder_is_free_again_when_its_program_is_killed(tmp_path: Path) -> No
         assert other.stdout is not None
         assert other.stdout.readline() == b"here\n"
         with (
-            pytest.raises(ValueError, match="another program is writing there: wait, or give another folder"),
+            pytest.raises(ValueError, match="another program is writing to it: wait, or give another folder"),
             exclusive_lock(tmp_path),
         ):
             pass
@@ -104,9 +104,9 @@ class TestLockFile:
 
     def test_a_refused_program_leaves_the_lock_of_the_other(self, tmp_path: Path) -> None:
         with exclusive_lock(tmp_path):
-            with pytest.raises(ValueError, match="another program is writing there"), exclusive_lock(tmp_path):
+            with pytest.raises(ValueError, match="another program is writing to it"), exclusive_lock(tmp_path):
                 pass
-            with pytest.raises(ValueError, match="another program is writing there"), exclusive_lock(tmp_path):
+            with pytest.raises(ValueError, match="another program is writing to it"), exclusive_lock(tmp_path):
                 pass
 
     def test_a_lock_of_a_file_that_was_removed_meanwhile_counts_for_nothing(
@@ -205,6 +205,7 @@ def test_json_of_any_unicode_encoding_is_read(tmp_path: Path, encoding: str) -> 
         ("", "the file is empty: copy it again"),
         (" \n", "the file is empty: copy it again"),
         ("<!DOCTYPE html><html>", "a web page, not a JSON file: download it again"),
+        ('<?xml version="1.0"?><annotations/>', "an XML file, not a JSON file: export it as JSON"),
         ('{"a": 1', "not a JSON file (Expecting"),
         ("[" * 100_000, "not a JSON file ("),
     ],
@@ -245,8 +246,11 @@ def test_csv_of_any_spreadsheet_is_read(tmp_path: Path, data: bytes) -> None:
     [
         ("", "expected columns video, text, got an empty line"),
         ("name,text\na,b\n", "expected columns video, text, got 'name,text'"),
-        ("video,text\na\n", "line 2 has 1 columns, the first line 2"),
-        ("video,text\na,b\nc,red, big\n", "line 3 has 3 columns, the first line 2: put texts with a separator in"),
+        ("video,text\na\n", "line 2 has 1 columns, but the first line 2"),
+        (
+            "video,text\na,b\nc,red, big\n",
+            "line 3 has 3 columns, but the first line 2: put values that contain the separator in",
+        ),
     ],
 )
 def test_csv_that_would_be_misread_is_refused(tmp_path: Path, content: str, message: str) -> None:

@@ -80,7 +80,7 @@ def test_the_reason_of_a_failure_is_told(tmp_path: Path) -> None:
 
 
 def test_two_programs_do_not_make_it_at_once(tmp_path: Path) -> None:
-    with exclusive_lock(tmp_path), pytest.raises(ValueError, match="another program is writing there: wait"):
+    with exclusive_lock(tmp_path), pytest.raises(ValueError, match="another program is writing to it: wait"):
         make_probe(tmp_path, "thin")
 
 

@@ -295,11 +295,11 @@ def test_a_rate_that_cannot_be_held_is_said_once(caplog) -> None:
     with caplog.at_level(logging.WARNING):
         keep(FrameRateKeeper(100, (1, 2, 3)), 3, {1: 0.1, 2: 0.2, 3: 0.3}, 40)
     assert [r.message for r in caplog.records] == [
-        "100 frames/s can't be held: a frame takes 0.100 s at depth 1, the least"
+        "100 frames/s can't be held: a frame takes 0.100 s at depth 1, the smallest"
     ]
 
 
 @pytest.mark.parametrize("value", (0, -1, float("nan"), "25", True))
 def test_rates_that_make_no_sense(value) -> None:
-    with pytest.raises(ValueError, match="target_fps is a positive number of frames a second"):
+    with pytest.raises(ValueError, match="target_fps must be a positive number of frames per second"):
         FrameRateKeeper(value, (1, 2))

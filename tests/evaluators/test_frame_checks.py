@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.frame_checks import frame_array
 
 FRAME = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
@@ -64,7 +65,8 @@ def test_an_rgb_array_is_returned_as_it_is() -> None:
     ("frame", "message"),
     [
         (FRAME.tolist(), "an RGB array, a tensor or a PIL image, got list"),
-        ("frame.png", "got str"),
+        ("frame.png", "got str: open it with PIL.Image.open"),
+        (Frame(0, "00000", FRAME), "got Frame: pass its image"),
         (None, "got NoneType"),
         (Image.fromarray(GRAY.astype(np.uint16)), "mode I;16: scale its values to 8 bits"),
         (Image.fromarray(GRAY.astype(np.float32)), "mode F: scale its values to 8 bits"),
@@ -76,9 +78,9 @@ def test_an_rgb_array_is_returned_as_it_is() -> None:
         (FRAME[0, 0], r"got shape \(3,\)"),
         (FRAME[:0], r"got shape \(0, 8, 3\)"),
         (TENSOR[:3], r"a tensor of shape \(3, 8, 3\) may be H x W x C or C x H x W"),
-        (TENSOR.float(), "a frame of float32 must hold 0 to 1, this one .*: convert values from 0 to 255 to uint8"),
+        (TENSOR.float(), "a frame of float32 must hold 0 to 1, not .*: convert values from 0 to 255 to uint8"),
         (TENSOR / 127.5 - 1, "undo the normalization"),
-        (torch.full((6, 8, 3), torch.nan), "must hold 0 to 1, this one nan"),
+        (torch.full((6, 8, 3), torch.nan), "must hold 0 to 1, not nan"),
         (TENSOR.long(), "must be uint8, or float from 0 to 1, got int64"),
         (FRAME.astype(np.uint16), "got uint16: scale its values to uint8"),
         (FRAME > 3, "got bool"),

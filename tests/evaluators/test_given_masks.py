@@ -52,10 +52,11 @@ def test_masks_that_are_taken(mask: Any, ids: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (SOFT, "most of them of smooth edges: pass ids, such as mask > 127"),
-        (Image.fromarray(SOFT), "most of them of smooth edges"),
-        (torch.from_numpy(SOFT), "most of them of smooth edges"),
-        (SOFT.astype(np.int32), "most of them of smooth edges"),
+        ("first.png", "the mask is a path, first.png: read it with read_mask"),
+        (SOFT, "most of them from smooth edges: pass ids, such as mask > 127"),
+        (Image.fromarray(SOFT), "most of them from smooth edges"),
+        (torch.from_numpy(SOFT), "most of them from smooth edges"),
+        (SOFT.astype(np.int32), "most of them from smooth edges"),
         (np.arange(256, dtype=np.uint8).reshape(16, 16), "looks like a photo"),
         (picture({0: (255, 255, 255), 1: (9, 0, 0), 2: (200, 0, 0)}), "no pixel is black"),
     ],

@@ -118,6 +118,13 @@ def test_a_sentence_means_the_same_beside_others(small, frames) -> None:
     assert alone.candidate == beside.candidate
 
 
+def test_a_model_in_training_mode_is_used_without_dropout(small, frames) -> None:
+    segmenter = ReferringSegmenter(small)
+    network = ReferringSegmenter(small.train())._network
+    small.eval()
+    assert not network.training and not segmenter._network.training
+
+
 def test_windows() -> None:
     assert list(windows(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(windows(range(6), 3)) == [[0, 1, 2], [3, 4, 5]]
@@ -146,12 +153,12 @@ class TestErrors:
 
     @pytest.mark.parametrize("sentences", ["a dog", []])
     def test_sentences_are_a_list(self, small, frames, sentences) -> None:
-        with pytest.raises(ValueError, match="prompts must be a list of one or more texts"):
+        with pytest.raises(ValueError, match="prompts must be a list of one or more strings"):
             ReferringSegmenter(small).refer(frames, sentences)
 
     def test_frames_of_a_wrong_kind(self, small, frames) -> None:
         segmenter = ReferringSegmenter(small)
-        with pytest.raises(ValueError, match="a frame of float32 must hold 0 to 1, this one"):
+        with pytest.raises(ValueError, match="a frame of float32 must hold 0 to 1, not"):
             segmenter.refer([frames[0].astype(np.float32)], ["a dog"])
         with pytest.raises(ValueError, match=f"frame 1 of a window has size {H - 2}x{W}, the first {H}x{W}"):
             segmenter.refer([frames[0], frames[1][2:]], ["a dog"])
@@ -220,7 +227,7 @@ class TestEvaluation:
             evaluation.finish("results")
 
     def test_other_datasets_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="has no expressions: it is no benchmark of text prompts"):
+        with pytest.raises(ValueError, match="has no expressions: evaluate a model that takes masks"):
             ReferringEvaluation(open_dataset("davis2017", davis2017(tmp_path / "data")), tmp_path / "out", {})
 
 

@@ -462,7 +462,7 @@ def test_what_is_no_object_s_id_deletes_nothing(aott, frames, ids) -> None:
 
 
 BAD_STEPS = [
-    ("float frame", lambda f: (f.astype(np.float32), None), "must hold 0 to 1, this one .*: convert values from 0 to"),
+    ("float frame", lambda f: (f.astype(np.float32), None), "must hold 0 to 1, not .*: convert values from 0 to"),
     ("transparent frame", lambda f: (np.concatenate([f, f[..., :1]], 2), None), "transparent pixels"),
     ("no array", lambda f: (f.tolist(), None), "got list"),
     ("empty frame", lambda f: (f[:0], None), r"got shape \(0, 97, 3\)"),
@@ -496,9 +496,9 @@ def test_bad_input_is_refused_and_loses_nothing(aott, frames, make, message: str
         ({"scales": (1.0, -1.0)}, "one or more positive numbers"),
         ({"scales": (float("inf"),)}, "one or more positive numbers"),
         ({"max_short_edge": -1}, "'max_short_edge' of AOTT must be at least 1"),
-        ({"short_edge": 0}, "'short_edge' of AOTT is in pixels, or -1 for the frame's own size"),
+        ({"short_edge": 0}, "'short_edge' of AOTT must be in pixels, or -1 for the frame's own size"),
         ({"long_term_gap": 0}, "'long_term_gap' of AOTT must be at least 1"),
-        ({"max_memory_frames": 2.5}, "'max_memory_frames' of AOTT is"),
+        ({"max_memory_frames": 2.5}, "'max_memory_frames' of AOTT must be"),
     ],
 )
 def test_bad_options_are_refused(aott, options: dict, message: str) -> None:

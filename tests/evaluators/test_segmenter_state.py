@@ -80,6 +80,19 @@ def test_the_state_before_the_first_mask_is_that_of_a_new_video() -> None:
         segmenter.step(frame[1:])
 
 
+def test_255_is_read_as_before() -> None:
+    segmenter = VideoSegmenter(build_model("aott", device="cpu"))
+    frames = moving_frames(2)
+    segmenter.step(frames[0], 255 * squares(1))
+    state = stored(segmenter_state(segmenter))
+    segmenter.reset()
+    restore_state(segmenter, state)
+    mask = squares(1, 2)
+    mask[mask == 1] = 255
+    with pytest.raises(ValueError, match="255 beside other values"):
+        segmenter.step(frames[1], mask)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -106,7 +106,8 @@ READINGS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("fields", mark_thorough(READINGS, READINGS[1:]))
+@pytest.mark.thorough
+@pytest.mark.parametrize("fields", READINGS)
 def test_objects_of_jointformer_are_predicted_as_with_growing_memory(fields: dict[str, Any]) -> None:
     events: dict[int, Callable[[Any], Any]] = {
         0: lambda s: squares(1, 2),

@@ -69,21 +69,14 @@ def test_every_model_has_a_network_and_an_engine_or_none(name: str) -> None:
     with torch.device("meta"):
         network = build_network(config)
     assert isinstance(network, Network) and network.config is config
+    assert network.has_mobile_encoder == getattr(config, "encoder", "").startswith("mobilenet")
+    assert network.decay_encoder_norms == ("aost" in name)
     if config.task == "referring":
         with pytest.raises(ValueError, match="has no engine: its family doesn't propagate masks"):
             new_engine(network)
     else:
         engine = new_engine(network)
         assert (engine.object_ids, engine.slots, engine.memory_frames, engine.memory_bytes) == ([], [], 0, 0)
-
-
-@pytest.mark.parametrize("name", list_models())
-def test_only_mobilenets_are_mobile(name: str) -> None:
-    config = get_model_config(name)
-    with torch.device("meta"):
-        network = build_network(config)
-    assert network.has_mobile_encoder == getattr(config, "encoder", "").startswith("mobilenet")
-    assert network.decay_encoder_norms == ("aost" in name)
 
 
 class Nameless(PropagationConfig):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -75,6 +76,20 @@ def test_a_distractor_aware_memory_holds_recent_and_resolved_frames() -> None:
     assert sorted(held) == [0, 8, 12, 28, 30]
     unsure = [frame(t, replace(RIVAL, confidence=0.4)) for t in range(1, 9)]
     assert filled(DistractorAware(gap=1, max_frames=5), unsure) == [0, 7, 8]
+
+
+def test_the_sensory_memory_is_updated_on_frames_that_a_policy_refuses() -> None:
+    torch.manual_seed(0)
+    network = build_small("xmem", value_dim=32, hidden_dim=8, key_dim=16, enable_long_term=False)
+    segmenter = VideoSegmenter(network, policy=DistractorAware(gap=100), short_edge=48)
+    frames = moving_frames(5)
+    segmenter.step(frames[0], squares(1, 2))
+    states = [segmenter._engines[0]._sensory.state]
+    for image in frames[1:]:
+        segmenter.step(image)
+        states.append(segmenter._engines[0]._sensory.state)
+    assert segmenter.memory_frames == 1
+    assert not any(torch.equal(before, after) for before, after in itertools.pairwise(states))
 
 
 def test_a_restricted_memory_drops_the_frame_that_attention_uses_least() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from thorough import mark_thorough
 from torch import Tensor, nn
 
 from voskit.configs import get_model_config
@@ -322,12 +321,9 @@ SMOOTH = ("no_topk",)
 """Clips without a selection of positions, in which nearly equal ones may swap places."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
-    "name",
-    mark_thorough(
-        ["basic", "davis_setting", "late_first_mask_one_object", "no_topk", "resize_96", "youtube_setting"],
-        ["basic", "davis_setting", "no_topk", "resize_96", "youtube_setting"],
-    ),
+    "name", ["basic", "davis_setting", "late_first_mask_one_object", "no_topk", "resize_96", "youtube_setting"]
 )
 def test_a_clip_is_the_originals(load, jointformer_goldens: Path, jointformer_weights, name: str) -> None:
     """Probabilities and labels, how many frames each object keeps, whether the latest one is there besides, tokens."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from thorough import mark_thorough
 from torch import Tensor
 
 from voskit.networks.ops import available_backends, local_attention
+from voskit.networks.ops.local_attention import _compiles_triton
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CASES = [  # height, width, window, dilation, heads, key channels, value channels, relative values
@@ -60,7 +62,7 @@ def random_input(case: tuple, dtype: torch.dtype = torch.float32) -> list[Tensor
     ]
 
 
-INTERPRETED = [(CASES[number], "triton") for number in (1, 3, 4)]  # four to ten seconds each without a GPU
+INTERPRETED = [(CASES[number], "triton") for number in (1, 2, 3, 4)]  # four to ten seconds each without a GPU
 
 
 @pytest.mark.parametrize(
@@ -76,8 +78,12 @@ def test_equals_the_definition(case: tuple, backend: str) -> None:
     assert (got - by_definition(*inputs, case[2], case[3])).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("backend", available_backends())
-@pytest.mark.parametrize("shared", [(0,), (0, 1)])
+@pytest.mark.parametrize(
+    ("shared", "backend"),
+    mark_thorough(
+        [(shared, backend) for shared in ((0,), (0, 1)) for backend in available_backends()], [((0,), "triton")]
+    ),
+)
 def test_queries_and_keys_of_one_batch_serve_all_values(shared: tuple[int, ...], backend: str) -> None:
     own = random_input(CASES[0])
     for i in shared:
@@ -107,6 +113,19 @@ def test_gradients_of_the_kernels_equal_those_of_the_definition(case: tuple) -> 
         grads.append([x.grad for x in inputs if x is not None])
     for got, want in zip(*grads, strict=True):
         assert (got - want).abs().max() < 1e-5 * want.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("capability", "compiler", "lack"),
+    [((9, 0), "/usr/bin/gcc", ""), ((6, 1), "/usr/bin/gcc", "capability 7.0"), ((9, 0), None, "a C compiler")],
+)
+def test_triton_is_taken_where_it_can_compile(monkeypatch, caplog, capability, compiler, lack) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(shutil, "which", lambda name: compiler)
+    monkeypatch.delenv("CC", raising=False)
+    works = _compiles_triton.__wrapped__(torch.device("cuda", 0))
+    assert works == (not lack) and lack in caplog.text
 
 
 @pytest.mark.parametrize("dtype", mark_thorough(["fp32", "fp16", "bf16"], ["fp32", "bf16"]))

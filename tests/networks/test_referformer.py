@@ -90,12 +90,9 @@ def batch_of(case) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     return frames.permute(0, 1, 4, 2, 3), tokens, sizes, kept
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
-    "name",
-    mark_thorough(
-        ["r50_basic", "r50_pad", "r50_odd", "r50_a2d", "vswin_t_basic", "vswin_t_long", "vswin_t_large"],
-        ["r50_basic", "r50_pad", "vswin_t_basic", "vswin_t_long", "vswin_t_large"],
-    ),
+    "name", ["r50_basic", "r50_pad", "r50_odd", "r50_a2d", "vswin_t_basic", "vswin_t_long", "vswin_t_large"]
 )
 def test_a_recorded_case(referformer_goldens: Path, referformer_program, model_of, name: str) -> None:
     case = referformer_program("compare").Case(referformer_goldens / "goldens" / f"{name}.json")
@@ -277,12 +274,8 @@ def test_every_model_runs(name: str) -> None:
     assert all(x.isfinite().all() for x in layers[-1])
 
 
-@pytest.mark.parametrize(
-    "name",
-    mark_thorough(
-        ["r50_referformer", "swint_referformer", "vswint_referformer"], ["swint_referformer", "vswint_referformer"]
-    ),
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["r50_referformer", "swint_referformer", "vswint_referformer"])
 def test_own_file_comes_back(name: str, tmp_path: Path) -> None:
     model = build_model(name, device="cpu", text_layers=1, window=7)
     save_weights(model, tmp_path / "own.safetensors")
@@ -325,6 +318,7 @@ class TestFiles:
         with pytest.raises(ValueError, match=f"damaged: {name} and bbox_embed.2.layers.0.weight"):
             build_model("r50_referformer", checkpoint=tmp_path / "file.pth", device="cpu")
 
+    @pytest.mark.thorough
     def test_a_file_of_another_model_is_refused_with_its_name(self, tmp_path: Path) -> None:
         save_weights(build_model("swint_referformer", device="cpu", text_layers=1), tmp_path / "own.safetensors")
         with pytest.raises(ValueError, match=r"doesn't fit r50_referformer.*metadata say that it is swint_referformer"):

@@ -92,6 +92,7 @@ def test_a_first_mask_is_given_once(clip: Path, tmp_path: Path, served: list) ->
     [
         ({"model": "r50_referformer"}, "takes text prompts, not masks: use voskit demo --text"),
         ({"data_path": Path("nothing.mp4")}, "nothing.mp4: no such file or folder"),
+        ({"data_path": Path("https://a.org/b.mp4")}, "b.mp4: the page annotates files, so download the video"),
         ({"ckpt_path": Path("nothing.pth")}, "--ckpt_path nothing.pth: no such file"),
         ({"root": Path("nothing")}, "--root nothing: no such folder"),
         ({"output_path": Path(__file__)}, "is a file: give a folder for the results"),

@@ -168,7 +168,7 @@ def _ancestors(process: psutil.Process) -> list[int]:
         (["--gpu_num", "0"], "--gpu_num must be at least 1"),
         (["--engine", "torchrun"], "--engine torchrun: RANK is not set"),
         (["--mask", "masks"], "--mask is for a folder of videos"),
-        (["--target_fps", "5"], "--target_fps: masks then depend on the machine's speed"),
+        (["--target_fps", "5"], "--target_fps: masks depend on the machine's speed"),
         (["--export", "cooc"], "did you mean coco"),
     ],
 )

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
+import torch
 import tyro
 
-from voskit.tools.command import _read_flags
+from voskit.tools.command import _read_flags, run_command
 from voskit.tools.flags.evaluation import EvalArgs
 from voskit.tools.flags.training import TrainArgs
 
@@ -58,6 +59,20 @@ def test_two_videos_for_a_command_that_takes_one_are_refused() -> None:
 def test_an_alias_is_its_flag(args: type, alias: str, flag: str) -> None:
     assert _read_flags([alias, "x"], args) == [flag, "x"]
     assert _read_flags([f"{alias}=x"], args) == [f"{flag}=x"]
+
+
+def test_out_of_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def run() -> int:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+
+    assert run_command(run) == 1
+    line = "error: CUDA out of memory. Tried to allocate 2 GiB. Use smaller frames, fewer frames in memory, or --amp\n"
+    assert capsys.readouterr().err == line
+
+
+def test_an_empty_argument_is_refused() -> None:
+    with pytest.raises(ValueError, match="an argument is empty: the shell variable that it comes from may not be set"):
+        _read_flags(["my.mp4", "--mask", ""], Flags)
 
 
 def test_an_unknown_flag_names_the_one_to_use() -> None:

@@ -252,7 +252,7 @@ def bad(name: str, folder: Path, frames, mask) -> tuple[list[object], str]:
     if name == "no data":
         return ["--data_path", folder / "nothing.mp4", "--mask", first], "nothing.mp4"
     if name == "no mask":
-        return ["--data_path", clip], "--mask is needed"
+        return ["--data_path", clip], "--mask is missing"
     if name == "absent mask":
         return ["--data_path", clip, "--mask", folder / "none.png"], "none.png"
     if name == "RGB mask":
@@ -351,7 +351,7 @@ def test_a_video_may_come_without_its_flag(tmp_path, monkeypatch) -> None:
         (("--export", "coco", "coco"), "export coco: give each format once"),
         (("--start", "99999"), "bunny has no frame 99999: it has 76 frames, counted from 0"),
         (("--end", "noon"), "end 'noon': give a frame's number (counted from 0) or name, or a time"),
-        (("--start", "50", "--end", "40"), "its end, frame 40, comes before its start, frame 50"),
+        (("--start", "50", "--end", "40"), "the end, frame 40, comes before the start, frame 50"),
         (("nothing.mp4", "--mask", "m.png"), "nothing.mp4: no such file or folder"),
         (("--scene", "bunnny"), "did you mean bunny?"),
         (("--scene", "bunny", "--mask", "m.png"), "--mask is for a single source"),

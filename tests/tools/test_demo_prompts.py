@@ -102,7 +102,7 @@ def test_a_prompter_of_a_plugin_is_called_by_its_name(
     [
         (["--box", "1:5,5,20"], "--box 1:5,5,20: expected ID:x0,y0,x1,y1"),
         (["--box", "5,5,20,20"], "expected ID:x0,y0,x1,y1"),
-        (["--box", "0:5,5,20,20"], "ids of objects are 1 to 65535"),
+        (["--box", "0:5,5,20,20"], "object ids must be 1 to 65535"),
         (["--box", "1:5,5,20,20", "1:6,6,9,9"], "object 1 has two boxes"),
         (["--point", "2:5,5,7"], "the last number is 1, on the object, or 0"),
         (["--point", "2:5,5,0"], "object 2 has negative points only"),

@@ -14,6 +14,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from voskit.dataloaders.masks.files import read_mask, write_mask
+from voskit.dataloaders.video.frames import open_frames
 from voskit.networks import build_model, save_weights
 from voskit.tools import demo, open_file
 
@@ -63,7 +64,7 @@ def test_a_part_of_a_clip_is_segmented_and_exported(clip, tmp_path, checkpoint, 
     assert lines.pop(1) == "this CPU is about twice as fast with --amp (bfloat16), at a small loss of accuracy"
     assert lines[1] == f"results go to {folder}; watch overlay.incomplete.mp4 and contact_sheet.png grow there"
     assert "3 frames, 2 objects" in lines[2]
-    assert lines[3] == f"--open: there is no desktop to show it on: open {folder / 'overlay.mp4'}"
+    assert lines[3] == f"--open: there is no desktop; open this file yourself: {folder / 'overlay.mp4'}"
     assert len(lines) == 4, "no word of tensors"
 
 
@@ -79,7 +80,19 @@ def test_a_complete_run_is_exported_without_segmenting(clip, tmp_path, checkpoin
     assert "soft edges of rgba need the network's probabilities" in capsys.readouterr().err
     flags = (*flags[:-1], 3)
     assert call(monkeypatch, checkpoint, *flags, "--resume") == 1
-    assert "were made with other settings" in capsys.readouterr().err
+    assert "differ from this run in settings" in capsys.readouterr().err
+
+
+def test_a_rate_changes_the_overlay_and_neither_the_frames_nor_their_times(tmp_path, checkpoint, monkeypatch) -> None:
+    video = write_video(tmp_path / "clip.mp4", "mpeg4", 12, size=(H, W), noise=True)  # 10 frames/s
+    write_mask(tmp_path / "first.png", squares(1))
+    flags = (video, "--mask", tmp_path / "first.png", "--output_path", tmp_path / "out", "--start", "0.5s")
+    assert call(monkeypatch, checkpoint, *flags, "--end", "0.8s", "--fps", 25, "--export", "csv") == 0
+    folder = tmp_path / "out" / "clip"
+    rows = [row.split(",")[:2] for row in (folder / "exports" / "objects.csv").read_text().splitlines()[1:]]
+    assert rows == [[f"{number:05d}", f"{number / 10:.6f}"] for number in (5, 6, 7, 8)]
+    with open_frames(folder / "overlay.mp4") as overlay:
+        assert [frame.time for frame in overlay] == pytest.approx([0, 0.04, 0.08, 0.12], abs=1e-4)
 
 
 def test_a_folder_of_videos_is_segmented_and_a_bad_one_is_reported(tmp_path, checkpoint, monkeypatch, caplog) -> None:

@@ -110,7 +110,7 @@ def test_evaluation_at_a_depth(checkpoint, davis, tmp_path, monkeypatch, capsys)
         ),
         ("aost", ("--depth", 4), "error: field 'depth' of AOST must be 1 to 3, got 4"),
         ("aost", ("--depth", 0), "error: field 'depth' of AOST must be at least 1, got 0"),
-        ("aost", ("--target_fps", -3), "error: target_fps is a positive number of frames a second, got -3.0"),
+        ("aost", ("--target_fps", -3), "error: target_fps must be a positive number of frames per second, got -3.0"),
     ],
 )
 def test_depths_and_rates_that_cannot_be_had(

@@ -119,6 +119,7 @@ def test_two_processes_give_the_same_files_as_one(davis, checkpoint, tmp_path) -
     assert len(files(tmp_path / "out1")) == sum(LENGTHS.values()) + 1
 
 
+@pytest.mark.thorough
 def test_killed_at_any_moment_and_resumed_equals_an_undisturbed_run(davis, checkpoint, tmp_path, monkeypatch) -> None:
     assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "whole")) == 0
     chance = random.Random(0)
@@ -256,7 +257,7 @@ def test_a_dataset_of_one_s_own_is_scored_where_its_truth_is_there(
 def test_two_programs_don_t_write_to_one_folder(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
     with exclusive_lock(tmp_path / "out"):
         assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out")) == 1
-    assert "another program is writing there: wait, or give another folder" in capsys.readouterr().err
+    assert "another program is writing to it: wait, or give another folder" in capsys.readouterr().err
 
 
 def test_time_that_videos_share_counts_once() -> None:

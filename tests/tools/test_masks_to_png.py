@@ -149,7 +149,7 @@ def test_videos_that_are_there_are_counted_and_named(tmp_path: Path, caplog: pyt
     args = masks_to_png.Args(annotations=ovis(tmp_path), output=tmp_path / "out")
     (tmp_path / "out/cat").mkdir(parents=True)
     assert masks_to_png.run(args) == 0
-    assert f"{tmp_path / 'out'}: 1 videos written" in caplog.text
+    assert f"{tmp_path / 'out'}: 1 video written" in caplog.text
     assert "1 videos skipped, because their folders exist: cat" in caplog.text
     assert not list((tmp_path / "out/cat").iterdir())
     caplog.clear()

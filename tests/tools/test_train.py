@@ -85,7 +85,7 @@ def test_a_stage_and_the_next_one(data, tmp_path, monkeypatch) -> None:
         (("--data_path", "nowhere"), "nowhere"),
         (("--ckpt_path", "none.pth"), "none.pth does not exist"),
         (("--accumulate", "2", "--set", "batch_size=3"), "can't be split into 2 equal parts"),
-        (("--gpu_num", "0"), "--gpu_num is the number of processes, at least 1, got 0"),
+        (("--gpu_num", "0"), "--gpu_num, the number of processes, must be at least 1, got 0"),
         (("--set", "max_objects=0"), "'max_objects' of Pre must be at least 1"),
         (("--set", "ema_ratio=-1"), "'ema_ratio' of Pre must be at least 0, got -1"),
     ],
@@ -158,6 +158,7 @@ def test_validation_by_two_processes_equals_that_of_one(data, tmp_path) -> None:
     assert math.isnan(two[1])
 
 
+@pytest.mark.thorough
 def test_sigterm_stops_all_processes_with_a_checkpoint(data, tmp_path) -> None:
     command = [
         sys.executable,

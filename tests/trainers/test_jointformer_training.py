@@ -57,6 +57,7 @@ def test_mining_that_would_end_before_it_begins_is_in_full_force_at_once() -> No
     ]
 
 
+@pytest.mark.thorough
 def test_a_training_step_is_the_originals(jointformer_goldens: Path, jointformer_weights) -> None:
     golden = json.loads((jointformer_goldens / "training" / "step_multi_object.json").read_text())
     with np.load(jointformer_goldens / "training" / "step_multi_object.npz") as f:

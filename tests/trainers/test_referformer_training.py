@@ -26,6 +26,7 @@ from voskit.trainers.parameter_groups import parameter_groups
 from voskit.trainers.trainer import Trainer, TrainerOptions
 
 
+@pytest.mark.thorough
 def test_a_training_step_is_the_originals(referformer_goldens: Path, referformer_weights) -> None:
     golden = json.loads((referformer_goldens / "training" / "train_r50.json").read_text())
     with np.load(referformer_goldens / golden["file"]) as f:

@@ -13,6 +13,7 @@ from small_training import SMALL
 
 import voskit
 from voskit.dataloaders.masks.files import write_mask
+from voskit.networks import save_weights
 from voskit.trainers.checkpoints import load_state
 from voskit.trainers.run import TrainingResult
 
@@ -122,6 +123,23 @@ def test_a_run_of_a_former_version_is_resumed(data: Path) -> None:
 def test_unknown_names_are_errors(data: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         train(data, **options)
+
+
+@pytest.mark.parametrize("model", ["aott", "deaott", "aost"])
+def test_more_objects_than_the_identity_bank_holds_are_refused(data: Path, model: str) -> None:
+    message = "max_objects of Pre is 20, but the identity bank of [A-Z]\\w+ holds 10 objects"
+    fields = {**STAGE, "max_objects": 20}
+    with pytest.raises(ValueError, match=message):
+        voskit.train(model, "pre", data, data.parent / "out", stage_fields=fields, device="cpu", progress=False)
+    assert not (data.parent / "out").exists()
+
+
+def test_the_size_of_the_identity_bank_is_that_of_the_initial_weights(data: Path) -> None:
+    network = voskit.build_model("aott", device="cpu", **SMALL, max_objects=4)
+    start = data.parent / "four.safetensors"
+    save_weights(network, start)
+    with pytest.raises(ValueError, match="max_objects of Pre is 5, but the identity bank of AOTT holds 4 objects"):
+        train(data, checkpoint=start, stage_fields={"max_objects": 5})
 
 
 def test_a_file_that_the_caller_names_must_exist(data: Path) -> None:

@@ -100,6 +100,26 @@ def test_a_validation_that_fails_does_not_end_the_training(tmp_path: Path, caplo
         assert torch.equal(x, weights(trainer)[name]), name
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_not_finite_is_a_failed_validation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, score: float
+) -> None:
+    trainer, _ = scored(tmp_path, score, 0.2, total_steps=2, save_every=1)
+    trainer.train()
+    assert trainer.failed_validations == [1]
+    text = f"step 1: validation failed, training continues: the score is {score}, which is not finite"
+    assert text in caplog.messages
+    assert trainer.best == 0.2
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def test_one_that_failed_before_a_stop_is_told_after_resuming(tmp_path: Path) -> None:
+    trainer, _ = scored(tmp_path, ValueError("no mask"), 0.2)
+    trainer.train(until=6)
+    again = make(tmp_path, validate=lambda _: 0.7)
+    assert again.failed_validations == [3]
+
+
 @pytest.mark.thorough
 def test_one_that_failed_at_the_end_is_done_when_the_run_is_called_again(tmp_path: Path) -> None:
     trainer, _ = scored(tmp_path, 0.1, 0.2, ValueError("the disk is away"))

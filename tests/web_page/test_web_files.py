@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from page_types import check_types
 
 from voskit.evaluators.web.onnxruntime_web import FILES, VERSION, runtime_files
 from voskit.evaluators.web.page import SHARED, SHARED_STATIC, STATIC, write_page
@@ -25,14 +24,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_modules_are_type_checked(page: Path, tmp_path: Path) -> None:
-    compiler = shutil.which("tsc")
-    if compiler is None:
-        pytest.skip("tsc is not installed (npm install -g typescript)")
-    options = {"checkJs": True, "allowJs": True, "noEmit": True, "strict": True, "target": "es2022", "module": "es2022"}
-    options |= {"moduleResolution": "bundler", "lib": ["es2022", "dom", "dom.iterable"], "types": []}
-    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": [f"{page}/**/*.js"]}))
-    done = subprocess.run([compiler, "-p", str(tmp_path / "tsconfig.json")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    check_types(page, tmp_path)
 
 
 def test_modules_are_checked_short_and_import_files_that_exist(page: Path) -> None:

@@ -14,8 +14,8 @@ class AnnotateArgs(ModelArgs):
     """Annotate videos in the browser."""
 
     data_path: Path | None = None
-    """A video, a folder of images, or a folder of such clips. Default: the clips of <output_path>; the page opens
-    more."""
+    """A video, a folder of images, or a folder of such clips. Default: the clips of <output_path>. More can be
+    opened in the page."""
     mask: Path | None = None
     """Mask of the first frame to start with: a palette or grayscale PNG of ids, a folder with a PNG for each object, or
     COCO JSON."""
@@ -30,9 +30,10 @@ class AnnotateArgs(ModelArgs):
     port: int = 7860
     """Port of the server."""
     password: str | None = None
-    """Lets in beside the token of the address. Default: VOSKIT_PASSWORD, which other users of the machine can't see."""
+    """Password, which grants access as the token in the address does. Default: the environment variable
+    VOSKIT_PASSWORD, which other users of the machine can't see."""
     allowed_hosts: tuple[str, ...] = ()
-    """Further names of the server, such as that of a proxy."""
+    """Additional host names of the server, such as that of a proxy."""
     max_upload: float = 8.0
     """Largest upload, in GB."""
     prompter: tuple[str, ...] = ("grabcut",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from voskit.evaluators.batch.results import BatchResults
     from voskit.evaluators.batch.worker import BatchWorker
 
-_OPTIONS = (
-    "complete_masks", "backwards", "fuse", "start", "end", "fps", "max_frames", "overlay", "palette", "resume",
-)  # fmt: skip
 _NOT_OF_RESULTS = (
     "data_path", "mask", "output_path", "engine", "gpu_num", "gpus_per_worker", "scratch", "resume", "device",
     "threads",
@@ -73,16 +71,18 @@ class BatchArgs(ModelArgs):
         for flag in ("gpu_num", "max_frames"):
             if (value := getattr(self, flag)) is not None and value < 1:
                 raise ValueError(f"--{flag} must be at least 1, got {value}")
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"--fps must be positive, got {self.fps}")
         if self.target_fps is not None and self.resume:
-            raise ValueError("--target_fps: masks then depend on the machine's speed and can't be resumed: --no-resume")
+            raise ValueError("--target_fps: masks depend on the machine's speed and can't be resumed: add --no-resume")
         if self.output_path.startswith("memory:"):
-            raise ValueError(f"--output_path {self.output_path}: that memory is gone when the command ends")
+            raise ValueError(f"--output_path {self.output_path}: results in memory are lost when the command ends")
         if Path(self.output_path).is_file():
             raise ValueError(f"--output_path {self.output_path} is a file: give a folder for the results")
         if self.task == "referring":
             for flag in ("complete_masks", "backwards", "fuse"):
                 if getattr(self, flag):
-                    raise ValueError(f"--{flag} is for masks, and {self.model} takes text prompts")
+                    raise ValueError(f"--{flag} is for masks, but {self.model} takes text prompts")
         else:
             self.check_mask_flags()
         if self.export:
@@ -98,7 +98,7 @@ class BatchArgs(ModelArgs):
         text = self.task == "referring"
         if wrong := next((job for job in jobs if bool(job.text) != text), None):
             takes, has = ("text prompts", "a mask") if text else ("masks", "text prompts")
-            raise ValueError(f"{self.data_path}: {self.model} takes {takes}, and {wrong.name} has {has}")
+            raise ValueError(f"{self.data_path}: {self.model} takes {takes}, but {wrong.name} has {has}")
         return jobs
 
     def results(self) -> BatchResults:
@@ -118,7 +118,7 @@ class BatchArgs(ModelArgs):
         from voskit.plugins import load_plugins
 
         load_plugins(())  # those of the process that started this one
-        options = ClipOptions(**{name: getattr(self, name) for name in _OPTIONS}, exports=self.export)
+        options = ClipOptions.of(self)
         device = local_device(self.device)
         with quiet(logging.WARNING, "voskit.networks.build"):
             if self.task == "referring":

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from voskit.evaluators.prompts.first_mask import ObjectPrompt
 
 logger = logging.getLogger("demo")
-_OPTIONS = (
-    "complete_masks", "backwards", "fuse", "start", "end", "fps", "max_frames", "overlay", "palette", "resume",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +35,7 @@ class ClipArgs(ModelArgs):
     """Only this scene of the folder. Bundled: bunny (4 objects, the default) and cabinet (49 objects). The cabinet runs
     with --set background=false, because its masks label every pixel, with --short_edge 780 --max_resolution 828,
     because many of its objects are small, and for speed with --set self_top_k=64 long_term_gap=5, and --amp on CPUs
-    that gain by it; your flags override these."""
+    that are faster with it; your flags override these."""
     mask: tuple[Path, ...] = ()
     """Mask of the first frame: an image of ids, white on black or flat colors, a folder with an image for each object,
     COCO or labelme JSON, or .npy. Or a folder of masks with the names of their frames. For several videos: one for
@@ -59,10 +56,10 @@ class ClipArgs(ModelArgs):
     text: tuple[str, ...] = ()
     """Text prompts, for models that take them; the object of the first prompt gets id 1, and so on."""
     start: str | None = None
-    """Begin at this frame: its number, counted from 0, its name, or a time such as 12.5s or 1:02.5. A single mask is
-    that of this frame."""
+    """Begin at this frame: its number, counted from 0, its name, or a time such as 12.5s or 1:02.5. A single mask
+    applies to this frame."""
     end: str | None = None
-    """End with this frame, as --start."""
+    """End with this frame, in the same forms as --start."""
     max_frames: int | None = None
     """Stop after this many frames. Cameras never end."""
     output_path: Path = Path("out")
@@ -82,7 +79,7 @@ class ClipArgs(ModelArgs):
     open: bool = False
     """Show the overlay video when it is done."""
     verbose: bool = False
-    """Also tell how weights were loaded, and the model's config."""
+    """Also log how weights were loaded, and the model's config."""
 
     def check(self) -> None:
         """Raise ValueError if flags don't fit each other; nothing is read or loaded before."""
@@ -110,7 +107,7 @@ class ClipArgs(ModelArgs):
     def _check_prompts(self) -> None:
         flag = "--box" if self.box else "--point"
         if self.task == "referring":
-            raise ValueError(f"{flag} is for models that propagate masks, and {self.model} takes text prompts")
+            raise ValueError(f"{flag} is for models that propagate masks, but {self.model} takes text prompts")
         if self.mask or self.scene is not None or len(self.data_path) != 1:
             raise ValueError(f"{flag}: give one video by --data_path, and neither --mask nor --scene")
         from voskit.evaluators.prompts.base import PROMPTERS
@@ -140,7 +137,7 @@ class ClipArgs(ModelArgs):
             raise ValueError(f"{self.model} takes text prompts: give --data_path and --text, and no --mask")
         for name in ("complete_masks", "backwards", "fuse", "resume"):
             if getattr(self, name):
-                raise ValueError(f"--{name} is for masks, and {self.model} takes text prompts")
+                raise ValueError(f"--{name} is for masks, but {self.model} takes text prompts")
         from voskit.dataloaders.video.frames import check_source
 
         check_source(self.data_path[0], self.fps)
@@ -164,7 +161,7 @@ class ClipArgs(ModelArgs):
         return replace(self, **changes)
 
     def checked_clips(self) -> list[Clip]:
-        """Return the clips; a single one is checked, since of several those that can be read are segmented.
+        """Return the clips. A single one is checked; of several, those that can be read are segmented.
 
         Raises:
             ValueError, OSError: see ``sources.find_clips`` and ``sources.check_clips``.
@@ -201,4 +198,4 @@ class ClipArgs(ModelArgs):
         """Return the options of the clips' results."""
         from voskit.evaluators.clips.scenes import ClipOptions
 
-        return ClipOptions(**{name: getattr(self, name) for name in _OPTIONS}, exports=self.export)
+        return ClipOptions.of(self)

@@ -24,8 +24,8 @@ class ExportArgs:
     """safetensors: weights for voskit. onnx: graphs for voskit.runtime and other programs (not JointFormer).
     web: the graphs with a page that runs them in the browser (AOT, DeAOT, AOST)."""
     onnxruntime_web: Path | None = None
-    """Installed npm package onnxruntime-web, or its dist (web). Default: that in node_modules of this folder or of one
-    above it, else it is fetched with npm."""
+    """Installed npm package onnxruntime-web, or its dist (web). Default: the one in node_modules of this folder or
+    of one above it; otherwise it is fetched with npm."""
     size: str = "480x864"
     """Height and width of the frames (onnx, web). Frames of other sizes are resized."""
     objects: int = 10
@@ -62,16 +62,16 @@ class ExportArgs:
         for name in graphs_only if self.format == "safetensors" else weights_only:
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 wanted = "onnx or web" if self.format == "safetensors" else "safetensors"
-                raise ValueError(f"--{name}: it is for --format {wanted}")
+                raise ValueError(f"--{name} is for --format {wanted}")
         if (self.calibration is None) != (self.calibration_mask is None):
-            raise ValueError("--calibration and --calibration_mask belong together: name both or none")
+            raise ValueError("--calibration and --calibration_mask belong together: give both or neither")
         if self.calibration is not None and self.precision != "int8":
-            raise ValueError("--calibration: it is for --precision int8")
+            raise ValueError("--calibration is for --precision int8")
         if self.onnxruntime_web is not None and self.format != "web":
-            raise ValueError("--onnxruntime_web: it is for --format web")
+            raise ValueError("--onnxruntime_web is for --format web")
         if self.format != "safetensors":
             return
         if self.output_path.suffix != ".safetensors":
             raise ValueError(f"--output_path {self.output_path}: the name must end in .safetensors")
         if not self.ckpt_path:
-            raise ValueError("--ckpt_path: name at least one checkpoint")
+            raise ValueError("--ckpt_path: give at least one checkpoint")

@@ -50,8 +50,8 @@ class ModelArgs:
     model: str = BUNDLED_MODEL
     """A model of the zoo."""
     ckpt_path: Path | None = None
-    """Its checkpoint: the authors', or one of voskit train or voskit export. Default: the published weights, downloaded
-    once (see voskit weights), or for deaott the bundled ones."""
+    """Its checkpoint: the authors', or a file of voskit train or voskit export. Default: the published weights,
+    downloaded once (see voskit weights), or for deaott the bundled ones."""
     device: str | None = None
     """cuda, cuda:1, mps, cpu, ... Default: the best one."""
     threads: int | None = None
@@ -73,18 +73,18 @@ class ModelArgs:
     short_edge: int | None = None
     """Resize frames to this short edge; -1: the frames' own size. Default: the model's."""
     long_term_mem_gap: int | None = None
-    """Frames from one frame of the long-term memory to the next. Default: the model's."""
+    """Distance in frames between two frames of the long-term memory. Default: the model's."""
     short_term_mem_skip: int | None = None
     """Distance of the short-term memory in frames. Default: the model's, which is 1, the previous frame."""
     max_memory_frames: int | Literal["unbounded"] | None = None
-    """Most frames in the long-term memory: the first and the latest are kept. Default: the model's bound; for videos of
-    your own 10, or 16 with the bundled weights."""
+    """Largest number of frames in the long-term memory: the first and the latest are kept. Default: the model's bound;
+    for your own videos 10, or 16 with the bundled weights."""
     policy: str | None = None
     """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8. Default: the model's. See
     docs/memory.md."""
     cuts: str = "off"
     """Scene cuts, at which the short-term memory is dropped: auto (detect them), off, or a file with the numbers of the
-    frames that begin a shot, one a line; 0 is the first segmented frame."""
+    frames that begin a shot, one per line; 0 is the first segmented frame."""
     propagate: str | None = None
     """For text prompts: a model that propagates each object from the frame in which its prompt scores highest."""
     propagate_ckpt: Path | None = None
@@ -152,7 +152,7 @@ class ModelArgs:
     def check_mask_flags(self) -> None:
         """Raise ValueError if a flag is given that models with masks don't have."""
         if self.propagate is not None:
-            raise ValueError(f"--propagate is for models with text prompts, and {self.model} takes masks")
+            raise ValueError(f"--propagate is for models with text prompts, but {self.model} takes masks")
 
     def build_segmenter(self, device: str | None = None, dataset: str | None = None) -> VideoSegmenter:
         """Build a model that propagates masks and its segmenter.
@@ -211,7 +211,7 @@ class ModelArgs:
 
         for field in dataclasses.fields(self):
             if field.name in _PROPAGATION_FLAGS and getattr(self, field.name) != field.default:
-                raise ValueError(f"--{field.name} is for models that propagate masks, which {self.model} doesn't")
+                raise ValueError(f"--{field.name} is for models with masks, but {self.model} takes text prompts")
         model = self._build_model(device, dataset, {})
         return ReferringSegmenter(model, **self._shared_options(model))
 

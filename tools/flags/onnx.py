@@ -27,7 +27,7 @@ def export_folder(args: ExportArgs) -> int:
 
     size = _height_and_width(args.size)
     if args.output_path.suffix:
-        raise ValueError(f"--output_path {args.output_path}: name a folder, since an export has several files")
+        raise ValueError(f"--output_path {args.output_path}: give a folder, since an export has several files")
     if len(args.ckpt_path) > 1:
         raise ValueError(
             "--ckpt_path: --format onnx takes one checkpoint; average several into a safetensors file first"
@@ -37,7 +37,7 @@ def export_folder(args: ExportArgs) -> int:
         changes["window"] = args.window
     config = get_model_config(args.model, **changes)
     if config.task != "referring" and args.window is not None:
-        raise ValueError(f"--window: {args.model} sees one frame at a time, only ReferFormer has windows")
+        raise ValueError(f"--window: {args.model} sees one frame at a time: only ReferFormer has windows")
     if config.task == "referring" and args.precision != "fp32":
         raise ValueError(f"--precision {args.precision}: {args.model} is exported in fp32 only")
     check_exportable(config, size, args.objects, args.memory_frames)

@@ -72,7 +72,7 @@ def _value(run: str, key: str, text: str, hint: Any) -> Any:
         value = parse_value(text)
         if type(value) in kinds or (float in kinds and type(value) is int):
             return value
-    raise ValueError(f"--run {run!r}: {key} can't be {text!r}")
+    raise ValueError(f"--run {run!r}: {text!r} is not a valid {key}")
 
 
 def as_run(name: str, flags: ModelArgs) -> Run:

@@ -68,7 +68,7 @@ class TrainArgs:
             ValueError: an unknown model, stage or field (near names are listed), or no processes.
         """
         if self.gpu_num < 1:
-            raise ValueError(f"--gpu_num is the number of processes, at least 1, got {self.gpu_num}")
+            raise ValueError(f"--gpu_num, the number of processes, must be at least 1, got {self.gpu_num}")
         same = ("amp", "accumulate", "compile", "checkpoint_activations", "seed")
         return {
             "data": self.data_path,
@@ -86,7 +86,8 @@ class TrainArgs:
         if self.val_dataset is None:
             return None
         from voskit.dataloaders.datasets import open_dataset
-        from voskit.evaluators.benchmarks.validation import Share, Validation
+        from voskit.evaluators.benchmarks.validation import Validation
+        from voskit.evaluators.benchmarks.work_queue import Share
         from voskit.trainers.run import run_folder
 
         dataset = open_dataset(self.val_dataset, self.val_root, split=self.val_split)

@@ -88,6 +88,11 @@ def aggregate(probabilities_KHW: np.ndarray, background: bool) -> np.ndarray:
     return softmax(logits, 0)
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Compute probabilities from log odds."""
+    return np.exp(-np.logaddexp(0, -x))  # neither overflows nor rounds small probabilities
+
+
 def log_odds(p: np.ndarray, low: float, high: float) -> np.ndarray:
     """Compute the log odds of clamped probabilities."""
     p = p.clip(np.float32(low), np.float32(high))

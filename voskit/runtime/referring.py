@@ -14,6 +14,7 @@ import numpy as np
 from voskit.runtime.graphs import Graphs, checked_file, read_manifest
 from voskit.runtime.images import log_distortion, prepare_image
 from voskit.runtime.inputs import rgb_array
+from voskit.runtime.prediction import sigmoid
 
 FAMILY = "referformer"
 
@@ -35,7 +36,7 @@ class ReferredObject:
 
     def probabilities(self, frame: int, size: tuple[int, int]) -> np.ndarray:
         """Return the probability of each pixel of a frame, H x W float32; ``size`` is (H, W)."""
-        return _sigmoid(cv2.resize(self.logits[frame], (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
+        return sigmoid(cv2.resize(self.logits[frame], (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
 
 
 class OnnxReferringSegmenter:
@@ -183,7 +184,7 @@ def _load_tokenizer(folder: Path, files: dict[str, Any]) -> Any:
 
 def _choose(scores: np.ndarray, masks: np.ndarray, boxes: np.ndarray) -> ReferredObject:
     """Choose the candidate of a window: the highest mean over the frames of the probability of its likeliest class."""
-    by_frame = _sigmoid(scores)
+    by_frame = sigmoid(scores)
     means = by_frame.mean(0)
     labels = means.argmax(1)
     best = means.max(1)
@@ -195,10 +196,6 @@ def _choose(scores: np.ndarray, masks: np.ndarray, boxes: np.ndarray) -> Referre
         logits=np.ascontiguousarray(masks[:, candidate]),
         boxes=boxes[:, candidate],
     )
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -x))  # neither overflows nor rounds small probabilities
 
 
 def _windows(frames: Iterable[np.ndarray], length: int | None) -> Iterator[list[np.ndarray]]:

@@ -10,7 +10,7 @@ import numpy as np
 from voskit.runtime.graphs import Graphs
 from voskit.runtime.memory import FrameMemory
 from voskit.runtime.objects import ObjectSlots, resize_nearest
-from voskit.runtime.prediction import Prediction, Step, aggregate
+from voskit.runtime.prediction import Prediction, Step, aggregate, sigmoid
 from voskit.runtime.sessions import Tensors
 
 _SHARED = ("key", "shrinkage")
@@ -121,7 +121,7 @@ class XMemEngine:
         # if every memory frame gets a deep update, the decoder updates the sensory memory on all other frames
         if self._hidden is not None and (self._manifest["deep_update_every"] >= 0 or not stored):
             self._hidden = np.concatenate(hidden)
-        return 1 / (1 + np.exp(-np.concatenate(logits)))
+        return sigmoid(np.concatenate(logits))
 
     def _take_mask(self, mask: np.ndarray, complete: bool, predicted_KHW: np.ndarray | None) -> np.ndarray:
         """Begin the objects of a mask, and merge it with the predictions: objects in the mask are as given."""

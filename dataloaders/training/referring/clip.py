@@ -63,7 +63,7 @@ class ReferringBatch:
         return len(self.captions)
 
     def to(self, device: torch.device | str) -> ReferringBatch:
-        """Copy the batch to a device; from pinned memory without waiting."""
+        """Copy the batch to a device; a copy from pinned memory is asynchronous."""
         return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> ReferringBatch:

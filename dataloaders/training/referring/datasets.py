@@ -12,13 +12,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco
 from torch.utils.data import ConcatDataset, get_worker_info
 
 from voskit.configs.registry import suggest
 from voskit.configs.stages import ReferringStageConfig, StageConfig
 from voskit.dataloaders.files import load_json
-from voskit.dataloaders.masks.coco import decode_run_lengths
+from voskit.dataloaders.masks.coco import decode_segmentation
 from voskit.dataloaders.tokenizer import clean_caption
 from voskit.dataloaders.training.epoch import EpochDataset
 from voskit.dataloaders.training.records import read_image, read_labels
@@ -169,8 +168,8 @@ def draw_frames(count: int, start: int, length: int, rng: np.random.Generator, f
     """Draw the numbers of ``length`` of ``count`` frames around a frame, in rising order, perhaps with repetitions.
 
     The frames are ``start``, one frame 1 to ``farthest`` before it, one 1 to ``farthest`` after it (clamped to the
-    video), and others from outside these three. For a length of 2, one of the two neighbors is chosen. In a short video
-    the others come from anywhere.
+    video), and others before the first neighbor or from the second neighbor on, which may thus occur twice. For a
+    length of 2, one of the two neighbors is chosen. In a short video, the others come from all frames.
     """
     if length == 1:
         return [start]
@@ -304,16 +303,10 @@ def _sentences(path: Path, images: list[dict[str, Any]], annotations: list[dict[
 
 
 def _decode(where: str, segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """Decode polygons or a run-length encoding to H x W bool."""
-    if isinstance(segmentation, dict):
-        stated = segmentation.get("size")
-        if stated != list(size):
-            raise ValueError(f"{where}: the mask is {stated} (height, width), the image is {list(size)}")
-        return decode_run_lengths(where, segmentation.get("counts"), size)
-    try:
-        return coco.decode(coco.merge(coco.frPyObjects(segmentation, *size))).astype(bool)
-    except Exception as error:  # an invalid polygon makes pycocotools raise nearly anything
-        raise ValueError(f"{where}: its segmentation is neither polygons nor a run-length encoding") from error
+    """Decode polygons or a run-length encoding to H x W bool. Polygons of one or two points are left out."""
+    if isinstance(segmentation, list):
+        segmentation = [p for p in segmentation if not (isinstance(p, list) and len(p) < 6)]
+    return decode_segmentation(where, segmentation, size)
 
 
 def _load(path: Path, advice: str) -> Any:
@@ -347,10 +340,10 @@ def build_referring_data(stage: StageConfig, data_root: str | os.PathLike[str], 
     """
     if not isinstance(stage, ReferringStageConfig):
         raise ValueError(
-            f"clips with text prompts need a stage that derives from ReferringStageConfig, not {type(stage)}"
+            f"clips with text prompts need a stage that derives from ReferringStageConfig, not {type(stage).__name__}"
         )
     if not stage.datasets:
-        raise ValueError("the stage has no datasets")
+        raise ValueError("the stage has no datasets: set its field datasets")
     parts = [_build_part(name, stage, Path(data_root), (seed, place)) for place, name in enumerate(stage.datasets)]
     return ReferringData(parts)
 

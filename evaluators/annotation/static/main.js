@@ -1,7 +1,7 @@
 // @ts-check
 /** Start of the page: its parts, and who hears of what. */
 
-import { ConnectionLost, inClip, json } from "./core/api.js";
+import { ApiError, ConnectionLost, inClip, json, uploads } from "./core/api.js";
 import { Session } from "./core/session.js";
 import { Store } from "./core/store.js";
 import { Dialogs } from "./dialogs/dialogs.js";
@@ -33,7 +33,7 @@ const stage = new Stage(part("stage"), store);
 const toolbox = new Toolbox(session, stage);
 const dialogs = new Dialogs(session);
 const player = new Player(session);
-const topbar = new TopBar(part("topbar"), session, stage, dialogs, () => showHelp(actions));
+const topbar = new TopBar(part("topbar"), session, stage, dialogs, () => showHelp(actions), () => actions.undo(""));
 const objects = new ObjectPanel(part("objects"), session, dialogs);
 const propagation = new PropagationPanel(part("propagation"), session);
 const toolbar = new ToolBar(part("tools"), part("options"), session, toolbox);
@@ -44,7 +44,6 @@ const actions = {
   ...commonActions({ session, stage, player, toolbox, toolbar, view: topbar.view, objects }),
   newObject: () => objects.add(),
   lock: () => objects.toggleLocked(/** @type {any} */ (store.objectOf(store.object))),
-  keep: () => store.clip && session.editor.keep(),
   forward: () => propagation.start(1),
   backward: () => propagation.start(-1),
   both: () => propagation.startBoth(),
@@ -109,7 +108,8 @@ function renderWelcome() {
     const failed = summary.state === "failed";
     const text = failed ? (summary.error ?? "It can't be opened.") : "The video is read once, so that every frame is found exactly later.";
     const progress = el("progress", { max: 1, value: summary.done ?? 0, hidden: failed });
-    return welcome.replaceChildren(el("h1", {}, `${failed ? "Couldn't open" : "Opening"} ${summary.name}`), progress, el("p", { class: failed ? "error" : "hint" }, text), ...(failed ? [dialogs.clips.opener()] : []));
+    const again = el("button", { type: "button", class: "primary", onclick: () => session.attempt(() => session.retry(summary.id)) }, "Try again");
+    return welcome.replaceChildren(el("h1", {}, `${failed ? "Couldn't open" : "Opening"} ${summary.name}`), progress, el("p", { class: failed ? "error" : "hint" }, text), ...(failed ? [again, dialogs.clips.opener()] : []));
   }
   if (!project || welcome.childElementCount) return;
   const text = "Paint objects in one frame, let the network carry them through the clip, correct it where it is unsure.";
@@ -155,14 +155,15 @@ async function storeView(leaving = false) {
   try {
     await json(path, "PUT", viewOf());
   } catch (error) {
-    if (!(error instanceof ConnectionLost)) messages.say(error instanceof Error ? error.message : String(error), "error");
+    const passing = error instanceof ConnectionLost || (error instanceof ApiError && [404, 409].includes(error.status));
+    if (!passing) messages.say(error instanceof Error ? error.message : String(error), "error");
   }
 }
 
 window.addEventListener("pagehide", () => storeView(true));
 window.addEventListener("beforeunload", (event) => {
   session.editor.flush();
-  if (!session.saver.clean) event.preventDefault();
+  if (!session.saver.clean || uploads()) event.preventDefault();
 });
 document.addEventListener("visibilitychange", () => document.hidden && session.editor.flush());
 

@@ -52,14 +52,16 @@ class VideoFormat:
     def picture(self, image: np.ndarray) -> av.VideoFrame:
         """Return an image, H x W x 3 or 4, uint8 (or uint16 with opacity), in the format's pixels and BT.709."""
         kind = "rgb24" if image.shape[2] == 3 else "rgba64le" if image.dtype == np.uint16 else "rgba"
+        # with several threads, FFmpeg writes random pixels into 16-bit pictures whose width is no multiple of 16
+        threads = 1 if image.dtype == np.uint16 else None
         return av.VideoFrame.from_ndarray(image, format=kind).reformat(
-            format=self.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            format=self.pixels, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=threads
         )
 
     def check_encoder(self) -> None:
         """Raise a ValueError if FFmpeg can't encode this format here."""
         if not has_encoder(self.codec):
-            raise ValueError(f"FFmpeg has no {self.codec} here: install av from its wheels")
+            raise ValueError(f"FFmpeg has no encoder {self.codec} here: install the package av from its wheels")
 
 
 H264 = VideoFormat()

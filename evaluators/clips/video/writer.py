@@ -104,7 +104,7 @@ class VideoWriter:
         self._state = "open"
         self._lock = threading.RLock()
         if self.path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "A folder is where the video should be written", str(self.path))
+            raise IsADirectoryError(errno.EISDIR, "A folder has the name of the video", str(self.path))
         make_folder(self.path.parent)
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp{kind.suffix}")
         self._temporary.touch()
@@ -230,7 +230,7 @@ class VideoWriter:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         if not self.num_frames:
             logger.warning(
-                "%s: frames of %dx%d are too large for its codec, the video has %dx%d", self.path, width, height, *size
+                "%s: frames of %dx%d are too large for its codec: the video has %dx%d", self.path, width, height, *size
             )
         return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), frame.dtype)
 
@@ -264,7 +264,7 @@ class VideoWriter:
             self._audio = AudioCopy(self._playback.audio, self._container, self._start)
             self._container.start_encoding()
         except (av.FFmpegError, OSError, ValueError) as error:
-            logger.warning("%s has no audio: that of the source can't be copied (%s)", self.path, error)
+            logger.warning("%s has no audio: the audio of the source can't be copied (%s)", self.path, error)
             if self._audio is not None:
                 self._audio.close()
                 self._audio = None
@@ -288,6 +288,8 @@ class VideoWriter:
             context.bit_rate = 0
         context.time_base = Fraction(1, self._ticks)
         context.sample_aspect_ratio = self._playback.pixel_aspect.limit_denominator(1000)
+        if kind.container == "webm" and self._playback.pixel_aspect != 1:
+            logger.warning("%s: WebM is written with square pixels, but those of the source are not square", self.path)
         tag_colors(context)
         return stream
 

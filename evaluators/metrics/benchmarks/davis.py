@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from voskit.evaluators.clips.report import masks_folder
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
 from voskit.evaluators.metrics.frames.jobs import run_frames
 from voskit.evaluators.metrics.frames.measure import Rules, measure
-from voskit.evaluators.metrics.frames.sequences import frame_pairs, mask_names, read_list
+from voskit.evaluators.metrics.frames.sequences import check_counted, frame_pairs, mask_names, read_list
 from voskit.evaluators.metrics.measures import statistics
 from voskit.evaluators.metrics.semi_supervised import (
     J_AND_F,
@@ -48,10 +49,16 @@ class Davis2016(VideoScorer):
         work = {}
         for sequence, folders in videos.items():
             names = mask_names(folders.masks)[1:-1]
-            work[sequence] = (rules, frame_pairs(folders.masks, request.results / sequence, names))
+            work[sequence] = (rules, frame_pairs(folders.masks, masks_folder(request.results, sequence), names))
+        check_counted(
+            {sequence: len(pairs) for sequence, (_, pairs) in work.items()},
+            "give the ground truth of all frames, not only the given masks",
+        )
         values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
         rows, frames = {}, []
         for sequence, (_, pairs) in work.items():
+            if not pairs:
+                continue
             measured = values[sequence]
             row = object_row(
                 np.array([value.region[0] for value in measured]), np.array([value.boundary[0] for value in measured])

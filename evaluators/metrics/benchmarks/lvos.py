@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from voskit.dataloaders.files import read_text
+from voskit.evaluators.clips.report import masks_folder
 from voskit.evaluators.metrics.base import (
     SCORERS,
     Option,
@@ -90,7 +91,7 @@ class Lvos(VideoScorer):
             names = {name for life in objects for name in (life.names[:-1] if proposals else life.names[1:-1])}
             ids = tuple(life.object_id for life in objects)
             rules = Rules(objects=ids, boundary=kind, highest=MAX_PROPOSALS if proposals else None)
-            pairs = frame_pairs(places[video].masks, request.results / video, sorted(names))
+            pairs = frame_pairs(places[video].masks, masks_folder(request.results, video), sorted(names))
             work[video] = (rules, pairs)
         frames: list[ScoredFrame] = []
         if proposals:

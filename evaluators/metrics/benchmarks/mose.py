@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voskit.dataloaders.datasets.layout import subfolders
+from voskit.evaluators.clips.report import masks_folder
 from voskit.evaluators.metrics.base import (
     SCORERS,
     Option,
@@ -121,7 +122,7 @@ class MoseV2(VideoScorer):
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
         for video, folders in sorted(videos.items()):
             names = sorted(mask_names(folders.masks), key=int)
-            pairs = frame_pairs(folders.masks, request.results / video, names)
+            pairs = frame_pairs(folders.masks, masks_folder(request.results, video), names)
             work[video] = (Rules(objects=tuple(int(k) for k in entries[video]["objects"])), pairs[1:-1])
         values = run_frames(measure_mose, work, num_workers=request.num_workers, progress=request.progress)
         per_object: dict[str, dict[str, Any]] = {}

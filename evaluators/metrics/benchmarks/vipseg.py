@@ -139,7 +139,7 @@ def _frames(truth: dict[str, Any], predictions: dict[str, Any], request: Request
             PanopticFrame(
                 request.data_root / "panomasksRGB" / name / file,
                 request.results / "pan_pred" / name / file,
-                _segments(true["segments_info"]),
+                _segments(true["segments_info"], _truth_file(request)),
                 _segments(guess["segments_info"]),
             )
             for file, true, guess in zip(files, video["annotations"], predicted[name], strict=True)
@@ -147,7 +147,10 @@ def _frames(truth: dict[str, Any], predictions: dict[str, Any], request: Request
     return videos
 
 
-def _segments(listed: Iterable[dict[str, Any]]) -> dict[int, Segment]:
+def _segments(listed: Iterable[dict[str, Any]], truth: Path | None = None) -> dict[int, Segment]:
+    """Return the segments of a frame by id; those of the ground truth must state their areas."""
+    if truth is not None and (lacking := next((entry for entry in listed if "area" not in entry), None)) is not None:
+        raise ValueError(f"{truth}: the segment {lacking.get('id')} has no area: add the number of its pixels")
     return {entry["id"]: Segment(entry["category_id"], entry.get("area", 0)) for entry in listed}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from voskit.evaluators.clips.report import masks_folder
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
 from voskit.evaluators.metrics.frames.jobs import run_frames
 from voskit.evaluators.metrics.frames.measure import FramePair, Rules, measure
@@ -61,7 +62,7 @@ class YouTubeVos(VideoScorer):
             first = min(min(frames) for frames in objects.values())
             counted = [frame for frame in listed if frame > first]
             rules = Rules(objects=tuple(sorted(objects)))
-            work[video] = (rules, frame_pairs(folders.masks, request.results / video, counted))
+            work[video] = (rules, frame_pairs(folders.masks, masks_folder(request.results, video), counted))
         values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
 
         per_object: dict[str, dict[str, Any]] = {}

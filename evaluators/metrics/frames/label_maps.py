@@ -67,7 +67,7 @@ def _read_image(path: Path) -> IdMap:
     image = without_opaque_alpha(image)
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise ValueError(
-            f"{path}: a mask must store object ids (palette or grayscale PNG), this file is {image.mode}: write the ids"
+            f"{path}: a mask must store object ids (palette or grayscale PNG), not {image.mode}: save the ids"
         )
     values = np.array(image)
     if step > 1:

@@ -10,6 +10,7 @@ from typing import Any
 from voskit.dataloaders.datasets.index import read_video_list
 from voskit.dataloaders.datasets.problem import raise_problem
 from voskit.dataloaders.files import load_json
+from voskit.dataloaders.natural_order import natural_sorted
 from voskit.evaluators.metrics.frames.measure import FramePair, require_files
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def read_list(path: Path) -> list[str]:
 
 
 def mask_names(folder: Path) -> list[str]:
-    """Return the stems of the PNG files in a folder, sorted as text.
+    """Return the stems of the PNG files in a folder, in natural order.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -41,10 +42,11 @@ def mask_names(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of ground truth masks")
-    names = sorted(file.stem for file in folder.iterdir() if file.suffix == ".png" and not file.name.startswith("."))
+    files = (file.name for file in folder.iterdir() if file.suffix == ".png" and not file.name.startswith("."))
+    names = natural_sorted(files)
     if not names:
         raise ValueError(f"{folder}: no PNG in this folder of ground truth masks")
-    return names
+    return [name.removesuffix(".png") for name in names]
 
 
 def frame_pairs(truth: Path, prediction: Path, names: list[str]) -> list[FramePair]:
@@ -62,7 +64,7 @@ def frame_pairs(truth: Path, prediction: Path, names: list[str]) -> list[FramePa
 
 
 def check_counted(counted: Mapping[str, int], advice: str) -> None:
-    """Check that frames count. Videos of which none does are named in a warning.
+    """Check that some frames count. A warning names a video without any.
 
     Args:
         counted: number of counted frames by video.

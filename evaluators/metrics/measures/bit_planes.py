@@ -32,6 +32,8 @@ def pack_ids(ids: NDArray[np.integer], objects: Sequence[int]) -> Planes:
     Returns:
         G x H x W uint8, at least one group.
     """
+    if ids.dtype == np.uint8 and max(objects, default=0) > 255:
+        ids = ids.astype(np.uint16)
     planes = np.empty((max(1, -(-len(objects) // 8)), *ids.shape), np.uint8)
     for group, plane in enumerate(planes):
         table = np.zeros(256 if ids.dtype == np.uint8 else 65536, np.uint8)

@@ -30,7 +30,7 @@ def test_ids_of_videos_are_numbers_or_the_same_as_text(tmp_path: Path, video_id:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"video_id": 7}, r"m\.json: objects of 1 videos that the file doesn't have, such as video_id 7"),
+        ({"video_id": 7}, r"m\.json: objects refer to 1 videos that aren't in the file, such as video_id 7"),
         ({"frames": ("a/0.jpg", "b/0.jpg")}, r"m\.json: two frames of a have the same name"),
     ],
 )

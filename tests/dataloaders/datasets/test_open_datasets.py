@@ -240,7 +240,8 @@ class TestReferring:
         (record,) = caplog.records
         assert record.levelname == "WARNING"
         assert (
-            "meta_expressions/test/meta_expressions.json: no such file: its videos count as part of val" in caplog.text
+            "meta_expressions/test/meta_expressions.json: no such file, so the videos that it lists are not left out"
+            in caplog.text
         )
 
     def test_no_warning_otherwise(self, tmp_path: Path, caplog) -> None:

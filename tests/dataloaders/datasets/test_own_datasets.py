@@ -14,6 +14,7 @@ from media_files import write_video
 import dataset_trees as trees
 from voskit.dataloaders.datasets import Dataset, Problem, open_dataset
 from voskit.dataloaders.datasets.check import check_dataset
+from voskit.dataloaders.datasets.index import read_video_list
 from voskit.dataloaders.training.records import video_records
 from voskit.dataloaders.video.frames import open_frames
 
@@ -214,9 +215,9 @@ class TestErrors:
             open_dataset("davis2017", tmp_path)
         expected = f"ImageSets/2017/val.txt not found in {tmp_path}: is data_root the folder that contains JPEGImages?"
         assert one_line(error) == expected
-        with pytest.raises(FileNotFoundError, match="no such folder: give data_root, the folder of davis2017"):
+        with pytest.raises(FileNotFoundError, match="no such folder: data_root must be the folder of davis2017"):
             open_dataset("davis2017", tmp_path / "none")
-        with pytest.raises(ValueError, match="give data_root, the folder of the dataset"):
+        with pytest.raises(ValueError, match="data_root is missing: give the folder of the dataset"):
             open_dataset("davis2017")
 
     def test_wrong_names(self, tmp_path: Path) -> None:
@@ -266,6 +267,41 @@ class TestErrors:
             with pytest.raises(ValueError, match=rf"val\.txt: {message}"):
                 open_dataset("davis2017", root)
 
+    def test_a_list_of_names_and_pairs_keeps_its_order(self, tmp_path: Path) -> None:
+        pairs = ["/JPEGImages/480p/bear/0.jpg /Annotations/480p/bear/0.png", "JPEGImages/480p/bear/1.jpg"]
+        trees.text(tmp_path / "all.txt", "\n".join(["dog", pairs[0], "bear", "cat", pairs[1], pairs[0], "dog"]))
+        problems: list[Problem] = []
+        videos = read_video_list(tmp_path / "all.txt", problems.append)
+        assert videos.names == ["dog", "bear", "cat"]
+        assert videos.files == {
+            "bear": [
+                ("JPEGImages/480p/bear/0.jpg", "Annotations/480p/bear/0.png"),
+                ("JPEGImages/480p/bear/1.jpg", None),
+            ]
+        }
+        assert [problem.text for problem in problems] == [
+            "line 3: bear is listed twice",
+            "line 6: JPEGImages/480p/bear/0.jpg is listed twice",
+            "line 7: dog is listed twice",
+        ]
+
+    def test_the_frames_of_a_list_are_not_compared_with_each_other(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trees.text(tmp_path / "all.txt", "\n".join(f"JPEGImages/bear/{number}.jpg" for number in range(100)))
+        compared = 0
+
+        def equal(one: Path, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str(one) == str(other)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "__eq__", equal)
+            videos = read_video_list(tmp_path / "all.txt", lambda _: None)
+        assert len(videos.files["bear"]) == 100
+        assert compared < 100
+
     def test_frame_twice(self, tmp_path: Path) -> None:
         root = trees.davis2017(tmp_path)
         trees.image(root / "JPEGImages/480p/bear/00001.png")
@@ -298,7 +334,11 @@ class TestFirstMaskWithoutObject:
         assert list(video.given) == [trees.FRAMES[empty]] and video.object_ids == (1, 2)
         assert video.ground_truth == tmp_path / "masks/late"
         problems = check_dataset(tmp_path / "own.json").problems
-        told = [f"the first mask shows no object: that of frame {trees.FRAMES[empty]} is given"] if empty else []
+        told = (
+            [f"the first mask shows no object: the mask of frame {trees.FRAMES[empty]} is given instead"]
+            if empty
+            else []
+        )
         assert [problem.text for problem in problems] == told
 
     @pytest.mark.parametrize("masks", [1, 3])

@@ -126,7 +126,7 @@ def test_folders_that_may_be_either_are_refused(
     [
         ((), {"00003_mask": "00003", "00005_mask": "00005"}, "counted from 0: 00003_mask.png is of frame 00003"),
         ((), {"mask_00003": "00003"}, "mask_00003.png is of frame 00003"),
-        ((), {"frame_00003": "00003", "frame_00000": "00000"}, "by their numbers, counted from 0"),
+        ((), {"frame_00003": "00003", "frame_00000": "00000"}, "by number, counted from 0"),
         ((), {"frame_0001": "00000", "frame_0012": "00011"}, "counted from 1: frame_0001.png is of frame 00000"),
         ((), {"clip2_00003_v1": "00003", "clip2_00007_v1": "00007"}, "clip2_00003_v1.png is of frame 00003"),
         ((), {"mask_3": "00003", "mask_7": "00007"}, "mask_3.png is of frame 00003"),
@@ -155,11 +155,11 @@ def test_masks_belong_to_the_frames_of_their_numbers(
         ((), ("obj1", "obj2"), "are obj1.png, obj2.png masks of frames or of objects?"),
         ((), ("mask1",), "are mask1.png masks of frames or of objects?"),
         ((), ("a_00003", "b_00005"), "are a_00003.png, b_00005.png masks of frames or of objects?"),
-        ((), ("frame_00500",), "frame_00500.png: no frame has the number 500: they are 00000 to 00011"),
+        ((), ("frame_00500",), "frame_00500.png: no frame has the number 500 (frames are 00000 to 00011)"),
         ((), ("clip1_2_mask", "clip2_3_mask"), "masks of frames or of objects?"),
         (("a1_1", "a2_1"), ("mask_001",), "no frame has the number 1"),
         (("F1", "F2"), ("f1", "F1"), "are both masks of frame F1: remove one of them"),
-        (("x", "y"), ("x", "zebra"), "1 masks are named like no frame, such as zebra.png"),
+        (("x", "y"), ("x", "zebra"), "the mask zebra.png isn't named like a frame: rename or remove it"),
     ],
 )
 def test_names_that_are_not_clear_are_refused(
@@ -259,6 +259,46 @@ def test_a_color_is_the_same_object_in_all_masks(tmp_path: Path, caplog: pytest.
     assert caplog.text.count("each color is an object: (255, 0, 0) is 1, (255, 255, 255) is 2") == 1
 
 
+def cut_out(path: Path, colors: np.ndarray, visible: np.ndarray) -> None:
+    """Write RGB pixels, transparent except for the visible ones."""
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.dstack([colors, np.where(visible, np.uint8(255), np.uint8(0))])).save(path)
+
+
+def test_cut_outs_of_one_object_are_read_alike(tmp_path: Path) -> None:
+    """One with the colors of a photo, one of nine pixels, one with a black pixel, one gray, and one without pixels."""
+    rng = np.random.default_rng(0)
+    photo = rng.integers(1, 256, (12, 16, 3), np.uint8)
+    photo[6, 6] = 0
+    areas = [(1, 11, 1, 15), (2, 5, 2, 5), (5, 8, 5, 8), (1, 11, 1, 15), (0, 0, 0, 0)]
+    pictures = [photo, photo, photo, np.repeat(photo[..., :1], 3, axis=2), photo]
+    shapes = {}
+    for number, (colors, (top, bottom, left, right)) in enumerate(zip(pictures, areas, strict=True)):
+        shapes[f"{number:05d}"] = shown = np.zeros((12, 16), bool)
+        shown[top:bottom, left:right] = True
+        cut_out(tmp_path / "masks" / f"{number:05d}.png", colors, shown)
+    cut_out(tmp_path / "masks" / "00005.png", rng.integers(1, 256, (12, 16, 3), np.uint8), np.eye(12, 16) == 0)
+    with clip(tmp_path) as source:
+        masks = masks_for(tmp_path / "masks", source)
+        masks.check(source)
+        read = {frame.name: masks(frame) for frame in source}
+    for name, shown in shapes.items():
+        assert np.array_equal(read[name], shown), name
+
+
+def test_flat_colors_with_transparency_are_the_same_objects_in_all_masks(tmp_path: Path) -> None:
+    red, blue = (255, 0, 0), (0, 0, 255)
+    for name, colors in {"00000": (red, blue), "00002": (blue,), "00005": (red,)}.items():
+        ids = ids_of(*range(1, len(colors) + 1))
+        cut_out(tmp_path / "masks" / f"{name}.png", np.array([(9, 9, 9), *colors], np.uint8)[ids], ids > 0)
+    with clip(tmp_path) as source:
+        read = given(masks_for(tmp_path / "masks", source), source)
+    assert read == {"00000": [0, 1, 2], "00002": [0, 1], "00005": [0, 2]}
+    (tmp_path / "masks" / "00000.png").unlink()  # no mask is left that has both
+    with clip(tmp_path) as source:
+        assert given(masks_for(tmp_path / "masks", source), source) == {"00002": [0, 1], "00005": [0, 2]}
+
+
 def test_palettes_that_differ_are_read_by_their_colors(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     for name, palette in {"00000": [0, 0, 0, 255, 0, 0, 0, 255, 0], "00001": [0, 0, 0, 0, 255, 0, 255, 0, 0]}.items():
@@ -277,7 +317,7 @@ def test_palettes_that_differ_are_read_by_their_colors(tmp_path: Path) -> None:
 def test_masks_without_any_object_are_refused_before_the_first_frame(tmp_path: Path, stems: tuple[str, ...]) -> None:
     for stem in stems:
         save_mask(tmp_path / "masks" / f"{stem}.png", np.zeros((12, 16), np.uint8))
-    with clip(tmp_path) as source, pytest.raises(ValueError, match="no mask of clip has an object") as error:
+    with clip(tmp_path) as source, pytest.raises(ValueError, match="no mask of clip shows an object") as error:
         masks_for(tmp_path / "masks", source).check(source)
     one_line(error)
 
@@ -307,7 +347,7 @@ def frames(folder: Path, *names: str) -> FrameSource:
         (("clip/00000.jpg", "clip/00003.jpg"), ""),
         (("frame_00000.jpg", "frame_00003.jpg"), "frame_00000.jpg is of frame 00000"),
         (("00000_jpg.rf.0a1b2c.jpg", "00003_png.rf.ffee99.jpg"), ""),
-        (("clip/00000.jpg", "clip/00003.jpg", "other/00000.jpg"), "1 of its 3 images are no frames of this clip"),
+        (("clip/00000.jpg", "clip/00003.jpg", "other/00000.jpg"), "1 of its 3 images aren't frames of this clip"),
     ],
 )
 def test_coco_images_are_matched_with_frames(
@@ -334,7 +374,7 @@ def test_a_coco_image_is_of_the_frame_that_it_names(tmp_path: Path, caplog: pyte
     )
     with frames(tmp_path, "00000", "00003") as source:
         assert given(masks_for(path, source), source) == {"00003": [0, 1, 2]}
-    assert "its image is 00003.jpg, so its mask is of frame 00003" in caplog.text
+    assert "its image is 00003.jpg, so its mask is applied to frame 00003" in caplog.text
     path.write_text(json.dumps(coco_file(image={"id": 7, "file_name": "x.jpg", "height": SIZE[0], "width": SIZE[1]})))
     with frames(tmp_path, "00000", "00003") as source:
         assert given(masks_for(path, source), source) == {"00000": [0, 1, 2]}
@@ -371,3 +411,46 @@ def test_labelme_files_of_several_frames_share_their_labels(tmp_path: Path) -> N
         masks = masks_for(tmp_path / "masks", source)
         assert given(masks, source) == {"00000": [0, 1, 2], "00003": [0, 2]}
         assert masks.names == {1: "ball", 2: "box"}
+
+
+def test_a_coco_vid_export_can_be_read_again(tmp_path: Path) -> None:
+    """Several videos, each with its own images; ids of objects are those of ``instance_id``."""
+    images = [
+        {"id": i, "video_id": v, "file_name": f"{name}/{number:05d}.jpg", "height": SIZE[0], "width": SIZE[1]}
+        for i, (v, name, number) in enumerate([(1, "clip", 0), (1, "clip", 3), (2, "other", 0)], 1)
+    ]
+    annotations = [
+        {"id": n, "image_id": i, "video_id": v, "instance_id": k, "segmentation": rle(TWO == 1)}
+        for n, (i, v, k) in enumerate([(1, 1, 4), (2, 1, 4), (3, 2, 9)], 1)
+    ]
+    videos = [{"id": 1, "name": "clip"}, {"id": 2, "name": "other"}]
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps({"videos": videos, "images": images, "annotations": annotations}))
+    with frames(tmp_path, "00000", "00003") as source:
+        assert given(masks_for(path, source), source) == {"00000": [0, 4], "00003": [0, 4]}
+    path.write_text(json.dumps({"videos": videos[:1], "images": images[:2], "annotations": annotations[:2]}))
+    with frames(tmp_path, "00000", "00003") as source:
+        assert given(masks_for(path, source), source) == {"00000": [0, 4], "00003": [0, 4]}
+
+
+def test_coco_annotations_without_tracks_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = [{"id": i, "file_name": f"{i:05d}.jpg", "height": SIZE[0], "width": SIZE[1]} for i in (0, 3)]
+    ball = rle(TWO == 1)
+
+    def read(*annotations: tuple[int, int]) -> dict[str, list[int]]:
+        caplog.clear()
+        found = [{"id": n, "image_id": i, "segmentation": ball} for n, i in annotations]
+        path = tmp_path / "m.json"
+        path.write_text(json.dumps({"images": images, "annotations": found}))
+        with frames(tmp_path, "00000", "00003") as source:
+            return given(masks_for(path, source), source)
+
+    assert read((1, 0), (2, 3)) == {"00000": [0, 1], "00003": [0, 2]}
+    assert (
+        "each of the 2 annotations in 2 images counts as a separate object: give annotations of one object"
+        in caplog.text
+    )
+    assert read((1, 0), (1, 3)) == {"00000": [0, 1], "00003": [0, 1]}
+    assert not caplog.text
+    assert read((5, 0), (5, 0)) == {"00000": [0, 5]}
+    assert "annotations of 00000.jpg that share an id, such as 5, are one object" in caplog.text

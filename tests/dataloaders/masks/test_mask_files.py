@@ -19,6 +19,7 @@ from media_files import ids_of, object_folder, one_line, save_mask
 from PIL import Image
 from pycocotools import mask as coco
 
+from voskit.dataloaders.masks import json_files
 from voskit.dataloaders.masks.files import davis_palette, id_colors, read_coco_masks, read_mask, write_mask
 from voskit.dataloaders.masks.mask_set import MaskSet
 from voskit.evaluators.metrics.frames.label_maps import read_label_map
@@ -506,17 +507,17 @@ def test_bad_coco_files(tmp_path: Path) -> None:
     for data in wrong:
         with pytest.raises(ValueError, match="not COCO masks"):
             read_mask(write_json(path, data))
-    with pytest.raises(ValueError, match="must be a JSON object"):
+    with pytest.raises(ValueError, match="must be JSON objects"):
         read_mask(write_json(path, [1, 2]))
-    with pytest.raises(ValueError, match="no annotation of the only image and no image size"):
+    with pytest.raises(ValueError, match="the only image has neither annotations nor a size"):
         read_mask(write_json(path, []))
     with pytest.raises(ValueError, match="no segmentation"):
         read_mask(write_json(path, [{"id": 1, "bbox": [0, 0, 2, 2]}]))
     with pytest.raises(ValueError, match=r"two positive integers \(height, width\), not \[0, 4\]"):
         read_mask(write_json(path, {"size": [0, 4], "counts": []}))
-    with pytest.raises(ValueError, match=r"10000000x10000000 .* is no size of an image"):
+    with pytest.raises(ValueError, match=r"10000000x10000000 .* can't be the size of an image"):
         read_mask(write_json(path, {"size": [10**7, 10**7], "counts": [10**14]}))
-    with pytest.raises(ValueError, match="a point lies far outside of the image of 12x16"):
+    with pytest.raises(ValueError, match="a point lies far outside the image of 12x16"):
         read_mask(write_json(path, [{"id": 1, "segmentation": [[1e18, 1, 5, 5, 9, 1]]}]), size=(12, 16))
     with pytest.raises(ValueError, match="frames are 6x12"):
         read_coco_masks(write_json(path, compressed(ids_of(1))), size=(6, 12))
@@ -525,12 +526,41 @@ def test_bad_coco_files(tmp_path: Path) -> None:
         read_mask(write_json(path, sizes))
 
 
+class Asked(dict):
+    """An annotation that counts how often its image is asked for."""
+
+    count = 0
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        Asked.count += key == "image_id"
+        return super().get(key, default)
+
+
+def test_annotations_are_sorted_by_image_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [{"id": index, "file_name": f"{index}.jpg", "height": 12, "width": 16} for index in range(20)]
+    square = [[1, 1, 5, 1, 5, 5]]
+    annotations = [
+        Asked(id=n, track_id=1 + n // 20, image_id=str(n % 20) if n % 2 else n % 20, segmentation=square)
+        for n in range(60)
+    ]
+    data = {"images": images, "annotations": annotations}
+    monkeypatch.setattr(json_files, "load_json", lambda _: data)
+    monkeypatch.setattr(Asked, "count", 0)
+    masks = json_files.JsonMasks([tmp_path / "m.json"])
+    assert [image.names for image in masks.images] == [(f"{n}.jpg", str(n)) for n in range(20)]
+    assert [[region.key for region in image.regions] for image in masks.images] == [[1, 2, 3]] * 20
+    assert [region.where for region in masks.images[7].regions] == [
+        f"{tmp_path / 'm.json'}: annotation {n} (7.jpg" for n in (7, 27, 47)
+    ]
+    assert Asked.count == len(annotations)
+
+
 def test_annotations_of_no_image_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = {"id": 1, "height": 12, "width": 16}
     annotations = [{"id": n, "image_id": n, "segmentation": compressed(ids_of(1))} for n in (1, 7)]
     mask = read_mask(write_json(tmp_path / "m.json", {"images": [image], "annotations": annotations}))
     assert np.array_equal(mask, ids_of(1))
-    assert "m.json: 1 annotations have the image_id of no image in the file: left out" in caplog.text
+    assert "m.json: left out 1 annotations whose image_id is not that of an image in the file" in caplog.text
 
 
 def test_coco_image_without_objects(tmp_path: Path) -> None:

@@ -565,10 +565,12 @@ def test_a_useless_coco_file_is_named(tmp_path: Path, change: Any, message: str)
 @pytest.mark.parametrize(
     ("segmentation", "message"),
     [
-        ([], "neither polygons nor a run-length encoding"),
-        ([["a", "b"]], "neither polygons nor a run-length encoding"),
+        ([], "expected a run-length encoding or polygons"),
+        ([[1, 1, 5, 5]], "expected a run-length encoding or polygons"),
+        ([["a"] * 6], "a polygon must be at least 3 points"),
+        ([[0, 0, 50_000, 0, 50_000, 50_000]], "a point lies far outside the image of 60x90"),
         ({"size": [60, 90], "counts": [3, 4]}, "covers 7 of 60x90"),
-        ({"size": [90, 60], "counts": [5400]}, r"the mask is \[90, 60\] \(height, width\), the image is \[60, 90\]"),
+        ({"size": [90, 60], "counts": [5400]}, r"the mask is 90x60 \(height x width\), the image is 60x90"),
     ],
 )
 def test_a_damaged_segmentation_is_named(tmp_path: Path, segmentation: Any, message: str) -> None:
@@ -580,6 +582,16 @@ def test_a_damaged_segmentation_is_named(tmp_path: Path, segmentation: Any, mess
         ValueError, match=rf"instances_refcoco_train\.json: image 0 \(COCO_train2014_1.jpg\).*{message}"
     ):
         ReferringImageClips(tmp_path, stage_of(1))[0]
+
+
+def test_polygons_of_two_points_are_left_out(tmp_path: Path) -> None:
+    data = coco_entries()
+    data["annotations"][0]["segmentation"].insert(0, [50, 50, 70, 55])
+    image_tree(tmp_path)
+    write_json(tmp_path / "refcoco/instances_refcoco_train.json", data)
+    clip = ReferringImageClips(tmp_path, stage_of(1))._read(0, np.random.default_rng(0))
+    assert clip is not None
+    assert np.array_equal(clip.masks[0], scene()[1] == 1)
 
 
 def test_missing_images_of_coco_are_named(tmp_path: Path) -> None:

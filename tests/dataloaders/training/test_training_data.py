@@ -238,6 +238,18 @@ def test_a_collage_has_many_objects_and_their_ids_move_with_them(
     assert returns > 0.01 * sum(counts)
 
 
+def test_a_collage_leaves_room_for_its_cut_outs_above_16_bit_ids(tmp_path: Path) -> None:
+    (tmp_path / "JPEGImages/a").mkdir(parents=True)
+    (tmp_path / "Annotations/a").mkdir(parents=True)
+    image, mask = scene((1, 2))
+    Image.fromarray(image).save(tmp_path / "JPEGImages/a/x.png")
+    write_mask(tmp_path / "Annotations/a/x.png", np.array((0, 7, 65530), np.uint16)[mask])
+    data = CollageClips(tmp_path, stage(), crop=CROP, max_objects=254)
+    clip = data[0]
+    check(clip, max_objects=254)
+    assert clip.num_objects > 2
+
+
 @pytest.mark.parametrize(("twins", "least", "most"), [(0.0, 1.0, 1.0), (1.0, 2.0, 4.0)])
 def test_cut_outs_come_as_twins_with_the_probability_of_the_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twins: float, least: float, most: float
@@ -434,7 +446,7 @@ def test_a_stage_has_all_its_datasets(tmp_path: Path) -> None:
     assert len(only) == 10
     with pytest.raises(ValueError, match=r"unknown training dataset 'davis17'.*davis2017"):
         build_training_data(stage(datasets=("davis17",)), tmp_path)
-    with pytest.raises(ValueError, match="no folder of the dataset 'static'"):
+    with pytest.raises(ValueError, match="no entry for the dataset 'static'"):
         build_training_data(stage(), {"davis2017": davis})
     with pytest.raises(FileNotFoundError, match="no JPEGImages and Annotations of youtubevos"):
         build_training_data(stage(datasets=("youtubevos",)), tmp_path / "Static" / "JPEGImages")
@@ -498,6 +510,13 @@ def test_clips_of_xmems_kind_are_reproducible_and_show_objects(tmp_path: Path) -
             check(data[0], max_objects=objects)
             assert same(data[0], data[0])
         assert not same(sources[0][0], sources[0][1])
+
+
+def test_a_stage_of_xmem_can_sample_gaps(tmp_path: Path) -> None:
+    plan = skip_stage(sampling="gaps", datasets=["davis2017"], short_edge=70)
+    data = build_training_data(plan, video_tree(tmp_path), crop=CROP)
+    assert [type(part) for part in data.parts] == [VideoClips]
+    check(data[0])
 
 
 def test_clips_that_begin_with_many_ignored_pixels_are_left_out(tmp_path: Path) -> None:

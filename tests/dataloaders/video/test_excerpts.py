@@ -54,16 +54,23 @@ def test_bounds_are_numbers_names_or_times(video: Path, start: str | None, end: 
     [
         ("8", None, "pause has no frame 8: it has 8 frames, counted from 0"),
         ("2", "8", "pause has no frame 8"),
-        ("3", "2", "its end, frame 2, comes before its start, frame 3"),
+        ("3", "2", "the end, frame 2, comes before the start, frame 3"),
         ("noon", None, "start 'noon': give a frame's number"),
         ("-1", None, "start '-1': give a frame's number"),
         (None, "1.5", "end '1.5': give a frame's number"),
         ("2:00", None, "start 2:00: pause ends before"),
+        (None, "0:70", "end 0:70: minutes and seconds must be below 60"),
     ],
 )
 def test_bounds_that_are_not_there_are_refused(video: Path, start: str | None, end: str | None, message: str) -> None:
     with open_frames(video) as source, pytest.raises(ValueError, match=message):
         excerpt(source, start, end)
+
+
+def test_an_end_far_behind_the_last_frame_is_told(video: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_frames(video) as source:
+        assert excerpt(source, None, "2:00").num_frames == 8
+    assert "end 2:00: the last frame of pause is shown at 64.20 s" in caplog.text
 
 
 def test_without_bounds_it_is_the_source(video: Path) -> None:
@@ -87,7 +94,7 @@ def test_images_are_named_and_have_times_with_a_rate_only(tmp_path: Path) -> Non
         part = excerpt(source, "shot_011", "2")
         frames = list(part)
         assert [part.file_of(frame) for frame in frames] == ["shot_011.png", "shot_012.jpg"]
-        with pytest.raises(ValueError, match="images have no times: give a number, or their rate"):
+        with pytest.raises(ValueError, match="images have no times: give a frame number, or set their rate"):
             excerpt(source, "0.1s", None)
     with open_frames(folder, fps=10) as source:
         assert [frame.name for frame in excerpt(source, "0.1s", "0.2s")] == ["shot_011", "shot_012"]
@@ -112,5 +119,5 @@ def test_a_single_mask_is_that_of_the_first_frame_and_others_keep_their_frames(v
         masks = masks_for(tmp_path / "masks", part)
         masks.check(part)
         assert [None if (mask := masks(frame)) is None else int(mask.max()) for frame in part] == [None, 4, None]
-        with pytest.raises(ValueError, match="no frame of pause from start to end has a mask"):
+        with pytest.raises(ValueError, match="no frame of pause between start and end has a mask"):
             masks_for(tmp_path / "masks", source).check(excerpt(source, "5", None))

@@ -278,7 +278,7 @@ def test_of_several_video_streams_the_one_of_more_frames_is_read_and_told(
         assert len(list(source)) == 6
         assert [frame.index for frame in source.between(5, 0)] == [5, 4, 3, 2, 1, 0]
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: of its video streams, 1 (96x32) is read, not 0 (16x32)"
+        f"{path} has several video streams: 1 (96x32) is read, not 0 (16x32)"
     ]
 
 

@@ -13,7 +13,7 @@ import pytest
 from media_files import BLUE, GRAY, GREEN, RED, four_colors, one_line, quarters, save_images
 from PIL import Image, ImageFile
 
-from voskit.dataloaders.images import image_to_rgb, load_image
+from voskit.dataloaders.images import image_to_rgb, list_images, load_image
 from voskit.dataloaders.video.frames import check_source, open_frames
 
 
@@ -112,7 +112,7 @@ def test_all_16_bit_frames_of_a_folder_are_scaled_by_the_bits_in_use(
         expected = (image >> (bits - 8)).astype(np.uint8)
         assert np.array_equal(frame, expected if colors else np.repeat(expected[..., None], 3, axis=2))
     lines = [record.getMessage() for record in caplog.records]
-    told = f"{tmp_path}: the 16-bit images use {bits} bits: values up to {2**bits - 1} become 0 to 255"
+    told = f"{tmp_path}: the 16-bit images use only {bits} bits: values 0 to {2**bits - 1} become 0 to 255"
     assert lines == ([] if bits == 16 else [told])
     path = tmp_path / f"1{suffix}"
     assert np.array_equal(image_to_rgb(load_image(path), path), frames[0]), "training and pages read the same values"
@@ -286,3 +286,10 @@ def test_sources_are_checked_without_decoding(tmp_path: Path, monkeypatch, name,
         with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
             check(name)
         one_line(error)
+
+
+def test_a_link_to_an_image_that_isn_t_there_is_named(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "0.png")
+    (tmp_path / "1.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(FileNotFoundError, match=r"1\.png: a link to .*gone\.png, which doesn't exist"):
+        list_images(tmp_path)

@@ -105,6 +105,7 @@ def test_a_second_clip_of_the_command_line_is_the_first_of_the_page(
     assert project["first"] == project["clips"][1]["id"]
 
 
+@pytest.mark.thorough
 def test_a_kill_in_a_propagation_loses_nothing_that_was_answered(servers: Callable[..., Server]) -> None:
     server = servers()
     assert server.paint(0, mask_of(1, 7)).status_code == 204
@@ -154,7 +155,7 @@ def test_a_job_goes_on_without_a_page_and_every_page_that_comes_sees_it(servers:
     server = servers(seconds=0.03)
     server.paint(0, mask_of(1))
     with server.client.stream("GET", "/api/events") as first:
-        assert next(first.iter_lines()) == ": connected"
+        assert next(first.iter_lines()) == "event: connected"
         job = server.client.post(
             f"{server.clip}/jobs", json={"kind": "propagate", "first": 0, "last": FRAMES - 1}
         ).json()["id"]

@@ -60,6 +60,21 @@ def test_a_clip_that_can_t_be_opened_says_why_and_others_can(tmp_path: Path) -> 
     project.close()
 
 
+def test_a_clip_that_failed_is_opened_when_it_is_tried_again(tmp_path: Path) -> None:
+    project = project_in(tmp_path / "out")
+    clip = project.add(write_clip(tmp_path / "clip"))
+    away = (tmp_path / "clip").rename(tmp_path / "away")
+    assert ready(project, clip).state == "failed"
+    project.retry(clip)
+    assert ready(project, clip).state == "failed" and "no such file or folder" in str(clip.error)
+    away.rename(tmp_path / "clip")
+    project.retry(clip)
+    assert ready(project, clip).state == "ready" and clip.error is None
+    project.retry(clip)
+    assert clip.state == "ready"
+    project.close()
+
+
 def test_damaged_frames_are_skipped_and_marked(tmp_path: Path) -> None:
     folder = write_clip(tmp_path / "clip")
     for number, size in ((0, 0), (3, 2000)):

@@ -25,6 +25,7 @@ from starlette.testclient import TestClient
 from voskit.dataloaders.masks.files import read_mask
 from voskit.evaluators.annotation import session
 from voskit.evaluators.annotation.events import EventHub
+from voskit.evaluators.annotation.jobs import Jobs
 from voskit.evaluators.annotation.security import Access
 from voskit.evaluators.annotation.server import bind, build_app
 from voskit.evaluators.annotation.workspace import Workspace
@@ -283,6 +284,21 @@ def png(ids: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("names", "frames"), [(("00001.png", "00004.png"), [1, 4]), (("cat.png", "dog.png"), [3]), (("00001.png",), [3])]
+)
+def test_masks_of_an_archive_go_to_the_frames_that_they_name_or_to_the_given_one(page: Page, names, frames) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number, name in enumerate(names):
+            mask = mask_of(1)
+            archive.writestr(name, png(255 * (np.roll(mask, 9 * number, 1) > 0)))
+    answer = page.client.post(
+        f"{page.clip}/import", files={"mask": ("masks.zip", packed.getvalue())}, data={"frame": "3"}
+    )
+    assert answer.json()["frames"] == frames
+
+
 def test_single_masks_are_imported_for_a_frame_or_by_their_names(page: Page) -> None:
     send = lambda name, data, **fields: page.client.post(  # noqa: E731
         f"{page.clip}/import", files={"mask": (name, data)}, data=fields
@@ -396,7 +412,7 @@ def test_a_view_is_kept_and_limited(page: Page) -> None:
 def test_changes_reach_every_page_and_are_merged_for_slow_ones() -> None:
     async def run() -> tuple[list[str], list[str]]:
         hub = EventHub()
-        quick, slow = hub.stream([("job", "1", {"id": 1})]), hub.stream([])
+        quick, slow = hub.stream(lambda: [("job", "1", {"id": 1})]), hub.stream(list)
         heard = [await anext(quick), await anext(quick)]
         await anext(slow)
         for number in range(1000):
@@ -407,10 +423,15 @@ def test_changes_reach_every_page_and_are_merged_for_slow_ones() -> None:
         return heard, late
 
     heard, late = asyncio.run(run())
-    assert heard[:2] == [": connected\n\n", 'event: job\ndata: {"id": 1}\n\n']
+    assert heard[:2] == ["event: connected\ndata: {}\n\n", 'event: job\ndata: {"id": 1}\n\n']
     values = json.loads(late[0].split("data: ")[1])
     assert len(values["revisions"]) == 1000
     assert values["undo"] == "999"
+
+
+def test_a_port_that_doesn_t_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="--port must be between 0 and 65535, got 99999"):
+        bind("127.0.0.1", 99999)
 
 
 def test_a_port_in_use_is_told_with_the_flag_to_change() -> None:
@@ -420,3 +441,13 @@ def test_a_port_in_use_is_told_with_the_flag_to_change() -> None:
             bind("127.0.0.1", port)
     with pytest.raises(OSError, match=r"--host 203\.0\.113\.7"):
         bind("203.0.113.7", 0)
+
+
+def test_jobs_of_a_later_server_have_other_numbers() -> None:
+    numbers = []
+    for _ in range(2):
+        jobs = Jobs(lambda job: None)
+        numbers += [jobs.start("clip", "export", 1, lambda job: None).id for _ in range(2)]
+        jobs.close()
+        time.sleep(0.01)
+    assert len(set(numbers)) == 4

@@ -110,7 +110,7 @@ def test_results_of_the_demo_are_gone_on_with_and_then_kept_from_it(
     annotation.give(4, cropped(0, 2))
     annotation.close()
     assert sorted(path.name for path in folder.glob("[!.]*")) == ["given", "masks", "source.json"]
-    with pytest.raises(ValueError, match="contains 6 PNGs that this program did not write: give another output folder"):
+    with pytest.raises(ValueError, match=r"contains 6 PNGs that no earlier run wrote, such as masks of voskit"):
         segment_clip(segmenter, open_frames(clip), FrameMasks(tmp_path / "first.png"), folder, progress=False)
 
 
@@ -164,7 +164,7 @@ def test_an_object_isn_t_deleted_during_a_propagation_which_would_bring_it_back(
 
 
 def test_one_program_writes_to_a_folder(annotation: Annotation, segmenter: VideoSegmenter, clip: Path) -> None:
-    with pytest.raises(ValueError, match="work: another program is writing there: wait, or give another folder"):
+    with pytest.raises(ValueError, match="work: another program is writing to it: wait, or give another folder"):
         Annotation(segmenter, open_frames(clip), annotation.folder)
     annotation.close()
     Annotation(segmenter, open_frames(clip), annotation.folder).close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from small_models import build_small
 
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators import VideoSegmenter
-from voskit.evaluators.batch.engines import StaticShare, choose_engine, slurm_share
+from voskit.evaluators.batch.engines import choose_engine, slurm_share
 from voskit.evaluators.batch.jobs import BatchJob
 from voskit.evaluators.batch.results import BatchResults
 from voskit.evaluators.batch.run import run_batch
 from voskit.evaluators.batch.storage import OutputStore
 from voskit.evaluators.batch.worker import BatchWorker
+from voskit.evaluators.benchmarks.work_queue import Share
 from voskit.evaluators.clips.scenes import ClipOptions
 
 NAMES = ("a", "b", "c")
@@ -52,7 +54,7 @@ def batch(segmenter: VideoSegmenter) -> Callable[..., dict]:
 
     def run(jobs: list[BatchJob], output: Path | str, *, settings: dict | None = None, resume: bool = True, **options):
         results = BatchResults(OutputStore(str(output), options.pop("scratch", None)), settings or {"model": "aott"})
-        clip_options = ClipOptions(overlay=False, resume=resume)
+        clip_options = ClipOptions(overlay=False, resume=resume, exports=options.pop("exports", ()))
 
         def build() -> BatchWorker:
             run.built += 1
@@ -134,6 +136,42 @@ def test_failures_are_told_and_the_others_go_on_and_a_second_run_tries_them_agai
     assert states(batch(jobs, tmp_path / "out")) == "done done done"
 
 
+def test_missing_files_are_told_before_a_model_is_loaded(jobs, batch, tmp_path: Path, caplog) -> None:
+    missing = [BatchJob("d", str(tmp_path / "d.mp4"), jobs[0].mask), BatchJob("e", jobs[0].video, f"{tmp_path}/e.png")]
+    records = batch([jobs[0], *missing], tmp_path / "out")
+    assert states(records) == "done failed failed"
+    first = caplog.messages[0]
+    assert first.startswith("2 of 3 videos can't be segmented: d: ") and f"; e: {tmp_path}/e.png: no such" in first
+    with pytest.raises(ValueError, match=r"^none of 2 videos can be segmented; d: .*d\.mp4: no such file"):
+        batch(missing, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"^e: .*e\.png: no such mask"):
+        batch([jobs[0], missing[1]], tmp_path / "out")
+    assert batch.built == 1
+
+
+def test_the_summary_is_written_while_the_batch_runs(jobs, batch, tmp_path: Path, segmenter, monkeypatch) -> None:
+    seen = []
+    step = segmenter.step
+
+    def look(*args, **options):
+        path = tmp_path / "out" / "summary.json"
+        seen.append(json.loads(path.read_text())["done"] if path.exists() else None)
+        return step(*args, **options)
+
+    monkeypatch.setattr(segmenter, "step", look)
+    monkeypatch.setattr("voskit.evaluators.batch.results._SUMMARY_PAUSE", 0.0)
+    batch(jobs, tmp_path / "out")
+    assert seen == [None] * 3 + [1] * 3 + [2] * 3
+
+
+def test_a_summary_that_cannot_be_written_does_not_end_the_batch(jobs, batch, tmp_path: Path, caplog) -> None:
+    (tmp_path / "out" / "summary.csv").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"summary\.csv"):
+        batch(jobs, tmp_path / "out")
+    assert "the summary can't be written now" in caplog.text
+    assert len(masks(tmp_path / "out")) == 9
+
+
 def test_an_unexpected_error_fails_one_video(jobs, batch, tmp_path: Path, segmenter, monkeypatch) -> None:
     whole = segmenter.step
     calls = []
@@ -147,6 +185,23 @@ def test_an_unexpected_error_fails_one_video(jobs, batch, tmp_path: Path, segmen
     monkeypatch.setattr(segmenter, "step", breaks)
     records = batch(jobs, tmp_path / "out")
     assert states(records) == "done failed done" and records["b"].error == "RuntimeError: out of memory"
+
+
+@pytest.mark.parametrize("cause", ["soft edges", "missing mask"])
+def test_a_video_that_cannot_be_resumed_is_started_over(jobs, batch, tmp_path: Path, caplog, cause: str) -> None:
+    exports = ("alpha",) if cause == "soft edges" else ()
+    batch(jobs[:1], tmp_path / "whole", exports=exports)
+    frame = tmp_path / "videos/a/2.png"
+    content = frame.read_bytes()
+    frame.write_bytes(content[:60] + bytes(len(content) - 60))
+    assert states(batch(jobs[:1], tmp_path / "out", exports=exports)) == "failed"
+    frame.write_bytes(content)
+    assert (tmp_path / "out/a/.resume.pt").exists()
+    if cause == "missing mask":
+        (tmp_path / "out/a/masks/0.png").unlink()
+    assert states(batch(jobs[:1], tmp_path / "out", exports=exports)) == "done"
+    assert re.search(r"a: starting over: .*(soft edges of alpha|0\.png is missing)", caplog.text)
+    assert masks(tmp_path / "out") == masks(tmp_path / "whole")
 
 
 def test_results_of_other_settings_or_videos_are_refused(jobs, batch, tmp_path: Path) -> None:
@@ -205,6 +260,11 @@ def test_an_address_without_a_file_fails_its_video(jobs, batch, tmp_path: Path) 
     assert states(records) == "done failed" and records["d"].error == "memory://nowhere/d.mp4: no such file or folder"
 
 
+def test_an_address_of_an_unknown_protocol_fails_its_video(jobs, batch, tmp_path: Path) -> None:
+    records = batch([BatchJob("d", "foo://x/d.mp4", jobs[0].mask), jobs[0]], tmp_path / "out")
+    assert states(records) == "failed done" and "foo" in records["d"].error
+
+
 def test_tasks_of_a_slurm_array_share_the_videos(jobs, batch, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "2")
     monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "5")
@@ -221,7 +281,7 @@ def test_shares_of_a_slurm_array_are_a_partition() -> None:
         environment = {"SLURM_ARRAY_TASK_COUNT": str(count), "SLURM_ARRAY_TASK_MIN": "0"}
         shares = [slurm_share({**environment, "SLURM_ARRAY_TASK_ID": str(task)}) for task in range(count)]
         assert sorted(number for share in shares for number in share.items(7)) == list(range(7))
-    with pytest.raises(ValueError, match="follow each other"):
+    with pytest.raises(ValueError, match="must be consecutive"):
         slurm_share({"SLURM_ARRAY_TASK_ID": "4", "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "0"})
 
 
@@ -233,7 +293,7 @@ def test_the_engine_follows_the_environment() -> None:
     for engine in ("torchrun", "slurm"):
         with pytest.raises(ValueError, match=f"--engine {engine}: .* is not set"):
             choose_engine(engine, {})
-    assert list(StaticShare(1, 2).items(5)) == [1, 3]
+    assert list(Share(1, 2).items(5)) == [1, 3]
 
 
 def test_masks_are_those_of_the_demo(jobs, batch, tmp_path: Path, segmenter) -> None:

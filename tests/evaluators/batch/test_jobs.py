@@ -38,6 +38,31 @@ def test_json_lines(tmp_path: Path) -> None:
     ]
 
 
+def test_json_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
+    path = tmp_path / "list.jsonl"
+    row = {"video": "a.mp4", "text": ["a dog\u2028on the left"]}
+    path.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+    assert read_jobs(str(path)) == [BatchJob("a", f"{tmp_path}/a.mp4", text=("a dog\u2028on the left",))]
+
+
+@pytest.mark.parametrize(
+    ("video", "name"),
+    [
+        ("cam.front", "cam.front"),
+        ("x/take.1.MP4", "take.1"),
+        ("folder.mp4", "folder.mp4"),  # a folder of images
+        ("s3://bucket/cam.rear", "cam.rear"),
+        ("s3://bucket/cam.mp4/", "cam.mp4"),
+        ("s3://bucket/cam.rear.mkv?versionId=1", "cam.rear"),
+        ("https://host/b.webm?key=1.2", "b"),
+    ],
+)
+def test_results_have_the_name_of_the_video_without_its_extension(tmp_path: Path, video: str, name: str) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    (job,) = read_jobs(write(tmp_path / "list.csv", f"video,mask\n{video},a.png\n"))
+    assert job.name == name
+
+
 def test_a_list_in_object_storage_has_paths_beside_it() -> None:
     fsspec.filesystem("memory").pipe_file("/lists/list.csv", b"video,mask\na.mp4,a.png\n")
     assert read_jobs("memory://lists/list.csv") == [BatchJob("a", "memory://lists/a.mp4", "memory://lists/a.png")]
@@ -68,12 +93,12 @@ def test_a_folder_of_scenes(tmp_path: Path) -> None:
         ("list.csv", "video,mask,text\na.mp4,a.png,a dog\n", "row 1: give either a mask or text prompts"),
         ("list.csv", "video,mask\na.mp4,\n", "row 1: give either a mask or text prompts"),
         ("list.csv", "video,maks\na.mp4,a.png\n", "row 1: unknown field 'maks': did you mean mask?"),
-        ("list.csv", "video,mask\nx/a.mp4,a.png\ny/A.mp4,b.png\n", "are both called A: add a column name"),
+        ("list.csv", "video,mask\nx/a.mp4,a.png\ny/A.mp4,b.png\n", "would both be in the folder a: give one of them"),
         ("list.csv", "video,mask,name\na.mp4,a.png,../up\n", "'../up' can't be the name of a folder"),
         ("list.csv", "video,mask,mask\na.mp4,a.png,b.png\n", "two columns are called 'mask'"),
         ("list.csv", "video,mask,name\na.mp4,a.png,summary.csv\n", "summary.csv is the name of the batch's summary"),
         ("list.csv", f"video,mask,name\na.mp4,a.png,{'n' * 201}\n", "is too long for a folder"),
-        ("list.jsonl", '{"video": 3, "mask": "a.png"}', "line 1: video is a text, not 3"),
+        ("list.jsonl", '{"video": 3, "mask": "a.png"}', "line 1: video must be text, not 3"),
         ("list.jsonl", "[1]", "line 1: expected an object with the fields"),
         ("list.jsonl", '\n{"video": ', "line 2: not JSON"),
         ("list.txt", "a.mp4", "a list of videos is a .csv or .jsonl file"),

@@ -93,6 +93,8 @@ def test_it_goes_on_after_a_bad_video_was_mended(segmenter: ReferringSegmenter, 
     evaluation.run(segmenter, WorkQueue(), progress=False)
     assert (evaluation.parts / "dog.json").stat().st_mtime_ns == before
     evaluation.finish()
+    evaluation.run(segmenter, WorkQueue(), progress=False)  # of a finished evaluation
+    assert (evaluation.parts / "dog.json").stat().st_mtime_ns == before
 
 
 def test_predictions_outlive_a_scoring_that_fails(
@@ -115,9 +117,9 @@ def test_jhmdb_runs(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
 
 
 def test_what_doesn_t_fit_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown dataset of sentences 'a3d': known: a2d, jhmdb"):
+    with pytest.raises(ValueError, match="unknown sentence dataset 'a3d': known: a2d, jhmdb"):
         open_sentences("a3d", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"a2d_annotation\.txt: no such file of sentences"):
+    with pytest.raises(FileNotFoundError, match=r"a2d_annotation\.txt: no such sentence file"):
         open_sentences("a2d", tmp_path)
     root = a2d(tmp_path / "a")
     (root / "Release/clips320H/dog.mp4").unlink()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from media_files import write_video
 from small_models import SMALL
 
 import voskit
-from dataset_trees import davis2017, ref_youtube
+from dataset_trees import davis2017, mask, ref_youtube
 from voskit.evaluators.benchmarks import propagation
 from voskit.evaluators.benchmarks.run import evaluate
 from voskit.evaluators.segmenter import VideoSegmenter
@@ -63,6 +64,17 @@ def test_the_second_call_computes_nothing_again(model, tmp_path, segmented) -> N
     assert (out / "scores.json").exists() and (out / "timing.json").exists()
 
 
+def test_masks_of_no_frame_of_a_video_file_fail_it(model, tmp_path, caplog) -> None:
+    (tmp_path / "own.json").write_text(json.dumps({"name": "own"}))
+    (tmp_path / "frames").mkdir()
+    write_video(tmp_path / "frames/waltz.mp4", "mpeg4", 3, size=(32, 48))
+    for name in ("00000", "00003"):  # counted from 1
+        mask(tmp_path / "masks/waltz" / f"{name}.png", size=(32, 48))
+    with pytest.raises(ValueError, match="1 of 1 videos failed"):
+        voskit.evaluate(model, str(tmp_path / "own.json"), output=tmp_path / "out", progress=False)
+    assert "1 given masks are of frames that aren't in the video, such as 00003" in caplog.text
+
+
 def test_a_failed_video_is_computed_by_the_next_call(model, tmp_path, segmented) -> None:
     data, out = davis2017(tmp_path / "DAVIS"), tmp_path / "out"
     damaged = max((data / "JPEGImages/480p/dog").iterdir())
@@ -73,6 +85,24 @@ def test_a_failed_video_is_computed_by_the_next_call(model, tmp_path, segmented)
     damaged.write_bytes(whole)
     assert evaluate(model, "davis2017", data, out, progress=False) is not None
     assert sorted(segmented) == ["bear", "dog", "dog"]
+
+
+def test_a_video_too_large_for_the_gpu_fails_alone(model, tmp_path, monkeypatch, caplog) -> None:
+    step = voskit.VideoSegmenter.step
+
+    def step_of_small_memory(segmenter, image, *args, **options):
+        if step_of_small_memory.calls == 0:
+            step_of_small_memory.calls += 1
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return step(segmenter, image, *args, **options)
+
+    step_of_small_memory.calls = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(voskit.VideoSegmenter, "step", step_of_small_memory)
+    data, out = davis2017(tmp_path / "DAVIS"), tmp_path / "out"
+    with pytest.raises(ValueError, match="1 of 2 videos failed"):
+        evaluate(model, "davis2017", data, out, progress=False)
+    assert "CUDA out of memory" in caplog.text
+    assert evaluate(model, "davis2017", data, out, progress=False) is not None
 
 
 def test_processes_write_the_same_masks_as_one(model, tmp_path) -> None:
@@ -127,8 +157,8 @@ def test_the_name_of_a_model_is_no_model(tmp_path) -> None:
     [
         ({"num_processes": 0}, "num_processes must be at least 1, got 0"),
         ({"dataset": "davis2071"}, "unknown dataset 'davis2071': did you mean davis2017"),
-        ({"output": "file"}, "file is a file: the folder of the results is needed"),
-        ({"propagator": True}, "a propagator is for models with text prompts, and aott takes masks"),
+        ({"output": "file"}, "file is a file: give a folder for the results"),
+        ({"propagator": True}, "a propagator is for models with text prompts, but aott takes masks"),
     ],
 )
 def test_arguments_that_do_not_fit(model, tmp_path, options, message) -> None:

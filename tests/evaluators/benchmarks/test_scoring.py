@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from media_files import one_line
+from PIL import Image
 
 import dataset_trees as trees
 from voskit.configs.datasets import get_dataset_config, list_datasets
 from voskit.configs.datasets.base import DATASETS
 from voskit.dataloaders.datasets import Dataset, Video, open_dataset
 from voskit.dataloaders.datasets.mask_readers import BurstMaskReader
+from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
 from voskit.evaluators.benchmarks.run import check_task
@@ -92,9 +94,57 @@ def test_an_own_dataset_is_scored_by_what_its_description_says(tmp_path, ids, fi
     assert scores.tables["global"]["J&F"] == 100
 
 
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (
+            np.array([[255, 0, 0], [0, 0, 0], [0, 255, 0]], np.uint8),
+            r"00000\.png: .* this one has mode RGB",
+        ),
+        ([255, 0, 0, 0, 0, 0, 0, 255, 0], r"00000\.png: colors or smooth edges, not ids, tell its objects apart"),
+    ],
+    ids=["colors", "palette whose black is 1"],
+)
+def test_ground_truth_in_colors_is_no_ground_truth(tmp_path, picture, reason) -> None:
+    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
+    ids = 1 - trees.ids_mask((1,))
+    image = Image.fromarray(picture[ids] if isinstance(picture, np.ndarray) else ids)
+    if isinstance(picture, list):
+        image.putpalette(picture)
+    (tmp_path / "ground_truth/waltz").mkdir(parents=True)
+    for name in trees.FRAMES:
+        image.save(tmp_path / "ground_truth/waltz" / f"{name}.png")
+    (tmp_path / "own.json").write_text(json.dumps(OWN))
+    assert re.search(reason, DatasetScoring(open_dataset(tmp_path / "own.json")).obstacle)
+
+
+def test_ground_truth_of_another_size_is_known_before_there_are_results(tmp_path) -> None:
+    trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
+    (tmp_path / "ground_truth/waltz").mkdir(parents=True)
+    for name in trees.FRAMES:
+        Image.fromarray(trees.ids_mask((1,))[::2, ::2]).save(tmp_path / "ground_truth/waltz" / f"{name}.png")
+    (tmp_path / "own.json").write_text(json.dumps(OWN))
+    obstacle = DatasetScoring(open_dataset(tmp_path / "own.json")).obstacle
+    assert re.search(r"00000\.png: the mask is \d+x\d+ \(height x width\), the results are", obstacle)
+
+
+def test_ids_above_255_are_packed_and_scored(tmp_path) -> None:
+    for folder in ("masks", "ground_truth"):
+        trees.video(tmp_path, "frames/{}", f"{folder}/{{}}", "waltz", trees.FRAMES, ids=(1,))
+        for name in trees.FRAMES:
+            path = tmp_path / folder / "waltz" / f"{name}.png"
+            write_mask(path, 300 * read_mask(path).astype(np.uint16))
+    (tmp_path / "own.json").write_text(json.dumps(OWN))
+    dataset = open_dataset(tmp_path / "own.json")
+    evaluation = EvaluationFolder(dataset, tmp_path / "out", {})
+    true_results(dataset, tmp_path / "out")
+    scores = evaluation.finish("own", num_workers=1)
+    assert scores is not None and scores.tables["global"]["J&F"] == 100
+
+
 NO_SCORES = {
-    ("mevis", "val"): "mevis is scored for valid_u, train, not for val",
-    ("refytvos", "test"): "refytvos is scored for val, not for test",
+    ("mevis", "val"): "mevis can be scored for valid_u, train, not for val",
+    ("refytvos", "test"): "refytvos can be scored for val, not for test",
     ("vspw", "val"): "there is no scorer for vspw",
     ("vspw", "test"): "there is no scorer for vspw",
     ("vspw", "train"): "there is no scorer for vspw",

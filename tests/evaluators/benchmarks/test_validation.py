@@ -26,7 +26,7 @@ from voskit.evaluators.benchmarks.validation import Validation
         ("davis2017_unsupervised", "val", "it has neither masks nor text prompts"),
         ("mosev1", "val", "0 of 2 videos of mosev1 val have ground truth"),
         ("vspw", "val", "there is no scorer for vspw"),
-        ("mevis", "val", "mevis is scored for valid_u, train, not for val"),
+        ("mevis", "val", "mevis can be scored for valid_u, train, not for val"),
         ("lvos", "val", "unseen_videos.txt: no such list of videos"),
     ],
 )
@@ -64,6 +64,44 @@ def test_the_authors_settings_for_the_dataset_hold_while_it_is_scored(tmp_path, 
     assert seen == [own.override(**chosen)]
     assert seen != [own]
     assert network.config == own
+
+
+def copy_truth(evaluation, *_, **__) -> None:
+    """Write the ground truth as results."""
+    shutil.copytree(evaluation.dataset.root / "Annotations/480p", evaluation.results)
+
+
+def test_a_folder_of_other_files_is_refused_and_left_alone(tmp_path, monkeypatch) -> None:
+    dataset = open_dataset("davis2017", trees.davis2017(tmp_path / "DAVIS"))
+    network = SimpleNamespace(config=get_model_config("aott"))
+    monkeypatch.setattr(validation, "VideoSegmenter", lambda network: network)
+    monkeypatch.setattr(validation.PropagationEvaluation, "run", copy_truth)
+    output = tmp_path / "run"
+    score = Validation(dataset, output)
+    (output / "checkpoints").mkdir(parents=True)
+    for name in ("checkpoints/step_1.pt", "notes.txt", "settings.json"):
+        (output / name).write_text("mine")
+    for call in (lambda: Validation(dataset, output), lambda: score(network)):
+        with pytest.raises(ValueError, match=f"{output} holds files that no validation wrote: give another folder"):
+            call()
+    assert sorted(path.name for path in output.rglob("*.*")) == ["notes.txt", "settings.json", "step_1.pt"]
+
+
+def test_a_validation_replaces_its_own_results_only(tmp_path, monkeypatch) -> None:
+    dataset = open_dataset("davis2017", trees.davis2017(tmp_path / "DAVIS"))
+    network = SimpleNamespace(config=get_model_config("aott"))
+    monkeypatch.setattr(validation, "VideoSegmenter", lambda network: network)
+    monkeypatch.setattr(validation.PropagationEvaluation, "run", copy_truth)
+    output = tmp_path / "out"
+    output.mkdir()  # an empty folder is fine
+    assert Validation(dataset, output)(network) == 1
+    (output / "notes.txt").write_text("mine")
+    (output / "Annotations" / "old").mkdir()
+    before = {path.name for path in output.iterdir()}
+    assert Validation(dataset, output)(network) == 1
+    assert {path.name for path in output.iterdir()} == before and not (output / "Annotations" / "old").exists()
+    validation._remove_results(output)
+    assert {path.name for path in output.iterdir()} == {"notes.txt", "settings.json"}
 
 
 class Guess:

@@ -107,8 +107,10 @@ def test_one_mask_of_the_first_frame_leaves_nothing_to_go_back_to(segmenter, cli
     write_mask(tmp_path / "first.png", discs(0))
     with caplog.at_level(logging.WARNING):
         found = run(segmenter, clip, FrameMasks(tmp_path / "first.png"), tmp_path / "out")
-    assert len(found) == COUNT
-    assert "only the first frame has a mask, so there is no backward pass" in caplog.text
+        assert len(found) == COUNT
+        assert "only the first of the frames has a mask, so there is no backward pass" in caplog.text
+        run(segmenter, clip, masks_of(tmp_path / "masks", f0=discs(0), f4=discs(4)), tmp_path / "out", max_frames=3)
+    assert "only the first of the first 3 frames has a mask" in caplog.text
 
 
 def test_what_breaks_off_on_the_way_back_leaves_earlier_results(segmenter, clip: Path, tmp_path: Path) -> None:

@@ -128,5 +128,5 @@ def test_a_run_that_was_broken_off_is_resumed_with_both_masks_in_memory(
 
 def test_results_of_other_directions_are_not_resumed(segmenter: VideoSegmenter, clip: str, tmp_path: Path) -> None:
     run(segmenter, clip, tmp_path / "out", fuse=True)
-    with pytest.raises(ValueError, match="were made with other settings"):
+    with pytest.raises(ValueError, match="differ from this run in settings"):
         run(segmenter, clip, tmp_path / "out", resume=True)

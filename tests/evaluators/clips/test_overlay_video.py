@@ -16,7 +16,7 @@ from PIL import Image
 from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.clips.clip_writer import ClipWriter
-from voskit.evaluators.clips.previews import ClipPreviews, PreviewOptions
+from voskit.evaluators.clips.previews import ClipPreviews, ContactSheet, PreviewOptions
 from voskit.evaluators.clips.report import ClipReport
 from voskit.evaluators.clips.video import writer as video_writer
 from voskit.evaluators.clips.video.writer import VideoWriter
@@ -181,7 +181,7 @@ def test_audio_that_cannot_be_read_is_left_out_with_a_line(tmp_path: Path, caplo
     path = overlay_of(source, tmp_path)
     assert audio_of(path) is None
     assert len(times_and_end(path)[0]) == 10
-    told = f"{path} has no audio: that of the source can't be copied (no such decoder)"
+    told = f"{path} has no audio: the audio of the source can't be copied (no such decoder)"
     assert [record.getMessage() for record in caplog.records] == [told]
 
 
@@ -271,3 +271,25 @@ def test_encoders_without_h264_keep_times(tmp_path: Path, monkeypatch) -> None:
 def test_a_run_without_the_video_has_everything_else(tmp_path: Path) -> None:
     write_clip(tmp_path / "out", (32, 48), video=False)
     assert_whole(tmp_path / "out", video=False)
+
+
+def test_a_contact_sheet_that_cannot_be_written_costs_nothing_else(tmp_path: Path, caplog, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ContactSheet, "image", full)
+    with ClipWriter(tmp_path, ClipReport("clip"), PreviewOptions()) as writer:
+        for i in range(3):
+            writer.write(Frame(i, f"{i:05d}", np.zeros((8, 8, 3), np.uint8)), np.ones((8, 8), np.uint8))
+    assert caplog.text.count("the contact sheet can't be written") == 1
+    assert (tmp_path / "overlay.mp4").exists()
+    report = ClipReport.load(tmp_path)
+    assert report is not None and report.complete
+
+
+def test_what_a_killed_run_left_among_the_masks_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/.00003.png.0a1b.tmp").touch()
+    with ClipWriter(tmp_path, ClipReport("clip"), PreviewOptions()) as writer:
+        writer.write(Frame(0, "00000", np.zeros((8, 8, 3), np.uint8)), np.ones((8, 8), np.uint8))
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["00000.png"]

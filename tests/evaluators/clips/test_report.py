@@ -87,6 +87,11 @@ def test_results_of_a_former_version_are_replaced(tmp_path: Path) -> None:
         check_same_clip(tmp_path, source)
 
 
+def test_of_a_long_clip_no_more_than_frame_300_is_read(tmp_path: Path) -> None:
+    with open_frames(folder_of(tmp_path / "rgb", tuple(t % 250 for t in range(700)))) as source:
+        assert set(clip_identity(source)) == {"frames", "size", "first_frame", "frame_300"}
+
+
 def test_a_damaged_frame_is_left_to_the_run(tmp_path: Path) -> None:
     clip = folder_of(tmp_path / "rgb", SCENE1)
     out = results(clip, tmp_path / "out")

@@ -172,7 +172,7 @@ def damage(folder: Path) -> None:
         (change_frame, {}, "has results of other frames or masks: run without --resume to replace them"),
         (remove_mask, {}, r"masks/00002\.png is missing: run without --resume"),
         (damage, {}, r"\.resume\.pt: the checkpoint is damaged .*: run without --resume"),
-        (None, {"complete_masks": True}, "were made with other settings: repeat the flags of that run"),
+        (None, {"complete_masks": True}, "differ from this run in settings: repeat the flags of that run"),
         (None, {"max_frames": 2}, "5 frames are done, more than --max_frames"),
     ],
     ids=["frames", "masks", "checkpoint", "settings", "fewer frames"],
@@ -198,10 +198,10 @@ def test_other_masks_and_other_weights_are_refused(segmenter, clip, masks, broke
         run(segmenter, clip, other, broken_off / "out", resume=True)
     torch.manual_seed(1)
     strange = VideoSegmenter(build_model("aott", device="cpu"), long_term_gap=2)
-    with pytest.raises(ValueError, match="were made with other weights: "):
+    with pytest.raises(ValueError, match="differ from this run in weights: "):
         run(strange, clip, masks, broken_off / "out", resume=True)
     keeper = VideoSegmenter(build_model("aost", device="cpu"), target_fps=5)
-    with pytest.raises(ValueError, match="target_fps depend on the machine's speed"):
+    with pytest.raises(ValueError, match="target_fps, masks depend on the machine's speed"):
         run(keeper, clip, masks, broken_off / "out", resume=True)
 
 
@@ -211,8 +211,20 @@ def test_a_complete_run_with_other_masks_is_refused(segmenter, clip, masks, tmp_
     run(segmenter, clip, masks, out)
     assert run(segmenter, clip, other, out, resume=True).complete  # equal masks elsewhere
     write_mask(other / "00003.png", squares(3).astype(np.uint8))
-    with pytest.raises(ValueError, match="are complete, but of other masks: run without --resume to replace them"):
+    with pytest.raises(
+        ValueError, match="are complete, but were made from other masks: run without --resume to replace them"
+    ):
         run(segmenter, clip, other, out, resume=True)
+
+
+@pytest.mark.parametrize("frames", [2, COUNT - 1, None])
+def test_a_complete_run_of_another_length_is_refused(segmenter, clip, masks, tmp_path: Path, frames) -> None:
+    out = tmp_path / "out"
+    run(segmenter, clip, masks, out, max_frames=3)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    with pytest.raises(ValueError, match="complete, with 3 frames: give the same --max_frames, or run without"):
+        run(segmenter, clip, masks, out, resume=True, max_frames=frames)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
 def test_a_run_without_resume_begins_anew(segmenter, masks, broken_off: Path, undisturbed) -> None:

@@ -73,12 +73,12 @@ def test_a_folder_of_as_many_videos_as_images_is_not_clear(videos: Path, tmp_pat
 @pytest.mark.parametrize(
     ("sources", "masks", "scene", "message"),
     [
-        (["videos"], [], None, "--mask is needed"),
+        (["videos"], [], None, "--mask is missing"),
         (["videos"], ["masks"], None, "b.mp4: its mask in masks is a folder b, or b.png: add it"),
         (["videos/a.mkv"], ["masks", "masks"], None, "--mask: 1 videos and 2 masks: give one for each video"),
         (["videos/a.mkv", "videos/b.mp4"], ["one.png"], None, "--mask: 2 videos and 1 masks"),
         (["videos/a.mkv", "other/a.mp4"], ["1.png", "2.png"], None, "several videos are called a"),
-        (["videos/a.mkv", "videos/b.mp4"], ["masks"], "bunny", "is no folder of scenes"),
+        (["videos/a.mkv", "videos/b.mp4"], ["masks"], "bunny", "isn't a folder of scenes"),
         (["videos/a.mkv", "videos/b.mp4"], ["twice"], None, "there are a.bmp and a.png: keep one"),
     ],
 )

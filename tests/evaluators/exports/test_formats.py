@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +24,9 @@ from pycocotools.coco import COCO
 from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.masks.frame_masks import masks_for
 from voskit.dataloaders.video.frames import open_frames
+from voskit.dataloaders.video.source import Playback
+from voskit.evaluators.clips.video.formats import PRORES_4444, VP9_ALPHA
+from voskit.evaluators.clips.video.writer import VideoWriter
 from voskit.evaluators.exports.base import EXPORTS, build_export
 
 Exported = Callable[..., Path]
@@ -291,6 +295,22 @@ def test_videos_with_alpha(exported: Exported, clip: Path, kind: str, suffix: st
             assert np.abs(rgba[inner][:, :3].astype(int) - frame.image[inner]).mean() < color
 
 
+def test_transparent_pixels_of_a_prores_are_all_transparent() -> None:
+    """At widths that aren't multiples of 16, FFmpeg's threads write random pixels."""
+    picture = np.zeros((480, 854, 4), np.uint16)
+    for _ in range(20):
+        alpha = PRORES_4444.picture(picture).planes[3]
+        pixels = np.frombuffer(alpha, np.uint16).reshape(alpha.height, -1)[:, : alpha.width]
+        assert not pixels.any()
+
+
+def test_a_webm_of_pixels_that_are_not_square_says_that_it_has_square_ones(tmp_path, caplog) -> None:
+    playback = Playback(pixel_aspect=Fraction(4, 3))
+    with VideoWriter(tmp_path / "a.webm", 25, playback=playback, kind=VP9_ALPHA) as writer:
+        writer.write(np.zeros((32, 48, 4), np.uint8))
+    assert "a.webm: WebM is written with square pixels" in caplog.text
+
+
 def test_the_header_of_a_webm_states_the_rate_of_the_source(exported: Exported, clip: Path) -> None:
     with av.open(str(exported("webm-alpha") / "my_clip.webm")) as video, open_frames(clip) as source:
         assert source.fps is not None and abs(source.fps - 25) > 1  # 25 is the default
@@ -319,6 +339,14 @@ def test_a_green_screen_is_green(exported: Exported) -> None:
         assert rgb[objects][:, 0].min() > 30
 
 
+def test_one_mask_is_no_folder_of_masks(clip: Path, tmp_path: Path) -> None:
+    from voskit.evaluators.exports.results import export_masks
+
+    Image.fromarray(ids_of_frame(0).astype(np.uint8)).save(tmp_path / "first.png")
+    with pytest.raises(ValueError, match=r"first\.png is one mask: give a folder of masks named like the frames"):
+        export_masks(clip, tmp_path / "first.png", tmp_path / "out", ["csv"])
+
+
 def test_ids_above_255_are_kept(clip: Path, tmp_path: Path) -> None:
     from voskit.evaluators.exports.results import export_masks
 
@@ -338,8 +366,8 @@ def test_ids_above_255_are_kept(clip: Path, tmp_path: Path) -> None:
         ("coc", "unknown export format 'coc': did you mean coco?"),
         ("alpha:bit=8", "alpha has no option 'bit': did you mean bits?"),
         ("alpha:bits=9", "bits must be 8 or 16, not 9"),
-        ("alpha:bits=many", "bits must be like 8, not 'many'"),
-        ("alpha:black=0.9", "0 <= black < white <= 1 must hold, not 0.9 and 0.9"),
+        ("alpha:bits=many", "bits must be a whole number, not 'many'"),
+        ("alpha:black=0.9", "black and white must be 0 <= black < white <= 1, not 0.9 and 0.9"),
         ("rgba:crop", "'crop' is not of the form name=value"),
         ("rgba:objects=some", "objects must be each or together, not some"),
         ("greenscreen:color=green", "color must be six hexadecimal digits"),
@@ -354,7 +382,7 @@ def test_unknown_formats_and_options_list_near_ones(text: str, message: str) -> 
 
 def test_a_missing_encoder_is_told_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voskit.evaluators.clips.video.formats.has_encoder", lambda _: False)
-    with pytest.raises(ValueError, match="export 'prores4444': FFmpeg has no prores_ks here"):
+    with pytest.raises(ValueError, match="export 'prores4444': FFmpeg has no encoder prores_ks here"):
         build_export("prores4444")
 
 

@@ -12,7 +12,7 @@ from moving_clip import H, W, moving_frames, squares
 from PIL import Image
 from small_models import build_small
 
-from voskit.dataloaders.masks.files import write_mask
+from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.dataloaders.masks.frame_masks import masks_for
 from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.source import Frame
@@ -206,7 +206,34 @@ def test_a_function_gives_masks_of_a_source(clip: Path, tmp_path: Path) -> None:
             export_masks(source, lambda _: np.full((H, W), 0.7), tmp_path / "wrong", ["npz"])
         with pytest.raises(ValueError, match="the mask of frame 00000 must hold ids from 0 to 65535, not -1 to -1"):
             export_masks(source, lambda _: np.full((H, W), -1), tmp_path / "wrong", ["npz"])
-    with pytest.raises(ValueError, match=r"exports are a list of formats, such as \['npz'\]"):
+    with pytest.raises(ValueError, match=r"exports must be a list of formats, such as \['npz'\]"):
         export_masks(clip, lambda _: None, tmp_path, "npz")
     with np.load(path) as data:
         assert [int(data[f"masks/{name}"].max()) for name in data["frames"]] == list(range(COUNT))
+
+
+def test_masks_may_be_tensors_or_pil_images_and_names_are_by_id(clip: Path, tmp_path: Path) -> None:
+    ids = np.zeros((H, W), np.uint8)
+    ids[2:9, 3:8] = 7
+    for form in (torch.from_numpy, Image.fromarray):
+        (path,) = export_masks(clip, lambda _, form=form: form(ids), tmp_path, ["png"])
+        assert all(np.array_equal(read_mask(file), ids) for file in path.iterdir())
+    for names in (["cat"], {"7": "cat"}):
+        with pytest.raises(ValueError, match=r"names must map ids to names, such as \{1: 'cat'\}, not "):
+            export_masks(clip, lambda _: ids, tmp_path, ["png"], names=names)
+
+
+def test_hard_edges_stay_hard_beside_soft_ones(segmenter: VideoSegmenter, clip: Path, masks: Path, tmp_path) -> None:
+    exports = ("alpha", "rgba:edges=hard", "binary")
+    with open_frames(clip) as source:
+        segment_clip(segmenter, source, masks_for(masks, source), tmp_path, exports=exports, progress=False)
+
+    def levels(name: str, channel: int | None) -> set[int]:
+        pixels = (np.array(Image.open(path)) for path in (tmp_path / "exports" / name).glob("*/*.png"))
+        return set().union(*(np.unique(each if channel is None else each[..., channel]).tolist() for each in pixels))
+
+    assert len(levels("alpha", None)) > 10
+    assert levels("rgba", 3) == {0, 255}
+    assert sorted(path.name for path in (tmp_path / "exports/binary").iterdir()) == sorted(
+        path.name for path in (tmp_path / "exports/rgba").iterdir()
+    )

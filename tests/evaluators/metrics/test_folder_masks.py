@@ -87,6 +87,23 @@ def test_the_command_line_has_the_same_options(tmp_path: Path, run_score: Callab
     assert "--ignore_id 0: give a value from 1" in run_score(*flags, "--ignore_id", 0)[1]
 
 
+def test_the_last_frame_is_that_of_the_highest_number(tmp_path: Path) -> None:
+    """It doesn't count; as texts, 9 would come after 12."""
+    for side, last in (("truth", 1), ("results", 0)):
+        for number in range(13):
+            (tmp_path / side / "a").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(blocks([last if number == 12 else 1])).save(tmp_path / side / "a" / f"{number}.png")
+    assert j_and_f(tmp_path / "truth", tmp_path / "results") == 100
+
+
+def test_an_id_above_255_that_is_lost_counts_as_lost(tmp_path: Path) -> None:
+    """Masks without it are of 8 bits."""
+    both, one = blocks([1]).astype(np.uint16), blocks([1])
+    both[4:14, 22:29] = 300
+    truth = write(tmp_path / "truth/a", [both] * 4)
+    assert j_and_f(truth, write(tmp_path / "results/a", [both, one, both, both])) == pytest.approx(75)
+
+
 class TestVideosThatDoNotCount:
     """The first and the last true mask don't count, so a video of two masks has no score."""
 
@@ -102,6 +119,17 @@ class TestVideosThatDoNotCount:
         caplog.clear()
         assert j_and_f(tmp_path / "truth", tmp_path / "results", frames="all") == 100
         assert not caplog.records
+
+    @pytest.mark.parametrize("year", ["2016", "2017"])
+    def test_they_leave_the_means_of_davis_alone(self, tmp_path: Path, year: str) -> None:
+        for video, length in {"a": 5, "b": 2}.items():
+            for side in ("data/Annotations/480p", "results"):
+                write(tmp_path / side / video, [blocks([1])] * length)
+        (tmp_path / "data/ImageSets" / year).mkdir(parents=True)
+        (tmp_path / "data/ImageSets" / year / "val.txt").write_text("a\nb\n")
+        scores = score(f"davis{year}", tmp_path / "data", tmp_path / "results", num_workers=1)
+        assert scores.tables["global"]["J&F-Mean"] == 1
+        assert list(scores.tables["per_sequence"]) == ["a"]
 
     @pytest.mark.parametrize("length", [1, 2])
     def test_if_none_counts_there_is_no_score(self, tmp_path: Path, length: int) -> None:
@@ -172,6 +200,13 @@ class TestOutput:
         assert run_score(*flags, "--results", tmp_path / "results")[0] == 0
         assert (tmp_path / "results" / "scores.json").exists() and not (tmp_path / "scores.json").exists()
 
+    def test_scores_of_a_batch_lie_in_its_folder(self, tmp_path: Path, run_score: Callable[..., tuple[int, str]]) -> None:
+        truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
+        write(tmp_path / "out/a/masks", [blocks([1])] * 3)
+        flags = ("--dataset", "folder", "--data_root", truth, "--num_workers", 1)
+        assert run_score(*flags, "--results", tmp_path / "out")[0] == 0
+        assert '"J&F": 100.0' in (tmp_path / "out" / "scores.json").read_text()
+
     @pytest.mark.parametrize("output", ["scores.csv", "scores.txt", "scores.zip", "a_file"])
     def test_another_file_is_refused_before_scoring(
         self, tmp_path: Path, run_score: Callable[..., tuple[int, str]], output: str
@@ -188,6 +223,12 @@ class TestResults:
         truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
         write(tmp_path / "results" / folder / "a", [blocks([1])] * 3)
         assert j_and_f(truth, tmp_path / "results") == 100
+
+    def test_masks_of_one_video_are_not_a_folder_of_videos(self, tmp_path: Path) -> None:
+        write(tmp_path / "truth/a", [blocks([1])] * 3)
+        write(tmp_path / "out/a/masks", [blocks([1])] * 3)
+        with pytest.raises(ValueError, match=r"out/a/masks: masks of one video: give the folder above"):
+            score("folder", tmp_path / "truth", tmp_path / "out/a/masks")
 
     def test_a_video_may_have_such_a_name(self, tmp_path: Path) -> None:
         for side in ("truth", "results"):

@@ -39,6 +39,20 @@ def test_mose_v1_scores_as_davis(goldens: Path, differences: Differences, tmp_pa
         score("mosev1", tmp_path, source / "results" / "semi")
 
 
+@pytest.mark.parametrize(("dataset", "of"), [("davis2016", ""), ("davis2017", "semi"), ("mosev2", "")])
+def test_masks_may_lie_in_the_folders_of_a_batch(
+    goldens: Path, differences: Differences, tmp_path: Path, dataset: str, of: str
+) -> None:
+    source = goldens / dataset
+    results = source / "results" / of
+    for video in results.iterdir():
+        if video.is_dir():
+            (tmp_path / video.name).mkdir()
+            (tmp_path / video.name / "masks").symlink_to(video)
+    expected = score(dataset, source, results).tables
+    assert differences(expected["global"], score(dataset, source, tmp_path).tables["global"]) == []
+
+
 @pytest.mark.parametrize("meta", ["valid", ""])
 def test_mose_v2_is_found_from_the_folder_above_its_split(
     goldens: Path, differences: Differences, tmp_path: Path, meta: str

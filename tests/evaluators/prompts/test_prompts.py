@@ -52,7 +52,7 @@ def test_prompters_are_listed_and_unknown_ones_get_near_names() -> None:
         build_prompter("grab_cut")
 
 
-@pytest.mark.parametrize("text", ["grabcut:pixels", "grabcut:size=3"])
+@pytest.mark.parametrize("text", ["grabcut:pixels", "grabcut:size=3", "grabcut:pixels=abc", "sam:weights=3"])
 def test_options_that_a_prompter_lacks_are_errors(text: str) -> None:
-    with pytest.raises(ValueError, match="prompter 'grabcut:"):
+    with pytest.raises(ValueError, match=f"prompter '{text}': "):
         build_prompter(text)

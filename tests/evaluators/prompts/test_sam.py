@@ -138,7 +138,7 @@ def test_weights_of_another_network_are_an_error(weights: tuple[str, Path], tmp_
     tensors = load_file(folder / "model.safetensors")
     del tensors[next(key for key in tensors if key.startswith("mask_decoder."))]
     save_file(tensors, tmp_path / "other" / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match=f"no weights of {name}: 1 tensors don't fit, such as mask_decoder"):
+    with pytest.raises(ValueError, match=f"not weights of {name}: 1 tensors don't fit, such as mask_decoder"):
         build_prompter(f"{name}:weights={tmp_path / 'other'}")
 
 

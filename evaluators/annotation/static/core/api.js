@@ -104,6 +104,7 @@ export async function prompt(id, prompt, signal) {
  * @returns {Promise<any>}
  */
 export function upload(path, form, progress, signal) {
+  sending += 1;
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
     call.open("POST", `api/${path}`);
@@ -121,6 +122,12 @@ export function upload(path, form, progress, signal) {
     call.onerror = () => reject(new ConnectionLost("the connection broke during the upload"));
     call.onabort = () => reject(new ApiError(0, "the upload was stopped"));
     signal?.addEventListener("abort", () => call.abort());
+    call.onloadend = () => (sending -= 1);
     call.send(form);
   });
 }
+
+let sending = 0;
+
+/** Number of uploads that run. */
+export const uploads = () => sending;

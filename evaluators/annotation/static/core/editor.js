@@ -57,6 +57,14 @@ export class Editor {
     this.baseOf = null;
   }
 
+  /** Edit no frame until one of another clip is shown. */
+  leave() {
+    this.flush();
+    this.frame = -1;
+    this.mask = this.baseOf = null;
+    this.width = this.height = 0;
+  }
+
   /** @returns {raster.Target} */
   get target() {
     const ids = this.mask?.ids ?? new Uint16Array(0);

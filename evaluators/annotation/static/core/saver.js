@@ -94,7 +94,10 @@ export class Saver {
         this.finish(item.frame);
       } catch (error) {
         if (error instanceof api.ConnectionLost) await this.pause("No connection to the server. Your work is kept here and saved when it is back.");
-        else if (error instanceof api.ApiError && error.status === 412) this.refuse(item.frame, "");
+        else if (error instanceof api.ApiError && error.status === 412) {
+          this.trouble(null); // there is an answer
+          this.refuse(item.frame, "");
+        }
         else if (error instanceof api.ApiError && [401, 403, 409, 507].includes(error.status)) await this.pause(error.message);
         else this.fail(item, error);
       }
@@ -138,6 +141,7 @@ export class Saver {
     const lost = this.queue.filter((item) => item.frame === frame);
     this.queue = this.queue.filter((item) => item.frame !== frame);
     const kept = lost.flatMap((item) => (item.delta ? [item.delta] : []));
+    if (!kept.length && !reason) this.onRefused(`frame ${frame} was changed elsewhere meanwhile, and is shown as it is now.`);
     if (kept.length) this.drafts.set(frame, [...(this.drafts.get(frame) ?? []), ...kept]);
     this.tags.delete(frame);
     this.onConflict(frame);

@@ -31,11 +31,22 @@ export class Session {
     this.frames = null;
     /** The main view shows each frame that a propagation finishes. */
     this.following = false;
+    /** Frames whose masks the newest event of the clip names. @type {number[]} */
+    this.written = [];
     /** Frame to show after the last of these propagations; null: the one that it ended at. @type {number|null} */
     this.home = null;
     this.qualityTimer = 0;
     /** Number of calls that open a clip. */
     this.opened = 0;
+    /** Numbers of requests, by which late answers are known. */
+    this.projectsAsked = this.projectsRead = this.qualityAsked = this.losses = 0;
+    /** Propagations whose start isn't answered yet, and whether the user has stopped them. */
+    this.starting = 0;
+    this.unwanted = false;
+    /** Number of requests for the state of a clip that aren't answered yet. */
+    this.asked = 0;
+    /** Events that came meanwhile. @type {(() => void)[]} */
+    this.held = [];
     /** Called before another clip is shown. @type {() => Promise<void>} */
     this.onLeave = async () => {};
     /** Called with a finished export's or overlay's job. @type {(job: Job) => void} */
@@ -54,11 +65,7 @@ export class Session {
 
   /** Read the project, open the clip of the address or else the first one, and listen for events. */
   async start() {
-    await this.readProject();
-    const { clips = [], first: asked } = this.store.project ?? {};
-    /** @param {string|null|undefined} id */
-    const found = (id) => clips.find((c) => c.id === id);
-    listen({
+    await listen({
       clip: (data) => this.clipChanged(data),
       job: (data) => this.jobChanged(data),
       project: () => this.attempt(() => this.readProject()),
@@ -66,45 +73,114 @@ export class Session {
       lost: () => this.lost(),
       waits: () => !this.saver.clean || [...this.store.jobs.values()].some((job) => ACTIVE.includes(job.state)),
     });
+    await this.begin();
+  }
+
+  /** Open the first clip; without a connection, when it is back. */
+  async begin() {
+    try {
+      await this.readProject();
+      await this.openFirst();
+    } catch (error) {
+      if (!api.passes(error)) throw error;
+      window.setTimeout(() => !this.store.clip && !this.store.opening && this.attempt(() => this.begin()), OPENING_MS);
+    }
+  }
+
+  async openFirst() {
+    const { clips = [], first: asked } = this.store.project ?? {};
+    /** @param {string|null|undefined} id */
+    const found = (id) => clips.find((c) => c.id === id);
     const first = found(decodeURIComponent(location.hash.slice(1))) ?? found(asked) ?? clips[0];
     if (first) await this.open(first.id);
   }
 
   async readProject() {
-    this.store.project = await api.project();
+    const ticket = ++this.projectsAsked;
+    const project = await api.project();
+    if (ticket < this.projectsRead) return; // a later answer came first
+    this.projectsRead = ticket;
+    this.store.project = project;
     this.store.emit("project");
+  }
+
+  /** Save all that was painted, also what is painted meanwhile. */
+  async allSaved() {
+    do {
+      await this.editor.ended();
+      this.editor.flush();
+      await this.saver.settled();
+    } while (this.editor.active || this.editor.unsaved || !this.saver.idle);
+    if (this.saver.drafts.size) throw new Error("Decide first what to do with the strokes that aren't saved.");
   }
 
   /** Show a clip of the project as it was left. @param {string} id */
   async open(id) {
-    this.editor.flush();
-    await this.saver.settled();
-    if (this.saver.drafts.size) throw new Error("Decide first what to do with the strokes that aren't saved.");
-    if (this.store.clip && this.store.clip.id !== id) await this.onLeave();
+    const ticket = ++this.opened; // a later call opens its own clip
+    if (this.store.clip?.id === id) {
+      this.store.opening = null; // back from one that is being opened
+      return this.store.emit("project");
+    }
+    await this.allSaved();
+    if (this.store.clip && this.store.project?.clips.some((c) => c.id === this.store.clip?.id)) await this.onLeave();
+    const request = async () => {
+      const clip = await api.clip(id);
+      if (ticket === this.opened) await this.allSaved(); // what was painted on the way belongs to the former clip
+      return clip;
+    };
+    const shown = await this.inOrder(request, (clip) => ticket === this.opened && this.show(clip));
+    if (!shown) return;
+    await this.navigator.reload();
+    this.readQuality();
+  }
+
+  /** Open a clip again that couldn't be opened. @param {string} id */
+  async retry(id) {
+    await api.json(`clips/${encodeURIComponent(id)}/retry`, "POST");
+    await this.readProject();
+    await this.open(id);
+  }
+
+  /**
+   * Apply the state of a clip before the events that came while it was on its way: it may be older than they are.
+   * @template T
+   * @param {() => Promise<Clip>} request
+   * @param {(clip: Clip) => T} apply
+   * @returns {Promise<T>}
+   */
+  async inOrder(request, apply) {
+    this.asked += 1;
+    try {
+      return apply(await request());
+    } finally {
+      this.asked -= 1;
+      if (!this.asked) for (const event of this.held.splice(0)) event();
+    }
+  }
+
+  /** Show a clip if it is ready. @param {Clip} clip @returns {boolean} */
+  show(clip) {
     const { store } = this;
-    const ticket = ++this.opened;
-    const clip = await api.clip(id);
-    if (ticket !== this.opened) return; // a later call opens a clip
     store.opening = clip.state && clip.state !== "ready" ? clip : null;
     store.emit("project");
     if (clip.state === "opening") {
-      // an event says when it is ready, but may have come before this answer or before the connection
-      window.setTimeout(() => store.opening?.id === id && this.attempt(() => this.open(id)), OPENING_MS);
+      // an event says when it is ready, but some proxies hold events back
+      window.setTimeout(() => store.opening?.id === clip.id && this.attempt(() => this.open(clip.id)), OPENING_MS);
     }
-    if (store.opening) return;
+    if (store.opening) return false;
     store.clip = clip;
+    this.editor.leave();
     this.frames = new Frames(clip);
-    this.frames.pin((frame) => frame === store.frame || this.saver.has(frame));
+    this.frames.pin((frame) => frame === store.frame || frame === this.navigator.wanted || this.saver.has(frame));
     this.saver.frames = this.navigator.frames = this.frames;
     this.restore(clip);
     if (clip.job) store.jobs.set(clip.job.id, clip.job);
     if (clip.problem) this.say(clip.problem, "error");
-    history.replaceState(null, "", `#${encodeURIComponent(id)}`);
+    history.replaceState(null, "", `#${encodeURIComponent(clip.id)}`);
     store.quality = null;
     store.emit("clip");
     store.emit("jobs");
-    await this.navigator.reload();
-    this.readQuality();
+    return true;
   }
 
   /** @param {Clip} clip */
@@ -139,12 +215,14 @@ export class Session {
 
   /** Go to a frame because the user asks for it: a propagation isn't followed any more. @param {number} frame */
   visit(frame) {
+    this.store.emit("playing", "stop");
     this.unfollow();
     return this.navigator.go(frame);
   }
 
   /** @param {number} by */
   step(by) {
+    this.store.emit("playing", "stop");
     this.unfollow();
     return this.navigator.step(by);
   }
@@ -159,6 +237,7 @@ export class Session {
 
   /** @param {any} data */
   clipChanged(data) {
+    if (this.asked) return void this.held.push(() => this.clipChanged(data));
     const { clip, opening } = this.store;
     if (data.state && data.state !== "opening" && (data.clip === opening?.id || !clip)) this.attempt(() => this.open(data.clip));
     if (data.state) this.attempt(() => this.readProject());
@@ -172,18 +251,29 @@ export class Session {
     Object.assign(clip.revisions, data.revisions ?? {});
     const changed = Object.keys(data.revisions ?? {}).map(Number);
     for (const frame of changed) this.compare(frame);
-    this.follow(changed);
+    if (changed.length) this.written = changed;
+    this.follow();
     this.store.emit("info");
     if (data.quality) this.addQuality(data.quality);
     if (objects) {
-      if (!this.store.objectOf(this.store.object)) this.store.object = this.store.objects[0].id;
+      this.chooseExisting();
       this.store.emit("objects");
     }
     this.readQuality();
   }
 
-  /** Show the frame that a propagation has just written: the last one of these. @param {number[]} written */
-  follow(written) {
+  /** Leave an object that isn't there any more. */
+  chooseExisting() {
+    const { store } = this;
+    if (!store.objectOf(store.object)) store.object = store.objects[0].id;
+    if (store.solo === null || store.objectOf(store.solo)) return;
+    store.solo = null;
+    store.emit("view");
+  }
+
+  /** Show the frame that a propagation wrote last; its event may come before or after the job's. */
+  follow() {
+    const { written } = this;
     const job = this.store.running;
     const at = job?.frame;
     if (!this.following || job?.kind !== "propagate" || typeof at !== "number" || !written.length || this.editor.active) return;
@@ -211,16 +301,18 @@ export class Session {
     if (mask && number(mask.tag) === number(revision)) return;
     if (frame === this.editor.frame && (this.editor.active || this.editor.unsaved)) return; // its saving is refused: a draft
     this.frames?.masks.drop(frame);
-    if (frame === this.store.frame) this.navigator.reload();
+    if (frame === this.store.frame || frame === this.navigator.wanted) this.navigator.reload();
   }
 
   /** @param {Job} job */
   jobChanged(job) {
+    if (this.asked) return void this.held.push(() => this.jobChanged(job));
     const before = this.store.jobs.get(job.id);
     this.store.jobs.set(job.id, job);
     this.store.emit("jobs");
     const here = job.clip === this.store.clip?.id;
     if (here && job.kind === "propagate") this.readQuality();
+    this.follow();
     if (ACTIVE.includes(job.state) || before?.state === job.state) return;
     window.clearTimeout(this.qualityTimer); // no event follows: the whole curves now
     this.qualityTimer = 0;
@@ -230,36 +322,56 @@ export class Session {
     if (here && !this.store.running) this.following = false;
     if (!here && !this.own.has(job.id)) return;
     if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
-    if (job.state === "done" && job.kind !== "propagate" && this.own.has(job.id)) this.onResult(job);
+    if (job.state === "done" && job.kind !== "propagate" && this.own.has(job.id)) this.deliver(job);
+  }
+
+  /** Hand a result out, once. @param {Job} job */
+  deliver(job) {
+    this.own.delete(job.id);
+    sessionStorage.setItem("voskit-jobs", JSON.stringify([...this.own]));
+    this.onResult(job);
   }
 
   /** Say why no events come: no connection, or a server that wants another token. */
   async lost() {
+    const ticket = ++this.losses;
     try {
       await api.project();
     } catch (error) {
+      if (ticket !== this.losses) return; // it is back
       this.saver.trouble(error instanceof api.ApiError ? error.message : LOST);
     }
   }
 
   /** @param {boolean} again */
   async connected(again) {
+    this.losses += 1;
     this.saver.trouble(null);
     this.saver.wake?.();
-    if (!again || !this.store.clip) return;
+    if (this.asked) return void this.held.push(() => this.connected(again)); // the answer may be from before
+    const { id } = this.store.opening ?? this.store.clip ?? {};
+    if (!again || !id) return;
+    if (this.store.opening) return void this.attempt(() => this.open(id));
     try {
       await this.readProject();
-      const fresh = await api.clip(this.store.clip.id);
-      if (fresh.state && fresh.state !== "ready") return; // a restarted server reads the clip; an event says when it is done
-      for (const [id, job] of this.store.jobs) if (ACTIVE.includes(job.state)) this.store.jobs.delete(id);
-      if (fresh.job) this.store.jobs.set(fresh.job.id, fresh.job);
-      this.forgetStale(fresh);
-      Object.assign(this.store.clip, { ...fresh, view: this.store.clip.view });
-      for (const topic of /** @type {const} */ (["info", "objects", "jobs"])) this.store.emit(topic);
-      this.readQuality();
+      await this.inOrder(() => api.clip(id), (fresh) => this.refresh(fresh));
     } catch (error) {
       this.saver.trouble(error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** Take over the state of the shown clip after events were missed. @param {Clip} fresh */
+  refresh(fresh) {
+    const { clip, jobs } = this.store;
+    if (clip?.id !== fresh.id) return; // another clip was opened meanwhile
+    if (fresh.state && fresh.state !== "ready") return; // a restarted server reads it; an event says when it is done
+    for (const [id, job] of jobs) if (ACTIVE.includes(job.state)) jobs.delete(id);
+    if (fresh.job) jobs.set(fresh.job.id, fresh.job);
+    this.forgetStale(fresh);
+    Object.assign(clip, { ...fresh, view: clip.view });
+    this.chooseExisting();
+    for (const topic of /** @type {const} */ (["info", "objects", "jobs"])) this.store.emit(topic);
+    this.readQuality();
   }
 
   /** Drop every mask that isn't the server's any more. @param {Clip} fresh */
@@ -324,13 +436,14 @@ export class Session {
   /** @param {"undo"|"redo"} which */
   async history(which) {
     if (this.editor.active) return this.editor.cancel();
+    const { clip } = this.store;
     await this.attempt(async () => {
       const done = await this.send("POST", which).catch((error) => {
         if (!(error instanceof api.ApiError) || error.status !== 409) throw error;
         this.say(error.message); // there is nothing to undo, or the clip is being opened
       });
-      if (!done) return;
-      for (const frame of done.frames) this.frames?.masks.drop(frame);
+      if (!done || this.store.clip !== clip) return;
+      for (const frame of done.frames) this.compare(frame); // not dropped: the event may have been first
       const here = this.store.frame;
       const nearest = done.frames.reduce(
         (/** @type {number|null} */ best, /** @type {number} */ f) => (best === null || Math.abs(f - here) < Math.abs(best - here) ? f : best),
@@ -353,9 +466,19 @@ export class Session {
       return false;
     }
     this.following = true; // before the request: its first events may come before its answer
+    this.written = [];
     this.home = home;
-    const job = await this.attempt(() => this.send("POST", "jobs", { kind: "propagate", first, last, objects, fuse }));
-    if (job) this.remember(/** @type {Job} */ (job));
+    this.store.emit("playing", "stop");
+    this.starting += 1;
+    this.unwanted = false;
+    const sent = this.send("POST", "jobs", { kind: "propagate", first, last, objects, fuse });
+    const job = /** @type {Job|undefined} */ (await this.attempt(() => sent));
+    this.starting -= 1;
+    if (job && this.unwanted) {
+      await this.attempt(() => api.json(`jobs/${job.id}`, "DELETE"));
+      return false;
+    }
+    if (job) this.remember(job);
     else this.following = false;
     this.store.emit("jobs");
     return job !== undefined;
@@ -366,16 +489,24 @@ export class Session {
     await this.attempt(async () => this.remember(await this.send("POST", "jobs", job)));
   }
 
-  /** Know a job as this tab's, also after a reload. @param {{id: string}} job */
+  /** Know a job as this tab's, also after a reload. @param {Job} job as the answer to its start has it */
   remember(job) {
     this.own.add(job.id);
     sessionStorage.setItem("voskit-jobs", JSON.stringify([...this.own]));
     const known = this.store.jobs.get(job.id);
-    if (known?.state === "done" && known.kind !== "propagate") this.onResult(known); // it ended before its answer came
+    if (known?.state === "done" && known.kind !== "propagate") this.deliver(known); // it ended before its answer came
+    this.showStarted(job);
+  }
+
+  /** Show a started job before its first event comes. @param {Job} job */
+  showStarted(job) {
+    if (this.asked) this.held.push(() => this.showStarted(job));
+    else if (!this.store.jobs.has(job.id)) this.jobChanged(job);
   }
 
   async stop() {
     const job = this.store.running;
+    if (this.starting) this.unwanted = true;
     if (job) await this.attempt(() => api.json(`jobs/${job.id}`, "DELETE"));
   }
 
@@ -385,8 +516,9 @@ export class Session {
       this.qualityTimer = 0;
       const id = this.store.clip?.id;
       if (!id) return;
+      const ticket = ++this.qualityAsked;
       const quality = await api.quality(id).catch(() => null); // the curve stays as it was until the next event
-      if (!quality || this.store.clip?.id !== id) return;
+      if (!quality || this.store.clip?.id !== id || ticket !== this.qualityAsked) return;
       this.store.quality = quality;
       this.store.emit("quality");
     }, this.store.quality && this.store.running ? QUALITY_RUNNING_MS : QUALITY_MS);
@@ -394,8 +526,9 @@ export class Session {
 
   /** Go to the frame around which the network is least sure. */
   async correctNext() {
+    const { clip } = this.store;
     const quality = /** @type {import("./types.js").Quality|undefined} */ (await this.attempt(() => this.send("GET", "quality")));
-    if (!quality) return;
+    if (!quality || this.store.clip !== clip) return;
     this.store.quality = quality;
     this.store.emit("quality");
     const { next } = quality;
@@ -435,6 +568,7 @@ export class Session {
     const { objects, changes } = await api.clip(clip.id);
     if (this.changing || clip.changes > changes) return;
     Object.assign(clip, { objects, changes });
+    this.chooseExisting();
     this.store.emit("objects");
   }
 

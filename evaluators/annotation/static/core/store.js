@@ -100,6 +100,15 @@ export class Store {
     return jobs.find((job) => job.state === "running") ?? jobs[0];
   }
 
+  /** @param {number} frame @returns {""|"damaged"|"given"|"propagated"|"no mask"} */
+  stateOf(frame) {
+    const { clip } = this;
+    if (!clip) return "";
+    if (clip.damaged.includes(frame)) return "damaged";
+    if (clip.given.includes(frame)) return "given";
+    return clip.masked.some(([a, b]) => a <= frame && frame <= b) ? "propagated" : "no mask";
+  }
+
   /** First and last frame between the marks. @returns {[number, number]} */
   get range() {
     const last = Math.max(0, (this.clip?.frames ?? 1) - 1);

@@ -86,20 +86,20 @@ export class ClipDialog {
   row(clip) {
     const current = clip.id === this.store.clip?.id;
     const facts = [];
-    if (clip.state === "failed") facts.push(clip.error ?? "can't be opened");
+    if (clip.state === "failed") facts.push(clip.error ?? "can't be opened", "click to try again");
     else if (clip.state === "opening") facts.push(`reading ${Math.round(100 * (clip.done ?? 0))} %`);
     else facts.push(`${clip.width}×${clip.height}`, `${clip.frames} frames`, `${clip.given} given`);
-    const button = el("button", { type: "button", class: `clip${current ? " current" : ""} ${clip.state ?? ""}`, disabled: clip.state === "failed" }, el("b", {}, clip.name), el("span", { class: "facts" }, facts.join(" · ")));
+    const button = el("button", { type: "button", class: `clip${current ? " current" : ""} ${clip.state ?? ""}` }, el("b", {}, clip.name), el("span", { class: "facts" }, facts.join(" · ")));
     if (clip.frames && clip.state !== "failed") button.append(el("progress", { max: clip.frames, value: clip.masked, title: `${clip.masked} of ${clip.frames} frames have masks` }));
-    button.addEventListener("click", () => this.choose(clip.id));
+    button.addEventListener("click", () => this.choose(clip.id, clip.state === "failed"));
     const away = iconButton("close", "Take off the list; its files stay", () => this.session.attempt(() => this.session.takeOff(clip.id)), "", "quiet");
     return el("div", { class: "clip-row" }, button, away);
   }
 
-  /** @param {string} id */
-  async choose(id) {
+  /** @param {string} id @param {boolean} failed */
+  async choose(id, failed = false) {
     this.dialog?.close();
-    if (id !== this.store.clip?.id) await this.session.attempt(() => this.session.open(id));
+    await this.session.attempt(() => (failed ? this.session.retry(id) : this.session.open(id)));
   }
 
   /** @param {{path?: string, scene?: string}} what */

@@ -47,6 +47,7 @@ export function commonActions({ session, stage, player, toolbox, toolbar, view, 
     givenAfter: () => visit(store.givenFrom(session.navigator.wanted, 1)),
     play: () => player.toggle(),
     clear: () => store.clip && session.editor.clear(),
+    keep: () => store.stateOf(store.frame) === "propagated" && session.editor.keep(),
     escape: () => toolbox.tool.cancel() || session.stop(),
     markIn: () => store.mark(store.frame, store.markOut !== null && store.markOut < store.frame ? null : store.markOut),
     markOut: () => store.mark(store.markIn !== null && store.markIn > store.frame ? null : store.markIn, store.frame),
@@ -57,7 +58,9 @@ export function commonActions({ session, stage, player, toolbox, toolbar, view, 
     zoomOut: () => stage.zoomBy(1 / 1.25),
     undo: () => {
       if (toolbox.tool.back()) return;
+      const { waiting } = toolbox.prompt; // the click's edit isn't made yet
       if (store.tool === "prompt") toolbox.prompt.undone();
+      if (store.tool === "prompt" && waiting) return;
       session.history("undo");
     },
     redo: () => session.history("redo"),

@@ -42,6 +42,7 @@ export function listenToKeys(actions, toolbox) {
     const key = describe(event);
     const shortcut = table.get(key);
     if (!shortcut || presses(event)) return;
+    if (document.querySelector("#welcome:not([hidden])") && !["open", "help"].includes(shortcut.run)) return; // the clip isn't seen
     event.preventDefault();
     if (event.target instanceof HTMLElement && event.target !== document.body) event.target.blur();
     if (key === "Space") {

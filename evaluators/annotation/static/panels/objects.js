@@ -15,20 +15,39 @@ export class ObjectPanel {
     this.dialogs = dialogs;
     this.list = el("ul", { class: "objects", role: "listbox", "aria-label": "Objects" });
     this.state = "";
+    /** The object that was current when the rows were made. */
+    this.object = -1;
     this.merge = iconButton("merge", "Merge two objects", () => this.mergeObjects());
     const add = iconButton("plus", "New object", () => this.add(), "N");
     root.append(el("header", {}, el("h2", {}, "Objects"), this.merge, add), this.list);
     this.store.on(["objects", "info", "clip", "view"], () => this.render());
+    this.pressed = false;
+    this.list.addEventListener("pointerdown", () => (this.pressed = true));
+    for (const name of ["pointerup", "pointercancel"]) {
+      window.addEventListener(name, () => {
+        if (!this.pressed) return;
+        this.pressed = false;
+        setTimeout(() => this.render()); // after the click
+      });
+    }
   }
 
   render() {
-    if (this.list.querySelector("input.name:focus")) return; // a name is being typed
+    for (const row of /** @type {Iterable<HTMLElement>} */ (this.list.children)) {
+      const current = row.dataset.id === String(this.store.object);
+      row.classList.toggle("current", current);
+      row.setAttribute("aria-selected", String(current));
+    }
+    if (this.pressed || this.list.querySelector("input.name:focus")) return; // a click or a name isn't finished
     const { store } = this;
     const state = JSON.stringify([store.clip?.id, store.objects, store.object, store.solo]);
     if (state === this.state) return; // rows stay, so that a click isn't lost while a propagation runs
     this.state = state;
+    const { object } = this;
+    this.object = store.object;
     this.list.replaceChildren(...(store.clip ? store.objects.map((object, i) => this.row(object, i)) : []));
     /** @type {HTMLButtonElement} */ (this.merge).disabled = store.objects.length < 2;
+    if (object !== store.object) this.list.querySelector(".current")?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {ObjectInfo} object @param {number} position */
@@ -42,7 +61,10 @@ export class ObjectPanel {
     name.setAttribute("aria-label", "Name");
     name.addEventListener("focus", () => session.selectObject(object.id));
     name.addEventListener("keydown", (event) => ["Enter", "Escape"].includes(event.key) && name.blur());
-    name.addEventListener("blur", () => name.value !== object.name && session.changeObject(object.id, { name: name.value }));
+    name.addEventListener("blur", () => {
+      if (name.value !== object.name) session.changeObject(object.id, { name: name.value });
+      this.render();
+    });
     const eye = iconButton(visible ? "eye" : "hidden", visible ? "Hide" : "Show", () => this.toggleVisible(object), "", visible ? "" : "on");
     const lock = iconButton(object.locked ? "lock" : "unlocked", object.locked ? "Unlock" : "Lock", () => this.toggleLocked(object), "", object.locked ? "on" : "quiet");
     const solo = iconButton("solo", "Show this one only", () => this.toggleSolo(object.id), "S", store.solo === object.id ? "on" : "quiet");
@@ -81,11 +103,19 @@ export class ObjectPanel {
 
   async add() {
     if (!this.store.clip) return;
+    await (this.added = this.added.then(() => this.addOne())); // one after the other
+  }
+
+  /** @type {Promise<unknown>} */
+  added = Promise.resolve();
+
+  async addOne() {
     await this.session.attempt(async () => {
       const { objects } = await this.session.send("GET", "");
       if (!objects.length) await this.session.send("POST", "objects", {}); // the one that is shown already
       const { id } = await this.session.send("POST", "objects", {});
       await this.session.readObjects();
+      await this.session.editor.ended(); // a stroke stays its object's
       this.session.selectObject(id);
       const name = this.list.querySelector(`[data-id="${id}"] .name`);
       if (name instanceof HTMLInputElement && matchMedia("(pointer: fine)").matches) name.scrollIntoView({ block: "nearest" });

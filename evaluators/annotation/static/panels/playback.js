@@ -116,12 +116,16 @@ export class Transport {
     this.number.addEventListener("change", () => {
       if (Number.isNaN(this.number.valueAsNumber)) this.number.value = String(this.store.frame);
       else session.visit(this.number.valueAsNumber);
+      this.number.value = String(session.navigator.wanted);
     });
     this.number.addEventListener("keydown", (event) => event.key === "Enter" && this.number.blur());
     this.total = el("span", { class: "total" });
     this.state = el("span", { class: "frame-state" });
     const speed = el("select", { class: "speed", title: "Speed", "aria-label": "Speed" }, ...[0.25, 0.5, 1, 2, 4].map((s) => el("option", { value: String(s), selected: s === 1 }, `${s}×`)));
-    speed.addEventListener("change", () => player.setSpeed(Number(speed.value)));
+    speed.addEventListener("change", () => {
+      player.setSpeed(Number(speed.value));
+      speed.blur(); // keys act on the page again
+    });
     this.keep = iconButton("keep", "Keep this mask as given", actions.keep, "K");
     this.clear = iconButton("trash", "Remove this frame's mask", actions.clear, "Delete");
     this.next = el("button", { class: "correct-next", type: "button", title: "Go to the frame where the network is least sure (C)", onclick: () => session.correctNext() }, icon("target"), el("span", {}, "Correct next"));

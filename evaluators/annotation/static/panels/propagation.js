@@ -45,6 +45,7 @@ export class PropagationPanel {
   start(direction) {
     const { store } = this;
     if (!store.clip) return;
+    if (this.session.starting) return;
     if (store.running) return this.session.say("A job is running: stop it first, or wait.", "error");
     const [first, last] = store.range;
     const objects = this.chosen();
@@ -56,7 +57,7 @@ export class PropagationPanel {
   /** Propagate to both ends of the range, one after the other, and show this frame again. */
   async startBoth() {
     const objects = this.chosen();
-    if (this.both.disabled || this.store.running || objects?.length === 0) return this.start(this.forth.disabled ? -1 : 1);
+    if (this.both.disabled || this.store.running || this.session.starting || objects?.length === 0) return this.start(this.forth.disabled ? -1 : 1);
     const { frame } = this.store;
     const [first, last] = this.store.range;
     const joined = this.fuse.checked;
@@ -80,6 +81,7 @@ export class PropagationPanel {
 
   renderChips() {
     const { store } = this;
+    for (const id of this.out) if (!store.objectOf(id)) this.out.delete(id);
     const state = JSON.stringify([store.objects, [...this.out]]);
     if (state === this.state) return;
     this.state = state;

@@ -136,11 +136,7 @@ export class Timeline {
 
   /** @param {number} frame */
   stateOf(frame) {
-    const clip = this.store.clip;
-    if (!clip) return "";
-    if (clip.damaged.includes(frame)) return "damaged";
-    if (clip.given.includes(frame)) return "given";
-    return clip.masked.some(([a, b]) => a <= frame && frame <= b) ? "propagated" : "no mask";
+    return this.store.stateOf(frame);
   }
 
   // -- drawing --------------------------------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ import { ViewControls } from "./view_controls.js";
 const SAVED = { saved: "Saved", saving: "Saving…", unsaved: "Not saved" };
 
 export class TopBar {
-  /** @param {HTMLElement} root @param {Session} session @param {Stage} stage @param {import("../dialogs/dialogs.js").Dialogs} dialogs @param {() => void} help */
-  constructor(root, session, stage, dialogs, help) {
+  /** @param {HTMLElement} root @param {Session} session @param {Stage} stage @param {import("../dialogs/dialogs.js").Dialogs} dialogs @param {() => void} help @param {() => void} undo */
+  constructor(root, session, stage, dialogs, help, undo) {
     this.session = session;
     this.store = session.store;
     this.clipName = el("span", { class: "clip-name" }, "Open a clip");
     this.clip = el("button", { class: "clip-button", type: "button", title: "Clips of this project (Ctrl+O)", onclick: () => dialogs.open() }, icon("film"), this.clipName, icon("down"));
-    this.undo = iconButton("undo", "Undo", () => session.history("undo"), "Ctrl+Z");
+    this.undo = iconButton("undo", "Undo", undo, "Ctrl+Z");
     this.redo = iconButton("redo", "Redo", () => session.history("redo"), "Ctrl+Y");
     this.view = new ViewControls(session, stage);
     this.saved = el("span", { class: "saved", role: "status" });

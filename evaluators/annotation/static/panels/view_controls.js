@@ -30,7 +30,7 @@ export class ViewControls {
     this.zoomer = el("div", { class: "group zoomer" }, iconButton("minus", "Zoom out", () => stage.zoomBy(1 / 1.25), "−"), this.zoom, iconButton("plus", "Zoom in", () => stage.zoomBy(1.25), "+"), iconButton("fit", "Fit", () => stage.fit(), "F"));
     this.theme = iconButton("auto", "Theme", () => this.nextTheme());
     this.setTheme(localStorage.getItem("voskit-theme") ?? "auto");
-    this.store.on("view", () => this.render());
+    this.store.on(["view", "clip"], () => this.render());
     this.render();
   }
 

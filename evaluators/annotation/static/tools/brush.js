@@ -48,7 +48,7 @@ export class BrushTool extends Tool {
 
   /** @param {Point} point */
   line(point) {
-    if (!this.last) return;
+    if (!this.last || !this.editor.active) return; // the edit was ended or taken back by a key
     const [ax, ay] = this.last;
     const { object, brush, eraseAll } = this.store;
     const id = this.erasing ? 0 : object;

@@ -18,6 +18,11 @@ export class PromptTool extends ClickTool {
     return super.cancel();
   }
 
+  undone() {
+    this.call?.abort();
+    super.undone();
+  }
+
   /** @param {string} action */
   async ask(action) {
     const { clip, frame, object, project } = this.store;

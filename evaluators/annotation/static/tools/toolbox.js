@@ -114,6 +114,7 @@ export class Toolbox {
       return;
     }
     this.gesture = "tool";
+    this.session.unfollow();
     this.store.emit("playing", "stop");
     this.tool.down(this.stage.at(event), event, event.button === 2 || event.button === 5);
   }

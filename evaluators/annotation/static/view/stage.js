@@ -174,7 +174,7 @@ export class Stage {
   /** Zoom by a factor and keep a point of the screen (CSS pixels in the stage). @param {number} factor @param {number} px @param {number} py */
   zoomAt(factor, px, py) {
     const { scale, x, y } = this.view;
-    const next = Math.min(LARGEST * this.ratio, Math.max(Math.min(this.fitScale / 2, scale), scale * factor));
+    const next = Math.min(Math.max(LARGEST * this.ratio, this.fitScale), Math.max(Math.min(this.fitScale / 2, scale), scale * factor));
     const [cx, cy] = [px * this.ratio, py * this.ratio];
     this.fitted = false;
     this.move(next, cx - ((cx - x) * next) / scale, cy - ((cy - y) * next) / scale);
