@@ -52,7 +52,7 @@ def run(args: Args) -> int:
     logger.info("%s: %s written", args.output, counted(count, "video"))
     if existing:
         names = ", ".join(existing[:_SHOWN]) + ", ..." * (len(existing) > _SHOWN)
-        logger.info("%s skipped, because the folder exists: %s", counted(len(existing), "video"), names)
+        logger.info("%s skipped, already written: %s", counted(len(existing), "video"), names)
     return 0
 
 

@@ -240,8 +240,8 @@ def _images(path: Path, data: Any, video: str | None) -> list[AnnotatedImage]:
         uses = Counter(region.key for region in regions)
         if key == "id" and len(uses) < len(regions):
             twice = next(one for one, count in uses.items() if count > 1)
-            place = name or "the only image"
-            logger.warning("%s: annotations of %s that share an id, such as %s, are one object", path, place, twice)
+            image = name or "the only image"
+            logger.warning("%s: annotations of %s that share an id, such as %s, are one object", path, image, twice)
         names = (name, *(() if image_id is None else (str(image_id),)))
         out.append(AnnotatedImage(names, _size(path, name, entry), tuple(regions)))
     if lost := len(annotations) - sum(len(image.regions) for image in out):

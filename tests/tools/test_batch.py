@@ -200,4 +200,4 @@ def test_prompts_that_the_model_cannot_take_are_an_error(
     (tmp_path / "list.csv").write_text("video,text\na.mp4,a dog\n")
     monkeypatch.setattr(sys, "argv", ["voskit batch", str(tmp_path / "list.csv"), "--output_path", str(tmp_path)])
     assert batch.main() == 1
-    assert "deaott takes masks, and a has text prompts" in capsys.readouterr().err
+    assert "deaott takes masks, but a has text prompts" in capsys.readouterr().err

@@ -57,7 +57,10 @@ def shape(root: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda r: (r / "JPEGImages/480p/bear/00001.jpg").unlink(), "bear: frame 00001 missing: 00000 is followed by"),
+        (
+            lambda r: (r / "JPEGImages/480p/bear/00001.jpg").unlink(),
+            "bear: frame 00001 is missing: 00000 is followed by",
+        ),
         (lambda r: (r / "JPEGImages/480p/bear/00002.jpg").unlink(), "00002.png: a true mask, but no frame"),
         (lambda r: (r / "Annotations/480p/bear/00001.png").unlink(), "00001.png: this frame has no true mask"),
         (lambda r: (r / "JPEGImages/480p/bear/00001.jpg").write_bytes(b""), "00001.jpg: can't be read: the file is em"),

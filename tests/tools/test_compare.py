@@ -30,10 +30,10 @@ def test_a_run_may_have_a_name() -> None:
     [
         ("deaotl2", "did you mean"),
         ("deaott polcy=a", "'polcy': did you mean policy"),
-        ("deaott long_term_mem_gap=often", "long_term_mem_gap can't be 'often'"),
-        ("deaott ms=1,x", "ms can't be '1,x'"),
+        ("deaott long_term_mem_gap=often", "'often' is not a valid long_term_mem_gap"),
+        ("deaott ms=1,x", "'1,x' is not a valid ms"),
         ("deaott top_k=many", "top_k"),
-        ("deaott flip=yes", "flip can't be 'yes'"),
+        ("deaott flip=yes", "'yes' is not a valid flip"),
         ("r50_referformer", "takes text prompts"),
         ("deaott max_memory_frames=0", "field 'max_memory_frames' of DeAOTT must be at least 1"),
         ("deaott ms=0", "scales must be one or more positive numbers"),

@@ -24,7 +24,7 @@ def test_a_missing_file_is_told_before_weights_are_loaded() -> None:
 
 
 def test_models_with_text_prompts_have_no_cuts() -> None:
-    with pytest.raises(ValueError, match="--cuts is for models that propagate masks"):
+    with pytest.raises(ValueError, match="--cuts is for models with masks"):
         ModelArgs(model="r50_referformer", cuts="auto").build_referring_segmenter()
 
 

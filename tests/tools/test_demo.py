@@ -177,7 +177,7 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path, frames, mask, checkpoin
     (out / "clip" / ".backwards").mkdir()
     with exclusive_lock(out / "clip"):
         assert call(monkeypatch, *arguments, "--max_frames", 1) == 1
-        assert f"{out / 'clip'}: another program is writing there" in capsys.readouterr().err
+        assert f"{out / 'clip'}: another program is writing to it" in capsys.readouterr().err
         assert len(list((out / "clip" / "masks").iterdir())) == 3
         assert (out / "clip" / ".backwards").is_dir()
     assert call(monkeypatch, *arguments, "--max_frames", 1) == 0

@@ -79,4 +79,4 @@ def test_what_cannot_be_exported_is_told_at_once(
 
 def test_the_output_is_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
     assert call(monkeypatch, "--model", "aott", "--output_path", tmp_path / "a.onnx") == 1
-    assert "name a folder" in capsys.readouterr().err
+    assert "give a folder" in capsys.readouterr().err

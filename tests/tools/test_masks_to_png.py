@@ -70,7 +70,7 @@ def test_it_goes_on_after_a_damaged_mask_was_mended(tmp_path: Path) -> None:
     [
         ({"images": []}, "expected a JSON file with 'sequences'"),
         ({"videos": [{"id": 1}], "annotations": []}, "the entry of video 1 is invalid"),
-        ({"videos": [1], "annotations": []}, "must be a JSON object"),
+        ({"videos": [1], "annotations": []}, "must be JSON objects"),
         ({"videos": [{"id": 1}], "annotations": [{"id": 4}]}, "object 4 has no video_id"),
     ],
 )
@@ -150,9 +150,9 @@ def test_videos_that_are_there_are_counted_and_named(tmp_path: Path, caplog: pyt
     (tmp_path / "out/cat").mkdir(parents=True)
     assert masks_to_png.run(args) == 0
     assert f"{tmp_path / 'out'}: 1 video written" in caplog.text
-    assert "1 videos skipped, because their folders exist: cat" in caplog.text
+    assert "1 video skipped, already written: cat" in caplog.text
     assert not list((tmp_path / "out/cat").iterdir())
     caplog.clear()
     assert masks_to_png.run(args) == 0
     assert "0 videos written" in caplog.text
-    assert "2 videos skipped, because their folders exist: bird, cat" in caplog.text
+    assert "2 videos skipped, already written: bird, cat" in caplog.text

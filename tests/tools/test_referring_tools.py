@@ -104,8 +104,8 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
     [
         ({"mask": (Path("first.png"),), "text": ("a dog",)}, "give --data_path and --text, and no --mask"),
         ({}, "give --data_path and --text"),
-        ({"text": ("a dog",), "flip": True}, "--flip is for models that propagate masks"),
-        ({"text": ("a dog",), "max_memory_frames": 3}, "--max_memory_frames is for models that propagate masks"),
+        ({"text": ("a dog",), "flip": True}, "--flip is for models with masks"),
+        ({"text": ("a dog",), "max_memory_frames": 3}, "--max_memory_frames is for models with masks"),
         ({"text": ("a dog",), "set": ("windo=3",)}, "no field 'windo': did you mean window"),
         ({"text": (" ",)}, "a text prompt must describe the object in words"),
         ({"text": ("a dog",), "propagate": "r50_aotl"}, "R50_AOTL_PRE_YTB_DAV.pth is not here"),

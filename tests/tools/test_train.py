@@ -101,7 +101,7 @@ def test_one_folder_has_one_training(data, tmp_path, monkeypatch, capsys) -> Non
     out = tmp_path / "out"
     with exclusive_lock(out / "default_AOTT" / "PRE"):
         assert call(monkeypatch, "--data_path", data, "--output_path", out, *SMALL) == 1
-    assert "default_AOTT/PRE: another program is writing there" in capsys.readouterr().err
+    assert "default_AOTT/PRE: another program is writing to it" in capsys.readouterr().err
     assert not (out / "default_AOTT" / "PRE" / "checkpoints").exists()
 
 

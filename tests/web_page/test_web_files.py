@@ -88,7 +88,7 @@ def test_without_the_package_an_error_says_what_to_do(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--model", "xmem"), "the page runs aot, deaot, aost, and xmem is xmem"),
+        (("--model", "xmem"), "the page runs models of aot, deaot, aost, not xmem"),
         (("--model", "deaott", "--onnxruntime_web", "nowhere"), "--onnxruntime_web takes the package onnxruntime-web"),
     ],
 )

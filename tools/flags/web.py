@@ -20,7 +20,7 @@ def export_page(args: ExportArgs) -> int:
 
     family = get_model_config(args.model).family
     if family not in FAMILIES:
-        raise ValueError(f"--format web: the page runs {', '.join(FAMILIES)}, but {args.model} is {family}")
+        raise ValueError(f"--format web: the page runs models of {', '.join(FAMILIES)}, not {args.model}")
     with runtime_files(args.onnxruntime_web) as (dist, version):
         export_folder(args)
         write_runtime(args.output_path, dist)

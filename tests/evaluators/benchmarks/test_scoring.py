@@ -99,7 +99,7 @@ def test_an_own_dataset_is_scored_by_what_its_description_says(tmp_path, ids, fi
     [
         (
             np.array([[255, 0, 0], [0, 0, 0], [0, 255, 0]], np.uint8),
-            r"00000\.png: .* this one has mode RGB",
+            r"00000\.png: .* not of mode RGB",
         ),
         ([255, 0, 0, 0, 0, 0, 0, 255, 0], r"00000\.png: colors or smooth edges, not ids, tell its objects apart"),
     ],

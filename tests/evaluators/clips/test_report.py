@@ -55,7 +55,9 @@ def test_another_clip_of_the_name_is_refused(
     out = results(folder_of(tmp_path / "scene1/rgb", SCENE1), tmp_path / "out/rgb")
     with (
         open_frames(folder_of(tmp_path / "scene2/rgb", values, size)) as source,
-        pytest.raises(ValueError, match=f"holds results of another clip called rgb, with other {different}") as error,
+        pytest.raises(
+            ValueError, match=f"holds results of another clip called rgb, which differs in {different}"
+        ) as error,
     ):
         check_same_clip(out, source)
     one_line(error)

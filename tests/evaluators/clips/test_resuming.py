@@ -250,4 +250,4 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(
     monkeypatch.setattr(resuming, "_SECONDS", 0)
     run(segmenter, clip, masks, tmp_path / "out")
     assert equal(results(tmp_path / "out"), undisturbed)
-    assert caplog.text.count("there are no checkpoints") == 1
+    assert caplog.text.count("checkpoints can't be written") == 1

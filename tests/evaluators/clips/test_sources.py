@@ -74,7 +74,7 @@ def test_a_folder_of_as_many_videos_as_images_is_not_clear(videos: Path, tmp_pat
     ("sources", "masks", "scene", "message"),
     [
         (["videos"], [], None, "--mask is missing"),
-        (["videos"], ["masks"], None, "b.mp4: its mask in masks is a folder b, or b.png: add it"),
+        (["videos"], ["masks"], None, "b.mp4: its mask in masks must be a folder b, or b.png: add it"),
         (["videos/a.mkv"], ["masks", "masks"], None, "--mask: 1 videos and 2 masks: give one for each video"),
         (["videos/a.mkv", "videos/b.mp4"], ["one.png"], None, "--mask: 2 videos and 1 masks"),
         (["videos/a.mkv", "other/a.mp4"], ["1.png", "2.png"], None, "several videos are called a"),

@@ -200,7 +200,9 @@ class TestOutput:
         assert run_score(*flags, "--results", tmp_path / "results")[0] == 0
         assert (tmp_path / "results" / "scores.json").exists() and not (tmp_path / "scores.json").exists()
 
-    def test_scores_of_a_batch_lie_in_its_folder(self, tmp_path: Path, run_score: Callable[..., tuple[int, str]]) -> None:
+    def test_scores_of_a_batch_lie_in_its_folder(
+        self, tmp_path: Path, run_score: Callable[..., tuple[int, str]]
+    ) -> None:
         truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
         write(tmp_path / "out/a/masks", [blocks([1])] * 3)
         flags = ("--dataset", "folder", "--data_root", truth, "--num_workers", 1)

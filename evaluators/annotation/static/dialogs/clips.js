@@ -58,13 +58,14 @@ export class ClipDialog {
     });
     const entries = el("ul", { class: "entries" });
     const go = async (/** @type {string} */ folder) => {
+      const before = path.value;
       const listing = /** @type {Listing|undefined} */ (await this.session.attempt(() => api.json(`files?path=${encodeURIComponent(folder)}`)));
       if (!listing) return;
       const rows = listing.entries.map((entry) => this.entry(entry.name, entry.kind, () => (entry.kind === "folder" ? go(entry.path) : this.add({ path: entry.path }))));
       if (listing.parent !== null) rows.unshift(this.entry("..", "folder", () => go(/** @type {string} */ (listing.parent))));
       if (!rows.length) rows.push(el("li", { class: "hint" }, "No videos or folders of images here."));
       entries.replaceChildren(...rows);
-      path.value = listing.path === "." ? "" : listing.path;
+      if (path.value === before) path.value = listing.path === "." ? "" : listing.path; // else it was typed meanwhile
     };
     go("");
     box.append(el("div", { class: "hint" }, `On the server, below ${this.store.project?.root}:`), form, entries);
