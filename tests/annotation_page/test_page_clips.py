@@ -203,3 +203,15 @@ def test_a_clip_that_failed_can_be_tried_again(walk: Walk, server: Server, clips
     walk.press("Control+o")
     walk.page.click(".clip.failed")
     walk.wait("voskit.store.clip?.name === 'late' && voskit.stage.width === 160")
+
+
+def test_a_path_typed_while_the_folder_loads_stays(two: Walk) -> None:
+    hold = Hold(two, "**/api/files?path=*")
+    two.press("Control+o")
+    two.page.fill(".path input", "first")
+    hold.wait()
+    hold.release()
+    two.wait("document.querySelectorAll('.browser .entries li').length > 0")
+    typed = two.page.input_value(".path input")
+    two.press("Escape")
+    assert typed == "first"
