@@ -47,7 +47,7 @@ class IdentityBankConfig(PrototypeConfig):
     the map, at inference: look-alikes far away are read less. None: scores don't depend on places, as published."""
     stray_distance: float | None = None
     """Drop pieces of an object that are farther from its previous mask than this share of the map's short edge, if
-    another piece is nearer: most of them lie on look-alikes. None: they stay, as published."""
+    at least half of the object is nearer: most of them lie on look-alikes. None: they stay, as published."""
     vote_in_regions: bool = False
     """Give small unsure pieces of an object to the object around them, so that look-alikes don't become patchwork.
     False: each position has its likeliest object, as published."""

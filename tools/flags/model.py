@@ -65,7 +65,7 @@ class ModelArgs:
     compile: bool = False
     """Fuse the network's operations with torch.compile; the first frames of each size take minutes."""
     flip: bool = False
-    """Average over horizontally flipped copies."""
+    """Average over the frame and its mirror image; XMem and JointFormer use the mirror image alone."""
     ms: tuple[float, ...] = (1.0,)
     """Test scales to average over."""
     max_resolution: float | None = None
