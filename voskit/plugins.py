@@ -12,7 +12,7 @@ from pathlib import Path
 
 FLAG = "--plugin"
 HELP = f"""Every command also takes {FLAG} FILE_OR_MODULE (repeatable): a Python file or module that registers your own
-models, encoders, stages, losses, datasets, memory policies, prompters, export formats and more, see docs/extending.md."""
+models, encoders, stages, losses, datasets, memory policies, prompters, export formats, ..., see docs/extending.md."""
 _VARIABLE = "VOSKIT_PLUGINS"  # tells processes that a command starts which plugins to load
 
 
