@@ -46,9 +46,9 @@ def page() -> str:
     lines = [
         "# Inputs",
         "",
-        "Every form that is read, how it is understood, and what is refused. A reading that isn't obvious is logged in",
-        "one line; an error is one line that names the file. The rows are inputs of the tests, written here by",
-        "`docs/make_inputs.py`.",
+        "This page lists every form of input, how voskit reads it, and the message if it is refused. A reading that",
+        "isn't obvious is logged in one line; an error is one line that names the file. Every row is an input of the",
+        "tests; `docs/make_inputs.py` writes the page.",
     ]
     found = rows()
     for kind, title in TITLES.items():

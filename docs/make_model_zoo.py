@@ -17,10 +17,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKED = """\
-Every family reproduces recorded outputs of its authors' code: the network, segmented clips and a training step. The
-authors' checkpoint files were never downloaded here, because their hosts could not be reached; their layouts were
-compared, tensor by tensor, with recorded lists of names and shapes. Published scores are the authors' and were not
-measured with this code."""
+Every family reproduces outputs recorded from its authors' code: the network, segmented clips and a training step. The
+authors' checkpoint files have not been tested, because their hosts could not be reached; only the names and shapes of
+their tensors were checked, against recorded lists. Published scores are the authors' and were not measured with this
+code."""
 """Paragraph that README.md repeats."""
 
 CARD = "[six sequences](pretrain_models/deaott_open.md)"
@@ -151,17 +151,17 @@ FAMILIES = (
             "Youtube-VOS 2019": Benchmark("youtubevos2019", "val"),
             "VOST": Benchmark("vost"),
             "MOSE": Benchmark("mosev1", "val"),
-            "LVOS val": Benchmark("lvos", "val", note="F of `s02` is as published; 67.5 fits its mean."),
+            "LVOS val": Benchmark("lvos", "val", note="F of `s02` is as published; its mean implies 67.5."),
             "LVOS test": Benchmark("lvos", "test"),
             "VISOR": Benchmark("visor", note="J & F unseen: `--split val_unseen`."),
             "BURST val": Benchmark("burst", "val"),
             "BURST test": Benchmark("burst", "test"),
         },
         text="""\
-The variants say what a checkpoint was trained on. `voskit eval` applies the authors' settings for each dataset; `--set`
-and `--max_memory_frames` override them:
+A variant is named after its [training stages](docs/training.md#jointformer). `voskit eval` applies the authors'
+settings for each dataset; `--set` and `--max_memory_frames` override them:
 
-| dataset | frames kept, without the last one | `topk_num` |
+| dataset | frames kept, not counting the last one | `topk_num` |
 | --- | ---: | ---: |
 | `davis2017` | 1 | 60 |
 | `youtubevos2018`, `youtubevos2019`, `lvos` | 3 | 120 |
@@ -179,20 +179,18 @@ and `--max_memory_frames` override them:
         referformer_row,
         {
             "Ref-Youtube-VOS": Benchmark("refytvos", "val"),
-            "Ref-DAVIS17": Benchmark(
-                "refdavis17", note="The source does not say which variant; `ytvos` is the likely one."
-            ),
+            "Ref-DAVIS17": Benchmark("refdavis17", note="The source doesn't name the variant; it is probably `ytvos`."),
             "A2D-Sentences": Benchmark("a2d", note="Scratch: `--frames 6`."),
             "JHMDB-Sentences": Benchmark("jhmdb", note="Scratch: `--frames 6`."),
             "RefCOCO/+/g": Benchmark(
                 "",
-                note="Images; no command runs them here. The source has two groups of rows without naming their "
-                "measures.",
+                note="These are images; no command runs them here. The source has two groups of rows and doesn't "
+                "name their measures.",
             ),
         },
         notes="""\
-These models take text prompts ([docs/referring.md](docs/referring.md)). Parameters include RoBERTa's 124.65 M. CFBI
-J&F: the mask of the best frame, propagated by CFBI; here `--propagate r50_deaotl` does that with another model.""",
+These models take text prompts ([docs/referring.md](docs/referring.md)). Parameters include RoBERTa's 124.65 M. For
+*CFBI J&F*, CFBI propagated the mask of the best frame; here, `--propagate r50_deaotl` does this with another model.""",
         dropped=("Backbone",),
     ),
 )
@@ -330,7 +328,7 @@ def unpublished(zoo: Zoo) -> str:
 ## Models without published weights
 
 They can be trained here ([docs/training.md](docs/training.md)). AOST (Z. Yang et al., TPAMI 2024, arXiv 2203.11442)
-runs at a depth that is chosen at run time ([docs/depth.md](docs/depth.md)); the table has depth 3. `xmem_s0` and
+runs at a depth that you choose at run time ([docs/depth.md](docs/depth.md)); the table shows depth 3. `xmem_s0` and
 `jointformer_s0` are the first stages of XMem and JointFormer."""
     return f"{text}\n\n{table(('model', 'params (M)', 's/frame, 2 CPU cores'), rows)}"
 
@@ -351,11 +349,11 @@ def measurements(zoo: Zoo) -> str:
 ## Measured here
 
 The bundled `deaott` ([card](pretrain_models/deaott_open.md)) has J&F 83.6 on six sequences of DAVIS 2017 val that it
-was not trained on: `voskit eval --dataset davis2017`, 480p, float32. An AOT-Tiny that was trained for two hours on two
+was not trained on (`voskit eval --dataset davis2017`, 480p, float32). An AOT-Tiny that was trained for two hours on two
 CPU cores has J&F 67.9 on 329 frames of these sequences, with this code and with the authors'.
 
-Speeds are seconds from a decoded frame to its mask. Figures of one run are comparable to about 10 %; those of different
-runs or machines are not."""
+Speeds are seconds from a decoded frame to its mask. Figures from one run are comparable to about 10 %; those from
+different runs or machines are not."""
     return f"{text}\n\n{table(('models', 'machine', 'setting', 'command'), rows)}"
 
 
@@ -367,15 +365,15 @@ def page() -> str:
 
 <!-- written by docs/make_model_zoo.py: edit that, or its data in docs/data -->
 
-`voskit demo --model r50_deaotl` and `build_model("r50_deaotl", pretrained=True)` download the authors' weights once.
-Variants other than the main one, which is bold below: `--ckpt_path $(voskit weights MODEL --variant VARIANT)`, or
-`pretrained="VARIANT"`. [docs/weights.md](docs/weights.md) has the details.
+`voskit demo --model r50_deaotl` and `build_model("r50_deaotl", pretrained=True)` download the weights of the model's
+main variant once; it is bold below. For other variants, use `--ckpt_path $(voskit weights MODEL --variant VARIANT)` or
+`pretrained="VARIANT"`. For details, see [docs/weights.md](docs/weights.md).
 
 {CHECKED}
 
 {overview(zoo)}
 
-Text-prompted models: [ReferFormer](#referformer). FPS in the tables below is as published, on the authors' hardware;
+For text prompts, see [ReferFormer](#referformer). In the tables below, FPS is as published, on the authors' hardware;
 s/frame is [measured here](#measured-here)."""
     parts = [intro, *(section(zoo, family) for family in FAMILIES), unpublished(zoo), measurements(zoo)]
     return "\n\n".join(parts) + "\n"
