@@ -89,22 +89,6 @@ def test_300_objects(tmp_path: Path, open_page) -> None:
         assert shown, "the current object's row is out of sight"
 
 
-def test_k_gives_no_mask_to_a_damaged_frame(tmp_path: Path, open_page) -> None:
-    clip = write_clip(tmp_path / "damaged", frames=6, size=(96, 160))
-    (clip / "00002.jpg").write_bytes(b"nothing")
-    with Server(tmp_path / "out", clip) as server:
-        walk = open_page(server)
-        wait_until(lambda: server.call(f"clips/{walk.clip_id}")["damaged"] == [2], "the frame is known")
-        walk.page.reload()
-        walk.wait("voskit.store?.clip?.damaged?.length === 1 && voskit.stage.ids !== null")
-        walk.go(2)
-        walk.press("k")
-        walk.page.wait_for_timeout(800)
-        given = walk.file_ids(2, "given")
-        walk.close()
-        assert given is None
-
-
 def test_playback_of_large_frames_with_slow_masks(tmp_path: Path, open_page) -> None:
     clip = tmp_path / "large"
     clip.mkdir()

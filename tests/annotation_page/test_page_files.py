@@ -199,7 +199,7 @@ def test_overlay_video_is_downloaded(walk: Walk) -> None:
         assert sum(1 for _ in container.decode(video=0)) == 8
 
 
-def test_a_damaged_frame_is_shown_as_such_and_not_painted(tmp_path: Path, open_page: Callable[..., Walk]) -> None:
+def test_a_damaged_frame_is_shown_as_such_and_takes_no_mask(tmp_path: Path, open_page: Callable[..., Walk]) -> None:
     clip = write_clip(tmp_path / "damaged", frames=6, size=(96, 160))
     (clip / "00002.jpg").write_bytes(b"nothing")
     with Server(tmp_path / "out", clip) as server:
@@ -212,6 +212,9 @@ def test_a_damaged_frame_is_shown_as_such_and_not_painted(tmp_path: Path, open_p
         walk.stroke([(40, 40), (80, 40)])
         walk.saved()
         assert walk.file_ids(2) is None
+        walk.press("k")
+        walk.page.wait_for_timeout(800)
+        assert walk.file_ids(2, "given") is None
         walk.go(3)
         assert not walk.page.is_visible("#damaged")
         walk.close()

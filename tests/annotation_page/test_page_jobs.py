@@ -12,16 +12,6 @@ import pytest
 from walking import Server, Walk, shifted, wait_until
 
 
-def paint_two_objects(walk: Walk) -> None:
-    """Paint object 1 and object 2 in the shown frame."""
-    walk.choose("brush", 40)
-    walk.stroke([(60, 80), (90, 80)])
-    walk.press("n")
-    walk.wait("voskit.store.object === 2")
-    walk.stroke([(220, 80), (250, 80)])
-    walk.saved()
-
-
 def masked(server: Server, walk: Walk) -> int:
     """Number of frames with masks, as the server counts them."""
     return sum(last - first + 1 for first, last in server.call(f"clips/{walk.clip_id}")["masked"])
@@ -113,7 +103,7 @@ def test_looking_at_other_frames_ends_following_and_painting_there_is_kept(walk:
 
 
 def test_only_chosen_objects_are_propagated_and_locked_ones_stay(walk: Walk) -> None:
-    paint_two_objects(walk)
+    walk.paint_two_objects()
     walk.go(3)
     walk.choose("brush", 16)
     walk.stroke([(150, 150), (170, 150)])  # object 2, given in frame 3
@@ -178,7 +168,7 @@ def test_a_propagation_survives_its_closed_tab(open_page: Callable[..., Walk], w
 
 
 def test_confidence_curves_and_correct_next(walk: Walk) -> None:
-    paint_two_objects(walk)
+    walk.paint_two_objects()
     walk.press("p")
     walk.wait("voskit.store.frame === 47 && voskit.store.running === undefined")
     walk.wait("voskit.store.quality?.objects['2']?.[47] != null && voskit.store.quality.next !== null")

@@ -12,15 +12,6 @@ from walking import TIMEOUT, Server, Walk, wait_until
 pytestmark = pytest.mark.thorough
 
 
-def two_objects(walk: Walk) -> None:
-    walk.choose("brush", 40)
-    walk.stroke([(60, 80), (90, 80)])
-    walk.press("n")
-    walk.wait("voskit.store.object === 2")
-    walk.stroke([(220, 80), (250, 80)])
-    walk.saved()
-
-
 def test_curves_answered_late_do_not_replace_newer_ones(walk: Walk, server: Server, held) -> None:
     walk.choose("brush", 40)
     walk.stroke([(60, 80), (90, 80)])
@@ -160,7 +151,7 @@ def test_buttons_of_frames_act_while_playing(walk: Walk, button: str) -> None:
 
 
 def test_correct_next_stays_at_its_frame_while_playing(walk: Walk) -> None:
-    two_objects(walk)
+    walk.paint_two_objects()
     walk.press("p")
     walk.wait("voskit.store.frame === 47 && voskit.store.running === undefined")
     walk.wait("voskit.store.quality?.next != null")
@@ -192,7 +183,7 @@ def test_the_number_of_the_frame_is_right_after_one_that_there_is_not(walk: Walk
 
 
 def test_the_object_whose_name_is_clicked_is_marked(walk: Walk) -> None:
-    two_objects(walk)
+    walk.paint_two_objects()
     walk.page.click('[data-id="1"] .name')
     walk.wait("voskit.store.object === 1")
     walk.press("Escape")
@@ -201,7 +192,7 @@ def test_the_object_whose_name_is_clicked_is_marked(walk: Walk) -> None:
 
 
 def test_a_click_after_a_name_was_typed_is_not_lost(walk: Walk) -> None:
-    two_objects(walk)
+    walk.paint_two_objects()
     walk.page.fill('[data-id="1"] .name', "cat")
     box = walk.page.locator('[data-id="2"] [aria-label="Lock"]').bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -214,7 +205,7 @@ def test_a_click_after_a_name_was_typed_is_not_lost(walk: Walk) -> None:
 
 
 def test_deleting_the_object_that_is_shown_alone_shows_the_others(walk: Walk, server: Server) -> None:
-    two_objects(walk)
+    walk.paint_two_objects()
     walk.press("s")
     server.call(f"clips/{walk.clip_id}/objects/2", "DELETE")
     walk.wait("voskit.store.clip.objects.length === 1")
@@ -226,7 +217,7 @@ def test_deleting_the_object_that_is_shown_alone_shows_the_others(walk: Walk, se
 
 
 def test_a_new_object_of_a_former_id_is_propagated(walk: Walk, server: Server) -> None:
-    two_objects(walk)
+    walk.paint_two_objects()
     walk.page.click('.chip:has-text("2")')
     server.call(f"clips/{walk.clip_id}/objects/2", "DELETE")
     walk.wait("voskit.store.clip.objects.length === 1")
@@ -237,7 +228,7 @@ def test_a_new_object_of_a_former_id_is_propagated(walk: Walk, server: Server) -
 
 
 def test_an_object_deleted_elsewhere_while_the_page_rests_is_not_current(walk: Walk, server: Server) -> None:
-    two_objects(walk)
+    walk.paint_two_objects()
     show = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true }); "
     show += "document.dispatchEvent(new Event('visibilitychange')); }"
     streams = server.workspace.hub._streams

@@ -327,6 +327,15 @@ class Walk:
         mouse.up(button=button)
         return [self.image(*place) for place in places]
 
+    def paint_two_objects(self) -> None:
+        """Paint object 1 and object 2 in the shown frame."""
+        self.choose("brush", 40)
+        self.stroke([(60, 80), (90, 80)])
+        self.press("n")
+        self.wait("voskit.store.object === 2")
+        self.stroke([(220, 80), (250, 80)])
+        self.saved()
+
     def click(self, point: Point, button: str = "left") -> Point:
         return self.stroke([point], button)[0]
 
