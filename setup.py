@@ -91,6 +91,7 @@ setup(
         "tqdm",
         "gdown>=6.5",  # resumable downloads of published weights, from Google Drive and other hosts
         "tyro",  # command lines from dataclasses
+        "docstring-parser",  # help texts of flags; tyro needs it, too
         "pycocotools",  # run-length encoded masks
         "fsspec",  # batches from and to object storage; torch needs it, too
     ],

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar, get_args, get_type_hints
 
-import tyro
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from voskit.configs.registry import suggest
 from voskit.plugins import HELP as PLUGIN_HELP
 from voskit.plugins import load_plugins, take_plugins
+from voskit.tools.help_texts import parse_flags
 
 Args = TypeVar("Args")
 
@@ -57,7 +57,7 @@ def run_tool(run: Callable[[Args], int], args: type[Args], description: str | No
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    parsed = tyro.cli(args, description=f"{description or ''}\n\n{PLUGIN_HELP}")
+    parsed = parse_flags(args, f"{description or ''}\n\n{PLUGIN_HELP}")
     return run_command(lambda: run(parsed), **options)
 
 

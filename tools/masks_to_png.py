@@ -38,7 +38,7 @@ class Args:
     annotations: Path
     """The JSON file: BURST's, or one in the layout of YouTube-VIS (OVIS)."""
     output: Path
-    """Folder of the videos' folders."""
+    """Output folder, with a folder for each video."""
 
 
 def run(args: Args) -> int:

@@ -17,8 +17,7 @@ class AnnotateArgs(ModelArgs):
     """A video, a folder of images, or a folder of such clips. Default: the clips of <output_path>. More can be
     opened in the page."""
     mask: Path | None = None
-    """Mask of the first frame to start with: a palette or grayscale PNG of ids, a folder with a PNG for each object, or
-    COCO JSON."""
+    """Mask of the first frame to start with, in any form that voskit demo reads."""
     output_path: Path = Path("out")
     """Folder of the results. Results of voskit demo in it can be corrected."""
     root: Path | None = None
@@ -30,7 +29,7 @@ class AnnotateArgs(ModelArgs):
     port: int = 7860
     """Port of the server."""
     password: str | None = None
-    """Password, which grants access as the token in the address does. Default: the environment variable
+    """Password, which grants the same access as the token in the address. Default: the environment variable
     VOSKIT_PASSWORD, which other users of the machine can't see."""
     allowed_hosts: tuple[str, ...] = ()
     """Additional host names of the server, such as that of a proxy."""

@@ -35,7 +35,8 @@ class BatchArgs(ModelArgs):
     output_path: str = "out"
     """Folder of the results, or an address of fsspec."""
     engine: Literal["auto", "processes", "torchrun", "slurm", "ray"] = "auto"
-    """Workers: processes on this machine, ranks of torchrun, tasks of a Slurm array, or Ray. auto: by environment."""
+    """Workers: processes on this machine, ranks of torchrun, tasks of a Slurm array, or Ray. auto: by environment
+    variables."""
     gpu_num: int = 1
     """Worker processes on this machine, or actors of Ray. With CUDA they share the GPUs; more workers than GPUs run
     videos side by side on a GPU."""
@@ -44,7 +45,7 @@ class BatchArgs(ModelArgs):
     scratch: Path | None = None
     """With an address as output: local folder for work in progress. Default: below the system's temporary folder."""
     resume: bool = True
-    """Skip finished videos, and continue those that were broken off. --no-resume starts over."""
+    """Skip finished videos, and continue interrupted ones. --no-resume starts over."""
     complete_masks: bool = False
     """Masks of later frames show all objects: their black pixels are background, whatever was predicted."""
     backwards: bool = False

@@ -45,7 +45,7 @@ class ClipArgs(ModelArgs):
     point: tuple[str, ...] = ()
     """Instead of a mask, or in addition to a box, points: ID:x,y on the object, ID:x,y,0 on anything else."""
     prompter: str = "grabcut"
-    """Program that turns boxes and points into a mask: grabcut, sam, sam2; with options as in sam2:weights=FOLDER. See
+    """Method that turns boxes and points into a mask: grabcut, sam, sam2; with options as in sam2:weights=FOLDER. See
     docs/prompts.md."""
     complete_masks: bool = False
     """Masks of later frames show all objects: their black pixels are background, whatever was predicted."""
@@ -74,7 +74,7 @@ class ClipArgs(ModelArgs):
     palette: Literal["bright", "davis"] = "bright"
     """Colors of the objects in overlay video and contact sheet."""
     resume: bool = False
-    """Continue a run that was broken off, with the same flags; one that is complete is only exported. Not for text
+    """Continue an interrupted run, with the same flags; for a complete run, only write the exports. Not for text
     prompts."""
     open: bool = False
     """Show the overlay video when it is done."""

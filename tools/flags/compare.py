@@ -15,10 +15,10 @@ class CompareArgs:
 
     run: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
     """A model and its flags without dashes: "r50_aotl ckpt_path=F flip long_term_gap=2", or with a name in the table,
-    "flipped: deaott flip". Give it for each run."""
+    "flipped: deaott flip". Repeat for each run."""
     dataset: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """NAME, NAME:SPLIT or NAME:SPLIT=FOLDER, or a JSON file that describes your own. Give it for each dataset. Default:
-    probe, which is made when it is needed. Default folder: the usual one in datasets/."""
+    """NAME, NAME:SPLIT or NAME:SPLIT=FOLDER, or a JSON file that describes your own. Repeat for each dataset.
+    Default: probe, generated if missing. Default folder: the usual one in datasets/."""
     videos: tuple[str, ...] = ()
     """Names of videos to compare on. Default: all."""
     output_path: Path = Path("results/compare")

@@ -26,11 +26,11 @@ class EvalArgs(ModelArgs):
     data_root: Annotated[Path | None, tyro.conf.arg(aliases=["--data-path"])] = None
     """Folder that holds the dataset."""
     output_path: Path = Path("results")
-    """Folder of the results. One folder holds results of one setting."""
+    """Folder of the results. Use a separate folder for each setting."""
     exp_name: str = "default"
-    """Experiment, for the archive's name."""
+    """Name of the experiment, used in the archive's name."""
     stage: str | None = None
-    """Training stage, for the archive's name, which also has the name of the checkpoint."""
+    """Training stage, used in the archive's name, as is the name of the checkpoint."""
     full_resolution: bool = False
     """DAVIS: read the frames at full resolution."""
     results_at: str = ""

@@ -39,7 +39,7 @@ class ExportArgs:
     calibration: Path | None = None
     """Folder of images or video on which int8 is calibrated. Default: a bundled clip."""
     calibration_mask: Path | None = None
-    """Mask of its first frame."""
+    """Mask of the first frame of --calibration."""
     shares: tuple[float, ...] = ()
     """Weight of each checkpoint in the average, such as 3 1. Default: equal weights."""
     dtype: Literal["fp16", "bf16", "fp32"] = "fp16"

@@ -50,8 +50,8 @@ class ModelArgs:
     model: str = BUNDLED_MODEL
     """A model of the zoo."""
     ckpt_path: Path | None = None
-    """Its checkpoint: the authors', or a file of voskit train or voskit export. Default: the published weights,
-    downloaded once (see voskit weights), or for deaott the bundled ones."""
+    """Checkpoint of the model: the authors', or a file of voskit train or voskit export. Default: the published
+    weights, downloaded once (see voskit weights), or for deaott the bundled ones."""
     device: str | None = None
     """cuda, cuda:1, mps, cpu, ... Default: the best one."""
     threads: int | None = None
@@ -73,12 +73,12 @@ class ModelArgs:
     short_edge: int | None = None
     """Resize frames to this short edge; -1: the frames' own size. Default: the model's."""
     long_term_mem_gap: int | None = None
-    """Distance in frames between two frames of the long-term memory. Default: the model's."""
+    """Store every N-th frame in the long-term memory. Default: the model's."""
     short_term_mem_skip: int | None = None
-    """Distance of the short-term memory in frames. Default: the model's, which is 1, the previous frame."""
-    max_memory_frames: int | Literal["unbounded"] | None = None
-    """Largest number of frames in the long-term memory: the first and the latest are kept. Default: the model's bound;
-    for your own videos 10, or 16 with the bundled weights."""
+    """Use the frame N frames back as short-term memory. Default: the model's, which is 1, the previous frame."""
+    max_memory_frames: Annotated[int | Literal["unbounded"] | None, tyro.conf.arg(metavar="INT|unbounded")] = None
+    """Largest number of frames in the long-term memory. Default: the model's bound. For models without one, demo, batch
+    and annotate keep 10 frames, or 16 with the bundled weights."""
     policy: str | None = None
     """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8. Default: the model's. See
     docs/memory.md."""
@@ -88,7 +88,7 @@ class ModelArgs:
     propagate: str | None = None
     """For text prompts: a model that propagates each object from the frame in which its prompt scores highest."""
     propagate_ckpt: Path | None = None
-    """The checkpoint of that model. Default: as for --ckpt_path."""
+    """Checkpoint of that model. Default: as for --ckpt_path."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
 

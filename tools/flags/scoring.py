@@ -21,7 +21,7 @@ class ScoreArgs:
     split: str | None = None
     """List of sequences, for benchmarks with several."""
     reading: str | None = None
-    """Interpretation of the rules, for benchmarks with two (YouTube-VOS, Long-Time Video, LVOS)."""
+    """Variant of the protocol, for benchmarks with two (YouTube-VOS, Long-Time Video, LVOS)."""
     task: str | None = None
     """BURST: exemplar_guided, class_guided or open_world. LVOS: semi_supervised or unsupervised_multiple."""
     frames: str | None = None
@@ -29,7 +29,7 @@ class ScoreArgs:
     binary: bool = False
     """dataset folder: all values except 0 are one object."""
     ignore_id: int | None = None
-    """dataset folder: a value of the ground truth that is no object, such as 255."""
+    """dataset folder: a value of the ground truth to ignore, such as 255."""
     resolution: str | None = None
     """DAVIS: folder of the masks, 480p or Full-Resolution."""
     num_workers: int | None = None
