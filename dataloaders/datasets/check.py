@@ -121,7 +121,7 @@ def _check_video(video: Video, full: bool) -> tuple[list[Problem], int, int, int
             continue
         header = _check_image(path, full, report)
         if header is not None:
-            _check_mask_header(video, path, header, size, report)
+            _check_mask_header(video, path, header, size, report, truth=True)
             if full:
                 _check_true_ids(video, name, ids, report)
     frames = len(video.frame_names) if video.video_file is None or not problems else 0
@@ -238,7 +238,7 @@ def _check_true_ids(video: Video, name: str, ids: set[int], report: Callable[[Pr
         return
     path = video.truth_frames[name]
     try:
-        found = set(np.unique(video.masks.read(path, name)).tolist()) - {0, video.config.ignore_id}
+        found = set(np.unique(video.true_masks.read(path, name)).tolist()) - {0, video.config.ignore_id}
     except ValueError as error:
         report(Problem(path, str(error).removeprefix(f"{path}: ")))
         return
@@ -250,12 +250,20 @@ def _check_true_ids(video: Video, name: str, ids: set[int], report: Callable[[Pr
 
 
 def _check_mask_header(
-    video: Video, path: Path, header: _Header, size: tuple[int, int] | None, report: Callable[[Problem], None]
+    video: Video,
+    path: Path,
+    header: _Header,
+    size: tuple[int, int] | None,
+    report: Callable[[Problem], None],
+    truth: bool = False,
 ) -> bool:
     if video.config.meta_format == "panoptic":
         if header.mode != "RGB":
             report(Problem(path, f"a panoptic mask must be an RGB image, but this one has mode {header.mode}"))
             return False
+    elif header.mode not in _MASK_MODES and truth and video.truth_is_apart:
+        report(Problem(path, f"a true mask must be a palette or grayscale PNG of ids, but this one is {header.mode}"))
+        return False
     elif header.mode not in _MASK_MODES:
         try:
             video.masks.read(path, path.stem)

@@ -32,14 +32,20 @@ class PngMaskReader:
         masks: all masks of the video, which are then read by one rule, like those of ``voskit demo``, see
             :class:`~voskit.dataloaders.masks.mask_set.MaskSet`. None: masks of a published benchmark, whose values are
             ids as they are, except for masks of 0 and 255 alone.
+        truth: true masks of the video in another folder, see ``MaskSet``.
     """
 
     def __init__(
-        self, *, binary: bool = False, ignore_id: int | None = None, masks: Sequence[Path] | None = None
+        self,
+        *,
+        binary: bool = False,
+        ignore_id: int | None = None,
+        masks: Sequence[Path] | None = None,
+        truth: Sequence[Path] = (),
     ) -> None:
         self.binary = binary
         self.ignore_id = ignore_id
-        self._set = None if masks is None else MaskSet(masks, quiet=ignore_id is not None)
+        self._set = None if masks is None else MaskSet(masks, quiet=ignore_id is not None, truth=truth)
 
     def read(self, path: Path, frame: str) -> np.ndarray:
         if self.binary:

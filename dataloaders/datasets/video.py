@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from voskit.configs.datasets import DatasetConfig
-from voskit.dataloaders.datasets.mask_readers import MaskReader
+from voskit.dataloaders.datasets.mask_readers import MaskReader, PngMaskReader
 from voskit.dataloaders.datasets.meta import VideoMeta
 from voskit.dataloaders.images import shown_size
 from voskit.dataloaders.masks.mask_set import narrow
@@ -36,7 +36,7 @@ class Video:
         mask_files: files of the masks to give by frame name, in order (BURST: always the JSON file); ``given``
             selects those that are used.
         new_ids: objects to take from a given mask, by frame name; frames without an entry: all objects.
-        masks: reader of ``mask_files``.
+        masks: reader of ``mask_files``, and of true masks in the same folder; see ``true_masks``.
         scored: frames that the meta file lists or that are annotated; None: all frames.
         submitted_only: frames of the submission; None: those of ``wanted``.
         ground_truth: folder of the true masks (BURST: JSON file); None if there is none.
@@ -57,6 +57,19 @@ class Video:
     ground_truth: Path | None = None
     truth_frames: Mapping[str, Path] = field(default_factory=dict)
     meta: VideoMeta | None = None
+
+    @cached_property
+    def true_masks(self) -> MaskReader:
+        """Reader of ``truth_frames``, whose form doesn't depend on that of given masks in another folder."""
+        if not self.truth_is_apart or not isinstance(self.masks, PngMaskReader):
+            return self.masks
+        return self.masks.for_masks(tuple(self.truth_frames.values()))
+
+    @property
+    def truth_is_apart(self) -> bool:
+        """Whether true masks lie in other folders than the given ones."""
+        folders = {path.parent for path in self.mask_files.values()}
+        return not any(path.parent in folders for path in self.truth_frames.values())
 
     @cached_property
     def frame_names(self) -> tuple[str, ...]:

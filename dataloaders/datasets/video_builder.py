@@ -217,5 +217,8 @@ def _mask_reader(
         return PanopticMaskReader(entry.meta.segments)
     if config.index_required:  # masks of benchmarks are ids as they are
         return PngMaskReader(binary=config.binary, ignore_id=config.ignore_id)
-    every = tuple(dict.fromkeys([*files.values(), *truth.values()]))
-    return PngMaskReader(binary=config.binary, ignore_id=config.ignore_id, masks=every)
+    folders = {path.parent for path in files.values()}
+    beside = [path for path in truth.values() if path.parent in folders]
+    masks = tuple(dict.fromkeys([*files.values(), *beside]))
+    apart = () if beside else tuple(truth.values())
+    return PngMaskReader(binary=config.binary, ignore_id=config.ignore_id, masks=masks, truth=apart)

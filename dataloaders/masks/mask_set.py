@@ -46,10 +46,13 @@ class MaskSet:
     Args:
         paths: all masks of the video, images or NumPy arrays.
         quiet: log remarks at debug level, because the masks belong to a dataset.
+        truth: true masks of the video in another folder, whose form may differ. If 255 is an id beside others in
+            those that are grayscale, it is an id in ``paths``, too.
     """
 
-    def __init__(self, paths: Sequence[Path], *, quiet: bool = False) -> None:
+    def __init__(self, paths: Sequence[Path], *, quiet: bool = False, truth: Sequence[Path] = ()) -> None:
         self._paths = paths
+        self._truth = truth
         self._level = logging.DEBUG if quiet else logging.WARNING
         self._logged: set[str] = set()
         self._alone: _Summary | None = None
@@ -141,7 +144,8 @@ class MaskSet:
         """True if 255 is the object of all masks. Raises ValueError for masks of 0 and 1 beside others of 0 and 255."""
         sets = [one.values for one in self._summaries]
         if lone_value(sets, {VOID}) is not None:
-            return True
+            true = set().union(*(one.values for one in map(_summary, self._truth) if one.kind == "gray"))
+            return VOID not in true or len(true) == 1
         if {frozenset({1}), frozenset({VOID})} == {values for values in sets if values}:
             first = {value: next(s.path for s in self._summaries if value in s.values) for value in (1, VOID)}
             raise ValueError(
@@ -177,7 +181,8 @@ class MaskSet:
         """Log a remark once for all masks."""
         if note not in self._logged:
             self._logged.add(note)
-            others = f" (the same holds for the other masks in {path.parent})" if len(self._paths) > 1 else ""
+            beside = sum(other.parent == path.parent for other in self._paths) > 1
+            others = f" (the same holds for the other masks in {path.parent})" if beside else ""
             logger.log(self._level, "%s: %s%s", path, note, others)
 
 

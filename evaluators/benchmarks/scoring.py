@@ -164,7 +164,7 @@ class DatasetScoring:
             return
         values = read_label_map(path)
         void = np.isin(values, (VOID, self.dataset.config.ignore_id or VOID))
-        if ((values != video.masks.read(path, name)) & ~void).any():
+        if ((values != video.true_masks.read(path, name)) & ~void).any():
             raise ValueError(
                 f"{path}: colors or smooth edges, not ids, tell its objects apart: save the ground truth as PNGs of ids"
             )

@@ -74,6 +74,8 @@ def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | 
         clips = [Clip(video, mask) for video, mask in zip(videos, masks, strict=True)]
     elif len(masks) == 1 and masks[0].is_dir():
         clips = [Clip(video, _named_mask(masks[0], video)) for video in videos]
+    elif len(masks) == 1 and not masks[0].exists():
+        raise ValueError(f"--mask {masks[0]}: no such file or folder")
     else:
         raise ValueError(
             f"--mask: {len(videos)} videos and {len(masks)} masks: give one for each video, in order, or a folder with "

@@ -5,6 +5,8 @@ Names of tensors are those of the published checkpoints. Shapes: K objects on th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -75,7 +77,10 @@ class RecurrentDecoder(nn.Module):
         f4, f8, f16 = maps
         skips = (self.up_8_4.skip_conv(f4), self.up_16_8.skip_conv(f8), f16)
         objects = one_by_one(readout_KCHW) if len(f16) == 1 else [readout_KCHW]
-        hiddens = [None] * len(objects) if hidden_KCHW is None else hidden_KCHW.split(len(objects[0]))
+        if hidden_KCHW is None or len(objects) == 1:
+            hiddens: Sequence[Tensor | None] = [hidden_KCHW] * len(objects)
+        else:
+            hiddens = hidden_KCHW.split(1)
         decoded = [self._decode(*skips, *own, update) for own in zip(objects, hiddens, strict=True)]
         if update:
             updated = [hidden for _, hidden in decoded if hidden is not None]

@@ -93,7 +93,6 @@ def test_predicts_what_pytorch_does(model: str, exported: Callable[[str], Path])
         assert segmenter.object_ids == [] and segmenter.memory_frames == 0
 
 
-@pytest.mark.thorough
 def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
     torch.manual_seed(0)
     fields = {"value_dim": 32, "hidden_dim": 8, "key_dim": 16, "enable_long_term": False, "short_edge": 48}
@@ -106,7 +105,7 @@ def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
         assert np.abs(own_probs - probs).max() < 1e-4
         best = np.sort(probs, axis=0)
         clear = best[-1] - best[-2] > 1e-4  # random weights make many objects equally likely
-        assert clear.mean() > 0.2 and (own_ids == ids)[clear].all()
+        assert clear.mean() > 0.1 and (own_ids == ids)[clear].all()
 
 
 def test_openvino_runs_the_same_files(exported: Callable[[str], Path], tmp_path: Path) -> None:

@@ -345,7 +345,7 @@ def test_a_video_may_come_without_its_flag(tmp_path, monkeypatch) -> None:
         (("--output", "o"), "unknown flag --output: use --output_path"),
         (("--weights=w.pth",), "unknown flag --weights: use --ckpt_path"),
         (("--max-frame", "3"), "did you mean max_frames"),
-        (("a.mp4", "b.mp4", "--mask", "m.png"), "--mask: 2 videos and 1 masks: give one for each video, in order"),
+        (("a.mp4", "b.mp4", "--mask", "m.png"), "--mask m.png: no such file or folder"),
         (("--export", "coc"), "unknown export format 'coc': did you mean coco?"),
         (("--export", "alpha:bits=9"), "export 'alpha:bits=9': bits must be 8 or 16, not 9"),
         (("--export", "coco", "coco"), "export coco: give each format once"),

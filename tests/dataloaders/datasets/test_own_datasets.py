@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from media_files import write_video
+from PIL import Image
 
 import dataset_trees as trees
 from voskit.dataloaders.datasets import Dataset, Problem, open_dataset
@@ -63,6 +64,28 @@ class TestCustom:
         assert sorted(v.name for v in dataset) == sorted(names)
         assert all(v.given["00000"].parent == tmp_path / "masks" / v.name for v in dataset)
         assert check_dataset(tmp_path / "dances.json").summary.endswith("nothing wrong")
+
+    @pytest.mark.parametrize("truth", [(1, 2), (7, 9), (255,), (128, 255)])
+    def test_true_masks_elsewhere_do_not_change_the_ids_of_given_ones(self, tmp_path: Path, truth: tuple) -> None:
+        trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=truth, grayscale=True)
+        ids = trees.ids_mask((1, 2))
+        colors = np.array([(0, 0, 0), (0, 0, 255), (255, 0, 0)], np.uint8)[ids]
+        path = tmp_path / "masks/a/00000.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(colors).save(path)
+        video = open_dataset(self.describe(tmp_path)).videos[0]
+        assert (video.masks.read(path, "00000") == ids).all()
+        true = video.truth_frames["00001"]
+        assert set(np.unique(video.true_masks.read(true, "00001"))) - {0} == ({1} if truth == (255,) else set(truth))
+
+    def test_a_true_mask_in_color_changes_no_given_one_and_is_reported(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "a", ids=(5, 9), grayscale=True)
+        trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=(5, 9), grayscale=True)
+        path = tmp_path / "ground_truth/a/00001.png"
+        Image.fromarray(trees.ids_mask((5, 9))).convert("RGB").save(path)
+        description = self.describe(tmp_path)
+        assert open_dataset(description).videos[0].object_ids == (5, 9)
+        assert [problem.path for problem in check_dataset(description).problems] == [path]
 
     @pytest.mark.parametrize("junk", ["__MACOSX", "@eaDir", ".ipynb_checkpoints", "lost+found", "$RECYCLE.BIN"])
     def test_folders_that_systems_add_are_no_videos(self, tmp_path: Path, junk: str) -> None:
