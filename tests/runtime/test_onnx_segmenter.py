@@ -99,13 +99,16 @@ def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
     model = build_model("xmem", device="cpu", mem_every=2, **fields)
     export_small(model, tmp_path, "xmem", objects=OBJECTS, memory_frames=MEMORY_FRAMES)
     segmenter = OnnxSegmenter(tmp_path, threads=1)
+    shares = []
     expected = results(VideoSegmenter(model, max_memory_frames=MEMORY_FRAMES))
     for (ids, probs, objects), (own_ids, own_probs, own_objects) in zip(expected, results(segmenter), strict=True):
         assert own_objects == objects
         assert np.abs(own_probs - probs).max() < 1e-4
         best = np.sort(probs, axis=0)
         clear = best[-1] - best[-2] > 1e-4  # random weights make many objects equally likely
-        assert clear.mean() > 0.1 and (own_ids == ids)[clear].all()
+        assert (own_ids == ids)[clear].all()
+        shares.append(clear.mean())
+    assert np.mean(shares) > 0.1
 
 
 def test_openvino_runs_the_same_files(exported: Callable[[str], Path], tmp_path: Path) -> None:
