@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,9 +112,16 @@ def test_predicts_what_pytorch_does_with_sensory_memory(tmp_path: Path) -> None:
     assert np.mean(shares) > 0.1
 
 
-def test_openvino_runs_the_same_files(exported: Callable[[str], Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "tolerance", "agreement"), [("fp32", 1e-3, 0.999), ("fp16", 0.05, 0.99)])
+def test_openvino_runs_the_same_files(
+    exported: Callable[[str], Path], tmp_path: Path, precision: str, tolerance: float, agreement: float
+) -> None:
     """In a process of its own, without PyTorch and its threads."""
     pytest.importorskip("openvino")
+    folder = exported("deaott")
+    if precision == "fp16":
+        folder = shutil.copytree(folder, tmp_path / precision)
+        convert_to_fp16(folder)
     np.save(tmp_path / "frames.npy", np.stack(moving_frames(6)))
     np.save(tmp_path / "masks.npy", np.stack([squares(3, 1, 2), squares(0, 0, 0, *range(4, 16))]))
     program = f"""
@@ -121,14 +129,14 @@ import numpy as np
 from voskit.runtime import OnnxSegmenter
 
 masks = np.load("masks.npy")
-folder = {str(exported("deaott"))!r}
+folder = {str(folder)!r}
 ours, others = OnnxSegmenter(folder, threads=1), OnnxSegmenter(folder, threads=1, backend="openvino")
 for number, frame in enumerate(np.load("frames.npy")):
     mask = {{0: masks[0], 3: masks[1]}}.get(number)
     ids, probs = ours.step(frame, mask, return_probs=True)
     own_ids, own_probs = others.step(frame, mask, return_probs=True)
-    assert np.abs(own_probs - probs).max() < 1e-3
-    assert (own_ids == ids).mean() > 0.999
+    assert np.abs(own_probs - probs).max() < {tolerance}
+    assert (own_ids == ids).mean() > {agreement}
     if number == 4:
         ours.delete_objects([2])
         others.delete_objects([2])

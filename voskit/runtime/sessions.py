@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,11 +75,16 @@ class OpenVinoSession:
             options["INFERENCE_NUM_THREADS"] = threads
         model = openvino.Core().compile_model(str(path), "CPU", options)
         self._request = model.create_infer_request()
-        self.inputs = [x.get_any_name() for x in model.inputs]
-        self._outputs = [x.get_any_name() for x in model.outputs]
+        self.inputs = [_graph_name(port.get_names()) for port in model.inputs]
+        self._outputs = [_graph_name(port.get_names()) for port in model.outputs]
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Tensors:
         """Run the graph on contiguous arrays."""
         self._request.infer(dict(inputs))
         # the next run overwrites the request's own arrays
         return {name: self._request.get_output_tensor(i).data.copy() for i, name in enumerate(self._outputs)}
+
+
+def _graph_name(names: Iterable[str]) -> str:
+    """Return a port's name in the graph. Ports of half-precision graphs also have the names of their casts."""
+    return next(name for name in sorted(names) if not name.startswith(("graph_input_cast_", "graph_output_cast_")))
