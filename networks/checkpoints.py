@@ -285,7 +285,9 @@ def mean_of_weights(networks: Sequence[nn.Module], shares: Sequence[float]) -> d
         ValueError: the networks have different tensors, or the number of shares differs from theirs.
     """
     if len(shares) != len(networks) or sum(shares) <= 0:
-        raise ValueError(f"the mean of {len(networks)} networks needs {len(networks)} shares, got {list(shares)}")
+        raise ValueError(
+            f"the mean of {len(networks)} networks needs {len(networks)} shares with a positive sum, got {list(shares)}"
+        )
     states = [network.state_dict() for network in networks]
     shapes = [{k: v.shape for k, v in state.items()} for state in states]
     for place, own in enumerate(shapes):

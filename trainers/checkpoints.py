@@ -59,7 +59,7 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0][:120]
         raise ValueError(
             f"checkpoint {path} is damaged ({reason}): delete it to resume from the previous one"
         ) from error

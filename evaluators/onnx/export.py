@@ -52,6 +52,8 @@ def check_exportable(config: Any, size: tuple[int, int], objects: int, memory_fr
         raise ValueError(f"{type(config).__name__} can't be exported as ONNX; families that can: {', '.join(FAMILIES)}")
     if own := [field for field in _OWN_RULES if getattr(config, field, None)]:
         raise ValueError(f"{own[0]} is not part of ONNX graphs: export without it")
+    if config.family != "xmem" and getattr(config, "enable_long_term", False):  # as published, XMem has it
+        raise ValueError("enable_long_term adds prototypes, which are not part of ONNX graphs: export without it")
     if config.encoder.startswith("video_swin"):
         from voskit.networks.encoders.video_swin import VideoSwin
 

@@ -50,6 +50,7 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
         (("--model", "aott", "--objects", 0), "--objects must be 1 or more"),
         (("--model", "aott", "--memory_frames", 0), "--memory_frames must be 1 or more"),
         (("--model", "aott", "--set", "presence_frames=3"), "presence_frames is not part of ONNX graphs"),
+        (("--model", "deaott", "--set", "enable_long_term=true"), "enable_long_term adds prototypes"),
         (("--model", "aott", "--ckpt_path", "A", "B"), "takes one checkpoint"),
         (("--model", "aott", "--precision", "int8", "--calibration", "clip.mp4"), "belong together"),
         (
