@@ -86,11 +86,10 @@ class Direction:
         rounded = (self.probabilities * 255).round().byte().cpu().numpy()
         sure = [[q.area, q.confidence, q.margin, q.present] for q in (self.quality[i] for i in self.ids)]
         arrays = {"probabilities": rounded, "ids": np.array(self.ids), "quality": np.array(sure, np.float64)}
-        with zipfile.ZipFile(
-            path, "w", zipfile.ZIP_DEFLATED, compresslevel=1
-        ) as file:  # numpy's level takes 5 times as long
+        level = 1  # numpy's takes 5 times as long
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as file:
             for name, array in arrays.items():
-                with file.open(f"{name}.npy", "w") as member:
+                with file.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array)
 
     @classmethod

@@ -164,6 +164,7 @@ class Jobs:
         """Stop all jobs and wait for their present steps."""
         for job in self:
             job.stop.set()
+            self._end_waiting(job)
         for thread in self._threads.values():
             thread.shutdown(wait=True)
 

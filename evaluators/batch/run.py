@@ -67,7 +67,8 @@ def run_batch(
         raise ValueError("several workers on this machine need command, the command that they run")
     if resume:
         results.check(jobs)
-    _report_problems([job for job in jobs if not resume or results.record(job).state != "done"])
+    done = {job.name for job in jobs if resume and results.record(job).state == "done"}
+    _report_problems([job for job in jobs if job.name not in done], all_pending=not done)
     if engine == "torchrun":
         queue = WorkQueue()
         build().run_all(jobs, queue, skip=("done",) if resume else ())
@@ -95,15 +96,15 @@ def run_batch(
     return records
 
 
-def _report_problems(jobs: Sequence[BatchJob]) -> None:
+def _report_problems(jobs: Sequence[BatchJob], *, all_pending: bool) -> None:
     """Log the pending videos that can't be segmented, before a model is loaded.
 
     Raises:
-        ValueError: none of them can.
+        ValueError: no video of the batch can; ``all_pending`` is False if some are done.
     """
     problems = find_problems(jobs)
     lines = [f"{name}: {problem}" for name, problem in problems.items()]
-    if jobs and len(lines) == len(jobs):
+    if all_pending and lines and len(lines) == len(jobs):
         raise ValueError(lines[0] if len(lines) == 1 else f"none of {len(jobs)} videos can be segmented; {lines[0]}")
     if lines and int(os.environ.get("RANK", 0)) == 0:
         more = "" if len(lines) <= _SHOWN else f" (and {len(lines) - _SHOWN} more)"

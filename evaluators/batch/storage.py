@@ -16,6 +16,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from voskit.dataloaders.files import atomic_write_text, checksum, make_folder
+from voskit.evaluators.clips.clip_writer import is_result
 
 _STREAMS = ("rtsp", "rtmp", "rtmps", "udp", "tcp", "srt", "http", "https")
 
@@ -167,7 +168,7 @@ class OutputStore:
     def upload(self, folder: str) -> None:
         """Make the folder of a video at the address equal to the local one; nothing to do for a local output.
 
-        Files of an earlier run that the local folder lacks are removed from the address.
+        Results of an earlier run that the local folder lacks are removed from the address; all other files stay.
         """
         if not self.remote:
             return
@@ -176,7 +177,7 @@ class OutputStore:
         self._files.invalidate_cache()  # listings may be older
         there = f"{self._place}/{folder}"
         for old in self._files.find(there) if self._files.exists(there) else ():
-            if old not in targets:
+            if old not in targets and is_result(PurePosixPath(old[len(there) :].lstrip("/"))):
                 self._files.rm_file(old)
         for target, path in targets.items():  # last: a storage may list names in another form, such as lower case
             self._files.makedirs(target.rpartition("/")[0], exist_ok=True)

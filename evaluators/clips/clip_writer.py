@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -183,6 +183,13 @@ def _check_masks_are_results(folder: Path) -> None:
             f"{folder / 'masks'} contains {count} PNGs that no earlier run wrote, such as masks of voskit "
             "annotate: give another output folder"
         )
+
+
+def is_result(path: PurePath) -> bool:
+    """Return True for a file that a run writes; ``path`` is relative to the folder of its results."""
+    if path.parts[:1] == (EXPORT_FOLDER,) or str(path) in (REPORT, *PREVIEWS):
+        return True
+    return path.parts[:-1] == ("masks",) and path.suffix == ".png"
 
 
 def remove_results(folder: Path, kept: Sequence[str] = ()) -> None:

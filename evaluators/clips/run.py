@@ -84,7 +84,7 @@ def segment_clip(
     directions = {"backwards": backwards, **({"fuse": True} if fuse else {})}
     settings = clip_settings(segmenter, complete_masks=complete_masks, **directions, **bounds)
     report = ClipReport(source.name, source=identity, settings=settings, masks=masks.checksum())
-    if resume and (done := _complete_report(folder, report, options.max_frames)) is not None:
+    if resume and (done := _complete_report(folder, report, options.max_frames, source.num_frames)) is not None:
         logger.info("%s: complete already", folder)
         _export_again(source, folder, done, exports, options)
         return done
@@ -183,7 +183,9 @@ def _export_again(
         )
 
 
-def _complete_report(folder: Path, own: ClipReport, max_frames: int | None) -> ClipReport | None:
+def _complete_report(
+    folder: Path, own: ClipReport, max_frames: int | None, num_frames: int | None
+) -> ClipReport | None:
     """Return the report of a complete run with the same settings; None: there is none.
 
     Raises:
@@ -192,7 +194,8 @@ def _complete_report(folder: Path, own: ClipReport, max_frames: int | None) -> C
     report = ClipReport.load(folder)
     if report is None or not report.complete:
         return None
-    if report.cut != (max_frames is not None) or (max_frames is not None and report.frames != max_frames):
+    wanted = max_frames if max_frames is None or num_frames is None else min(max_frames, num_frames)
+    if report.cut != (max_frames is not None) or (wanted is not None and report.frames != wanted):
         raise ResumeError(
             f"the results in {folder} are complete, with {report.frames} frames",
             "give the same --max_frames, or run without --resume to replace them",

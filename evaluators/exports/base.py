@@ -140,7 +140,9 @@ def _value(text: str, key: str, value: str, default: object) -> object:
     if isinstance(default, float) and type(parsed) is int:
         parsed = float(parsed)
     if type(parsed) is not type(default):
-        raise ValueError(f"export {text!r}: {key} must be {_KINDS[type(default)]}, not {value!r}")
+        raise ValueError(
+            f"export {text!r}: {key} must be {_KINDS.get(type(default), f'like {default!r}')}, not {value!r}"
+        )
     return parsed
 
 

@@ -108,7 +108,7 @@ def _compiles_triton(device: torch.device) -> bool:
         return False
     if torch.cuda.get_device_capability(device) < (7, 0):
         lack = "a GPU of compute capability 7.0 or higher"
-    elif not os.environ.get("CC") and not any(map(shutil.which, ("cc", "gcc", "clang"))):
+    elif not os.environ.get("CC") and not any(map(shutil.which, ("gcc", "clang"))):
         lack = "a C compiler (gcc)"
     else:
         return True

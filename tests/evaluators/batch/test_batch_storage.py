@@ -79,6 +79,16 @@ def test_the_local_copy_of_uploaded_results_is_removed(run, tmp_path: Path) -> N
     assert len(list((tmp_path / "bucket" / "v" / "masks").iterdir())) == 4
 
 
+def test_files_of_the_user_at_the_address_stay(run, tmp_path: Path) -> None:
+    folder = tmp_path / "bucket" / "v"
+    for name in ("00000.jpg", "masks/notes.txt", "masks/99999.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("earlier")
+    run(f"file://{tmp_path}/bucket")
+    assert (folder / "00000.jpg").exists() and (folder / "masks" / "notes.txt").exists()
+    assert not (folder / "masks" / "99999.png").exists()
+
+
 def test_results_in_a_local_folder_stay(run, tmp_path: Path) -> None:
     run(str(tmp_path / "out"))
     assert len(list((tmp_path / "out" / "v" / "masks").iterdir())) == 4

@@ -227,6 +227,12 @@ def test_a_complete_run_of_another_length_is_refused(segmenter, clip, masks, tmp
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
+def test_a_complete_run_that_was_shorter_than_max_frames_is_only_exported(segmenter, clip, masks, tmp_path) -> None:
+    out = tmp_path / "out"
+    assert run(segmenter, clip, masks, out, max_frames=COUNT + 5).frames == COUNT
+    assert run(segmenter, clip, masks, out, resume=True, max_frames=COUNT + 5).frames == COUNT
+
+
 def test_a_run_without_resume_begins_anew(segmenter, masks, broken_off: Path, undisturbed) -> None:
     run(segmenter, broken_off / "clip", masks, broken_off / "out")
     assert equal(results(broken_off / "out"), undisturbed)
