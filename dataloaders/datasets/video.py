@@ -67,7 +67,7 @@ class Video:
 
     @property
     def truth_is_apart(self) -> bool:
-        """Whether true masks lie in other folders than the given ones."""
+        """True if the true masks lie in other folders than the given ones."""
         folders = {path.parent for path in self.mask_files.values()}
         return not any(path.parent in folders for path in self.truth_frames.values())
 
