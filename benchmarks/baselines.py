@@ -31,9 +31,9 @@ from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.video.frames import open_frames
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
-from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.evaluators.clips.sources import BUNDLED_SCENES
 from voskit.evaluators.metrics.report import headline, table_rows
+from voskit.evaluators.parallel.work_queue import WorkQueue
 from voskit.networks import build_model
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from voskit.configs.registry import suggest
+from voskit.evaluators.parallel.parent import end_with_parent
 from voskit.plugins import HELP as PLUGIN_HELP
 from voskit.plugins import load_plugins, take_plugins
 from voskit.tools.help_texts import parse_flags
@@ -50,6 +51,7 @@ def run_tool(run: Callable[[Args], int], args: type[Args], description: str | No
         description: text for ``--help``.
         **options: ``interrupted`` and ``level`` of ``run_command``.
     """
+    end_with_parent()
     try:
         plugins, sys.argv[1:] = take_plugins(sys.argv[1:])
         load_plugins(plugins)

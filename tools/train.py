@@ -34,7 +34,7 @@ def run(args: TrainArgs) -> int:
     """Train and return the exit code."""
     options = args.options
     if args.gpu_num > 1 and CHILD not in os.environ and "RANK" not in os.environ:
-        from voskit.evaluators.benchmarks.processes import run_processes
+        from voskit.evaluators.parallel.processes import run_processes
 
         command = [sys.executable, "-m", "voskit", "train", *sys.argv[1:]]
         codes = run_processes(command, args.gpu_num, together=True, environment={CHILD: "1"})

@@ -12,13 +12,13 @@ from typing import Any
 from voskit.evaluators.batch.jobs import BatchJob
 from voskit.evaluators.batch.results import BatchResults, JobRecord
 from voskit.evaluators.batch.worker import BatchWorker
-from voskit.evaluators.benchmarks.processes import python_path, run_processes
-from voskit.evaluators.benchmarks.work_queue import Share
+from voskit.evaluators.parallel.processes import python_path, run_processes
+from voskit.evaluators.parallel.work_queue import Share
 
 logger = logging.getLogger(__name__)
 
-PARENT = "VOSKIT_BATCH_PARENT"
-"""Environment variable of a worker process: the process id of the command that started it."""
+WORKER = "VOSKIT_BATCH_WORKER"
+"""Environment variable that is set in worker processes of :func:`run_in_processes`."""
 ENGINES = ("auto", "processes", "torchrun", "slurm", "ray")
 _KILLS = 10
 """Number of times that a video's workers may be killed. Another kill means that the video needs too much memory."""
@@ -68,8 +68,8 @@ def run_in_processes(
     """Run worker processes of a command until no video is open. Killed workers are replaced.
 
     Args:
-        command: a worker, which gets the environment of :class:`~voskit.evaluators.benchmarks.work_queue.WorkQueue`
-            and ``PARENT``.
+        command: a worker, which gets the environment of :class:`~voskit.evaluators.parallel.work_queue.WorkQueue`
+            and ``WORKER``.
         jobs: the videos.
         results: their records.
         workers: number of processes.
@@ -81,7 +81,7 @@ def run_in_processes(
         KeyboardInterrupt: this process was interrupted.
     """
     kills: Counter[str] = Counter()
-    environment = {PARENT: str(os.getpid())}
+    environment = {WORKER: "1"}
     if threads is None and "OMP_NUM_THREADS" not in os.environ:
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
     stalls = 0

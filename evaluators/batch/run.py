@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from voskit.evaluators.batch.engines import (
-    PARENT,
+    WORKER,
     choose_engine,
     run_in_processes,
     run_on_ray,
@@ -15,8 +15,8 @@ from voskit.evaluators.batch.engines import (
 )
 from voskit.evaluators.batch.jobs import BatchJob, find_problems
 from voskit.evaluators.batch.results import BatchResults, JobRecord
-from voskit.evaluators.batch.worker import BatchWorker, end_with_parent
-from voskit.evaluators.benchmarks.work_queue import Share, WorkQueue
+from voskit.evaluators.batch.worker import BatchWorker
+from voskit.evaluators.parallel.work_queue import Share, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +56,7 @@ def run_batch(
             worker can't start.
         OSError: records can't be written.
     """
-    if PARENT in os.environ:
-        end_with_parent(int(os.environ[PARENT]))
+    if WORKER in os.environ:
         build().run_all(jobs, WorkQueue(), skip=("done", "failed"))
         return {}
     engine = choose_engine(engine)

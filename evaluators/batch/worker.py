@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -15,19 +12,18 @@ from voskit.dataloaders.video.excerpt import open_excerpt
 from voskit.evaluators.batch.jobs import BatchJob
 from voskit.evaluators.batch.results import BatchResults, JobRecord
 from voskit.evaluators.batch.storage import fingerprint, local_copy, remove_dead_downloads, remove_empty_folders
-from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.clips.clip_writer import remove_results
 from voskit.evaluators.clips.report import ClipReport, ResumeError
 from voskit.evaluators.clips.run import refer_clip, segment_clip
 from voskit.evaluators.clips.scenes import ClipOptions
 from voskit.evaluators.clips.sources import Clip
+from voskit.evaluators.parallel.work_queue import Items
 from voskit.evaluators.referring import ReferringSegmenter
 from voskit.evaluators.segmenter import VideoSegmenter
 
 logger = logging.getLogger(__name__)
 
 _LOCK_SECONDS = 60.0  # an ended worker may need them to close its files
-_PARENT_SECONDS = 0.5
 DOWNLOADS = ".downloads"
 """Folder of downloaded videos and masks, below the local output."""
 
@@ -147,14 +143,3 @@ def _wait_for_lock(folder: Path) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)
-
-
-def end_with_parent(parent: int) -> None:
-    """Send SIGTERM to this process when the process ``parent`` that started it is gone, even if it was killed."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_SECONDS)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True, name="end with parent").start()

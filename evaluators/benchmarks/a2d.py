@@ -19,9 +19,9 @@ from voskit.dataloaders.datasets.a2d import SentenceImage, SentenceSet
 from voskit.dataloaders.files import atomic_write_text, load_json
 from voskit.dataloaders.tokenizer import clean_caption
 from voskit.evaluators.benchmarks.folder import check_settings
-from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.metrics import Scores, score
 from voskit.evaluators.metrics.report import write_scores
+from voskit.evaluators.parallel.work_queue import Items
 from voskit.evaluators.referring import ReferringSegmenter
 
 logger = logging.getLogger(__name__)

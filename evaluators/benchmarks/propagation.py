@@ -21,8 +21,8 @@ from voskit.evaluators.benchmarks.batched import FrameRequest, FrameResult, Runn
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.score_maps import ScoreMaps
 from voskit.evaluators.benchmarks.timing import Stopwatch, VideoTiming
-from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.clips.mask_writer import MaskWriter
+from voskit.evaluators.parallel.work_queue import Items
 from voskit.evaluators.segmenter import VideoSegmenter
 
 logger = logging.getLogger(__name__)

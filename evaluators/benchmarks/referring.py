@@ -16,9 +16,9 @@ from voskit.dataloaders.datasets import ANNOTATORS, Dataset, Video
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.evaluators.benchmarks.folder import EvaluationFolder
 from voskit.evaluators.benchmarks.timing import Stopwatch, VideoTiming
-from voskit.evaluators.benchmarks.work_queue import Items
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
 from voskit.evaluators.clips.mask_writer import MaskWriter
+from voskit.evaluators.parallel.work_queue import Items
 from voskit.evaluators.referring import ReferredObject, ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
 

@@ -21,11 +21,11 @@ from voskit.dataloaders.datasets import Dataset, open_dataset
 from voskit.dataloaders.datasets.a2d import SENTENCE_SETS, SentenceSet, open_sentences
 from voskit.dataloaders.files import checksum, exclusive_lock
 from voskit.evaluators.benchmarks.a2d import FRAMES, A2DEvaluation
-from voskit.evaluators.benchmarks.processes import run_processes
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
-from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.evaluators.metrics import Scores
+from voskit.evaluators.parallel.processes import run_processes
+from voskit.evaluators.parallel.work_queue import WorkQueue
 from voskit.evaluators.referring import ReferringSegmenter
 from voskit.evaluators.segmenter import VideoSegmenter
 from voskit.evaluators.submissions.pack import result_name

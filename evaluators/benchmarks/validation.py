@@ -17,8 +17,8 @@ from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
 from voskit.evaluators.benchmarks.run import dataset_settings
 from voskit.evaluators.benchmarks.scoring import UNPACKED, DatasetScoring
-from voskit.evaluators.benchmarks.work_queue import Share
 from voskit.evaluators.metrics.report import headline
+from voskit.evaluators.parallel.work_queue import Share
 from voskit.evaluators.referring import ReferringSegmenter
 from voskit.evaluators.segmenter import VideoSegmenter
 from voskit.networks.models.base import Network

@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 
 from voskit.evaluators.benchmarks.run import unpacked
-from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.parallel.parent import end_with_parent
+from voskit.evaluators.parallel.work_queue import WorkQueue
 from voskit.networks.devices import local_device
 
 
 def main(path: Path, device: str) -> int:
     """Run the job of a file on a device until the queue is empty; return an exit code."""
+    end_with_parent()
     queue = WorkQueue()
     # The file was written by the parent process, to a folder that nobody else can read.
     job = torch.load(path, map_location=local_device(device), weights_only=False)

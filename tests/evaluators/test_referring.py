@@ -18,8 +18,8 @@ from voskit.dataloaders.images import load_image
 from voskit.evaluators import ReferringSegmenter, VideoSegmenter
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
 from voskit.evaluators.benchmarks.validation import Validation
-from voskit.evaluators.benchmarks.work_queue import WorkQueue
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
+from voskit.evaluators.parallel.work_queue import WorkQueue
 from voskit.evaluators.referring import ReferredObject, choose, windows
 from voskit.networks import build_model
 from voskit.tools.flags.model import BUNDLED_WEIGHTS

@@ -87,7 +87,7 @@ class TrainArgs:
             return None
         from voskit.dataloaders.datasets import open_dataset
         from voskit.evaluators.benchmarks.validation import Validation
-        from voskit.evaluators.benchmarks.work_queue import Share
+        from voskit.evaluators.parallel.work_queue import Share
         from voskit.trainers.run import run_folder
 
         dataset = open_dataset(self.val_dataset, self.val_root, split=self.val_split)

@@ -24,8 +24,8 @@ from voskit.evaluators.batch.results import BatchResults
 from voskit.evaluators.batch.run import run_batch
 from voskit.evaluators.batch.storage import OutputStore
 from voskit.evaluators.batch.worker import BatchWorker
-from voskit.evaluators.benchmarks.work_queue import Share
 from voskit.evaluators.clips.scenes import ClipOptions
+from voskit.evaluators.parallel.work_queue import Share
 
 NAMES = ("a", "b", "c")
 

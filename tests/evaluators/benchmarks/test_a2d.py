@@ -15,7 +15,7 @@ from voskit.dataloaders.datasets.a2d import open_sentences
 from voskit.evaluators import ReferringSegmenter
 from voskit.evaluators.benchmarks import a2d as sentence_benchmark
 from voskit.evaluators.benchmarks.a2d import A2DEvaluation, around, binary_masks
-from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.parallel.work_queue import WorkQueue
 from voskit.networks import build_model
 
 

@@ -11,7 +11,7 @@ from voskit.dataloaders.datasets import open_dataset
 from voskit.dataloaders.masks.files import read_mask
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
-from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.parallel.work_queue import WorkQueue
 from voskit.networks import build_model
 from voskit.tools.flags.model import ModelArgs
 

@@ -14,7 +14,7 @@ from voskit.dataloaders.masks.files import read_mask
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.score_maps import merge_score_maps
-from voskit.evaluators.benchmarks.work_queue import WorkQueue
+from voskit.evaluators.parallel.work_queue import WorkQueue
 from voskit.networks import build_model
 from voskit.tools import merge
 

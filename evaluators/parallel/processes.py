@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import voskit
-from voskit.evaluators.benchmarks.work_queue import serve_queue
-
-_GRACE = 60.0  # seconds between SIGTERM and SIGKILL
+from voskit.evaluators.parallel.parent import GRACE, PARENT
+from voskit.evaluators.parallel.work_queue import serve_queue
 
 
 def run_processes(
@@ -24,7 +23,8 @@ def run_processes(
     """Run ``count`` processes of a command, which find each other through their environment, as under ``torchrun``.
 
     SIGTERM is passed on to them. When this process is interrupted, or one of processes that depend on each other ends
-    with an error, the others get SIGTERM, and SIGKILL a minute later.
+    with an error, the others get SIGTERM, and SIGKILL a minute later. Programs that call
+    :func:`~voskit.evaluators.parallel.parent.end_with_parent` also end when this process is killed.
 
     Args:
         command: a program and its arguments. Python programs can import the modules that this process can.
@@ -36,7 +36,12 @@ def run_processes(
         the exit codes in order of rank.
     """
     store, ranks = serve_queue(count)
-    shared = {**os.environ, "PYTHONPATH": os.pathsep.join(python_path()), **(environment or {})}
+    shared = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(python_path()),
+        PARENT: str(os.getpid()),
+        **(environment or {}),
+    }
     children = [subprocess.Popen(command, env={**shared, **rank}) for rank in ranks]
 
     def terminate(*_: object) -> None:
@@ -52,7 +57,7 @@ def run_processes(
                 time.sleep(0.1)
         finally:
             terminate()
-            end = time.monotonic() + _GRACE
+            end = time.monotonic() + GRACE
             while any(child.poll() is None for child in children) and time.monotonic() < end:
                 time.sleep(0.1)
             for child in children:

@@ -1,0 +1,1 @@
+"""Processes that share work on one or many machines."""
