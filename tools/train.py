@@ -42,13 +42,21 @@ def run(args: TrainArgs) -> int:
         stopped = STOPPED in codes and set(codes) <= {STOPPED, -signal.SIGTERM}
         return STOPPED if stopped else int(any(codes))
     from voskit.networks.devices import local_device
-    from voskit.trainers.distributed import join_processes
+    from voskit.trainers.distributed import FailedTogether, join_processes
     from voskit.trainers.run import train
 
     device = local_device(args.device)
     processes = join_processes(device)
-    validate = args.build_validation(processes)
-    result = train(args.model, args.stage, device=device, validate=validate, processes=processes, **options)
+    try:
+        validate = args.build_validation(processes)
+        result = train(args.model, args.stage, device=device, validate=validate, processes=processes, **options)
+    except FailedTogether as error:
+        if processes.is_first:
+            print(f"error: {error}", file=sys.stderr)
+        processes.barrier()  # a process that fails ends the others, and this error is to be reported first
+        if isinstance(cause := error.__cause__, Exception) and not isinstance(cause, (ValueError, OSError)):
+            raise cause from None  # no user error: with its traceback
+        return 1
     if processes.is_first:
         for message in result.messages:
             logger.warning(message)

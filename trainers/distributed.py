@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -85,6 +86,23 @@ class Processes:
                 raise together from error
         self.agree()
         return value
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[None]:
+        """Name the reason if another process ends in a ``with`` block.
+
+        Raises:
+            ConnectionError: another process was killed, or ended with an error.
+        """
+        try:
+            yield
+        except RuntimeError as error:  # gloo has no error class of its own
+            if self.count > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
+                raise ConnectionError(
+                    f"process {self.rank} lost the connection to another one, which was killed or failed: run the "
+                    "command again to resume from the last checkpoint"
+                ) from error
+            raise
 
 
 def join_processes(device: str | torch.device | None = None) -> Processes:

@@ -27,6 +27,7 @@ from voskit.networks.weights import PRETRAINED, find_encoder, path_here
 from voskit.trainers.activation_checkpointing import checkpoint_activations as recompute_activations
 from voskit.trainers.checkpoints import find_states, load_state
 from voskit.trainers.distributed import Processes, join_processes
+from voskit.trainers.sampling import share_of_batch
 from voskit.trainers.trainer import Trainer, TrainerOptions
 
 logger = logging.getLogger(__name__)
@@ -150,26 +151,34 @@ def train(
             more objects than the identity bank holds, a folder in use by another process, or a folder with a run of
             other settings.
         FileNotFoundError: missing training data or weights.
-        ConnectionError: the encoder's weights can't be downloaded.
+        ConnectionError: the encoder's weights can't be downloaded, or another process was killed.
         FloatingPointError: the loss is not finite.
     """
     plan = get_stage_config(stage, **(stage_fields or {}))
     config = get_model_config(model, **plan.model).override(**(model_fields or {}))
     changes = config.present_names({**plan.model, **(model_fields or {})})  # aliases as fields: later ones win
-    if checkpoint is None and plan.previous is None:  # otherwise the file with the initial weights sets the bank's size
+    if is_first_stage := checkpoint is None and plan.previous is None:  # other files set the size of the bank
         _check_objects(plan, config)
     folder = run_folder(output, experiment, model, stage)
     place = local_device(device)
     processes = join_processes(device) if processes is None else processes
     with contextlib.ExitStack() as stack:
         processes.attempt(lambda: stack.enter_context(exclusive_lock(folder)) if processes.is_first else None)
-        files = _start_files(config, plan, folder, checkpoint, encoder_checkpoint)
-        torch.manual_seed(seed)  # for weights that no file initializes
-        weights = config.present_names(_start_weights(stage, plan, folder, files))
-        network: Any = build_model(model, device=place, **{**weights, **changes})
-        if isinstance(plan, ReferringStageConfig) and plan.reset_classes:
-            network.reset_classifier()
-        clips = training_data(plan, network.config, data, seed)
+
+        def set_up() -> tuple[Any, TrainingData | ReferringData, dict[str, Path]]:
+            """Return the network, the training data, and the files with the initial weights."""
+            share_of_batch(plan.batch_size, processes.count, accumulate)
+            # before encoders are downloaded; other files may have a config of their own
+            clips = training_data(plan, config, data, seed) if is_first_stage else None
+            files = _start_files(config, plan, folder, checkpoint, encoder_checkpoint)
+            torch.manual_seed(seed)  # for weights that no file initializes
+            weights = config.present_names(_start_weights(stage, plan, folder, files))
+            network: Any = build_model(model, device=place, **{**weights, **changes})
+            if isinstance(plan, ReferringStageConfig) and plan.reset_classes:
+                network.reset_classifier()
+            return network, clips or training_data(plan, network.config, data, seed), files
+
+        network, clips, files = set_up() if processes.count == 1 else processes.attempt(set_up)
         plan = plan.for_data(len(clips))
         on_cuda = next(network.parameters()).is_cuda
         if processes.is_first:

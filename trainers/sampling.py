@@ -9,6 +9,20 @@ import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 
+def share_of_batch(batch_size: int, count: int, accumulate: int = 1) -> int:
+    """Return the number of clips of a batch that each of ``count`` processes takes, in ``accumulate`` equal parts.
+
+    Raises:
+        ValueError: ``count`` doesn't divide ``batch_size``, or ``accumulate`` the share.
+    """
+    if batch_size % count:
+        raise ValueError(f"a batch of {batch_size} clips can't be divided among {count} processes")
+    share = batch_size // count
+    if share % accumulate:
+        raise ValueError(f"{share} clips per process can't be split into {accumulate} equal parts")
+    return share
+
+
 class StepBatches(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index) for one process.
 
@@ -30,12 +44,10 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
     """
 
     def __init__(self, length: int, batch_size: int, rank: int, count: int, start: int, stop: int, seed: int) -> None:
-        if batch_size % count:
-            raise ValueError(f"a batch of {batch_size} clips can't be divided among {count} processes")
         if length < 1:
             raise ValueError("the training data is empty")
         self.length, self.batch_size, self.seed = length, batch_size, seed
-        self.rank, self.share = rank, batch_size // count
+        self.rank, self.share = rank, share_of_batch(batch_size, count)
         self.start, self.stop = start, stop
 
     def __len__(self) -> int:

@@ -40,7 +40,7 @@ from voskit.trainers.distributed import FailedTogether, Processes
 from voskit.trainers.ema import AveragedWeights
 from voskit.trainers.objectives import build_objective
 from voskit.trainers.parameter_groups import merged, parameter_groups, regrouped, set_rates
-from voskit.trainers.sampling import ByEpoch, StepBatches
+from voskit.trainers.sampling import ByEpoch, StepBatches, share_of_batch
 from voskit.trainers.schedule import Schedule
 from voskit.trainers.tensorboard_images import clip_preview, log_examples
 
@@ -115,13 +115,7 @@ class Trainer:
         self.validate = validate
         self.start = start
         self.device = next(network.parameters()).device
-        if stage.batch_size % self.processes.count:
-            raise ValueError(
-                f"a batch of {stage.batch_size} clips can't be divided among {self.processes.count} processes"
-            )
-        share = stage.batch_size // self.processes.count
-        if share % self.options.accumulate:
-            raise ValueError(f"{share} clips per process can't be split into {self.options.accumulate} equal parts")
+        share_of_batch(stage.batch_size, self.processes.count, self.options.accumulate)
         torch.manual_seed(self.options.seed * 1000 + self.processes.rank)
         network.train()
         large = stage.min_lr_large
@@ -176,10 +170,11 @@ class Trainer:
 
         Raises:
             FloatingPointError: the loss of a process is not finite. The weights are those before that step.
+            ConnectionError: another process was killed, or ended with an error.
         """
         stop = self.stage.total_steps if until is None else min(until, self.stage.total_steps)
         first = self.processes.is_first
-        with contextlib.ExitStack() as stack:
+        with self.processes.connected(), contextlib.ExitStack() as stack:
             log = None
             if first:
                 again = self.step + 1 if self.step else None  # steps after the checkpoint are repeated

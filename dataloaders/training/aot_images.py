@@ -76,6 +76,12 @@ def _find_pairs(root: Path) -> list[tuple[Path, Path]]:
             logger.warning(
                 "%s is left out: none of its %d images has a mask in %s", images / name, len(files), masks / name
             )
+        elif len(own) < len(files):
+            missing = next(path for stem, path in files.items() if stem not in mask_files)
+            logger.warning(
+                "%s: %d of %d images have no mask in %s and are left out, such as %s",
+                images / name, len(files) - len(own), len(files), masks / name, missing.name,
+            )  # fmt: skip
         pairs += own
     if not pairs:
         raise ValueError(f"{images}: no <set>/<name>.jpg has a mask {masks}/<set>/<name>.png")

@@ -97,6 +97,14 @@ def test_bad_arguments_are_one_line(data, tmp_path, monkeypatch, capsys, more, w
     assert what in errors[0]
 
 
+def test_an_error_of_all_processes_is_one_line(data, tmp_path) -> None:
+    command = [sys.executable, ROOT / "tools" / "train.py", "--device", "cpu", "--gpu_num", "2", "--data_path", data]
+    command += ["--output_path", tmp_path / "out", *SMALL, "batch_size=3"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: a batch of 3 clips can't be divided among 2 processes\n"
+
+
 def test_one_folder_has_one_training(data, tmp_path, monkeypatch, capsys) -> None:
     out = tmp_path / "out"
     with exclusive_lock(out / "default_AOTT" / "PRE"):

@@ -14,6 +14,7 @@ from small_training import SMALL
 import voskit
 from voskit.dataloaders.masks.files import write_mask
 from voskit.networks import save_weights
+from voskit.trainers import run
 from voskit.trainers.checkpoints import load_state
 from voskit.trainers.run import TrainingResult
 
@@ -132,6 +133,12 @@ def test_more_objects_than_the_identity_bank_holds_are_refused(data: Path, model
     with pytest.raises(ValueError, match=message):
         voskit.train(model, "pre", data, data.parent / "out", stage_fields=fields, device="cpu", progress=False)
     assert not (data.parent / "out").exists()
+
+
+def test_missing_data_is_found_before_encoders_are_downloaded(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "find_encoder", lambda file: pytest.fail(f"{file} is downloaded"))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        train(data.parent / "nowhere")
 
 
 def test_the_size_of_the_identity_bank_is_that_of_the_initial_weights(data: Path) -> None:

@@ -203,3 +203,15 @@ def test_what_fails_in_one_process_fails_with_its_reason() -> None:
     with pytest.raises(FailedTogether, match="no such file"):
         Processes().attempt(lambda: (_ for _ in ()).throw(OSError("no such file")))
     assert Processes().attempt(lambda: 3) == 3
+
+
+def test_a_lost_process_is_named_without_hiding_other_errors() -> None:
+    def fail(text: str) -> None:
+        raise RuntimeError(text)
+
+    lost = "[third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error: Connection reset by peer"
+    with pytest.raises(ConnectionError, match="process 1 lost the connection"), Processes(1, 2).connected():
+        fail(lost)
+    for processes, text in ((Processes(), lost), (Processes(1, 2), "sizes differ")):
+        with pytest.raises(RuntimeError, match=text.split()[-1]), processes.connected():
+            fail(text)

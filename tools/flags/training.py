@@ -90,7 +90,8 @@ class TrainArgs:
         from voskit.evaluators.parallel.work_queue import Share
         from voskit.trainers.run import run_folder
 
-        dataset = open_dataset(self.val_dataset, self.val_root, split=self.val_split)
+        name = self.val_dataset
+        dataset = processes.attempt(lambda: open_dataset(name, self.val_root, split=self.val_split))
         folder = run_folder(self.output_path, self.exp_name, self.model, self.stage) / "validation"
         share = Share(processes.rank, processes.count)
         return Validation(dataset, folder, share, processes.agree, config=get_model_config(self.model))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from voskit.evaluators.prompts.base import PROMPTERS, build_prompter, check_prompt
+
+if TYPE_CHECKING:
+    from torch import device
 
 IMAGE = np.zeros((20, 30, 3), np.uint8)
 
@@ -56,3 +61,35 @@ def test_prompters_are_listed_and_unknown_ones_get_near_names() -> None:
 def test_options_that_a_prompter_lacks_are_errors(text: str) -> None:
     with pytest.raises(ValueError, match=f"prompter '{text}': "):
         build_prompter(text)
+
+
+class WithPath:
+    def __init__(self, weights: Path = Path("default"), margin: int = 0) -> None:
+        self.options = (weights, margin)
+
+
+class TypedForCheckersOnly:
+    def __init__(self, margin: int = 0, place: device | None = None) -> None:
+        self.options = (margin, place)
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "options"),
+    [
+        (WithPath, "weights=sub/a.pth", (Path("sub/a.pth"), 0)),
+        (partial(WithPath, margin=5), "weights=a", (Path("a"), 5)),
+        (partial(WithPath, margin=5), "margin=7", (Path("default"), 7)),
+        (TypedForCheckersOnly, "margin=3", (3, None)),
+    ],
+)
+def test_plugins_may_register_any_callable(
+    monkeypatch: pytest.MonkeyPatch, entry: Any, text: str, options: tuple[Any, ...]
+) -> None:
+    monkeypatch.setitem(PROMPTERS._entries, "mine", entry)
+    assert build_prompter(f"mine:{text}").options == options  # type: ignore[attr-defined]
+
+
+def test_options_of_a_partial_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROMPTERS._entries, "mine", partial(WithPath, margin=5))
+    with pytest.raises(ValueError, match="^prompter 'mine:margin=x': margin must be int, got 'x'$"):
+        build_prompter("mine:margin=x")
