@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, get_type_hints
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -70,14 +72,24 @@ def build_prompter(text: str = "grabcut") -> Prompter:
         if not sign:
             raise ValueError(f"prompter {text!r}: {field!r} is not of the form name=value")
         options[key.strip()] = parse_value(value.strip())
-    hints = get_type_hints(build.__init__ if isinstance(build, type) else build)  # type: ignore[misc]
-    for key, value in options.items():
-        if key in hints:
-            check_type(f"prompter {text!r}: {key}", value, hints[key])
+    types = _option_types(build)
     try:
+        for key in options.keys() & types.keys():
+            if isinstance(options[key], str) and Path in (types[key], *get_args(types[key])):
+                options[key] = Path(options[key])
+            check_type(f"prompter {text!r}: {key}", options[key], types[key])
         return build(**options)
     except TypeError as error:
         raise ValueError(f"prompter {text!r}: {error}") from error
+
+
+def _option_types(build: Callable[..., Prompter]) -> dict[str, Any]:
+    """Return the annotated types of a prompter's options; none if a plugin's annotations can't be evaluated."""
+    try:
+        parameters = inspect.signature(build, eval_str=True).parameters.values()
+    except Exception:  # annotations hold any expression, also names that only type checkers import
+        return {}
+    return {each.name: each.annotation for each in parameters if each.annotation is not each.empty}
 
 
 @dataclass(frozen=True)
