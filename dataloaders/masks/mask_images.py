@@ -56,8 +56,11 @@ class UnclearCutOutError(ValueError):
     """An image with transparent pixels that is a mask only if its visible pixels are one object, see ``shape``."""
 
     def __init__(self, text: str, visible: np.ndarray) -> None:
-        super().__init__(text)
+        super().__init__(text, visible)  # pickling passes them again
         self.shape = _shape(visible)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:

@@ -36,8 +36,11 @@ class ResumeError(ValueError):
     """
 
     def __init__(self, reason: str, advice: str = "run without --resume to replace them") -> None:
-        super().__init__(f"--resume: {reason}: {advice}")
+        super().__init__(reason, advice)  # pickling passes them again
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"--resume: {': '.join(self.args)}"
 
 
 @dataclasses.dataclass

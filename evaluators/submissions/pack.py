@@ -25,16 +25,21 @@ class SubmissionError(ValueError):
     """Error about results that a server would reject.
 
     Attributes:
+        results: their folder.
         problems: all problems of the results.
     """
 
     def __init__(self, results: Path, problems: Sequence[Problem]) -> None:
+        super().__init__(results, problems)  # pickling passes them again
+        self.results = results
         self.problems = list(problems)
-        lines = [f"{results}: {counted(len(problems), 'problem')}, no archive was written:"]
-        lines += [f"  {problem}" for problem in problems[:_SHOWN]]
-        if len(problems) > _SHOWN:
-            lines.append(f"  ... and {len(problems) - _SHOWN} more")
-        super().__init__("\n".join(lines))
+
+    def __str__(self) -> str:
+        lines = [f"{self.results}: {counted(len(self.problems), 'problem')}, no archive was written:"]
+        lines += [f"  {problem}" for problem in self.problems[:_SHOWN]]
+        if len(self.problems) > _SHOWN:
+            lines.append(f"  ... and {len(self.problems) - _SHOWN} more")
+        return "\n".join(lines)
 
 
 def pack(
