@@ -42,7 +42,7 @@ def read_mask(
     - RGB and RGBA: white on black as grayscale; flat colors on black or transparent are objects, in the order of their
       colors (R, then G, then B); in a cut-out, the visible pixels are the object.
     - JPEG and lossy WebP: black and white, with the threshold 128.
-    - ``.npy``: H x W ids, or N x H x W masks of N objects.
+    - ``.npy``: H x W ids, or N x H x W masks of N objects; if all N are equal, they are one mask.
     - Folder with one such file for each object. If all file stems are positive integers, they are the ids; otherwise
       the files are numbered 1 to n in natural order. Overlaps are logged; the higher id wins.
     - JSON of COCO, YouTube-VIS or labelme, see :class:`~voskit.dataloaders.masks.json_files.JsonMasks`.

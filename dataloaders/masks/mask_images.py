@@ -150,13 +150,19 @@ def raw_mask_of_image(where: str, image: Image.Image, *, lossy: bool = False) ->
 
 
 def raw_mask_of_array(where: str, array: np.ndarray) -> RawMask:
-    """Return the raw mask of an array: H x W, an image of 3 or 4 channels (uint8), or N x H x W masks of N objects."""
+    """Return the raw mask of an array: H x W, an image of 3 or 4 channels (uint8), or N x H x W masks of N objects.
+
+    Equal masks or channels are one mask.
+    """
     array = np.asarray(array)
-    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
-        array = array[0] if array.shape[0] == 1 else array[..., 0]
-    if array.ndim == 3 and array.shape[2] in (3, 4) and array.dtype == np.uint8:
+    channels = array.ndim == 3 and array.shape[2] in (1, 3, 4)
+    if channels and array.shape[2] > 1 and array.dtype == np.uint8:
         return _colors(where, array[..., :3], array[..., 3] if array.shape[2] == 4 else None)
-    if array.ndim == 3 and (array.dtype == bool or _is_on_and_off(array)):
+    if array.ndim == 3 and array.size:
+        planes = np.moveaxis(array, 2, 0) if channels else array
+        if (planes == planes[0]).all():
+            array = planes[0]
+    if array.ndim == 3 and not channels and any(np.isin(array, (0, on)).all() for on in (1, 255)):
         values = np.zeros(array.shape[1:], np.uint16)
         for number, region in enumerate(array, 1):
             values[region != 0] = number
@@ -204,13 +210,6 @@ def _load_array(path: Path) -> np.ndarray:
     except Exception as error:  # a damaged file makes NumPy's reader raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: can't be read as an array ({reason}): save it with numpy.save") from None
-
-
-def _is_on_and_off(array: np.ndarray) -> bool:
-    """True if N x H x W values are 0 and 1, or 0 and 255 of masks that aren't the equal channels of a picture."""
-    if np.isin(array, (0, 1)).all():
-        return True
-    return bool(np.isin(array, (0, 255)).all() and (array != array[:1]).any())
 
 
 def _gray(where: str, levels: np.ndarray, notes: tuple[str, ...] = ()) -> RawMask:

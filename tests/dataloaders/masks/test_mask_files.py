@@ -251,6 +251,19 @@ def test_black_and_white_is_one_object(tmp_path: Path, caplog: pytest.LogCapture
     assert "m.png: its only values are 0 and 255" in caplog.text
 
 
+@pytest.mark.parametrize("axis", [0, 2])
+@pytest.mark.parametrize("on", [True, np.uint8(1), np.uint8(255), np.int64(1)])
+def test_an_array_that_repeats_a_mask_is_one_object(tmp_path: Path, axis: int, on: Any) -> None:
+    np.save(tmp_path / "m.npy", np.stack([(ids_of(1) == 1) * on] * 3, axis))
+    assert np.array_equal(read_mask(tmp_path / "m.npy"), ids_of(1))
+
+
+def test_an_array_whose_channels_differ_holds_no_ids(tmp_path: Path) -> None:
+    np.save(tmp_path / "m.npy", np.stack([ids_of(1) == 1, ids_of(1) == 0, ids_of(1) == 1], 2))
+    with pytest.raises(ValueError, match="must be an H x W array of object ids, got shape"):
+        read_mask(tmp_path / "m.npy")
+
+
 @pytest.mark.parametrize("mode", ["L", "P"])
 def test_void_is_kept_and_logged(tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture) -> None:
     image = Image.fromarray(ids_of(1, 255))
