@@ -10,12 +10,14 @@ from typing import Any
 
 from voskit.configs.registry import suggest
 from voskit.dataloaders.files import read_csv, read_text
+from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
 from voskit.dataloaders.video.frames import check_source
-from voskit.evaluators.batch.storage import is_remote, local_copy
+from voskit.evaluators.batch.storage import OutputStore, is_remote, local_copy
 from voskit.evaluators.clips.sources import Clip, find_clips
 
 FIELDS = ("video", "mask", "text", "name")
+_EXTENSIONS = {*VIDEO_EXTENSIONS, *IMAGE_EXTENSIONS, ".y4m"}
 _LONGEST_NAME = 200  # bytes; most file systems take 255, and ".batch/<name>.json" is written under a temporary name
 
 
@@ -76,7 +78,7 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
     return _checked([_job_of_row(row, f"{source}, {place}", parent) for place, row in rows], source)
 
 
-def find_problems(jobs: Sequence[BatchJob]) -> dict[str, str]:
+def find_problems(jobs: Sequence[BatchJob], output: OutputStore) -> dict[str, str]:
     """Return the problems of videos by name, without decoding or downloading anything."""
     problems = {}
     for job in jobs:
@@ -85,6 +87,11 @@ def find_problems(jobs: Sequence[BatchJob]) -> dict[str, str]:
                 check_source(job.video)
             if job.mask and not is_remote(job.mask) and not Path(job.mask).exists():
                 raise FileNotFoundError(f"{job.mask}: no such mask")
+            if job.mask and output.holds(job.mask, job.name):
+                raise ValueError(
+                    f"{job.mask} lies in {output.output}/{job.name}, whose files the results replace: give the video "
+                    "another name, or the batch another --output_path"
+                )
         except (ValueError, OSError) as error:
             problems[job.name] = str(error).splitlines()[0]
     return problems
@@ -143,10 +150,10 @@ def _absolute(path: str, parent: str) -> str:
 def _name_of(video: str) -> str:
     """Return the name of a file without its video extension, or the whole name of a folder; both may have dots."""
     place = video.partition("?")[0] if "://" in video else video
-    name = PurePosixPath(place).name
+    name = (PurePosixPath(place) if "://" in place else Path(place)).name
     is_folder = place.endswith("/") or ("://" not in place and Path(place).is_dir())
     suffix = PurePosixPath(name).suffix
-    return name if is_folder or suffix.lower() not in VIDEO_EXTENSIONS else name.removesuffix(suffix)
+    return name if is_folder or suffix.lower() not in _EXTENSIONS else name.removesuffix(suffix)
 
 
 def _job_of_clip(clip: Clip) -> BatchJob:

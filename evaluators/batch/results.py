@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import logging
@@ -43,6 +44,13 @@ class JobRecord:
     """Time at which a worker last began a running video, in seconds since 1970."""
     inputs: str = ""
     """Fingerprint of the video and the masks, see :func:`~voskit.evaluators.batch.storage.fingerprint`."""
+    origin: str = ""
+    """Checksum of what the masks of a finished video depend on, by its report; empty in records of former versions."""
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the fields for a summary; numbers are None unless the video is done."""
+        row = dataclasses.asdict(self)
+        return row if self.state == "done" else {**row, **dict.fromkeys(("frames", "objects", "seconds"))}
 
 
 class BatchResults:
@@ -59,15 +67,22 @@ class BatchResults:
         self._next_summary = 0.0
 
     def record(self, job: BatchJob) -> JobRecord:
-        """Return the record of a video; a new one if there is none, or if results of a finished one are gone."""
-        text = self.store.read_text(f".batch/{job.name}.json")
-        try:
-            record = JobRecord(**json.loads(text)) if text else JobRecord()
-        except (ValueError, TypeError):  # of another version
-            record = JobRecord()
-        if record.state == "done" and not self._has_results(job, record.frames):
+        """Return the record of a video; a new one if there is none, or if results of a finished one are gone.
+
+        They are gone as well if ``voskit demo`` has replaced them by others.
+        """
+        record = self._last_record(job)
+        if record.state == "done" and (self._are_replaced(job, record) or not self._has_results(job, record.frames)):
             return JobRecord(inputs=record.inputs)
         return record
+
+    def _last_record(self, job: BatchJob) -> JobRecord:
+        """Return the record of a video as it was written."""
+        text = self.store.read_text(f".batch/{job.name}.json")
+        try:
+            return JobRecord(**json.loads(text)) if text else JobRecord()
+        except (ValueError, TypeError):  # of another version
+            return JobRecord()
 
     def _has_results(self, job: BatchJob, frames: int) -> bool:
         """Return True if a finished video still has its report and, on the disk, all of its masks."""
@@ -75,9 +90,23 @@ class BatchResults:
             return False
         return self.store.remote or sum(1 for _ in (self.store.local / job.name / "masks").glob("*.png")) >= frames
 
+    def _are_replaced(self, job: BatchJob, record: JobRecord) -> bool:
+        """Return True if a finished video has a report of other settings or masks than this batch wrote."""
+        return record.origin != "" and self._origin(job) not in ("", record.origin)
+
+    def _origin(self, job: BatchJob) -> str:
+        """Return a checksum of what a video's masks depend on, by its report; empty: it has none."""
+        text = self.store.read_text(f"{job.name}/{REPORT}")
+        if text is None:
+            return ""
+        report = json.loads(text)
+        parts = [report.get(name) for name in ("settings", "masks", "frames")]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
     def save(self, job: BatchJob, state: State, **values: Any) -> JobRecord:
         """Write the record of a video."""
-        record = JobRecord(state, job=job.to_dict(), settings=self._settings, **values)
+        origin = self._origin(job) if state == "done" else ""
+        record = JobRecord(state, job=job.to_dict(), settings=self._settings, origin=origin, **values)
         self.store.write_text(f".batch/{job.name}.json", json.dumps(dataclasses.asdict(record), indent=2) + "\n")
         return record
 
@@ -88,6 +117,9 @@ class BatchResults:
             ValueError: they aren't; the message says what differs and what to do.
         """
         for job in jobs:
+            record = self._last_record(job)
+            if record.state == "done" and self._are_replaced(job, record):
+                logger.warning("%s has results of another run, such as voskit demo: it is segmented again", job.name)
             record = self.record(job)
             if record.state not in ("done", "running"):
                 continue
@@ -122,14 +154,14 @@ class BatchResults:
     def update_summary(self, jobs: Sequence[BatchJob]) -> None:
         """Write the summary during a batch, but only now and then, since a long one takes time.
 
-        A summary that can't be written, for example because it is open in a spreadsheet on Windows, is logged.
+        The log says if it can't be written, for example because it is open in a spreadsheet on Windows.
         """
         begin = time.monotonic()
         if begin < self._next_summary:
             return
         try:
             self.summarize(jobs)
-        except OSError as error:
+        except Exception as error:  # each file system of fsspec has its own
             logger.warning("the summary can't be written now: %s", error)
         end = time.monotonic()
         self._next_summary = end + _SUMMARY_PAUSE * (end - begin)
@@ -139,7 +171,7 @@ class BatchResults:
         records = {job.name: self.record(job) for job in jobs}
         states = [record.state for record in records.values()]
         rows = [
-            {"name": job.name, **dataclasses.asdict(records[job.name]), **job.to_dict(), "text": "|".join(job.text)}
+            {"name": job.name, **records[job.name].to_row(), **job.to_dict(), "text": "|".join(job.text)}
             for job in jobs
         ]
         counts = {state: states.count(state) for state in ("done", "failed", "running", "open")}

@@ -67,7 +67,8 @@ def run_batch(
     if resume:
         results.check(jobs)
     done = {job.name for job in jobs if resume and results.record(job).state == "done"}
-    _report_problems([job for job in jobs if job.name not in done], all_pending=not done)
+    _report_problems([job for job in jobs if job.name not in done], results, all_pending=not done)
+    results.update_summary(jobs)
     if engine == "torchrun":
         queue = WorkQueue()
         build().run_all(jobs, queue, skip=("done",) if resume else ())
@@ -95,13 +96,13 @@ def run_batch(
     return records
 
 
-def _report_problems(jobs: Sequence[BatchJob], *, all_pending: bool) -> None:
+def _report_problems(jobs: Sequence[BatchJob], results: BatchResults, *, all_pending: bool) -> None:
     """Log the pending videos that can't be segmented, before a model is loaded.
 
     Raises:
         ValueError: no video of the batch can; ``all_pending`` is False if some are done.
     """
-    problems = find_problems(jobs)
+    problems = find_problems(jobs, results.store)
     lines = [f"{name}: {problem}" for name, problem in problems.items()]
     if all_pending and lines and len(lines) == len(jobs):
         raise ValueError(lines[0] if len(lines) == 1 else f"none of {len(jobs)} videos can be segmented; {lines[0]}")

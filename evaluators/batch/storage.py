@@ -146,6 +146,14 @@ class OutputStore:
             self.local = Path(output)
         make_folder(self.local)
 
+    def holds(self, path: str, folder: str) -> bool:
+        """Return True if a path or address is, or lies in, a folder of the output."""
+        local = "://" not in path
+        files, place = _open(str(Path(path).resolve()) if local else path)
+        own, own_place = (self._files, self._place) if self.remote else _open(str(self.local.resolve()))
+        inside = f"{place.rstrip('/')}/".startswith(f"{own_place.rstrip('/')}/{folder}/")
+        return type(files) is type(own) and inside
+
     def read_text(self, name: str) -> str | None:
         """Return the content of a small file; None: there is none."""
         try:

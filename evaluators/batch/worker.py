@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voskit.dataloaders.files import exclusive_lock
 from voskit.dataloaders.video.excerpt import open_excerpt
-from voskit.evaluators.batch.jobs import BatchJob
+from voskit.evaluators.batch.jobs import BatchJob, find_problems
 from voskit.evaluators.batch.results import BatchResults, JobRecord
 from voskit.evaluators.batch.storage import fingerprint, local_copy, remove_dead_downloads, remove_empty_folders
 from voskit.evaluators.clips.clip_writer import remove_results
@@ -73,6 +73,8 @@ class BatchWorker:
         inputs, record = fingerprint(job.video, job.mask), self._results.record(job)
         last = record.inputs
         self._results.save(job, "running", inputs=inputs, started=time.time())
+        if problem := find_problems([job], self._results.store).get(job.name):
+            return self._failed(job, problem, inputs)
         begin = time.perf_counter()
         resume = self._options.resume and bool(record.job) and last in ("", inputs)
         if last and not resume:  # results of an earlier run of this batch, which are replaced

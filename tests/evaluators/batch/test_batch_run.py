@@ -126,11 +126,41 @@ def test_a_video_one_of_whose_masks_is_gone_is_computed_again(jobs, batch, tmp_p
     assert masks(tmp_path / "out") == before and batch.built == 2
 
 
+def test_a_video_whose_results_are_of_another_run_is_computed_again(jobs, batch, tmp_path: Path, caplog) -> None:
+    batch(jobs, tmp_path / "out")
+    path = tmp_path / "out" / "b" / "report.json"
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps({**report, "seconds": 1.0}))  # the same settings and masks: the same results
+    batch(jobs, tmp_path / "out")
+    assert batch.built == 1
+    path.write_text(json.dumps({**report, "settings": {**report["settings"], "long_term_gap": "9"}}))
+    assert states(batch(jobs, tmp_path / "out")) == "done done done" and batch.built == 2
+    assert caplog.messages[0] == "b has results of another run, such as voskit demo: it is segmented again"
+    assert json.loads(path.read_text())["settings"] == report["settings"]
+
+
+@pytest.mark.parametrize("output", ["{}/out", "file://{}/out"])
+def test_given_masks_in_the_folder_of_results_stay(jobs, batch, tmp_path: Path, output: str) -> None:
+    output = output.format(tmp_path)
+    own = tmp_path / "out" / "b" / "masks" / "0.png"
+    own.parent.mkdir(parents=True)
+    write_mask(own, squares(1, 3))
+    before = own.read_bytes()
+    jobs[1] = BatchJob("b", jobs[1].video, str(own.parent))
+    for resume in (True, False):
+        records = batch(jobs, output, resume=resume, scratch=tmp_path / "scratch")
+        assert states(records) == "done failed done"
+        assert f"{own.parent} lies in {output}/b, whose files the results replace" in records["b"].error
+    assert [path.name for path in own.parent.iterdir()] == ["0.png"] and own.read_bytes() == before
+
+
 def test_failures_are_told_and_the_others_go_on_and_a_second_run_tries_them_again(jobs, batch, tmp_path: Path) -> None:
     mask = tmp_path / "b.png"
     hidden = mask.rename(tmp_path / "hidden.png")
     records = batch(jobs, tmp_path / "out")
     assert states(records) == "done failed done"
+    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").open()))
+    assert [(row["frames"], row["objects"]) for row in rows] == [("3", "2"), ("", ""), ("3", "2")]
     assert str(mask) in records["b"].error and "\n" not in records["b"].error
     hidden.rename(mask)
     assert states(batch(jobs, tmp_path / "out")) == "done done done"
@@ -154,13 +184,13 @@ def test_the_summary_is_written_while_the_batch_runs(jobs, batch, tmp_path: Path
 
     def look(*args, **options):
         path = tmp_path / "out" / "summary.json"
-        seen.append(json.loads(path.read_text())["done"] if path.exists() else None)
+        seen.append(json.loads(path.read_text())["done"])
         return step(*args, **options)
 
     monkeypatch.setattr(segmenter, "step", look)
     monkeypatch.setattr("voskit.evaluators.batch.results._SUMMARY_PAUSE", 0.0)
     batch(jobs, tmp_path / "out")
-    assert seen == [None] * 3 + [1] * 3 + [2] * 3
+    assert seen == [0] * 3 + [1] * 3 + [2] * 3
 
 
 def test_a_summary_that_cannot_be_written_does_not_end_the_batch(jobs, batch, tmp_path: Path, caplog) -> None:

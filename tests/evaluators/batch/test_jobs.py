@@ -50,6 +50,8 @@ def test_json_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
     [
         ("cam.front", "cam.front"),
         ("x/take.1.MP4", "take.1"),
+        ("raw.y4m", "raw"),
+        ("photo.PNG", "photo"),
         ("folder.mp4", "folder.mp4"),  # a folder of images
         ("s3://bucket/cam.rear", "cam.rear"),
         ("s3://bucket/cam.mp4/", "cam.mp4"),
