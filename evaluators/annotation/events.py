@@ -53,8 +53,8 @@ class EventHub:
         stream = _Stream(asyncio.get_running_loop())
         with self._lock:
             self._streams.add(stream)
-        stream.begin(present())
         try:
+            stream.begin(present())
             yield "event: connected\ndata: {}\n\n"
             while not self._closed:
                 for kind, values in await stream.take():

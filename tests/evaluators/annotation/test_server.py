@@ -429,6 +429,25 @@ def test_changes_reach_every_page_and_are_merged_for_slow_ones() -> None:
     assert values["undo"] == "999"
 
 
+def test_nothing_is_kept_for_pages_that_went_away_or_got_no_stream() -> None:
+    def broken() -> Any:
+        raise OSError("no state")
+
+    async def run() -> None:
+        hub = EventHub()
+        closed = hub.stream(list)
+        await anext(closed)
+        waiting = asyncio.ensure_future(anext(closed))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(OSError, match="no state"):
+            await anext(hub.stream(broken))
+        await asyncio.wait([waiting])
+        hub.publish("clip", "c", lambda: pytest.fail("somebody still listens"))
+
+    asyncio.run(run())
+
+
 def test_a_port_that_doesn_t_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="--port must be between 0 and 65535, got 99999"):
         bind("127.0.0.1", 99999)
