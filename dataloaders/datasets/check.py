@@ -21,11 +21,12 @@ from PIL import Image
 from voskit.configs.datasets import DatasetConfig, expand
 from voskit.dataloaders.datasets.dataset import Dataset, open_dataset
 from voskit.dataloaders.datasets.index import read_video_list
-from voskit.dataloaders.datasets.layout import prefix, subfolders
+from voskit.dataloaders.datasets.layout import prefix, scan_images, subfolders
 from voskit.dataloaders.datasets.meta import read_meta
 from voskit.dataloaders.datasets.problem import Problem, counted
 from voskit.dataloaders.datasets.video import Video
 from voskit.dataloaders.images import load_image, shown_size
+from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
 
 _ENDS = {"PNG": (b"IEND\xaeB`\x82", 64), "JPEG": (b"\xff\xd9", 4096)}  # end marker, and bytes that may follow it
 _TRUNCATED = "the file is truncated: copy it again"
@@ -312,7 +313,10 @@ def _ids(ids: Iterable[int]) -> str:
 
 
 def extra_folders(dataset: Dataset) -> list[Problem]:
-    """Find folders of videos that no list or meta file of any split names, or that have masks but no frames."""
+    """Find folders of videos that no list or meta file of any split names, or that have masks but no frames.
+
+    The lists of a dataset that needs none may leave out videos.
+    """
     config = dataset.config
     if config.meta_format == "burst":  # only a part of the videos in the folders is annotated
         return []
@@ -324,6 +328,9 @@ def extra_folders(dataset: Dataset) -> list[Problem]:
             folder = dataset.root / prefix(template)
             if folder.is_dir() and folder != dataset.root:
                 folders.setdefault(folder, what)
+    if not config.index_required:  # a list is a choice of the videos
+        for folder in [folder for folder, what in folders.items() if what == "frames"]:
+            known |= {*subfolders(folder), *scan_images(folder, VIDEO_EXTENSIONS).files}
     problems = []
     for folder, what in folders.items():
         extra = [name for name in subfolders(folder) if name not in known]

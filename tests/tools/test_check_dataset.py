@@ -143,6 +143,18 @@ def test_damaged_video_file(tmp_path: Path) -> None:
     assert "frames/a.mp4: " in found("custom", tmp_path)
 
 
+def test_a_list_of_some_videos_makes_no_others_unknown(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        trees.video(tmp_path, "frames/{}", "masks/{}", name)
+    write_video(tmp_path / "frames" / "c.mp4", "mpeg4", 2)
+    trees.mask(tmp_path / "masks/c/00000.png")
+    trees.text(tmp_path / "short.txt", "a\n")
+    assert not found("custom", tmp_path, split="short", splits=("all", "short"))
+    trees.mask(tmp_path / "masks/d/00000.png")
+    line = found("custom", tmp_path, split="short", splits=("all", "short"))
+    assert line == f"{tmp_path}/masks/d: a folder of masks of an unknown video: it has no frames"
+
+
 def test_black_and_white_truth_shows_one_object(tmp_path: Path) -> None:
     trees.video(tmp_path, "frames/{}", "masks/{}", "a", ids=(255,), grayscale=True)
     trees.video(tmp_path, "frames/{}", "ground_truth/{}", "a", trees.FRAMES, ids=(255,), grayscale=True)
