@@ -433,16 +433,18 @@ def test_nothing_is_kept_for_pages_that_went_away_or_got_no_stream() -> None:
     def broken() -> Any:
         raise OSError("no state")
 
+    async def read(hub: EventHub) -> None:
+        async for _ in hub.stream(list):
+            pass
+
     async def run() -> None:
         hub = EventHub()
-        closed = hub.stream(list)
-        await anext(closed)
-        waiting = asyncio.ensure_future(anext(closed))
+        page = asyncio.create_task(read(hub))
         await asyncio.sleep(0.1)
-        waiting.cancel()
+        page.cancel()
+        await asyncio.wait([page])
         with pytest.raises(OSError, match="no state"):
             await anext(hub.stream(broken))
-        await asyncio.wait([waiting])
         hub.publish("clip", "c", lambda: pytest.fail("somebody still listens"))
 
     asyncio.run(run())
