@@ -123,7 +123,8 @@ class Workspace:
 
     def present(self) -> list[tuple[str, str, dict[str, Any]]]:
         """Return the events for a browser that connects."""
-        return [("job", str(job.id), job.to_json()) for job in self.jobs if job.active or job.kind != "propagate"]
+        told = [job for job in self.jobs if job.active or job.kind != "propagate" or job.state == "failed"]
+        return [("job", str(job.id), job.to_json()) for job in told]
 
     # jobs ------------------------------------------------------------------------------------------------------------
 

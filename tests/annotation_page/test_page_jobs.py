@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from walking import Server, Walk, shifted, wait_until
+from walking import Server, Shifter, Walk, shifted, wait_until
+
+from voskit.evaluators.annotation.session import Annotation
 
 
 def masked(server: Server, walk: Walk) -> int:
@@ -154,6 +156,41 @@ def test_a_job_that_ends_while_the_page_loads_is_not_shown_as_running(
     walk.page.reload()
     walk.wait("voskit.store?.clip != null && voskit.stage.ids !== null")
     walk.wait("voskit.store.running === undefined && voskit.store.clip.masked[0]?.[1] === 47")
+
+
+def fail(*_: object, **__: object) -> None:
+    raise ValueError("the network is tired")
+
+
+def test_a_failure_is_told_once_also_after_a_reload(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Annotation, "make_previews", fail)
+    walk.get("void voskit.session.startJob({kind: 'overlay'})")
+    walk.wait("document.querySelector('#messages').innerText.includes('tired')")
+    walk.page.wait_for_timeout(1500)  # in which it is read
+    walk.page.reload()
+    walk.wait("[...(voskit.store?.jobs.values() ?? [])].some((job) => job.state === 'failed')")
+    walk.wait("voskit.store.clip !== null && voskit.stage.ids !== null")
+    assert "tired" not in walk.text("#messages")
+
+
+def test_a_failure_while_the_page_loads_is_told(
+    walk: Walk, server: Server, held: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk.choose("brush", 40)
+    walk.stroke([(60, 80), (90, 80)])
+    walk.press("p")
+    walk.wait("voskit.store.frame >= 1")
+    clip = walk.clip_id
+
+    def end(route: Any) -> None:
+        monkeypatch.setattr(Shifter, "step", fail)
+        held.set()
+        wait_until(lambda: not server.call(f"clips/{clip}")["job"], "the job ends")
+        route.continue_()
+
+    walk.page.route("**/api/events", end, times=1)
+    walk.page.reload()
+    walk.wait("document.querySelector('#messages').innerText.includes('tired')")
 
 
 def test_a_propagation_survives_its_closed_tab(open_page: Callable[..., Walk], walk: Walk, server: Server) -> None:

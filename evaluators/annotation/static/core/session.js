@@ -18,6 +18,8 @@ const LOST = "No connection to the server. Your work is kept here and saved when
 const OPENING_MS = 1000;
 const QUALITY_MS = 700;
 const QUALITY_RUNNING_MS = 3000; // events bring the curves meanwhile
+const READ_MS = 1000;
+const MOST_TOLD = 50; // failures; the server remembers no more
 
 export class Session {
   /** @param {Store} store @param {(text: string, kind?: "info"|"error") => void} say */
@@ -321,8 +323,17 @@ export class Session {
     if (here && this.following && job.kind === "propagate" && end !== null) this.navigator.go(end);
     if (here && !this.store.running) this.following = false;
     if (!here && !this.own.has(job.id)) return;
-    if (job.state === "failed") this.say(job.error ?? "The job failed.", "error");
+    if (job.state === "failed") this.tellFailure(job);
     if (job.state === "done" && job.kind !== "propagate" && this.own.has(job.id)) this.deliver(job);
+  }
+
+  /** Say why a job failed, unless that was read before a reload. @param {Job} job */
+  tellFailure(job) {
+    const told = () => JSON.parse(localStorage.getItem("voskit-told") ?? "[]");
+    if (told().includes(job.id)) return;
+    this.say(job.error ?? "The job failed.", "error");
+    // not at once: the page may be about to close
+    window.setTimeout(() => localStorage.setItem("voskit-told", JSON.stringify([...told(), job.id].slice(-MOST_TOLD))), READ_MS);
   }
 
   /** Hand a result out, once. @param {Job} job */
