@@ -56,6 +56,22 @@ def atomic_write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_output_folder(folder: Path, label: str = "") -> None:
+    """Check that no file is in the place of a folder for results, or of one of its parents; nothing is made.
+
+    Args:
+        folder: the folder.
+        label: text before the folder in the message, such as ``"--output_path "``.
+
+    Raises:
+        ValueError: a file is in the way.
+    """
+    place = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if place is not None and not place.is_dir():
+        subject = f"{label}{folder}" if place == folder else f"{label}{folder}: {place}"
+        raise ValueError(f"{subject} is a file: give a folder for the results")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and its parents.
 

@@ -180,7 +180,7 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
     except BrokenPipeError:
         raise  # no fault of a file: whoever reads the output is gone
     except (ValueError, OSError, FloatingPointError, BrokenProcessPool) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_in_words(error)}", file=sys.stderr)
         return 1
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # of PyTorch, which isn't imported for this
@@ -196,6 +196,13 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
         return 128 + signal.SIGTERM
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _in_words(error: Exception) -> str:
+    """Return an error's message; for an error of the system the file, then the reason, without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 class _Terminated(BaseException):

@@ -161,6 +161,11 @@ class FrameMasks:
         return found.hexdigest()[:16]
 
     @property
+    def single(self) -> bool:
+        """True for one mask, of the first frame; False for masks with names of frames."""
+        return self._first is not None
+
+    @property
     def all_used(self) -> bool:
         """True if all masks with names of frames were read."""
         return not self._unused

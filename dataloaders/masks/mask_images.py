@@ -277,7 +277,7 @@ def _colors(where: str, rgb: np.ndarray, alpha: np.ndarray | None) -> RawMask:
     """Return the raw mask of RGB pixels: gray levels, flat colors, or the shape of a cut-out."""
     visible = None if alpha is None or alpha.min() == 255 else alpha > 127
     if visible is None:
-        return _flat_colors(where, rgb, None)
+        return _flat_colors(where, rgb, None, _distinct(rgb.reshape(-1, 3)))
     if not visible.any():
         raise UnclearCutOutError(f"{where}: all pixels are transparent: save the mask with the object visible", visible)
     flat = _distinct(rgb[visible])
@@ -294,7 +294,7 @@ def _colors(where: str, rgb: np.ndarray, alpha: np.ndarray | None) -> RawMask:
             visible,
         )
     try:
-        return replace(_flat_colors(where, rgb, visible), visible=visible)
+        return replace(_flat_colors(where, rgb, visible, flat), visible=visible)
     except ValueError:  # few colors, but those of a photo
         return replace(_shape(visible), photo=True)
 
@@ -304,10 +304,12 @@ def _shape(visible: np.ndarray) -> RawMask:
     return RawMask(values, "gray", _GRAYS, notes=(_CUT_OUT,), visible=visible)
 
 
-def _flat_colors(where: str, rgb: np.ndarray, visible: np.ndarray | None) -> RawMask:
-    """Return the raw mask of the pixels that are visible (None: all), whose levels or colors are ids."""
+def _flat_colors(where: str, rgb: np.ndarray, visible: np.ndarray | None, flat: np.ndarray) -> RawMask:
+    """Return the raw mask of the pixels that are visible (None: all), whose levels or colors are ids.
+
+    ``flat`` has their packed colors, see ``_distinct``.
+    """
     pixels = rgb[visible] if visible is not None else rgb.reshape(-1, 3)
-    flat = _distinct(pixels)
     if len(flat) > 255:
         raise ValueError(
             f"{where}: a mask must store object ids or flat colors, but this has {len(flat)} or more colors: it looks "

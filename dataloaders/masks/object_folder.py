@@ -59,7 +59,9 @@ def read_object_folder(folder: Path) -> tuple[np.ndarray, dict[int, str]]:
         mask[region] = object_id
     assert mask is not None
     if overlap:
-        logger.warning("%s: objects overlap in %d pixels; the higher id wins there", folder, overlap)
+        logger.warning(
+            "%s: each file is read as an object; they overlap in %d pixels, where the higher id wins", folder, overlap
+        )
     return narrow(mask), names
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voskit.dataloaders.files import check_output_folder
 from voskit.dataloaders.masks.files import read_mask
 from voskit.evaluators.annotation.project import STATE, ProjectClip, find_videos
 from voskit.evaluators.annotation.security import Access, names_of, stored_token
@@ -64,8 +65,7 @@ def annotate(
     Raises:
         ValueError, OSError: the port is in use, a path is wrong, or the only clip or its mask can't be read.
     """
-    if folder.is_file():
-        raise ValueError(f"--output_path {folder} is a file: give a folder for the results")
+    check_output_folder(folder, "--output_path ")
     if root is not None and not root.is_dir():
         raise FileNotFoundError(f"--root {root}: no such folder")
     if options.max_upload <= 0:

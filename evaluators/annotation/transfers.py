@@ -100,20 +100,15 @@ def _import(files: list[UploadFile], folder: Path, opened: OpenClip, number: int
             _unpack(path)
     path = _only(folder)
     try:
-        if path.is_dir() or path.suffix.lower() == ".json":
-            if number is not None and not masks_for(path, opened.source).all_used:
-                number = None
-        elif number is None:
-            number = _named(path, opened)
-        if number is not None:
-            opened.annotation.check_frame(number)
-            mask = read_mask_with_names(path, size=opened.source.size)
-            masks: list[tuple[int, np.ndarray]] = [(number, mask.ids)]
-            frames, names = opened.annotation.give_many(masks, "import of masks"), mask.names
-        else:
-            found = masks_for(path, opened.source)
+        found = masks_for(path, opened.source) if path.is_dir() or path.suffix.lower() == ".json" else None
+        if found is not None and (number is None or not found.single):
             frames = opened.annotation.give_many(_by_frame(found, opened), "import of masks")
             names = found.names
+        else:
+            number = _named(path, opened) if number is None else number
+            opened.annotation.check_frame(number)
+            mask = read_mask_with_names(path, size=opened.source.size)
+            frames, names = opened.annotation.give_many([(number, mask.ids)], "import of masks"), mask.names
     except (ValueError, OSError) as error:  # the message names the temporary copy
         text = str(error).replace(f"{folder}/", "").replace(str(folder), "the files")
         raise ValueError(text) from None

@@ -62,7 +62,6 @@ class Workspace:
         self._closed = False
         self._formats: list[str] = []  # known when they are imported
         self._offered = tuple(prompters)
-        self._prompting = threading.Lock()
         self._prompters: dict[str, Any] = {}
         self._image: tuple[str, int, np.ndarray] | None = None  # the frame that was clicked on last
 
@@ -213,17 +212,19 @@ class Workspace:
         mask: np.ndarray | None,
         prompter: str,
     ) -> np.ndarray:
-        """Return the mask, H x W bool, of the object that points and a box show. Nothing is stored."""
+        """Return the mask, H x W bool, of the object that points and a box show. Nothing is stored.
+
+        The server makes one call at a time.
+        """
         from voskit.evaluators.prompts.base import build_prompter
 
         if prompter not in self._offered:
             raise ValueError(f"there is no prompter {prompter!r} here, but {', '.join(self._offered)}")
-        with self._prompting:
-            if prompter not in self._prompters:
-                self._prompters[prompter] = build_prompter(prompter)
-            if self._image is None or self._image[:2] != (clip.id, number):
-                self._image = (clip.id, number, self._opened(clip).annotation.image(number))
-            return self._prompters[prompter].segment(self._image[2], points=points, box=box, mask=mask)
+        if prompter not in self._prompters:
+            self._prompters[prompter] = build_prompter(prompter)
+        if self._image is None or self._image[:2] != (clip.id, number):
+            self._image = (clip.id, number, self._opened(clip).annotation.image(number))
+        return self._prompters[prompter].segment(self._image[2], points=points, box=box, mask=mask)
 
     # changes ---------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from torch import nn
 from voskit.configs import PropagationConfig, model_name
 from voskit.dataloaders.datasets import Dataset, open_dataset
 from voskit.dataloaders.datasets.a2d import SENTENCE_SETS, SentenceSet, open_sentences
-from voskit.dataloaders.files import checksum, exclusive_lock
+from voskit.dataloaders.files import check_output_folder, checksum, exclusive_lock
 from voskit.evaluators.benchmarks.a2d import FRAMES, A2DEvaluation
 from voskit.evaluators.benchmarks.propagation import PropagationEvaluation
 from voskit.evaluators.benchmarks.referring import ReferringEvaluation
@@ -104,8 +104,7 @@ def evaluate(
     if not isinstance(model, (nn.Module, VideoSegmenter, ReferringSegmenter)):
         raise TypeError(f"the model must be a network of voskit.build_model or a segmenter, got {model!r}")
     output = Path(output)
-    if output.is_file():
-        raise ValueError(f"{output} is a file: give a folder for the results")
+    check_output_folder(output)
     if not isinstance(dataset, (Dataset, SentenceSet)):
         dataset = open_benchmark(dataset, data, split=split)
     if isinstance(dataset, Dataset):

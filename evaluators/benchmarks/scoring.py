@@ -120,10 +120,7 @@ class DatasetScoring:
         known = [video for video in dataset if video.ground_truth is not None]
         if not known:
             looked_for = ", ".join(expand(config.ground_truth, config, dataset.split, results=True)) or "none is known"
-            raise ValueError(
-                f"0 of {len(dataset)} videos of {dataset.name} {dataset.split} have ground truth "
-                f"(looked for: {looked_for})"
-            )
+            raise ValueError(f"no video of {dataset.name} {dataset.split} has ground truth (looked for: {looked_for})")
         if len(known) < len(dataset):
             self.limits = f"{len(known)} of {len(dataset)} videos have ground truth: only these are scored"
         given: dict[str, str] = {}

@@ -81,7 +81,7 @@ def export_masks(
         else:
             of_frames = masks_for(masks, frames, scene=True)
             of_frames.check_names(frames)
-            if of_frames.all_used:
+            if of_frames.single:
                 raise ValueError(f"{masks} is one mask: give a folder of masks named like the frames, or a function")
             names = of_frames.names if names is None else names
             mask_of = of_frames

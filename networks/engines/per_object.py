@@ -148,7 +148,7 @@ class PerObjectEngine(ABC):
 
         Args:
             features: result of ``encode_image``.
-            stored: the frame will enter the memory.
+            stored: the frame enters the memory. False: it doesn't, or the policy decides by its prediction.
         """
 
     @abstractmethod

@@ -17,6 +17,7 @@ import voskit
 from voskit.dataloaders.files import (
     atomic_write,
     atomic_write_text,
+    check_output_folder,
     checksum,
     exclusive_lock,
     load_json,
@@ -309,3 +310,13 @@ def test_a_planted_reader_is_found(line: str) -> None:
 def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert checksum(tmp_path / "a") == "ba7816bf8f01cfea"
+
+
+def test_a_file_in_the_place_of_a_folder_for_results_is_named(tmp_path: Path) -> None:
+    check_output_folder(tmp_path / "new" / "results")
+    file = tmp_path / "file"
+    file.touch()
+    for folder, message in ((file, f"--out {file} is a file"), (file / "x", f"--out {file}/x: {file} is a file")):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            check_output_folder(folder, "--out ")
+    assert sorted(tmp_path.iterdir()) == [file]

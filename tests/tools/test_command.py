@@ -70,6 +70,11 @@ def test_out_of_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == line
 
 
+def test_an_error_of_the_system_is_the_file_and_the_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_command(lambda: int((tmp_path / "none").read_text())) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}/none: No such file or directory\n"
+
+
 def test_an_empty_argument_is_refused() -> None:
     with pytest.raises(ValueError, match="an argument is empty: the shell variable that it comes from may not be set"):
         _read_flags(["my.mp4", "--mask", ""], Flags)

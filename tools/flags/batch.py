@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from voskit.dataloaders.files import check_output_folder
 from voskit.tools.command import quiet
 from voskit.tools.flags.model import ModelArgs
 
@@ -78,8 +79,8 @@ class BatchArgs(ModelArgs):
             raise ValueError("--target_fps: masks depend on the machine's speed and can't be resumed: add --no-resume")
         if self.output_path.startswith("memory:"):
             raise ValueError(f"--output_path {self.output_path}: results in memory are lost when the command ends")
-        if Path(self.output_path).is_file():
-            raise ValueError(f"--output_path {self.output_path} is a file: give a folder for the results")
+        if "://" not in self.output_path:
+            check_output_folder(Path(self.output_path), "--output_path ")
         if self.task == "referring":
             for flag in ("complete_masks", "backwards", "fuse"):
                 if getattr(self, flag):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from typing_extensions import Self
 
 from voskit.configs import list_models
+from voskit.dataloaders.files import check_output_folder
 from voskit.tools.command import quiet
 from voskit.tools.flags.model import BUNDLED_MODEL, ModelArgs
 
@@ -85,8 +86,7 @@ class ClipArgs(ModelArgs):
         """Raise ValueError if flags don't fit each other; nothing is read or loaded before."""
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"--max_frames must be at least 1, got {self.max_frames}")
-        if self.output_path.is_file():
-            raise ValueError(f"--output_path {self.output_path} is a file: give a folder for the results")
+        check_output_folder(self.output_path, "--output_path ")
         if self.task == "referring":
             self._check_text_flags()
         elif self.text:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from voskit.dataloaders.files import check_output_folder
 from voskit.tools.flags.model import ModelArgs
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class EvalArgs(ModelArgs):
         for flag in ("videos_at_once", "gpu_num"):
             if getattr(self, flag) < 1:
                 raise ValueError(f"--{flag} must be at least 1, got {getattr(self, flag)}")
-        if self.output_path.is_file():
-            raise ValueError(f"--output_path {self.output_path} is a file: give a folder for the results")
+        check_output_folder(self.output_path, "--output_path ")
         from voskit.evaluators.benchmarks.run import check_task, open_benchmark
 
         options: dict[str, Any] = {"full_resolution": True} if self.full_resolution else {}

@@ -72,6 +72,8 @@ class Graphs:
             check_count("threads", threads)
         if isinstance(providers, str):
             providers = [providers]
+        if providers is not None and not isinstance(providers, Sequence):
+            raise ValueError(f"providers are names of ONNX Runtime in a list, got {providers!r}")
         if backend == "onnxruntime" and precision is not None:
             raise ValueError("precision is for backend='openvino': export with --precision fp16 or int8 instead")
         self.manifest = read_manifest(folder)

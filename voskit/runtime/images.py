@@ -36,8 +36,8 @@ def log_distortion(shape: tuple[int, int], manifest: dict[str, Any]) -> None:
     ratio = shape[1] / shape[0] * height / width
     if max(ratio, 1 / ratio) > _DISTORTION:
         logger.warning(
-            "frames of %dx%d pixels are distorted to %dx%d: export the model with --size %dx%d for them",
-            *(shape[1], shape[0], width, height, *shape),
+            "frames of %dx%d (height x width) are distorted to %dx%d: export the model with --size %dx%d for them",
+            *(*shape, height, width, *shape),
         )
 
 

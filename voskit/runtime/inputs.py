@@ -72,7 +72,10 @@ def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], whi
         ValueError: a wrong shape, type or size, ids out of range, a mask with smooth edges, or 255 beside other values
             after it was "on".
     """
-    array = np.asarray(mask)
+    try:
+        array = np.asarray(mask)
+    except ValueError:  # rows of different lengths
+        raise ValueError("a mask must be an H x W array of object ids: its rows have different lengths") from None
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 2:

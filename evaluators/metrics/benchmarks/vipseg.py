@@ -147,7 +147,7 @@ def _frames(truth: dict[str, Any], predictions: dict[str, Any], request: Request
     return videos
 
 
-def _segments(listed: Iterable[dict[str, Any]], truth: Path | None = None) -> dict[int, Segment]:
+def _segments(listed: Sequence[dict[str, Any]], truth: Path | None = None) -> dict[int, Segment]:
     """Return the segments of a frame by id; those of the ground truth must state their areas."""
     if truth is not None and (lacking := next((entry for entry in listed if "area" not in entry), None)) is not None:
         raise ValueError(f"{truth}: the segment {lacking.get('id')} has no area: add the number of its pixels")

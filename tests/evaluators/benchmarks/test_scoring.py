@@ -268,7 +268,7 @@ def test_the_command_line_scores_documented_layouts(name, build, results, tmp_pa
         (
             "refytvos",
             "reference/mask_dict.json",
-            "0 of 1 videos of refytvos val have ground truth (looked for: reference/",
+            "no video of refytvos val has ground truth (looked for: reference/",
         ),
     ],
 )
@@ -362,7 +362,7 @@ def test_videos_with_truth_are_scored_and_the_others_are_told(tmp_path, caplog) 
 def test_no_truth_at_all_gives_no_scores_and_the_reason(tmp_path, caplog) -> None:
     caplog.set_level("INFO")
     dataset = two_videos(tmp_path, {})
-    assert "0 of 2 videos of own all have ground truth" in DatasetScoring(dataset).obstacle
+    assert "no video of own all has ground truth" in DatasetScoring(dataset).obstacle
 
 
 def test_vspw_says_at_the_start_that_there_is_no_scorer(tmp_path, caplog) -> None:

@@ -24,7 +24,7 @@ from voskit.evaluators.benchmarks.validation import Validation
     ("name", "split", "reason"),
     [
         ("davis2017_unsupervised", "val", "it has neither masks nor text prompts"),
-        ("mosev1", "val", "0 of 2 videos of mosev1 val have ground truth"),
+        ("mosev1", "val", "no video of mosev1 val has ground truth"),
         ("vspw", "val", "there is no scorer for vspw"),
         ("mevis", "val", "mevis can be scored for valid_u, train, not for val"),
         ("lvos", "val", "unseen_videos.txt: no such list of videos"),

@@ -123,7 +123,7 @@ export class Timeline {
     const frame = Math.floor(this.frameAt(event));
     this.tip.hidden = !clip || frame < 0 || frame >= this.frames || event.pointerType === "touch";
     if (this.tip.hidden || !clip) return;
-    const lines = [`${frame} · ${exactClock(clip.times[frame] ?? 0)} · ${this.stateOf(frame)}`];
+    const lines = [`${frame} · ${exactClock(clip.times[frame] ?? 0)} · ${this.store.stateOf(frame)}`];
     for (const { id } of this.store.objects) {
       const value = quality?.objects[String(id)]?.[frame];
       if (typeof value === "number") lines.push(`${this.store.nameOf(id)} ${value.toFixed(2)}`);
@@ -132,11 +132,6 @@ export class Timeline {
     const box = this.root.getBoundingClientRect();
     const x = Math.min(Math.max(70, event.clientX - box.left), box.width - 70);
     this.tip.style.left = `${x}px`;
-  }
-
-  /** @param {number} frame */
-  stateOf(frame) {
-    return this.store.stateOf(frame);
   }
 
   // -- drawing --------------------------------------------------------------------------------------------------------
