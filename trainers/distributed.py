@@ -99,7 +99,7 @@ class Processes:
         except RuntimeError as error:  # gloo has no error class of its own
             if self.count > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
                 raise ConnectionError(
-                    f"process {self.rank} lost the connection to another one, which was killed or failed: run the "
+                    f"process {self.rank} lost the connection to another process, which was killed or failed: run the "
                     "command again to resume from the last checkpoint"
                 ) from error
             raise

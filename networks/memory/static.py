@@ -29,7 +29,9 @@ def check_static(config: ModelConfig, policy: MemoryPolicy | None) -> None:
         ValueError: it holds prototypes, or the policy decides by more than frame numbers.
     """
     if getattr(config, "enable_long_term", False):
-        raise ValueError("static_memory holds frames, not prototypes: set enable_long_term=False")
+        raise ValueError(
+            "static_memory holds frames, not prototypes: set enable_long_term=False, and no policy of prototypes"
+        )
     if any(getattr(policy, need, False) for need in ("needs_quality", "needs_usage", "per_object")):
         raise ValueError(f"static_memory can't follow {policy}: it takes policies that decide by frame numbers")
 

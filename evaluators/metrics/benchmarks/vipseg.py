@@ -6,7 +6,7 @@ id = R + 256 G + 65536 B, 0 is void.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

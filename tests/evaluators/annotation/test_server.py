@@ -299,6 +299,18 @@ def test_masks_of_an_archive_go_to_the_frames_that_they_name_or_to_the_given_one
     assert answer.json()["frames"] == frames
 
 
+def test_remarks_on_imported_masks_are_logged_once(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+    names = ("00001.png", "00002.png", "elsewhere.png")
+    square = [[5, 10, 15, 10, 15, 20, 5, 20]]
+    images = [{"id": i, "file_name": name, "height": H, "width": W} for i, name in enumerate(names)]
+    regions = [{"id": 1 + i, "image_id": i, "category_id": 1, "segmentation": square} for i in range(3)]
+    data = json.dumps({"images": images, "annotations": regions})
+    files = {"mask": ("masks.json", data.encode())}
+    assert page.client.post(f"{page.clip}/import", files=files, data={"frame": "3"}).json()["frames"] == [1, 2]
+    print(caplog.text)
+    assert caplog.text.count("1 of its 3 images aren't frames of this clip") == 1
+
+
 def test_single_masks_are_imported_for_a_frame_or_by_their_names(page: Page) -> None:
     send = lambda name, data, **fields: page.client.post(  # noqa: E731
         f"{page.clip}/import", files={"mask": (name, data)}, data=fields
