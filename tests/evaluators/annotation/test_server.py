@@ -307,7 +307,6 @@ def test_remarks_on_imported_masks_are_logged_once(page: Page, caplog: pytest.Lo
     data = json.dumps({"images": images, "annotations": regions})
     files = {"mask": ("masks.json", data.encode())}
     assert page.client.post(f"{page.clip}/import", files=files, data={"frame": "3"}).json()["frames"] == [1, 2]
-    print(caplog.text)
     assert caplog.text.count("1 of its 3 images aren't frames of this clip") == 1
 
 
