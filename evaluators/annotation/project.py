@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from voskit.dataloaders.files import atomic_write_text, exclusive_lock, load_json, make_folder
 from voskit.dataloaders.images import IMAGE_EXTENSIONS
+from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
 from voskit.dataloaders.video.frames import check_source
 from voskit.dataloaders.video.tolerant import TolerantFrames
 from voskit.evaluators.annotation.pictures import FramePictures
@@ -28,9 +29,6 @@ logger = logging.getLogger(__name__)
 
 STATE = ".project"
 """Folder of the project's list and token, in the folder of the results."""
-VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".wmv",
-                    ".gif", ".ogv", ".3gp", ".y4m", ".mxf"})  # fmt: skip
-"""Suffixes of files that are listed as videos; others can be opened by their path."""
 
 
 class OpenClip:
@@ -255,7 +253,7 @@ class Project:
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name.lower()):
             if entry.name.startswith(".") or not entry.resolve().is_relative_to(self.root):
                 continue
-            kind = "video" if entry.suffix.lower() in VIDEOS and entry.is_file() else None
+            kind = "video" if entry.suffix.lower() in VIDEO_EXTENSIONS and entry.is_file() else None
             if entry.is_dir():
                 kind = "images" if _has_images(entry) else "folder"
             if kind is not None:
@@ -376,7 +374,9 @@ def find_videos(path: Path) -> list[Path]:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     if folder != path and _has_images(folder):
         return [folder]
-    found = [e for e in entries if (e.is_file() and e.suffix.lower() in VIDEOS) or (e.is_dir() and _has_images(e))]
+    found = [
+        e for e in entries if (e.is_file() and e.suffix.lower() in VIDEO_EXTENSIONS) or (e.is_dir() and _has_images(e))
+    ]
     if not found:
         raise ValueError(f"{path}: no video, no image and no folder of images in it")
     return found

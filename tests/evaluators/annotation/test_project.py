@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from standin import StandInSegmenter, mask_of, write_clip
 
+from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
 from voskit.evaluators.annotation.project import Project, ProjectClip, find_videos
 
 
@@ -122,6 +123,16 @@ def test_only_files_below_the_root_are_shown(tmp_path: Path) -> None:
             project.within_root(path)
     with pytest.raises(PermissionError, match="--root"):
         project_in(tmp_path / "out2").within_root("film.mp4")
+
+
+@pytest.mark.parametrize("suffix", VIDEO_EXTENSIONS)
+def test_every_kind_of_video_is_listed(tmp_path: Path, suffix: str) -> None:
+    video = tmp_path / "videos" / f"film{suffix.upper()}"
+    video.parent.mkdir()
+    video.write_bytes(b"x")
+    assert find_videos(tmp_path / "videos") == [video]
+    entries = project_in(tmp_path / "out", tmp_path / "videos").list_root("")["entries"]
+    assert [entry["kind"] for entry in entries] == ["video"]
 
 
 @pytest.mark.parametrize(
