@@ -14,15 +14,27 @@ import pytest
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
+from training_trees import (
+    COLOURS,
+    CROP,
+    check,
+    pixels,
+    same,
+    save,
+    scene,
+    skip_stage,
+    stage,
+    static_tree,
+    video_tree,
+    videos,
+)
 
 from voskit.configs.datasets.base import DATASETS, DatasetConfig
-from voskit.configs.stages import StageConfig, get_stage_config
+from voskit.configs.stages import get_stage_config
 from voskit.dataloaders.datasets import open_dataset
 from voskit.dataloaders.masks.files import write_mask
 from voskit.dataloaders.training import (
     CollageClips,
-    SkipStaticClips,
-    SkipVideoClips,
     StaticClips,
     TrainClip,
     VideoClips,
@@ -38,79 +50,7 @@ from voskit.dataloaders.training.clip import VOID, RawClip
 from voskit.dataloaders.training.clip_dataset import merge_clips
 from voskit.dataloaders.training.collage import CutOut
 from voskit.dataloaders.training.records import read_labels
-from voskit.dataloaders.training.xmem import draw_within_skip, thin_plate_warp
-from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 from voskit.evaluators.metrics.frames.label_maps import read_label_map
-
-CROP = 65
-COLOURS = ((40, 40, 40), (250, 10, 10), (10, 10, 250), (10, 250, 10))
-
-
-def scene(ids: tuple[int, ...], shift: int = 0, size: tuple[int, int] = (80, 100)) -> tuple[np.ndarray, np.ndarray]:
-    """Write an image and a mask with a block for each id, each block in its own color."""
-    mask = np.zeros(size, np.uint8)
-    image = np.full((*size, 3), COLOURS[0], np.uint8)
-    for place, object_id in enumerate(ids):
-        block = np.s_[15:65, 8 + 30 * place + shift : 32 + 30 * place + shift]
-        mask[block], image[block] = object_id, COLOURS[1 + place]
-    return image, mask
-
-
-def save(image: np.ndarray, mask: np.ndarray, image_path: Path, mask_path: Path) -> None:
-    for path in (image_path, mask_path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(image_path)
-    write_mask(mask_path, mask)
-
-
-def static_tree(root: Path, ids: tuple[int, ...] = (3, 7)) -> Path:
-    for folder in ("A", "B"):
-        for name in ("one", "two"):
-            save(*scene(ids), root / f"JPEGImages/{folder}/{name}.png", root / f"Annotations/{folder}/{name}.png")
-    return root
-
-
-def video_tree(root: Path, count: int = 8, empty: tuple[int, ...] = ()) -> Path:
-    for name in ("bear", "dog"):
-        for frame in range(count):
-            image, mask = scene(() if frame in empty else (2, 5), shift=frame)
-            frame_path = root / f"JPEGImages/480p/{name}/{frame:05d}.png"
-            save(image, mask, frame_path, root / f"Annotations/480p/{name}/{frame:05d}.png")
-    (root / "ImageSets/2017").mkdir(parents=True)
-    (root / "ImageSets/2017/train.txt").write_text("bear\ndog\n")
-    return root
-
-
-def stage(**changes: Any) -> StageConfig:
-    return get_stage_config("pre", **{"short_edge": 70, "merge_probability": 0.0, **changes})
-
-
-def videos(root: Path, **changes: Any) -> VideoClips:
-    records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
-    return VideoClips(records, stage(**changes), gap=2, crop=CROP)
-
-
-def pixels(clip: TrainClip) -> np.ndarray:
-    """Return the frames as [T, S, S, 3] RGB from 0 to 255."""
-    return (clip.frames.permute(0, 2, 3, 1).numpy() * IMAGENET_STD + IMAGENET_MEAN) * 255
-
-
-def check(clip: TrainClip, crop: int = CROP, max_objects: int = 10) -> None:
-    length = len(clip.frames)
-    assert clip.frames.shape == (length, 3, crop, crop)
-    assert clip.frames.dtype == torch.float32
-    assert clip.labels.shape == (length, crop, crop)
-    assert clip.labels.dtype == torch.uint8
-    assert -0.5 <= pixels(clip).min() <= pixels(clip).max() <= 255.5
-    ids = [i for i in clip.labels[0].unique().tolist() if i not in (0, 255)]
-    assert ids == list(range(1, clip.num_objects + 1))
-    assert 1 <= clip.num_objects <= max_objects
-    assert set(clip.labels.unique().tolist()) <= {0, 255, *ids}
-    assert clip.name
-
-
-def same(one: TrainClip, other: TrainClip) -> bool:
-    return torch.equal(one.frames, other.frames) and torch.equal(one.labels, other.labels)
 
 
 @pytest.fixture(params=["static", "collage", "video"])
@@ -462,79 +402,6 @@ def test_real_data(real_data: Path, augmentation: Any) -> None:
         check(data[index], crop=193)
 
 
-def skip_stage(**changes: Any) -> StageConfig:
-    return get_stage_config("s3", **{"batch_size": 2, "total_steps": 40, "clip_length": 4, "fine_tuning": 8, **changes})
-
-
-def test_frames_lie_within_a_skip_of_each_other_and_none_comes_twice() -> None:
-    rng = np.random.default_rng(0)
-    for skip in (1, 3, 10):
-        for _ in range(50):
-            numbers = draw_within_skip(30, 6, skip, rng)
-            assert numbers == sorted(set(numbers))
-            assert max(np.diff(numbers)) <= skip
-    assert draw_within_skip(3, 5, 5, rng) == [0, 1, 2, 2, 2]
-
-
-def test_the_skip_follows_the_progress_of_the_stage(tmp_path: Path) -> None:
-    """A part of larger data counts the epochs of all data. YouTube-VOS divides its skip."""
-    stage = skip_stage()
-    assert [stage.skip_at(x) for x in (0, 0.1, 0.29, 0.3, 0.9, 1)] == [5, 10, 10, 15, 5, 5]
-    root = video_tree(tmp_path / "DAVIS")
-    data = build_training_data(stage, {"davis2017": root, "youtubevos": _youtube(tmp_path, root)}, crop=CROP)
-    data.set_epoch(2)
-    assert [part.divisor for part in data.parts] == [5, 1]
-    clips = len(data)
-    assert [part.progress for part in data.parts] == [min(1.0, 2 * clips / 80)] * 2
-    for clip in (data[0], data[clips - 1]):
-        check(clip)
-
-
-def _youtube(folder: Path, davis: Path) -> Path:
-    for kind in ("JPEGImages", "Annotations"):
-        (folder / "YTB/train").mkdir(parents=True, exist_ok=True)
-        (folder / "YTB/train" / kind).symlink_to(davis / kind / "480p")
-    return folder / "YTB"
-
-
-def test_clips_of_xmems_kind_are_reproducible_and_show_objects(tmp_path: Path) -> None:
-    root = video_tree(tmp_path / "videos")
-    records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
-    sources = [
-        SkipVideoClips(records, skip_stage(), crop=CROP, max_objects=3),
-        SkipStaticClips(static_tree(tmp_path / "images"), skip_stage(clip_length=3), crop=CROP, max_objects=1),
-    ]
-    for data, objects in zip(sources, (3, 1), strict=True):
-        for epoch in (0, 30):  # the second one is in the phase of fine-tuning
-            data.set_epoch(epoch)
-            check(data[0], max_objects=objects)
-            assert same(data[0], data[0])
-        assert not same(sources[0][0], sources[0][1])
-
-
-def test_a_stage_of_xmem_can_sample_gaps(tmp_path: Path) -> None:
-    plan = skip_stage(sampling="gaps", datasets=["davis2017"], short_edge=70)
-    data = build_training_data(plan, video_tree(tmp_path), crop=CROP)
-    assert [type(part) for part in data.parts] == [VideoClips]
-    check(data[0])
-
-
-def test_clips_that_begin_with_many_ignored_pixels_are_left_out(tmp_path: Path) -> None:
-    root = video_tree(tmp_path)
-    for path in (root / "Annotations/480p").rglob("*.png"):
-        with Image.open(path) as image:
-            ids, palette = np.array(image), image.getpalette()
-        ids[:, : ids.shape[1] // 2] = 255
-        image = Image.fromarray(ids, "P")
-        image.putpalette(palette)
-        image.save(path)
-    records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
-    data = SkipVideoClips(records, skip_stage(), crop=CROP)
-    assert (data[0].labels == 255).any()
-    with pytest.raises(ValueError, match="none of 20 random clips"):
-        SkipVideoClips(records, skip_stage(max_ignored=0.0), crop=CROP)[0]
-
-
 @pytest.mark.parametrize(
     ("name", "folder", "lists"),
     [
@@ -594,21 +461,3 @@ def test_binary_masks_show_one_object(tmp_path: Path, ids: tuple[int, ...]) -> N
     data = build_training_data(stage(datasets=["davis2016"], merge_probability=0.0), root, crop=CROP)
     assert len(data) == 5 * len(names)
     assert set(np.unique(data.parts[0].records[0].labels(0))) == {0, 1}
-
-
-def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
-    ramp = np.repeat(np.arange(96, dtype=np.uint8)[None, :, None] * 2, 96, 0).repeat(3, 2)
-    mask = (ramp[..., 0] > 95).astype(np.uint16)
-    image, warped = thin_plate_warp(ramp, mask, np.random.default_rng(1), scale=0.05)
-    assert (image != ramp).any()
-    gray = image[..., 0] == image[..., 2]  # the fill from outside the image isn't gray
-    inside = gray & (image[..., 0] > 20) & (image[..., 0] < 170)
-    agree = (image[..., 0] > 95) == (warped > 0)
-    assert agree[inside].mean() > 0.98
-
-
-def test_skips_need_a_stage_of_their_kind(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="derives from SkipStageConfig"):
-        SkipStaticClips(static_tree(tmp_path), stage(), crop=CROP)
-    with pytest.raises(ValueError, match="must start with 0 and have one entry for each"):
-        skip_stage(skips=[5])
