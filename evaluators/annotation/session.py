@@ -91,9 +91,8 @@ class Annotation:
             for part in ("given", "masks", PRIVATE):
                 make_folder(folder / part)
             self._changing = threading.RLock()  # held while masks change, so that files and index agree
-            self._waiting: set[int] = (
-                set()
-            )  # propagated masks still to be written, unless the frame's mask is given or removed first
+            # propagated masks to be written, unless the frame's mask is given or removed first
+            self._waiting: set[int] = set()
             self._running = False
             self._propagation: tuple[Entry, str] | None = None  # entry of the journal that propagated masks go to
             self._identity = identify(source, len(self))
