@@ -23,6 +23,15 @@ def test_without_the_token_nothing_is_shown(browser, server: Server) -> None:
     context.close()
 
 
+def test_the_login_form_opens_the_page(browser, server: Server) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{server.port}/")
+        page.fill("input[name=password]", server.token)
+        page.click("button")
+        page.wait_for_selector("#stage")
+
+
 def test_a_foreign_name_of_the_server_is_refused(browser, server: Server, walk: Walk) -> None:
     cookies = walk.context.cookies()
     context = browser.new_context()
