@@ -17,7 +17,7 @@ from voskit.evaluators.batch.storage import OutputStore, is_remote, local_copy
 from voskit.evaluators.clips.sources import Clip, find_clips
 
 FIELDS = ("video", "mask", "text", "name")
-_EXTENSIONS = {*VIDEO_EXTENSIONS, *IMAGE_EXTENSIONS, ".y4m"}
+_EXTENSIONS = {*VIDEO_EXTENSIONS, *IMAGE_EXTENSIONS}
 _LONGEST_NAME = 200  # bytes; most file systems take 255, and ".batch/<name>.json" is written under a temporary name
 
 

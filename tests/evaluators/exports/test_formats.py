@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import NAMES, TIMES, H, W, ids_of_frame
+from exported_clip import NAMES, TIMES, H, W, ids_of_frame
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
