@@ -56,7 +56,7 @@ class StaticObjectBank:
             slot = next(i for i in range(len(self._slots) + 1) if i not in self._slots)
         rows = [key_1LC, *value_KLD.split(1)]
         self._length = key_1LC.shape[1]
-        self._reserve(rows, slot + 1)
+        self._reserve(rows, 0 if place is None else slot + 1)
         if place is None:
             return
         self.frames.append(new)

@@ -133,6 +133,16 @@ def test_memory_is_written_in_place() -> None:
     assert segmenter.memory_bytes == size
 
 
+def test_frames_that_the_policy_refuses_take_no_memory() -> None:
+    policy = EveryNthFrame(1, 1)  # references only
+    segmenter = VideoSegmenter(build_small("xmem", **XMEM), static_memory=True, policy=policy)
+    sizes = []
+    for t, frame in enumerate(moving_frames(3)):
+        segmenter.step(frame, squares(1) if t == 0 else None)
+        sizes.append(segmenter.memory_bytes)
+    assert segmenter.memory_frames == 1 and sizes == [sizes[0]] * 3
+
+
 def test_without_a_bound_the_capacity_doubles() -> None:
     segmenter = VideoSegmenter(build_small("aott"), static_memory=True, long_term_gap=1)
     sizes = []
