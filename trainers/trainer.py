@@ -134,8 +134,9 @@ class Trainer:
         self.loss: nn.Module = self.objective
         if self.processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
-            # once predicted masks enter the memory, a frozen identity bank has no gradient
-            unused = stage.sequential_start < 1 and bool(stage.frozen_in_sequential)
+            # once predicted masks enter the memory, a frozen identity bank has no gradient; in clips of two frames,
+            # neither has what updates the sensory memory or the objects' tokens
+            unused = (stage.sequential_start < 1 and bool(stage.frozen_in_sequential)) or stage.clip_length == 2
             self.loss = DistributedDataParallel(self.loss, devices, find_unused_parameters=unused)
             self.loss.broadcast_buffers = False  # the constructor's argument is deprecated
         text_ratio = stage.text_lr_ratio if isinstance(stage, ReferringStageConfig) else 1.0

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+from small_training import Squares, in_two_processes, join
 
 from voskit.configs.stages import get_stage_config
+from voskit.dataloaders.training import TrainClip
 from voskit.networks import build_model
 from voskit.networks.models.base import Supervised
 from voskit.trainers.clips import propagate_clips
@@ -17,6 +20,7 @@ from voskit.trainers.clips.xmem import propagate_xmem_clips
 from voskit.trainers.losses import CLIP_LOSSES, bootstrapped_cross_entropy, dice, kept_fraction_between
 from voskit.trainers.parameter_groups import parameter_groups
 from voskit.trainers.schedule import Schedule
+from voskit.trainers.trainer import Trainer, TrainerOptions
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -110,6 +114,32 @@ def test_stages_have_the_published_values(xmem_goldens: Path) -> None:
 def test_the_rate_falls_at_milestones() -> None:
     schedule = Schedule(base=1e-5, least=0, total_steps=100, milestones=(50, 80))
     assert [schedule.lr(s) for s in (0, 49, 50, 79, 80)] == pytest.approx([1e-5, 1e-5, 1e-6, 1e-6, 1e-7])
+
+
+class TwoFrames(Squares):
+    """Clips of two frames."""
+
+    def __getitem__(self, index: int) -> TrainClip:
+        clip = super().__getitem__(index)
+        return TrainClip(clip.frames[:2, :, :48, :48], clip.labels[:2, :48, :48], clip.num_objects, clip.name)
+
+
+def _train_on_two_frames(rank: int, port: int, output: str) -> None:
+    processes = join(rank, port)
+    torch.manual_seed(0)
+    network = build_model("xmem", device="cpu", key_dim=8, value_dim=16, hidden_dim=8)
+    stage = get_stage_config("s0", clip_length=2, crop=48, batch_size=2, total_steps=2, workers=0)
+    Trainer(
+        network, stage, TwoFrames(), Path(output), processes=processes, options=TrainerOptions(progress=False)
+    ).train()
+    dist.destroy_process_group()
+
+
+@pytest.mark.thorough
+def test_two_processes_train_on_clips_of_two_frames(tmp_path: Path) -> None:
+    """The sensory memory isn't carried on, so that its update has no gradient."""
+    in_two_processes(_train_on_two_frames, tmp_path)
+    assert (tmp_path / "ema.safetensors").exists()
 
 
 def test_another_familys_stage_is_refused() -> None:
