@@ -353,12 +353,14 @@ class Trainer:
         try:
             score = self.processes.attempt(self._score)
         except FailedTogether as error:
-            self.failed_validations.append(self.step)
+            if self.step not in self.failed_validations:
+                self.failed_validations.append(self.step)
             cause = error.__cause__
             traceback = None if isinstance(cause, (ValueError, OSError)) else cause  # their messages say what to do
             logger.error("step %d: validation failed, training continues: %s", self.step, error, exc_info=traceback)
         else:
             self.unscored = False
+            self.failed_validations = [step for step in self.failed_validations if step != self.step]
             if self.processes.is_first:
                 logger.info("step %d: validation %.4f (best %.4f)", self.step, score, max(self.best, score))
                 if log is not None:

@@ -120,6 +120,16 @@ def test_one_that_failed_before_a_stop_is_told_after_resuming(tmp_path: Path) ->
     assert again.failed_validations == [3]
 
 
+@pytest.mark.parametrize(("second", "failed"), [(0.1, []), (ValueError("still no mask"), [3])])
+def test_one_that_failed_is_done_again_when_training_continues(tmp_path: Path, second, failed: list[int]) -> None:
+    trainer, scores = scored(tmp_path, ValueError("no mask"), second, 0.2)
+    trainer.train(until=3)
+    assert trainer.failed_validations == [3]
+    trainer.train(until=4)
+    assert scores.steps[:2] == [3, 3]
+    assert trainer.failed_validations == failed
+
+
 @pytest.mark.thorough
 def test_one_that_failed_at_the_end_is_done_when_the_run_is_called_again(tmp_path: Path) -> None:
     trainer, _ = scored(tmp_path, 0.1, 0.2, ValueError("the disk is away"))
