@@ -91,7 +91,7 @@ class PerObjectEngine(ABC):
             masks_KHW = self._merge_given(F.pad(resized, padding), replaced, masks_KHW)
             self._begin(len(self._objects) - before, features)
         assert masks_KHW is not None
-        if self._presence is not None and masks_KHW is not None:
+        if self._presence is not None:
             masks_KHW = self._of_present(masks_KHW, size, given, mask_HW)
         probabilities = aggregate(masks_KHW, background=self._background or given).softmax(0)
         left, right, top, bottom = padding
