@@ -34,4 +34,4 @@ for stage in $STAGES; do
 done
 
 $PYTHON tools/export.py --model deaott --ckpt_path "$weights" --output_path "$FILE" \
-    --set long_term_gap=5 trained_positions=625 top_k=64 neighbors_apart=true min_short_edge=480
+    --set long_term_gap=3 stray_distance=0.2 trained_positions=625 top_k=64 neighbors_apart=true min_short_edge=480
