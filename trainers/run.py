@@ -134,7 +134,7 @@ def train(
         amp: mixed precision. True: fp16 with loss scaling on CUDA, bf16 elsewhere.
         accumulate: number of equal parts into which each process splits its share of a batch, to save memory.
         compile: fuse operations with ``torch.compile``. The first steps take minutes.
-        checkpoint_activations: recompute activations in the backward pass: less memory, about a third more time.
+        checkpoint_activations: recompute activations in the backward pass: less memory, a fifth to a quarter more time.
         seed: seed of initial weights, clips and augmentation.
         progress: show a progress bar, or log lines if there is no terminal.
         validate: gets the network with the averaged weights at each checkpoint and returns a score. The weights with
