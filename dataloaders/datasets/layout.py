@@ -77,11 +77,7 @@ class DatasetLayout:
         if not places:
             return None
         place = next((place for place in places if (self.root / place).exists()), places[0])
-        path = self.root / place
-        if not path.exists() and not str(path).isascii():  # zip files of macOS hold letters and accents apart
-            forms = (self.root / normalize(form, place) for form in ("NFC", "NFD"))
-            return next((other for other in forms if other.exists()), path)
-        return path
+        return in_existing_form(self.root, place)
 
     def with_extension(self, path: Path, extensions: tuple[str, ...]) -> Path | None:
         """Return the file with the name of ``path`` and one of ``extensions``, in lower or upper case, or None."""
@@ -103,6 +99,15 @@ def _packed(folder: Path) -> str:
     """Return advice to unpack the archives in a folder; empty if there are none."""
     archives = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _ARCHIVES)
     return f" It holds {archives[0]}{', ...' * (len(archives) > 1)}: unpack it there" if archives else ""
+
+
+def in_existing_form(folder: Path, place: str) -> Path:
+    """Return a path below a folder, in the Unicode form that exists there if that isn't the given one."""
+    path = folder / place
+    if path.exists() or place.isascii():
+        return path
+    forms = (folder / normalize(form, place) for form in ("NFC", "NFD"))  # zip files of macOS hold accents apart
+    return next((other for other in forms if other.exists()), path)
 
 
 def prefix(template: str) -> str:

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from voskit.dataloaders.datasets.layout import in_existing_form
 from voskit.dataloaders.files import atomic_write_text, load_json
 from voskit.dataloaders.video.source import FrameSource
 
@@ -22,8 +23,11 @@ _FAR = 300  # number of the last frame that is decoded to tell clips apart
 
 
 def masks_folder(results: Path, video: str) -> Path:
-    """Return the folder of a video's masks: ``<video>``, or ``<video>/masks`` of demo, batch and annotation."""
-    own = results / video
+    """Return the folder of a video's masks: ``<video>``, or ``<video>/masks`` of demo, batch and annotation.
+
+    The folder may have the video's name in a different Unicode form.
+    """
+    own = in_existing_form(results, video)
     return own / "masks" if (own / "masks").is_dir() else own
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.datasets.layout import subfolders
 from voskit.dataloaders.masks.mask_set import lone_value, mask_values
 from voskit.evaluators.clips.report import masks_folder
-from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer, video_folders
+from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scores, VideoFolders, VideoScorer
 from voskit.evaluators.metrics.frames.jobs import run_frames
 from voskit.evaluators.metrics.frames.measure import VOID, FramePair, FrameValues, Rules, measure
 from voskit.evaluators.metrics.frames.sequences import check_counted, frame_pairs, mask_names
@@ -44,7 +45,8 @@ class FolderPair(VideoScorer):
     def find(self, request: Request) -> dict[str, VideoFolders]:
         """Return the common videos; others are named in a warning."""
         names = _common_videos(request.data_root, request.results)
-        return video_folders(names, request.data_root, request.data_root.parent / "JPEGImages")
+        root, images = request.data_root, request.data_root.parent / "JPEGImages"
+        return {name: VideoFolders(masks_folder(root, name), images / name) for name in names}
 
     def check(self, request: Request) -> None:
         """Check that frames count, if the videos are known."""
@@ -150,8 +152,11 @@ def object_rows(values: Sequence[FrameValues]) -> dict[str, dict[str, Any]]:
 
 
 def _common_videos(truth: Path, results: Path) -> list[str]:
-    videos = [set(subfolders(folder)) for folder in (truth, results)]
-    common = sorted(videos[0] & videos[1])
+    """Return the names of the videos in both folders, as the truth has them; Unicode forms may differ."""
+    videos, found = (set(subfolders(folder)) for folder in (truth, results))
+    forms = {normalize("NFC", name): name for name in found} | {name: name for name in found}
+    taken = {name: own for name in sorted(videos) if (own := forms.get(name, forms.get(normalize("NFC", name))))}
+    common = list(taken)
     if not common:
         for folder in (truth, results):
             if next(folder.glob("*.png"), None) is not None:
@@ -159,7 +164,7 @@ def _common_videos(truth: Path, results: Path) -> list[str]:
                     f"{folder}: masks of one video: give the folder above it, which has a folder for each video"
                 )
         raise ValueError(f"{results}: no folder here has the name of a video in {truth}")
-    for folder, alone in ((truth, videos[0] - videos[1]), (results, videos[1] - videos[0])):
+    for folder, alone in ((truth, videos - taken.keys()), (results, found - set(taken.values()))):
         if alone:
             logger.warning("%s: left out videos that only this folder has: %s", folder, ", ".join(sorted(alone)))
     return common

@@ -38,12 +38,14 @@ def mask_names(folder: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: the folder has no PNG.
+        ValueError: the folder has no PNG, or one whose name ends in upper case.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of ground truth masks")
-    files = (file.name for file in folder.iterdir() if file.suffix == ".png" and not file.name.startswith("."))
-    names = natural_sorted(files)
+    files = (file.name for file in folder.iterdir() if not file.name.startswith("."))
+    names = natural_sorted(name for name in files if name.lower().endswith(".png"))
+    if upper := next((name for name in names if not name.endswith(".png")), None):
+        raise ValueError(f"{folder / upper}: masks of the ground truth must be called *.png: rename it")
     if not names:
         raise ValueError(f"{folder}: no PNG in this folder of ground truth masks")
     return [name.removesuffix(".png") for name in names]

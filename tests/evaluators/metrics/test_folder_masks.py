@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -75,6 +76,31 @@ def test_objects_that_were_lost_are_no_reason_to_refuse(tmp_path: Path) -> None:
     results = write(tmp_path / "results/a", [blocks([1, 2]), blocks([0, 2]), blocks([1, 2])])
     assert j_and_f(truth, results) == 0
     assert j_and_f(truth, write(tmp_path / "none/a", [blocks([])] * 3)) == 0
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_of_videos_may_have_different_unicode_forms(tmp_path: Path, caplog, forms: tuple[str, str]) -> None:
+    truth, results = (tmp_path / "truth", tmp_path / "results")
+    for folder, form in zip((truth, results), forms, strict=True):
+        write(folder / "a", [blocks([1])] * 3)
+        write(folder / normalize(form, "hünd"), [blocks([1])] * 3)
+    per_sequence = score("folder", truth, results, num_workers=1).tables["per_sequence"]
+    assert list(per_sequence) == ["a", normalize(forms[0], "hünd")]
+    assert "left out" not in caplog.text
+
+
+def test_the_truth_may_be_the_output_of_a_run(tmp_path: Path) -> None:
+    for run in ("truth", "results"):
+        write(tmp_path / run / "a/masks", [blocks([1])] * 3)
+        Image.new("RGB", (8, 8)).save(tmp_path / run / "a/contact_sheet.png")
+    assert j_and_f(tmp_path / "truth", tmp_path / "results") == 100
+
+
+def test_true_masks_with_upper_case_names_are_not_left_out(tmp_path: Path) -> None:
+    truth, results = (write(tmp_path / name / "a", [blocks([1])] * 4) for name in ("truth", "results"))
+    (truth / "a/00001.png").rename(truth / "a/00001.PNG")
+    with pytest.raises(ValueError, match=r"truth/a/00001\.PNG: masks .* must be called \*\.png: rename it"):
+        j_and_f(truth, results)
 
 
 def test_the_command_line_has_the_same_options(tmp_path: Path, run_score: Callable[..., tuple[int, str]]) -> None:
