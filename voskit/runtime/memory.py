@@ -24,6 +24,7 @@ class FrameMemory:
 
     def __init__(self, capacity: int, gap: int, least: int = 1) -> None:
         self.capacity, self.gap, self.least = capacity, gap, least
+        self._room = max(capacity, least)  # in frames
         self.frames: list[tuple[int, bool]] = []
         self._storage: dict[str, np.ndarray] = {}
         self._length = 0
@@ -56,7 +57,7 @@ class FrameMemory:
         for name, x in columns.items():
             self._length = x.shape[1]
             if name not in self._storage:
-                self._storage[name] = np.zeros((x.shape[0], self.capacity * x.shape[1], x.shape[2]), x.dtype)
+                self._storage[name] = np.zeros((x.shape[0], self._room * x.shape[1], x.shape[2]), x.dtype)
             self._storage[name][:, slot * self._length : (slot + 1) * self._length] = x
 
     def read(self, since: int = 0) -> dict[str, np.ndarray]:
@@ -80,7 +81,7 @@ class FrameMemory:
         """Forget all frames before this one."""
         kept = [slot for slot, (number, _) in enumerate(self.frames) if number >= frame]
         for x in self._storage.values():
-            by_frame = x.reshape(x.shape[0], self.capacity, self._length, x.shape[2])
+            by_frame = x.reshape(x.shape[0], self._room, self._length, x.shape[2])
             by_frame[:, : len(kept)] = by_frame[:, kept]
         self.frames = [self.frames[slot] for slot in kept]
 
