@@ -23,6 +23,7 @@ from small_models import build_small
 require("onnxscript", "onnxruntime")
 
 from voskit.evaluators import VideoSegmenter
+from voskit.evaluators.frame_checks import frame_array
 from voskit.evaluators.onnx.precision import convert_to_fp16, quantize
 from voskit.networks import build_model
 from voskit.networks.engines.grouping import separate_neighbors
@@ -177,14 +178,22 @@ def test_a_white_mask_is_object_1(exported: Callable[[str], Path]) -> None:
         segmenter.step(moving_frames(1)[0], squares(255, 2))
 
 
-@pytest.mark.parametrize("blur", [3, 5])
-def test_a_mask_with_smooth_edges_is_refused(blur: int) -> None:
+@pytest.mark.parametrize(("blur", "dtype"), [(3, np.uint8), (5, np.int64), (31, np.uint8)])
+def test_a_mask_with_smooth_edges_is_refused(blur: int, dtype: type) -> None:
     mask = cv2.circle(np.zeros((H, W), np.uint8), (40, 30), 15, 255, -1)
     assert mask_ids(mask, (H, W), [], False)[1]
     with pytest.raises(ValueError, match="smooth edges"):
-        mask_ids(cv2.GaussianBlur(mask, (blur, blur), 0), (H, W), [], False)
+        mask_ids(cv2.GaussianBlur(mask, (blur, blur), 0).astype(dtype), (H, W), [], False)
     with_another_object = np.where(np.arange(W) > 40, mask // 255 * 3, mask)
     assert set(np.unique(mask_ids(with_another_object, (H, W), [], False)[0])) == {0, 3, 255}
+
+
+def test_a_mask_of_bytes_may_have_more_than_a_hundred_ids() -> None:
+    ids = np.arange(1, 121, dtype=np.uint8).reshape(10, 12).repeat(9, 0).repeat(9, 1)
+    assert (mask_ids(ids, ids.shape, [], False)[0] == ids).all()
+    photo = np.random.default_rng(0).integers(0, 255, (H, W), dtype=np.uint8)
+    with pytest.raises(ValueError, match="smooth edges"):
+        mask_ids(photo, (H, W), [], False)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +208,27 @@ def test_pictures_without_eight_bit_colors_are_refused(image: Image.Image, messa
     with pytest.raises(ValueError, match=message):
         rgb_array(image)
     assert rgb_array(Image.new("RGBA", (W, H), (1, 2, 3, 255)))[0, 0].tolist() == [1, 2, 3]
+
+
+def test_frames_of_other_layouts_are_those_that_pytorch_takes() -> None:
+    frame = moving_frames(1)[0]
+    gray = frame[..., :1]
+    alpha = np.full((H, W, 1), 255, np.uint8)
+    rgba = np.concatenate([frame, alpha], 2)
+    for other in (rgba, rgba.transpose(2, 0, 1), frame[None], rgba / 255, gray, gray.transpose(2, 0, 1)):
+        assert np.array_equal(rgb_array(other), frame_array(other))
+    with pytest.raises(ValueError, match="transparent"):
+        rgb_array(np.concatenate([frame, alpha - 1], 2))
+
+
+def test_a_memory_may_hold_fewer_positions_than_are_read(exported: Callable[[str], Path]) -> None:
+    segmenter = OnnxSegmenter(exported("deaott"), max_memory_frames=1)
+    assert segmenter.manifest["min_memory_frames"] == 2
+    pytorch = VideoSegmenter(network("deaott"), max_memory_frames=1)
+    for t, frame in enumerate(moving_frames(3)):
+        mask = squares(1, 2) if t == 0 else None
+        assert (segmenter.step(frame, mask) == pytorch.step(frame, mask)).mean() > 0.999
+        assert segmenter.memory_frames == 1
 
 
 def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str], Path]) -> None:

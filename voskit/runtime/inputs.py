@@ -11,7 +11,8 @@ import numpy as np
 
 MAX_ID = 65535
 VOID = 255
-_SMOOTH = 100  # a mask with more values up to 255 has smooth edges
+_CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
+_SMOOTH = 100  # a mask with more values up to 255 may have smooth edges
 _LEVELS = 2  # gray values of an edge; a single one may be an object
 
 
@@ -19,8 +20,8 @@ def rgb_array(frame: Any) -> np.ndarray:
     """Convert a frame to an H x W x 3 uint8 RGB array.
 
     Args:
-        frame: an array, uint8 or float from 0 to 1, of shape H x W x 3, 3 x H x W or H x W (gray); or a PIL image of
-            8 bits without transparent pixels.
+        frame: an array, uint8 or float from 0 to 1, of shape H x W x C, C x H x W or H x W, C = 3 (RGB), 1 (gray) or
+            4 (RGBA); or a batch of one frame; or a PIL image of 8 bits. An alpha channel must be opaque.
 
     Raises:
         ValueError: anything else.
@@ -29,31 +30,38 @@ def rgb_array(frame: Any) -> np.ndarray:
         frame = _pixels(frame)
     if not isinstance(frame, np.ndarray):
         raise ValueError(f"a frame must be an H x W x 3 uint8 RGB array, got {type(frame).__name__}")
-    values = np.repeat(frame[..., None], 3, 2) if frame.ndim == 2 else frame
-    if values.ndim == 3 and values.shape[2] != 3 and values.shape[0] == 3:
+    values = frame[0] if frame.ndim == 4 and len(frame) == 1 else frame
+    values = values[..., None] if values.ndim == 2 else values
+    if values.ndim == 3 and values.shape[2] not in _CHANNELS and values.shape[0] in _CHANNELS:
         values = np.moveaxis(values, 0, 2)
-    if values.ndim != 3 or values.shape[2] != 3 or not values.size:
+    if values.ndim != 3 or values.shape[2] not in _CHANNELS or not values.size:
         raise ValueError(f"a frame must be an H x W x 3 uint8 RGB array, got shape {frame.shape}")
     if np.issubdtype(values.dtype, np.floating):
         low, high = float(values.min()), float(values.max())
         if not (low >= 0 and high <= 1):
             raise ValueError(f"a frame of {values.dtype} must hold 0 to 1, this one {low:.4g} to {high:.4g}")
-        return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+        values = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
     if values.dtype != np.uint8:
         raise ValueError(f"a frame must be uint8, or float from 0 to 1, got {values.dtype}: scale its values to uint8")
-    return np.ascontiguousarray(values)
+    if values.shape[2] == 1:
+        return np.repeat(values, 3, 2)
+    return np.ascontiguousarray(_opaque(values))
 
 
 def _pixels(image: Any) -> np.ndarray:
-    """Return the pixels of a PIL image, [H, W, 3]."""
+    """Return the pixels of a PIL image, [H, W, 3] or [H, W, 4]."""
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"the frame is a PIL image of mode {image.mode}: scale its values to 8 bits, mode L or RGB")
     if getattr(image, "has_transparency_data", "A" in image.mode):
-        pixels = np.asarray(image.convert("RGBA"))
-        if pixels[..., 3].min(initial=255) < 255:
-            raise ValueError("the frame has transparent pixels: draw it over a background")
-        return pixels[..., :3]
+        return np.asarray(image.convert("RGBA"))
     return np.asarray(image.convert("RGB"))
+
+
+def _opaque(pixels_HWC: np.ndarray) -> np.ndarray:
+    """Return RGB of RGB or RGBA pixels without transparent ones."""
+    if pixels_HWC.shape[2] == 4 and pixels_HWC[..., 3].min() < 255:
+        raise ValueError("the frame has transparent pixels: draw it over a background, or drop the fourth channel")
+    return pixels_HWC[..., :3]
 
 
 def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], white: bool) -> tuple[np.ndarray, bool]:
@@ -89,7 +97,7 @@ def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], whi
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > MAX_ID:
         raise ValueError(f"object ids are 1 to {MAX_ID} (0 is the background), the mask holds {low} to {high}")
-    if array.dtype == np.uint8 and (len(np.unique(array)) > _SMOOTH or _has_smooth_edges(array)):
+    if array.dtype != np.uint16 and high <= VOID and (_is_blurred(array) or _has_smooth_edges(array)):
         raise ValueError("the mask has smooth edges: pass ids, such as mask > 127 for one white object")
     if array.dtype == np.uint16 or high != VOID or VOID in object_ids:
         return array.astype(np.int32), False
@@ -98,6 +106,15 @@ def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], whi
     if white:
         raise ValueError("an earlier mask of 0 and 255 was read as object 1, and this one has 255 beside other values")
     return array.astype(np.int32), False
+
+
+def _is_blurred(mask_HW: np.ndarray) -> bool:
+    """Return True if a mask has many values, and hardly any of them fills an area, as in photos and blurred masks."""
+    if len(np.unique(mask_HW)) <= _SMOOTH:
+        return False
+    values, near = mask_HW.astype(np.uint8), np.ones((3, 3), np.uint8)
+    inner_HW = cv2.erode(values, near) == cv2.dilate(values, near)
+    return bool(inner_HW[(values > 0) & (values < VOID)].mean() < 0.2)
 
 
 def _has_smooth_edges(mask_HW: np.ndarray) -> bool:

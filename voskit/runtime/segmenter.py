@@ -125,7 +125,8 @@ class OnnxSegmenter:
 
         Args:
             frame: H x W x 3 uint8 RGB, of the same size throughout a video. It is resized to the exported size,
-                whatever its shape. Also taken: float from 0 to 1, 3 x H x W, gray H x W, and PIL images.
+                whatever its shape. Also taken: PIL images; C x H x W; gray H x W; float from 0 to 1; an opaque alpha
+                channel.
             mask: H x W integers, ids of objects from 1 to 65535. Its non-zero pixels override the prediction, and new
                 ids are objects from this frame on. A mask of 0 and 255 is one object, id 1.
             complete: the mask shows all objects, so its 0 is background instead of "as predicted".
