@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 from packages import require
+from PIL import Image
 from small_models import build_small
 
 from voskit.networks import save_weights
 from voskit.runtime import OnnxSegmenter
 from voskit.tools import export
+from voskit.tools.flags.export import ExportArgs
+from voskit.tools.flags.onnx import calibration_clip
 
 require("onnxscript")
 
@@ -81,3 +84,41 @@ def test_what_cannot_be_exported_is_told_at_once(
 def test_the_output_is_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
     assert call(monkeypatch, "--model", "aott", "--output_path", tmp_path / "a.onnx") == 1
     assert "give a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("frames", "mask", "message"),
+    [
+        (2, np.ones((10, 10)), "first.png"),
+        (2, np.zeros((64, 96)), "first.png: the mask has no object"),
+        (1, np.ones((64, 96)), "clip: int8 ranges need two frames or more"),
+    ],
+)
+def test_a_clip_that_does_not_fit_int8_is_told_at_once(
+    frames: int, mask: np.ndarray, message: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    clip = write_clip(tmp_path, frames, mask)
+    assert call(monkeypatch, "--model", "deaott", "--precision", "int8", *clip, "--output_path", tmp_path / "out") == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_short_clip_gives_all_its_frames_and_as_many_objects_as_are_exported(tmp_path: Path) -> None:
+    mask = np.zeros((64, 96))
+    mask[:20], mask[40:] = 3, 7
+    _, clip, _, first = write_clip(tmp_path, 3, mask)
+    args = ExportArgs(
+        model="xmem", output_path=tmp_path / "out", calibration=clip, calibration_mask=first, objects=1,
+    )  # fmt: skip
+    images, ids = calibration_clip(args)
+    assert [image[0, 0, 0] for image in images] == [0, 1, 2]
+    assert set(np.unique(ids)) == {0, 3}
+
+
+def write_clip(folder: Path, frames: int, mask: np.ndarray) -> tuple[str, Path, str, Path]:
+    """Write a clip and the mask of its first frame and return their flags."""
+    (folder / "clip").mkdir()
+    for number in range(frames):
+        Image.fromarray(np.full((64, 96, 3), number, np.uint8)).save(folder / "clip" / f"{number}.png")
+    Image.fromarray(mask.astype(np.uint8)).save(folder / "first.png")
+    return "--calibration", folder / "clip", "--calibration_mask", folder / "first.png"

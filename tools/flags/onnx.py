@@ -41,7 +41,7 @@ def export_folder(args: ExportArgs) -> int:
     if config.task == "referring" and args.precision != "fp32":
         raise ValueError(f"--precision {args.precision}: {args.model} is exported in fp32 only")
     check_exportable(config, size, args.objects, args.memory_frames)
-    clip = _calibration_clip(args) if args.precision == "int8" else None
+    clip = calibration_clip(args) if args.precision == "int8" else None
     weights = args.ckpt_path[0] if args.ckpt_path else find_weights(args.model)
     manifest = export_onnx(
         build_model(args.model, checkpoint=weights, device="cpu", **changes),
@@ -79,7 +79,7 @@ def _license_of(weights: Path) -> str:
     return found[1] if found else "that of the weights"
 
 
-def _calibration_clip(args: ExportArgs) -> tuple[list[np.ndarray], np.ndarray]:
+def calibration_clip(args: ExportArgs) -> tuple[list[np.ndarray], np.ndarray]:
     """Read the frames and the mask on which 8-bit ranges are measured."""
     from voskit.dataloaders.masks.files import read_mask
     from voskit.dataloaders.video.frames import open_frames
@@ -87,5 +87,13 @@ def _calibration_clip(args: ExportArgs) -> tuple[list[np.ndarray], np.ndarray]:
     clip = args.calibration or BUNDLED / "images" / "bunny.mp4"
     mask = args.calibration_mask or BUNDLED / "masks" / "bunny" / "00000.png"
     with open_frames(str(clip)) as frames:
-        images = [frame.image for frame in islice(frames, 0, _CALIBRATION_FRAMES * _STEP, _STEP)]
-    return images, read_mask(mask)
+        images = [frame.image for frame in islice(frames, _CALIBRATION_FRAMES * _STEP)]
+    images = images[:: max(1, len(images) // _CALIBRATION_FRAMES)][:_CALIBRATION_FRAMES]
+    if len(images) < 2:
+        raise ValueError(f"--calibration {clip}: int8 ranges need two frames or more")
+    height, width = images[0].shape[:2]
+    ids = read_mask(mask, size=(height, width))
+    if not ids.any():
+        raise ValueError(f"--calibration_mask {mask}: the mask has no object")
+    kept = np.unique(ids[ids > 0])[: args.objects]  # the export may hold fewer than the mask has
+    return images, np.where(np.isin(ids, kept), ids, 0)
