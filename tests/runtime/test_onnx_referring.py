@@ -210,8 +210,9 @@ def test_bad_input_is_an_error(segmenter: OnnxReferringSegmenter, exported: Path
         list(segmenter.segment([], PROMPTS))
     with pytest.raises(ValueError, match="at most 255"):
         list(segmenter.segment(frames, ["a dog"] * 256))
-    with pytest.raises(ValueError, match="window must be 1 or more, got 0"):
-        OnnxReferringSegmenter(exported, window=0)
+    for window in (0, 2.5, "3"):
+        with pytest.raises(ValueError, match=f"window must be a whole number, 1 or more, got {window!r}"):
+            OnnxReferringSegmenter(exported, window=window)  # type: ignore[arg-type]
 
 
 def test_folders_and_segmenters_belong_together(exported: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from voskit.runtime.graphs import Graphs, checked_file, read_manifest
+from voskit.runtime.graphs import Graphs, check_count, checked_file, read_manifest
 from voskit.runtime.images import log_distortion, prepare_image
 from voskit.runtime.inputs import rgb_array
 from voskit.runtime.prediction import sigmoid
@@ -79,11 +79,12 @@ class OnnxReferringSegmenter:
         self.manifest: dict[str, Any] = read_manifest(folder)
         if (family := self.manifest["family"]) != FAMILY:
             raise ValueError(f"{folder} holds a {family}, which takes no text prompts: use OnnxSegmenter")
+        if window is not None:
+            check_count("window", window)
         self._window: int | None = self.manifest["window"] if window is None else window
-        most = self.manifest.get("most_frames")
-        if self._window is not None and not 1 <= self._window <= (most or self._window):
-            raise ValueError(f"window must be 1 {f'to {most}' if most else 'or more'}, got {window}")
-        self._most: int | None = most
+        self._most: int | None = self.manifest.get("most_frames")
+        if self._window is not None and self._most is not None and self._window > self._most:
+            raise ValueError(f"window must be 1 to {self._most}, got {self._window}")
         self._graphs = Graphs(folder, threads, providers, backend, precision)
         self._folder = Path(folder)
         self._tokenizer: Any = None
