@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
@@ -58,7 +59,7 @@ class CvatExport(Export):
         self._spools.append(object_id, f'<mask frame="{self._frames}" {state} {attributes} z_order="0"></mask>')
 
     def _label(self, object_id: int) -> str:
-        return self.clip.names.get(object_id) or _UNNAMED
+        return _text(self.clip.names.get(object_id) or _UNNAMED)
 
     def _meta(self) -> str:
         height, width = self.clip.size
@@ -67,7 +68,7 @@ class CvatExport(Export):
         lines = [
             "  <meta>",
             "    <task>",
-            f"      <name>{escape(self.clip.name)}</name>",
+            f"      <name>{escape(_text(self.clip.name))}</name>",
             f"      <size>{self._frames}</size>",
             "      <mode>interpolation</mode>",
             "      <overlap>0</overlap>",
@@ -85,6 +86,11 @@ class CvatExport(Export):
             "  </meta>",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _text(name: str) -> str:
+    """Return a name with a replacement for control characters and undecodable bytes, which XML can't hold."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", name)
 
 
 def mask_attributes(region: Region) -> str:

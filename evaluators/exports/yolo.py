@@ -55,9 +55,15 @@ class YoloExport(Export):
                 temporary.write_bytes(encode_jpeg(frame.frame.image, self.quality))
 
     def close(self, *, complete: bool = True) -> None:
-        names = [f"  {entry['id'] - 1}: {json.dumps(entry['name'])}\n" for entry in self._categories.table()]
+        names = [f"  {entry['id'] - 1}: {_quoted(entry['name'])}\n" for entry in self._categories.table()]
         text = f"train: images\nval: images\nnames:\n{''.join(names)}"
         atomic_write_text(self.path / "data.yaml", text)
+
+
+def _quoted(text: str) -> str:
+    """Return a text for YAML, in ASCII: as in JSON, but without pairs of surrogates, which YAML doesn't join."""
+    letters = (f"\\U{ord(letter):08x}" if ord(letter) > 0xFFFF else json.dumps(letter)[1:-1] for letter in text)
+    return f'"{"".join(letters)}"'
 
 
 def polygon(region: Region) -> np.ndarray:

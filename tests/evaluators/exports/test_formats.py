@@ -28,6 +28,7 @@ from voskit.dataloaders.video.source import Playback
 from voskit.evaluators.clips.video.formats import PRORES_4444, VP9_ALPHA
 from voskit.evaluators.clips.video.writer import VideoWriter
 from voskit.evaluators.exports.base import EXPORTS, build_export
+from voskit.evaluators.exports.results import export_masks
 
 Exported = Callable[..., Path]
 FRAMES = [f"{number:05d}" for number in range(len(TIMES))]
@@ -168,6 +169,16 @@ def test_cvat_has_tracks_of_masks(exported: Exported) -> None:
     assert ends == ["4"]
 
 
+def test_cvat_replaces_what_xml_cannot_hold(clip: Path, masks: Path, tmp_path: Path) -> None:
+    names = {
+        1: "caf\udce9",
+        7: "bell\a \U0001f6b4 <a>",
+    }  # a file name in Latin-1, as Python reads it; a control character
+    (path,) = export_masks(clip, masks, tmp_path, ["cvat"], names=names)
+    labels = [label.findtext("name") for label in ElementTree.parse(path).iterfind("meta/task/labels/label")]
+    assert labels == ["caf\ufffd", "bell\ufffd \U0001f6b4 <a>"]
+
+
 def mask_of_cvat(element: ElementTree.Element) -> np.ndarray:
     """Decode a mask as CVAT documents it: rows of the box, runs of 0 and 1 in turn, the first of 0."""
     left, top, width, height = (int(element.get(key, "")) for key in ("left", "top", "width", "height"))
@@ -195,6 +206,12 @@ def test_yolo_has_polygons_of_the_masks(exported: Exported) -> None:
             assert not (want & ~filled).any()
             assert (filled & ~want).sum() <= extra
         assert pixels(folder / "images" / f"{name}.jpg").shape == (H, W, 3)
+
+
+def test_names_of_yolo_have_no_surrogates_which_yaml_does_not_join(clip: Path, masks: Path, tmp_path: Path) -> None:
+    (folder,) = export_masks(clip, masks, tmp_path, ["yolo-seg"], names={1: 'a \U0001f6b4 "b"', 7: "\\é"})
+    lines = (folder / "data.yaml").read_text().splitlines()
+    assert lines[-2:] == [r'  0: "a \U0001f6b4 \"b\""', r'  1: "\\\u00e9"']
 
 
 def test_csv_has_a_row_for_each_frame_and_object(exported: Exported) -> None:
