@@ -97,6 +97,7 @@ class VideoWriter:
         self._start = 0.0
         self._ticks = _ticks(playback.time_base, self.fps)
         self._durations: dict[int, int] = {}  # of the frames in the encoder
+        self._held: Any = None  # the last packet
         self._first_pts: int | None = None
         self._last_pts = self._end = -1
         self._audio: AudioCopy | None = None
@@ -219,7 +220,21 @@ class VideoWriter:
             if self._growing is not None:
                 self._container.start_encoding()  # makes the stream's header, which the copy takes
                 self._growing.write(packet, self._stream)
-            self._container.mux(packet)
+            self._mux(packet)
+        if picture is None:
+            self._mux(None)
+
+    def _mux(self, packet: Any) -> None:
+        """Write the packet before, which lasts until this one; None: the end.
+
+        The source may state the duration of another frame if it stores frames in another order, and WebM takes the
+        latest end of a packet as the end of the video.
+        """
+        before, self._held = self._held, packet
+        if before is not None:
+            if packet is not None:
+                before.duration = packet.pts - before.pts
+            self._container.mux(before)
 
     def _scaled(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a frame within the encoder's largest size."""

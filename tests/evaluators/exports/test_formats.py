@@ -170,10 +170,7 @@ def test_cvat_has_tracks_of_masks(exported: Exported) -> None:
 
 
 def test_cvat_replaces_what_xml_cannot_hold(clip: Path, masks: Path, tmp_path: Path) -> None:
-    names = {
-        1: "caf\udce9",
-        7: "bell\a \U0001f6b4 <a>",
-    }  # a file name in Latin-1, as Python reads it; a control character
+    names = {1: "caf\udce9", 7: "bell\a \U0001f6b4 <a>"}  # the first is a file name in Latin-1, as Python reads it
     (path,) = export_masks(clip, masks, tmp_path, ["cvat"], names=names)
     labels = [label.findtext("name") for label in ElementTree.parse(path).iterfind("meta/task/labels/label")]
     assert labels == ["caf\ufffd", "bell\ufffd \U0001f6b4 <a>"]
@@ -334,6 +331,14 @@ def test_the_header_of_a_webm_states_the_rate_of_the_source(exported: Exported, 
         assert float(video.streams.video[0].guessed_rate) == pytest.approx(source.fps, rel=0.02)
 
 
+def test_a_webm_ends_with_its_last_frame(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.webm", 25, kind=VP9_ALPHA) as writer:
+        for time, duration in ((0.0, 0.1), (0.1, 0.9), (0.5, 0.1)):  # as of frames stored in another order
+            writer.write(np.zeros((32, 48, 4), np.uint8), time, duration)
+    with av.open(str(tmp_path / "a.webm")) as video:
+        assert video.duration == 600_000
+
+
 def test_a_video_of_each_object_has_all_frames(exported: Exported) -> None:
     folder = exported("prores4444:objects=each")
     assert sorted(path.stem for path in folder.iterdir()) == list(LABELS.values())
@@ -357,16 +362,12 @@ def test_a_green_screen_is_green(exported: Exported) -> None:
 
 
 def test_one_mask_is_no_folder_of_masks(clip: Path, tmp_path: Path) -> None:
-    from voskit.evaluators.exports.results import export_masks
-
     Image.fromarray(ids_of_frame(0).astype(np.uint8)).save(tmp_path / "first.png")
     with pytest.raises(ValueError, match=r"first\.png is one mask: give a folder of masks named like the frames"):
         export_masks(clip, tmp_path / "first.png", tmp_path / "out", ["csv"])
 
 
 def test_ids_above_255_are_kept(clip: Path, tmp_path: Path) -> None:
-    from voskit.evaluators.exports.results import export_masks
-
     def masks(frame) -> np.ndarray:
         return ids_of_frame(frame.index).astype(np.uint16) * 300
 
