@@ -104,7 +104,7 @@ def _packed(folder: Path) -> str:
 def in_existing_form(folder: Path, place: str) -> Path:
     """Return a path below a folder, in the Unicode form that exists there if that isn't the given one."""
     path = folder / place
-    if path.exists() or place.isascii():
+    if place.isascii() or path.exists():
         return path
     forms = (folder / normalize(form, place) for form in ("NFC", "NFD"))  # zip files of macOS hold accents apart
     return next((other for other in forms if other.exists()), path)

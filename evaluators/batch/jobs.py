@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voskit.configs.registry import suggest
+from voskit.dataloaders.datasets.layout import in_existing_form
 from voskit.dataloaders.files import read_csv, read_text
 from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
@@ -18,6 +19,7 @@ from voskit.evaluators.clips.sources import Clip, find_clips
 
 FIELDS = ("video", "mask", "text", "name")
 _EXTENSIONS = {*VIDEO_EXTENSIONS, *IMAGE_EXTENSIONS}
+_NOT_IN_NAMES = {*'/\\:*?"<>|', *map(chr, range(32))}
 _LONGEST_NAME = 200  # bytes; most file systems take 255, and ".batch/<name>.json" is written under a temporary name
 
 
@@ -141,10 +143,13 @@ def _job_of_row(row: Mapping[str, Any], place: str, parent: str) -> BatchJob:
 
 
 def _absolute(path: str, parent: str) -> str:
-    """Return a path of a list as an absolute one; addresses stay."""
-    if is_remote(path) or "://" in path or Path(path).is_absolute():
+    """Return a path of a list as an absolute one, in the Unicode form of the file; addresses stay."""
+    if is_remote(path) or "://" in path:
         return path
-    return f"{parent}/{path}"
+    place = path if Path(path).is_absolute() else f"{parent}/{path}"
+    if is_remote(place) or (found := in_existing_form(Path(parent), path)) == Path(place):
+        return place
+    return str(found)
 
 
 def _name_of(video: str) -> str:
@@ -166,7 +171,7 @@ def _checked(jobs: Sequence[BatchJob], source: str) -> list[BatchJob]:
     """Return the jobs; raise a ValueError if a name can't be that of a folder, or if two are equal."""
     first: dict[str, BatchJob] = {}
     for job in jobs:
-        if not job.name or job.name[0] == "." or set(job.name) & set('/\\:*?"<>|\0'):
+        if not job.name or job.name[0] == "." or set(job.name) & _NOT_IN_NAMES:
             raise ValueError(f"{source}: {job.name!r} can't be the name of a folder: choose a different name")
         if len(job.name.encode(errors="surrogateescape")) > _LONGEST_NAME:
             raise ValueError(f"{source}: the name {job.name[:40]}... is too long for a folder: set a shorter name")

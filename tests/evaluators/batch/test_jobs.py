@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unicodedata import normalize
 
 import fsspec
 import pytest
@@ -87,6 +88,18 @@ def test_a_folder_of_scenes(tmp_path: Path) -> None:
     assert [(job.name, job.scene) for job in read_jobs(str(tmp_path))] == [("one", True), ("two", True)]
 
 
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_paths_may_have_a_different_unicode_form_than_the_files(tmp_path: Path, listed: str, stored: str) -> None:
+    for name in ("hünd/é.mp4", "é.png"):
+        file = tmp_path / normalize(stored, name)
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    (tmp_path / "list.csv").write_text(normalize(listed, "video,mask\nhünd/é.mp4,é.png\n"), encoding="utf-8")
+    (job,) = read_jobs(str(tmp_path / "list.csv"))
+    assert (job.name, job.video) == (normalize(stored, "é"), str(tmp_path / normalize(stored, "hünd/é.mp4")))
+    assert Path(job.mask).exists()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -97,6 +110,7 @@ def test_a_folder_of_scenes(tmp_path: Path) -> None:
         ("list.csv", "video,maks\na.mp4,a.png\n", "row 1: unknown field 'maks': did you mean mask?"),
         ("list.csv", "video,mask\nx/a.mp4,a.png\ny/A.mp4,b.png\n", "would both be in the folder a: give one of them"),
         ("list.csv", "video,mask,name\na.mp4,a.png,../up\n", "'../up' can't be the name of a folder"),
+        ("list.csv", 'video,mask,name\na.mp4,a.png,"a\nb"\n', r"'a\nb' can't be the name of a folder"),
         ("list.csv", "video,mask,mask\na.mp4,a.png,b.png\n", "two columns are called 'mask'"),
         ("list.csv", "video,mask,name\na.mp4,a.png,summary.csv\n", "summary.csv is the name of the batch's summary"),
         ("list.csv", f"video,mask,name\na.mp4,a.png,{'n' * 201}\n", "is too long for a folder"),
