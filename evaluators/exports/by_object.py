@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from voskit.dataloaders.files import make_folder
 from voskit.evaluators.exports.base import Export, ExportClip, check_choice
 from voskit.evaluators.exports.frames import FULL, ExportFrame, Region
 
@@ -57,6 +58,7 @@ class SequenceExport(Export):
         self._moments.append(moment)
 
     def close(self, *, complete: bool = True) -> None:
+        make_folder(self.path)  # it is still missing if no object appeared
         for sequence in self._sequences.values():
             self.finish(sequence, complete)
 

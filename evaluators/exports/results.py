@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -65,12 +66,17 @@ def export_masks(
         The files and folders that were written.
 
     Raises:
-        ValueError: an unknown format or option, or a frame or mask that is damaged or of another size.
+        ValueError: an unknown format or option, an fps or num_frames that isn't positive, or a frame or mask that is
+            damaged or of another size.
         OSError: a file can't be read or written.
     """
     exports = build_exports(formats)
     if names is not None and not (isinstance(names, Mapping) and all(isinstance(key, Integral) for key in names)):
         raise ValueError(f"names must map ids to names, such as {{1: 'cat'}}, not {names!r}")
+    if fps is not None and not 0 < fps < math.inf:
+        raise ValueError(f"fps must be a positive number of frames per second, not {fps}")
+    if num_frames is not None and num_frames < 1:
+        raise ValueError(f"num_frames must be at least 1, not {num_frames}")
     if soft := [text for text, export in zip(formats, exports, strict=True) if export.soft]:
         logger.info("%s: hard edges, because masks have no probabilities", ", ".join(soft))
     with ExitStack() as stack:

@@ -367,6 +367,25 @@ def test_one_mask_is_no_folder_of_masks(clip: Path, tmp_path: Path) -> None:
         export_masks(clip, tmp_path / "first.png", tmp_path / "out", ["csv"])
 
 
+def test_folders_of_clips_without_objects_are_empty(clip: Path, tmp_path: Path) -> None:
+    kinds = ["binary", "rgba", "alpha", "webm-alpha:objects=each"]
+    paths = export_masks(clip, lambda frame: None, tmp_path, kinds)
+    assert [list(path.iterdir()) for path in paths] == [[]] * 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"fps": 0}, "fps must be a positive number of frames per second, not 0"),
+        ({"fps": float("nan")}, "fps must be a positive number"),
+        ({"num_frames": 0}, "num_frames must be at least 1, not 0"),
+    ],
+)
+def test_rates_and_numbers_of_frames_are_positive(exported: Exported, wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        exported("csv", **wrong)
+
+
 def test_ids_above_255_are_kept(clip: Path, tmp_path: Path) -> None:
     def masks(frame) -> np.ndarray:
         return ids_of_frame(frame.index).astype(np.uint16) * 300
