@@ -15,6 +15,7 @@ from voskit.dataloaders.masks.edges import REACHES, is_feathered, mend_edges
 from voskit.dataloaders.masks.palette import davis_palette, voc_palette
 
 ARRAY_EXTENSIONS = (".npy", ".npz")
+_ANNOTATION_EXTENSIONS = (".xml", ".txt", ".zip", ".yaml", ".csv", ".svg")
 _FORMATS = ("PNG", "BMP", "TIFF", "WEBP", "JPEG", "MPO")
 _MANY_IDS = 100  # a picture with more values than this is hardly a mask of ids
 _GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
@@ -77,6 +78,11 @@ def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
     """
     if path.suffix.lower() in ARRAY_EXTENSIONS:
         return raw_mask_of_array(str(path), _load_array(path))
+    if path.suffix.lower() in _ANNOTATION_EXTENSIONS:
+        raise ValueError(
+            f"{path}: {path.suffix} files can't be read as masks: unpack or export them as PNG masks, or as JSON in "
+            "COCO, YouTube-VIS or labelme format"
+        )
     image = _upright(load_image(path))
     if (step := grayscale_step(path, image)) > 1:
         return RawMask(np.array(image) // step, "ids")

@@ -172,7 +172,8 @@ def _checked(jobs: Sequence[BatchJob], source: str) -> list[BatchJob]:
     first: dict[str, BatchJob] = {}
     for job in jobs:
         if not job.name or job.name[0] == "." or set(job.name) & _NOT_IN_NAMES:
-            raise ValueError(f"{source}: {job.name!r} can't be the name of a folder: choose a different name")
+            advice = "write its path with /" if "\\" in job.name else "set a different name"
+            raise ValueError(f"{source}: {job.name!r} can't be the name of a folder: {advice} ({job.video})")
         if len(job.name.encode(errors="surrogateescape")) > _LONGEST_NAME:
             raise ValueError(f"{source}: the name {job.name[:40]}... is too long for a folder: set a shorter name")
         if job.name.casefold() in ("summary.csv", "summary.json"):

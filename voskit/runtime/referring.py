@@ -42,7 +42,7 @@ class ReferredObject:
 class OnnxReferringSegmenter:
     """Segmentation of the objects that text prompts describe, a window of frames at a time, without PyTorch.
 
-    The methods are those of ``voskit.ReferringSegmenter``, with NumPy arrays for probabilities.
+    ``segment``, ``refer`` and ``ids`` are those of ``voskit.ReferringSegmenter``, with NumPy arrays for probabilities.
 
     ::
 

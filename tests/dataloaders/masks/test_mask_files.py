@@ -360,6 +360,13 @@ def test_files_that_are_no_image(tmp_path: Path) -> None:
         one_line(error)
 
 
+@pytest.mark.parametrize("name", ["annotations.xml", "labels.TXT", "dataset.zip"])
+def test_annotation_files_of_other_tools_are_refused_with_advice(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("0 0.5 0.5 0.2 0.2")
+    with pytest.raises(ValueError, match=rf"{name}: \.\w+ files can't be read as masks: unpack or export them as PNG"):
+        read_mask(tmp_path / name)
+
+
 # ------------------------------------------------------------------------------------------------------ object folders
 
 
