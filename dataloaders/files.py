@@ -1,4 +1,4 @@
-"""Files: atomic writes, folder locks, checksums, and text, JSON and CSV readers."""
+"""Files: atomic writes, folder locks, Unicode forms of names, checksums, and text, JSON and CSV readers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
+from unicodedata import normalize
 
 try:
     import fcntl
@@ -126,6 +127,15 @@ def _locked(path: Path) -> IO[str]:
             if os.path.samestat(path.stat(), os.fstat(file.fileno())):
                 return file
         file.close()
+
+
+def in_existing_form(folder: Path, place: str) -> Path:
+    """Return a path below a folder, in the Unicode form that exists there if that isn't the given one."""
+    path = folder / place
+    if place.isascii() or path.exists():
+        return path
+    forms = (folder / normalize(form, place) for form in ("NFC", "NFD"))  # zip files of macOS hold accents apart
+    return next((other for other in forms if other.exists()), path)
 
 
 def checksum(path: str | os.PathLike[str]) -> str:

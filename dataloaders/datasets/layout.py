@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import normalize
 
 from voskit.configs.datasets import DatasetConfig, expand
+from voskit.dataloaders.files import in_existing_form
 from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.natural_order import natural_sorted
 
@@ -99,15 +99,6 @@ def _packed(folder: Path) -> str:
     """Return advice to unpack the archives in a folder; empty if there are none."""
     archives = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _ARCHIVES)
     return f" It holds {archives[0]}{', ...' * (len(archives) > 1)}: unpack it there" if archives else ""
-
-
-def in_existing_form(folder: Path, place: str) -> Path:
-    """Return a path below a folder, in the Unicode form that exists there if that isn't the given one."""
-    path = folder / place
-    if place.isascii() or path.exists():
-        return path
-    forms = (folder / normalize(form, place) for form in ("NFC", "NFD"))  # zip files of macOS hold accents apart
-    return next((other for other in forms if other.exists()), path)
 
 
 def prefix(template: str) -> str:

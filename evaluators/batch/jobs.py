@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voskit.configs.registry import suggest
-from voskit.dataloaders.datasets.layout import in_existing_form
-from voskit.dataloaders.files import read_csv, read_text
+from voskit.dataloaders.files import in_existing_form, read_csv, read_text
 from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
 from voskit.dataloaders.video.frames import check_source

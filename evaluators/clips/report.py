@@ -10,8 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from voskit.dataloaders.datasets.layout import in_existing_form
-from voskit.dataloaders.files import atomic_write_text, load_json
+from voskit.dataloaders.files import atomic_write_text, in_existing_form, load_json
 from voskit.dataloaders.video.source import FrameSource
 
 REPORT = "report.json"

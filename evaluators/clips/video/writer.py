@@ -225,10 +225,10 @@ class VideoWriter:
             self._mux(None)
 
     def _mux(self, packet: Any) -> None:
-        """Write the packet before, which lasts until this one; None: the end.
+        """Write the previous packet, which lasts until this one; None: the end.
 
-        The source may state the duration of another frame if it stores frames in another order, and WebM takes the
-        latest end of a packet as the end of the video.
+        Sources that store frames in another order may state the durations of other frames, and a WebM file ends with
+        the latest end of its packets. Packets have the order of their frames, since no format here has B-frames.
         """
         before, self._held = self._held, packet
         if before is not None:
