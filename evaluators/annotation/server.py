@@ -201,10 +201,10 @@ class Api:
         return JSONResponse({"id": object_id}, status_code=201)
 
     async def change_object(self, request: Request) -> Response:
-        annotation = self._opened(request).annotation
+        opened = self._opened(request)
         values = await _json(request)
-        await run_in_threadpool(lambda: annotation.change_object(request.path_params["object"], **values))
-        return Response(status_code=204)
+        await run_in_threadpool(lambda: opened.annotation.change_object(request.path_params["object"], **values))
+        return JSONResponse({"changes": opened.changes})
 
     async def delete_object(self, request: Request) -> Response:
         annotation = self._opened(request).annotation

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from holding import Hold
 from walking import Walk, wait_until
 
 
@@ -118,3 +119,19 @@ def test_names_are_text(two: Walk) -> None:
     two.page.click('[data-id="1"] [aria-label="Delete from all frames"]', force=True)
     two.page.click("dialog footer button:not(.danger)")
     assert two.get("window.hit") is None
+
+
+def test_a_late_event_does_not_take_a_change_of_an_object_back(walk: Walk) -> None:
+    walk.stroke([(60, 60), (200, 60)])
+    walk.saved()
+    walk.page.route("**/api/events", lambda route: route.abort())
+    walk.page.reload()
+    walk.wait("voskit.stage?.ids != null")
+    late = "({ clip: voskit.store.clip.id, objects: voskit.store.objects, changes: voskit.store.clip.changes })"
+    walk.get(f"window.late = structuredClone{late}")  # the state before the change
+    hold = Hold(walk, "**/api/clips/*", method="GET")
+    walk.page.click('[data-id="1"] [aria-label="Hide"]')
+    hold.wait()  # the change is made, and the list of objects is on its way
+    walk.get("voskit.session.clipChanged(late)")
+    assert not walk.get("voskit.store.isVisible(1)")
+    hold.release()

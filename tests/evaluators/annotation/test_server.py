@@ -225,7 +225,7 @@ def test_jobs_that_can_t_run_are_refused_at_once(page: Page, values: dict[str, A
 def test_objects_are_named_locked_merged_and_deleted(page: Page) -> None:
     page.paint(0, mask_of(1, 2, 3))
     put = lambda object_id, **values: page.client.put(f"{page.clip}/objects/{object_id}", json=values)  # noqa: E731
-    assert put(2, name="cup", color="#12AB9f", visible=False, locked=True).status_code == 204
+    assert put(2, name="cup", color="#12AB9f", visible=False, locked=True).status_code == 200
     assert page.get().json()["objects"][1] == {
         "id": 2, "name": "cup", "color": "#12AB9f", "visible": False, "locked": True, "given": 1,
     }  # fmt: skip

@@ -564,7 +564,8 @@ export class Session {
     this.changed = this.changed.then(() =>
       this.attempt(async () => {
         await this.saver.settled();
-        await api.json(api.inClip(clip.id, `objects/${id}`), "PUT", fields);
+        const { changes } = await api.json(api.inClip(clip.id, `objects/${id}`), "PUT", fields);
+        clip.changes = Math.max(clip.changes, changes); // events from before would undo it here
       }),
     );
     await this.changed;
