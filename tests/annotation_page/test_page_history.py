@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from holding import Hold
 from walking import Walk, wait_until
 
 
@@ -41,6 +42,22 @@ def test_undo_goes_to_the_frame_that_changes(walk: Walk) -> None:
     walk.press("Control+y")
     walk.wait("voskit.store.frame === 11 && voskit.stage.ids.some((id) => id > 0)")
     assert walk.file_ids(3).any() and walk.file_ids(11).any()
+
+
+def test_the_frame_of_the_last_of_several_redos_is_shown(walk: Walk) -> None:
+    for frame in (3, 11):
+        walk.go(frame)
+        walk.stroke([(60, 60), (200, 60)])
+    walk.saved()
+    for frame in (11, 3):
+        walk.press("Control+z")
+        walk.wait(f"voskit.store.frame === {frame} && !voskit.stage.ids.some((id) => id > 0)")
+    held = Hold(walk, "**/redo", count=1)
+    walk.press("Control+y", "Control+y")
+    held.wait()
+    walk.page.wait_for_timeout(500)
+    held.release()
+    walk.wait("voskit.store.clip.redo === null && voskit.store.frame === 11 && voskit.stage.ids.some((id) => id > 0)")
 
 
 def test_a_removed_mask_comes_back(walk: Walk) -> None:

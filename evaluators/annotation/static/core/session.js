@@ -57,6 +57,8 @@ export class Session {
     this.changing = 0;
     /** The last of them. @type {Promise<unknown>} */
     this.changed = Promise.resolve();
+    /** The last undo or redo. @type {Promise<unknown>} */
+    this.undoing = Promise.resolve();
     /** Jobs that this tab has started. @type {Set<string>} */
     this.own = new Set(JSON.parse(sessionStorage.getItem("voskit-jobs") ?? "[]"));
     this.navigator.onError = (text) => say(text, "error");
@@ -449,13 +451,15 @@ export class Session {
     if (this.editor.active) return this.editor.cancel();
     const { clip } = this.store;
     await this.attempt(async () => {
-      const done = await this.send("POST", which).catch((error) => {
+      const request = this.undoing.then(() => this.send("POST", which)); // in order: the last one's frame is shown
+      this.undoing = request.catch(() => {});
+      const done = await request.catch((error) => {
         if (!(error instanceof api.ApiError) || error.status !== 409) throw error;
         this.say(error.message); // there is nothing to undo, or the clip is being opened
       });
       if (!done || this.store.clip !== clip) return;
       for (const frame of done.frames) this.compare(frame); // not dropped: the event may have been first
-      const here = this.store.frame;
+      const here = this.navigator.wanted;
       const nearest = done.frames.reduce(
         (/** @type {number|null} */ best, /** @type {number} */ f) => (best === null || Math.abs(f - here) < Math.abs(best - here) ? f : best),
         null,
