@@ -25,7 +25,11 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = "1"
 """Changed when engines of a new version can't continue the state of an older one."""
-_SETTINGS = {"version": "version of voskit", "model": "model or config (--model, --short-edge, --set, ...)"}
+_SETTINGS = {
+    "version": "version of voskit",
+    "model": "model or config (--model, --short-edge, --set, ...)",
+    "later_masks": "masks (--mask, --max_frames)",
+}
 """Names of settings in messages."""
 _SECONDS = 5.0  # least time between two checkpoints
 _SHARE = 0.02  # of the time may go into checkpoints

@@ -89,12 +89,13 @@ def segment_clip(
         _export_again(source, folder, done, exports, options)
         return done
     with ClipRun(source, report, folder, segmenter.device, options) as run:
-        checkpoints = ClipCheckpoints(folder, segmenter, report.settings)
+        given = masks.numbers(source, options.max_frames) if backwards or fuse else []
+        later = {"later_masks": f"{report.masks} {given}"} if given else {}  # which frames before them depend on
+        checkpoints = ClipCheckpoints(folder, segmenter, {**report.settings, **later})
         if resume:
             run.resume(checkpoints)
         report.masks = masks.checksum()  # not those of the checkpoint: later ones may have been added
         report.names = masks.names
-        given = masks.numbers(source, options.max_frames) if backwards or fuse else []
         last = max(given, default=0)
         if (backwards or fuse) and not last:
             frames = "frames" if options.max_frames is None else f"first {options.max_frames} frames"

@@ -205,6 +205,19 @@ def test_other_masks_and_other_weights_are_refused(segmenter, clip, masks, broke
         run(keeper, clip, masks, broken_off / "out", resume=True)
 
 
+@pytest.mark.parametrize("direction", ["backwards", "fuse"])
+def test_masks_that_change_the_frames_before_them_are_refused(
+    segmenter, clip, masks, tmp_path: Path, direction: str
+) -> None:
+    bad, own, out = broken(clip, tmp_path / "clip", 5), tmp_path / "masks", tmp_path / "out"
+    shutil.copytree(masks, own)
+    with pytest.raises(ValueError, match=r"00005\.png"):
+        run(segmenter, bad, own, out, **{direction: True})
+    write_mask(own / "00006.png", squares(21).astype(np.uint8))
+    with pytest.raises(ValueError, match=r"differ from this run in masks \(--mask, --max_frames\): repeat the flags"):
+        run(segmenter, clip, own, out, resume=True, **{direction: True})
+
+
 def test_a_complete_run_with_other_masks_is_refused(segmenter, clip, masks, tmp_path: Path) -> None:
     other, out = tmp_path / "masks", tmp_path / "out"
     shutil.copytree(masks, other)
