@@ -21,6 +21,7 @@ if __name__ == "__main__":  # python tools/annotate.py
     sys.exit(voskit(["annotate", *sys.argv[1:]]))
 
 import os
+from functools import partial
 
 from voskit.tools.command import run_tool
 from voskit.tools.flags.annotation import AnnotateArgs
@@ -43,7 +44,7 @@ def run(args: AnnotateArgs) -> int:
         args.data_path,
         args.output_path,
         args.model,
-        args.with_bounded_memory().build_segmenter,
+        partial(args.build_segmenter, bounded=True),
         options,
         mask=args.mask,
         root=args.root,

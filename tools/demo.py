@@ -41,7 +41,7 @@ def segment(args: Args) -> tuple[list[Path], int]:
     from voskit.evaluators.clips.scenes import segment_clips
 
     with args.loading():
-        segmenter = args.with_bounded_memory().build_segmenter()
+        segmenter = args.build_segmenter(bounded=True)
     args.log_model(segmenter)
     folders = segment_clips(clips, segmenter, args.output_path, args.options())
     return folders, len(clips) - len(folders)
@@ -52,7 +52,7 @@ def refer(args: Args) -> tuple[list[Path], int]:
     from voskit.evaluators.clips.scenes import refer_source
 
     with args.loading():
-        segmenter, propagator = args.build_referring_segmenter(), args.build_propagator()
+        segmenter, propagator = args.build_referring_segmenter(), args.build_propagator(bounded=True)
     args.log_model(segmenter)
     folder = refer_source(args.data_path[0], args.text, segmenter, propagator, args.output_path, args.options())
     return [folder], 0

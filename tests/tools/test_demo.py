@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from voskit.configs import get_model_config
 from voskit.dataloaders.files import exclusive_lock
 from voskit.dataloaders.masks.files import read_mask, write_mask
 from voskit.evaluators import VideoSegmenter
@@ -429,9 +430,22 @@ def test_unknown_flags_list_near_ones() -> None:
 
 
 def test_the_memory_is_bounded_unless_the_user_says_otherwise() -> None:
-    def bound(**flags: Any) -> int | str | None:
-        return demo.Args(**flags).with_bounded_memory().max_memory_frames
+    def bound(**flags: Any) -> int | None:
+        args = demo.Args(**flags)
+        return args.memory_bound(get_model_config(args.model))
 
     assert (bound(), bound(model="aott"), bound(ckpt_path=Path("own.pth"))) == (16, 10, 10)
     assert bound(ckpt_path=BUNDLED_WEIGHTS) == 16
-    assert (bound(max_memory_frames=3), bound(max_memory_frames="unbounded")) == (3, "unbounded")
+    assert (bound(max_memory_frames=3), bound(max_memory_frames="unbounded"), bound(model="jointformer")) == (None,) * 3
+    assert (bound(set=("max_memory_frames=40",)), bound(set=("max_memory_frames=none",))) == (None, None)
+
+
+def test_the_bound_of_a_file_or_of_set_stays_and_a_propagator_is_bounded(tmp_path: Path) -> None:
+    save_weights(build_model("aott", device="cpu", max_memory_frames=40), tmp_path / "own.safetensors")
+    flags: dict[str, Any] = {"device": "cpu", "threads": 1}
+    own = demo.Args(model="aott", ckpt_path=tmp_path / "own.safetensors", **flags)
+    assert own.build_segmenter(bounded=True).config.max_memory_frames == 40
+    changed = demo.Args(set=("max_memory_frames=30",), **flags)
+    assert changed.build_segmenter(bounded=True).config.max_memory_frames == 30
+    propagator = demo.Args(model="r50_referformer", propagate="deaott", **flags).build_propagator(bounded=True)
+    assert propagator is not None and propagator.config.max_memory_frames == 16

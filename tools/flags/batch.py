@@ -124,9 +124,10 @@ class BatchArgs(ModelArgs):
         device = local_device(self.device)
         with quiet(logging.WARNING, "voskit.networks.build"):
             if self.task == "referring":
-                segmenter, propagator = self.build_referring_segmenter(device), self.build_propagator(device)
+                segmenter = self.build_referring_segmenter(device)
+                propagator = self.build_propagator(device, bounded=True)
                 return BatchWorker(segmenter, self.results(), options, propagator)
-            return BatchWorker(self.with_bounded_memory().build_segmenter(device), self.results(), options)
+            return BatchWorker(self.build_segmenter(device, bounded=True), self.results(), options)
 
 
 def _as_json(value: Any) -> Any:

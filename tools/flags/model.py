@@ -15,8 +15,6 @@ from voskit.tools.threads import set_threads
 
 if TYPE_CHECKING:
     import torch
-    from typing_extensions import Self
-
     from voskit.evaluators import ReferringSegmenter, VideoSegmenter
     from voskit.networks import Network
 
@@ -109,14 +107,14 @@ class ModelArgs:
         """The kind of the model's prompts, see ``ModelConfig.task``."""
         return get_model_config(self.model).task
 
-    def with_bounded_memory(self) -> Self:
-        """Return flags that bound the long-term memory, unless a flag or the model's config does."""
-        config = get_model_config(self.model)
-        if self.max_memory_frames is None and isinstance(config, PropagationConfig) and not config.max_memory_frames:
-            file = BUNDLED_WEIGHTS if self.ckpt_path is None else self.ckpt_path.resolve()
-            bundled = self.model == BUNDLED_MODEL and file == BUNDLED_WEIGHTS
-            return dataclasses.replace(self, max_memory_frames=BUNDLED_MEMORY_FRAMES if bundled else MEMORY_FRAMES)
-        return self
+    def memory_bound(self, config: PropagationConfig) -> int | None:
+        """Return the bound of the long-term memory for users' videos; None: a flag or the built model's config has one."""
+        flag = self.max_memory_frames is not None or "max_memory_frames" in config.changes_from_text(*self.set)
+        if flag or config.max_memory_frames is not None:
+            return None
+        file = BUNDLED_WEIGHTS if self.ckpt_path is None else self.ckpt_path.resolve()
+        bundled = self.model == BUNDLED_MODEL and file == BUNDLED_WEIGHTS
+        return BUNDLED_MEMORY_FRAMES if bundled else MEMORY_FRAMES
 
     def check_values(self) -> None:
         """Raise the ValueError that ``build_segmenter`` would raise for a value, before weights are loaded."""
@@ -154,12 +152,15 @@ class ModelArgs:
         if self.propagate is not None:
             raise ValueError(f"--propagate is for models with text prompts, but {self.model} takes masks")
 
-    def build_segmenter(self, device: str | None = None, dataset: str | None = None) -> VideoSegmenter:
+    def build_segmenter(
+        self, device: str | None = None, dataset: str | None = None, *, bounded: bool = False
+    ) -> VideoSegmenter:
         """Build a model that propagates masks and its segmenter.
 
         Args:
             device: where the model goes; None: the device of the flags.
             dataset: a dataset for which the model's authors may have chosen settings; flags override them.
+            bounded: bound the long-term memory, unless a flag or the model's config does.
 
         Raises:
             ValueError: a flag that doesn't fit the model; the message names it.
@@ -178,8 +179,10 @@ class ModelArgs:
         if self.max_memory_frames is not None:
             changes["max_memory_frames"] = None if self.max_memory_frames == "unbounded" else self.max_memory_frames
         model = self._build_model(device, dataset, changes)
+        bound = self.memory_bound(model.config) if bounded and isinstance(model.config, PropagationConfig) else None
         return VideoSegmenter(
             model,
+            max_memory_frames=bound,
             scales=self.ms,
             flip=self.flip,
             target_fps=self.target_fps,
@@ -218,11 +221,17 @@ class ModelArgs:
     def propagator_args(self) -> ModelArgs:
         """Return the flags of the model that ``propagate`` names."""
         assert self.propagate is not None
-        return ModelArgs(model=self.propagate, ckpt_path=self.propagate_ckpt, device=self.device, amp=self.amp)
+        return ModelArgs(
+            model=self.propagate,
+            ckpt_path=self.propagate_ckpt,
+            device=self.device,
+            threads=self.threads,
+            amp=self.amp,
+        )
 
-    def build_propagator(self, device: str | None = None) -> VideoSegmenter | None:
-        """Build the segmenter of the model that ``propagate`` names; None: nothing is propagated."""
-        return None if self.propagate is None else self.propagator_args().build_segmenter(device)
+    def build_propagator(self, device: str | None = None, *, bounded: bool = False) -> VideoSegmenter | None:
+        """Build the segmenter of the model that ``propagate`` names, see ``build_segmenter``; None: none is named."""
+        return None if self.propagate is None else self.propagator_args().build_segmenter(device, bounded=bounded)
 
     def _build_model(self, device: str | None, dataset: str | None, changes: dict[str, Any]) -> Network:
         """Build the model with the fields of ``--set``, further changes, and the authors' settings for a dataset."""
