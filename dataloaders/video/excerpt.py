@@ -38,8 +38,9 @@ class Excerpt(FrameSource):
                 raise ValueError(
                     f"{source.name} has no frame {missing}: it has {source.num_frames} frames, counted from 0"
                 )
-            last = source.num_frames - 1 if last is None else last
         self._source, self._first, self._last = source, first, last
+        if last is None and source.num_frames is not None:
+            last = source.num_frames - 1  # as stated: the video may end before
         self.name = source.name
         self.size = source.size
         self.num_frames = None if last is None else last - first + 1
@@ -76,7 +77,7 @@ class Excerpt(FrameSource):
         return self._source.file_of(dataclasses.replace(frame, index=frame.index + self._first))
 
     def count(self) -> int:
-        return self._source.count() - self._first if self.num_frames is None else self.num_frames
+        return self._source.count() - self._first if self._last is None else self._last - self._first + 1
 
     def close(self) -> None:
         self._source.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from media_files import level, save_images, save_mask, write_timed, write_video
@@ -98,6 +99,28 @@ def test_images_are_named_and_have_times_with_a_rate_only(tmp_path: Path) -> Non
             excerpt(source, "0.1s", None)
     with open_frames(folder, fps=10) as source:
         assert [frame.name for frame in excerpt(source, "0.1s", "0.2s")] == ["shot_011", "shot_012"]
+
+
+def test_a_video_with_fewer_frames_than_it_states_ends_an_excerpt_without_end(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mp4", "libx264", 6)
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "empty.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        unit = packets[0].duration
+        for packet in packets:
+            packet.stream = stream
+            target.mux(packet)
+        filler = av.Packet(bytes((0, 0, 0, 3, 0x0C, 0xFF, 0x80)))  # no frame is decoded from it
+        filler.pts = filler.dts = 20 * unit
+        filler.duration, filler.time_base, filler.stream = unit, packets[0].time_base, stream
+        target.mux(filler)
+    with open_frames(tmp_path / "empty.mp4") as source:
+        read = len(list(source))
+        assert read < source.num_frames == 7
+        part = excerpt(source, "2", None)
+        assert len(list(part)) == part.count() == read - 2
+        with pytest.raises(ValueError, match="empty ends before frame 6: give a smaller number"):
+            list(excerpt(source, "2", "6"))
 
 
 def test_a_frame_named_by_a_number_is_meant_before_the_frame_of_this_number(tmp_path: Path) -> None:
