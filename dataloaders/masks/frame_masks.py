@@ -283,6 +283,7 @@ def _json_masks(path: Path, source: FrameSource) -> FrameMasks:
 def _warn_if_later(name: str, stem: str, source: FrameSource) -> None:
     """Warn if a single mask, which is applied to the first frame, has the name of a later one."""
     frames = FrameNames.of(source)
+    stem = re.sub(rf"(?<![0-9]){re.escape(source.name)}(?![0-9])", "", stem)  # IMG_0004.png may be that of IMG_0004.mp4
     runs = [stem] if is_number(stem) else [run for run in re.findall("[0-9]+", stem) if len(run) > 2]  # not mask_1
     frame = frames.named(stem) or (frames.numbered(int(runs[0])) if len(runs) == 1 else None)
     first = source.name_of(0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from inputs_table import SIZE, TWO, coco_file, labelme_file, rle, shape, youtube_vis_file
-from media_files import ids_of, object_folder, one_line, save_mask, write_video
+from media_files import ids_of, object_folder, one_line, save_images, save_mask, write_video
 from PIL import Image
 
 from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
@@ -209,6 +209,17 @@ def test_a_single_mask_with_another_name_is_used_silently(
     with clip(tmp_path) as source:
         assert given(masks_for(save_mask(tmp_path / name, ids_of(5)), source), source) == {"00000": [0, 5]}
     assert "is applied to the first frame" not in caplog.text
+
+
+def test_a_number_in_the_name_of_the_clip_is_not_that_of_a_frame(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_frames(save_images(tmp_path / "IMG_0004", *(f"{n:05d}.png" for n in range(6)))) as source:
+        for name in ("IMG_0004.png", "IMG_0004_mask.png"):
+            masks_for(save_mask(tmp_path / name, ids_of(5)), source)
+        assert "is applied to the first frame" not in caplog.text
+        masks_for(save_mask(tmp_path / "IMG_0004_00003.png", ids_of(5)), source)
+    assert "is applied to the first frame, 00000, not to frame 00003" in caplog.text
 
 
 # ----------------------------------------------------------------------------------------------- one reading for all
