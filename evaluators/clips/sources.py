@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | 
     if not masks:
         raise ValueError("--mask is missing: give the mask of the first frame")
     videos = [video for source in sources for video in _videos_of(source)]
-    if len(masks) == len(videos) and (len(videos) > 1 or videos == list(sources)):
+    if len(masks) == len(videos) and (len(videos) > 1 or videos == list(sources) or masks[0].is_file()):
         clips = [Clip(video, mask) for video, mask in zip(videos, masks, strict=True)]
     elif len(masks) == 1 and masks[0].is_dir():
         clips = [Clip(video, _named_mask(masks[0], video)) for video in videos]
@@ -81,7 +82,7 @@ def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | 
             f"--mask: {len(videos)} videos and {len(masks)} masks: give one for each video, in order, or a folder with "
             "a mask for each under the video's name"
         )
-    stems = [Path(clip.source).stem for clip in clips]
+    stems = [_name_of(clip.source) for clip in clips]
     if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
         raise ValueError(
             f"several videos are called {twice}, and so would their results be: run them one by one, each with its own "
@@ -133,12 +134,18 @@ def _videos_of(source: str) -> list[str]:
     return [str(path) for path in sorted(videos, key=lambda path: natural_key(path.name))] or [source]
 
 
+def _name_of(source: str) -> str:
+    """Return the name of a source's results: the folder's, which may have dots, or the file's without suffix."""
+    path = Path(os.path.abspath(source))
+    return path.name if path.is_dir() else path.stem
+
+
 def _named_mask(folder: Path, video: str) -> Path:
     """Return the mask of a video in a folder: a file or a folder with the video's name.
 
     Letter case and Unicode form (macOS) may differ, unless there is one of exactly this name.
     """
-    stem = Path(video).stem
+    stem = _name_of(video)
     ends = (*MASK_EXTENSIONS, ".json")
     names = {path: path.stem if path.suffix.lower() in ends else path.name for path in sorted(folder.iterdir())}
     found = [path for path, name in names.items() if name_key(name) == name_key(stem)]

@@ -64,6 +64,20 @@ def test_a_folder_of_images_is_one_clip_although_videos_lie_beside_them(videos: 
     assert clip.source == str(videos)
 
 
+def test_a_folder_of_one_video_takes_the_mask_of_that_video(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    video = write_video(tmp_path / "videos" / "a.mp4", "mpeg4", count=2)
+    mask = masks_of(tmp_path / "masks", "first.png") / "first.png"
+    assert [(clip.source, clip.mask) for clip in find_clips([str(video.parent)], [mask])] == [(str(video), mask)]
+
+
+def test_names_of_image_folders_may_have_dots(tmp_path: Path) -> None:
+    folders = [str(save_images(tmp_path / name, "0.png")) for name in ("clip.v1", "clip.v2")]
+    masks = masks_of(tmp_path / "masks", "clip.v1.png", "clip.v2.png")
+    for given in ([masks], [masks / "clip.v1.png", masks / "clip.v2.png"]):
+        assert [clip.mask.name for clip in find_clips(folders, given)] == ["clip.v1.png", "clip.v2.png"]
+
+
 def test_a_folder_of_as_many_videos_as_images_is_not_clear(videos: Path, tmp_path: Path) -> None:
     save_images(videos, "cover.png")
     with pytest.raises(ValueError, match=r"videos: it holds 4 videos and 1 images, such as cover\.png: which of them"):
