@@ -33,11 +33,8 @@ class Excerpt(FrameSource):
     def __init__(self, source: FrameSource, first: int, last: int | None) -> None:
         if last is not None and last < first:
             raise ValueError(f"{source.name}: the end, frame {last}, comes before the start, frame {first}")
-        if source.num_frames is not None:
-            if (missing := max(first, last or 0)) >= source.num_frames:
-                raise ValueError(
-                    f"{source.name} has no frame {missing}: it has {source.num_frames} frames, counted from 0"
-                )
+        if source.num_frames is not None and (missing := max(first, last or 0)) >= source.num_frames:
+            raise ValueError(f"{source.name} has no frame {missing}: it has {source.num_frames} frames, counted from 0")
         self._source, self._first, self._last = source, first, last
         if last is None and source.num_frames is not None:
             last = source.num_frames - 1  # as stated: the video may end before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,8 +135,8 @@ def _videos_of(source: str) -> list[str]:
 
 def _name_of(source: str) -> str:
     """Return the name of a source's results: the folder's, which may have dots, or the file's without suffix."""
-    path = Path(os.path.abspath(source))
-    return path.name if path.is_dir() else path.stem
+    path = Path.cwd() / source
+    return (path.name if path.name != ".." else path.resolve().name) if path.is_dir() else path.stem
 
 
 def _named_mask(folder: Path, video: str) -> Path:
