@@ -189,7 +189,15 @@ class Api:
     async def remove_mask(self, request: Request) -> Response:
         opened = self._opened(request)
         number, revision = self._frame(request, opened), _revision(request)
-        await run_in_threadpool(lambda: opened.annotation.forget(number, revision=revision))
+
+        def remove() -> None:
+            try:
+                opened.annotation.forget(number, revision=revision)
+            except StaleRevisionError:
+                if opened.annotation.revision(number):  # 0: repeated, since the answer didn't arrive
+                    raise
+
+        await run_in_threadpool(remove)
         return Response(status_code=204, headers={"ETag": '"0"'})
 
     # objects ---------------------------------------------------------------------------------------------------------

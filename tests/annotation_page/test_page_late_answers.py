@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,80 @@ def test_undo_answered_after_another_clip_was_opened(tmp_path: Path, open_page) 
         frame = walk.frame
         walk.close()
         assert frame == 0
+
+
+@pytest.fixture
+def two_clips(tmp_path: Path, open_page) -> Iterator[tuple[Walk, Server, list[str]]]:
+    """The page of two open clips, with a stroke in frame 5 of both, and their ids; it shows the first."""
+    clips = [write_clip(tmp_path / name, frames=20, size=(96, 160)) for name in ("first", "second")]
+    with Server(tmp_path / "out", *clips) as server:
+        walk = open_page(server)
+        ids = [clip["id"] for clip in server.call("project")["clips"]]
+        for one in (ids[1], ids[0]):
+            walk.get(f"voskit.session.open('{one}')")
+            walk.wait(f"voskit.store.clip.id === '{one}'")
+            walk.go(5)
+            walk.stroke([(40, 40), (80, 40)])
+            walk.saved()
+        yield walk, server, ids
+        walk.close()
+
+
+def answer_after_the_other_clip_is_opened(walk: Walk, hold: Hold, other: str) -> None:
+    hold.wait()
+    walk.get(f"void voskit.session.open('{other}')")
+    walk.wait(f"voskit.store.clip.id === '{other}' && !voskit.session.navigator.busy")
+    hold.release()
+    walk.page.wait_for_timeout(1000)
+
+
+def test_the_second_of_two_undos_stays_in_its_clip(two_clips) -> None:
+    walk, server, (first, second) = two_clips
+    walk.stroke([(40, 70), (80, 70)])
+    walk.saved()
+    hold = Hold(walk, "**/undo", count=1)
+    walk.press("Control+z", "Control+z")
+    answer_after_the_other_clip_is_opened(walk, hold, second)
+    assert [server.call(f"clips/{clip}")["given"] for clip in (first, second)] == [[], [5]]
+
+
+def test_a_new_object_stays_in_its_clip(two_clips) -> None:
+    walk, server, (first, second) = two_clips
+    hold = Hold(walk, f"**/api/clips/{first}", method="GET", count=1)
+    walk.press("n")
+    answer_after_the_other_clip_is_opened(walk, hold, second)
+    assert [len(server.call(f"clips/{clip}")["objects"]) for clip in (first, second)] == [2, 1]
+
+
+def test_a_propagation_both_ways_does_not_go_on_in_another_clip(two_clips) -> None:
+    walk, server, (first, second) = two_clips
+    hold = Hold(walk, "**/jobs", method="POST", count=1)
+    walk.press("a")
+    answer_after_the_other_clip_is_opened(walk, hold, second)
+    wait_until(lambda: not any(job.active for job in server.workspace.jobs), "jobs end")
+    assert [job.clip for job in server.workspace.jobs] == [first]
+
+
+def test_a_stroke_after_several_undos_is_whole_and_stays(walk: Walk) -> None:
+    for frame in (3, 11):
+        walk.go(frame)
+        walk.stroke([(60, 60), (200, 60)])
+    walk.saved()
+    hold = Hold(walk, "**/undo", count=1)
+    walk.press("Control+z", "Control+z")
+    hold.wait()
+    walk.go(30)
+    mouse = walk.page.mouse
+    mouse.move(*walk.screen((60, 100)))
+    mouse.down()
+    mouse.move(*walk.screen((120, 100)), steps=5)
+    hold.release()
+    walk.page.wait_for_timeout(500)
+    mouse.move(*walk.screen((200, 100)), steps=5)
+    mouse.up()
+    walk.wait("voskit.store.clip.given.length === 1")
+    walk.saved()
+    assert walk.file_ids(30)[100, 60:200].all() and walk.get("voskit.store.clip.undo") == "paint, frame 30"
 
 
 def test_import_of_several_masks(walk: Walk, tmp_path: Path) -> None:

@@ -135,3 +135,27 @@ def test_a_late_event_does_not_take_a_change_of_an_object_back(walk: Walk) -> No
     walk.get("voskit.session.clipChanged(late)")
     assert not walk.get("voskit.store.isVisible(1)")
     hold.release()
+
+
+def test_an_object_that_is_locked_just_before_a_propagation_stays_as_it_is(two: Walk) -> None:
+    hold = Hold(two, "**/objects/2", fetch=False)
+    two.press("d")
+    hold.wait()
+    two.press("p")
+    two.page.wait_for_timeout(500)
+    hold.release()
+    two.wait("voskit.store.clip.masked[0]?.[1] === 47 && voskit.store.running === undefined")
+    assert set(np.unique(two.file_ids(20))) == {0, 1}
+
+
+def test_undo_just_after_a_change_of_color_takes_that_back(two: Walk) -> None:
+    hold = Hold(two, "**/objects/2", fetch=False)
+    two.page.locator('[data-id="2"] .swatch').evaluate(
+        "(e) => { e.value = '#12ab34'; e.dispatchEvent(new Event('change')); }"
+    )
+    hold.wait()
+    two.press("Control+z")
+    two.page.wait_for_timeout(500)
+    hold.release()
+    two.wait("voskit.store.clip.redo === 'name or color of object 2'")
+    assert two.get("voskit.store.clip.given") == [0, 3]

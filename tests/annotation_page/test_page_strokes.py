@@ -116,6 +116,57 @@ def test_a_save_whose_answer_is_lost_is_no_conflict(walk: Walk) -> None:
     assert walk.get("voskit.session.saver.drafts.size") == 0, walk.text("#banner")
 
 
+def test_a_stroke_after_a_removal_whose_answer_is_lost_is_no_conflict(walk: Walk) -> None:
+    walk.stroke([(60, 60), (120, 60)])
+    walk.saved()
+
+    def lose(route) -> None:
+        if route.request.method == "DELETE":
+            route.fetch()  # the server has removed the mask
+            route.abort("connectionreset")
+            walk.page.unroute("**/api/clips/*/masks/0")
+        else:
+            route.continue_()
+
+    walk.page.route("**/api/clips/*/masks/0", lose)
+    walk.press("Delete")
+    walk.stroke([(60, 100), (120, 100)])
+    walk.wait("voskit.session.saver.idle && !voskit.session.editor.unsaved")
+    assert walk.get("voskit.session.saver.drafts.size") == 0, walk.text("#banner")
+    assert walk.file_ids(0)[100, 90] and not walk.file_ids(0)[60, 90]
+
+
+def test_strokes_while_the_mask_is_read_again_are_no_conflict(walk: Walk) -> None:
+    walk.stroke([(60, 60), (120, 60)])
+    walk.saved()
+    walk.page.wait_for_timeout(300)
+    hold = Hold(walk, "**/masks/0", method="GET")
+    walk.get("voskit.session.clipChanged({ clip: voskit.store.clip.id, revisions: { 0: 1 } })")  # a late event
+    hold.wait()
+    for y in (100, 140):
+        walk.stroke([(60, y), (120, y)])
+        walk.wait("voskit.session.saver.idle && !voskit.session.editor.unsaved")
+    hold.release()
+    assert walk.get("voskit.session.saver.drafts.size") == 0, walk.text("#banner")
+    assert all(walk.file_ids(0)[y, 90] for y in (60, 100, 140))
+
+
+def test_a_mask_that_changes_while_its_picture_is_loaded_is_shown_as_it_is(walk: Walk, server: Server) -> None:
+    ids = np.zeros((192, 320), np.uint16)
+    ids[50:90, 50:90] = 1
+    hold = Hold(walk, "**/frames/30.jpg")
+    with walk.page.expect_response("**/masks/30"):
+        walk.get("void voskit.session.visit(30)")
+    hold.wait()
+    walk.get("void voskit.session.visit(40)")
+    server.workspace.project.clips[0].opened.annotation.give(30, ids)  # another tab, or a propagation
+    walk.wait("voskit.store.clip.given.includes(30)")
+    walk.get("void voskit.session.visit(30)")
+    hold.release()
+    walk.wait("voskit.editorFrame() === 30 && !voskit.session.navigator.busy")
+    assert np.array_equal(walk.shown_ids(), ids)
+
+
 def test_a_new_object_that_comes_late_leaves_a_stroke_alone(walk: Walk) -> None:
     walk.stroke([(20, 20), (30, 20)])
     walk.saved()

@@ -146,7 +146,7 @@ export class Editor {
     const { delta, action } = this.unsaved;
     this.unsaved = null;
     this.saver.open = false;
-    this.saver.add(this.frame, this.mask.ids, delta, action, this.mask.tag);
+    this.saver.add(this.frame, this.mask, delta, action);
   }
 
   /** Edit at once: begin, let `change` work on the mask, end. @param {string} action @param {(t: raster.Target) => Rect} change */
@@ -171,7 +171,7 @@ export class Editor {
   /** Keep the network's mask as given. */
   keep() {
     this.flush();
-    if (this.mask) this.saver.add(this.frame, this.mask.ids, null, "keep", this.mask.tag);
+    if (this.mask) this.saver.add(this.frame, this.mask, null, "keep");
   }
 
   /** Remove the frame's mask. */
@@ -181,6 +181,6 @@ export class Editor {
     this.mask.ids.fill(0);
     this.baseOf = null;
     this.onPixels(null);
-    this.saver.add(this.frame, null, null, "clear", this.mask.tag);
+    this.saver.add(this.frame, this.mask, null, "clear");
   }
 }

@@ -9,6 +9,11 @@ import * as api from "./api.js";
 
 const BUDGET = 384 * 2 ** 20;
 
+/** A revision out of an ETag or an event. @param {string|number|undefined} tag */
+export function revisionOf(tag) {
+  return Number(String(tag ?? "").replace(/^W\/|"/g, ""));
+}
+
 /** @template T */
 class Cache {
   /** @param {number} bytesEach @param {(value: T) => void} dispose */

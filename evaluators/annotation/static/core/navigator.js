@@ -21,6 +21,8 @@ export class Navigator {
     /** Those of the shown frame. @type {Frames|null} */
     this.shown = null;
     this.wanted = 0;
+    /** Frame that is loaded, or was last; `wanted` may be another by now. */
+    this.loading = 0;
     this.busy = false;
     /** A loaded frame must be read again. */
     this.stale = false;
@@ -67,6 +69,7 @@ export class Navigator {
   async loop() {
     while (this.frames && (this.wanted !== this.store.frame || this.stale)) {
       const { frames, wanted: frame } = this;
+      this.loading = frame;
       this.stale = false;
       try {
         const again = frame === this.store.frame && frames === this.shown;

@@ -6,10 +6,11 @@ import { gzip } from "./gzip.js";
 
 /** @typedef {import("./types.js").Delta} Delta */
 /** @typedef {import("./frames.js").Frames} Frames */
+/** @typedef {import("./frames.js").Mask} Mask */
 /** @typedef {import("./store.js").Store} Store */
 
 /**
- * @typedef {{frame: number, body: Promise<ArrayBuffer>|null, delta: Delta|null, action: string}} Item
+ * @typedef {{frame: number, mask: Mask, body: Promise<ArrayBuffer>|null, delta: Delta|null, action: string, after: Promise<unknown>}} Item
  * a body of null removes the frame's mask
  */
 
@@ -32,8 +33,10 @@ export class Saver {
     this.busy = false;
     /** An edit isn't in the queue yet. */
     this.open = false;
-    /** @type {(() => void)[]} */
+    /** Those who wait for an item and all before it. @type {{item: Item, resolve: () => void}[]} */
     this.waiting = [];
+    /** The last undo or redo: later edits are sent after its answer. @type {Promise<unknown>} */
+    this.undoing = Promise.resolve();
     /** Called with a frame whose edits were refused. @type {(frame: number) => void} */
     this.onConflict = () => {};
     /** Called with a frame once all its edits are saved. @type {(frame: number) => void} */
@@ -57,21 +60,29 @@ export class Saver {
   }
 
   /**
-   * Queue a frame's mask. @param {number} frame @param {Uint16Array|null} ids copied; null: remove the mask
-   * @param {Delta|null} delta @param {string} action @param {string} tag revision that the frame had when it was loaded
+   * Queue a frame's mask, whose ids are copied. @param {number} frame @param {Mask} mask
+   * @param {Delta|null} delta @param {string} action "clear": remove the mask
    */
-  add(frame, ids, delta, action, tag) {
-    if (!this.tags.has(frame)) this.tags.set(frame, tag);
-    const body = ids ? gzip(/** @type {ArrayBuffer} */ (ids.slice().buffer)) : null;
-    this.queue.push({ frame, body, delta, action });
+  add(frame, mask, delta, action) {
+    if (!this.tags.has(frame)) this.tags.set(frame, mask.tag);
+    const body = action === "clear" ? null : gzip(/** @type {ArrayBuffer} */ (mask.ids.slice().buffer));
+    this.queue.push({ frame, mask, body, delta, action, after: this.undoing });
     this.mark();
     this.run();
   }
 
-  /** Wait until the queue is empty. @returns {Promise<void>} */
+  /** Wait until all edits that are in the queue now have left it. @returns {Promise<void>} */
   settled() {
-    if (this.idle) return Promise.resolve();
-    return new Promise((resolve) => this.waiting.push(resolve));
+    const item = this.queue[this.queue.length - 1];
+    return item ? new Promise((resolve) => this.waiting.push({ item, resolve })) : Promise.resolve();
+  }
+
+  release() {
+    const waiting = this.waiting.splice(0);
+    for (const one of waiting) {
+      if (this.queue.includes(one.item)) this.waiting.push(one);
+      else one.resolve();
+    }
   }
 
   /** Tell the page whether everything is saved. */
@@ -89,6 +100,7 @@ export class Saver {
     while (this.queue.length) {
       const item = this.queue[0];
       try {
+        await item.after;
         await this.send(item);
         this.queue.shift();
         this.finish(item.frame);
@@ -101,10 +113,10 @@ export class Saver {
         else if (error instanceof api.ApiError && [401, 403, 409, 507].includes(error.status)) await this.pause(error.message);
         else this.fail(item, error);
       }
+      this.release();
     }
     this.busy = false;
     this.mark();
-    for (const resolve of this.waiting.splice(0)) resolve();
   }
 
   /** @param {Item} item */
@@ -123,8 +135,7 @@ export class Saver {
     }
     const tag = response.headers.get("ETag") ?? "";
     this.tags.set(item.frame, tag);
-    const mask = this.frames?.masks.values.get(item.frame);
-    if (mask) mask.tag = tag;
+    item.mask.tag = tag; // the cached mask may be another by now
     this.trouble(null);
   }
 

@@ -4,7 +4,7 @@
 import * as api from "./api.js";
 import { Editor } from "./editor.js";
 import { listen } from "./events.js";
-import { Frames } from "./frames.js";
+import { Frames, revisionOf } from "./frames.js";
 import { Navigator } from "./navigator.js";
 import { Saver } from "./saver.js";
 import { ACTIVE, MODES } from "./store.js";
@@ -57,8 +57,6 @@ export class Session {
     this.changing = 0;
     /** The last of them. @type {Promise<unknown>} */
     this.changed = Promise.resolve();
-    /** The last undo or redo. @type {Promise<unknown>} */
-    this.undoing = Promise.resolve();
     /** Jobs that this tab has started. @type {Set<string>} */
     this.own = new Set(JSON.parse(sessionStorage.getItem("voskit-jobs") ?? "[]"));
     this.navigator.onError = (text) => say(text, "error");
@@ -302,10 +300,10 @@ export class Session {
     const revision = this.store.clip?.revisions[String(frame)];
     const mask = this.frames?.masks.values.get(frame);
     if (revision === undefined || this.saver.has(frame)) return;
-    if (mask && number(mask.tag) === number(revision)) return;
+    if (mask && revisionOf(mask.tag) === revisionOf(revision)) return;
     if (frame === this.editor.frame && (this.editor.active || this.editor.unsaved)) return; // its saving is refused: a draft
     this.frames?.masks.drop(frame);
-    if (frame === this.store.frame || frame === this.navigator.wanted) this.navigator.reload();
+    if ([this.store.frame, this.navigator.wanted, this.navigator.loading].includes(frame)) this.navigator.reload();
   }
 
   /** @param {Job} job */
@@ -392,7 +390,7 @@ export class Session {
     for (const frame of [...(this.frames?.masks.values.keys() ?? [])]) {
       const tag = this.frames?.masks.values.get(frame)?.tag;
       const revision = fresh.revisions[String(frame)] ?? 0;
-      if (this.saver.has(frame) || number(tag) === number(revision)) continue;
+      if (this.saver.has(frame) || revisionOf(tag) === revisionOf(revision)) continue;
       if (frame === this.editor.frame && this.editor.unsaved) continue;
       this.frames?.masks.drop(frame);
       if (frame === this.store.frame) this.navigator.reload();
@@ -438,12 +436,18 @@ export class Session {
     }
   }
 
-  /** Save everything, then send a request about the clip. @param {string} method @param {string} rest @param {unknown} [body] */
-  async send(method, rest, body) {
+  /** Save everything, and wait for all that the user has done so far. Later edits are not waited for. */
+  ready() {
     this.editor.flush();
-    await this.saver.settled();
-    if (!this.store.clip) throw new Error("No clip is open.");
-    return api.json(api.inClip(this.store.clip.id, rest), method, body);
+    return Promise.all([this.saver.settled(), this.saver.undoing, this.changed]);
+  }
+
+  /** Send a request about the clip, after all that came before it. @param {string} method @param {string} rest @param {unknown} [body] */
+  async send(method, rest, body) {
+    const { clip } = this.store;
+    if (!clip) throw new Error("No clip is open.");
+    await this.ready();
+    return api.json(api.inClip(clip.id, rest), method, body);
   }
 
   /** @param {"undo"|"redo"} which */
@@ -451,8 +455,8 @@ export class Session {
     if (this.editor.active) return this.editor.cancel();
     const { clip } = this.store;
     await this.attempt(async () => {
-      const request = this.undoing.then(() => this.send("POST", which)); // in order: the last one's frame is shown
-      this.undoing = request.catch(() => {});
+      const request = this.send("POST", which);
+      this.saver.undoing = request.catch(() => {});
       const done = await request.catch((error) => {
         if (!(error instanceof api.ApiError) || error.status !== 409) throw error;
         this.say(error.message); // there is nothing to undo, or the clip is being opened
@@ -563,11 +567,9 @@ export class Session {
     if (!clip) return;
     Object.assign(clip.objects.find((o) => o.id === id) ?? {}, fields);
     this.store.emit("objects");
-    this.editor.flush();
     this.changing += 1;
-    this.changed = this.changed.then(() =>
+    this.changed = this.ready().then(() =>
       this.attempt(async () => {
-        await this.saver.settled();
         const { changes } = await api.json(api.inClip(clip.id, `objects/${id}`), "PUT", fields);
         clip.changes = Math.max(clip.changes, changes); // events from before would undo it here
       }),
@@ -594,9 +596,4 @@ export class Session {
     this.store.object = id;
     this.store.emit("objects");
   }
-}
-
-/** A revision out of an ETag or an event. @param {string|number|undefined} tag */
-function number(tag) {
-  return Number(String(tag ?? "").replace(/^W\/|"/g, ""));
 }

@@ -1,6 +1,7 @@
 // @ts-check
 /** The list of objects. */
 
+import * as api from "../core/api.js";
 import { el, iconButton } from "./dom.js";
 
 /** @typedef {import("../core/session.js").Session} Session */
@@ -102,18 +103,23 @@ export class ObjectPanel {
   }
 
   async add() {
-    if (!this.store.clip) return;
-    await (this.added = this.added.then(() => this.addOne())); // one after the other
+    const { clip } = this.store;
+    if (!clip) return;
+    const ready = this.session.ready();
+    await (this.added = Promise.all([this.added, ready]).then(() => this.addOne(clip))); // one after the other
   }
 
   /** @type {Promise<unknown>} */
   added = Promise.resolve();
 
-  async addOne() {
+  /** @param {import("../core/types.js").Clip} clip */
+  async addOne(clip) {
     await this.session.attempt(async () => {
-      const { objects } = await this.session.send("GET", "");
-      if (!objects.length) await this.session.send("POST", "objects", {}); // the one that is shown already
-      const { id } = await this.session.send("POST", "objects", {});
+      const path = api.inClip(clip.id, "objects");
+      const { objects } = await api.clip(clip.id);
+      if (!objects.length) await api.json(path, "POST", {}); // the one that is shown already
+      const { id } = await api.json(path, "POST", {});
+      if (this.store.clip !== clip) return;
       await this.session.readObjects();
       await this.session.editor.ended(); // a stroke stays its object's
       this.session.selectObject(id);

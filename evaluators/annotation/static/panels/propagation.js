@@ -58,11 +58,11 @@ export class PropagationPanel {
   async startBoth() {
     const objects = this.chosen();
     if (this.both.disabled || this.store.running || this.session.starting || objects?.length === 0) return this.start(this.forth.disabled ? -1 : 1);
-    const { frame } = this.store;
+    const { clip, frame } = this.store;
     const [first, last] = this.store.range;
     const joined = this.fuse.checked;
     const run = (/** @type {number} */ end) => this.session.propagate(frame, end, objects, joined, frame);
-    if (await run(last)) await run(first);
+    if ((await run(last)) && this.store.clip === clip) await run(first);
   }
 
   /** Objects to propagate; null: all. @returns {number[]|null} */
