@@ -36,7 +36,7 @@ def run(args: ScoreArgs) -> int:
             args.dataset, args.data_root, args.results, num_workers=args.num_workers, progress=bar, **args.options
         )
     written = write_scores(scores, output)
-    if args.page and scores.frames:
+    if args.page and scores.has_page:
         written.append(write_page(scores.frames, output.with_name(f"{output.stem}_frames.png")))
     print(summary_text(scores))
     print("\nwritten: " + ", ".join(str(path) for path in written))

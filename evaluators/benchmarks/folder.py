@@ -213,7 +213,7 @@ class EvaluationFolder:
             return None
         scores = self.scoring.score(self.results, packed, num_workers)
         write_scores(scores, self.output / "scores.json")
-        if scores.frames:
+        if scores.has_page:
             write_page(scores.frames, self.output / "scores_frames.png")
         return scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -70,6 +71,11 @@ class Scores:
     tables: Mapping[str, Any]
     headline: tuple[str, ...] = ()
     frames: list[ScoredFrame] = field(default_factory=list)
+
+    @property
+    def has_page(self) -> bool:
+        """True if a frame has a value, so that there are worst and best frames for the page."""
+        return not all(math.isnan(frame.value) for frame in self.frames)
 
     def __repr__(self) -> str:
         """Return the dataset and the global figures, without the tables."""

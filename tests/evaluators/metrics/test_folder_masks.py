@@ -113,6 +113,16 @@ def test_the_command_line_has_the_same_options(tmp_path: Path, run_score: Callab
     assert "--ignore_id 0: give a value from 1" in run_score(*flags, "--ignore_id", 0)[1]
 
 
+def test_without_an_object_in_any_frame_there_is_no_page(
+    tmp_path: Path, run_score: Callable[..., tuple[int, str]]
+) -> None:
+    for side in ("truth", "results"):
+        write(tmp_path / side / "video", [blocks([0])] * 3)
+    folders = ("--data_root", tmp_path / "truth", "--results", tmp_path / "results")
+    assert run_score("--dataset", "folder", *folders, "--output", tmp_path, "--num_workers", "1")[0] == 0
+    assert (tmp_path / "scores.json").exists() and not (tmp_path / "scores_frames.png").exists()
+
+
 def test_the_last_frame_is_that_of_the_highest_number(tmp_path: Path) -> None:
     """It doesn't count; as texts, 9 would come after 12."""
     for side, last in (("truth", 1), ("results", 0)):
