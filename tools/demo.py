@@ -37,7 +37,8 @@ def run(args: Args) -> int:
 def segment(args: Args) -> tuple[list[Path], int]:
     """Segment clips with masks; return the folders of the results and the number of clips that failed."""
     clips = args.checked_clips()
-    args.checkpoint()  # an error before the heavy imports
+    args.check_values()
+    args.checkpoint()
     from voskit.evaluators.clips.scenes import segment_clips
 
     with args.loading():

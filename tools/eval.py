@@ -24,7 +24,11 @@ from voskit.tools.flags.evaluation import EvalArgs
 
 def run(args: EvalArgs) -> int:
     """Evaluate; return 0 only if all videos were evaluated."""
-    dataset, checkpoint = args.open_benchmark(), args.checkpoint()
+    dataset = args.open_benchmark()
+    if args.task != "referring":
+        args.check_mask_flags()
+        args.check_values()
+    checkpoint = args.checkpoint()
     from voskit.evaluators.benchmarks.run import evaluate
     from voskit.evaluators.metrics.report import summary_text
     from voskit.networks.devices import local_device

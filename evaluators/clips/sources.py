@@ -31,11 +31,12 @@ class Clip:
     Attributes:
         source: a video, a folder of images, a camera's number or a URL, see ``open_frames``.
         mask: the mask of the first frame, or a folder of masks; or a function that returns the masks of a source.
+            None: the clip has text prompts.
         scene: name of the scene, whose folder of masks has them by the names of their frames; empty for other clips.
     """
 
     source: str
-    mask: Path | MaskMaker
+    mask: Path | MaskMaker | None
     scene: str = ""
 
     @property
@@ -45,6 +46,7 @@ class Clip:
 
     def open_masks(self, source: FrameSource) -> FrameMasks:
         """Open the masks for the frames of the clip. Raises ValueError and OSError as ``masks_for`` does."""
+        assert self.mask is not None
         return self.mask(source) if callable(self.mask) else masks_for(self.mask, source, scene=bool(self.scene))
 
 
@@ -175,6 +177,7 @@ def check_clips(
             continue  # cameras and streams can be read only once
         with open_excerpt(clip.source, start, end, fps=fps) as source:
             next(iter(source))
-            clip.open_masks(source).check(source)
+            if clip.mask is not None:
+                clip.open_masks(source).check(source)
             check_frames_stay(output / (clip.scene or source.name), source)
             check_same_clip(output / (clip.scene or source.name), source)

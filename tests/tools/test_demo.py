@@ -421,6 +421,27 @@ def test_the_cabinet_runs_in_bfloat16_where_that_is_faster(monkeypatch, tmp_path
     assert demo.Args(scene="cabinet", device="cuda").for_bundled_scenes().amp is False
 
 
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ({"policy": "nonsense"}, "nonsense"),
+        ({"model": "aost", "target_fps": 5.0, "resume": True}, "--resume: with --target_fps"),
+        ({"target_fps": 5.0}, "--target_fps: r50_deaotl has one depth only"),
+        ({"ms": (0.0,)}, "scales must be one or more positive numbers"),
+        ({"short_edge": 0}, "short_edge"),
+        ({"max_memory_frames": 0}, "max_memory_frames"),
+    ],
+)
+def test_wrong_values_are_told_before_weights_are_downloaded(tmp_path: Path, monkeypatch, flag, message: str) -> None:
+    def download(*_: object) -> Path:
+        raise AssertionError("weights were asked for")
+
+    monkeypatch.setattr("voskit.networks.weights.find_weights", download)
+    args = demo.Args(**{"model": "r50_deaotl", "device": "cpu", "output_path": tmp_path, **flag})
+    with pytest.raises(ValueError, match=message):
+        demo.run(args)
+
+
 def test_unknown_flags_list_near_ones() -> None:
     done = subprocess.run(
         [sys.executable, "tools/demo.py", "--ckpt_pth", "x"], cwd=ROOT, capture_output=True, text=True

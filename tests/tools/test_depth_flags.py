@@ -106,7 +106,7 @@ def test_evaluation_at_a_depth(checkpoint, davis, tmp_path, monkeypatch, capsys)
         (
             "aott",
             ("--target_fps", 25),
-            "error: target_fps: AOTT has one depth only; models with a choice of depths: aost",
+            "error: --target_fps: aott has one depth only; models with a choice of depths: aost",
         ),
         ("aost", ("--depth", 4), "error: field 'depth' of AOST must be 1 to 3, got 4"),
         ("aost", ("--depth", 0), "error: field 'depth' of AOST must be at least 1, got 0"),

@@ -83,20 +83,20 @@ class ClipArgs(ModelArgs):
     """Also log how weights were loaded, and the model's config."""
 
     def check(self) -> None:
-        """Raise ValueError if flags don't fit each other; nothing is read or loaded before."""
+        """Raise ValueError if flags don't fit each other, or the source of text prompts; nothing is loaded before."""
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"--max_frames must be at least 1, got {self.max_frames}")
         check_output_folder(self.output_path, "--output_path ")
         if self.task == "referring":
             self._check_text_flags()
+        elif self.resume and self.target_fps is not None:
+            raise ValueError("--resume: with --target_fps, masks depend on the machine's speed: leave one out")
         elif self.text:
             others = ", ".join(list_models("referring"))
             raise ValueError(f"--text: {self.model} takes masks; models with text prompts: {others}")
         else:
             self.check_mask_flags()
-        if self.cuts not in ("auto", "off") and (self.backwards or self.fuse):
-            flag = "--backwards" if self.backwards else "--fuse"
-            raise ValueError(f"--cuts {self.cuts}: {flag} also reads the clip backwards, so give --cuts auto")
+        self.check_cuts(backwards=self.backwards, fuse=self.fuse)
         if self.box or self.point:
             self._check_prompts()
         if self.export:
@@ -138,9 +138,9 @@ class ClipArgs(ModelArgs):
         for name in ("complete_masks", "backwards", "fuse", "resume"):
             if getattr(self, name):
                 raise ValueError(f"--{name} is for masks, but {self.model} takes text prompts")
-        from voskit.dataloaders.video.frames import check_source
+        from voskit.evaluators.clips.sources import Clip, check_clips
 
-        check_source(self.data_path[0], self.fps)
+        check_clips([Clip(self.data_path[0], None)], self.output_path, self.fps, self.start, self.end)
 
     def for_bundled_scenes(self) -> Self:
         """Return flags with the default scene, and with the settings of the scene ``cabinet``; the user's stay."""

@@ -15,6 +15,7 @@ from voskit.tools.threads import set_threads
 
 if TYPE_CHECKING:
     import torch
+
     from voskit.evaluators import ReferringSegmenter, VideoSegmenter
     from voskit.networks import Network
 
@@ -108,7 +109,7 @@ class ModelArgs:
         return get_model_config(self.model).task
 
     def memory_bound(self, config: PropagationConfig) -> int | None:
-        """Return the bound of the long-term memory for users' videos; None: a flag or the built model's config has one."""
+        """Return the bound of the memory for users' videos; None: a flag or ``config``, the built model's, has one."""
         flag = self.max_memory_frames is not None or "max_memory_frames" in config.changes_from_text(*self.set)
         if flag or config.max_memory_frames is not None:
             return None
@@ -117,9 +118,11 @@ class ModelArgs:
         return BUNDLED_MEMORY_FRAMES if bundled else MEMORY_FRAMES
 
     def check_values(self) -> None:
-        """Raise the ValueError that ``build_segmenter`` would raise for a value, before weights are loaded."""
+        """Raise the ValueError that building would raise for a value, before weights are downloaded or loaded."""
+        from voskit.evaluators.frame_rate import FrameRateKeeper
         from voskit.evaluators.segmenter import checked_scales
         from voskit.networks.build import usable_device
+        from voskit.networks.memory.policies import build_policy
 
         config = get_model_config(self.model)
         flags = {
@@ -133,13 +136,18 @@ class ModelArgs:
         self._check_depth()
         config.override_from_text(*self.set).override(**{k: v for k, v in flags.items() if v is not None})
         checked_scales(self.ms)
+        if self.target_fps is not None:
+            FrameRateKeeper(self.target_fps, config.depths)
+        if self.policy is not None:
+            build_policy(self.policy)
         self.known_cuts()
         usable_device(self.device)
 
     def _check_depth(self) -> None:
-        if self.depth is not None and not get_model_config(self.model).depths:
+        flag = "depth" if self.depth is not None else "target_fps"
+        if getattr(self, flag) is not None and not get_model_config(self.model).depths:
             raise ValueError(
-                f"--depth: {self.model} has one depth only; models with a choice of depths: "
+                f"--{flag}: {self.model} has one depth only; models with a choice of depths: "
                 f"{', '.join(models_with_depths())}"
             )
 
@@ -151,6 +159,12 @@ class ModelArgs:
         """Raise ValueError if a flag is given that models with masks don't have."""
         if self.propagate is not None:
             raise ValueError(f"--propagate is for models with text prompts, but {self.model} takes masks")
+
+    def check_cuts(self, *, backwards: bool, fuse: bool) -> None:
+        """Raise ValueError if cuts are listed, which count frames forwards, and clips are also read backwards."""
+        if self.cuts not in ("auto", "off") and (backwards or fuse):
+            flag = "--backwards" if backwards else "--fuse"
+            raise ValueError(f"--cuts {self.cuts}: {flag} also reads the clip backwards, so give --cuts auto")
 
     def build_segmenter(
         self, device: str | None = None, dataset: str | None = None, *, bounded: bool = False
@@ -169,11 +183,11 @@ class ModelArgs:
         from voskit.networks.memory.policies import build_policy
 
         self.check_mask_flags()
+        self.check_values()
         cuts = self.known_cuts()
         if self.ckpt_path is None and self.model == BUNDLED_MODEL:
             logger.info("%s with the bundled weights; more accurate ones: voskit weights", self.model)
         changes: dict[str, Any] = {}
-        self._check_depth()
         if self.depth is not None:
             changes["depth"] = self.depth
         if self.max_memory_frames is not None:
@@ -215,6 +229,7 @@ class ModelArgs:
         for field in dataclasses.fields(self):
             if field.name in _PROPAGATION_FLAGS and getattr(self, field.name) != field.default:
                 raise ValueError(f"--{field.name} is for models with masks, but {self.model} takes text prompts")
+        self.check_values()
         model = self._build_model(device, dataset, {})
         return ReferringSegmenter(model, **self._shared_options(model))
 
