@@ -77,6 +77,10 @@ def segment_clip(
     masks.check(source)
     if backwards or fuse:
         source.check_rereadable()
+        if isinstance(segmenter.cuts, frozenset):
+            raise ValueError(
+                "backwards and fuse also read the clip backwards, but listed cuts count forwards: use 'auto'"
+            )
     if resume and segmenter.target_fps is not None:
         raise ValueError("--resume: with a target_fps, masks depend on the machine's speed: leave out one of the two")
     identity = check_same_clip(folder, source)

@@ -87,6 +87,7 @@ class BatchArgs(ModelArgs):
                     raise ValueError(f"--{flag} is for masks, but {self.model} takes text prompts")
         else:
             self.check_mask_flags()
+        self.check_cuts(backwards=self.backwards, fuse=self.fuse)
         if self.export:
             from voskit.evaluators.exports.base import build_exports
 
