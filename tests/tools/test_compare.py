@@ -39,6 +39,7 @@ def test_a_run_may_have_a_name() -> None:
         ("deaott ms=0", "scales must be one or more positive numbers"),
         ("deaott depth=3", "--depth: deaott has one depth only"),
         ("deaott device=foo", "device 'foo' can't be used here"),
+        ("deaott propagate=aott", "--propagate is for models with text prompts"),
         ("deaott cuts=foo", "--cuts: give auto, off or a file of frame numbers"),
     ],
 )

@@ -110,6 +110,15 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
         ({"text": (" ",)}, "a text prompt must describe the object in words"),
         ({"text": ("a dog",), "start": "99", "ckpt_path": Path("missing.pth")}, "has no frame 99"),
         ({"text": ("a dog",), "propagate": "r50_aotl"}, "R50_AOTL_PRE_YTB_DAV.pth is not here"),
+        ({"text": ("a dog",), "propagate_ckpt": Path("a.pth")}, "--propagate_ckpt is the checkpoint of the model that"),
+        (
+            {"text": ("a dog",), "propagate": "r101_referformer", "ckpt_path": Path("missing.pth")},
+            "--propagate r101_referformer: it takes text prompts",
+        ),
+        (
+            {"text": ("a dog",), "propagate": "aott", "propagate_ckpt": Path("a.pth")},
+            "--propagate_ckpt a.pth: no such file",
+        ),
         (
             {"text": ("a dog",), "model": "deaott", "ckpt_path": None},
             "--text: deaott takes masks; models with text prompts: ",
@@ -117,6 +126,10 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
         (
             {"propagate": "deaott", "model": "deaott", "ckpt_path": None, "mask": Path("a.png")},
             "--propagate is for models",
+        ),
+        (
+            {"propagate_ckpt": Path("a.pth"), "model": "deaott", "ckpt_path": None, "mask": Path("a.png")},
+            "--propagate_ckpt is for models",
         ),
     ],
 )

@@ -141,7 +141,18 @@ class ModelArgs:
         if self.policy is not None:
             build_policy(self.policy)
         self.known_cuts()
+        self._check_propagator()
         usable_device(self.device)
+
+    def _check_propagator(self) -> None:
+        if self.propagate is None:
+            if self.propagate_ckpt is not None:
+                raise ValueError("--propagate_ckpt is the checkpoint of the model that --propagate names: give both")
+            return
+        if get_model_config(self.propagate).task == "referring":
+            raise ValueError(f"--propagate {self.propagate}: it takes text prompts: give a model that takes masks")
+        if self.propagate_ckpt is not None and not self.propagate_ckpt.is_file():
+            raise ValueError(f"--propagate_ckpt {self.propagate_ckpt}: no such file")
 
     def _check_depth(self) -> None:
         flag = "depth" if self.depth is not None else "target_fps"
@@ -157,8 +168,9 @@ class ModelArgs:
 
     def check_mask_flags(self) -> None:
         """Raise ValueError if a flag is given that models with masks don't have."""
-        if self.propagate is not None:
-            raise ValueError(f"--propagate is for models with text prompts, but {self.model} takes masks")
+        for flag in ("propagate", "propagate_ckpt"):
+            if getattr(self, flag) is not None:
+                raise ValueError(f"--{flag} is for models with text prompts, but {self.model} takes masks")
 
     def check_cuts(self, *, backwards: bool, fuse: bool) -> None:
         """Raise ValueError if cuts are listed, which count frames forwards, and clips are also read backwards."""

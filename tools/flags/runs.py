@@ -51,6 +51,7 @@ def read_run(text: str, **shared: Any) -> tuple[str, ModelArgs]:
         raise ValueError(f"--run {text!r}: {model} takes text prompts: compare models that take masks")
     args = ModelArgs(**{**shared, "model": model, "set": tuple(fields), **flags})
     try:
+        args.check_mask_flags()
         args.check_values()
     except ValueError as error:
         raise ValueError(f"--run {text!r}: {error}") from None
