@@ -35,6 +35,7 @@ class Job:
         frame: the frame that was done last.
         error: why it failed.
         file: its result, if it is a file.
+        since: the clip's last change when it was started, if that matters.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Job:
     frame: int | None = None
     error: str | None = None
     file: Path | None = None
+    since: object = None
     stop: threading.Event = field(default_factory=threading.Event)
     started: float = 0.0
     """Time at which the first step was done: what comes before, such as loading weights, says nothing of the rate."""
@@ -121,7 +123,7 @@ class Jobs:
         """Return the jobs of a clip that wait or run, of one kind or of all, in the order of their start."""
         return [job for job in self if job.active and job.clip == clip and kind in (None, job.kind)]
 
-    def start(self, clip: str, kind: str, total: int, work: Callable[[Job], None]) -> Job:
+    def start(self, clip: str, kind: str, total: int, work: Callable[[Job], None], since: object = None) -> Job:
         """Start a job.
 
         Args:
@@ -129,9 +131,10 @@ class Jobs:
             kind: see :class:`Job`.
             total: number of its steps.
             work: does it, and calls ``step`` of the job after each frame.
+            since: see :class:`Job`.
         """
         with self._lock:
-            job = Job(next(self._numbers), clip, kind, total)
+            job = Job(next(self._numbers), clip, kind, total, since=since)
             job._changed = self._changed
             self._jobs[job.id] = job
             ended = [number for number, one in self._jobs.items() if not one.active]

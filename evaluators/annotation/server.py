@@ -254,7 +254,8 @@ class Api:
         return JSONResponse(await run_in_threadpool(self.work.quality, self._opened(request)))
 
     async def undo(self, request: Request) -> Response:
-        return self._done(await run_in_threadpool(self._opened(request).annotation.undo), "undo")
+        self._opened(request)
+        return self._done(await run_in_threadpool(self.work.undo, self._clip(request)), "undo")
 
     async def redo(self, request: Request) -> Response:
         return self._done(await run_in_threadpool(self._opened(request).annotation.redo), "redo")

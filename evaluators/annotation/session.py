@@ -163,6 +163,11 @@ class Annotation:
             return dict(self._index.given_with)
 
     @property
+    def last_change(self) -> Entry | None:
+        """The change that :meth:`undo` takes back; None: there is none."""
+        return self._journal.last
+
+    @property
     def undo_text(self) -> str | None:
         """Text of the change that :meth:`undo` takes back; None: there is none."""
         return self._journal.undo_text

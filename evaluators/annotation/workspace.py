@@ -122,8 +122,7 @@ class Workspace:
 
     def present(self) -> list[tuple[str, str, dict[str, Any]]]:
         """Return the events for a browser that connects."""
-        told = [job for job in self.jobs if job.active or job.kind != "propagate" or job.state == "failed"]
-        return [("job", str(job.id), job.to_json()) for job in told]
+        return [("job", str(job.id), job.to_json()) for job in self.jobs]
 
     # jobs ------------------------------------------------------------------------------------------------------------
 
@@ -149,7 +148,7 @@ class Workspace:
                     job.step(frame.index)
             job.check()
 
-        return self.jobs.start(clip.id, "propagate", abs(last - first), work)
+        return self.jobs.start(clip.id, "propagate", abs(last - first), work, since=annotation.last_change)
 
     def overlay(self, clip: ProjectClip) -> Job:
         """Start the writing of the overlay video.
@@ -227,6 +226,17 @@ class Workspace:
         return self._prompters[prompter].segment(self._image[2], points=points, box=box, mask=mask)
 
     # changes ---------------------------------------------------------------------------------------------------------
+
+    def undo(self, clip: ProjectClip) -> tuple[str, list[int]] | None:
+        """Take a clip's last change back, as :meth:`Annotation.undo` does.
+
+        Raises:
+            BusyError: it was made before a propagation that waits or runs, which may be based on it.
+        """
+        annotation = self._opened(clip).annotation
+        if any(job.since is annotation.last_change for job in self.jobs.active(clip.id, "propagate")):
+            raise BusyError("a propagation is running: stop it first")
+        return annotation.undo()
 
     def watch(self, clip: ProjectClip) -> None:
         """Announce the changes of an open clip's masks."""

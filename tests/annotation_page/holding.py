@@ -18,7 +18,7 @@ class Hold:
 
         def handle(route) -> None:
             if self.open or not self.left or (method and route.request.method != method):
-                return route.continue_()
+                return route.fallback()
             self.left -= 1
             self.held.append((route, route.fetch() if fetch else None))
             return None

@@ -159,3 +159,42 @@ def test_undo_just_after_a_change_of_color_takes_that_back(two: Walk) -> None:
     hold.release()
     two.wait("voskit.store.clip.redo === 'name or color of object 2'")
     assert two.get("voskit.store.clip.given") == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("action", "method", "path", "text"),
+    [
+        ("new", "POST", "objects", "new object 3"),
+        ("delete", "DELETE", "objects/2", "deletion of object 2"),
+        ("merge", "POST", "objects/merge", "merging of object 2 into 1"),
+    ],
+)
+def test_undo_just_after_an_action_takes_that_back(two: Walk, action: str, method: str, path: str, text: str) -> None:
+    hold = Hold(two, f"**/{path}", fetch=False, method=method)
+    if action == "new":
+        two.press("n")
+    elif action == "delete":
+        two.page.click('[data-id="2"] [aria-label="Delete from all frames"]', force=True)
+        two.page.click("dialog .danger")
+    else:
+        two.page.click('[aria-label="Merge two objects"]')
+        two.page.click("dialog .primary")
+    hold.wait()
+    two.press("Control+z")
+    two.page.wait_for_timeout(500)
+    hold.release()
+    two.wait(f"voskit.store.clip.redo === '{text}'")
+    assert two.get("voskit.store.clip.given") == [0, 3]
+
+
+def test_undo_just_after_a_start_leaves_the_mask_that_is_propagated(two: Walk, held) -> None:
+    hold = Hold(two, "**/jobs", fetch=False, method="POST")
+    two.press("p")
+    hold.wait()
+    two.press("Control+z")
+    two.page.wait_for_timeout(500)
+    hold.release()
+    two.wait("document.querySelector('#messages').innerText.includes('stop it first')")
+    assert two.get("voskit.store.clip.given") == [0, 3]
+    held.set()
+    two.wait("voskit.store.running === undefined")

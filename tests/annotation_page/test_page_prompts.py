@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from holding import Hold
 from walking import TIMEOUT, Server, Walk, wait_until
 
 
@@ -97,3 +98,19 @@ def test_clicks_that_a_later_one_replaced_are_not_computed(walk: Walk, server: S
             server.workspace._prompters.pop("grabcut")
         else:
             server.workspace._prompters["grabcut"] = before
+
+
+def test_a_click_answered_after_its_object_was_locked_changes_nothing(walk: Walk) -> None:
+    walk.choose("brush", 20)
+    walk.stroke([(64, 88), (70, 88)])
+    walk.saved()
+    before = walk.shown_ids()
+    walk.choose("prompt")
+    hold = Hold(walk, "**/prompt", fetch=False)
+    walk.stroke([(32, 56), (60, 90), (96, 120)])
+    hold.wait()
+    walk.press("d")
+    hold.held.pop()[0].fulfill(body=b"\1" * 192 * 320)  # the object is the whole frame
+    walk.wait("!voskit.toolbox.prompt.waiting")
+    walk.saved()
+    assert np.array_equal(walk.shown_ids(), before) and np.array_equal(walk.file_ids(0), before)

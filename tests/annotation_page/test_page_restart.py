@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from holding import Hold
 from walking import Program, Server, Walk, wait_until
 
 
@@ -83,19 +84,67 @@ def test_a_page_shows_what_was_changed_while_it_heard_nothing(
     assert np.array_equal(page.shown_ids(), other.file_ids(0))
 
 
-def test_a_hidden_page_rests_and_shows_what_changed_when_it_is_seen_again(server: Server, walk: Walk) -> None:
-    """Browsers hold six connections to a server, so each open tab must not keep one."""
+def hide(walk: Walk, hidden: bool) -> None:
     show = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true }); "
     show += "document.dispatchEvent(new Event('visibilitychange')); }"
+    walk.page.evaluate(show, hidden)
+
+
+def rest(walk: Walk, server: Server) -> None:
+    """Hide the page until it hears no events."""
+    hide(walk, True)
+    wait_until(lambda: not server.workspace.hub._streams, "the page rests")
+
+
+def wake(walk: Walk) -> None:
+    hide(walk, False)
+
+
+def test_a_hidden_page_rests_and_shows_what_changed_when_it_is_seen_again(server: Server, walk: Walk) -> None:
+    """Browsers hold six connections to a server, so each open tab must not keep one."""
     streams = server.workspace.hub._streams
     wait_until(lambda: len(streams) == 1, "the page listens")
-    walk.page.evaluate(show, True)
-    wait_until(lambda: not streams, "the page rests")
+    rest(walk, server)
     clip = server.call("project")["clips"][0]["id"]
     server.call(f"clips/{clip}/objects", "POST", {})
-    walk.page.evaluate(show, False)
+    wake(walk)
     walk.wait("voskit.store.clip.objects.length === 1")
     assert len(streams) == 1
+
+
+@pytest.mark.parametrize("asked", ["visit", "prefetch"])
+def test_a_mask_that_changes_unheard_while_it_is_read_is_shown_as_it_is(server: Server, walk: Walk, asked: str) -> None:
+    hold = Hold(walk, "**/masks/31", method="GET", count=1)
+    walk.get(f"void voskit.session.visit({31 if asked == 'visit' else 30})")
+    hold.wait()  # the answer says that frame 31 has no mask
+    rest(walk, server)
+    ids = np.zeros((192, 320), np.uint16)
+    ids[50:90, 50:90] = 1
+    server.workspace.project.clips[0].opened.annotation.give(31, ids)
+    wake(walk)
+    walk.wait("voskit.store.clip.given.includes(31)")
+    hold.release()
+    walk.page.wait_for_timeout(500)
+    walk.go(31)
+    walk.wait("!voskit.session.navigator.busy")
+    assert np.array_equal(walk.shown_ids(), ids)
+
+
+def test_a_start_answered_after_its_job_ended_unheard_does_not_show_it_as_running(server: Server, walk: Walk) -> None:
+    walk.stroke([(60, 60), (120, 60)])
+    walk.saved()
+    rest(walk, server)
+    hold = Hold(walk, "**/jobs", method="POST")
+    walk.press("p")
+    hold.wait()
+    wait_until(lambda: not any(job.active for job in server.workspace.jobs), "the job ends")
+    wake(walk)
+    walk.wait("voskit.store.clip.masked[0]?.[1] === 47 && voskit.session.asked === 0")
+    walk.page.wait_for_timeout(300)
+    hold.release()
+    walk.wait("voskit.session.starting === 0")
+    walk.page.wait_for_timeout(300)
+    assert walk.get("voskit.store.running === undefined")
 
 
 @pytest.mark.thorough

@@ -239,3 +239,15 @@ def test_an_object_deleted_elsewhere_while_the_page_rests_is_not_current(walk: W
     walk.wait("voskit.store.clip.objects.length === 1")
     walk.page.wait_for_timeout(300)
     assert walk.get("voskit.store.object") == 1
+
+
+def test_the_view_is_stored_in_order(walk: Walk, server: Server) -> None:
+    walk.page.wait_for_timeout(600)
+    hold = Hold(walk, "**/view", method="PUT", fetch=False, count=1)
+    walk.go(5)
+    hold.wait()
+    walk.go(9)
+    walk.page.wait_for_timeout(800)
+    hold.release()
+    walk.page.wait_for_timeout(500)
+    assert server.call(f"clips/{walk.clip_id}")["view"]["frame"] == 9

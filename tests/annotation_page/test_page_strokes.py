@@ -151,6 +151,33 @@ def test_strokes_while_the_mask_is_read_again_are_no_conflict(walk: Walk) -> Non
     assert all(walk.file_ids(0)[y, 90] for y in (60, 100, 140))
 
 
+@pytest.mark.parametrize("cause", ["another frame changes", "the connection breaks"])
+def test_a_stroke_that_is_not_saved_stays_over_a_step_away_and_back(walk: Walk, server: Server, cause: str) -> None:
+    walk.stroke([(60, 60), (120, 60)])
+    walk.saved()
+    walk.page.wait_for_timeout(300)
+    reading = Hold(walk, "**/masks/0", method="GET", count=1)
+    saving = Hold(walk, "**/masks/0", method="PUT", fetch=False)
+    walk.get("voskit.session.clipChanged({ clip: voskit.store.clip.id, revisions: { 0: 1 } })")  # a late event
+    reading.wait()
+    walk.stroke([(60, 100), (120, 100)])
+    walk.get("void voskit.session.visit(5)")
+    saving.wait()
+    if cause == "another frame changes":
+        server.workspace.project.clips[0].opened.annotation.give(5, np.ones((192, 320), np.uint16))
+        walk.wait("voskit.store.clip.given.includes(5)")
+        reading.release()
+    else:
+        reading.held.pop()[0].abort("connectionreset")
+    walk.wait("voskit.editorFrame() === 5")
+    walk.go(0)
+    walk.stroke([(60, 140), (120, 140)])
+    walk.page.wait_for_timeout(500)
+    saving.release()
+    walk.saved()
+    assert all(walk.file_ids(0)[y, 90] for y in (60, 100, 140))
+
+
 def test_a_mask_that_changes_while_its_picture_is_loaded_is_shown_as_it_is(walk: Walk, server: Server) -> None:
     ids = np.zeros((192, 320), np.uint16)
     ids[50:90, 50:90] = 1
@@ -164,6 +191,21 @@ def test_a_mask_that_changes_while_its_picture_is_loaded_is_shown_as_it_is(walk:
     walk.get("void voskit.session.visit(30)")
     hold.release()
     walk.wait("voskit.editorFrame() === 30 && !voskit.session.navigator.busy")
+    assert np.array_equal(walk.shown_ids(), ids)
+
+
+def test_a_mask_that_changes_during_a_stroke_that_is_taken_back_is_shown_as_it_is(walk: Walk, server: Server) -> None:
+    walk.page.mouse.move(*walk.screen((60, 60)))
+    walk.page.mouse.down()
+    walk.page.mouse.move(*walk.screen((120, 60)), steps=5)
+    ids = np.zeros((192, 320), np.uint16)
+    ids[50:90, 50:90] = 1
+    server.workspace.project.clips[0].opened.annotation.give(0, ids)  # another tab
+    walk.wait("voskit.store.clip.given.includes(0)")
+    walk.press("Control+z")
+    walk.page.mouse.up()
+    walk.page.wait_for_timeout(500)
+    walk.wait("!voskit.session.navigator.busy")
     assert np.array_equal(walk.shown_ids(), ids)
 
 

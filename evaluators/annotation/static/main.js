@@ -143,17 +143,26 @@ function rememberView() {
 
 session.onLeave = () => storeView();
 
+/** The last request that stores a view: the next one waits for its answer. @type {Promise<void>} */
+let stored = Promise.resolve();
+
 /** @param {boolean} [leaving] */
 async function storeView(leaving = false) {
   if (!store.clip) return;
   const path = inClip(store.clip.id, "view");
+  const view = viewOf();
   if (leaving) {
     const headers = { "Content-Type": "application/json" };
-    fetch(`api/${path}`, { method: "PUT", body: JSON.stringify(viewOf()), keepalive: true, headers });
+    fetch(`api/${path}`, { method: "PUT", body: JSON.stringify(view), keepalive: true, headers });
     return;
   }
+  await (stored = stored.then(() => putView(path, view)));
+}
+
+/** @param {string} path @param {object} view */
+async function putView(path, view) {
   try {
-    await json(path, "PUT", viewOf());
+    await json(path, "PUT", view);
   } catch (error) {
     const passing = error instanceof ConnectionLost || (error instanceof ApiError && [404, 409].includes(error.status));
     if (!passing) messages.say(error instanceof Error ? error.message : String(error), "error");

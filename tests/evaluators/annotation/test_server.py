@@ -196,11 +196,15 @@ def test_a_running_propagation_is_seen_lets_another_wait_and_is_stopped_with_it(
     refused = start()
     assert (refused.status_code, "stop them first" in refused.json()["error"]) == (409, True)
     assert page.client.delete(f"{page.clip}/objects/1").status_code == 409
+    undo = page.client.post(f"{page.clip}/undo")
+    assert (undo.status_code, "stop it first" in undo.json()["error"], page.get().json()["given"]) == (409, True, [0])
     assert page.client.delete(f"/api/jobs/{job}").status_code == 204
     ended = page.ended(job)
     assert ended["state"] == "stopped"
     assert ended["done"] < 5
     assert page.ended(waiting)["state"] == "stopped"  # it waited for this one
+    assert [event[2]["state"] for event in workspace.present()] == ["stopped", "stopped"]
+    assert page.client.post(f"{page.clip}/undo").status_code == 200
     assert page.client.delete(page.clip).status_code == 204
 
 

@@ -65,6 +65,7 @@ export class Saver {
    */
   add(frame, mask, delta, action) {
     if (!this.tags.has(frame)) this.tags.set(frame, mask.tag);
+    this.frames?.masks.set(frame, mask); // it may have been dropped, or be one that lacks the edit
     const body = action === "clear" ? null : gzip(/** @type {ArrayBuffer} */ (mask.ids.slice().buffer));
     this.queue.push({ frame, mask, body, delta, action, after: this.undoing });
     this.mark();

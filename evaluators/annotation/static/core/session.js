@@ -55,7 +55,7 @@ export class Session {
     this.onResult = () => {};
     /** Changes of objects that the server hasn't confirmed. */
     this.changing = 0;
-    /** The last of them. @type {Promise<unknown>} */
+    /** The last request that changes the clip. @type {Promise<unknown>} */
     this.changed = Promise.resolve();
     /** Jobs that this tab has started. @type {Set<string>} */
     this.own = new Set(JSON.parse(sessionStorage.getItem("voskit-jobs") ?? "[]"));
@@ -295,13 +295,12 @@ export class Session {
     this.store.emit("quality");
   }
 
-  /** Read a frame's mask again if the server has another revision of it. @param {number} frame */
-  compare(frame) {
-    const revision = this.store.clip?.revisions[String(frame)];
+  /** Read a frame's mask again if the server has another revision of it. @param {number} frame @param {number|string} [revision] */
+  compare(frame, revision = this.store.clip?.revisions[String(frame)]) {
     const mask = this.frames?.masks.values.get(frame);
     if (revision === undefined || this.saver.has(frame)) return;
     if (mask && revisionOf(mask.tag) === revisionOf(revision)) return;
-    if (frame === this.editor.frame && (this.editor.active || this.editor.unsaved)) return; // its saving is refused: a draft
+    if (frame === this.editor.frame && this.editor.unsaved) return; // its saving is refused: a draft
     this.frames?.masks.drop(frame);
     if ([this.store.frame, this.navigator.wanted, this.navigator.loading].includes(frame)) this.navigator.reload();
   }
@@ -385,16 +384,10 @@ export class Session {
     this.readQuality();
   }
 
-  /** Drop every mask that isn't the server's any more. @param {Clip} fresh */
+  /** Drop every mask that isn't the server's any more, or may not be when it comes. @param {Clip} fresh */
   forgetStale(fresh) {
-    for (const frame of [...(this.frames?.masks.values.keys() ?? [])]) {
-      const tag = this.frames?.masks.values.get(frame)?.tag;
-      const revision = fresh.revisions[String(frame)] ?? 0;
-      if (this.saver.has(frame) || revisionOf(tag) === revisionOf(revision)) continue;
-      if (frame === this.editor.frame && this.editor.unsaved) continue;
-      this.frames?.masks.drop(frame);
-      if (frame === this.store.frame) this.navigator.reload();
-    }
+    const { values, coming } = this.frames?.masks ?? {};
+    for (const frame of new Set([...(values?.keys() ?? []), ...(coming?.keys() ?? [])])) this.compare(frame, fresh.revisions[String(frame)] ?? 0);
   }
 
   /** @param {number} frame */
@@ -439,15 +432,25 @@ export class Session {
   /** Save everything, and wait for all that the user has done so far. Later edits are not waited for. */
   ready() {
     this.editor.flush();
-    return Promise.all([this.saver.settled(), this.saver.undoing, this.changed]);
+    return Promise.all([this.saver.settled(), this.changed]);
   }
 
-  /** Send a request about the clip, after all that came before it. @param {string} method @param {string} rest @param {unknown} [body] */
+  /**
+   * Change the clip after all that the user did before, and before all that comes later.
+   * @template T
+   * @param {() => Promise<T>} change @returns {Promise<T>}
+   */
+  inTurn(change) {
+    const done = this.ready().then(change);
+    this.changed = done.catch(() => {});
+    return done;
+  }
+
+  /** Send a request about the clip in turn. @param {string} method @param {string} rest @param {unknown} [body] */
   async send(method, rest, body) {
     const { clip } = this.store;
     if (!clip) throw new Error("No clip is open.");
-    await this.ready();
-    return api.json(api.inClip(clip.id, rest), method, body);
+    return this.inTurn(() => api.json(api.inClip(clip.id, rest), method, body));
   }
 
   /** @param {"undo"|"redo"} which */
@@ -568,13 +571,10 @@ export class Session {
     Object.assign(clip.objects.find((o) => o.id === id) ?? {}, fields);
     this.store.emit("objects");
     this.changing += 1;
-    this.changed = this.ready().then(() =>
-      this.attempt(async () => {
-        const { changes } = await api.json(api.inClip(clip.id, `objects/${id}`), "PUT", fields);
-        clip.changes = Math.max(clip.changes, changes); // events from before would undo it here
-      }),
-    );
-    await this.changed;
+    await this.attempt(async () => {
+      const { changes } = await this.send("PUT", `objects/${id}`, fields);
+      clip.changes = Math.max(clip.changes, changes); // events from before would undo it here
+    });
     this.changing -= 1;
     await this.attempt(() => this.readObjects());
   }

@@ -21,7 +21,7 @@ export class Banner {
     if (store.trouble) parts.push(el("div", { class: "banner warn" }, icon("warning"), el("span", {}, store.trouble)));
     if (frames.length) {
       const which = frames.length === 1 ? `Frame ${frames[0]}` : `Frames ${frames.join(", ")}`;
-      const cause = saver.reason ? `not saved: ${saver.reason}.` : "changed elsewhere (another tab, or the propagation), and shown as stored now.";
+      const cause = saver.reason ? `not saved: ${saver.reason}.` : "changed elsewhere (another tab, the propagation, or undo), and shown as stored now.";
       const text = `${which}: ${cause} Your strokes are kept.`;
       const again = el("button", { class: "primary", type: "button", onclick: () => this.session.reapplyDrafts() }, "Paint it again here");
       const discard = el("button", { type: "button", onclick: () => this.session.discardDrafts() }, "Discard");

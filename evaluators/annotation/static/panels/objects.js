@@ -5,6 +5,7 @@ import * as api from "../core/api.js";
 import { el, iconButton } from "./dom.js";
 
 /** @typedef {import("../core/session.js").Session} Session */
+/** @typedef {import("../core/types.js").Clip} Clip */
 /** @typedef {import("../core/types.js").ObjectInfo} ObjectInfo */
 /** @typedef {import("../dialogs/dialogs.js").Dialogs} Dialogs */
 
@@ -105,27 +106,30 @@ export class ObjectPanel {
   async add() {
     const { clip } = this.store;
     if (!clip) return;
-    const ready = this.session.ready();
-    await (this.added = Promise.all([this.added, ready]).then(() => this.addOne(clip))); // one after the other
+    const made = this.session.inTurn(() => this.make(clip));
+    await (this.added = this.added.then(() => this.session.attempt(() => this.choose(clip, made)))); // one after the other
   }
 
   /** @type {Promise<unknown>} */
   added = Promise.resolve();
 
-  /** @param {import("../core/types.js").Clip} clip */
-  async addOne(clip) {
-    await this.session.attempt(async () => {
-      const path = api.inClip(clip.id, "objects");
-      const { objects } = await api.clip(clip.id);
-      if (!objects.length) await api.json(path, "POST", {}); // the one that is shown already
-      const { id } = await api.json(path, "POST", {});
-      if (this.store.clip !== clip) return;
-      await this.session.readObjects();
-      await this.session.editor.ended(); // a stroke stays its object's
-      this.session.selectObject(id);
-      const name = this.list.querySelector(`[data-id="${id}"] .name`);
-      if (name instanceof HTMLInputElement && matchMedia("(pointer: fine)").matches) name.scrollIntoView({ block: "nearest" });
-    });
+  /** Make an object on the server. @param {Clip} clip @returns {Promise<number>} its id */
+  async make(clip) {
+    const path = api.inClip(clip.id, "objects");
+    const { objects } = await api.clip(clip.id);
+    if (!objects.length) await api.json(path, "POST", {}); // the one that is shown already
+    return (await api.json(path, "POST", {})).id;
+  }
+
+  /** @param {Clip} clip @param {Promise<number>} made */
+  async choose(clip, made) {
+    const id = await made;
+    if (this.store.clip !== clip) return;
+    await this.session.readObjects();
+    await this.session.editor.ended(); // a stroke stays its object's
+    this.session.selectObject(id);
+    const name = this.list.querySelector(`[data-id="${id}"] .name`);
+    if (name instanceof HTMLInputElement && matchMedia("(pointer: fine)").matches) name.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {ObjectInfo} object */
