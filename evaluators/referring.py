@@ -123,8 +123,7 @@ class ReferringSegmenter:
         Raises:
             ValueError: no frame, or one of a wrong shape, type or size; no prompt, or one that can't be used.
         """
-        if len(prompts) > 255:
-            raise ValueError(f"{len(prompts)} text prompts: at most 255 fit into one map of ids")
+        check_number(prompts)
         for window in windows(map(frame_array, frames), self.config.window):
             found = self.refer(window, prompts)
             size = window[0].shape[:2] if output_size is None else output_size
@@ -208,6 +207,12 @@ class ReferringSegmenter:
 
     def _precision(self, device: torch.device) -> AbstractContextManager:
         return torch.autocast(device.type, AMP_TYPES[self.amp]) if self.amp else nullcontext()
+
+
+def check_number(prompts: Sequence[str]) -> None:
+    """Raise ValueError if there are more text prompts than 8-bit ids."""
+    if len(prompts) > 255:
+        raise ValueError(f"{len(prompts)} text prompts: at most 255 fit into one map of ids")
 
 
 def choose(logits_TQK: Tensor) -> tuple[Tensor, int, Tensor]:

@@ -27,7 +27,7 @@ from voskit.evaluators.exports.frames import SoftMattes
 from voskit.evaluators.exports.results import export_masks
 from voskit.evaluators.exports.writer import FOLDER as EXPORT_FOLDER
 from voskit.evaluators.fusion import Direction, ids_of
-from voskit.evaluators.referring import ReferringSegmenter, windows
+from voskit.evaluators.referring import ReferringSegmenter, check_number, windows
 from voskit.evaluators.segmenter import VideoSegmenter
 
 logger = logging.getLogger(__name__)
@@ -232,9 +232,11 @@ def refer_clip(
     those of ``segment_clip``.
 
     Raises:
-        ValueError: a frame is damaged or a prompt can't be used; results of the windows before it are kept.
+        ValueError: a frame is damaged or a prompt can't be used; results of the windows before it are kept. Or there
+            are more than 255 prompts.
         OSError: results can't be written.
     """
+    check_number(prompts)
     options = OutputOptions(exports=tuple(build_exports(exports)), **output)
     if propagator is not None:
         source.check_rereadable()

@@ -107,6 +107,7 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
         ({"text": ("a dog",), "flip": True}, "--flip is for models with masks"),
         ({"text": ("a dog",), "max_memory_frames": 3}, "--max_memory_frames is for models with masks"),
         ({"text": ("a dog",), "set": ("windo=3",)}, "no field 'windo': did you mean window"),
+        ({"text": ("a dog",) * 256, "ckpt_path": Path("missing.pth")}, "256 text prompts: at most 255 fit"),
         ({"text": (" ",)}, "a text prompt must describe the object in words"),
         ({"text": ("a dog",), "start": "99", "ckpt_path": Path("missing.pth")}, "has no frame 99"),
         ({"text": ("a dog",), "propagate": "r50_aotl"}, "R50_AOTL_PRE_YTB_DAV.pth is not here"),

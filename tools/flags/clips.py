@@ -148,7 +148,9 @@ class ClipArgs(ModelArgs):
             return self
         if self.scene is None and not self.mask:
             return replace(self, scene="bunny")
+        from voskit.evaluators.referring import check_number
         if self.scene != "cabinet":
+        check_number(self.text)
             return self
         fields = {"background": "false"}
         if self.model == BUNDLED_MODEL and self.ckpt_path is None:
