@@ -14,7 +14,7 @@ from voskit.dataloaders.video.decoder import VideoFrames, VideoInput
 from voskit.dataloaders.video.image_files import ImageFrames, open_image_folder
 from voskit.dataloaders.video.source import Frame, FrameSource
 
-__all__ = ["Frame", "FrameSource", "check_source", "open_frames"]
+__all__ = ["Frame", "FrameSource", "can_be_read_once", "check_source", "open_frames"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _NETWORK_TIMEOUTS = (15.0, 30.0)  # seconds to open, seconds for one read
@@ -97,6 +97,14 @@ def check_source(source: str | os.PathLike[str], fps: float | None = None) -> st
         refuse_several_pictures(path)
         return "image"
     return "video"
+
+
+def can_be_read_once(source: str | os.PathLike[str]) -> bool:
+    """Return True for cameras and streams, whose frames can be read only once; nothing is opened."""
+    text, path = os.fspath(source), Path(source)
+    if path.exists():
+        return path.is_char_device()
+    return bool(re.fullmatch(r"[0-9]+", text) or (_URL.match(text) and not text.lower().startswith("file:")))
 
 
 def _camera(index: int, fps: float | None) -> VideoInput:

@@ -14,6 +14,7 @@ from voskit.dataloaders.masks.object_folder import MASK_EXTENSIONS
 from voskit.dataloaders.natural_order import natural_key
 from voskit.dataloaders.video.excerpt import open_excerpt
 from voskit.dataloaders.video.extensions import VIDEO_EXTENSIONS
+from voskit.dataloaders.video.frames import can_be_read_once
 from voskit.dataloaders.video.source import FrameSource
 from voskit.evaluators.clips.clip_writer import check_frames_stay
 from voskit.evaluators.clips.report import check_same_clip
@@ -172,9 +173,8 @@ def check_clips(
         ValueError, OSError: as ``segment_clip``, for the first frame and the masks.
     """
     for clip in clips:
-        live = "://" in clip.source or clip.source.isdigit() or Path(clip.source).is_char_device()
-        if live and not Path(clip.source).is_file():
-            continue  # cameras and streams can be read only once
+        if can_be_read_once(clip.source):
+            continue
         with open_excerpt(clip.source, start, end, fps=fps) as source:
             next(iter(source))
             if clip.mask is not None:

@@ -357,6 +357,9 @@ def test_a_video_may_come_without_its_flag(tmp_path, monkeypatch) -> None:
         (("--scene", "bunnny"), "did you mean bunny?"),
         (("--scene", "bunny", "--mask", "m.png"), "--mask is for a single source"),
         (("--mask", "m.png", "my_video.mp4"), "--mask needs a video: give it first"),
+        (("0", "--mask", "m.png", "--fuse"), "--fuse: a camera or stream can be read only once"),
+        (("rtsp://host/a", "--mask", "m.png", "--backwards"), "--backwards: a camera or stream can be read only once"),
+        (("rtsp://host/a", "--box", "1:2,2,9,9"), "--box: a camera or stream can be read only once"),
         (("--threads", "0"), "--threads must be at least 1, got 0"),
     ],
 )

@@ -97,12 +97,21 @@ class ClipArgs(ModelArgs):
         else:
             self.check_mask_flags()
         self.check_cuts(backwards=self.backwards, fuse=self.fuse)
+        self._check_rereadable()
         if self.box or self.point:
             self._check_prompts()
         if self.export:
             from voskit.evaluators.exports.base import build_exports
 
             build_exports(self.export)
+
+    def _check_rereadable(self) -> None:
+        from voskit.dataloaders.video.frames import can_be_read_once
+
+        flags = ("backwards", "fuse", "box", "point", "propagate")
+        flag = next((flag for flag in flags if getattr(self, flag)), None)
+        if flag and any(map(can_be_read_once, self.data_path)):
+            raise ValueError(f"--{flag}: a camera or stream can be read only once, and forwards: record it")
 
     def _check_prompts(self) -> None:
         flag = "--box" if self.box else "--point"
