@@ -120,23 +120,27 @@ class FrameMasks:
             entry = self._first
         return None if entry is None else self._read(entry, (frame.image.shape[0], frame.image.shape[1]))
 
-    def check(self, source: FrameSource) -> None:
+    def check(self, source: FrameSource, before: int | None = None) -> None:
         """Check the masks before anything is segmented: their names, their sizes, and that one shows an object.
+
+        Args:
+            source: the frames.
+            before: number of frames that are segmented; None: all.
 
         Raises:
             ValueError: a mask isn't named like a frame, can't be read or has another aspect ratio, or no mask has an
-                object. Masks of frames outside an excerpt don't count.
+                object. Masks of other frames, such as those outside an excerpt, don't count.
         """
         self.check_names(source)
         by_name = self._by_name
-        if source.whole is not source and source.num_frames is not None:
-            by_name = {name: by_name[name] for name in map(source.name_of, range(source.num_frames)) if name in by_name}
+        count = source.num_frames if before is None else min(before, source.num_frames or before)
+        if count is not None and (before is not None or source.whole is not source):
+            by_name = {name: by_name[name] for name in map(source.name_of, range(count)) if name in by_name}
             if self._first is None and not by_name:
-                raise ValueError(f"{self.path}: no frame of {source.name} between start and end has a mask")
-            if outside := len(self._by_name) - len(by_name):
-                logger.warning(
-                    "%s: %d masks of frames before the start or after the end aren't used", self.path, outside
-                )
+                which = "between start and end" if before is None else f"among the first {count}"
+                raise ValueError(f"{self.path}: no frame of {source.name} {which} has a mask")
+            if others := len(self._by_name) - len(by_name):
+                logger.warning("%s: %d masks aren't used: their frames aren't segmented", self.path, others)
         entries = [self._first] if self._first is not None else list(by_name.values())
         for entry in entries:
             if entry.size is not None:

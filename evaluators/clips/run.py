@@ -74,7 +74,7 @@ def segment_clip(
     if masks.path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{masks.path} lies in {folder}, whose files the results replace: give another output folder")
     check_frames_stay(folder, source)
-    masks.check(source)
+    masks.check(source, options.max_frames)
     if backwards or fuse:
         source.check_rereadable()
         if isinstance(segmenter.cuts, frozenset):

@@ -159,7 +159,12 @@ def _named_mask(folder: Path, video: str) -> Path:
 
 
 def check_clips(
-    clips: Sequence[Clip], output: Path, fps: float | None = None, start: str | None = None, end: str | None = None
+    clips: Sequence[Clip],
+    output: Path,
+    fps: float | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    max_frames: int | None = None,
 ) -> None:
     """Decode the first frame of every file and folder and check its masks, before a model is loaded.
 
@@ -168,6 +173,7 @@ def check_clips(
         output: the folder of their results; it mustn't hold those of another clip.
         fps: rate of images.
         start, end: see :func:`~voskit.dataloaders.video.excerpt.open_excerpt`.
+        max_frames: number of frames that are segmented; None: all.
 
     Raises:
         ValueError, OSError: as ``segment_clip``, for the first frame and the masks.
@@ -178,6 +184,6 @@ def check_clips(
         with open_excerpt(clip.source, start, end, fps=fps) as source:
             next(iter(source))
             if clip.mask is not None:
-                clip.open_masks(source).check(source)
+                clip.open_masks(source).check(source, max_frames)
             check_frames_stay(output / (clip.scene or source.name), source)
             check_same_clip(output / (clip.scene or source.name), source)

@@ -379,6 +379,16 @@ def test_an_unreadable_mask_is_refused_before_weights_are_loaded(tmp_path, monke
     assert "mask.png" in capsys.readouterr().err
 
 
+def test_a_mask_that_comes_too_late_is_refused_before_weights_are_loaded(tmp_path, frames, mask, monkeypatch, capsys):
+    video = write_folder(tmp_path / "clip", frames)
+    (tmp_path / "masks").mkdir()
+    write_mask(tmp_path / "masks" / "005.png", mask)
+    monkeypatch.setattr("voskit.networks.build_model", lambda *_, **__: pytest.fail("the model was built"))
+    monkeypatch.setattr(sys, "argv", ["demo.py", str(video), "--mask", str(tmp_path / "masks"), "--max_frames", "3"])
+    assert demo.main() == 1
+    assert "no frame of clip among the first 3 has a mask" in capsys.readouterr().err
+
+
 CABINET = ("--scene", "cabinet")
 
 

@@ -182,7 +182,7 @@ class ClipArgs(ModelArgs):
         clips = self.find_clips()
         if len(clips) == 1:
             with quiet(logging.ERROR):  # the run itself says how it reads the mask
-                check_clips(clips, self.output_path, self.fps, self.start, self.end)
+                check_clips(clips, self.output_path, self.fps, self.start, self.end, self.max_frames)
         return clips
 
     @contextmanager

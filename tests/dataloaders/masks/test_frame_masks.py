@@ -340,6 +340,17 @@ def test_a_later_mask_of_another_size_is_refused_before_the_first_frame(tmp_path
         masks_for(tmp_path / "masks", source).check(source)
 
 
+def test_frames_that_are_segmented_need_a_mask(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for stem in ("00003", "00009"):
+        save_mask(tmp_path / "masks" / f"{stem}.png", ids_of(1))
+    with clip(tmp_path) as source:
+        with pytest.raises(ValueError, match="no frame of clip among the first 3 has a mask"):
+            masks_for(tmp_path / "masks", source).check(source, 3)
+        assert not caplog.records
+        masks_for(tmp_path / "masks", source).check(source, 4)
+    assert "1 masks aren't used" in caplog.text
+
+
 # -------------------------------------------------------------------------------------------------------------- JSON
 
 
