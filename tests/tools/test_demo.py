@@ -443,6 +443,8 @@ def test_the_cabinet_runs_in_bfloat16_where_that_is_faster(monkeypatch, tmp_path
         ({"ms": (0.0,)}, "scales must be one or more positive numbers"),
         ({"short_edge": 0}, "short_edge"),
         ({"max_memory_frames": 0}, "max_memory_frames"),
+        ({"policy": "gated", "max_memory_frames": 4}, "--max_memory_frames has no effect with --policy"),
+        ({"policy": "gated", "long_term_mem_gap": 2}, "--long_term_mem_gap has no effect with --policy"),
     ],
 )
 def test_wrong_values_are_told_before_weights_are_downloaded(tmp_path: Path, monkeypatch, flag, message: str) -> None:
@@ -472,6 +474,7 @@ def test_the_memory_is_bounded_unless_the_user_says_otherwise() -> None:
     assert bound(ckpt_path=BUNDLED_WEIGHTS) == 16
     assert (bound(max_memory_frames=3), bound(max_memory_frames="unbounded"), bound(model="jointformer")) == (None,) * 3
     assert (bound(set=("max_memory_frames=40",)), bound(set=("max_memory_frames=none",))) == (None, None)
+    assert bound(policy="prototypes:max_frames=30") is None
 
 
 def test_the_bound_of_a_file_or_of_set_stays_and_a_propagator_is_bounded(tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ class ModelArgs:
     """Largest number of frames in the long-term memory. Default: the model's bound. For models without one, demo, batch
     and annotate keep 10 frames, or 16 with the bundled weights."""
     policy: str | None = None
-    """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8. Default: the model's. See
-    docs/memory.md."""
+    """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8, instead of --long_term_mem_gap and
+    --max_memory_frames. Default: the model's. See docs/memory.md."""
     cuts: str = "off"
     """Scene cuts, at which the short-term memory is dropped: auto (detect them), off, or a file with the numbers of the
     frames that begin a shot, one per line; 0 is the first segmented frame."""
@@ -110,8 +110,8 @@ class ModelArgs:
 
     def memory_bound(self, config: PropagationConfig) -> int | None:
         """Return the bound of the memory for users' videos; None: a flag or ``config``, the built model's, has one."""
-        flag = self.max_memory_frames is not None or "max_memory_frames" in config.changes_from_text(*self.set)
-        if flag or config.max_memory_frames is not None:
+        flags = self.max_memory_frames is not None or self.policy is not None
+        if flags or "max_memory_frames" in config.changes_from_text(*self.set) or config.max_memory_frames is not None:
             return None
         file = BUNDLED_WEIGHTS if self.ckpt_path is None else self.ckpt_path.resolve()
         bundled = self.model == BUNDLED_MODEL and file == BUNDLED_WEIGHTS
@@ -140,6 +140,9 @@ class ModelArgs:
             FrameRateKeeper(self.target_fps, config.depths)
         if self.policy is not None:
             build_policy(self.policy)
+            for flag in ("long_term_mem_gap", "max_memory_frames"):
+                if getattr(self, flag) is not None:
+                    raise ValueError(f"--{flag} has no effect with --policy: set the fields of {self.policy}")
         self.known_cuts()
         self._check_propagator()
         usable_device(self.device)
