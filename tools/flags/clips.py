@@ -148,7 +148,9 @@ class ClipArgs(ModelArgs):
             if getattr(self, name):
                 raise ValueError(f"--{name} is for masks, but {self.model} takes text prompts")
         from voskit.evaluators.clips.sources import Clip, check_clips
+        from voskit.evaluators.referring import check_number
 
+        check_number(self.text)
         check_clips([Clip(self.data_path[0], None)], self.output_path, self.fps, self.start, self.end)
 
     def for_bundled_scenes(self) -> Self:
@@ -157,9 +159,7 @@ class ClipArgs(ModelArgs):
             return self
         if self.scene is None and not self.mask:
             return replace(self, scene="bunny")
-        from voskit.evaluators.referring import check_number
         if self.scene != "cabinet":
-        check_number(self.text)
             return self
         fields = {"background": "false"}
         if self.model == BUNDLED_MODEL and self.ckpt_path is None:
