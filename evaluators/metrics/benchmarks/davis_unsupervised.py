@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from voskit.dataloaders.datasets import ANNOTATORS
 from voskit.dataloaders.datasets.layout import subfolders
+from voskit.evaluators.clips.report import masks_folder
 from voskit.evaluators.metrics.base import (
     SCORERS,
     Option,
@@ -67,7 +68,7 @@ def score_proposals(
         names = mask_names(folders.masks)
         objects = tuple(range(1, 1 + highest_id(folders.masks / f"{names[0]}.png")))
         rules = Rules(objects=objects, void=VOID, highest=MAX_PROPOSALS)
-        work[sequence] = (rules, frame_pairs(folders.masks, request.results / sequence, names))
+        work[sequence] = (rules, frame_pairs(folders.masks, masks_folder(request.results, sequence), names))
     values = run_frames(measure_all_pairs, work, num_workers=request.num_workers, progress=request.progress)
     rows: dict[str, dict[str, Any]] = {}
     frames: list[ScoredFrame] = []

@@ -39,11 +39,19 @@ def test_mose_v1_scores_as_davis(goldens: Path, differences: Differences, tmp_pa
         score("mosev1", tmp_path, source / "results" / "semi")
 
 
-@pytest.mark.parametrize(("dataset", "of"), [("davis2016", ""), ("davis2017", "semi"), ("mosev2", "")])
+@pytest.mark.parametrize(
+    ("dataset", "place", "of"),
+    [
+        ("davis2016", "davis2016", ""),
+        ("davis2017", "davis2017", "semi"),
+        ("davis2017_unsupervised", "davis2017", "unsup"),
+        ("mosev2", "mosev2", ""),
+    ],
+)
 def test_masks_may_lie_in_the_folders_of_a_batch(
-    goldens: Path, differences: Differences, tmp_path: Path, dataset: str, of: str
+    goldens: Path, differences: Differences, tmp_path: Path, dataset: str, place: str, of: str
 ) -> None:
-    source = goldens / dataset
+    source = goldens / place
     results = source / "results" / of
     for video in results.iterdir():
         if video.is_dir():
