@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from voskit.dataloaders.files import checksum, load_json
-from voskit.dataloaders.images import list_images, shown_size
+from voskit.dataloaders.images import list_images, load_image, shown_size
 from voskit.dataloaders.masks.files import Mask, read_mask_with_names
 from voskit.dataloaders.masks.frame_names import FrameNames, is_number, match_masks
 from voskit.dataloaders.masks.json_files import AnnotatedImage, JsonMasks
@@ -43,6 +43,8 @@ class _Entry(NamedTuple):
     read: _Reader
     size: Size | None = None
     """(height, width), if it is known without reading the mask."""
+    file: Path | None = None
+    """Its image, if its header could be read."""
 
 
 class FrameMasks:
@@ -145,6 +147,8 @@ class FrameMasks:
         for entry in entries:
             if entry.size is not None:
                 check_aspect(entry.label, entry.size, source.size)
+            if entry.file is not None:  # a later one might be reached hours later; decoding takes a millisecond
+                load_image(entry.file)
         if not any(self._read(entry, source.size).any() for entry in entries):
             raise ValueError(f"{self.path}: no mask of {source.name} shows an object: all pixels are background")
 
@@ -307,7 +311,12 @@ def _entry(file: Path, own: MaskSet) -> _Entry:
             size = shown_size(image)
     except Exception:  # an array, or a damaged file, which is reported when it is read
         pass
-    return _Entry(str(file), lambda frame_size: Mask(fit_mask(file, own.read(file), frame_size), {}), size)
+    return _Entry(
+        str(file),
+        lambda frame_size: Mask(fit_mask(file, own.read(file), frame_size), {}),
+        size,
+        None if size is None else file,
+    )
 
 
 def _mask_files(folder: Path) -> dict[str, Path]:

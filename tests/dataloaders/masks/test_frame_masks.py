@@ -13,6 +13,7 @@ from inputs_table import SIZE, TWO, coco_file, labelme_file, rle, shape, youtube
 from media_files import ids_of, object_folder, one_line, save_images, save_mask, write_video
 from PIL import Image
 
+from voskit.dataloaders.masks.files import write_mask
 from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
 from voskit.dataloaders.video.frames import FrameSource, open_frames
 
@@ -337,6 +338,17 @@ def test_a_later_mask_of_another_size_is_refused_before_the_first_frame(tmp_path
     save_mask(tmp_path / "masks/00000.png", ids_of(1))
     save_mask(tmp_path / "masks/00009.png", ids_of(1, size=(12, 30)))
     with clip(tmp_path) as source, pytest.raises(ValueError, match=r"00009\.png: the mask is 12x30"):
+        masks_for(tmp_path / "masks", source).check(source)
+
+
+def test_a_later_mask_that_is_damaged_is_refused_before_the_first_frame(tmp_path: Path) -> None:
+    """Palette masks need no decision for which all are read."""
+    (tmp_path / "masks").mkdir()
+    for stem in ("00000", "00009"):
+        write_mask(tmp_path / "masks" / f"{stem}.png", ids_of(1))
+    later = tmp_path / "masks/00009.png"
+    later.write_bytes(later.read_bytes()[:-20])
+    with clip(tmp_path) as source, pytest.raises(ValueError, match=r"00009\.png: the image is truncated or damaged"):
         masks_for(tmp_path / "masks", source).check(source)
 
 
