@@ -12,7 +12,7 @@ from voskit.evaluators.frame_checks import check_frame
 
 
 class ContactSheet:
-    """A picture of about ``max_tiles`` small frames of a clip, evenly spread, each with its frame number.
+    """A picture of about ``max_tiles`` small frames of a clip, evenly spread, each with the name of its frame.
 
     It takes a stream of frames and never holds more than ``2 * max_tiles`` tiles. If ``num_frames`` is known, the tiles
     are chosen in advance. Otherwise every ``stride``-th frame is kept; when there are too many, the stride doubles and
@@ -42,7 +42,7 @@ class ContactSheet:
         self._max_tiles = max_tiles
         self._chosen = None if num_frames is None else frozenset(_spread(num_frames, max_tiles))
         self._stride = 1
-        self._tiles: dict[int, UInt8Array] = {}
+        self._tiles: dict[int, tuple[UInt8Array, str]] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -57,12 +57,13 @@ class ContactSheet:
             raise ValueError(f"index {index} is outside of the {self._num_frames} frames of the contact sheet")
         return index % self._stride == 0 if self._chosen is None else index in self._chosen
 
-    def add(self, index: int, frame: UInt8Array) -> None:
+    def add(self, index: int, frame: UInt8Array, name: str = "") -> None:
         """Add a frame, or ignore it if it isn't wanted.
 
         Args:
             index: the frame's number in the clip, from 0. An earlier tile of this number is replaced.
             frame: H x W x 3 uint8 RGB.
+            name: the frame's name in the caption; empty: its number.
 
         Raises:
             ValueError: a wrong shape or dtype, or an index outside of the clip.
@@ -74,7 +75,7 @@ class ContactSheet:
         with self._lock:
             if not self.wants(index):  # another thread doubled the stride
                 return
-            self._tiles[index] = tile
+            self._tiles[index] = tile, f"frame {name or index}"
             while len(self._tiles) > 2 * self._max_tiles:
                 self._stride *= 2
                 self._tiles = {i: kept for i, kept in self._tiles.items() if i % self._stride == 0}
@@ -95,18 +96,20 @@ class ContactSheet:
         caption_size = max(9, round(self._tile_width / 22))
         gap = max(2, self._tile_width // 40)
         strip = round(1.7 * caption_size)
-        tile_height = max(tiles[i].shape[0] for i in shown)
+        tile_height = max(tiles[i][0].shape[0] for i in shown)
         columns = min(self._columns, len(shown))
         rows = -(-len(shown) // columns)
         cell_height, cell_width = tile_height + strip + gap, self._tile_width + gap
         sheet = np.full((rows * cell_height + gap, columns * cell_width + gap, 3), 24, np.uint8)
         for place, index in enumerate(shown):
-            tile = tiles[index]
+            tile, caption = tiles[index]
             top, left = gap + place // columns * cell_height, gap + place % columns * cell_width
             middle = top + (tile_height - tile.shape[0]) // 2
             sheet[middle : middle + tile.shape[0], left : left + tile.shape[1]] = tile
-            text = text_sprite(f"frame {index}", caption_size, 0)[0]
-            paint_text(sheet, text, None, top + tile_height + (strip - text.shape[0]) // 2, left)
+            text = text_sprite(caption, caption_size, 0)[0]
+            paint_text(
+                sheet[:, : left + self._tile_width], text, None, top + tile_height + (strip - text.shape[0]) // 2, left
+            )
         return sheet
 
 

@@ -132,7 +132,7 @@ class ClipPreviews:
                 self._video.write(picture, *timed)
         count = self._options.num_frames
         if (count is None or frame.index < count) and self._sheet.wants(frame.index):
-            self._sheet.add(frame.index, picture)
+            self._sheet.add(frame.index, picture, frame.name)
             if time.monotonic() >= self._next_sheet:
                 self._save_sheet()
                 self._next_sheet = time.monotonic() + _REDRAW

@@ -19,6 +19,7 @@ from voskit.dataloaders.masks.palette import bright_colors, id_colors
 from voskit.dataloaders.video.excerpt import excerpt
 from voskit.dataloaders.video.frames import open_frames
 from voskit.dataloaders.video.source import Frame
+from voskit.evaluators.clips import contact_sheet as contact_sheet_module
 from voskit.evaluators.clips import previews as previews_module
 from voskit.evaluators.clips.previews import ClipPreviews, PreviewOptions
 from voskit.evaluators.clips.video.writer import VideoWriter
@@ -75,6 +76,19 @@ def test_the_contact_sheet_is_drawn_while_the_clip_runs(tmp_path: Path, monkeypa
     assert len(set(heights)) == 5  # four columns, then a second row
     with Image.open(tmp_path / "contact_sheet.png") as sheet:
         assert sheet.size == heights[-1]
+
+
+def test_captions_are_the_names_of_the_masks(tmp_path: Path, monkeypatch) -> None:
+    captions: list[str] = []
+    drawn = contact_sheet_module.text_sprite
+    monkeypatch.setattr(
+        contact_sheet_module, "text_sprite", lambda text, *rest: (captions.append(text), drawn(text, *rest))[1]
+    )
+    previews = ClipPreviews(tmp_path, PreviewOptions(num_frames=2, video=False))
+    for index, name in enumerate(("00040", "a_name_that_is_much_longer_than_the_tile_below_which_it_stands")):
+        previews.write(Frame(index, name, np.zeros((*SIZE, 3), np.uint8)), np.zeros(SIZE, np.uint8))
+    previews.close()
+    assert captions[-2] == "frame 00040"
 
 
 @pytest.mark.parametrize(("palette", "colors"), [("bright", bright_colors), ("davis", id_colors)])
