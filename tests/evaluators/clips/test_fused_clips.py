@@ -82,6 +82,29 @@ def test_frames_between_two_masks_are_fused_and_the_others_are_forward(
     assert fused[0].shape == (H, W)
 
 
+def test_an_object_of_a_later_mask_is_also_in_the_frames_of_masks_without_it(
+    segmenter: VideoSegmenter, clip: str, tmp_path: Path
+) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for t, ids in ((1, (3,)), (3, (3,)), (5, (3, 7))):
+        write_mask(masks / f"{t:05d}.png", squares(*ids))
+    with open_frames(clip) as source:
+        segment_clip(
+            segmenter,
+            source,
+            FrameMasks(masks, by_name=True),
+            tmp_path / "out",
+            progress=False,
+            overlay=False,
+            fuse=True,
+        )
+    found = [7 in read_mask(path) for path in sorted((tmp_path / "out" / "masks").iterdir())]
+    assert found == [False, True, True, True, True, True]
+    given = read_mask(tmp_path / "out" / "masks" / "00003.png")[squares(3) > 0]
+    assert (given == 3).all()
+
+
 @pytest.mark.thorough
 def test_with_cuts_each_direction_knows_its_own_mask_only(
     segmenter: VideoSegmenter, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
