@@ -53,6 +53,7 @@ def folded(module: M, half: torch.dtype | None = None) -> M:
 
     Args:
         module: any network in which a batch norm that is registered right after a convolution is applied to its output.
+            Subclasses of batch norm stay as they are.
         half: dtype in which the copy will run under autocast. Convolutions and linear layers hold their weights in it,
             with the values that autocast would convert them to at each call. (Autocast caches only weights that need
             gradients.) Modules with an attribute ``keeps_float32`` stay in float32 instead of bfloat16.
@@ -69,14 +70,20 @@ def folded(module: M, half: torch.dtype | None = None) -> M:
         if child is None:
             out._modules[name] = None
             continue
-        fixed = isinstance(child, FrozenBatchNorm) or (isinstance(child, nn.BatchNorm2d) and not child.training)
-        if fixed and before is not None and type(before[1]) is nn.Conv2d:
+        if _is_fixed_norm(child) and before is not None and type(before[1]) is nn.Conv2d:
             out._modules[before[0]] = _converted(_fold(before[1], child), half)
             out._modules[name] = nn.Identity()
         else:
             out._modules[name] = folded(child, half)
         before = (name, child)
     return _converted(out, half)
+
+
+def _is_fixed_norm(module: nn.Module) -> bool:
+    """Return True for a plain batch norm with fixed statistics. Subclasses may do more, such as timm's with ReLU."""
+    if type(module) is nn.BatchNorm2d:
+        return not module.training and module.affine and module.running_var is not None
+    return type(module) is FrozenBatchNorm
 
 
 def _converted(module: M, half: torch.dtype | None) -> M:

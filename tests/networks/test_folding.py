@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from thorough import mark_thorough
+from torch import Tensor, nn
 
 from voskit.configs import list_models
 from voskit.networks import build_model
@@ -83,6 +84,24 @@ def test_a_network_whose_activations_are_computed_again_is_folded_like_any_other
         with pytest.raises(TypeError):
             network.encode_image(image)
     assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
+
+
+class _NormWithReLU(nn.BatchNorm2d):
+    """A batch norm that includes its activation, like timm's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).relu()
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [_NormWithReLU(4), nn.BatchNorm2d(4, affine=False), nn.BatchNorm2d(4, track_running_stats=False)],
+    ids=["with ReLU", "without weights", "without statistics"],
+)
+def test_a_batch_norm_that_is_more_or_less_than_a_scale_stays(norm: nn.Module) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), norm).eval()
+    image = torch.randn(1, 3, 8, 8)
+    assert torch.equal(folded(network)(image), network(image))
 
 
 def test_a_batch_norm_in_training_stays() -> None:
