@@ -22,6 +22,7 @@ from small_models import SMALL, build_small
 
 from voskit.dataloaders.masks.files import write_mask
 from voskit.networks import save_weights
+from voskit.tools.flags.batch import BatchArgs
 
 ROOT = Path(__file__).resolve().parents[2]
 VIDEOS, FRAMES = 5, 8
@@ -201,3 +202,15 @@ def test_prompts_that_the_model_cannot_take_are_an_error(
     monkeypatch.setattr(sys, "argv", ["voskit batch", str(tmp_path / "list.csv"), "--output_path", str(tmp_path)])
     assert batch.main() == 1
     assert "deaott takes masks, but a has text prompts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"gpus_per_worker": 0.5}, "--gpus_per_worker is for --engine ray"),
+        ({"scratch": Path("work")}, "--scratch is for an address as --output_path"),
+    ],
+)
+def test_flags_of_other_engines_and_outputs_are_refused(tmp_path: Path, flags: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BatchArgs(data_path="list.csv", output_path=str(tmp_path), **flags).check()

@@ -360,6 +360,7 @@ def test_a_video_may_come_without_its_flag(tmp_path, monkeypatch) -> None:
         (("0", "--mask", "m.png", "--fuse"), "--fuse: a camera or stream can be read only once"),
         (("rtsp://host/a", "--mask", "m.png", "--backwards"), "--backwards: a camera or stream can be read only once"),
         (("rtsp://host/a", "--box", "1:2,2,9,9"), "--box: a camera or stream can be read only once"),
+        (("a.mp4", "--mask", "m.png", "--prompter", "sam"), "--prompter sam is for --box and --point"),
         (("--threads", "0"), "--threads must be at least 1, got 0"),
     ],
 )

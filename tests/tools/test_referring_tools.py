@@ -102,7 +102,8 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
-        ({"mask": (Path("first.png"),), "text": ("a dog",)}, "give --data_path and --text, and no --mask"),
+        ({"mask": (Path("first.png"),), "text": ("a dog",)}, "give --data_path and --text, and no --mask or --scene"),
+        ({"scene": "bunny", "text": ("a dog",)}, "and no --mask or --scene"),
         ({}, "give --data_path and --text"),
         ({"text": ("a dog",), "flip": True}, "--flip is for models with masks"),
         ({"text": ("a dog",), "max_memory_frames": 3}, "--max_memory_frames is for models with masks"),

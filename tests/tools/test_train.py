@@ -86,6 +86,7 @@ def test_a_stage_and_the_next_one(data, tmp_path, monkeypatch) -> None:
         (("--ckpt_path", "none.pth"), "none.pth does not exist"),
         (("--accumulate", "2", "--set", "batch_size=3"), "can't be split into 2 equal parts"),
         (("--gpu_num", "0"), "--gpu_num, the number of processes, must be at least 1, got 0"),
+        (("--val_split", "val"), "--val_split is for --val_dataset"),
         (("--set", "max_objects=0"), "'max_objects' of Pre must be at least 1"),
         (("--set", "ema_ratio=-1"), "'ema_ratio' of Pre must be at least 0, got -1"),
     ],

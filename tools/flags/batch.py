@@ -81,6 +81,10 @@ class BatchArgs(ModelArgs):
             raise ValueError(f"--output_path {self.output_path}: results in memory are lost when the command ends")
         if "://" not in self.output_path:
             check_output_folder(Path(self.output_path), "--output_path ")
+            if self.scratch is not None:
+                raise ValueError("--scratch is for an address as --output_path: results in a folder are made there")
+        if self.gpus_per_worker is not None and self.engine != "ray":
+            raise ValueError("--gpus_per_worker is for --engine ray")
         if self.task == "referring":
             for flag in ("complete_masks", "backwards", "fuse"):
                 if getattr(self, flag):

@@ -100,6 +100,8 @@ class ClipArgs(ModelArgs):
         self._check_rereadable()
         if self.box or self.point:
             self._check_prompts()
+        elif self.prompter != type(self).prompter:
+            raise ValueError(f"--prompter {self.prompter} is for --box and --point")
         if self.export:
             from voskit.evaluators.exports.base import build_exports
 
@@ -142,8 +144,8 @@ class ClipArgs(ModelArgs):
         return [Clip(self.data_path[0], PromptedMask(self._prompts(), self.prompter, self.output_path))]
 
     def _check_text_flags(self) -> None:
-        if not self.text or len(self.data_path) != 1 or self.mask:
-            raise ValueError(f"{self.model} takes text prompts: give --data_path and --text, and no --mask")
+        if not self.text or len(self.data_path) != 1 or self.mask or self.scene is not None:
+            raise ValueError(f"{self.model} takes text prompts: give --data_path and --text, and no --mask or --scene")
         for name in ("complete_masks", "backwards", "fuse", "resume"):
             if getattr(self, name):
                 raise ValueError(f"--{name} is for masks, but {self.model} takes text prompts")

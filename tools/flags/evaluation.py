@@ -55,6 +55,13 @@ class EvalArgs(ModelArgs):
             if getattr(self, flag) < 1:
                 raise ValueError(f"--{flag} must be at least 1, got {getattr(self, flag)}")
         check_output_folder(self.output_path, "--output_path ")
+        from voskit.dataloaders.datasets.a2d import SENTENCE_SETS
+
+        if self.dataset not in SENTENCE_SETS and self.frames != type(self).frames:
+            raise ValueError(f"--frames is for {' and '.join(SENTENCE_SETS)}, not {self.dataset}")
+        for flag in ("split", "full_resolution", "results_at"):
+            if self.dataset in SENTENCE_SETS and getattr(self, flag):
+                raise ValueError(f"--{flag}: {self.dataset} has no such choice: leave it out")
         from voskit.evaluators.benchmarks.run import check_task, open_benchmark
 
         options: dict[str, Any] = {"full_resolution": True} if self.full_resolution else {}

@@ -69,6 +69,8 @@ class ExportArgs:
             raise ValueError("--calibration is for --precision int8")
         if self.onnxruntime_web is not None and self.format != "web":
             raise ValueError("--onnxruntime_web is for --format web")
+        if self.window is not None and self.format == "web":
+            raise ValueError("--window is for --format onnx")
         if self.format != "safetensors":
             return
         if self.output_path.suffix != ".safetensors":

@@ -40,6 +40,9 @@ def export_folder(args: ExportArgs) -> int:
         raise ValueError(f"--window: {args.model} sees one frame at a time: only ReferFormer has windows")
     if config.task == "referring" and args.precision != "fp32":
         raise ValueError(f"--precision {args.precision}: {args.model} is exported in fp32 only")
+    for flag in ("objects", "memory_frames"):
+        if config.task == "referring" and getattr(args, flag) != getattr(type(args), flag):
+            raise ValueError(f"--{flag} is for models that propagate masks, but {args.model} takes text prompts")
     check_exportable(config, size, args.objects, args.memory_frames)
     clip = calibration_clip(args) if args.precision == "int8" else None
     weights = args.ckpt_path[0] if args.ckpt_path else find_weights(args.model)

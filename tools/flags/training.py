@@ -69,6 +69,9 @@ class TrainArgs:
         """
         if self.gpu_num < 1:
             raise ValueError(f"--gpu_num, the number of processes, must be at least 1, got {self.gpu_num}")
+        for flag in ("val_split", "val_root"):
+            if getattr(self, flag) is not None and self.val_dataset is None:
+                raise ValueError(f"--{flag} is for --val_dataset")
         same = ("amp", "accumulate", "compile", "checkpoint_activations", "seed")
         return {
             "data": self.data_path,
