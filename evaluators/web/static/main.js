@@ -39,7 +39,7 @@ const toolbar = new ToolBar(part("tools"), part("options"), session, toolbox);
 const actions = {
   ...commonActions({ session, stage, player, toolbox, toolbar, view: topbar.view, objects }),
   newObject: () => session.addObject(),
-  keep: () => session.editor.mask && session.saver.add(store.frame, session.editor.mask.ids, null, "keep"),
+  keep: () => session.editor.mask && session.saver.add(store.frame, session.editor.mask, null, "keep"),
   forward: () => session.propagate(),
   download: () => download(),
   open: () => pick(),

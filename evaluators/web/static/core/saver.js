@@ -41,11 +41,11 @@ export class Saver {
   }
 
   /**
-   * Store an edited mask as given. @param {number} frame @param {Uint16Array|null} ids null: remove the mask
-   * @param {Delta|null} _delta @param {string} action @param {string} [_tag]
+   * Store an edited mask as given. @param {number} frame @param {{ids: Uint16Array}} mask
+   * @param {Delta|null} _delta @param {string} action "clear": remove the mask
    */
-  add(frame, ids, _delta, action, _tag) {
-    this.apply(action, [[frame, ids ? { runs: toRuns(ids), given: true } : undefined]]);
+  add(frame, mask, _delta, action) {
+    this.apply(action, [[frame, action === "clear" ? undefined : { runs: toRuns(mask.ids), given: true }]]);
   }
 
   /** Change masks in one step of undo. @param {string} text @param {[number, Entry|undefined][]} changes */
