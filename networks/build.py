@@ -74,10 +74,9 @@ def _from_checkpoint(name: str, path: str | os.PathLike[str], fields: Mapping[st
     """Build a network with the weights of a file, and with its config unless ``fields`` change it."""
     from voskit.networks.checkpoints import load_weights, own_fields, read_checkpoint
     from voskit.networks.initialization import NoInitialization
-    from voskit.networks.weights import published_settings
 
     source = read_checkpoint(path)
-    own = {**own_fields(source, name), **published_settings(path, name)}
+    own = own_fields(source, name)
     if own:
         text = ", ".join(f"{k}={v}" for k, v in own.items())
         logger.info("%s: config of the file, unless changed here: %s", source.path, text)

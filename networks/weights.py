@@ -8,10 +8,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from voskit.configs import get_model_config, suggest
 from voskit.networks.downloads import download, verify
@@ -22,9 +20,6 @@ PRETRAINED = Path(__file__).resolve().parents[1] / "pretrain_models"
 """Folder of the bundled weights, and of those that users put there."""
 _CATALOG = Path(__file__).with_name("published_weights.json")
 _BUNDLED = ("deaott", "open", "deaott_open.safetensors")
-_BUNDLED_SETTINGS = {"min_short_edge": 480, "long_term_gap": 3, "stray_distance": 0.2}
-"""Config fields of the bundled weights in place of those in their file, see docs/memory.md. On small frames the network
-fails unless they are enlarged."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +39,6 @@ class PublishedWeights:
     """Page that publishes it."""
     mebibytes: float | None = None
     """Size, for checkpoints estimated from the number of parameters (float32); None: unknown."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Config fields that belong to the weights, in addition to those in the file."""
 
     @property
     def digest(self) -> str:
@@ -59,7 +52,7 @@ def list_published() -> tuple[PublishedWeights, ...]:
     """Return all published checkpoints, the bundled one first, then the encoders."""
     catalog = json.loads(_CATALOG.read_text(encoding="utf-8"))
     model, variant, file = _BUNDLED
-    entries = [PublishedWeights(file, model, variant, is_main=True, source="bundled", settings=_BUNDLED_SETTINGS)]
+    entries = [PublishedWeights(file, model, variant, is_main=True, source="bundled")]
     for family in catalog["families"].values():
         for row in family["files"]:
             entries.append(
@@ -131,18 +124,6 @@ def published_weights(model: str, variant: bool | str = True) -> PublishedWeight
         if name.casefold() == str(variant).casefold():
             return entry
     raise ValueError(f"{model} has no published variant {variant!r}: there are {', '.join(variants)}")
-
-
-def published_settings(path: str | os.PathLike[str], model: str) -> dict[str, Any]:
-    """Return the config fields that belong to the weights in a file of ``pretrain_models``, see ``PublishedWeights``.
-
-    Args:
-        path: any file; others have no such fields.
-        model: the model that the file is loaded into.
-    """
-    place = Path(path).resolve()
-    entries = (entry for entry in list_published() if entry.model == model)
-    return next((dict(entry.settings) for entry in entries if place == PRETRAINED / entry.file), {})
 
 
 def path_here(file: str) -> Path | None:

@@ -8,7 +8,7 @@ channels, K = max_objects + 1 identities (0 is the background), H W the network'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -188,13 +188,22 @@ class AOT(Network):
         bank = self.patch_wise_id_bank.weight
         nn.init.orthogonal_(bank.data.view(bank.shape[0], -1).T, gain=bank.shape[-1] ** -2)
 
+    def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, str]]:
+        """Take the first ``max_objects`` identities of a file that has more."""
+        bank, out = state.get("patch_wise_id_bank.weight"), [f"decoder.conv_out.{name}" for name in ("weight", "bias")]
+        kept = self.config.max_objects + 1  # with the background
+        if bank is None or bank.ndim != 4 or bank.shape[1] <= kept:
+            return {}
+        text = f"the first {kept - 1} of {bank.shape[1] - 1} identities"
+        first = {name: (state[name][:kept], text) for name in out if name in state}
+        return {"patch_wise_id_bank.weight": (bank[:, :kept], text), **first}
+
     @torch.no_grad()
     def keep_identities(self, identities: Sequence[int]) -> None:
         """Reduce the identity bank and the decoder to some identities, which are renumbered from 1 on.
 
-        ``max_objects`` becomes their number; more objects take more groups. Only the bundled weights were made this
-        way (``tools/export.py --identities``): after little training, a network confuses fewer identities less. No
-        published checkpoint needs it.
+        ``max_objects`` becomes their number; more objects take more groups. After little training, a network confuses
+        fewer identities less; no published checkpoint needs it.
 
         Args:
             identities: identities to keep, 1 to ``max_objects``.

@@ -288,7 +288,17 @@ def test_deeper_models_checkpoint_is_not_cut_silently(tmp_path: Path) -> None:
 
 def test_of_another_shape_only_fields_that_shape_tensors_are_named() -> None:
     with pytest.raises(ValueError, match=r"it was written with max_objects=5$"):
-        build_model("deaott", pretrained=True, device="cpu", max_objects=3)
+        build_model("deaott", pretrained=True, device="cpu", max_objects=20)
+
+
+def test_of_a_larger_identity_bank_the_first_identities_are_taken(published: Path, caplog) -> None:
+    whole = build_model("aott", checkpoint=published, device="cpu")
+    whole.keep_identities([1, 2, 3])
+    with caplog.at_level("INFO"):
+        few = build_model("aott", checkpoint=published, device="cpu", max_objects=3)
+    assert "the first 3 of 10 identities" in caplog.text
+    assert few.config == whole.config
+    assert all(torch.equal(x, y) for x, y in zip(few.parameters(), whole.parameters(), strict=True))
 
 
 def test_own_file_says_what_it_is(tmp_path: Path) -> None:

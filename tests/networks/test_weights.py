@@ -389,23 +389,19 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(home: Path, host
 
 def test_pretrained_takes_the_bundled_weights() -> None:
     model = build_model("deaott", pretrained=True, device="cpu")
-    assert model.config.max_objects == 5  # set in the file
-    assert (model.config.min_short_edge, model.config.long_term_gap) == (480, 3)  # set in the catalog
-    assert model.config.stray_distance == 0.2
+    config = model.config
+    assert (config.max_objects, config.min_short_edge, config.long_term_gap) == (5, 480, 3)  # set in the file
+    assert config.stray_distance == 0.2
     bundled = build_model("deaott", checkpoint=weights.PRETRAINED / "deaott_open.safetensors", device="cpu")
     assert all(torch.equal(x, y) for x, y in zip(model.parameters(), bundled.parameters(), strict=True))
-    assert bundled.config == model.config
+    assert bundled.config == config
 
 
 def test_settings_of_the_bundled_weights_are_kept_in_files_and_can_be_changed(tmp_path: Path) -> None:
-    bundled = weights.PRETRAINED / "deaott_open.safetensors"
-    settings = {"min_short_edge": 480, "long_term_gap": 3, "stray_distance": 0.2}
-    assert weights.published_settings(bundled, "deaott") == settings
-    assert weights.published_settings(tmp_path / bundled.name, "deaott") == {}
-    assert weights.published_settings(bundled, "aott") == {}
     save_weights(build_model("deaott", pretrained=True, device="cpu"), tmp_path / "copy.safetensors")
     assert build_model("deaott", checkpoint=tmp_path / "copy.safetensors", device="cpu").config.min_short_edge == 480
-    assert build_model("deaott", pretrained=True, device="cpu", min_short_edge=None).config.min_short_edge is None
+    whole = build_model("deaott", pretrained=True, device="cpu", min_short_edge=None, max_objects=10)
+    assert (whole.config.min_short_edge, whole.config.max_objects) == (None, 10)
 
 
 def test_pretrained_downloads_the_named_variant_and_loads_it_strictly(home: Path, host: WeightsHost) -> None:

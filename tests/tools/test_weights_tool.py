@@ -34,7 +34,7 @@ def test_the_table_says_what_is_published_and_what_is_here(
     assert call(monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {tuple(line.split()[:2]): line.split() for line in lines}
-    assert rows["deaott", "open"] == ["deaott", "open", "*", "13", "deaott_open.safetensors", str(_bundled())]
+    assert rows["deaott", "open"] == ["deaott", "open", "*", "14", "deaott_open.safetensors", str(_bundled())]
     here = str(home / "R50_DeAOTL_PRE.pth")
     assert rows["r50_deaotl", "PRE"] == ["r50_deaotl", "PRE", "1", "R50_DeAOTL_PRE.pth", here]
     assert rows["r50_deaotl", "PRE_YTB_DAV"][2:] == ["*", "~76", "R50_DeAOTL_PRE_YTB_DAV.pth"]
