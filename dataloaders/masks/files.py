@@ -13,13 +13,22 @@ from PIL import Image
 
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.files import atomic_write
+from voskit.dataloaders.images import load_image
 from voskit.dataloaders.masks.json_files import JsonMasks, read_coco_masks
 from voskit.dataloaders.masks.mask_set import MaskSet
 from voskit.dataloaders.masks.object_folder import read_object_folder
 from voskit.dataloaders.masks.palette import davis_palette, id_colors
 from voskit.dataloaders.masks.sizes import fit_mask
 
-__all__ = ["davis_palette", "id_colors", "read_coco_masks", "read_mask", "read_mask_with_names", "write_mask"]
+__all__ = [
+    "davis_palette",
+    "id_colors",
+    "read_coco_masks",
+    "read_mask",
+    "read_mask_with_names",
+    "read_written_mask",
+    "write_mask",
+]
 
 
 class Mask(NamedTuple):
@@ -82,6 +91,21 @@ def read_mask_with_names(
     else:
         ids, names = MaskSet([path]).read(path), {}
     return Mask(fit_mask(path, ids, size), names)
+
+
+def read_written_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read a file of :func:`write_mask` exactly as it was written, H x W uint8 or uint16 ids; others as users' masks.
+
+    ``read_mask`` takes a few pixels with an id between two others for a smooth edge.
+
+    Raises:
+        ValueError: the file is damaged or of another size.
+    """
+    image = load_image(path)
+    black = image.mode == "P" and (image.getpalette() or [])[:3] == [0, 0, 0]
+    if (black or image.mode.startswith("I;16")) and size in (None, (image.height, image.width)):
+        return np.array(image, np.uint8 if black else np.uint16)
+    return read_mask(path, size=size)
 
 
 def write_mask(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voskit.dataloaders.files import atomic_write, atomic_write_text, exclusive_lock, make_folder
-from voskit.dataloaders.masks.files import write_mask
+from voskit.dataloaders.masks.files import read_written_mask, write_mask
 from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
@@ -22,7 +22,7 @@ from voskit.evaluators.annotation.propagation import propagated
 from voskit.evaluators.annotation.storage import PRIVATE
 from voskit.evaluators.annotation.storage.identity import SOURCE, check_identity, identify
 from voskit.evaluators.annotation.storage.journal import Entry, Journal
-from voskit.evaluators.annotation.storage.mask_files import ids_in, mend_given, read_ids
+from voskit.evaluators.annotation.storage.mask_files import ids_in, mend_given
 from voskit.evaluators.annotation.storage.mask_index import MaskIndex, MaskRecord
 from voskit.evaluators.annotation.storage.objects import AnnotatedObject, ObjectTable, check_id
 from voskit.evaluators.clips.background import BackgroundWriter
@@ -216,7 +216,7 @@ class Annotation:
             ValueError: its file is damaged or has another size than the frames.
         """
         path = self._path("masks", number)
-        return read_ids(path, self.source.size) if path.exists() else None
+        return read_written_mask(path, self.source.size) if path.exists() else None
 
     def read_objects(self) -> Iterator[int]:
         """Read the objects of masks that this program didn't write; yield the number of each frame read.
@@ -446,7 +446,7 @@ class Annotation:
     def given_mask(self, number: int) -> np.ndarray | None:
         """Return the user's mask of a frame, H x W ids; None: the user gave none."""
         with self._changing:
-            return read_ids(self._path("given", number), self.source.size) if self.is_given(number) else None
+            return read_written_mask(self._path("given", number), self.source.size) if self.is_given(number) else None
 
     def _expect(self, number: int, ids_HW: np.ndarray, chosen: set[int] | None) -> np.ndarray:
         """Expect a propagated mask to be written soon; return it with the objects that stay as they are."""

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.masks.files import read_written_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
@@ -69,7 +69,7 @@ class BackwardMasks:
         """
         if frame.index > self.last or (mask_HW is not None and self.complete):
             return ids_HW
-        backward = read_mask(self.folder / f"{frame.name}.png")
+        backward = read_written_mask(self.folder / f"{frame.name}.png")
         later = (backward > 0) & ~np.isin(backward, list(started))
         if mask_HW is not None:
             later &= mask_HW == 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voskit.dataloaders.files import exclusive_lock, make_folder
-from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.masks.files import read_written_mask
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions, overlay_palette
@@ -104,7 +104,7 @@ class ClipWriter:
 
     def redraw(self, frame: Frame) -> None:
         """Draw the previews of a frame whose mask was kept, and export it."""
-        ids = read_mask(self.folder / "masks" / f"{frame.name}.png")
+        ids = read_written_mask(self.folder / "masks" / f"{frame.name}.png")
         self._opened()[1].write(frame, ids)
         self._export(frame, ids)
 

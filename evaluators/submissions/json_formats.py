@@ -16,7 +16,7 @@ from pycocotools import mask as coco
 from voskit.dataloaders.datasets import Dataset, Problem, Video
 from voskit.dataloaders.datasets.mask_readers import read_panoptic_ids
 from voskit.dataloaders.files import load_json
-from voskit.dataloaders.masks.files import read_mask
+from voskit.dataloaders.masks.files import read_written_mask
 
 _VISOR_INFO = {
     "Dataset Name": "VISOR",
@@ -43,7 +43,7 @@ def visor_json(dataset: Dataset, root: Path) -> bytes:
     for video in dataset.videos:
         names = dataset.object_names.get(video.name, {})
         for frame in video.submitted:
-            mask = read_mask(root / video.name / f"{frame}.png")
+            mask = read_written_mask(root / video.name / f"{frame}.png")
             annotations = []
             for object_id in sorted(set(np.unique(mask).tolist()) - {0}):
                 if object_id not in names:
@@ -76,7 +76,7 @@ def burst_json(dataset: Dataset, root: Path) -> bytes:
         given = video.meta.sequence["segmentations"]
         segmentations = []
         for frame, tracks in zip(video.wanted, given, strict=True):
-            ids = read_mask(root / video.name / f"{frame}.png")
+            ids = read_written_mask(root / video.name / f"{frame}.png")
             masks = {i: {"rle": _run_lengths(ids == i)} for i in sorted(set(np.unique(ids).tolist()) - {0})}
             begins = {track for track in tracks if video.meta.starts[int(track)] == frame}  # later masks are the truth
             masks |= {int(track): {"rle": tracks[track]["rle"]} for track in begins}
@@ -97,7 +97,7 @@ def panoptic_members(dataset: Dataset, root: Path, prefix: str) -> dict[str, Pat
             colors[number] = segment.id
         frames = []
         for frame in video.submitted:
-            mask = read_mask(root / video.name / f"{frame}.png")
+            mask = read_written_mask(root / video.name / f"{frame}.png")
             packed = colors[mask]
             rgb = np.stack([packed & 255, packed >> 8 & 255, packed >> 16], axis=2).astype(np.uint8)
             members[f"{prefix}/{video.name}/{frame}.png"] = _png(rgb)

@@ -1,4 +1,4 @@
-"""Mask files of an annotation, read exactly as they were written."""
+"""Mask files of an annotation."""
 
 from __future__ import annotations
 
@@ -7,21 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from voskit.dataloaders.files import atomic_write
-from voskit.dataloaders.images import load_image
-from voskit.dataloaders.masks.files import read_mask
-
-
-def read_ids(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a mask of this program exactly as it was written, H x W uint8 or uint16 ids; others as users' masks.
-
-    Raises:
-        ValueError: the file is damaged or of another size.
-    """
-    image = load_image(path)
-    black = image.mode == "P" and (image.getpalette() or [])[:3] == [0, 0, 0]
-    if (black or image.mode.startswith("I;16")) and (image.height, image.width) == size:
-        return np.array(image, np.uint8 if black else np.uint16)
-    return read_mask(path, size=size)
 
 
 def ids_in(mask_HW: np.ndarray) -> list[int]:

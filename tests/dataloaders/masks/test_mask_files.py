@@ -20,7 +20,14 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from voskit.dataloaders.masks import json_files
-from voskit.dataloaders.masks.files import davis_palette, id_colors, read_coco_masks, read_mask, write_mask
+from voskit.dataloaders.masks.files import (
+    davis_palette,
+    id_colors,
+    read_coco_masks,
+    read_mask,
+    read_written_mask,
+    write_mask,
+)
 from voskit.dataloaders.masks.mask_set import MaskSet
 from voskit.evaluators.metrics.frames.label_maps import read_label_map
 
@@ -586,3 +593,16 @@ def test_annotations_of_no_image_are_told(tmp_path: Path, caplog: pytest.LogCapt
 def test_coco_image_without_objects(tmp_path: Path) -> None:
     data: dict[str, list] = {"images": [{"id": 1, "height": 12, "width": 16}], "annotations": []}
     assert np.array_equal(read_mask(write_json(tmp_path / "m.json", data)), np.zeros((12, 16)))
+
+
+def test_a_written_mask_is_read_as_it_was(tmp_path: Path) -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:, :20], mask[:, 20:40], mask[:, 40:] = 26, 48, 3
+    mask[5:32, 20] = 47  # few pixels between two objects, like a smooth edge
+    write_mask(tmp_path / "own.png", mask)
+    assert np.array_equal(read_written_mask(tmp_path / "own.png"), mask)
+    large = mask.astype(np.uint16) + 300
+    write_mask(tmp_path / "large.png", large)
+    assert np.array_equal(read_written_mask(tmp_path / "large.png"), large)
+    with pytest.raises(ValueError, match=r"own\.png"):
+        read_written_mask(tmp_path / "own.png", (40, 30))
