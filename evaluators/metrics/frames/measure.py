@@ -99,7 +99,7 @@ def read_pair(rules: Rules, pair: FramePair) -> tuple[IdMap, IdMap]:
 
 def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tuple[IdMap, IdMap]:
     if rules.one_from is not None:
-        true = (true >= rules.one_from).view(np.uint8)
+        true = (true >= min(rules.one_from, int(true.max(initial=1)))).view(np.uint8)  # masks of 1 bit have 0 and 1
     if rules.void_is_one:
         predicted = np.where(predicted == VOID, predicted.dtype.type(1), predicted)
     if rules.highest is not None and (top := int(predicted.max(initial=0))) > rules.highest:

@@ -54,6 +54,17 @@ def test_a_soft_edge_is_read_as_in_given_masks(tmp_path: Path) -> None:
     assert j_and_f(truth, results, binary="yes") == 100
 
 
+def test_black_and_white_of_1_bit_is_one_object_as_in_given_masks(tmp_path: Path) -> None:
+    shapes = [blocks([v]) for v in (1, 1, 0, 1, 1)]
+    truth = write(tmp_path / "truth/a", [shape > 0 for shape in shapes])
+    half = write(tmp_path / "half/a", [blocks([v]) for v in (1, 1, 0, 0, 1)])
+    for options in ({}, {"binary": "yes"}):
+        assert j_and_f(truth, write(tmp_path / "ones/a", shapes), **options) == 100
+        assert j_and_f(truth, half, **options) == pytest.approx(100 * 2 / 3)
+    mixed = write(tmp_path / "mixed/a", [blocks([255]), shapes[1] > 0, shapes[2], blocks([255]), shapes[4] > 0])
+    assert j_and_f(mixed, half) == pytest.approx(100 * 2 / 3)
+
+
 def test_void_is_left_out_where_the_truth_has_other_values_too(tmp_path: Path) -> None:
     # the third frame has void alone, which isn't an object, as other frames of the video have ids
     truth = write(tmp_path / "truth/a", [blocks([1, 255]), blocks([1, 255]), blocks([0, 255]), blocks([1, 255])])
