@@ -96,7 +96,7 @@ def read_mask_with_names(
 def read_written_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read a file of :func:`write_mask` exactly as it was written, H x W uint8 or uint16 ids; others as users' masks.
 
-    ``read_mask`` takes a few pixels with an id between two others for a smooth edge.
+    ``read_mask`` takes 65535 beside 0 for white, and custom palettes for colors.
 
     Raises:
         ValueError: the file is damaged or of another size.

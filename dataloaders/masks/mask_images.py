@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from voskit.dataloaders import MAX_ID
 from voskit.dataloaders.images import ORIENTATION, load_image
 from voskit.dataloaders.masks.edges import REACHES, is_feathered, mend_edges
-from voskit.dataloaders.masks.palette import davis_palette, voc_palette
+from voskit.dataloaders.masks.palette import bright_palette, davis_palette, id_palette, voc_palette
 
 ARRAY_EXTENSIONS = (".npy", ".npz")
 _ANNOTATION_EXTENSIONS = (".xml", ".txt", ".zip", ".yaml", ".csv", ".svg")
@@ -274,9 +274,10 @@ def _palette(where: str, image: Image.Image) -> RawMask:
 
 
 def _is_usual_palette(colors: np.ndarray, used: np.ndarray) -> bool:
-    """True if the used colors are those that DAVIS, VOC and ``write_mask`` give to the ids."""
-    known = (np.frombuffer(own, np.uint8).reshape(256, 3) for own in (davis_palette(), voc_palette()))
-    return any(np.array_equal(own[used], colors[used]) for own in known)
+    """True if the used colors are those that DAVIS, VOC, ``write_mask`` or the demo give to the ids."""
+    own = (davis_palette(), voc_palette(), bright_palette(), id_palette())
+    known = (np.frombuffer(palette, np.uint8).reshape(256, 3) for palette in own)
+    return any(np.array_equal(palette[used], colors[used]) for palette in known)
 
 
 def _colors(where: str, rgb: np.ndarray, alpha: np.ndarray | None) -> RawMask:

@@ -57,6 +57,12 @@ def bright_colors(ids: ArrayLike) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
+def id_palette() -> bytes:
+    """Return ``id_colors`` of the ids 0 to 255 as a palette for mask files, 768 values."""
+    return _all_colors()[:256].tobytes()
+
+
+@lru_cache(maxsize=1)
 def bright_palette() -> bytes:
     """Return ``bright_colors`` of the ids 0 to 255 as a palette for mask files, 768 values."""
     return _bright_colors()[:256].tobytes()

@@ -15,7 +15,7 @@ import numpy as np
 
 from voskit.dataloaders.files import atomic_write, atomic_write_text, exclusive_lock, make_folder
 from voskit.dataloaders.masks.files import read_written_mask, write_mask
-from voskit.dataloaders.masks.palette import id_colors
+from voskit.dataloaders.masks.palette import id_palette
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.annotation.propagation import propagated
@@ -84,7 +84,7 @@ class Annotation:
         self.listener: Callable[[list[int]], None] | None = None
         self._names = [source.name_of(number) for number in range(source.count())]
         self._numbers = {name: number for number, name in enumerate(self._names)}
-        self._palette = np.concatenate([np.zeros((1, 3), np.uint8), id_colors(range(1, 256))]).tobytes()
+        self._palette = id_palette()
         make_folder(folder)
         with ExitStack() as locks:
             locks.enter_context(exclusive_lock(folder))

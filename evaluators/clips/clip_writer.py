@@ -13,9 +13,10 @@ import numpy as np
 
 from voskit.dataloaders.files import exclusive_lock, make_folder
 from voskit.dataloaders.masks.files import read_written_mask
+from voskit.dataloaders.masks.palette import id_palette
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
-from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions, overlay_palette
+from voskit.evaluators.clips.previews import PREVIEWS, ClipPreviews, PreviewOptions
 from voskit.evaluators.clips.report import CHECKPOINT, REPORT, ClipReport, ResumeError
 from voskit.evaluators.exports.base import Export, ExportClip
 from voskit.evaluators.exports.frames import ExportFrame, SoftMattes
@@ -117,7 +118,7 @@ class ClipWriter:
         if self._writers is None:
             remove_results(self.folder, self._kept)
             self.report.save(self.folder)
-            masks = MaskWriter(self.folder / "masks", palette=overlay_palette())
+            masks = MaskWriter(self.folder / "masks", palette=id_palette())
             self._writers = masks, ClipPreviews(self.folder, self._options)
             if self._formats and self._source is not None:
                 options = self._options

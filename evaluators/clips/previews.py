@@ -157,8 +157,3 @@ class ClipPreviews:
             if not self._sheet_failed:
                 logger.warning("the contact sheet can't be written: %s", error)
             self._sheet_failed = True
-
-
-def overlay_palette() -> bytes:
-    """Return the colors of overlays as a palette for mask files, so that both show an object in the same color."""
-    return np.concatenate([np.zeros((1, 3), np.uint8), id_colors(range(1, 256))]).tobytes()

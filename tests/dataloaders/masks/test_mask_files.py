@@ -29,6 +29,7 @@ from voskit.dataloaders.masks.files import (
     write_mask,
 )
 from voskit.dataloaders.masks.mask_set import MaskSet
+from voskit.dataloaders.masks.palette import bright_palette, id_palette
 from voskit.evaluators.metrics.frames.label_maps import read_label_map
 
 
@@ -595,13 +596,21 @@ def test_coco_image_without_objects(tmp_path: Path) -> None:
     assert np.array_equal(read_mask(write_json(tmp_path / "m.json", data)), np.zeros((12, 16)))
 
 
+@pytest.mark.parametrize("palette", [id_palette(), bright_palette(), davis_palette()])
+def test_a_mask_in_known_colors_has_no_smooth_edges(tmp_path: Path, palette: bytes) -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:, :20], mask[:, 20:40], mask[:, 40:] = 32, 39, 3
+    mask[5:32, 20] = 29  # its color of id_palette lies between those of its neighbors
+    write_mask(tmp_path / "own.png", mask, palette=palette)
+    assert np.array_equal(read_mask(tmp_path / "own.png"), mask)
+
+
 def test_a_written_mask_is_read_as_it_was(tmp_path: Path) -> None:
     mask = np.zeros((40, 60), np.uint8)
-    mask[:, :20], mask[:, 20:40], mask[:, 40:] = 26, 48, 3
-    mask[5:32, 20] = 47  # few pixels between two objects, like a smooth edge
+    mask[:, :20], mask[5:32, 20] = 26, 47
     write_mask(tmp_path / "own.png", mask)
     assert np.array_equal(read_written_mask(tmp_path / "own.png"), mask)
-    large = mask.astype(np.uint16) + 300
+    large = np.where(mask == 26, np.uint16(65535), np.uint16(0))
     write_mask(tmp_path / "large.png", large)
     assert np.array_equal(read_written_mask(tmp_path / "large.png"), large)
     with pytest.raises(ValueError, match=r"own\.png"):
