@@ -126,7 +126,7 @@ def _ids(mask: ImageLike | None, frame: Frame) -> np.ndarray:
     size = frame.image.shape[:2]
     if mask is None:
         return np.zeros(size, np.uint8)
-    ids_HW = np.asarray(mask.cpu() if is_tensor(mask) else mask)
+    ids_HW = np.array(mask.cpu() if is_tensor(mask) else mask)  # a copy: a function may return one buffer each time
     if ids_HW.shape != size:
         raise ValueError(f"the mask of frame {frame.name} has shape {ids_HW.shape}, the frame {size}")
     if ids_HW.dtype != bool and not np.issubdtype(ids_HW.dtype, np.integer):

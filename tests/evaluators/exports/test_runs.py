@@ -212,6 +212,18 @@ def test_a_function_gives_masks_of_a_source(clip: Path, tmp_path: Path) -> None:
         assert [int(data[f"masks/{name}"].max()) for name in data["frames"]] == list(range(COUNT))
 
 
+def test_a_function_may_return_one_buffer_each_time(clip: Path, tmp_path: Path) -> None:
+    buffer = np.zeros((H, W), np.uint8)
+
+    def mask_of(frame: Frame) -> np.ndarray:
+        buffer[:] = frame.index + 1
+        return buffer
+
+    (folder,) = export_masks(clip, mask_of, tmp_path, ["png"])
+    found = [np.unique(read_mask(path)).tolist() for path in sorted(folder.iterdir())]
+    assert found == [[number + 1] for number in range(len(found))]
+
+
 def test_masks_may_be_tensors_or_pil_images_and_names_are_by_id(clip: Path, tmp_path: Path) -> None:
     ids = np.zeros((H, W), np.uint8)
     ids[2:9, 3:8] = 7
