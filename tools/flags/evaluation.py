@@ -59,7 +59,9 @@ class EvalArgs(ModelArgs):
 
         if self.dataset not in SENTENCE_SETS and self.frames != type(self).frames:
             raise ValueError(f"--frames is for {' and '.join(SENTENCE_SETS)}, not {self.dataset}")
-        for flag in ("split", "full_resolution", "results_at"):
+        if self.results_at and not self.full_resolution:
+            raise ValueError("--results_at is for --full_resolution: add that flag, or leave out --results_at")
+        for flag in ("split", "full_resolution", "results_at", "propagate"):
             if self.dataset in SENTENCE_SETS and getattr(self, flag):
                 raise ValueError(f"--{flag}: {self.dataset} has no such choice: leave it out")
         from voskit.evaluators.benchmarks.run import check_task, open_benchmark
