@@ -22,7 +22,7 @@ import numpy as np
 
 from voskit.dataloaders.video.clock import FrameClock
 from voskit.dataloaders.video.header import mean_rate, read_header, states_durations
-from voskit.dataloaders.video.orientation import upright_rgb
+from voskit.dataloaders.video.orientation import is_turned, upright_rgb
 from voskit.dataloaders.video.seek import FrameIndex, seek_images
 from voskit.dataloaders.video.source import Frame, FrameSource, Playback
 
@@ -278,6 +278,7 @@ class _Reader:
             self._watch_gaps(frame)
             self._warn_if_interlaced(frame)
             image = upright_rgb(frame)
+            self._turned = is_turned(frame)
             size: tuple[int, int] = image.shape[:2]
             if self._count and size != self.size:
                 raise ValueError(
@@ -350,8 +351,7 @@ class _Reader:
     def _playback(self, source: VideoInput) -> Playback:
         stated = self._stream.sample_aspect_ratio or Fraction(1)
         aspect = stated if stated > 0 else Fraction(1)
-        if self.size == (self._stream.width, self._stream.height):  # turned by a quarter
-            aspect = 1 / aspect
+        aspect = 1 / aspect if self._turned else aspect
         audio = source.url if source.rereadable and self._container.streams.audio else None
         return Playback(time_base=self._stream.time_base, pixel_aspect=aspect, audio=audio)
 

@@ -17,10 +17,19 @@ def upright_rgb(frame: VideoFrame) -> np.ndarray:
     Phones store portrait videos lying on their side, with such a matrix.
     """
     image = np.asarray(frame.to_ndarray(format="rgb24"))
+    matrix = _display_matrix(frame)
+    return image if matrix is None else apply_display_matrix(image, matrix)
+
+
+def is_turned(frame: VideoFrame) -> bool:
+    """True if :func:`upright_rgb` swaps the frame's rows and columns."""
+    matrix = _display_matrix(frame)
+    return matrix is not None and not matrix[[0, 4]].any() and bool(matrix[[1, 3]].all())
+
+
+def _display_matrix(frame: VideoFrame) -> np.ndarray | None:
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    return (
-        apply_display_matrix(image, np.frombuffer(bytes(matrix), np.int32)) if isinstance(matrix, SideData) else image
-    )
+    return np.frombuffer(bytes(matrix), np.int32) if isinstance(matrix, SideData) else None
 
 
 def apply_display_matrix(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -86,17 +86,18 @@ def test_times_never_fall_back(caplog: pytest.LogCaptureFixture) -> None:
     assert "joined.ts: times start again after 0.50 s: later frames are shifted" in caplog.text
 
 
+@pytest.mark.parametrize("width", [48, 32])  # frames of as many rows as columns, as in SVCD, show no turn
 @pytest.mark.parametrize(("turn", "aspect"), [(0, Fraction(4, 3)), (90, Fraction(3, 4)), (180, Fraction(4, 3))])
-def test_pixel_aspect_ratio_and_audio_are_known(tmp_path: Path, turn: int, aspect: Fraction) -> None:
+def test_pixel_aspect_ratio_and_audio_are_known(tmp_path: Path, turn: int, aspect: Fraction, width: int) -> None:
     path = tmp_path / "dv.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
-        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = 32, width, "yuv420p"
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
         if turn:
             stream.set_display_rotation(turn)
         sound = container.add_stream("aac", rate=48000)
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 48, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, width, 3), np.uint8), format="rgb24")))
         container.mux(stream.encode(None))
         write_audio(container, sound, 0.2)
     with open_frames(path) as source:
