@@ -41,7 +41,7 @@ _LOGIN = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="
 <title>voskit annotate</title><style>body{font:16px system-ui;display:grid;place-items:center;height:90vh;
 background:#17181c;color:#e6e7eb}form{display:grid;gap:12px;width:320px}input,button{font:inherit;padding:8px 10px;
 border-radius:6px;border:1px solid #444;background:#222428;color:inherit}button{background:#3b6ef0;border:0}</style>
-<form method="post" action="/login"><b>voskit annotate</b><span>%s</span>
+<form method="post" action="login"><b>voskit annotate</b><span>%s</span>
 <input name="password" type="password" autofocus autocomplete="current-password" aria-label="Token or password">
 <button>Open</button></form>"""
 _ASKED = "Open the address that the terminal shows, or enter its token or the password."
@@ -183,8 +183,9 @@ class Guard:
         return cookie is not None and self._access.knows(cookie.value)
 
     async def _welcome(self, send: Send) -> None:
-        cookie = f"{self._access.cookie}={self._access.token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000"
-        headers = [(b"location", b"/"), (b"set-cookie", cookie.encode()), (b"cache-control", b"no-store")]
+        # address and cookie are relative to the folder that the browser sees, which may lie below a proxy's path
+        cookie = f"{self._access.cookie}={self._access.token}; HttpOnly; SameSite=Strict; Max-Age=31536000"
+        headers = [(b"location", b"./"), (b"set-cookie", cookie.encode()), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 

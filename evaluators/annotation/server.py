@@ -344,7 +344,7 @@ def build_app(workspace: Workspace, access: Access) -> Starlette:
 
 
 async def _home(request: Request) -> Response:
-    return RedirectResponse("/")
+    return RedirectResponse("./")
 
 
 async def _failed(request: Request, error: Exception) -> Response:

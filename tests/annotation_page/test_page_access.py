@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from walking import Server, Walk
 
@@ -30,6 +32,31 @@ def test_the_login_form_opens_the_page(browser, server: Server) -> None:
         page.fill("input[name=password]", server.token)
         page.click("button")
         page.wait_for_selector("#stage")
+
+
+def test_the_page_works_below_the_path_of_a_proxy(browser, clip: Path, tmp_path: Path) -> None:
+    server = Server(tmp_path / "out", clip)
+    server.app = below("/user/ann/proxy", server.app)
+    with server, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{server.port}/user/ann/proxy/")
+        page.fill("input[name=password]", server.token)
+        page.click("button")
+        page.wait_for_function("() => window.voskit?.stage?.ids != null")
+        assert page.url.startswith(f"http://127.0.0.1:{server.port}/user/ann/proxy/#")
+        page.goto(f"http://127.0.0.1:{server.port}/user/ann/proxy/?token={server.token}")
+        page.wait_for_function("() => window.voskit?.stage?.ids != null")
+        assert {cookie["path"] for cookie in context.cookies()} == {"/user/ann/proxy"}
+
+
+def below(prefix: str, app: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an app that serves another one below a path, as a proxy that removes the path does."""
+
+    async def serve(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        assert scope["path"].startswith(f"{prefix}/")
+        await app({**scope, "path": scope["path"].removeprefix(prefix)}, receive, send)
+
+    return serve
 
 
 def test_a_foreign_name_of_the_server_is_refused(browser, server: Server, walk: Walk) -> None:

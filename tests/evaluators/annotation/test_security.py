@@ -46,7 +46,7 @@ def known(**options: Any) -> TestClient:
 def test_the_token_of_the_address_becomes_a_cookie_that_scripts_and_other_sites_can_t_use() -> None:
     browser = client()
     answer = browser.get(f"/?token={TOKEN}")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "./")
     assert "HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
     assert browser.get("/api/x").status_code == 200
 
