@@ -7,11 +7,12 @@ The entry ``ids`` lists the object ids in the same order. An object has rows fro
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -100,25 +101,38 @@ def merged_frames(paths: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:
         FileNotFoundError: a file is missing.
         ValueError: a file holds no score maps, or the runs differ in frames, objects or size.
     """
-    files = []
+    files: list[Any] = []
     for path in paths:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no score maps; run voskit eval with --save_scores")
-        try:
+        with _damage_named(path):
             file = np.load(path, allow_pickle=False)
-        except (ValueError, zipfile.BadZipFile, EOFError):
-            raise ValueError(f"{path} is damaged: remove it and run voskit eval with --save_scores again") from None
         if not isinstance(file, np.lib.npyio.NpzFile) or IDS not in file.files:
             raise ValueError(f"{path} contains no score maps")
         files.append(file)
-    first = files[0]
-    for path, file in zip(paths, files, strict=True):
-        if set(file.files) != set(first.files) or not np.array_equal(file[IDS], first[IDS]):
+    first, (ids, *others) = files[0], [_read(path, file, IDS) for path, file in zip(paths, files, strict=True)]
+    for path, file, own in zip(paths[1:], files[1:], others, strict=True):
+        if set(file.files) != set(first.files) or not np.array_equal(own, ids):
             raise ValueError(f"{path} and {paths[0]} differ in frames or objects")
-    table = np.concatenate([np.zeros(1, np.uint16), first[IDS]])
+    table = np.concatenate([np.zeros(1, np.uint16), ids])
     for name in first.files:
         if name != IDS:
+            maps = [_read(path, file, name) for path, file in zip(paths, files, strict=True)]
             try:
-                yield name, table[merge_score_maps([file[name] for file in files])]
+                yield name, table[merge_score_maps(maps)]
             except ValueError as error:
                 raise ValueError(f"{paths[0].stem}, frame {name}: {error}") from None
+
+
+def _read(path: Path, file: Any, name: str) -> np.ndarray:
+    with _damage_named(path):
+        return np.asarray(file[name])
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Replace the errors of a damaged file by a ValueError that names it."""
+    try:
+        yield
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError):
+        raise ValueError(f"{path} is damaged: remove it and run voskit eval with --save_scores again") from None

@@ -96,3 +96,15 @@ def test_an_error_while_merging_leaves_nothing_that_blocks_the_next_run(tmp_path
     (tmp_path / "two/Scores/b.npz").write_bytes(whole)
     assert call(monkeypatch, tmp_path / "out", *runs) == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["Annotations"]
+
+
+def test_a_damaged_map_is_an_error_that_names_its_file(tmp_path: Path, monkeypatch, capsys) -> None:
+    runs = [write(tmp_path / "one", "a"), write(tmp_path / "two", "a", seed=9)]
+    path = tmp_path / "two/Scores/a.npz"
+    whole = path.read_bytes()
+    for damaged in (whole[:200], whole[:200] + bytes(9) + whole[209:]):  # cut off, overwritten
+        path.write_bytes(damaged)
+        assert call(monkeypatch, tmp_path / "out", *runs) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[-1] == f"error: {path} is damaged: remove it and run voskit eval with --save_scores again"
+        assert not list((tmp_path / "out").iterdir())
