@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import math
 import os
 import re
 from collections import Counter
@@ -282,11 +283,13 @@ def mean_of_weights(networks: Sequence[nn.Module], shares: Sequence[float]) -> d
         a state dict.
 
     Raises:
-        ValueError: the networks have different tensors, or the number of shares differs from theirs.
+        ValueError: the networks have different tensors, the number of shares differs from theirs, or the sum of the
+            shares isn't positive and finite.
     """
-    if len(shares) != len(networks) or sum(shares) <= 0:
+    if len(shares) != len(networks) or not 0 < sum(shares) < math.inf:
         raise ValueError(
-            f"the mean of {len(networks)} networks needs {len(networks)} shares with a positive sum, got {list(shares)}"
+            f"the mean of {len(networks)} networks needs {len(networks)} shares with a positive, finite sum, got "
+            f"{list(shares)}"
         )
     states = [network.state_dict() for network in networks]
     shapes = [{k: v.shape for k, v in state.items()} for state in states]

@@ -63,6 +63,8 @@ def test_networks_of_other_shapes_have_no_mean(checkpoint: Path, tmp_path: Path,
         (["--output_path", "a.pth"], "the name must end in .safetensors"),
         (["--output_path", "a.safetensors", "--identities", "11"], "different numbers from 1 to 10, got [11]"),
         (["--output_path", "a.safetensors", "--set", "gap=1"], "gap"),
+        (["--output_path", "a.safetensors", "--shares", "nan", "--dtype", "fp32"], "positive, finite sum, got [nan]"),
+        (["--output_path", "a.safetensors", "--shares", "inf", "--dtype", "fp32"], "positive, finite sum, got [inf]"),
     ],
 )
 def test_bad_arguments_are_one_line(checkpoint: Path, tmp_path: Path, monkeypatch, capsys, more, what) -> None:
@@ -72,6 +74,20 @@ def test_bad_arguments_are_one_line(checkpoint: Path, tmp_path: Path, monkeypatc
     assert error.startswith("error: ")
     assert what in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [("taken/a.safetensors", "taken is a file"), ("folder.safetensors", "folder.safetensors is a folder")],
+)
+def test_a_place_that_is_taken_is_told_before_weights_are_loaded(
+    output: str, what: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("a file")
+    Path("folder.safetensors").mkdir()
+    assert call(monkeypatch, "--model", "aott", "--ckpt_path", "missing.pth", "--output_path", output) == 1
+    assert capsys.readouterr().err.startswith(f"error: --output_path {what}")
 
 
 def test_families_without_identities_refuse_to_keep_some(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from voskit.dataloaders.files import check_output_folder
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportArgs:
@@ -72,8 +74,12 @@ class ExportArgs:
         if self.window is not None and self.format == "web":
             raise ValueError("--window is for --format onnx")
         if self.format != "safetensors":
+            check_output_folder(self.output_path, "--output_path ")
             return
         if self.output_path.suffix != ".safetensors":
             raise ValueError(f"--output_path {self.output_path}: the name must end in .safetensors")
+        if self.output_path.is_dir():
+            raise ValueError(f"--output_path {self.output_path} is a folder: give a file")
+        check_output_folder(self.output_path.parent, "--output_path ")
         if not self.ckpt_path:
             raise ValueError("--ckpt_path: give at least one checkpoint")
