@@ -69,6 +69,7 @@ def check_exportable(config: Any, size: tuple[int, int], objects: int, memory_fr
             raise ValueError(f"{flag} must be 1 or more, got {number}")
     try:
         import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
         raise ValueError(f"ONNX export needs the package {error.name}: pip install voskit[onnx]") from error
@@ -112,12 +113,7 @@ def export_onnx(
     (target / MANIFEST).unlink(missing_ok=True)
     config = model.config
     image_size = input_size(*size, **config.input_rule())
-    if (least := config.input_rule().get("min_short_edge")) and min(size) < least:
-        logger.warning(
-            "frames of %dx%d pixels (height x width) are enlarged to %dx%d for the network: for a smaller input add "
-            "--set min_short_edge=%d",
-            *size, *image_size, min(size),
-        )  # fmt: skip
+    log_enlarged(config, size)
     network = folded(model).eval()
     if config.family == "referformer":
         graphs, details = _referformer(network, image_size, target)
@@ -164,6 +160,20 @@ def export_onnx(
     }
     atomic_write_text(target / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     return target / MANIFEST
+
+
+def log_enlarged(config: Any, size: tuple[int, int]) -> None:
+    """Log a warning if ``min_short_edge`` enlarges frames of this size."""
+    rule = config.input_rule()
+    if "min_short_edge" not in rule:
+        return
+    native, enlarged = (input_size(*size, **r) for r in ({**rule, "min_short_edge": None}, rule))
+    if native != enlarged:
+        logger.warning(
+            "frames of %dx%d pixels (height x width) are enlarged to %dx%d for the network: for a smaller input add "
+            "--set min_short_edge=%d",
+            *size, *enlarged, min(size),
+        )  # fmt: skip
 
 
 def save_graph(folder: Path, name: str, model: onnx.ModelProto) -> dict[str, Any]:

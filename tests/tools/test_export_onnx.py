@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from packages import require
 from PIL import Image
 from small_models import build_small
 
+from voskit.configs import get_model_config
+from voskit.evaluators.onnx.export import log_enlarged
 from voskit.networks import save_weights
 from voskit.runtime import OnnxSegmenter
 from voskit.tools import export
@@ -54,6 +57,7 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
         (("--model", "aott", "--memory_frames", 0), "--memory_frames must be 1 or more"),
         (("--model", "r50_referformer", "--objects", 4), "--objects is for models that propagate masks"),
         (("--model", "aott", "--set", "presence_frames=3"), "presence_frames is not part of ONNX graphs"),
+        (("--model", "aott", "--set", "max_memory_frames=2"), "--set max_memory_frames: use --memory_frames"),
         (("--model", "deaott", "--set", "enable_long_term=true"), "enable_long_term adds prototypes"),
         (("--model", "aott", "--ckpt_path", "A", "B"), "takes one checkpoint"),
         (("--model", "aott", "--precision", "int8", "--calibration", "clip.mp4"), "belong together"),
@@ -86,6 +90,32 @@ def test_what_cannot_be_exported_is_told_at_once(
 def test_the_output_is_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
     assert call(monkeypatch, "--model", "aott", "--output_path", tmp_path / "a.onnx") == 1
     assert "give a folder" in capsys.readouterr().err
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setattr("voskit.networks.build_model", None)  # told before weights are loaded
+    assert call(monkeypatch, "--model", "aott", "--output_path", tmp_path / "taken") == 1
+    assert "taken is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("size", "fields", "enlarged"),
+    [((60, 90), {}, True), ((480, 864), {}, False), ((60, 90), {"short_edge": 60}, False)],
+)
+def test_enlarged_frames_are_told(
+    size: tuple[int, int], fields: dict[str, int], enlarged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_enlarged(get_model_config("deaott", min_short_edge=480, **fields), size)
+    assert ("are enlarged to 481x721" in caplog.text) == enlarged
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
+def test_a_missing_package_is_told_at_once(package: str, tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; from voskit.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    flags = ("export", "--format", "onnx", "--model", "deaott", "--output_path", str(tmp_path / "out"))
+    done = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"error: ONNX export needs the package {package}: pip install voskit[onnx]\n"
 
 
 @pytest.mark.parametrize(

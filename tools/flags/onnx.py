@@ -33,6 +33,8 @@ def export_folder(args: ExportArgs) -> int:
             "--ckpt_path: --format onnx takes one checkpoint; average several into a safetensors file first"
         )
     changes = get_model_config(args.model).changes_from_text(*args.set)
+    if "max_memory_frames" in changes:
+        raise ValueError("--set max_memory_frames: use --memory_frames, the bound of an export's memory")
     if args.window is not None:
         changes["window"] = args.window
     config = get_model_config(args.model, **changes)

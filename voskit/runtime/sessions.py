@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 
 Tensors = dict[str, np.ndarray]
 """Arrays by the names of a graph's inputs or outputs."""
@@ -32,10 +31,14 @@ class OnnxRuntimeSession:
         providers: execution providers, best first.
 
     Raises:
-        ValueError: a provider isn't installed.
+        ValueError: ONNX Runtime or a provider isn't installed.
     """
 
     def __init__(self, path: Path, threads: int | None, providers: Sequence[str]) -> None:
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            raise ValueError("exported models need ONNX Runtime: pip install onnxruntime") from None
         available = onnxruntime.get_available_providers()
         if missing := [name for name in providers if name not in available]:
             raise ValueError(f"ONNX Runtime has no provider {missing[0]} here; it has {', '.join(available)}")
