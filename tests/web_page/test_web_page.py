@@ -101,15 +101,15 @@ def test_stray_pieces_are_those_of_python(visit: Callable[[], Any]) -> None:
     rng = np.random.default_rng(0)
     slots, places, size = [1, 2, 3, 4], [(0, 1), (0, 2), (1, 1), (1, 2)], (24, 40)
     dropped = 0
-    for _ in range(6):
+    for distance in (0.2, 0.1875) * 3:  # 0.1875 * 24 = 4.5 is rounded to the even number
         label, before = (
             np.repeat(np.repeat(rng.integers(0, most, (6, 10)), 4, 0), 4, 1).astype(np.int32) for most in (5, 30)
         )
         logits = rng.normal(size=(2, 3, *size)).astype(np.float32)
         rows = [group * 3 + channel for group, channel in places]
-        arguments = [*(x.ravel().tolist() for x in (logits, label, before)), slots, rows, 0.2]
+        arguments = [*(x.ravel().tolist() for x in (logits, label, before)), slots, rows, distance]
         found = one.page.evaluate(STRAYS, [arguments[0], logits.shape, *arguments[1:]])
-        remove_strays(logits, label, before, slots, places, 0.2)
+        remove_strays(logits, label, before, slots, places, distance)
         assert np.allclose(np.array(found).reshape(logits.shape), logits)
         dropped += int((logits < -1e9).any())
     assert dropped > 3

@@ -14,11 +14,16 @@ const GONE = -1e10;
 export function removeStrays({ data, dims }, label, before, slots, places, distance) {
   const [height, width] = dims.slice(2);
   const values = /** @type {Float32Array} */ (data);
-  const radius = Math.round(distance * Math.min(height, width));
+  const radius = roundHalfToEven(distance * Math.min(height, width));
   slots.forEach((slot, k) => {
     const first = places[k] * height * width;
     for (const i of strays(label, before, slot, [height, width], radius)) values[first + i] = GONE;
   });
+}
+
+/** Round as Python does: 2.5 becomes 2, where `Math.round` gives 3. @param {number} x */
+function roundHalfToEven(x) {
+  return x % 2 === 0.5 ? Math.floor(x) : Math.round(x);
 }
 
 /**
