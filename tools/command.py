@@ -67,7 +67,7 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
     """Turn words that belong to no flag into ``--data_path``, aliases into flags, and check the names of all flags.
 
     Raises:
-        ValueError: an unknown flag; the message names the flag to use. Or more words than videos.
+        ValueError: an unknown flag; the message names the flag to use. Or more words than videos, or a list twice.
     """
     if "" in arguments:
         raise ValueError("an argument is empty: the shell variable that it comes from may not be set")
@@ -80,6 +80,10 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
             raise ValueError(f"{words[1]!r} belongs to no flag: give one video, or a folder of scenes")
         others = [text for place, text in enumerate(arguments) if place not in free]
         arguments = ["--data_path", *words, *others]
+    lists = {name for name, kind in types.items() if "tuple" in kind and "UseAppendAction" not in kind}
+    given = [_name(text) for text in arguments if text.startswith("--")]
+    if twice := next((name for name in given if name in lists and given.count(name) > 1), None):
+        raise ValueError(f"--{twice} is given twice: write all its values after one --{twice}")
     for text in arguments:
         name = _name(text)
         if not re.fullmatch(r"--?[A-Za-z][\w-]*", text.partition("=")[0]) or name in known | {"h", "help"}:

@@ -11,6 +11,7 @@ import torch
 import tyro
 
 from voskit.tools.command import _read_flags, run_command
+from voskit.tools.flags.compare import CompareArgs
 from voskit.tools.flags.evaluation import EvalArgs
 from voskit.tools.flags.training import TrainArgs
 
@@ -41,6 +42,14 @@ def test_a_word_that_no_flag_takes_is_the_video(line: str) -> None:
 def test_a_list_takes_all_words_up_to_the_next_flag() -> None:
     line = ["--mask", "a.png", "b.png", "--overlay"]
     assert _read_flags(line, Flags) == line
+
+
+@pytest.mark.parametrize("line", ["--set lr=1 --set batch_size=4", "--set=lr=1 --amp --set batch_size=4"])
+def test_a_list_is_given_once_else_its_first_values_would_be_lost(line: str) -> None:
+    with pytest.raises(ValueError, match="--set is given twice: write all its values after one --set"):
+        _read_flags(line.split(), TrainArgs)
+    repeated = ["--run", "aott", "--run", "deaott"]
+    assert _read_flags(repeated, CompareArgs) == repeated
 
 
 def test_two_videos_for_a_command_that_takes_one_are_refused() -> None:
