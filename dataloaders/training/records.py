@@ -99,7 +99,7 @@ def folder_records(frames: Path, masks: Path, names: Iterable[str] | None = None
 
 
 def video_records(dataset: Dataset) -> list[VideoRecord]:
-    """Find the annotated frames of an open dataset: those with true masks, or with given ones if there is no truth.
+    """Find the annotated frames of an open dataset: those with true masks, or with any mask if there is no truth.
 
     Raises:
         ValueError: frames are a video file, masks aren't images, or a video has no frame with a mask.
@@ -113,7 +113,7 @@ def _record(video: Video) -> VideoRecord:
     truth = video.ground_truth
     if truth is not None and not truth.is_dir():
         raise ValueError(f"{truth}: training needs masks as images, one for each frame")
-    masks = dict(video.given) if truth is None else dict(video.truth_frames)
+    masks = dict(video.mask_files) if truth is None else dict(video.truth_frames)
     return _pair(video.name, dict(video.files), masks, video.masks)
 
 

@@ -325,6 +325,15 @@ def test_255_in_masks_of_ones_own_dataset(
     assert [record.labels(number)[0].tolist() for number in range(2)] == list(labels)
 
 
+@pytest.mark.parametrize("given", ["all", "first"])
+def test_all_masks_of_ones_own_dataset_are_trained_on(tmp_path: Path, given: str) -> None:
+    for number in range(3):
+        save(*scene((2, 5)), tmp_path / f"frames/a/{number:05d}.png", tmp_path / f"masks/a/{number:05d}.png")
+    (tmp_path / "my.json").write_text(json.dumps({"given": given}))
+    (record,) = video_records(open_dataset(tmp_path / "my.json"))
+    assert [path.stem for path in record.masks] == ["00000", "00001", "00002"]
+
+
 def test_an_opaque_alpha_channel_is_dropped(tmp_path: Path) -> None:
     Image.merge(
         "LA", [Image.fromarray(np.array([[0, 3]], np.uint8)), Image.fromarray(np.full((1, 2), 255, np.uint8))]
