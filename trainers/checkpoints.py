@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,9 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged pickle raises errors of any type
         reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0][:120]
         raise ValueError(
             f"checkpoint {path} is damaged ({reason}): delete it to resume from the previous one"
