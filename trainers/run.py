@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,9 +125,10 @@ def train(
             the same experiment.
         checkpoint: initial weights. Default: the averaged weights of the previous stage, or the ImageNet weights of the
             encoder for a first stage.
-        encoder_checkpoint: ImageNet weights of the (image) encoder for a first stage. Default: the file that the
-            model's config names, see ``voskit.networks.weights.find_encoder``, which downloads it. If no address is
-            known or VOSKIT_OFFLINE is set, the encoder starts from random weights, and a warning says so.
+        encoder_checkpoint: ImageNet weights of the (image) encoder for a first stage; later stages don't read it.
+            Default: the file that the model's config names, see ``voskit.networks.weights.find_encoder``, which
+            downloads it. If no address is known or VOSKIT_OFFLINE is set, the encoder starts from random weights, and a
+            warning says so.
         stage_fields: fields of the stage's config to change, such as ``{"batch_size": 4}``.
         model_fields: fields of the model's config to change. They override those that the stage sets.
         device: cuda, mps or cpu. Default: the best one.
@@ -148,8 +149,8 @@ def train(
 
     Raises:
         ValueError: an unknown name or field (near names are listed), a batch that can't be shared among the processes,
-            more objects than the identity bank holds, a folder in use by another process, or a folder with a run of
-            other settings.
+            more objects than the identity bank holds, both kinds of initial weights, a folder in use by another
+            process, or a folder with a run of other settings.
         FileNotFoundError: missing training data or weights.
         ConnectionError: the encoder's weights can't be downloaded, or another process was killed.
         FloatingPointError: the loss is not finite.
@@ -157,8 +158,14 @@ def train(
     plan = get_stage_config(stage, **(stage_fields or {}))
     config = get_model_config(model, **plan.model).override(**(model_fields or {}))
     changes = config.present_names({**plan.model, **(model_fields or {})})  # aliases as fields: later ones win
+    precision = None if amp is True else amp or None
+    options = TrainerOptions(amp=precision, accumulate=accumulate, seed=seed, progress=progress)
     if is_first_stage := checkpoint is None and plan.previous is None:  # other files set the size of the bank
         _check_objects(plan, config)
+    if checkpoint is not None and encoder_checkpoint is not None:
+        raise ValueError(
+            f"the checkpoint {checkpoint} holds the whole network: give it or the encoder checkpoint (--encoder_ckpt)"
+        )
     folder = run_folder(output, experiment, model, stage)
     place = local_device(device)
     processes = join_processes(device) if processes is None else processes
@@ -180,7 +187,8 @@ def train(
 
         network, clips, files = set_up() if processes.count == 1 else processes.attempt(set_up)
         plan = plan.for_data(len(clips))
-        on_cuda = next(network.parameters()).is_cuda
+        if amp is True:
+            options = replace(options, amp="fp16" if next(network.parameters()).is_cuda else "bf16")
         if processes.is_first:
             logger.info("%s on %s: %s", model, next(network.parameters()).device, network.config)
             logger.info("%s: %d clips, %s", folder, len(clips), plan)
@@ -194,12 +202,7 @@ def train(
             clips,
             folder,
             processes=processes,
-            options=TrainerOptions(
-                amp=("fp16" if on_cuda else "bf16") if amp is True else amp or None,
-                accumulate=accumulate,
-                seed=seed,
-                progress=progress,
-            ),
+            options=options,
             validate=validate,
             start={name: checksum(path) if path.is_file() else None for name, path in files.items()},
         )

@@ -58,13 +58,15 @@ class TrainerOptions:
     accumulate: int = 1
     """Number of equal parts into which a process splits its share of a batch."""
     seed: int = 0
-    """Seed of clips, augmentation and dropout."""
+    """Seed of clips, augmentation and dropout, 0 to 10**16."""
     progress: bool = True
     """Show a progress bar, or log lines if there is no terminal."""
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
             raise ValueError(f"accumulate must be at least 1, got {self.accumulate}")
+        if not 0 <= self.seed <= 10**16:  # PyTorch takes 64 bits
+            raise ValueError(f"seed must be from 0 to 10**16, got {self.seed}")
         if self.amp is not None and self.amp not in AMP_TYPES:
             raise ValueError(f"amp must be one of {', '.join(AMP_TYPES)}, got {self.amp!r}")
 

@@ -280,6 +280,8 @@ def test_a_batch_that_can_t_be_shared_is_refused_before_anything_is_written(tmp_
 def test_numbers_that_train_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="accumulate must be at least 1, got 0"):
         TrainerOptions(accumulate=0)
+    with pytest.raises(ValueError, match=r"seed must be from 0 to 10\*\*16, got -1"):
+        TrainerOptions(seed=-1)
     with pytest.raises(ValueError, match="'warm_up_ratio' of Pre must be from 0 to 1"):
         small_stage(warm_up_ratio=2.0)
     with pytest.raises(ValueError, match=r"'cycles' of .* must be at least 1"):
@@ -299,6 +301,17 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "step_00000003.pt"
     path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"step_00000003\.pt is damaged \(.+\): delete it to resume"):
+        load_state(path)
+
+
+def test_a_checkpoint_with_damaged_values_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "step_00000003.pt"
+    torch.save({"weights": torch.zeros(3)}, path)
+    content = path.read_bytes()
+    stride = b"K\x01\x85"  # the tuple (1,) in the pickle
+    assert stride in content
+    path.write_bytes(content.replace(stride, b"h\x00\x85"))  # a tuple of another object
     with pytest.raises(ValueError, match=r"step_00000003\.pt is damaged \(.+\): delete it to resume"):
         load_state(path)
 

@@ -119,6 +119,8 @@ def test_a_run_of_a_former_version_is_resumed(data: Path) -> None:
         ({"stage_fields": {"sampling": "gap"}}, "unknown sampling 'gap': did you mean gaps"),
         ({"model_fields": {"neighbours_apart": True}}, "it is now 'neighbors_apart'"),
         ({"amp": "fp8"}, "amp must be one of fp16, bf16, got 'fp8'"),
+        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"seed": 10**20}, r"seed must be from 0 to 10\*\*16, got 1000"),
     ],
 )
 def test_unknown_names_are_errors(data: Path, options: dict[str, Any], message: str) -> None:
@@ -133,6 +135,11 @@ def test_more_objects_than_the_identity_bank_holds_are_refused(data: Path, model
     with pytest.raises(ValueError, match=message):
         voskit.train(model, "pre", data, data.parent / "out", stage_fields=fields, device="cpu", progress=False)
     assert not (data.parent / "out").exists()
+
+
+def test_a_checkpoint_and_one_of_the_encoder_are_refused(data: Path) -> None:
+    with pytest.raises(ValueError, match=r"the checkpoint whole\.pth holds the whole network"):
+        train(data, checkpoint="whole.pth", encoder_checkpoint="encoder.pth")
 
 
 def test_missing_data_is_found_before_encoders_are_downloaded(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,8 @@ class TrainArgs:
     ckpt_path: Path | None = None
     """Initial weights. Default: those of the previous stage of the experiment, else the encoder's ImageNet weights."""
     encoder_ckpt: Path | None = None
-    """ImageNet weights of the (image) encoder. Default: the model's files, downloaded once
-    (see voskit weights)."""
+    """ImageNet weights of the (image) encoder for a first stage; later stages don't read them. Default: the model's
+    files, downloaded once (see voskit weights)."""
     gpu_num: int = 1
     """Number of processes on this machine: one for each GPU, or several on the CPU."""
     device: str | None = None
