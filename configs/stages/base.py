@@ -196,9 +196,10 @@ class StageConfig(Config):
         if self.max_objects is not None and self.max_objects < 1:
             name = type(self).__name__
             raise ValueError(f"field 'max_objects' of {name} must be at least 1, or None for the model's")
-        for name in ("ema_ratio", "lr", "workers", "weight_decay", "encoder_lr_ratio"):
+        rates = ("lr", "min_lr", "min_lr_large", "encoder_lr_ratio", "power", "gamma", "momentum", "clip_norm")
+        for name in ("ema_ratio", "workers", "weight_decay", "reference_weight", *rates):
             value = getattr(self, name)
-            if not 0 <= value < math.inf:
+            if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 0, got {value}")
         if self.clip_length < self.min_clip_length:
             raise ValueError(

@@ -284,6 +284,9 @@ def test_numbers_that_train_nothing_are_refused() -> None:
         TrainerOptions(seed=-1)
     with pytest.raises(ValueError, match="'warm_up_ratio' of Pre must be from 0 to 1"):
         small_stage(warm_up_ratio=2.0)
+    for name, value in (("clip_norm", -1.0), ("min_lr", float("nan"))):  # a negative norm turned the gradient round
+        with pytest.raises(ValueError, match=f"'{name}' of Pre must be at least 0"):
+            small_stage(**{name: value})
     with pytest.raises(ValueError, match=r"'cycles' of .* must be at least 1"):
         small_stage(cycles=0)
 
