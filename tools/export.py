@@ -14,6 +14,7 @@ runs the graphs in the browser.
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ if __name__ == "__main__":  # python tools/export.py
 from voskit.configs import get_model_config
 from voskit.tools.command import run_tool
 from voskit.tools.flags.export import ExportArgs
+
+logger = logging.getLogger("export")
 
 
 def run(args: ExportArgs) -> int:
@@ -42,6 +45,11 @@ def run(args: ExportArgs) -> int:
     changes = get_model_config(args.model).changes_from_text(*args.set)
     networks = [build_model(args.model, checkpoint=path, device="cpu", **changes) for path in args.ckpt_path]
     network = networks[0]
+    kept = network.config.to_dict()
+    others = [net.config.to_dict() for net in networks[1:]]
+    if mixed := [name for name, value in kept.items() if any(other[name] != value for other in others)]:
+        settings = ", ".join(f"{name}={kept[name]}" for name in mixed)
+        logger.warning("the checkpoints have different settings; those of %s are kept: %s", args.ckpt_path[0], settings)
     network.load_state_dict(mean_of_weights(networks, args.shares or (1.0,) * len(networks)))
     if args.identities or args.extend_identities is not None:
         if not isinstance(network, AOT):

@@ -47,6 +47,18 @@ def test_the_mean_of_several(checkpoint: Path, tmp_path: Path, monkeypatch) -> N
         assert torch.allclose(mean[name], 0.75 * first[name] + 0.25 * x, atol=1e-6), name
 
 
+def test_a_mean_of_different_settings_says_whose_it_keeps(
+    checkpoint: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    other, out = tmp_path / "other.safetensors", tmp_path / "mean.safetensors"
+    common = ("--model", "aott", "--output_path")
+    assert call(monkeypatch, *common, other, "--ckpt_path", checkpoint, "--set", "long_term_gap=7") == 0
+    assert call(monkeypatch, *common, out, "--ckpt_path", other, checkpoint) == 0
+    assert f"different settings; those of {other} are kept: long_term_gap=7" in capsys.readouterr().err
+    assert call(monkeypatch, *common, out, "--ckpt_path", other, checkpoint, "--set", "long_term_gap=3") == 0
+    assert "different settings" not in capsys.readouterr().err
+
+
 def test_networks_of_other_shapes_have_no_mean(checkpoint: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     fewer = tmp_path / "fewer.safetensors"
     common = ("--model", "aott", "--output_path")

@@ -92,6 +92,9 @@ def test_the_output_is_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
     assert "give a folder" in capsys.readouterr().err
     (tmp_path / "taken").write_text("a file")
     monkeypatch.setattr("voskit.networks.build_model", None)  # told before weights are loaded
+    (tmp_path / "taken_1.0").write_text("a file")
+    assert call(monkeypatch, "--model", "aott", "--output_path", tmp_path / "taken_1.0") == 1
+    assert "taken_1.0 is a file" in capsys.readouterr().err  # not refused for its name
     assert call(monkeypatch, "--model", "aott", "--output_path", tmp_path / "taken") == 1
     assert "taken is a file" in capsys.readouterr().err
 

@@ -26,7 +26,7 @@ def export_folder(args: ExportArgs) -> int:
     from voskit.networks.weights import find_weights
 
     size = _height_and_width(args.size)
-    if args.output_path.suffix:
+    if args.output_path.suffix in (".onnx", ".safetensors"):
         raise ValueError(f"--output_path {args.output_path}: give a folder, since an export has several files")
     if len(args.ckpt_path) > 1:
         raise ValueError(
