@@ -49,7 +49,7 @@ def run_tool(run: Callable[[Args], int], args: type[Args], description: str | No
         run: the command; returns the exit code.
         args: dataclass of the flags.
         description: text for ``--help``.
-        **options: ``interrupted`` and ``level`` of ``run_command``.
+        **options: ``interrupted``, ``less_memory`` and ``level`` of ``run_command``.
     """
     end_with_parent()
     try:
@@ -77,7 +77,7 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
     if "data_path" in known and (free := _free_words(arguments, types)):
         words = [arguments[place] for place in free]
         if len(words) > 1 and not types["data_path"].startswith("tuple"):
-            raise ValueError(f"{words[1]!r} belongs to no flag: give one video, or a folder of scenes")
+            raise ValueError(f"{words[1]!r} belongs to no flag, and --data_path takes one value")
         others = [text for place, text in enumerate(arguments) if place not in free]
         arguments = ["--data_path", *words, *others]
     lists = {name for name, kind in types.items() if "tuple" in kind and "UseAppendAction" not in kind}
@@ -167,12 +167,19 @@ def on_first_rank() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", level: int = logging.INFO) -> int:
+def run_command(
+    run: Callable[[], int],
+    *,
+    interrupted: str = "interrupted",
+    less_memory: str = "Use smaller frames, fewer frames in memory, or --amp",
+    level: int = logging.INFO,
+) -> int:
     """Run a command; report user errors as one line on stderr instead of a traceback.
 
     Args:
         run: returns the exit code, 0 only if everything was done.
         interrupted: message after Ctrl-C or SIGTERM.
+        less_memory: what to do if the GPU's memory is used up.
         level: lowest level of log messages to show; other ranks than the first show warnings only.
     """
     logging.basicConfig(level=level if on_first_rank() else logging.WARNING, format="%(message)s")
@@ -187,10 +194,17 @@ def run_command(run: Callable[[], int], *, interrupted: str = "interrupted", lev
         print(f"error: {_in_words(error)}", file=sys.stderr)
         return 1
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # of PyTorch, which isn't imported for this
+        line = str(error).splitlines()[0].strip() if str(error) else ""
+        if type(error).__name__ == "OutOfMemoryError":  # of PyTorch, which isn't imported for this
+            print(f"error: {line} {less_memory}", file=sys.stderr)
+        elif line.startswith("DataLoader worker"):
+            print(
+                f"error: {line} It may have needed more memory than there is: lower the number of loader processes "
+                "(workers), and run the command again",
+                file=sys.stderr,
+            )
+        else:
             raise
-        line = str(error).splitlines()[0]
-        print(f"error: {line} Use smaller frames, fewer frames in memory, or --amp", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)

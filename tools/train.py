@@ -67,4 +67,10 @@ def run(args: TrainArgs) -> int:
 
 def main() -> int:
     """Parse the flags and train."""
-    return run_tool(run, TrainArgs, __doc__, interrupted="interrupted; run the command again to resume")
+    return run_tool(
+        run,
+        TrainArgs,
+        __doc__,
+        interrupted="interrupted; run the command again to resume",
+        less_memory="Use --amp, --accumulate, --checkpoint_activations, or a smaller crop",
+    )

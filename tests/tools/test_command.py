@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -77,6 +79,22 @@ def test_out_of_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(run) == 1
     line = "error: CUDA out of memory. Tried to allocate 2 GiB. Use smaller frames, fewer frames in memory, or --amp\n"
     assert capsys.readouterr().err == line
+
+
+def test_a_killed_loader_process_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    class Killed(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> int:
+            os.kill(os.getpid(), signal.SIGKILL)
+            return index
+
+    assert run_command(lambda: len(list(torch.utils.data.DataLoader(Killed(), num_workers=1)))) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: DataLoader worker")
+    assert "lower the number of loader processes" in error
+    assert error.count("\n") == 1
 
 
 def test_an_error_of_the_system_is_the_file_and_the_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
