@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from voskit.dataloaders.masks.coco import decode_region
 from voskit.evaluators.metrics.base import SCORERS, Request, Scorer, Scores
 from voskit.evaluators.metrics.frames.sequences import read_json
 
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _PRECISIONS = ("mAP 0.5:0.95", "AP 0.5", "AP 0.75", "AP 0.5:0.95 S", "AP 0.5:0.95 M", "AP 0.5:0.95 L")
 _SMOOTH = np.float32(1e-6)
+_FIELDS = ("image_id", "category_id", "segmentation", "score")
 
 
 class Sentences(Scorer):
@@ -33,6 +36,8 @@ class Sentences(Scorer):
         predictions = read_json(request.results)
         if not isinstance(predictions, list):
             raise ValueError(f"{request.results}: must be a JSON list of predictions in COCO format")
+        for number, prediction in enumerate(predictions):
+            _check_prediction(prediction, f"{request.results}: prediction {number}")
         per_image = _best_overlaps(truth, predictions, request.results)
         ious = np.array([row["iou"] for row in per_image.values()])
         both = np.array([row["intersection"] for row in per_image.values()])
@@ -60,6 +65,20 @@ def average_precisions(truth: dict[str, Any], predictions: list[dict[str, Any]])
     return {name: float(value) for name, value in zip(_PRECISIONS, evaluation.stats[:6], strict=True)}
 
 
+def _check_prediction(prediction: Any, where: str) -> None:
+    """Raise ValueError if a prediction lacks a field or has an invalid one; ``where`` begins the message."""
+    if not isinstance(prediction, dict) or not prediction.keys() >= set(_FIELDS):
+        raise ValueError(f"{where} must be an object with {', '.join(_FIELDS)}")
+    image, score, encoding = prediction["image_id"], prediction["score"], prediction["segmentation"]
+    if not isinstance(image, int | str) or not isinstance(prediction["category_id"], int | str):
+        raise ValueError(f"{where}: image_id and category_id must be numbers or text")
+    if not isinstance(score, int | float) or not math.isfinite(score):
+        raise ValueError(f"{where}: the score must be a finite number, not {score!r}")
+    if not isinstance(encoding, dict) or not isinstance(encoding.get("counts"), str):
+        raise ValueError(f"{where}: the segmentation must be a compressed run-length encoding, as in COCO's results")
+    decode_region(where, encoding, None)
+
+
 def _best_overlaps(
     truth: dict[str, Any], predictions: list[dict[str, Any]], source: Path
 ) -> dict[str, dict[str, float]]:
@@ -71,17 +90,17 @@ def _best_overlaps(
         image = prediction["image_id"]
         if image not in masks:
             raise ValueError(f"{source}: image_id {image!r} is not in the ground truth")
+        if list(prediction["segmentation"]["size"]) != list(masks[image]["size"]):
+            raise ValueError(
+                f"{source}: a mask of image_id {image!r} is {prediction['segmentation']['size']} (height, width), "
+                f"the ground truth is {masks[image]['size']}"
+            )
         if image not in best or prediction["score"] >= best[image]["score"]:
             best[image] = prediction
     rows = {}
     for image, mask in masks.items():
         if image not in best:
             raise ValueError(f"{source}: no prediction for image_id {image!r}")
-        if list(best[image]["segmentation"]["size"]) != list(mask["size"]):
-            raise ValueError(
-                f"{source}: the mask of image_id {image!r} is {best[image]['segmentation']['size']} (height, width), "
-                f"the ground truth is {mask['size']}"
-            )
         predicted, true = coco_mask.decode(best[image]["segmentation"]), coco_mask.decode(mask)
         both = np.float32(np.count_nonzero(predicted & true))
         either = np.float32(np.count_nonzero(predicted | true))

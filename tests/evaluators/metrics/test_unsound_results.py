@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco
 
 from voskit.evaluators.metrics import score
 
@@ -174,3 +175,43 @@ def test_missing_frame_of_an_expression_but_not_a_missing_video(goldens: Path, t
     (results / "90be4d2217" / "0" / "00005.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"90be4d2217/0/00005\.png"):
         score("refytvos", goldens / "refytvos", results)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda entry: entry.pop("score"), "must be an object with image_id, category_id, segmentation, score"),
+        (lambda entry: entry.update(score=None), "the score must be a finite number, not None"),
+        (lambda entry: entry.update(image_id=[]), "image_id and category_id must be numbers or text"),
+        (lambda entry: entry.update(segmentation=[[1, 1, 9, 1, 9, 9]]), "must be a compressed run-length encoding"),
+        (
+            lambda entry: entry["segmentation"].update(counts="???"),
+            "the run-length encoding covers 45 of 8x8 = 64 pixels",
+        ),
+        (lambda entry: entry["segmentation"].update(size=[4]), "the size must be two positive integers"),
+    ],
+)
+def test_predictions_of_sentences_that_are_not_those_of_coco(tmp_path: Path, change, message: str) -> None:
+    encoding = coco.encode(np.asfortranarray(np.eye(8, dtype=np.uint8)))
+    entry = {"size": encoding["size"], "counts": encoding["counts"].decode()}
+    truth = {
+        "images": [{"id": "a", "height": 8, "width": 8}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [
+            {"id": 1, "image_id": "a", "category_id": 1, "segmentation": entry, "area": 8, "bbox": [0, 0, 8, 8]}
+            | {"iscrowd": 0}
+        ],
+    }
+    best, other = ({"image_id": "a", "category_id": 1, "segmentation": dict(entry), "score": s} for s in (0.9, 0.2))
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps([best, other]))
+    assert score("a2d", tmp_path / "truth.json", results).tables["global"]["P@0.9"] == 1
+    change(other)
+    results.write_text(json.dumps([best, other]))
+    with pytest.raises(ValueError, match=rf"results\.json: prediction 1.* {message}"):
+        score("a2d", tmp_path / "truth.json", results)
+    other |= {"image_id": "a", "score": 0.2, "segmentation": {"size": [8, 16], "counts": "P4"}}
+    results.write_text(json.dumps([best, other]))
+    with pytest.raises(ValueError, match=r"a mask of image_id 'a' is \[8, 16\] .*, the ground truth is \[8, 8\]"):
+        score("a2d", tmp_path / "truth.json", results)
