@@ -48,7 +48,7 @@ def scores_path(output: Path | None, results: Path) -> Path:
         results: the scored folder or file.
 
     Raises:
-        ValueError: the name is that of a file of another type.
+        ValueError: the name is that of a file of another type, or of the results.
         OSError: the folder can't be made or written.
     """
     if output is None:
@@ -59,6 +59,8 @@ def scores_path(output: Path | None, results: Path) -> Path:
         if output.is_file() or (output.suffix.lower() in _OTHER_FILES and not output.is_dir()):
             raise ValueError(f"--output {output}: give a folder, or a file called *.json")
         output /= "scores.json"
+    if output.exists() and results.exists() and output.samefile(results):
+        raise ValueError(f"--output {output} is the file with the results: give another name")
     make_folder(output.parent)
     return output
 

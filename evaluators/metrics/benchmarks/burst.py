@@ -18,7 +18,7 @@ from pycocotools import mask as coco
 from voskit.dataloaders.files import load_json
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
 from voskit.evaluators.metrics.frames.jobs import run_jobs
-from voskit.evaluators.metrics.frames.sequences import read_json
+from voskit.evaluators.metrics.frames.sequences import published_format, read_json
 from voskit.evaluators.metrics.measures.assignment import best_assignment
 from voskit.evaluators.metrics.measures.hota import HotaCounts, class_average, hota_counts, hota_figures
 from voskit.evaluators.metrics.measures.statistics import mean
@@ -88,7 +88,8 @@ class Burst(Scorer):
         """Score a file of tracks."""
         if request.results.is_dir():
             raise ValueError(f"{request.results}: results of BURST are a JSON file: write it with voskit pack")
-        predictions = _by_name(read_json(request.results, "sequences"))
+        with published_format(request.results):
+            predictions = _by_name(read_json(request.results, "sequences"))
         truth = _truth_file(request)
         if request.options["task"] == "open_world":
             return self._open_world(request, truth, predictions)
@@ -257,20 +258,26 @@ def _by_name(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _sequence(
     truth: dict[str, Any], prediction: dict[str, Any], source: Path, name: str, *, one_class: bool
 ) -> Sequence:
-    if len(prediction["segmentations"]) != len(prediction["annotated_image_paths"]):
-        raise ValueError(f"{source}: {name}: 'segmentations' and 'annotated_image_paths' differ in length")
+    with published_format(source):
+        paths, listed = prediction["annotated_image_paths"], prediction["segmentations"]
+        if len(paths) != len(listed):
+            raise ValueError(f"{source}: {name}: 'segmentations' and 'annotated_image_paths' differ in length")
+        predicted = {
+            path: {int(k): entry for k, entry in tracks.items()} for path, tracks in zip(paths, listed, strict=True)
+        }
     distractors = {int(k) for k, c in truth["track_category_ids"].items() if c in _DISTRACTORS}
     size = [truth["height"], truth["width"]]
-    predicted = dict(zip(prediction["annotated_image_paths"], prediction["segmentations"], strict=True))
     t_frames, p_frames = [], []
     for path, listed in zip(truth["annotated_image_paths"], truth["segmentations"], strict=True):
         if path not in predicted:
             raise ValueError(f"{source}: {name}: frame {path} is missing")
         t_frames.append({int(k): entry for k, entry in listed.items() if int(k) not in distractors})
-        p_frames.append({int(k): entry for k, entry in predicted[path].items()})
+        p_frames.append(predicted[path])
+    with published_format(source):
+        predicted_side = _side(p_frames, prediction["track_category_ids"], size, one_class)
     return Sequence(
         _side(t_frames, truth["track_category_ids"], size, one_class),
-        _side(p_frames, prediction["track_category_ids"], size, one_class),
+        predicted_side,
         frozenset(truth["neg_category_ids"]),
         frozenset(truth["not_exhaustive_category_ids"]),
     )
@@ -279,11 +286,17 @@ def _sequence(
 def _side(
     frames: list[dict[int, dict[str, Any]]], categories: dict[str, int], size: list[int], one_class: bool
 ) -> Side:
-    masks = tuple({k: {"size": size, "counts": entry["rle"]} for k, entry in frame.items()} for frame in frames)
+    masks = tuple({k: {"size": size, "counts": _counts(entry)} for k, entry in frame.items()} for frame in frames)
     present = sorted({k for frame in frames for k in frame})
-    classes = {k: _ANY_CLASS if one_class else _MERGED_INTO.get(c := categories[str(k)], c) for k in present}
+    classes = {k: _ANY_CLASS if one_class else _MERGED_INTO.get(c := int(categories[str(k)]), c) for k in present}
     scores = {k: mean([frame[k].get("score", 1.0) for frame in frames if k in frame]) for k in present}
     return Side(masks, classes, scores)
+
+
+def _counts(entry: Mapping[str, Any]) -> str:
+    if not isinstance(counts := entry["rle"], str):
+        raise TypeError(f"an rle is {counts!r}, not a text")
+    return counts
 
 
 SCORERS.register("burst")(Burst("burst"))

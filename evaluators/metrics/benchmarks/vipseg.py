@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from voskit.dataloaders.datasets.mask_readers import read_panoptic_ids
 from voskit.evaluators.metrics.base import SCORERS, Option, Request, Scorer, Scores
 from voskit.evaluators.metrics.frames.jobs import run_jobs
-from voskit.evaluators.metrics.frames.sequences import read_json
+from voskit.evaluators.metrics.frames.sequences import published_format, read_json
 from voskit.evaluators.metrics.measures.stq import StqCounts, segmentation_tracking_quality, stq_counts
 from voskit.evaluators.metrics.measures.vpq import WINDOWS, VpqCounts, panoptic_quality, vpq_counts
 
@@ -65,7 +65,7 @@ class VipSeg(Scorer):
         categories = Categories(
             len(truth["categories"]), frozenset(c["id"] for c in truth["categories"] if c["isthing"])
         )
-        videos = _frames(truth, read_json(request.results / "pred.json", "annotations"), request)
+        videos = _frames(truth, request)
         jobs = [(frames, categories) for frames in videos.values()]
         sizes = [len(frames) for frames in videos.values()]
         counts = run_jobs(measure_video, jobs, num_workers=request.num_workers, sizes=sizes, progress=request.progress)
@@ -120,13 +120,17 @@ def _truth_file(request: Request) -> Path:
     return request.data_root / f"panoptic_gt_VIPSeg_{request.options['split']}.json"
 
 
-def _frames(truth: dict[str, Any], predictions: dict[str, Any], request: Request) -> dict[str, list[PanopticFrame]]:
-    predicted = {video["video_id"]: video["annotations"] for video in predictions["annotations"]}
+def _frames(truth: dict[str, Any], request: Request) -> dict[str, list[PanopticFrame]]:
+    source = request.results / "pred.json"
+    with published_format(source):
+        predicted = {
+            video["video_id"]: [_segments(frame["segments_info"]) for frame in video["annotations"]]
+            for video in read_json(source, "annotations")["annotations"]
+        }
     images = {video["video_id"]: video["images"] for video in truth["videos"]}
     videos = {}
     for video in truth["annotations"]:
         name = video["video_id"]
-        source = request.results / "pred.json"
         if name not in predicted:
             raise ValueError(f"{source}: video {name} is missing")
         if len(predicted[name]) != len(video["annotations"]):
@@ -140,7 +144,7 @@ def _frames(truth: dict[str, Any], predictions: dict[str, Any], request: Request
                 request.data_root / "panomasksRGB" / name / file,
                 request.results / "pan_pred" / name / file,
                 _segments(true["segments_info"], _truth_file(request)),
-                _segments(guess["segments_info"]),
+                guess,
             )
             for file, true, guess in zip(files, video["annotations"], predicted[name], strict=True)
         ]
@@ -151,7 +155,7 @@ def _segments(listed: Sequence[dict[str, Any]], truth: Path | None = None) -> di
     """Return the segments of a frame by id; those of the ground truth must state their areas."""
     if truth is not None and (lacking := next((entry for entry in listed if "area" not in entry), None)) is not None:
         raise ValueError(f"{truth}: the segment {lacking.get('id')} has no area: add the number of its pixels")
-    return {entry["id"]: Segment(entry["category_id"], entry.get("area", 0)) for entry in listed}
+    return {int(entry["id"]): Segment(int(entry["category_id"]), entry.get("area", 0)) for entry in listed}
 
 
 def _check_ids(path: Path, ids: NDArray[np.uint32], listed: dict[int, Segment]) -> None:

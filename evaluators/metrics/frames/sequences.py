@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,13 @@ def read_json(path: Path, *keys: str) -> Any:
     if keys and (not isinstance(content, dict) or not set(keys) <= set(content)):
         raise ValueError(f"{path}: must be a JSON object with {', '.join(keys)}")
     return content
+
+
+@contextmanager
+def published_format(path: Path) -> Iterator[None]:
+    """Turn a missing field or a wrong type, met in a ``with`` block that reads a JSON file, into a ValueError."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path}: not in the published format ({reason}): write it with voskit pack") from error

@@ -14,7 +14,7 @@ from PIL import Image
 from voskit.evaluators.metrics.base import ScoredFrame, Scores
 from voskit.evaluators.metrics.frames.measure import FramePair, Rules
 from voskit.evaluators.metrics.page import frames_page, pick
-from voskit.evaluators.metrics.report import summary_text, table_rows, write_scores
+from voskit.evaluators.metrics.report import scores_path, summary_text, table_rows, write_scores
 
 
 @pytest.fixture
@@ -47,6 +47,16 @@ def test_csv_has_a_row_an_object(scores: Scores, tmp_path: Path) -> None:
 def test_other_endings_are_refused(scores: Scores, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.json"):
         write_scores(scores, tmp_path / "scores.txt")
+
+
+def test_scores_never_replace_the_results(tmp_path: Path) -> None:
+    (tmp_path / "tracks.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"tracks\.json is the file with the results: give another name"):
+        scores_path(tmp_path / "tracks.json", tmp_path / "tracks.json")
+    (tmp_path / "scores.json").write_text("{}")
+    with pytest.raises(ValueError, match="is the file with the results"):
+        scores_path(None, tmp_path / "scores.json")
+    assert scores_path(None, tmp_path / "tracks.json") == tmp_path / "scores.json"
 
 
 def test_summary_is_aligned(scores: Scores) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +155,40 @@ def test_broken_json(goldens: Path, tmp_path: Path) -> None:
     (tmp_path / "pred.json").write_text("{}")
     with pytest.raises(ValueError, match=r"pred\.json: must be a JSON object with annotations"):
         score("vipseg", goldens / "vipseg", tmp_path)
+
+
+def fields(content: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the places of all values in a JSON file; of lists, the first entry stands for all."""
+    if place:
+        yield place
+    inner = (
+        content.items() if isinstance(content, dict) else enumerate(content[:1]) if isinstance(content, list) else ()
+    )
+    for key, value in inner:
+        yield from fields(value, (*place, key))
+
+
+_BURST_UNUSED = {"width", "height", "id", "fps", "all_image_paths", "neg_category_ids", "not_exhaustive_category_ids"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file", "unused"),
+    [
+        ("burst", "exemplar_guided.json", {*_BURST_UNUSED, "categories", "split"}),
+        ("vipseg", "pred.json", {"image_id", "file_name", "isthing", "area"}),
+    ],
+)
+def test_a_null_in_json_results_is_told(goldens: Path, tmp_path: Path, dataset: str, file: str, unused: set) -> None:
+    shutil.copytree(goldens / dataset / "results", tmp_path, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    path, text = tmp_path / file, (tmp_path / file).read_text()
+    places = [place for place in fields(json.loads(text)) if not unused & set(place)]
+    assert len(places) > 5
+    for place in places:
+        content = json.loads(text)
+        functools.reduce(operator.getitem, place[:-1], content)[place[-1]] = None
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=re.escape(file)):
+            score(dataset, goldens / dataset, path if dataset == "burst" else tmp_path)
 
 
 def test_panoptic_id_that_is_not_listed(goldens: Path, tmp_path: Path) -> None:
