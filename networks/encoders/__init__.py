@@ -57,6 +57,13 @@ def _mobilenet_v3(norm: NormLayer, _: float) -> Encoder:
     return MobileNetV3(norm)
 
 
+@ENCODERS.register("efficientnet_lite0")
+def _efficientnet_lite0(norm: NormLayer, _: float) -> Encoder:
+    from voskit.networks.encoders.efficientnet_lite import EfficientNetLite0
+
+    return EfficientNetLite0(norm)
+
+
 def _resnet(name: str, to_stride_32: bool, norm: NormLayer, _: float) -> Encoder:
     from voskit.networks.encoders.resnet import build_resnet
 

