@@ -89,12 +89,14 @@ def test_without_the_package_an_error_says_what_to_do(
     ("flags", "message"),
     [
         (("--model", "xmem"), "the page runs models of aot, deaot, aost, not xmem"),
+        (("--model", "deaott", "--size", "480"), "--size '480': give height and width in pixels"),
         (("--model", "deaott", "--onnxruntime_web", "nowhere"), "--onnxruntime_web takes the package onnxruntime-web"),
     ],
 )
 def test_wrong_flags_are_told_at_once(
     flags: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
+    monkeypatch.setattr("subprocess.run", None)  # npm isn't called
     assert call(monkeypatch, *flags, "--output_path", tmp_path / "out") == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,11 +19,13 @@ _CALIBRATION_FRAMES = 10
 _STEP = 4
 
 
-def export_folder(args: ExportArgs) -> int:
-    """Export a model as ONNX graphs and return the exit code."""
-    from voskit.evaluators.onnx.export import check_exportable, export_onnx
-    from voskit.networks import build_model
-    from voskit.networks.weights import find_weights
+def check_flags(args: ExportArgs) -> tuple[tuple[int, int], dict[str, Any]]:
+    """Return the size of the frames and the changed fields of the model's config.
+
+    Raises:
+        ValueError: a flag; the message names it.
+    """
+    from voskit.evaluators.onnx.export import check_exportable
 
     size = _height_and_width(args.size)
     if args.output_path.suffix in (".onnx", ".safetensors"):
@@ -46,6 +48,16 @@ def export_folder(args: ExportArgs) -> int:
         if config.task == "referring" and getattr(args, flag) != getattr(type(args), flag):
             raise ValueError(f"--{flag} is for models that propagate masks, but {args.model} takes text prompts")
     check_exportable(config, size, args.objects, args.memory_frames)
+    return size, changes
+
+
+def export_folder(args: ExportArgs) -> int:
+    """Export a model as ONNX graphs and return the exit code."""
+    from voskit.evaluators.onnx.export import export_onnx
+    from voskit.networks import build_model
+    from voskit.networks.weights import find_weights
+
+    size, changes = check_flags(args)
     clip = calibration_clip(args) if args.precision == "int8" else None
     weights = args.ckpt_path[0] if args.ckpt_path else find_weights(args.model)
     manifest = export_onnx(

@@ -16,11 +16,12 @@ def export_page(args: ExportArgs) -> int:
     from voskit.evaluators.web.check import write_check
     from voskit.evaluators.web.onnxruntime_web import runtime_files
     from voskit.evaluators.web.page import FAMILIES, write_page, write_readme, write_runtime
-    from voskit.tools.flags.onnx import export_folder
+    from voskit.tools.flags.onnx import check_flags, export_folder
 
     family = get_model_config(args.model).family
     if family not in FAMILIES:
         raise ValueError(f"--format web: the page runs models of {', '.join(FAMILIES)}, not {args.model}")
+    check_flags(args)  # before onnxruntime-web is fetched
     with runtime_files(args.onnxruntime_web) as (dist, version):
         export_folder(args)
         write_runtime(args.output_path, dist)
