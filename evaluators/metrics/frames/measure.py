@@ -99,7 +99,8 @@ def read_pair(rules: Rules, pair: FramePair) -> tuple[IdMap, IdMap]:
 
 def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tuple[IdMap, IdMap]:
     if rules.one_from is not None:
-        true = (true >= min(rules.one_from, int(true.max(initial=1)))).view(np.uint8)  # masks of 1 bit have 0 and 1
+        threshold = rules.one_from if true.max(initial=0) > 1 else 1  # masks of 1 bit have 0 and 1
+        true = (true >= threshold).view(np.uint8)
     if rules.void_is_one:
         predicted = np.where(predicted == VOID, predicted.dtype.type(1), predicted)
     if rules.highest is not None and (top := int(predicted.max(initial=0))) > rules.highest:
