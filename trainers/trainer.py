@@ -190,9 +190,8 @@ class Trainer:
             batches = stack.enter_context(contextlib.closing(self._batches(stop)))
             stack.callback(self._over.set)
             self._train_until(stop, batches, log, bar)
-        if self.step == self.stage.total_steps and first:
-            self._save_weights()
-        self.processes.barrier()
+        finished = self.step == self.stage.total_steps
+        self.processes.attempt(lambda: self._save_weights() if finished and first else None)
 
     def _train_until(self, stop: int, batches: Iterator[Any], log: SummaryWriter | None, bar: tqdm) -> None:
         if self.unscored:

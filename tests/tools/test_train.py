@@ -106,6 +106,16 @@ def test_an_error_of_all_processes_is_one_line(data, tmp_path) -> None:
     assert done.stderr == "error: a batch of 3 clips can't be divided among 2 processes\n"
 
 
+def test_weights_that_can_t_be_written_are_one_line_of_all_processes(data, tmp_path) -> None:
+    (tmp_path / "out" / "default_AOTT" / "PRE" / "ema.safetensors").mkdir(parents=True)
+    command = [sys.executable, ROOT / "tools" / "train.py", "--device", "cpu", "--gpu_num", "2", "--data_path", data]
+    command += ["--output_path", tmp_path / "out", *SMALL]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ema.safetensors" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_one_folder_has_one_training(data, tmp_path, monkeypatch, capsys) -> None:
     out = tmp_path / "out"
     with exclusive_lock(out / "default_AOTT" / "PRE"):
