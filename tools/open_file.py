@@ -1,4 +1,4 @@
-"""Opening of a result in the program that the desktop has for it."""
+"""Opening results in the desktop's default program."""
 
 from __future__ import annotations
 

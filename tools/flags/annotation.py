@@ -15,7 +15,7 @@ class AnnotateArgs(ModelArgs):
 
     data_path: Path | None = None
     """A video, a folder of images, or a folder of such clips. Default: the clips of <output_path>. More can be
-    opened in the page."""
+    opened on the page."""
     mask: Path | None = None
     """Mask of the first frame to start with, in any form that voskit demo reads."""
     output_path: Path = Path("out")
@@ -23,7 +23,7 @@ class AnnotateArgs(ModelArgs):
     root: Path | None = None
     """Folder below which the page may open videos."""
     fps: float | None = None
-    """Rate of clips of images and of the overlay video. Default: the source's, or 25 for images."""
+    """Frame rate of image folders and of the overlay video. Default: the source's, or 25 for images."""
     host: str = "127.0.0.1"
     """Address of the server. 0.0.0.0 lets other machines in, with the token or the password."""
     port: int = 7860
@@ -34,7 +34,7 @@ class AnnotateArgs(ModelArgs):
     allowed_hosts: tuple[str, ...] = ()
     """Additional host names of the server, such as that of a proxy."""
     max_upload: float = 8.0
-    """Largest upload, in GB."""
+    """Maximum size of an upload, in GB."""
     prompter: tuple[str, ...] = ("grabcut",)
     """Prompters that turn clicks and boxes into masks, such as sam2:weights=FOLDER."""
     open_browser: bool = True

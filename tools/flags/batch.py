@@ -30,11 +30,11 @@ class BatchArgs(ModelArgs):
 
     data_path: str
     """A list of videos (.csv or .jsonl with the fields video, mask or text, name), a folder of videos, or a folder of
-    scenes; see docs/batch.md. A list may be an address of fsspec, such as s3://bucket/list.csv."""
+    scenes; see docs/batch.md. A list may be an fsspec URL, such as s3://bucket/list.csv."""
     mask: Path | None = None
     """For a folder of videos: a folder with the mask of each video under the video's name."""
     output_path: str = "out"
-    """Folder of the results, or an address of fsspec."""
+    """Folder of the results, or an fsspec URL."""
     engine: Literal["auto", "processes", "torchrun", "slurm", "ray"] = "auto"
     """Workers: processes on this machine, ranks of torchrun, tasks of a Slurm array, or Ray. auto: by environment
     variables."""
@@ -44,7 +44,7 @@ class BatchArgs(ModelArgs):
     gpus_per_worker: float | None = None
     """Ray: share of a GPU for each worker, such as 0.5. Default: 1 if the cluster has GPUs."""
     scratch: Path | None = None
-    """With an address as output: local folder for work in progress. Default: below the system's temporary folder."""
+    """With a URL as output: local folder for work in progress. Default: below the system's temporary folder."""
     resume: bool = True
     """Skip finished videos, and continue interrupted ones. --no-resume starts over."""
     complete_masks: bool = False
@@ -60,7 +60,7 @@ class BatchArgs(ModelArgs):
     max_frames: int | None = None
     """Stop after this many frames of each video."""
     fps: float | None = None
-    """Rate of the overlay videos and of exported ones. Default: frames keep their times; 25 for images."""
+    """Constant frame rate of overlay and exported videos. Default: the times of the source, or 25 for images."""
     overlay: bool = True
     """Write the overlay videos."""
     palette: Literal["bright", "davis"] = "bright"

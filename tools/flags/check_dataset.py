@@ -22,8 +22,8 @@ class CheckDatasetArgs:
     full: bool = False
     """Decode every frame and mask. Default: their headers, and the given masks."""
     workers: int | None = None
-    """Threads. Default: four for each processor."""
+    """Number of threads. Default: four per processor."""
     show: int = 100
-    """Largest number of problems to print; 0: all."""
+    """Maximum number of problems to print; 0: all."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the dataset's description to change, such as full_resolution=True."""

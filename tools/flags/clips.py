@@ -69,7 +69,7 @@ class ClipArgs(ModelArgs):
     """Also write these formats: png, binary, coco, coco-vid, youtube-vis, davis, cvat, yolo-seg, csv, npz, alpha, rgba,
     prores4444, webm-alpha, greenscreen; with options as in alpha:bits=16,objects=together. See docs/exports.md."""
     fps: float | None = None
-    """Rate of the overlay video and of exported ones. Default: frames keep their times; 25 for images."""
+    """Constant frame rate of overlay and exported videos. Default: the times of the source, or 25 for images."""
     overlay: bool = True
     """Write the overlay video."""
     palette: Literal["bright", "davis"] = "bright"
@@ -78,7 +78,7 @@ class ClipArgs(ModelArgs):
     """Continue an interrupted run, with the same flags; for a complete run, only write the exports. Not for text
     prompts."""
     open: bool = False
-    """Show the overlay video when it is done."""
+    """Open the overlay video when it is finished."""
     verbose: bool = False
     """Also log how weights were loaded, and the model's config."""
 

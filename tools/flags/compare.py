@@ -28,4 +28,4 @@ class CompareArgs:
     threads: int | None = None
     """Threads on the CPU. Default: OMP_NUM_THREADS, or the number of free cores."""
     num_workers: int | None = None
-    """Processes for scoring. Default: one for each core."""
+    """Number of processes for scoring. Default: one per core."""

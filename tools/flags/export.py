@@ -31,9 +31,9 @@ class ExportArgs:
     size: str = "480x864"
     """Height and width of the frames (onnx, web). Frames of other sizes are resized."""
     objects: int = 10
-    """Largest number of objects (onnx, web)."""
+    """Maximum number of objects (onnx, web)."""
     memory_frames: int = 8
-    """Largest number of frames in the long-term memory (onnx, web)."""
+    """Maximum number of frames in the long-term memory (onnx, web)."""
     window: int | None = None
     """Frames that go through the network together (onnx, ReferFormer). Default: the model's."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"

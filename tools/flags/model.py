@@ -76,7 +76,7 @@ class ModelArgs:
     short_term_mem_skip: int | None = None
     """Use the frame N frames back as short-term memory. Default: the model's, which is 1, the previous frame."""
     max_memory_frames: Annotated[int | Literal["unbounded"] | None, tyro.conf.arg(metavar="INT|unbounded")] = None
-    """Largest number of frames in the long-term memory. Default: the model's bound. For models without one, demo, batch
+    """Maximum number of frames in the long-term memory. Default: the model's bound. For models without one, demo, batch
     and annotate keep 10 frames, or 16 with the bundled weights."""
     policy: str | None = None
     """Memory policy and its fields, such as every_nth_frame:gap=5,max_frames=8, instead of --long_term_mem_gap and

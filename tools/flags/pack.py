@@ -26,6 +26,6 @@ class PackArgs:
     layout: Literal["server", "aot", "aot_sparse"] = "server"
     """The layout that the server takes, or an archive of AOT's evaluator."""
     workers: int | None = None
-    """Threads. Default: the number of processors."""
+    """Number of threads. Default: one per processor."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the dataset's description to change, such as full_resolution=True."""

@@ -33,7 +33,7 @@ class ScoreArgs:
     resolution: str | None = None
     """DAVIS: folder of the masks, 480p or Full-Resolution."""
     num_workers: int | None = None
-    """Processes. Default: one for each core."""
+    """Number of processes. Default: one per core."""
     page: bool = True
     """Draw the page of worst and best frames."""
 
