@@ -95,7 +95,7 @@ def test_a_clip_is_taken_off_the_list_and_its_files_stay(tmp_path: Path, open_pa
         walk.saved()
         folder = walk.folder
         walk.press("Control+o")
-        walk.page.click('[aria-label="Take off the list; its files stay"]')
+        walk.page.click('[aria-label="Remove from the list; its files stay"]')
         walk.wait("voskit.store.clip === null")
         walk.press("Escape")
         walk.wait("document.querySelector('#welcome h1')?.innerText === 'Open a video'")

@@ -138,7 +138,7 @@ def test_painting_while_the_overlay_video_is_written(
     )
 
 
-@pytest.mark.parametrize("button", ["First frame", "Frame before"])
+@pytest.mark.parametrize("button", ["First frame", "Previous frame"])
 def test_buttons_of_frames_act_while_playing(walk: Walk, button: str) -> None:
     walk.go(10)
     walk.press("Space")

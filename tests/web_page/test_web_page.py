@@ -178,7 +178,7 @@ def test_paint_propagate_correct_download(visit: Callable[[], Any], tmp_path: Pa
         expected = segmenter.step(frame, start if i == 0 else None)
         assert (first[f"shot_{i:03d}.png"] == expected).mean() >= 0.999, i
 
-    one.page.click("[aria-label='Frame before']")  # to frame 3, and correct it
+    one.page.click("[aria-label='Previous frame']")  # to frame 3, and correct it
     one.wait("voskit.store.frame === 3")
     one.stroke((10, 8), (14, 10))
     one.wait("voskit.store.clip.given.includes(3)")

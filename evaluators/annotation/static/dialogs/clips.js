@@ -93,7 +93,7 @@ export class ClipDialog {
     const button = el("button", { type: "button", class: `clip${current ? " current" : ""} ${clip.state ?? ""}` }, el("b", {}, clip.name), el("span", { class: "facts" }, facts.join(" · ")));
     if (clip.frames && clip.state !== "failed") button.append(el("progress", { max: clip.frames, value: clip.masked, title: `${clip.masked} of ${clip.frames} frames have masks` }));
     button.addEventListener("click", () => this.choose(clip.id, clip.state === "failed"));
-    const away = iconButton("close", "Take off the list; its files stay", () => this.session.attempt(() => this.session.takeOff(clip.id)), "", "quiet");
+    const away = iconButton("close", "Remove from the list; its files stay", () => this.session.attempt(() => this.session.takeOff(clip.id)), "", "quiet");
     return el("div", { class: "clip-row" }, button, away);
   }
 

@@ -37,7 +37,7 @@ export class Dialogs {
         el("select", {}, ...objects.map((o) => el("option", { value: String(o.id), selected: o.id === chosen }, o.name)));
       const from = choice(current);
       const into = choice(objects.find((o) => o.id !== current)?.id ?? current);
-      const text = el("p", {}, "In all frames, pixels of the first object become pixels of the second. Undo takes it back.");
+      const text = el("p", {}, "In all frames, pixels of the first object become pixels of the second. You can undo this.");
       const dialog = showDialog("Merge two objects", "question", text, el("div", { class: "pair" }, from, icon("next"), into));
       const go = el("button", { type: "button", class: "primary", onclick: () => dialog.close("yes") }, "Merge");
       const check = () => (go.disabled = from.value === into.value);

@@ -20,7 +20,7 @@ export function importDialog(session) {
   const drop = el("div", { class: "drop" }, choose, el("span", { class: "hint" }, "or drop them here"), files, progress, note);
   const forms = project?.formats.import.length ? `Forms: ${project.formats.import.join(", ")}.` : "";
   const text = el("p", {}, `Masks become given masks; one step of undo takes them back. ${forms}`);
-  const dialog = showDialog("Import masks", "import-dialog", text, el("label", { class: "line" }, "A single mask is of frame ", number), drop);
+  const dialog = showDialog("Import masks", "import-dialog", text, el("label", { class: "line" }, "A single mask belongs to frame ", number), drop);
   const send = async (/** @type {File[]} */ chosen) => {
     const form = new FormData();
     form.append("frame", number.value);

@@ -133,8 +133,8 @@ export class Transport {
     root.append(
       group(
         iconButton("first", "First frame", () => session.visit(0), "Home"),
-        iconButton("given", "Given frame before", actions.givenBefore, ",", "mirrored"),
-        iconButton("previous", "Frame before", () => session.step(-1), "←"),
+        iconButton("given", "Previous given frame", actions.givenBefore, ",", "mirrored"),
+        iconButton("previous", "Previous frame", () => session.step(-1), "←"),
         this.play,
         iconButton("next", "Next frame", () => session.step(1), "→"),
         iconButton("given", "Next given frame", actions.givenAfter, "."),

@@ -24,7 +24,7 @@ export class PropagationPanel {
     this.forth.classList.add("primary");
     this.fuse = el("input", { type: "checkbox", checked: localStorage.getItem("voskit-fuse") === "yes" });
     this.fuse.addEventListener("change", () => localStorage.setItem("voskit-fuse", this.fuse.checked ? "yes" : "no"));
-    const fuse = el("label", { class: "check", title: "Between two given frames both directions are run and joined: better masks in twice the time" }, this.fuse, "Join both directions");
+    const fuse = el("label", { class: "check", title: "Between two given frames, propagate in both directions and join the results: better masks in twice the time" }, this.fuse, "Join both directions");
     this.range = el("p", { class: "hint range" });
     this.chips = el("div", { class: "chips", role: "group", "aria-label": "Objects to propagate" });
     this.ready = el("div", { class: "ready" }, this.chips, el("div", { class: "buttons" }, this.back, this.both, this.forth), fuse, this.range);
@@ -91,7 +91,7 @@ export class PropagationPanel {
         const on = !this.out.has(object.id) && !object.locked;
         const dot = el("i");
         dot.style.background = object.color;
-        const title = object.locked ? "Locked: stays as it is" : on ? "Is propagated" : "Stays as it is";
+        const title = object.locked ? "Locked: stays as it is" : on ? "Will be propagated" : "Stays as it is";
         const chip = el("button", { type: "button", class: `chip${on ? " on" : ""}`, title, disabled: object.locked, "aria-pressed": String(on) }, dot, store.nameOf(object.id));
         chip.addEventListener("click", () => {
           if (!this.out.delete(object.id)) this.out.add(object.id);

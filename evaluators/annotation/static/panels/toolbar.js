@@ -19,7 +19,7 @@ const TOOLS = /** @type {[string, string, string][]} */ ([
 const HINTS = /** @type {Record<string, string>} */ ({
   brush: "Right button erases · Shift-click draws a straight line",
   eraser: "Right button paints",
-  fill: "Click a region to give it to the object · right button: to the background",
+  fill: "Click a region to assign it to the object · right button: to the background",
   polygon: "Click corners or drag a lasso · Enter closes · right button first: cut out",
   prompt: "Click the object, right-click what isn't it, or drag a box",
   hand: "Drag to move · wheel to zoom",
