@@ -1,4 +1,4 @@
-"""Trained networks on videos: segmentation, benchmarks, scores, annotation."""
+"""Inference on videos: segmentation, benchmarks, metrics, annotation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ReferringSegmenter", "VideoSegmenter"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a segmenter when it is first used: scoring needs no torch, whose import takes seconds."""
+    """Import a segmenter on first use: scoring doesn't need torch, which takes seconds to import."""
     if name == "VideoSegmenter":
         from voskit.evaluators.segmenter import VideoSegmenter
 

@@ -1,4 +1,4 @@
-"""Referring video segmentation: objects of text prompts, a window of frames at a time."""
+"""Referring video object segmentation from text prompts, one window of frames at a time."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ OPTIONS = ("short_edge", "max_long_edge", "window", "threshold")
 
 @dataclasses.dataclass(frozen=True)
 class ReferredObject:
-    """The object of a text prompt in the frames of a window."""
+    """Object of a text prompt in a window of frames."""
 
     scores: Tensor
-    """Score of each candidate, [Q]: the mean over the frames of its probability to be the object."""
+    """Score of each candidate, [Q]: its probability of being the object, averaged over the frames."""
     candidate: int
-    """Number of the candidate with the highest score, which is the object."""
+    """Index of the candidate with the highest score, which is taken as the object."""
     frame_scores: Tensor
-    """Probability of the object in each frame, [T]."""
+    """Probability of the chosen candidate in each frame, [T]."""
     logits: Tensor
     """Logits of the object's masks at a quarter of the network's input size, [T, h, w] float32."""
     boxes: Tensor
@@ -45,7 +45,7 @@ class ReferredObject:
 
 
 class ReferringSegmenter:
-    """Segmentation of the objects that text prompts describe, a window of frames at a time.
+    """Segmentation of objects described by text prompts, one window of frames at a time.
 
     ::
 
@@ -54,15 +54,16 @@ class ReferringSegmenter:
             ...  # H x W uint8: 0 is the background, 1 and 2 are the objects of the prompts
 
     Args:
-        model: a network of ``voskit.build_model`` with text prompts. Its weights are taken as they are now.
-        tokenizer: None: the bundled one.
-        amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
+        model: a referring network from ``voskit.build_model``. Some of its weights are copied and others
+            shared: after changing weights, build a new segmenter.
+        tokenizer: tokenizer of the text prompts; None: the bundled one.
+        amp: ``"fp16"`` or ``"bf16"`` runs the network under autocast; None: no autocast.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
         **options: ``short_edge``, ``max_long_edge``, ``window``, ``threshold`` of the model's config; None or absent:
             the model's value.
 
     Raises:
-        ValueError: a model that takes masks, an option that doesn't exist, or a value out of range.
+        ValueError: a model that takes masks, an unknown option, or a value out of range.
     """
 
     def __init__(
@@ -100,12 +101,12 @@ class ReferringSegmenter:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that results depend on, except the config and the weights, as JSON types."""
+        """Everything besides config and weights that affects the results, as JSON types."""
         return {"amp": self.amp}
 
     @property
     def options(self) -> dict[str, Any]:
-        """Keyword arguments that, with the same config, build an equal segmenter."""
+        """Keyword arguments that build an equivalent segmenter, given the same config."""
         return {"tokenizer": self.tokenizer, "amp": self.amp, "compile": self._compiled}
 
     def segment(
@@ -113,15 +114,15 @@ class ReferringSegmenter:
     ) -> Iterator[np.ndarray]:
         """Yield the ids of each frame, H x W uint8: 0 is the background, 1 the first prompt's object, and so on.
 
-        One window of frames is held at a time, so a video may have any length.
+        Only one window of frames is in memory at a time, so videos may be arbitrarily long.
 
         Args:
-            frames: H x W x 3 uint8 RGB, of one size; other forms: see ``VideoSegmenter.step``.
+            frames: H x W x 3 uint8 RGB, all of one size; for other accepted forms see ``VideoSegmenter.step``.
             prompts: up to 255 texts.
-            output_size: height and width of the results; None: the frames'.
+            output_size: (height, width) of the results; None: that of the frames.
 
         Raises:
-            ValueError: no frame, or one of a wrong shape, type or size; no prompt, or one that can't be used.
+            ValueError: no frames, or one of the wrong shape, type or size; no prompts, or an invalid one.
         """
         check_number(prompts)
         for window in windows(map(frame_array, frames), self.config.window):
@@ -132,7 +133,7 @@ class ReferringSegmenter:
 
     @torch.inference_mode()
     def refer(self, frames: Sequence[ImageLike], prompts: Sequence[str]) -> list[ReferredObject]:
-        """Return the object of each text prompt in one window of frames, which go through the network together.
+        """Return the object of each text prompt in one window of frames, processed jointly.
 
         Raises:
             ValueError: see ``segment``.
@@ -152,16 +153,16 @@ class ReferringSegmenter:
     def candidates(
         self, frames: Sequence[ImageLike], prompts: Sequence[str], place: int, max_long_edge: int
     ) -> list[tuple[list[float], Tensor, tuple[int, int]]]:
-        """Return all candidates in one of the frames, as A2D-Sentences evaluates them; the others give context.
+        """Return all candidates in one frame, as needed for A2D-Sentences; the other frames are context.
 
         Args:
             frames, prompts: see ``refer``.
-            place: index of the frame; the image encoder alone sees the others.
+            place: index of the frame; only the image encoder sees the others.
             max_long_edge: limit of the frames' long edge.
 
         Returns:
-            for each prompt the candidates' probabilities [Q], the logits of their masks [Q, h, w] at a quarter of the
-            network's input size padded to multiples of 32, and the input size without the padding.
+            for each prompt: the candidates' probabilities [Q], the logits of their masks [Q, h, w] at a quarter of the
+            padded input size (multiples of 32), and the input size before padding.
         """
         frames = _frame_arrays(frames)
         tokens = [self.tokenizer([prompt]) for prompt in prompts]
@@ -181,13 +182,13 @@ class ReferringSegmenter:
         return found
 
     def mask(self, probabilities_HW: Tensor) -> np.ndarray:
-        """Return the mask of one object, H x W bool: its probability is above the config's threshold."""
+        """Return the mask of one object, H x W bool: pixels whose probability exceeds the config's threshold."""
         return (probabilities_HW > self.config.threshold).cpu().numpy()
 
     def ids(self, probabilities_HW: Sequence[Tensor]) -> np.ndarray:
         """Return the ids of the objects, H x W uint8, as Ref-DAVIS17 evaluates them.
 
-        A pixel belongs to the most probable object, or to the background if that has a probability below one half;
+        A pixel belongs to the most probable object, or to the background if that object's probability is below 0.5;
         the config's threshold has no effect.
         """
         best, place = torch.stack(list(probabilities_HW)).max(0)
@@ -210,20 +211,20 @@ class ReferringSegmenter:
 
 
 def check_number(prompts: Sequence[str]) -> None:
-    """Raise ValueError if there are more text prompts than 8-bit ids."""
+    """Raise ValueError if there are more text prompts than 8-bit ids (255)."""
     if len(prompts) > 255:
         raise ValueError(f"{len(prompts)} text prompts: at most 255 fit into one map of ids")
 
 
 def choose(logits_TQK: Tensor) -> tuple[Tensor, int, Tensor]:
-    """Choose the candidate of a window, as ReferFormer's published code does.
+    """Choose the best candidate of a window, as ReferFormer's published code does.
 
     Args:
-        logits_TQK: logits of the classes, for each frame and candidate.
+        logits_TQK: class logits for each frame and candidate.
 
     Returns:
-        The score of each candidate [Q], which is the mean over the frames of the probability of its likeliest class;
-        the candidate with the highest score; its probabilities in the frames [T].
+        The score of each candidate [Q]: the probability of its likeliest class, averaged over the frames;
+        the index of the candidate with the highest score; its probability in each frame [T].
     """
     by_frame = logits_TQK.float().sigmoid()
     scores, label = by_frame.mean(0).max(1)
@@ -232,10 +233,10 @@ def choose(logits_TQK: Tensor) -> tuple[Tensor, int, Tensor]:
 
 
 def windows(frames: Iterable[Any], length: int | None) -> Iterator[list[Any]]:
-    """Yield consecutive parts of ``length`` frames, the last one shorter; with ``length`` None one part.
+    """Yield consecutive windows of ``length`` frames; the last may be shorter. With ``length`` None, yield one window.
 
     Raises:
-        ValueError: there is no frame.
+        ValueError: there are no frames.
     """
     part: list[Any] = []
     is_empty = True

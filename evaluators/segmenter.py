@@ -1,4 +1,4 @@
-"""Frame-by-frame video segmentation: RGB frames and your object ids in, your object ids out."""
+"""Frame-by-frame video object segmentation from RGB frames and object masks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One of the views of a frame that test-time augmentation averages."""
+    """Scale and flip of one view in test-time augmentation."""
 
     scale: float
     flip: bool
@@ -57,23 +57,23 @@ class View:
 
 @dataclasses.dataclass
 class SegmentedFrame:
-    """Results of a frame, from which the quality of its objects can be measured."""
+    """Results of one frame, kept to measure the quality of its objects."""
 
     slots_HW: Tensor
     slots: dict[int, int]
-    """Slots of the objects by their ids."""
+    """Slot of each object, by id."""
     predictions: Sequence[FrameProbabilities]
     """Probabilities of each view; empty once the next frame is segmented."""
     flipped: list[bool]
-    """For each view, True if it is mirrored."""
+    """Whether each view is mirrored."""
     areas: dict[int, int] | None = None
-    """Pixels of the objects by their ids, once they were counted."""
+    """Number of pixels of each object, by id; None until counted."""
     quality: dict[int, ObjectQuality] | None = None
-    """Quality of the objects by their ids, once it was measured."""
+    """Quality of each object, by id; None until measured."""
 
 
 class VideoSegmenter:
-    """Frame-by-frame segmentation of a video, from the masks of its objects.
+    """Frame-by-frame segmentation of a video, given masks of its objects.
 
     ::
 
@@ -83,31 +83,32 @@ class VideoSegmenter:
             ids = segmenter.step(frame)
 
     Args:
-        model: a network of ``voskit.build_model`` that propagates masks. Its weights are taken as they are now. A model
-            in training mode is run in evaluation mode and left as it is.
-        scales: test scales; probabilities are averaged over them.
-        flip: average over horizontally flipped copies, too.
-        amp: ``"fp16"`` or ``"bf16"`` runs the network in that precision; None: as it is.
+        model: a mask-propagation network from ``voskit.build_model``. Some of its weights are copied and others shared:
+            after changing weights, build a new segmenter. Inference always runs in evaluation mode; the mode of
+            ``model`` itself is unchanged.
+        scales: test scales, over which probabilities are averaged.
+        flip: also average over horizontally flipped copies.
+        amp: ``"fp16"`` or ``"bf16"`` runs the network under autocast; None: no autocast.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
-        static_memory: keep the memory in tensors of a fixed size, written in place and read whole with empty places
-            masked out, so that network calls have the same shapes on all frames; see ``networks.engines.static``.
-            None: with ``compile``, if the model can.
-        target_fps: choose the depth of the network so that ``step`` predicts this many frames per second, see
+        static_memory: keep the memory in preallocated tensors of a fixed size, with unused entries masked out, so that
+            network calls have the same shapes on all frames; see ``networks.engines.static``.
+            None: with ``compile``, if the model and the other options allow it.
+        target_fps: adapt the depth of the network so that ``step`` reaches this many frames per second; see
             :class:`~voskit.evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed.
-            None: the depth stays as it is.
-        policy: the frames that the long-term memory holds, instead of the family's own rule; the config's gap and bound
-            then have no effect. Also by name, as on the command line: ``"gated:gap=5"``.
+            None: the depth is fixed.
+        policy: rule that selects the frames of the long-term memory; None: the family's default. With a policy, the
+            gap and bound of the config have no effect. A string is parsed as on the command line: ``"gated:gap=5"``.
         cuts: scene cuts, at which the short-term memory is dropped: ``"auto"`` detects them
-            (:class:`~voskit.evaluators.cuts.CutDetector`), a collection has the numbers of the frames that begin a
-            shot, counted from 0. None: there are none. :attr:`cuts_found` lists those of the present video.
+            (:class:`~voskit.evaluators.cuts.CutDetector`), a collection lists the 0-based indices of the frames that
+            start a shot. None: no cuts. :attr:`cuts_found` lists those of the current video.
         **options: fields of ``PropagationConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``,
             ``min_short_edge``, ``long_term_gap``, ``short_term_skip``, ``max_memory_frames``, ...); None or absent: the
             model's value.
-            ``max_memory_frames="unbounded"``: no bound, even if the config has one.
+            ``max_memory_frames="unbounded"`` removes the bound of the config.
 
     Raises:
         TypeError: ``model`` is not a network.
-        ValueError: an option that doesn't exist (near names are listed) or a value out of range.
+        ValueError: an unknown option (the message suggests similar names), or a value out of range.
     """
 
     def __init__(
@@ -185,19 +186,19 @@ class VideoSegmenter:
 
     @property
     def target_fps(self) -> float | None:
-        """The frame rate to hold by choosing the depth; None: the depth stays as it is."""
+        """Target frame rate, reached by adapting the depth; None: the depth is fixed."""
         return self._rate.target_fps if self._rate else None
 
     @property
     def depth(self) -> int | None:
-        """Number of layers that are run; None for models of one depth."""
+        """Number of layers run; None for models with one depth."""
         if not self.config.depths:
             return None
         return self.config.depths[-1] if self._static else self._depth_choices[0].depth
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that results depend on, except the config and the weights, as JSON types."""
+        """Everything besides config and weights that affects the results, as JSON types."""
         return {
             "scales": sorted({a.scale for a in self.views}),
             "flip": any(a.flip for a in self.views),
@@ -209,7 +210,7 @@ class VideoSegmenter:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Keyword arguments that, with the same config, build an equal segmenter."""
+        """Keyword arguments that build an equivalent segmenter, given the same config."""
         return {
             "scales": tuple(dict.fromkeys(view.scale for view in self.views)),
             "flip": any(view.flip for view in self.views),
@@ -227,7 +228,7 @@ class VideoSegmenter:
         Fewer layers are faster. The state of deeper layers is kept, so the depth can be raised again during a video.
 
         Raises:
-            ValueError: the model has one depth only, or this one isn't among ``config.depths``; nothing changes then.
+            ValueError: the model has only one depth, or ``depth`` is not in ``config.depths``; nothing changes then.
         """
         self._check_has_depths("set_depth")
         if self._static:
@@ -248,15 +249,15 @@ class VideoSegmenter:
 
     @property
     def object_ids(self) -> list[int]:
-        """Object ids in the order of addition; ids of one mask are ascending, or sorted by group."""
+        """Object ids in the order of addition; ids added by one mask are in ascending order, or sorted by group."""
         return self._engines[0].object_ids
 
     @property
     def quality(self) -> dict[int, ObjectQuality]:
-        """Quality of each object in the last frame, by its id, from the probabilities that the mask was made of.
+        """Quality of each object in the last frame, by id, computed from the predicted probabilities.
 
-        It is measured when it is first read, with several views from the first one. Objects of a given mask have
-        confidence 1. Empty before the first mask.
+        Computed on first access, from the first view if there are several. Objects of a given mask have confidence 1.
+        Empty before the first mask.
         See :class:`~voskit.networks.engines.quality.ObjectQuality`.
         """
         if self._last is None:
@@ -267,7 +268,7 @@ class VideoSegmenter:
 
     @property
     def cuts_found(self) -> list[int]:
-        """Numbers of the frames of this video, counted from 0, that began a shot; empty unless ``cuts`` is set."""
+        """0-based indices of the frames of this video that started a shot; empty unless ``cuts`` is set."""
         return [] if self._shots is None else list(self._shots.cuts)
 
     @property
@@ -281,7 +282,7 @@ class VideoSegmenter:
         return sum(engine.memory_bytes for engine in self._engines)
 
     def reset(self) -> None:
-        """Forget the video; the next frame is the first of a new one."""
+        """Forget the current video; the next frame starts a new one."""
         for engine in self._engines:
             engine.reset()
         self._size = None
@@ -293,13 +294,13 @@ class VideoSegmenter:
 
     @torch.inference_mode()
     def delete_objects(self, ids: int | Iterable[int]) -> None:
-        """Forget objects; from the next frame on their pixels belong to other objects or to the background.
+        """Forget objects; from the next frame on, their pixels go to other objects or to the background.
 
         Args:
             ids: one id, or several in a list, set, array, tensor or other iterable.
 
         Raises:
-            ValueError: an id that no object has, or that isn't an integer; nothing is forgotten then.
+            ValueError: an id that is unknown or not an integer; no object is forgotten then.
         """
         gone = _integers(ids)
         for engine in self._engines:
@@ -338,27 +339,28 @@ class VideoSegmenter:
         """Segment the next frame.
 
         Args:
-            frame: H x W x 3 uint8 RGB, of the same size throughout a video. Also taken: PIL images (pixels as stored,
-                without EXIF orientation); tensors; C x H x W; gray H x W; float from 0 to 1; an opaque alpha channel.
+            frame: H x W x 3 uint8 RGB, of the same size throughout a video. Also accepted: PIL images (as stored,
+                ignoring EXIF orientation); tensors; C x H x W; gray H x W; floats in [0, 1]; an opaque alpha channel.
                 See :func:`voskit.evaluators.frame_checks.frame_array`.
-            mask: H x W integers, ids of objects from 1 to 65535, as array, tensor or PIL image. Its non-zero pixels
-                override the prediction, and new ids are objects from this frame on. A mask of 0 and 255 is one
-                object, id 1, as in the commands, unless an object has the id 255; in uint16, 255 is an id. (XMem and
-                JointFormer see masks at the size of their input, as published: an object of a few pixels may lose some
-                of them.)
-            complete: the mask shows all objects, so its 0 is background instead of "as predicted": for corrections that
-                remove pixels. The mask may be 0 throughout. Without a mask this has no effect.
-            return_probs: return probabilities, too.
-            output_size: height and width of the results; None: the frame's.
+            mask: H x W object ids from 1 to 65535, 0 elsewhere, as an array, tensor or PIL image. Non-zero pixels
+                override the prediction; new ids add objects from this frame on. A mask of only 0 and 255 is read as
+                one object with id 1, as on the command line, unless an object already has id 255; in uint16, 255 is
+                an id. (XMem and JointFormer resize masks to their input size, as published, so that tiny objects may
+                lose pixels.)
+            complete: the mask is complete: 0 means background, not "keep the prediction". Use it for corrections that
+                remove pixels. The mask may be all zeros. No effect without a mask.
+            return_probs: also return probabilities.
+            output_size: (height, width) of the results; None: that of the frame.
 
         Returns:
-            Ids, H x W uint8, or uint16 if an id is above 255; 0 is the background. With ``return_probs`` also
-            probabilities, (objects + 1) x H x W float32: row 0 is the background, then come ``object_ids``. Pixels of
-            the mask have probability 0 or 1 (or nearly so, in families whose masks compete with predictions).
+            Ids, H x W uint8, or uint16 if an id is above 255; 0 is the background. With ``return_probs``, also
+            probabilities, (objects + 1) x H x W float32: channel 0 is the background, followed by ``object_ids`` in
+            order. Pixels of the mask have probability 0 or 1 (or nearly so, in families that aggregate given masks
+            with predictions).
 
         Raises:
-            ValueError: a frame or mask of a wrong shape, type or size, a mask with smooth edges, or ids out of range;
-                nothing is remembered then.
+            ValueError: a frame or mask of the wrong shape, type or size, a mask with anti-aliased edges, or ids out of
+                range; the state is unchanged then.
         """
         start = time.perf_counter() if self._rate is not None else 0.0
         result = self._step(frame_array(frame), mask, complete, return_probs, output_size)
@@ -368,10 +370,10 @@ class VideoSegmenter:
         return _without_inference_mode(result)
 
     def another(self) -> VideoSegmenter:
-        """Return a segmenter for another video, with the same settings and the same network, which is not copied.
+        """Return a segmenter for another video that has the same settings and shares the network.
 
         Raises:
-            ValueError: this segmenter has a ``target_fps``, which it can't hold while others share the network.
+            ValueError: this segmenter has a ``target_fps``, which is incompatible with a shared network.
         """
         if self._rate is not None:
             raise ValueError("target_fps is for one video at a time: this segmenter can't share its network")
@@ -394,23 +396,23 @@ class VideoSegmenter:
         return_probs: bool = False,
         output_sizes: Sequence[tuple[int, int] | None] | None = None,
     ) -> list[Any]:
-        """Segment one frame of each of several videos; results equal those of ``step`` up to rounding.
+        """Segment one frame from each of several videos; results match ``step`` up to rounding.
 
         Frames of equal size go through the network as a batch: through all of it in the AOT families (with up to
         ``max_objects`` objects), through the image encoder in XMem. This pays on a GPU that one video doesn't fill.
 
         Args:
-            segmenters: one for each video, all from ``another`` of one of them.
-            frames: one frame of ``step`` for each video.
-            masks: for each video the mask of ``step``, or None; None: no masks.
-            return_probs: return probabilities, too.
-            output_sizes: for each video height and width of the results, or None; None: the frames'.
+            segmenters: one per video, all created by ``another`` of one of them.
+            frames: one frame per video, as for ``step``.
+            masks: a mask as for ``step``, or None, for each video; None: no masks.
+            return_probs: also return probabilities.
+            output_sizes: (height, width) of the results, or None, for each video; None: those of the frames.
 
         Returns:
-            for each video the result of ``step``.
+            the result of ``step`` for each video.
 
         Raises:
-            ValueError: see ``step``; or segmenters that don't share a network. Nothing is remembered then.
+            ValueError: see ``step``; or segmenters that don't share a network. All states are unchanged then.
         """
         count = len(segmenters)
         masks = [None] * count if masks is None else masks
@@ -439,7 +441,7 @@ class VideoSegmenter:
         return [new_engine(self._network, self.config, self.policy, self._static) for _ in self.views]
 
     def _new_shots(self) -> Shots | None:
-        """Return a watch over the cuts of a new video; None: cuts don't matter."""
+        """Return the shot tracker of a new video; None unless ``cuts`` is set."""
         if self.cuts is None:
             return None
         from voskit.evaluators.cuts import Shots
@@ -455,7 +457,7 @@ class VideoSegmenter:
         return_probs: bool,
         output_size: tuple[int, int] | None,
     ) -> np.ndarray | tuple[np.ndarray, Tensor]:
-        """Segment the next frame at the present depth."""
+        """Segment the next frame at the current depth."""
         self.check(frame, mask, output_size)
         works = self._step_calls(frame, mask, output_size, complete)
         with self._precision():
@@ -516,11 +518,11 @@ class VideoSegmenter:
         return next(self.model.parameters()).device
 
     def _views(self, frame: np.ndarray) -> list[Tensor]:
-        """Return the network's inputs, [1, 3, h, w] for each view."""
+        """Return the network's input, [1, 3, h, w], for each view."""
         views: list[Tensor] = []
         for i, view in enumerate(self.views):
             if view.flip and i and self.views[i - 1] == View(view.scale, False):
-                views.append(views[-1].flip(3))  # the unflipped view of this scale comes before
+                views.append(views[-1].flip(3))  # the unflipped view of the same scale precedes it
                 continue
             size = input_size(*frame.shape[:2], scale=view.scale, **self.config.input_rule())
             image = prepare_image(frame, size, self.config.interpolation, self.device)[None]
@@ -528,7 +530,7 @@ class VideoSegmenter:
         return views
 
     def _log_enlarged(self, height: int, width: int) -> None:
-        """Log, once for each size, that ``min_short_edge`` enlarges frames of this size."""
+        """Log once per size that ``min_short_edge`` enlarges frames of this size."""
         rule = self.config.input_rule()
         native, enlarged = (input_size(height, width, **r) for r in ({**rule, "min_short_edge": None}, rule))
         if (height, width) in self._enlarged or native == enlarged:
@@ -543,7 +545,7 @@ class VideoSegmenter:
         return torch.autocast(self.device.type, AMP_TYPES[self.amp]) if self.amp else nullcontext()
 
     def _to_ids(self, slots_HW: Tensor) -> np.ndarray:
-        """Replace slots by the user's ids."""
+        """Map slots to the user's ids."""
         slots, ids = self._engines[0].slots, self.object_ids
         table = [0] * (max(slots, default=0) + 1)
         for slot, own in zip(slots, ids, strict=True):
@@ -556,7 +558,7 @@ class VideoSegmenter:
     def check(
         self, frame: ImageLike, mask: ImageLike | None = None, output_size: tuple[int, int] | None = None
     ) -> None:
-        """Raise the ``ValueError`` that ``step`` would raise for a frame and a mask, and do nothing else."""
+        """Validate the arguments of ``step`` without segmenting; raise the same ``ValueError``."""
         frame = frame_array(frame)
         if self._size is not None and frame.shape[:2] != self._size:
             raise ValueError(

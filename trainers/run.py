@@ -1,4 +1,4 @@
-"""Training of a model through a stage in one call: initial weights, data, resuming, results."""
+"""Training of a model through one stage: initial weights, data, resuming, results."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TrainingResult:
 
     @property
     def weights(self) -> Path:
-        """Averaged weights, which are the ones to evaluate. Written once the stage is complete."""
+        """Averaged weights, the ones to evaluate. Written once the stage is complete."""
         return self.folder / "ema.safetensors"
 
     @property
@@ -79,7 +79,7 @@ class TrainingResult:
 
     @property
     def best_weights(self) -> Path:
-        """Averaged weights with the best validation score. Written if there is a validation."""
+        """Averaged weights with the best validation score. Written only with validation."""
         return self.folder / "best.safetensors"
 
 
@@ -104,7 +104,7 @@ def train(
     validate: Callable[[Network], float] | None = None,
     processes: Processes | None = None,
 ) -> TrainingResult:
-    """Train a model through a stage, or resume a run that was stopped.
+    """Train a model through one stage, or resume an interrupted run.
 
     ``<output>/<experiment>_<Model>/<STAGE>`` holds the run. Call ``train`` again with the same arguments to resume from
     the last checkpoint in that folder; the result then equals that of an uninterrupted run. SIGTERM stops the run after
@@ -138,19 +138,19 @@ def train(
         checkpoint_activations: recompute activations in the backward pass: less memory, a fifth to a quarter more time.
         seed: seed of initial weights, clips and augmentation.
         progress: show a progress bar, or log lines if there is no terminal.
-        validate: gets the network with the averaged weights at each checkpoint and returns a score. The weights with
-            the highest score are kept in ``best.safetensors``. For a benchmark, use
+        validate: called at each checkpoint with the network that has the averaged weights; returns a score. The weights
+            with the highest score are kept in ``best.safetensors``. For a benchmark, use
             ``voskit.evaluators.benchmarks.validation.Validation``. An error, or a score that is not finite, doesn't end
             the training, see ``TrainingResult.failed_validations``.
-        processes: the processes that train together. Default: those that ``torchrun`` started, or this one alone.
+        processes: the process group to train in. Default: the processes started by ``torchrun``, or this one alone.
 
     Returns:
         the folder, the state and the files of the run.
 
     Raises:
-        ValueError: an unknown name or field (near names are listed), a batch that can't be shared among the processes,
-            more objects than the identity bank holds, both kinds of initial weights, a folder in use by another
-            process, or a folder with a run of other settings.
+        ValueError: an unknown name or field (the message suggests similar names), a batch that can't be
+            shared among the processes, more objects than the identity bank holds, both kinds of initial weights, a
+            folder in use by another process, or a folder with a run of other settings.
         FileNotFoundError: missing training data or weights.
         ConnectionError: the encoder's weights can't be downloaded, or another process was killed.
         FloatingPointError: the loss is not finite.

@@ -11,7 +11,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # what _MODULES says, for type checkers
+if TYPE_CHECKING:  # mirrors _MODULES for type checkers
     from voskit.configs import get_model_config as get_model_config
     from voskit.configs import list_models as list_models
     from voskit.dataloaders.datasets import open_dataset as open_dataset
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what _MODULES says, for type checkers
 __version__ = "0.2.0"
 
 _ROOT = Path(__file__).resolve().parents[1]
-if (_ROOT / "setup.py").is_file() and (_ROOT / "evaluators").is_dir():  # a checkout: the rooms lie beside this folder
+if (_ROOT / "setup.py").is_file() and (_ROOT / "evaluators").is_dir():  # a checkout: packages are next to this one
     __path__.append(str(_ROOT))
 
 _MODULES = {
@@ -54,7 +54,7 @@ __all__ = [*_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: torch takes seconds to import."""
+    """Import a public name on first use: torch takes seconds to import."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""Plugins: modules of users that register models, encoders, stages, losses, datasets, ... (``--plugin``)."""
+"""Plugins: user modules that register models, encoders, stages, losses, datasets, ... (``--plugin``)."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def take_plugins(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def load_plugins(plugins: Sequence[str]) -> None:
     """Import plugins, and those of the process that started this one.
 
-    The folder of a file is appended to ``sys.path``, and the file is imported under its own name. So other processes
-    can unpickle its classes, and it can import files beside it.
+    The folder of a file is appended to ``sys.path``, and the file is imported under its own name. This lets other
+    processes unpickle its classes, and lets it import files next to it.
 
     Args:
         plugins: Python files or names of modules.

@@ -47,7 +47,7 @@ def read_mask(
 
     - Palette PNG: the index is the id, if index 0 or no index is black. Otherwise each color is an object.
     - Grayscale of 1, 2, 4, 8 or 16 bits: the value is the id. A mask of 0 and 255 is one object, id 1, even with a
-      soft edge. 255 beside other ids is kept as an object.
+      soft edge. 255 next to other ids is an object.
     - RGB and RGBA: white on black as grayscale; flat colors on black or transparent are objects, in the order of their
       colors (R, then G, then B); in a cut-out, the visible pixels are the object.
     - JPEG and lossy WebP: black and white, with the threshold 128.
@@ -65,13 +65,13 @@ def read_mask(
         image: name or id of the image in a JSON file of several.
 
     Returns:
-        H x W uint8, or uint16 if an id is above 255 or the only id is 255. 0 is background. The mask may have no object
-        at all.
+        H x W uint8, or uint16 if an id is above 255 or the only id is 255. 0 is background. The mask may have no
+        objects.
 
     Raises:
         FileNotFoundError: no such file or folder.
         ValueError: the file is damaged, not a mask (a photo, lossy colors, smooth edges that can't be mended), or of
-            another aspect ratio than ``size``; or an id is above 65535. The message names the file.
+            an aspect ratio other than that of ``size``; or an id is above 65535. The message names the file.
     """
     return read_mask_with_names(path, size=size, image=image).ids
 
@@ -79,7 +79,7 @@ def read_mask(
 def read_mask_with_names(
     path: str | os.PathLike[str], *, size: tuple[int, int] | None = None, image: str | int | None = None
 ) -> Mask:
-    """Read a mask as :func:`read_mask` does, and the names of its objects."""
+    """Read a mask, as :func:`read_mask` does, together with the names of its objects."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such mask file or folder")
@@ -96,7 +96,7 @@ def read_mask_with_names(
 def read_written_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read a file of :func:`write_mask` exactly as it was written, H x W uint8 or uint16 ids; others as users' masks.
 
-    ``read_mask`` takes 65535 beside 0 for white, and custom palettes for colors.
+    ``read_mask`` would read 65535 next to 0 as white, and custom palettes as colors.
 
     Raises:
         ValueError: the file is damaged or of another size.
@@ -123,7 +123,7 @@ def write_mask(
 
     Raises:
         ValueError: the mask isn't two-dimensional or not integer, an id is out of range, the name doesn't end in
-            ``.png``, or the palette has a wrong length.
+            ``.png``, or the palette has an invalid length.
         OSError: the file can't be written (no such folder, disk full). The error names the file.
     """
     path = Path(path)

@@ -29,13 +29,13 @@ def open_frames(source: str | int | os.PathLike[str], *, fps: float | None = Non
     - URL that FFmpeg reads (``rtsp://``, ``http(s)://``, ``file://``, ...).
 
     Frames are H x W x 3 uint8 RGB. Deeper formats are reduced to 8 bits, HDR isn't tone-mapped, and non-square pixels
-    aren't stretched. Frames of videos have their times. The first frame is decoded here, so that an unreadable source
+    aren't stretched. Frames of videos carry timestamps. The first frame is decoded here, so that an unreadable source
     fails at once.
 
     Args:
-        source: path, camera number or URL. An existing path comes first.
-        fps: frames per second, which replace the times of the source; None: those of the source, and no times for
-            images. A camera is set to this rate. Frames are never dropped or repeated.
+        source: path, camera number or URL. An existing path takes precedence.
+        fps: frame rate that replaces the timestamps of the source; None: those of the source (images have
+            none). A camera is set to this rate. Frames are never dropped or repeated.
 
     Returns:
         A :class:`~voskit.dataloaders.video.source.FrameSource`: iterate over it, and close it or use it in a ``with``

@@ -55,10 +55,10 @@ def evaluate(
     videos_at_once: int = 1,
     progress: bool = True,
 ) -> Scores | None:
-    """Evaluate a model on a benchmark, or resume an evaluation that was stopped.
+    """Evaluate a model on a benchmark, or resume an interrupted evaluation.
 
     ``output`` gets ``Annotations``, the archive for the benchmark's server, ``timing.json``, ``settings.json`` and, if
-    the ground truth is there, ``scores.json`` (A2D-Sentences and JHMDB-Sentences: ``predictions.json``,
+    ground truth is available, ``scores.json`` (A2D-Sentences and JHMDB-Sentences: ``predictions.json``,
     ``settings.json`` and ``scores.json``). Call ``evaluate`` again with the same arguments to resume: finished videos
     are not computed again.
 
@@ -70,11 +70,11 @@ def evaluate(
     visible to all machines.
 
     Args:
-        model: a network, which runs with the settings that its authors chose for the dataset; or a segmenter, which
-            runs with its own.
+        model: a network, run with its authors' settings for the dataset; or a segmenter, run with its own
+            settings.
         dataset: name of a registered dataset, path of a JSON file that describes one, or an opened dataset.
         data: folder that holds the dataset. None: the folder of the JSON file.
-        output: folder of the results. One folder holds results of one setting.
+        output: folder of the results; results with different settings need different folders.
         split: one of the dataset's splits. None: the first.
         checkpoint: the file of the model's weights, whose checksum is recorded in ``settings.json``, and whose name
             is part of the archive's. None: the checksum of the weights themselves.

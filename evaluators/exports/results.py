@@ -1,4 +1,4 @@
-"""Export of results that exist: a source and its masks, without a network."""
+"""Export of existing masks to other formats, without a network."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def export_masks(
 
         export_masks("my_video.mp4", "out/my_video/masks", "exports", ["coco", "csv", "alpha:bits=16"])
 
-    Formats with soft edges use hard ones, because masks have no probabilities, which is logged.
+    Masks have no probabilities, so formats with soft edges get hard ones; this is logged.
 
     Args:
         source: the frames: a source of ``open_frames``, or its argument.
         masks: a folder of masks with the names of their frames; or a function that returns a frame's ids, H x W
             integers (array, tensor or PIL image), or None. A frame without a mask is background. Of a folder, frames
             after the last mask are left out.
-        folder: where each format writes its file or folder, replacing that of an earlier export.
+        folder: output folder; each format writes its own file or folder there, replacing an earlier export.
         formats: names of formats, with options: see docs/exports.md.
-        names: names of the objects by id; None: those that the masks state.
-        quality: the network's measures of each object, by the name of the frame and the id, for ``csv``.
+        names: names of the objects by id; None: those stored with the masks.
+        quality: the network's measures of each object, by frame name and id, for ``csv``.
         fps: constant rate of exported videos; None: the times of the source, or 25 for images.
         num_frames: stop after this many frames.
         progress: show a bar.
