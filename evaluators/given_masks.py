@@ -31,7 +31,7 @@ def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np
         white: an earlier mask was read as "on".
 
     Raises:
-        ValueError: the mask is a path or has smooth edges, or 255 beside other values after it was "on".
+        ValueError: the mask is a path or has smooth edges, or 255 next to other values after it was "on".
     """
     if isinstance(mask, (str, os.PathLike)):
         raise ValueError(f"the mask is a path, {os.fspath(mask)}: read it with read_mask")
@@ -68,7 +68,7 @@ def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np
         return (array > 0).astype(np.uint8), True
     if white:
         raise ValueError(
-            "an earlier mask of 0 and 255 was read as object 1, and this one has 255 beside other values: pass "
+            "an earlier mask of 0 and 255 was read as object 1, and this one has 255 next to other values: pass "
             "ids, 1 to n"
         )
     return array, False

@@ -108,7 +108,7 @@ class VideoSegmenter:
 
     Raises:
         TypeError: ``model`` is not a network.
-        ValueError: an unknown option (the message suggests similar names), or a value out of range.
+        ValueError: an unknown option (similar names are suggested), or a value out of range.
     """
 
     def __init__(
@@ -423,7 +423,7 @@ class VideoSegmenter:
                 "one of each for each video"
             )
         if len({id(s) for s in segmenters}) < count or len({id(s._network) for s in segmenters}) > 1:
-            raise ValueError("each video needs a segmenter of its own, all from another() of one of them")
+            raise ValueError("each video needs its own segmenter, all from another() of one of them")
         items = list(zip(segmenters, map(frame_array, frames), masks, sizes, strict=True))
         for segmenter, frame, mask, size in items:
             segmenter.check(frame, mask, size)

@@ -148,7 +148,7 @@ def train(
         the folder, the state and the files of the run.
 
     Raises:
-        ValueError: an unknown name or field (the message suggests similar names), a batch that can't be
+        ValueError: an unknown name or field (similar names are suggested), a batch that can't be
             shared among the processes, more objects than the identity bank holds, both kinds of initial weights, a
             folder in use by another process, or a folder with a run of other settings.
         FileNotFoundError: missing training data or weights.

@@ -46,7 +46,7 @@ class MaskSet:
     Args:
         paths: all masks of the video, images or NumPy arrays.
         quiet: log remarks at debug level, because the masks belong to a dataset.
-        truth: true masks of the video in another folder, whose form may differ. If 255 is an id beside others in
+        truth: true masks of the video in another folder, whose form may differ. If 255 is an id next to others in
             those that are grayscale, it is an id in ``paths``, too.
     """
 
@@ -91,7 +91,7 @@ class MaskSet:
             if void is not None:
                 return np.where(ids == VOID, void, ids.astype(np.uint16)) if self.void else narrow(ids)
             if raw.values.dtype == np.uint8 and is_void(np.unique(ids).tolist()):
-                self.log(path, "id 255, the void label of VOC and DAVIS, beside other ids: kept as an object")
+                self.log(path, "id 255, the void label of VOC and DAVIS, next to other ids: kept as an object")
         return narrow(ids)
 
     @cached_property
@@ -141,7 +141,7 @@ class MaskSet:
 
     @cached_property
     def _on(self) -> bool:
-        """True if 255 is the object of all masks. Raises ValueError for masks of 0 and 1 beside others of 0 and 255."""
+        """True if 255 is the object in all masks. Raises ValueError if some hold 0 and 1, others 0 and 255."""
         sets = [one.values for one in self._summaries]
         if lone_value(sets, {VOID}) is not None:
             true = set().union(*(one.values for one in map(_summary, self._truth) if one.kind == "gray"))
@@ -203,7 +203,7 @@ def lone_value(sets: Iterable[Collection[int]], values: Collection[int]) -> int 
 
 
 def is_void(values: Collection[int]) -> bool:
-    """True if 255 is void beside these values of a video: the others are ids counted from 1, not gray levels.
+    """True if 255 is void next to these values of a video: the others are ids counted from 1, not gray levels.
 
     Few ids may be missing among them: the largest is at most 20, or twice their number.
     """

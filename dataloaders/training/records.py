@@ -157,7 +157,7 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
 def read_labels(path: Path, reader: MaskReader = PALETTE_MASKS) -> np.ndarray:
     """Read a single mask, H x W uint16 ids and ``VOID``.
 
-    The ignored value of the reader becomes ``VOID`` beside other values, and object 1 if the mask has no other value.
+    The ignored value of the reader becomes ``VOID`` next to other values, and object 1 if the mask has no other value.
 
     Raises:
         ValueError: the mask can't be read.

@@ -57,7 +57,7 @@ class DatasetScoring:
         limits: what the scores leave out, in one line; empty if nothing.
 
     Raises:
-        ValueError: the description names an unknown scorer (near names are listed), or one that can't read the
+        ValueError: the description names an unknown scorer (similar names are suggested), or one that can't read the
             dataset's results.
     """
 

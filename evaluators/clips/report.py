@@ -59,7 +59,7 @@ class TextPrompt:
 
 @dataclasses.dataclass
 class ClipReport:
-    """The content of ``report.json``, which lies beside a clip's results; ``complete`` is written last."""
+    """The content of ``report.json``, stored next to a clip's results; ``complete`` is written last."""
 
     name: str
     frames: int = 0

@@ -159,7 +159,7 @@ def _step(
             ids = ids_of(*fused)
             return ids, SoftMattes.of(fused[1].unbind(), fused[0], ids, None) if soft else None
     ids = predicted
-    if backward_masks is not None and (backwards or (fuse and mask is not None)):  # as in the fused frames beside it
+    if backward_masks is not None and (backwards or (fuse and mask is not None)):  # as in the fused frames next to it
         ids = backward_masks.overlay_on(frame, predicted, segmenter.object_ids, mask)
     if probabilities is None or not soft:
         return ids, None

@@ -99,7 +99,7 @@ def build_export(text: str) -> Export:
     """Build a format from its name and options, such as ``"coco"`` or ``"alpha:bits=16,objects=together"``.
 
     Raises:
-        ValueError: an unknown format or option (near names are listed), or a wrong value.
+        ValueError: an unknown format or option (similar names are suggested), or a wrong value.
     """
     name, _, fields = text.partition(":")
     known = {field.name: field.default for field in dataclasses.fields(kind)} if (kind := _kind(name)) else {}
@@ -175,7 +175,7 @@ class ObjectSpools:
     """Lines of text for each object, kept on the disk until all frames are there.
 
     Args:
-        path: the output, beside which the lines lie in a hidden folder.
+        path: the output; the lines are in a hidden folder next to it.
     """
 
     def __init__(self, path: Path) -> None:

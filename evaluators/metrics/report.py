@@ -43,7 +43,7 @@ def scores_path(output: Path | None, results: Path) -> Path:
     """Return the JSON file for the scores of ``results``, and make its folder.
 
     Args:
-        output: a folder, or a file called ``*.json``; None: beside the masks, which is in the folder of an evaluation
+        output: a folder, or a file called ``*.json``; None: next to the masks, which is in the folder of an evaluation
             or a batch.
         results: the scored folder or file.
 
@@ -66,7 +66,7 @@ def scores_path(output: Path | None, results: Path) -> Path:
 
 
 def write_scores(scores: Scores, output: str | os.PathLike[str]) -> list[Path]:
-    """Write scores to ``output`` and, beside it, each table to ``<stem>_<table>.csv``.
+    """Write scores to ``output`` and, next to it, each table to ``<stem>_<table>.csv``.
 
     The JSON file has ``dataset``, ``options`` and the tables, with numbers at full precision and null for NaN. The CSV
     files leave out values per frame. Each file is written completely or not at all.

@@ -60,8 +60,8 @@ def build_prompter(text: str = "grabcut") -> Prompter:
     """Build a prompter from its name and options, such as ``"sam2:weights=sam2.1-hiera-tiny"``.
 
     Raises:
-        ValueError: unknown prompter (near names are listed), options that it doesn't have, or weights that can't be
-            used.
+        ValueError: unknown prompter (similar names are suggested), options that it doesn't have, or
+            unusable weights.
         FileNotFoundError: there are no such weights.
     """
     name, _, fields = text.partition(":")

@@ -90,7 +90,7 @@ def prompted_ids(image_HW3: np.ndarray, prompts: Mapping[int, ObjectPrompt], pro
 class PromptedMask:
     """The mask of a clip's first frame from prompts, as :class:`~voskit.evaluators.clips.sources.Clip` takes it.
 
-    It is written to ``<output>/<clip>_mask.png``, beside the folder of the results.
+    It is written to ``<output>/<clip>_mask.png``, next to the results folder.
 
     Args:
         prompts: of each object, by its id.

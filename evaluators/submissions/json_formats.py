@@ -114,7 +114,7 @@ def panoptic_members(dataset: Dataset, root: Path, prefix: str) -> dict[str, Pat
 
 
 def check_panoptic(dataset: Dataset, folder: Path) -> list[Problem]:
-    """Find problems of ``pred.json`` beside ``pan_pred``: frames out of order, ids that differ from those of masks."""
+    """Find problems of ``pred.json`` next to ``pan_pred``: frames out of order, ids that differ from those of masks."""
     path = folder / "pred.json"
     try:
         videos = {v["video_id"]: v["annotations"] for v in load_json(path)["annotations"]}

@@ -89,7 +89,7 @@ def test_255_is_read_as_before() -> None:
     restore_state(segmenter, state)
     mask = squares(1, 2)
     mask[mask == 1] = 255
-    with pytest.raises(ValueError, match="255 beside other values"):
+    with pytest.raises(ValueError, match="255 next to other values"):
         segmenter.step(frames[1], mask)
 
 

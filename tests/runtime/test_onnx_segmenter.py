@@ -174,7 +174,7 @@ def test_a_white_mask_is_object_1(exported: Callable[[str], Path]) -> None:
     segmenter = OnnxSegmenter(exported("deaott"))
     segmenter.step(moving_frames(1)[0], ((squares(1) > 0) * 255).astype(np.uint8))
     assert segmenter.object_ids == [1]
-    with pytest.raises(ValueError, match="255 beside other values"):
+    with pytest.raises(ValueError, match="255 next to other values"):
         segmenter.step(moving_frames(1)[0], squares(255, 2))
 
 

@@ -77,7 +77,7 @@ def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], whi
         white: an earlier mask was read as "on".
 
     Raises:
-        ValueError: a wrong shape, type or size, ids out of range, a mask with smooth edges, or 255 beside other values
+        ValueError: a wrong shape, type or size, ids out of range, a mask with smooth edges, or 255 next to other values
             after it was "on".
     """
     try:
@@ -104,7 +104,7 @@ def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], whi
     if not ((array != 0) & (array != VOID)).any():
         return (array > 0).astype(np.int32), True
     if white:
-        raise ValueError("an earlier mask of 0 and 255 was read as object 1, and this one has 255 beside other values")
+        raise ValueError("an earlier mask of 0 and 255 was read as object 1, and this one has 255 next to other values")
     return array.astype(np.int32), False
 
 

@@ -111,7 +111,7 @@ def run_frames(
 def _start_method() -> str:
     """Return ``fork`` if it is safe, which saves each process the import of torch; otherwise ``spawn``.
 
-    Forking isn't safe beside other Python threads (their locks stay locked in the child) or once CUDA is in use.
+    Forking isn't safe alongside other Python threads (their locks stay locked in the child) or once CUDA is in use.
     """
     torch = sys.modules.get("torch")
     in_use = torch is not None and torch.cuda.is_initialized()

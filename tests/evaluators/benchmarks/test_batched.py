@@ -125,7 +125,7 @@ def test_what_cannot_go_together_is_refused_and_leaves_no_trace(frames) -> None:
     second, stranger = first.another(), VideoSegmenter(model)
     with pytest.raises(ValueError, match="all from another"):
         VideoSegmenter.step_together([first, stranger], frames[:2])
-    with pytest.raises(ValueError, match="a segmenter of its own"):
+    with pytest.raises(ValueError, match="needs its own segmenter"):
         VideoSegmenter.step_together([first, first], frames[:2])
     with pytest.raises(ValueError, match="2 segmenters, 1 frames"):
         VideoSegmenter.step_together([first, second], frames[:1])
