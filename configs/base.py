@@ -70,8 +70,8 @@ class Config:
             **changes: new values by field name or alias. Lists are accepted for tuples, integers for floats.
 
         Raises:
-            ValueError: an unknown field (near names are listed), a value of the wrong type, or two values for a field
-                and its alias.
+            ValueError: an unknown field (similar names are suggested), a value of the wrong type, or two values for a
+                field and its alias.
         """
         types_ = self.field_types()
         values: dict[str, Any] = {}

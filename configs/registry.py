@@ -1,4 +1,4 @@
-"""Registry: a table of named entries (models, stages, datasets, losses, ...) with near names in its errors."""
+"""Registry: a table of named entries (models, stages, datasets, losses, ...) whose errors suggest similar names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message about an unknown name: near names, or all names if none is near."""
+    """Return the end of an error message about an unknown name: similar names, or all names if none is similar."""
     known = sorted(set(known))
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
         """Return the entry called ``name``.
 
         Raises:
-            ValueError: no such entry; the message lists near names.
+            ValueError: no such entry; the message suggests similar names.
         """
         if name not in self:
             raise ValueError(f"unknown {self.kind} {name!r}: {suggest(name, self.names())}")

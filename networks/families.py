@@ -67,7 +67,7 @@ def build_network(config: ModelConfig) -> Network:
     """Build the network that a config describes, with random weights.
 
     Raises:
-        ValueError: the config has no family, or an unknown one; near names are listed.
+        ValueError: the config has no family, or an unknown one; similar names are suggested.
     """
     return _resolve(_family(config).network)(config)
 

@@ -169,7 +169,7 @@ def get_dataset_config(name: str, **changes: object) -> DatasetConfig:
     """Return the description of a dataset, with some fields changed.
 
     Raises:
-        ValueError: an unknown dataset or field (near names are listed), or a value of the wrong type.
+        ValueError: an unknown dataset or field (similar names are suggested), or a value of the wrong type.
     """
     config = DATASETS.get(name)()
     return config.override(**{"name": config.name or name, **changes})

@@ -211,7 +211,7 @@ def get_model_config(name: str, **changes: object) -> ModelConfig:
     """Return the config of a model, with some fields changed.
 
     Raises:
-        ValueError: an unknown model or field (near names are listed), or a value of the wrong type.
+        ValueError: an unknown model or field (similar names are suggested), or a value of the wrong type.
     """
     return MODELS.get(name)().override(**changes)
 

@@ -224,6 +224,6 @@ def get_stage_config(name: str, **changes: object) -> StageConfig:
     """Return the config of a stage, with some fields changed.
 
     Raises:
-        ValueError: an unknown stage or field (near names are listed), or a value of the wrong type.
+        ValueError: an unknown stage or field (similar names are suggested), or a value of the wrong type.
     """
     return STAGES.get(name)().override(**changes)

@@ -35,7 +35,7 @@ def build_encoder(
         to_stride_32: build the whole encoder, down to stride 32.
 
     Raises:
-        ValueError: unknown name; near names are listed.
+        ValueError: unknown name; similar names are suggested.
     """
     builder = (PYRAMIDS if to_stride_32 else ENCODERS).get(name)
     encoder = builder(FrozenBatchNorm if freeze_bn else nn.BatchNorm2d, drop_path)

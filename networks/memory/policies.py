@@ -81,7 +81,7 @@ def build_policy(text: str) -> MemoryPolicy:
     """Build a policy from its name and fields, such as ``"every_nth_frame:gap=5,max_frames=8"``.
 
     Raises:
-        ValueError: unknown policy (near names are listed), or fields that it doesn't have.
+        ValueError: unknown policy (similar names are suggested), or fields that it doesn't have.
     """
     name, _, fields = text.partition(":")
     build = POLICIES.get(name)

@@ -29,7 +29,7 @@ def read_run(text: str, **shared: Any) -> tuple[str, ModelArgs]:
         the name, which is the text itself if it has none, and the flags.
 
     Raises:
-        ValueError: an unknown model or field (near names are listed), or a value of the wrong type.
+        ValueError: an unknown model or field (similar names are suggested), or a value of the wrong type.
     """
     name, rest = match.groups() if (match := re.match(r"([^=]+?):\s+(\S.*)", text)) else (text, text)
     model, *words = shlex.split(rest) or [""]
@@ -100,7 +100,7 @@ def read_dataset(text: str) -> DatasetChoice:
     If no folder is stated, it is that of the JSON file, or ``datasets/<the usual folder of the dataset>``.
 
     Raises:
-        ValueError: an unknown dataset; near names are listed.
+        ValueError: an unknown dataset; similar names are suggested.
     """
     from voskit.evaluators.compare.datasets import DatasetChoice
 

@@ -65,7 +65,7 @@ class TrainArgs:
         """Keyword arguments of ``voskit.train``.
 
         Raises:
-            ValueError: an unknown model, stage or field (near names are listed), or no processes.
+            ValueError: an unknown model, stage or field (similar names are suggested), or no processes.
         """
         if self.gpu_num < 1:
             raise ValueError(f"--gpu_num, the number of processes, must be at least 1, got {self.gpu_num}")
