@@ -1,4 +1,4 @@
-"""Base class of all configs: frozen keyword-only dataclasses with JSON round trip and overrides from a command line."""
+"""Base class of configs: frozen keyword-only dataclasses with JSON serialization and command-line overrides."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Config:
     """
 
     renamed: ClassVar[Mapping[str, str]] = {}
-    """Former field names and their present ones, so that files of earlier versions can be read."""
+    """Current field names by former ones, for reading files of earlier versions."""
     aliases: ClassVar[Mapping[str, str]] = {}
-    """Second names of fields, accepted wherever a field can be set."""
+    """Field names by alias. An alias is accepted wherever a field can be set."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # resolved types, not strings: the module of a subclass need not import the names in its base's annotations
+        # resolved types, not strings: a subclass's module may not import the names in its base's annotations
         bases = [base for base in reversed(cls.__mro__[1:]) if issubclass(base, Config) and base is not Config]
         inherited = {name: hint for base in bases for name, hint in base.field_types().items()}
         annotations = dict(inspect.get_annotations(cls))
@@ -59,7 +59,7 @@ class Config:
 
     @classmethod
     def field_types(cls) -> dict[str, Any]:
-        """Return the names of the fields and their types, in order."""
+        """Return the types of the fields by name, in order."""
         hints = typing.get_type_hints(cls)
         return {f.name: hints[f.name] for f in _own_fields(cls)}
 
@@ -70,8 +70,8 @@ class Config:
             **changes: new values by field name or alias. Lists are accepted for tuples, integers for floats.
 
         Raises:
-            ValueError: an unknown field (similar names are suggested), a value of the wrong type, or two values for a
-                field and its alias.
+            ValueError: a field is unknown (similar names are suggested), a value has the wrong type, or a field and its
+                alias have different values.
         """
         types_ = self.field_types()
         values: dict[str, Any] = {}
@@ -88,18 +88,18 @@ class Config:
         return dataclasses.replace(typing.cast(Any, self), **values)
 
     def override_from_text(self, *assignments: str) -> Self:
-        """Return a copy changed by ``name=value`` texts, see :meth:`changes_from_text`."""
+        """Return a copy changed by ``name=value`` strings, see :meth:`changes_from_text`."""
         return self.override(**self.changes_from_text(*assignments))
 
     @classmethod
     def changes_from_text(cls, *assignments: str) -> dict[str, Any]:
-        """Parse ``name=value`` texts from a command line.
+        """Parse ``name=value`` strings from a command line.
 
-        Values are JSON, or plain text if they are not valid JSON. Tuples can also be separated by commas
+        Values are JSON, or plain strings if they are not valid JSON. Tuples can also be comma-separated
         (``datasets=static,davis2017``), and mappings written as ``model=train_long_term_gap=2,freeze_backbone=true``.
 
         Raises:
-            ValueError: a text without ``=``. Unknown fields and wrong types are reported by :meth:`override`.
+            ValueError: a string has no ``=``. Unknown fields and wrong types are reported by :meth:`override`.
         """
         changes, types_ = {}, cls.field_types()
         for text in assignments:
@@ -115,12 +115,12 @@ class Config:
         return changes
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as plain Python values that JSON and ``torch.save`` can hold."""
+        """Return all fields as plain Python values, for JSON and ``torch.save``."""
         values = {f.name: getattr(self, f.name) for f in _own_fields(type(self))}
         return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
     def differences(self) -> dict[str, Any]:
-        """Return the fields whose values differ from the defaults of the class, with their values."""
+        """Return the fields that differ from the defaults of the class, with their values."""
         default = type(self)().to_dict()
         return {name: value for name, value in self.to_dict().items() if value != default[name]}
 
@@ -136,22 +136,22 @@ class Config:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build a config from the output of :meth:`to_dict`, including that of earlier versions.
 
-        Absent fields take their defaults.
+        Missing fields get their defaults.
 
         Raises:
-            ValueError: an unknown field, or a value of the wrong type.
+            ValueError: a field is unknown, or a value has the wrong type.
         """
         return cls().override(**cls.present_names(values))
 
     @classmethod
     def present_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace former names and aliases of fields by their present names."""
+        """Replace former names and aliases of fields with their current names."""
         present = {**cls.aliases, **cls.renamed}
         return {present.get(name, name): value for name, value in values.items()}
 
 
 class _FrozenDict(dict[str, Any]):
-    """A hashable dictionary, which dataclasses accept as a default. It is never changed."""
+    """A hashable dictionary, which dataclasses accept as a default value. It must not be changed."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self))
@@ -161,7 +161,7 @@ _PYTHON = {"None": None, "True": True, "False": False}
 
 
 def parse_value(text: str) -> Any:
-    """Parse a value from a command line: JSON, Python's ``None``, ``True`` and ``False``, or else plain text."""
+    """Parse a value from a command line: JSON, Python's ``None``, ``True`` or ``False``, or else a plain string."""
     try:
         return _PYTHON[text] if text in _PYTHON else json.loads(text)
     except json.JSONDecodeError:
@@ -169,10 +169,10 @@ def parse_value(text: str) -> Any:
 
 
 def mapping_from_text(assignments: typing.Iterable[str]) -> dict[str, Any]:
-    """Parse ``name=value`` texts into a dictionary; empty texts are skipped.
+    """Parse ``name=value`` strings into a dictionary; empty strings are skipped.
 
     Raises:
-        ValueError: a text without ``=``.
+        ValueError: a string has no ``=``.
     """
     pairs = (_split(text) for text in assignments if text)
     return {name: parse_value(value) for name, value in pairs}
@@ -186,7 +186,7 @@ def _split(assignment: str) -> tuple[str, str]:
 
 
 def _frozen(value: Any) -> Any:
-    """Make a value hashable: JSON and command lines give lists and dictionaries."""
+    """Return a hashable copy of a list or mapping, as JSON and command lines produce them; other values as they are."""
     if isinstance(value, list):
         return tuple(value)
     return _FrozenDict(value) if isinstance(value, Mapping) else value
@@ -197,13 +197,13 @@ def _own_fields(cls: type) -> tuple[dataclasses.Field, ...]:
 
 
 def check_type(what: str, value: Any, hint: Any) -> None:
-    """Raise a ValueError that begins with ``what`` unless a value is of a type, see ``Config.override``."""
+    """Raise a ValueError that starts with ``what`` unless a value fits a type, see ``Config.override``."""
     if not _fits(value, hint):
         raise ValueError(f"{what} must be {_show(hint)}, got {value!r}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """True if a field of this type can hold ``value``. An int is also a float, and a list is also a tuple."""
+    """Return True if a field of this type can hold ``value``; ints count as floats and lists as tuples."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, a) for a in args)
@@ -222,7 +222,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _show(hint: Any) -> str:
-    """Name a type for an error message."""
+    """Format a type for an error message."""
     if not typing.get_args(hint):
         return getattr(hint, "__name__", str(hint))
     return str(hint).replace("typing.", "").replace("collections.abc.", "")

@@ -1,4 +1,4 @@
-"""Registry: a table of named entries (models, stages, datasets, losses, ...) whose errors suggest similar names."""
+"""Registry of named entries (models, stages, datasets, losses, ...) whose errors suggest similar names."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Registry(Generic[T]):
     """A table of named entries of one kind.
 
     Args:
-        kind: the word for an entry in error messages, e.g. ``"model"``.
-        modules: names of modules that register entries when they are imported. They are imported one by one until a
-            name is found, and all of them when names are listed. Entries are listed in the order of their modules.
+        kind: term for an entry in error messages, e.g. ``"model"``.
+        modules: names of modules that register entries on import. They are imported one by one until a name is found,
+            and all of them when names are listed. Entries are listed in the order of their modules.
     """
 
     def __init__(self, kind: str, modules: Iterable[str] = ()) -> None:
@@ -33,14 +33,14 @@ class Registry(Generic[T]):
         self._pending = list(modules)
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that enters its argument under ``name``.
+        """Return a decorator that registers its argument under ``name``.
 
         Raises:
-            ValueError: the name is taken.
+            ValueError: the name is already registered.
         """
 
         def add(entry: T) -> T:
-            own = getattr(entry, "__module__", None) in self._modules  # else all names must be known first
+            own = getattr(entry, "__module__", None) in self._modules  # otherwise, check against all modules' names
             if name in (self._entries if own else self):
                 raise ValueError(f"{self.kind} {name!r} is registered twice ({self._entries[name]!r} and {entry!r})")
             self._entries[name] = entry
@@ -49,7 +49,7 @@ class Registry(Generic[T]):
         return add
 
     def names(self) -> list[str]:
-        """Return all names, in the order of registration."""
+        """Return all names, in the order of their modules."""
         self._load()
         place = {module: i for i, module in enumerate(self._modules)}
         homes = {name: getattr(entry, "__module__", "") for name, entry in self._entries.items()}
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
         """Return the entry called ``name``.
 
         Raises:
-            ValueError: no such entry; the message suggests similar names.
+            ValueError: no such entry; similar names are suggested.
         """
         if name not in self:
             raise ValueError(f"unknown {self.kind} {name!r}: {suggest(name, self.names())}")
@@ -76,6 +76,6 @@ class Registry(Generic[T]):
         return len(self.names())
 
     def _load(self, until: object = None) -> None:
-        """Import the modules that are still pending, up to the one that registers a name."""
+        """Import pending modules, stopping at the one that registers ``until``."""
         while until not in self._entries and self._pending:
             importlib.import_module(self._pending.pop(0))

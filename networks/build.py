@@ -1,4 +1,4 @@
-"""Models by name: config, network and weights."""
+"""Model builder: a network of the model zoo by name, with its weights."""
 
 from __future__ import annotations
 
@@ -35,20 +35,21 @@ def build_model(
 
     Args:
         name: a registered model, see ``voskit.configs.list_models()``.
-        checkpoint: a published file, or one of this project's ``.safetensors``. The latter also holds the config that
-            it was saved with; fields that aren't given here are taken from it, except ``training_only`` ones.
-            None: the weights are random, which is logged as a warning, unless ``pretrained`` is set.
+        checkpoint: a published checkpoint, or a ``.safetensors`` file saved by voskit. The latter also stores the
+            model's config, which is used except for ``training_only`` fields and those given as ``fields``.
+            None: random weights, with a warning in the log, unless ``pretrained`` is set.
         device: device of the network. Default: CUDA if available, else MPS, else the CPU.
-        pretrained: published weights, downloaded once. True: the main variant, which is the bundled file for ``deaott``
-            and PRE_YTB_DAV for other AOT and DeAOT models; a name such as ``"PRE"``: another variant. See
-            ``voskit.networks.weights.find_weights``.
-        encoder_checkpoint: ImageNet weights for the encoder, to train from; ignored with ``checkpoint``. A network
-            with several encoders takes a dict from the config fields that name the files (``encoder_weights``, ...).
-        **fields: fields of the model's config to change.
+        pretrained: load published weights, downloading them on first use. True: the main variant, i.e. the bundled
+            file for ``deaott`` and PRE_YTB_DAV for other AOT and DeAOT models. A string such as ``"PRE"``: that
+            variant. See ``voskit.networks.weights.find_weights``.
+        encoder_checkpoint: ImageNet weights for the encoder, to train from; ignored with ``checkpoint``. For a network
+            with several encoders, a dict from config fields (``encoder_weights``, ...) to paths.
+        **fields: config fields to override.
 
     Raises:
-        ValueError: unknown model, field or variant, unusable device, or a file that isn't a checkpoint of this model.
-        FileNotFoundError: no such file.
+        ValueError: the model, a field or the variant is unknown, the device can't be used, or the file isn't a
+            checkpoint of this model.
+        FileNotFoundError: a file doesn't exist.
         OSError: the weights can't be downloaded or stored.
     """
     config = get_model_config(name, **fields)
@@ -71,7 +72,7 @@ def build_model(
 
 
 def _from_checkpoint(name: str, path: str | os.PathLike[str], fields: Mapping[str, object]) -> Network:
-    """Build a network with the weights of a file, and with its config unless ``fields`` change it."""
+    """Build a network with the weights and config of a file; ``fields`` override the config."""
     from voskit.networks.checkpoints import load_weights, own_fields, read_checkpoint
     from voskit.networks.initialization import NoInitialization
 
@@ -89,7 +90,7 @@ def _from_checkpoint(name: str, path: str | os.PathLike[str], fields: Mapping[st
 
 
 def _load_encoders(network: Network, files: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]) -> None:
-    """Load published weights for the encoders of a network."""
+    """Load published weights into the encoders of a network."""
     from voskit.networks.checkpoints import load_encoder
 
     if not isinstance(files, Mapping):
@@ -102,7 +103,11 @@ def _load_encoders(network: Network, files: str | os.PathLike[str] | Mapping[str
 
 
 def usable_device(device: str | torch.device | None) -> torch.device:
-    """Return the device after allocating a tensor on it. Raises ValueError if that fails."""
+    """Return the device, or the default one, after allocating a tensor on it.
+
+    Raises:
+        ValueError: the allocation fails.
+    """
     try:
         usable = default_device() if device is None else torch.device(device)
         torch.empty(1, device=usable)

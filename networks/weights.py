@@ -1,4 +1,4 @@
-"""Published weights by name: checkpoints of the model zoo and encoders, on the disk or downloaded once."""
+"""Published weights: checkpoints of the model zoo and ImageNet weights of encoders, found locally or downloaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voskit.networks.downloads import download, verify
 logger = logging.getLogger(__name__)
 
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrain_models"
-"""Folder of the bundled weights, and of those that users put there."""
+"""Folder of the bundled weights; users can put their own files there, too."""
 _CATALOG = Path(__file__).with_name("published_weights.json")
 _BUNDLED = ("deaott", "open", "deaott_open.safetensors")
 
@@ -30,26 +30,26 @@ class PublishedWeights:
     model: str = ""
     """Name in the model zoo; "" for encoders."""
     variant: str = ""
-    """Training stage or data, as the authors call it; for encoders, the encoder."""
+    """Training stage or dataset in the authors' naming; for encoders, the name of the encoder."""
     url: str = ""
-    """Address of the file; "" for the bundled one."""
+    """Download URL; "" for the bundled file."""
     is_main: bool = False
-    """True for the variant that ``pretrained=True`` takes."""
+    """True for the variant that ``pretrained=True`` selects."""
     source: str = ""
-    """Page that publishes it."""
+    """Web page of the release, or ``"bundled"``."""
     mebibytes: float | None = None
-    """Size, for checkpoints estimated from the number of parameters (float32); None: unknown."""
+    """File size in MiB, estimated from the number of float32 parameters for checkpoints; None: unknown."""
 
     @property
     def digest(self) -> str:
-        """First hex digits of the SHA-256, if the file's name carries them, else ""."""
+        """First 8 hex digits of the SHA-256 from the file name, or "" if the name doesn't contain them."""
         match = re.search(r"-([0-9a-f]{8})\.pth$", self.file)
         return match[1] if match else ""
 
 
 @functools.cache
 def list_published() -> tuple[PublishedWeights, ...]:
-    """Return all published checkpoints, the bundled one first, then the encoders."""
+    """Return all published weights: the bundled checkpoint, the other checkpoints, then the encoders."""
     catalog = json.loads(_CATALOG.read_text(encoding="utf-8"))
     model, variant, file = _BUNDLED
     entries = [PublishedWeights(file, model, variant, is_main=True, source="bundled")]
@@ -72,30 +72,30 @@ def list_published() -> tuple[PublishedWeights, ...]:
 
 
 def find_weights(model: str, variant: bool | str = True) -> Path:
-    """Return the file of a model's published weights, downloading it if it isn't here.
+    """Return the path of a model's published weights, downloading them if they aren't stored locally.
 
     Args:
         model: name in the model zoo.
-        variant: True for the main variant: the bundled weights for ``deaott``, PRE_YTB_DAV for other AOT and DeAOT
-            models, s012 for JointFormer, ytvos for ReferFormer; or a variant's name, e.g. ``"PRE"``.
+        variant: name of a variant, e.g. ``"PRE"``. True: the main variant, i.e. the bundled weights for ``deaott``,
+            PRE_YTB_DAV for other AOT and DeAOT models, s012 for JointFormer, ytvos for ReferFormer.
 
     Raises:
-        ValueError: unknown model or variant, no weights are published for the model, or the file is damaged.
-        FileNotFoundError: the file isn't here, and VOSKIT_OFFLINE is set.
-        OSError: the download failed. Messages say where to get the file by hand and where to put it.
+        ValueError: the model or variant is unknown, the model has no published weights, or the file is damaged.
+        FileNotFoundError: the file isn't stored locally, and VOSKIT_OFFLINE is set.
+        OSError: the download failed. The message says how to download the file by hand and where to put it.
     """
     return find(published_weights(model, variant))
 
 
 def find_encoder(file: str) -> Path:
-    """Return the file of an encoder's published ImageNet weights, downloading it if it isn't here.
+    """Return the path of an encoder's published ImageNet weights, downloading them if they aren't stored locally.
 
     Args:
-        file: name of the file, such as ``resnet50-0676ba61.pth``.
+        file: file name, such as ``resnet50-0676ba61.pth``.
 
     Raises:
-        FileNotFoundError: the file isn't here, and VOSKIT_OFFLINE is set or no address is known.
-        ValueError, OSError: as for ``find_weights``.
+        FileNotFoundError: the file isn't stored locally, and VOSKIT_OFFLINE is set or no URL is known.
+        ValueError, OSError: see ``find_weights``.
     """
     encoders = {entry.file: entry for entry in list_published() if not entry.model}
     if file in encoders:
@@ -108,12 +108,12 @@ def find_encoder(file: str) -> Path:
 
 
 def published_weights(model: str, variant: bool | str = True) -> PublishedWeights:
-    """Return the entry of a model's published variant, see ``find_weights``.
+    """Return the catalog entry of a model's published weights, see ``find_weights``.
 
     Raises:
-        ValueError: unknown model or variant, or no weights are published for the model.
+        ValueError: the model or variant is unknown, or the model has no published weights.
     """
-    get_model_config(model)  # for its error about unknown names
+    get_model_config(model)  # raises for unknown names
     variants = {entry.variant: entry for entry in list_published() if entry.model == model}
     if not variants:
         names = {entry.model for entry in list_published() if entry.model}
@@ -127,12 +127,12 @@ def published_weights(model: str, variant: bool | str = True) -> PublishedWeight
 
 
 def path_here(file: str) -> Path | None:
-    """Return the path of a file of weights in ``pretrain_models`` or among the downloads, or None."""
+    """Return the path of a weights file in ``pretrain_models`` or the download folder, or None if it is in neither."""
     return next((path for folder in (PRETRAINED, weights_folder()) if (path := folder / file).is_file()), None)
 
 
 def find(entry: PublishedWeights) -> Path:
-    """Return the path of a published file, downloading it if it isn't here; see ``find_weights`` for errors."""
+    """Return the path of a published file, downloading it if necessary; raises as ``find_weights`` does."""
     if (path := path_here(entry.file)) is not None:
         if path.parent != PRETRAINED:
             verify(path)
@@ -152,12 +152,12 @@ def find(entry: PublishedWeights) -> Path:
 
 
 def is_offline() -> bool:
-    """True if the environment variable VOSKIT_OFFLINE forbids downloads."""
+    """Return True if the environment variable VOSKIT_OFFLINE forbids downloads."""
     return os.environ.get("VOSKIT_OFFLINE", "0") not in ("", "0")
 
 
 def weights_folder() -> Path:
-    """Return the folder of downloaded weights: ``weights`` in VOSKIT_HOME, by default in the user's cache folder."""
+    """Return the download folder: ``$VOSKIT_HOME/weights``, or ``voskit/weights`` in the user's cache folder."""
     if home := os.environ.get("VOSKIT_HOME"):
         return Path(home).expanduser() / "weights"
     if sys.platform == "win32":

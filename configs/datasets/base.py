@@ -31,69 +31,69 @@ class DatasetConfig(Config):
     name: str = ""
     """Name in results. Default: the name in the registry."""
     title: str = ""
-    """Name for readers, such as ``"YouTube-VOS 2019"``."""
+    """Display name, such as ``"YouTube-VOS 2019"``."""
     task: Literal["semi_supervised", "unsupervised", "referring", "panoptic"] = "semi_supervised"
 
     folder: str = ""
     """Usual folder in ``datasets/``, for documentation."""
     roots: tuple[str, ...] = ("",)
-    """Folders relative to the data root that may hold the layout. Code bases differ in them."""
+    """Folders relative to the data root that may contain the dataset. Conventions differ between code bases."""
     splits: tuple[str, ...] = ("val",)
     """Names of the splits. The first one is the default."""
     split_folders: tuple[str, ...] = ()
     """Values of ``{split}`` for each of ``splits``. Empty: the names of the splits."""
     all_frames_splits: tuple[str, ...] = ()
-    """Splits that read their frames from ``all_frames``: more frames than the server scores."""
+    """Splits that read frames from ``all_frames``, which has more frames than the server scores."""
 
     frames: tuple[str, ...] = ()
-    """Folders with the frames of one video. Your own dataset can have a video file of that name instead."""
+    """Folders with the frames of one video. A dataset of your own can have a video file of that name instead."""
     all_frames: tuple[str, ...] = ()
     """Replaces ``frames`` in ``all_frames_splits``."""
     given_masks: tuple[str, ...] = ()
-    """Folders with only the masks that a method is given. Preferred to ``masks``."""
+    """Folders that contain only the masks given to a method. They take precedence over ``masks``."""
     masks: tuple[str, ...] = ()
-    """Folders of masks, from which ``given`` selects those that a method is given."""
+    """Folders of masks, from which ``given`` selects those given to a method."""
     ground_truth: tuple[str, ...] = ()
-    """Folders, or one JSON file, of the ground truth. It counts as present if it has more masks than are given."""
+    """Folders or JSON file of the ground truth, which counts as present if it has more masks than are given."""
     video_list: tuple[str, ...] = ()
     """Text files with the name of a video on each line, or with pairs of files (DAVIS 2016)."""
     meta: tuple[str, ...] = ()
     """JSON files about all videos."""
     excluded_meta: tuple[str, ...] = ()
-    """JSON files of the same format. Their videos, if the files exist, are left out."""
+    """JSON files of the same format, if they exist. Their videos are left out."""
     meta_format: Literal["none", "objects", "burst", "panoptic", "expressions"] = "none"
     index_required: bool = True
-    """True if ``video_list`` or ``meta`` must exist. False: without them, the folders of frames are the list."""
+    """Require ``video_list`` or ``meta``. False: without them, the folders of frames are the list of videos."""
 
     resolutions: tuple[str, ...] = ()
     full_resolutions: tuple[str, ...] = ()
     full_resolution: bool = False
     """Read frames and given masks at their full resolution."""
     results_at: str = ""
-    """Resolution of results and ground truth with ``full_resolution``, one of ``resolutions``. Empty: that of the
-    frames that are read."""
+    """Resolution of results and ground truth with ``full_resolution``, one of ``resolutions``. Empty: the resolution of
+    the input frames."""
 
     given: Literal["none", "first", "all", "appearing"] = "first"
-    """Masks that a method is given: the first one, all in the folder, or the objects that first appear in a frame, cut
-    out of its full annotation."""
+    """Masks given to a method: none, the first one, all in the folder, or in each frame only the objects that first
+    appear there, cut out of its full annotation."""
     fed: Literal["folder", "listed"] = "folder"
-    """Frames that a method sees: all in the folder, or those in the meta file."""
+    """Frames given to a method: all in the folder, or those in the meta file."""
     wanted: Literal["all", "listed", "annotated"] = "all"
     """Frames to write: all, those in the meta file, or those with a ground-truth mask."""
     frame_step: int | None = None
     """Difference between the numbers of consecutive frames, checked by ``voskit check-dataset``. None: irregular."""
 
     binary: bool = False
-    """Read masks as one object, id 1: every value but 0."""
+    """Read every nonzero mask value as object 1."""
     ignore_id: int | None = 255
     """Mask value of ignored pixels. None: no such value."""
     max_proposals: int | None = None
-    """Largest object id in results if no mask is given."""
+    """Maximum object id in results if no mask is given."""
 
     copy_given_mask: bool = True
-    """Copy the first given mask to the results of its frame (binarized if ``binary``)."""
+    """Use the first given mask as the result of its frame (binarized if ``binary``)."""
     result_folder: str = ""
-    """Folder between ``Annotations`` and the videos in results of AOT's evaluator."""
+    """Folder between ``Annotations`` and the videos in the results of AOT's evaluator."""
     full_resolution_result_folder: str = ""
 
     archive: Literal["masks", "expressions", "annotators", "panoptic", "visor", "burst"] = "masks"
@@ -102,14 +102,14 @@ class DatasetConfig(Config):
     """Folder of the videos in the archive."""
     archive_suffix: str = ".zip"
     submit_given_frame: bool = True
-    """True if a submission includes the mask of the first frame."""
+    """Include the mask of the first frame in the submission."""
     object_names: tuple[str, ...] = ()
     """JSON files with object names by video and id (VISOR)."""
     server: bool = False
     """True if the first split has, or had, an evaluation server."""
 
     scoring: str = "folder"
-    """Scoring protocol, an entry of ``voskit.evaluators.metrics.SCORERS``. Empty: no scores."""
+    """Scoring protocol, an entry in ``voskit.evaluators.metrics.SCORERS``. Empty: no scores."""
 
     def __post_init__(self) -> None:
         where = f"dataset {self.name or type(self).__name__!r}"
@@ -127,7 +127,7 @@ class DatasetConfig(Config):
         """Return the value of ``{split}``.
 
         Raises:
-            ValueError: no such split; the message lists all splits.
+            ValueError: the split is unknown; the message lists all splits.
         """
         if split not in self.splits:
             raise ValueError(f"dataset {self.name!r} has no split {split!r}: known: {', '.join(self.splits)}")
@@ -135,7 +135,7 @@ class DatasetConfig(Config):
 
     @property
     def published_folder(self) -> str:
-        """Folder of the videos in results of AOT's evaluator, such as ``Annotations/480p``."""
+        """Folder of the videos in the results of AOT's evaluator, such as ``Annotations/480p``."""
         full = self.full_resolution and not self.results_at
         folder = self.full_resolution_result_folder if full else self.result_folder
         return f"Annotations/{folder}".rstrip("/")
@@ -169,20 +169,21 @@ def get_dataset_config(name: str, **changes: object) -> DatasetConfig:
     """Return the description of a dataset, with some fields changed.
 
     Raises:
-        ValueError: an unknown dataset or field (similar names are suggested), or a value of the wrong type.
+        ValueError: the dataset or a field is unknown (similar names are suggested), or a value has the wrong
+            type.
     """
     config = DATASETS.get(name)()
     return config.override(**{"name": config.name or name, **changes})
 
 
 def expand(templates: Iterable[str], config: DatasetConfig, split: str, *, results: bool = False) -> list[str]:
-    """Fill in ``{split}`` and ``{resolution}`` of path templates; the placeholders of a video stay.
+    """Fill in ``{split}`` and ``{resolution}`` in path templates; placeholders for the video are kept.
 
     Args:
         templates: path templates relative to the data root.
         config: the dataset.
         split: one of its splits.
-        results: use the resolution of results instead of that of frames.
+        results: use the resolution of the results instead of that of the frames.
     """
     resolutions = (config.full_resolutions if config.full_resolution else config.resolutions) or ("",)
     if results and config.results_at:

@@ -7,10 +7,10 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("burst")
 class BURST(DatasetConfig):
-    """BURST with given first masks. Masks are run-length encodings in one JSON file.
+    """BURST with given first masks, stored as run-length encodings in one JSON file.
 
-    If the PNG files of the given masks are there, as JointFormer reads them, they are used instead. The training split
-    is published as one file, ``train.json``, with all masks.
+    If the given masks exist as PNG files, which JointFormer reads, these are used instead. The training split is
+    published as one file, ``train.json``, with all masks.
     """
 
     title = "BURST"

@@ -25,10 +25,10 @@ class DAVIS(DatasetConfig):
 
 @register_dataset("davis2016")
 class DAVIS2016(DAVIS):
-    """One object per video.
+    """DAVIS 2016, with one object per video.
 
-    Reads the package of 2017, or that of 2016, which lists pairs of files and has masks of 0 and 255. As in XMem, the
-    list may be that of the package of 2017 beside it.
+    Both packages can be read: that of 2017, and that of 2016, which lists pairs of files and has masks of 0 and 255. As
+    in XMem, the list of the 2016 package may come from a 2017 package next to it.
     """
 
     title = "DAVIS 2016"
@@ -58,7 +58,7 @@ class DAVIS2017(DAVIS):
 
 @register_dataset("davis2017_unsupervised")
 class DAVIS2017Unsupervised(DAVIS):
-    """Unsupervised task: no mask is given, and results hold up to 20 proposals."""
+    """DAVIS 2017, unsupervised: no mask is given, and results contain up to 20 proposals."""
 
     title = "DAVIS 2017 unsupervised"
     task = "unsupervised"
@@ -75,7 +75,10 @@ class DAVIS2017Unsupervised(DAVIS):
 
 @register_dataset("refdavis17")
 class RefDAVIS17(DAVIS):
-    """Text prompts by two annotators, two each (Khoreva et al., ACCV 2018). Expression 4k + a is of object k + 1."""
+    """Ref-DAVIS17 (Khoreva et al., ACCV 2018): text prompts by two annotators, two each, for every object.
+
+    Expression 4k + a belongs to object k + 1.
+    """
 
     title = "Ref-DAVIS17"
     task = "referring"

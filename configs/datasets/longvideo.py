@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("longvideo")
 class LongVideo(DatasetConfig):
-    """Long-Time Video, and XMem's version with videos three times as long. Few frames have a ground truth."""
+    """Long-Time Video, and XMem's version with videos three times as long. Few frames have ground truth."""
 
     title = "Long-Time Video"
     folder = "long_video_set"

@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("lvos")
 class LVOS(DatasetConfig):
-    """Long videos. Objects can appear in any frame, and frame numbers are five apart."""
+    """LVOS v1: long videos. Objects can appear in any frame, and frame numbers are five apart."""
 
     title = "LVOS v1"
     folder = "LVOS"

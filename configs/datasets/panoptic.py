@@ -9,7 +9,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 class VIPSeg(DatasetConfig):
     """VIPSeg (Miao et al., CVPR 2022). Masks are RGB: id = R + 256 G + 65536 B, 0 is void.
 
-    These ids exceed 16 bits, so the segments of a video get the object ids 1, 2, ... by rising id.
+    These ids exceed 16 bits, so the segments of a video are numbered 1, 2, ... in ascending order of their ids.
     """
 
     title = "VIPSeg"

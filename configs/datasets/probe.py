@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("probe")
 class Probe(DatasetConfig):
-    """Videos of one difficulty each: look-alikes, absence, cuts, length, thin shapes, fast motion."""
+    """Probe set. Each video tests one difficulty: look-alikes, absence, cuts, length, thin shapes or fast motion."""
 
     title = "Probe"
     folder = "Probe"

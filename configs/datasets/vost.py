@@ -7,7 +7,7 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 @register_dataset("vost")
 class VOST(DatasetConfig):
-    """Objects under transformation. 255 marks ignored pixels."""
+    """VOST: objects that change shape or appearance. 255 marks ignored pixels."""
 
     title = "VOST"
     folder = "VOST"

@@ -6,10 +6,10 @@ from voskit.configs.datasets.base import DatasetConfig, register_dataset
 
 
 class YouTubeVOS(DatasetConfig):
-    """Objects can appear in any frame, whose mask shows only the new objects. Frames at 6 fps are scored.
+    """Layout of YouTube-VOS. Objects can appear in any frame; its mask then shows only the new ones.
 
-    ``val_all_frames`` feeds the frames at 30 fps from the first scored one on and writes all of them, also those after
-    the last scored one; the submission is cut to the scored ones.
+    Frames at 6 fps are scored. ``val_all_frames`` segments the frames at 30 fps from the first scored one on, including
+    those after the last scored one, and writes all of them. The submission contains only the scored ones.
     """
 
     splits = ("val", "val_all_frames", "test", "test_all_frames")

@@ -1,4 +1,4 @@
-"""Configs of all models, by family. A module is imported when one of its models is needed."""
+"""Model configs by family. A family's module is imported when one of its models is needed."""
 
 from voskit.configs.models.base import (
     INFERENCE_FIELDS,

@@ -17,10 +17,10 @@ class AOSTConfig(AOTL):
     family: ClassVar[str] = "aost"
 
     depth: int | None = None
-    """Number of layers, counted from the first one. None: ``num_layers``. A checkpoint of all layers fits every depth.
-    ``VideoSegmenter.set_depth`` chooses a depth up to this one during a video."""
+    """Number of layers to build, from the first one on. None: ``num_layers``. A checkpoint of all layers can be loaded
+    at every depth. ``VideoSegmenter.set_depth`` can lower the depth during a video."""
     decay_encoder_norms: bool = True
-    """Apply weight decay to the scales of the encoder's norms, too (Swin; other encoders have fixed norms)."""
+    """Also apply weight decay to the scales of the encoder's norms (Swin; other encoders have frozen norms)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,20 +14,21 @@ class IdentityBankConfig(PrototypeConfig):
 
     encoder: str = "mobilenetv2"
     encoder_weights: str = "mobilenet_v2-b0353104.pth"
-    """File name of the ImageNet weights from which training starts, in ``pretrain_models``."""
+    """File name of the ImageNet weights that training starts from, in ``pretrain_models``."""
     freeze_bn: bool = True
-    """Fix the statistics and weights of the encoder's batch norms."""
+    """Freeze the statistics, weights and biases of the encoder's batch norms."""
     freeze_at: int = 2
-    """Number of encoder stages that are not trained, counted from the stem (1)."""
+    """Number of frozen encoder stages, counted from the stem (1)."""
     freeze_backbone: bool = False
+    """Freeze the whole encoder."""
     align_corners: bool = True
-    """Convention for resizing feature maps. It also sets the sizes of the input: 16k + 1 if True, 16k if False."""
+    """Convention for resizing feature maps. It also determines the input size: 16k + 1 pixels if True, 16k if False."""
     embed_dim: int = 256
     max_objects: int = 10
-    """Identities of the bank. More objects form more groups on the batch axis."""
+    """Number of identities in the bank. Further objects form further groups on the batch axis."""
     neighbors_apart: bool = False
-    """With several groups, put objects that are close to each other into different groups. Only the bundled weights set
-    it. False: group objects in the order of their ids, as published."""
+    """If there are several groups, put objects that are close to each other into different ones. Only the bundled
+    weights set it. False: group objects in the order of their ids, as published."""
     num_layers: int = 1
     self_heads: int = 8
     attention_heads: int = 8
@@ -37,29 +38,32 @@ class IdentityBankConfig(PrototypeConfig):
     """Backend of short-term attention, one of ``voskit.networks.ops.available_backends()``. None: the best one for the
     device."""
     top_k: int | None = None
-    """Number of positions that long-term attention reads, the likeliest ones, at inference. None: all, as published."""
+    """Number of highest-scoring memory positions that long-term attention reads at inference. None: all, as
+    published."""
     trained_positions: int | None = None
-    """Positions of a frame in training. At inference on larger frames, scores of long-term attention are multiplied by
-    the ratio of the logarithms, which keeps attention as sharp as in training (``voskit.networks.ops.sharpness``).
-    None: scores are not changed, as published."""
+    """Number of positions of a frame in training. If inference frames have more, the scores of long-term attention are
+    multiplied by the ratio of the logarithms, which keeps attention as sharp as in training
+    (``voskit.networks.ops.sharpness``). None: don't scale the scores, as published."""
     distance_penalty: float | None = None
-    """Lower the scores of long-term attention by this times the squared distance of both positions, in short edges of
-    the map, at inference: look-alikes far away are read less. None: scores don't depend on places, as published."""
+    """At inference, subtract this times the squared distance between query and key position from the scores of
+    long-term attention. Distances are in units of the map's short edge. Distant look-alikes then get less attention.
+    None: no penalty, as published."""
     stray_distance: float | None = None
-    """Drop pieces of an object that are farther from its previous mask than this share of the map's short edge, if
-    at least half of the object is nearer: most of them lie on look-alikes. None: they stay, as published."""
+    """Drop pieces of an object that are farther from its previous mask than this fraction of the map's short edge, if
+    at least half of the object is nearer. Most of these pieces lie on look-alikes. None: keep them, as published."""
     vote_in_regions: bool = False
-    """Give small unsure pieces of an object to the object around them, so that look-alikes don't become patchwork.
-    False: each position has its likeliest object, as published."""
+    """Assign small uncertain pieces of an object to the object that surrounds them, so that masks of look-alikes aren't
+    patchy. False: assign each position to its most likely object, as published."""
     merge_old_memory: bool = False
-    """Keep all frames of the long-term memory but the first and the latest at half resolution, as means of 2 x 2 keys
-    and values. False: all are kept as they are, as published."""
+    """Store all frames in the long-term memory but the first and the latest at half resolution, as means of 2 x 2 keys
+    and values. False: store all at full resolution, as published."""
     drop_path: float = 0.1
     encoder_drop_path: float = 0.3
-    """Largest drop-path rate of the encoder, if it has drop path (Swin)."""
+    """Maximum drop-path rate of the encoder, if it has drop path (Swin)."""
     decoder_uses_all_layers: bool = True
-    """The decoder gets the projected feature and the output of every layer. False: the last output alone."""
+    """Feed the decoder the projected feature and the outputs of all layers. False: only the last output."""
     train_long_term_gap: int = 9999
+    """``long_term_gap`` in training clips."""
 
     max_short_edge_multi_scale: int | None = 624
     max_long_edge: int | None = 1040

@@ -1,4 +1,4 @@
-"""Base configs of all models: input size, memory, and other settings of inference."""
+"""Base configs of models: input size, memory, and other inference settings."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ M = TypeVar("M", bound="type[ModelConfig]")
 
 
 class ModelConfig(Config):
-    """Fields of every model: the size at which it sees a frame."""
+    """Fields of every model: its input size."""
 
     short_edge: int | None = None
-    """Resize frames until their short edge has this many pixels. None or -1: keep their size."""
+    """Resize frames so that their short edge has this many pixels. None or -1: keep their size."""
     max_long_edge: int | None = None
-    """Scale frames down until their long edge has at most this many pixels. None: no limit."""
+    """Downscale frames so that their long edge has at most this many pixels. None: no limit."""
 
     family: ClassVar[str] = ""
-    """Name of the network and engine that run the model, in ``voskit.networks.families.FAMILIES``."""
+    """Family in ``voskit.networks.families.FAMILIES``, which names the network and the engine."""
     task: ClassVar[Literal["semi_supervised", "referring"]] = "semi_supervised"
     """Prompts that define the objects: masks (``semi_supervised``) or text (``referring``)."""
     training_only: ClassVar[tuple[str, ...]] = ("encoder_weights",)
-    """Training-only fields. All other fields are stored in checkpoints of voskit and restored by ``build_model``."""
+    """Training-only fields, which ``build_model`` doesn't restore from checkpoints of voskit as it does all others."""
     pretrained_fields: ClassVar[tuple[str, ...]] = ("encoder_weights",)
-    """Fields with the file names of pretrained encoders, from which a first stage starts."""
+    """Fields with the file names of pretrained encoders that a first training stage starts from."""
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "bicubic"
     """Interpolation for resizing frames, see ``voskit.dataloaders.transforms.prepare_image``."""
     minimums: ClassVar[dict[str, int]] = {"short_edge": -1}
-    """Smallest values of the numeric fields whose minimum isn't 1."""
+    """Minimums of numeric fields; fields that aren't listed must be at least 1."""
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Fields that the authors chose for a dataset, by its name. ``voskit eval`` uses them unless flags set others."""
+    """The authors' settings for a dataset, by its name. ``voskit eval`` uses them unless flags override them."""
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Depths that can be chosen at run time, ascending. Empty if the network has one depth only."""
+        """Depths that can be chosen at run time, ascending. Empty if the network has a fixed depth."""
         return ()
 
     def pretrained_files(self) -> dict[str, str]:
-        """Return the file names of the pretrained encoders by the fields that name them."""
+        """Return the file names of the pretrained encoders by field name."""
         values = self.to_dict()
         return {name: values[name] for name in self.pretrained_fields if values.get(name)}
 
@@ -75,36 +75,37 @@ class ModelConfig(Config):
 class PropagationConfig(ModelConfig):
     """Fields of every model that propagates masks. The defaults describe inference as the authors published it.
 
-    ``VideoSegmenter`` takes each field of :data:`INFERENCE_FIELDS` as a keyword, which overrides the model's value.
+    ``VideoSegmenter`` accepts each field in :data:`INFERENCE_FIELDS` as a keyword argument, which overrides the model's
+    value.
     """
 
     min_short_edge: int | None = None
-    """Enlarge frames whose short edge has fewer pixels, unless ``short_edge`` is set. None: keep their size."""
+    """Upscale frames whose short edge has fewer pixels, unless ``short_edge`` is set. None: keep their size."""
     max_short_edge: int | None = None
-    """Limit of the short edge in pixels, applied before the limit of the long edge. None: no limit."""
+    """Maximum short edge in pixels, applied before ``max_long_edge``. None: no limit."""
     max_short_edge_multi_scale: int | None = None
     """Replaces ``max_short_edge`` if that is None and there are several test scales."""
     long_term_gap: int = 5
-    """Store a frame in the long-term memory once this many frames have passed since the last stored one."""
+    """Interval in frames at which frames enter the long-term memory, counted from the last stored one."""
     short_term_skip: int = 1
     """Distance in frames of the short-term memory from the current frame. 1: the previous frame."""
     max_memory_frames: int | None = None
-    """Largest number of frames in the long-term memory. None: it grows with the video."""
+    """Maximum number of frames in the long-term memory. None: it grows with the video."""
     background: bool = True
-    """True if a predicted pixel can belong to no object. False for panoptic propagation, whose masks label every
-    pixel: each pixel then goes to the likeliest object, and pixels of a deleted object go to another object."""
+    """Predict background. False for panoptic propagation, where masks label every pixel: each pixel is assigned to the
+    most likely object, and pixels of a deleted object to one of the others."""
     presence_frames: int | None = None
-    """Consecutive frames in which an object is unsure before it counts as absent and has no mask, and in which it is
-    sure before it counts as present again. None: every prediction counts, as published."""
+    """Number of consecutive low-confidence frames after which an object counts as absent and gets no mask, and of
+    consecutive high-confidence frames after which it counts as present again. None: no such test, as published."""
     flip_views: Literal["both", "mirrored"] = "both"
-    """Views of horizontal-flip testing: the mean of a frame and its mirror image, or the mirror image alone."""
+    """Views of flip testing: the mean over the frame and its horizontal flip, or the flip alone."""
     max_objects: int = 10
-    """Largest number of objects in a training clip, and the number of identities in an identity bank."""
+    """Maximum number of objects in a training clip, and the number of identities in an identity bank."""
     train_augmentation: Literal["v1", "v2"] = "v1"
     """Color augmentation in training, see ``voskit.dataloaders.training.clip_dataset.ClipDataset``."""
 
     presence_confidences: ClassVar[tuple[float, float]] = (0.4, 0.6)
-    """An object is unsure in a frame below the first confidence, and an absent one is sure from the second one on."""
+    """Thresholds of ``presence_frames``: a confidence is low below the first one and high from the second one on."""
     training_only: ClassVar[tuple[str, ...]] = ("encoder_weights", "train_augmentation")
 
     def input_rule(self) -> dict[str, Any]:
@@ -112,7 +113,7 @@ class PropagationConfig(ModelConfig):
         return {**super().input_rule(), **edges}
 
     def training_crop(self, crop: int) -> int:
-        """Return the side of training frames in pixels for a stage's ``crop``.
+        """Return the side length of training frames in pixels for a stage's ``crop``.
 
         Raises:
             ValueError: the family can't be trained on frames of this size.
@@ -128,13 +129,13 @@ class PrototypeConfig(PropagationConfig):
     max_mid_term_frames: int = 10
     """Number of frames in the working memory that triggers a consolidation."""
     min_mid_term_frames: int = 5
-    """Number of frames that a consolidation keeps: the first one and the latest."""
+    """Number of frames that a consolidation keeps: the first one and the latest ones."""
     max_long_term_elements: int = 10_000
-    """Largest number of prototypes. The least used ones make room for new ones."""
+    """Maximum number of prototypes. New prototypes replace the least used ones."""
     num_prototypes: int = 128
-    """Prototypes made by a consolidation."""
+    """Number of prototypes that a consolidation creates."""
     enable_long_term_count_usage: bool = True
-    """Count how often each prototype is used. False: the oldest prototypes make room, not the least used ones."""
+    """Track the usage of prototypes. False: new prototypes replace the oldest ones, not the least used ones."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -153,15 +154,15 @@ class PrototypeConfig(PropagationConfig):
 
 
 class PerObjectConfig(PropagationConfig):
-    """Fields of families that hold each object as a row of the batch (XMem, JointFormer).
+    """Fields of families that put each object on the batch axis (XMem, JointFormer).
 
-    ``mem_every``, as XMem's authors call it, is a second name of ``long_term_gap``.
+    ``mem_every``, XMem's name for ``long_term_gap``, is accepted as an alias.
     """
 
     single_object: bool = False
-    """Hide the masks of other objects from memory frames (training on static images)."""
+    """Hide the masks of other objects when encoding memory frames (training on static images)."""
     max_objects: int = 3
-    """Largest number of objects in a training clip. Inference has no such limit."""
+    """Maximum number of objects in a training clip. Inference has no such limit."""
 
     short_edge: int | None = 480
     flip_views: Literal["both", "mirrored"] = "mirrored"
@@ -182,7 +183,7 @@ class PerObjectConfig(PropagationConfig):
 
     @property
     def mem_every(self) -> int:
-        """``long_term_gap`` under the name that XMem's authors use."""
+        """Alias of ``long_term_gap``."""
         return self.long_term_gap
 
     def input_rule(self) -> dict[str, Any]:
@@ -190,7 +191,7 @@ class PerObjectConfig(PropagationConfig):
 
 
 INFERENCE_FIELDS = tuple(n for n in PropagationConfig.field_types() if n not in ("max_objects", "train_augmentation"))
-"""Fields that ``VideoSegmenter`` takes as keywords."""
+"""Fields that ``VideoSegmenter`` accepts as keyword arguments."""
 
 
 def register_model(name: str) -> Callable[[M], M]:
@@ -202,7 +203,7 @@ def list_models(task: str | None = None) -> list[str]:
     """Return the names of all models, in the order of the model zoo.
 
     Args:
-        task: only models with this ``ModelConfig.task``. None: all models.
+        task: list only models with this ``ModelConfig.task``. None: all models.
     """
     return [name for name in MODELS.names() if task in (None, MODELS.get(name).task)]
 
@@ -211,7 +212,7 @@ def get_model_config(name: str, **changes: object) -> ModelConfig:
     """Return the config of a model, with some fields changed.
 
     Raises:
-        ValueError: an unknown model or field (similar names are suggested), or a value of the wrong type.
+        ValueError: the model or a field is unknown (similar names are suggested), or a value has the wrong type.
     """
     return MODELS.get(name)().override(**changes)
 
@@ -222,7 +223,7 @@ def models_with_depths() -> list[str]:
 
 
 def model_name(config: ModelConfig) -> str:
-    """Return the name under which the class of a config is registered.
+    """Return the name that a config's class is registered under.
 
     Raises:
         ValueError: the class is not registered.

@@ -14,11 +14,12 @@ class DeAOTConfig(IdentityBankConfig):
     family: ClassVar[str] = "deaot"
 
     expansion: int = 2
-    """Width of each branch's values and gates relative to the embedding. Queries and keys are half as wide as it."""
+    """Width of each branch's values and gates relative to the embedding. Queries and keys are half as wide as the
+    embedding."""
 
     self_heads: int = 1
     self_top_k: int | None = None
-    """Number of positions that self-propagation reads, the likeliest ones, at inference. None: all, as published."""
+    """Number of highest-scoring positions that self-propagation reads at inference. None: all, as published."""
     attention_heads: int = 1
     decoder_uses_all_layers: Literal[False] = False
     train_augmentation: Literal["v1", "v2"] = "v2"

@@ -19,31 +19,31 @@ class JointFormerConfig(PerObjectConfig):
     encoder: Literal["convmae_base"] = "convmae_base"
     """The only encoder of the family."""
     encoder_weights: str = "convmae_base.pth"
-    """File name of the ConvMAE weights from which training starts."""
+    """File name of the ConvMAE weights that training starts from."""
     update_block_depth: int = 2
-    """Blocks that update an object's token from the decoder's features. A checkpoint overrides both depths."""
+    """Number of blocks that update an object's token from the decoder's features. A checkpoint determines this and
+    ``enhance_block_depth``."""
     enhance_block_depth: int = 1
-    """Blocks that enhance features with the tokens."""
+    """Number of blocks that enhance features with the tokens."""
     added_channel: Literal["zeros", "normal"] = "zeros"
-    """Initial weights of the channel with the masks of other objects when a single-object checkpoint is loaded: zeros
-    for inference, normal for training."""
+    """Initial weights of the input channel for the masks of other objects when a single-object checkpoint is loaded:
+    zeros for inference, normal for training."""
 
     include_last: bool = True
-    """Keep the previous frame in the memory, too, and update the tokens on every frame. False: use stored frames
-    only."""
+    """Also keep the previous frame in memory, and update the tokens on every frame. False: use stored frames only."""
     topk_num: int = 30
-    """Memory positions that a position reads in each head."""
+    """Number of memory positions that each position reads in each head."""
     topk_range: Literal["all_frames", "every_frame"] = "all_frames"
-    """Apply ``topk_num`` to all memory frames together, or to each frame."""
+    """Apply ``topk_num`` to all memory frames together, or to each frame separately."""
     topk_block: Literal["all_blocks", "half", "last_block", "None"] | None = "all_blocks"
     """Blocks that ``topk_num`` applies to: all, the later half, the last one, or none."""
     topk_clstoken: Literal["N", "Y"] = "N"
-    """Apply ``topk_num`` to the attention of tokens, too (``Y``): in the blocks of ``topk_block`` and, if it names any,
-    in the blocks that update tokens."""
+    """Also apply ``topk_num`` to the attention of tokens (``Y``): in the blocks selected by ``topk_block`` and, if it
+    selects any, in the blocks that update tokens."""
 
     max_memory_frames: int | None = 5
-    """Stored frames of an object: its reference frame and the latest ones, not counting the previous frame.
-    None: all."""
+    """Maximum number of stored frames of an object: its reference frame and the latest ones, not counting the previous
+    frame. None: no limit."""
 
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "davis2017": {**_FIRST_AND_LAST, "topk_num": 60},
@@ -65,12 +65,12 @@ class JointFormerConfig(PerObjectConfig):
 
 @register_model("jointformer")
 class JointFormer(JointFormerConfig):
-    """Several objects (all stages except s0)."""
+    """JointFormer for several objects (all stages except s0)."""
 
 
 @register_model("jointformer_s0")
 class JointFormerS0(JointFormerConfig):
-    """Single objects, after static images (stage s0)."""
+    """JointFormer for single objects, trained on static images (stage s0)."""
 
     single_object = True
     max_objects = 1

@@ -15,24 +15,24 @@ class ReferFormerConfig(ModelConfig):
 
     encoder: str = "resnet50"
     encoder_weights: str = ""
-    """File name of the ImageNet weights (Video Swin: Kinetics) from which training starts."""
+    """File name of the ImageNet weights (Video Swin: Kinetics) that training starts from."""
     encoder_drop_path: float = 0.2
-    """Largest drop-path rate of the encoder, if it has drop path (Swin)."""
+    """Maximum drop-path rate of the encoder, if it has drop path (Swin)."""
     text_encoder_weights: str = "roberta_base.safetensors"
-    """File name of RoBERTa's weights from which training starts."""
+    """File name of RoBERTa's weights that training starts from."""
     text_layers: int = 12
-    """Layers of RoBERTa. A checkpoint overrides this, ``num_queries`` and ``num_classes``."""
+    """Number of RoBERTa layers. A checkpoint determines this, ``num_queries`` and ``num_classes``."""
     freeze_text_encoder: bool = True
-    """Don't train RoBERTa. Its dropout stays active, as published."""
+    """Freeze RoBERTa. Its dropout stays active in training, as published."""
     num_queries: int = 5
-    """Candidate objects for a text prompt in each frame."""
+    """Number of candidate objects for a text prompt in each frame."""
     num_classes: int = 1
-    """Scores of a candidate: one for being the referred object, or one for each class of the dataset."""
+    """Number of scores of a candidate: 1 for being the referred object, or one for each class of the dataset."""
     dropout: float = 0.1
 
     short_edge: int | None = 360
     window: int | None = 36
-    """Frames that go through the network together. Each window of a video chooses its own candidate, and memory grows
+    """Number of frames that go through the network together. The candidate is chosen per window, and memory use grows
     with the window. None: the whole video."""
     threshold: float = 0.5
     """Probability above which a pixel belongs to the object."""

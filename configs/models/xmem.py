@@ -23,13 +23,13 @@ class XMemConfig(PerObjectConfig, PrototypeConfig):
     hidden_dim: int = 64
     """Channels of the sensory memory. 0: no sensory memory."""
     added_channel: Literal["zeros", "orthogonal"] = "zeros"
-    """Initial weights of the channel with the masks of other objects when a single-object checkpoint is loaded: zeros
-    for inference, orthogonal for training."""
+    """Initial weights of the input channel for the masks of other objects when a single-object checkpoint is loaded:
+    zeros for inference, orthogonal for training."""
     deep_update_every: int = -1
-    """Smallest number of frames between two deep updates of the sensory memory; the decoder updates it on every frame,
-    too. Negative: deep updates on memory frames, updates by the decoder on all others."""
+    """Minimum number of frames between two deep updates of the sensory memory; the decoder also updates it on every
+    frame. Negative: deep updates on memory frames, updates by the decoder on all others."""
     top_k: int = 30
-    """Memory elements that a position reads, the likeliest ones."""
+    """Number of most similar memory elements that each position reads."""
 
     enable_long_term: bool = True
 
@@ -39,17 +39,17 @@ class XMemConfig(PerObjectConfig, PrototypeConfig):
 
 @register_model("xmem")
 class XMem(XMemConfig):
-    """Trained on static images, then on YouTube-VOS and DAVIS (stages s0, s3)."""
+    """XMem trained on static images, then on YouTube-VOS and DAVIS (stages s0, s3)."""
 
 
 @register_model("xmem_s012")
 class XMemS012(XMemConfig):
-    """Trained on static images, BL30K, then YouTube-VOS and DAVIS (stages s0, s1, s2)."""
+    """XMem trained on static images, BL30K, then YouTube-VOS and DAVIS (stages s0, s1, s2)."""
 
 
 @register_model("xmem_s2")
 class XMemS2(XMemConfig):
-    """Trained on YouTube-VOS and DAVIS only (stage s2)."""
+    """XMem trained on YouTube-VOS and DAVIS only (stage s2)."""
 
 
 @register_model("xmem_no_sensory")
@@ -61,7 +61,7 @@ class XMemNoSensory(XMemConfig):
 
 @register_model("xmem_s0")
 class XMemS0(XMemConfig):
-    """Single objects, after static images (stage s0)."""
+    """XMem for single objects, trained on static images (stage s0)."""
 
     single_object = True
     max_objects = 1

@@ -1,4 +1,4 @@
-"""Training stages by name. Your own stage is a class of five lines::
+"""Training stages by name. A stage of your own takes five lines::
 
 @register_stage("mine")
 class Mine(MainStageConfig):

@@ -7,11 +7,11 @@ from voskit.configs.stages.base import StageConfig, register_stage
 
 @register_stage("pre")
 class Pre(StageConfig):
-    """Static pre-training: images made into short pseudo-videos."""
+    """Pre-training on static images, which are turned into short pseudo-videos."""
 
 
 class MainStageConfig(StageConfig):
-    """Fields of the stages on videos. Predicted masks enter the memory in the second half of the stage."""
+    """Fields of the stages on videos. In the second half of a stage, predicted masks enter the memory."""
 
     datasets: tuple[str, ...] = ("youtubevos",)
     merge_probability: float = 0.3

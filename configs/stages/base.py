@@ -1,4 +1,4 @@
-"""Training stages: data, sampling, losses, optimizer and schedule."""
+"""Base config of training stages: data, sampling, losses, optimizer and schedule."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ class StageConfig(Config):
     """Fields of every stage. The defaults are those of static pre-training (AOT, section 5)."""
 
     model: Mapping[str, Any] = {}
-    """Fields of the model's config that the stage sets."""
+    """Fields of the model config that the stage overrides."""
     previous: str | None = None
-    """Stage whose averaged weights this one starts from. None: the ImageNet weights of the encoder."""
+    """Stage whose averaged weights this one starts from. None: ImageNet weights for the encoder."""
     datasets: tuple[str, ...] = ("static",)
     """Training data: ``static``, ``collage``, ``youtubevos``, ``bl30k``, ``burst``, ``ovis``, a registered dataset with
     a split ``train`` (``davis2017``, ``vost``, ``mosev1``, ...), or the JSON file of your own dataset. With text
     prompts: ``refcoco``, ``refcoco+``, ``refcocog``, ``refytvos``."""
 
     crop: int = 465
-    """Side of the square training frames in pixels; one pixel less for models without ``align_corners``."""
+    """Side length of the square training frames in pixels; one pixel less for models without ``align_corners``."""
     clip_length: int = 5
-    """Frames of a clip."""
+    """Number of frames in a clip."""
     short_edge: int | None = None
-    """Scale images and videos to this short edge before they are cropped. None: 480 for a crop of 465, and in
-    proportion for other crops."""
+    """Resize images and videos to this short edge before cropping. None: in proportion to ``crop``, 480 for 465."""
     scale_range: tuple[float, float] = (0.7, 1.3)
     """Range of the random scale of a clip."""
     flip: float = 0.5
-    """Probability of a horizontal flip of the whole clip."""
+    """Probability of flipping a whole clip horizontally."""
     crop_tries: int = 10
-    """Largest number of attempts to find a crop that shows objects."""
+    """Maximum number of attempts to find a crop that shows objects."""
     min_object_area: float = 0.005
-    """Share of a crop that objects must cover. If no attempt reaches it, the crop with the largest share is used."""
+    """Fraction of a crop that objects must cover. If no attempt reaches it, the crop with the largest fraction is
+    used."""
     reverse: bool = True
     """Reverse half of the clips in time."""
     davis_repeat: int = 5
-    """Weight of DAVIS relative to YouTube-VOS: each of its videos is used this many times in an epoch."""
+    """Weight of DAVIS relative to YouTube-VOS: each of its videos is used this many times per epoch."""
     davis_gap: int = 12
-    """Largest distance between two frames of a clip from DAVIS, or from another dataset that is not YouTube-VOS."""
+    """Maximum gap between consecutive frames of a clip from DAVIS or any other dataset but YouTube-VOS."""
     ytb_gap: int = 3
-    """Largest distance between two frames of a clip from YouTube-VOS."""
+    """Maximum gap between consecutive frames of a clip from YouTube-VOS."""
     own_gap: int | None = None
-    """Largest distance between two frames of a clip from a dataset described by a JSON file. None, or based on DAVIS:
-    ``davis_gap``."""
+    """Maximum gap between consecutive frames of a clip from a dataset described by a JSON file. None, or a description
+    based on DAVIS: ``davis_gap``."""
     merge_probability: float = 1.0
-    """Probability of pasting the objects of another clip over a clip (AOT's dynamic merge)."""
+    """Probability of pasting the objects of another clip onto a clip (AOT's dynamic merge)."""
     twins: float = 0.25
-    """Probability that a cut-out of a collage comes as several equal ones."""
+    """Probability that a cut-out appears in a collage as several identical copies."""
 
     max_objects: int | None = None
-    """Largest number of objects in a clip. None: that of the model."""
+    """Maximum number of objects in a clip. None: ``max_objects`` of the model."""
     sampling: str = "gaps"
     """Sampling and augmentation of clips: ``gaps`` (AOT), ``skips`` (XMem, whose stages have more fields for it), or
-    another entry of ``voskit.dataloaders.training.build.SAMPLINGS``."""
+    another entry in ``voskit.dataloaders.training.build.SAMPLINGS``."""
 
     total_steps: int = 100_000
     batch_size: int = 16
     """Clips per step, over all processes."""
     workers: int = 8
-    """Loader processes of each training process."""
+    """Data-loader workers per training process."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     momentum: float = 0.9
     """Momentum of SGD."""
@@ -83,51 +83,51 @@ class StageConfig(Config):
     encoder_lr_ratio: float = 0.1
     """Learning rate of the encoder relative to ``lr``."""
     warm_up_ratio: float = 0.05
-    """Share of the stage for linear warm-up."""
+    """Fraction of the stage spent on linear warm-up."""
     power: float = 0.9
     """Exponent of the polynomial decay of the learning rate."""
     cosine: bool = False
-    """Decay the learning rate by a cosine instead of a polynomial."""
+    """Use cosine instead of polynomial decay of the learning rate."""
     cycles: int = 1
-    """Repetitions of the schedule in the stage."""
+    """Number of times that the schedule is repeated in the stage."""
     milestones: tuple[int, ...] | None = None
     """Steps at which the learning rate is multiplied by ``gamma``. None: polynomial or cosine decay."""
     gamma: float = 0.1
     weight_decay: float = 0.03
     decay_all: bool = False
-    """Apply weight decay to biases and norms, too."""
+    """Also apply weight decay to biases and norms."""
     clip_norm: float | None = 5.0
-    """Largest norm of the gradient. None: no clipping."""
+    """Maximum norm of the gradient. None: no clipping."""
     clip_only_amp: bool = False
     """Clip gradients in mixed precision only."""
     ema_ratio: float = 0.1
-    """Memory of the averaged weights as a share of the stage. 0: no averaging."""
+    """Time constant of the moving average of the weights, as a fraction of the stage. 0: no averaging."""
 
     loss: str = "bootstrapped_jaccard"
-    """An entry of ``voskit.trainers.losses.CLIP_LOSSES``."""
+    """An entry in ``voskit.trainers.losses.CLIP_LOSSES``."""
     mining_steps: tuple[int, int] | None = None
     """First and last step of the transition to hard pixel mining. None: see ``mining_ratio``."""
 
     hard_pixel_ratio: float = 0.15
-    """Share of the pixels that count once hard pixel mining is fully on."""
+    """Fraction of the pixels in the loss once hard pixel mining is fully on."""
     mining_ratio: float = 0.5
-    """Share of the stage over which hard pixel mining is turned on."""
+    """Fraction of the stage over which hard pixel mining is turned on."""
     reference_weight: float = 1.0
-    """Weight of the loss on the reference frame at the start."""
+    """Initial weight of the loss on the reference frame."""
     reference_ratio: float = 0.1
-    """Share of the stage over which that weight falls to 0."""
+    """Fraction of the stage over which ``reference_weight`` falls to 0."""
     sequential_start: float = 1.0
-    """Share of the stage after which predicted masks, not true ones, enter the memory."""
+    """Fraction of the stage after which predicted masks instead of true ones enter the memory."""
     frozen_in_sequential: tuple[str, ...] = ("patch_wise_id_bank",)
-    """Parts of the names of parameters that are frozen from then on, as published. Empty: the identity bank keeps
-    learning."""
+    """Substrings of the names of parameters that are frozen from ``sequential_start`` on, as published. Empty: the
+    identity bank keeps training."""
 
     save_every: int = 5000
-    """Steps between two checkpoints."""
+    """Number of steps between checkpoints."""
     keep: int = 8
     """Number of checkpoints to keep."""
     log_every: int = 20
-    """Steps between two log entries."""
+    """Number of steps between log entries."""
 
     renamed = dict(  # noqa: C408
         optimiser="optimizer",
@@ -141,7 +141,7 @@ class StageConfig(Config):
         most_ignored="max_ignored",
     )
     min_clip_length: ClassVar[int] = 2
-    """Smallest number of frames in a clip."""
+    """Minimum of ``clip_length``."""
     fractions: ClassVar[tuple[str, ...]] = (
         "flip",
         "min_object_area",
@@ -153,7 +153,7 @@ class StageConfig(Config):
         "reference_ratio",
         "sequential_start",
     )
-    """Names of the fields that are probabilities or shares, from 0 to 1."""
+    """Names of the fields that are probabilities or fractions, from 0 to 1."""
     counts: ClassVar[tuple[str, ...]] = (
         "crop",
         "clip_length",
@@ -169,7 +169,7 @@ class StageConfig(Config):
 
     @property
     def scaled_edge(self) -> int:
-        """``short_edge``, or its value in proportion to ``crop``."""
+        """``short_edge``, or if it is None, its value in proportion to ``crop``."""
         return round(self.crop * 480 / 465) if self.short_edge is None else self.short_edge
 
     @classmethod
@@ -180,7 +180,7 @@ class StageConfig(Config):
         return values
 
     def for_data(self, clips: int) -> Self:
-        """Return the stage for training data of ``clips`` clips, which matters if the stage counts epochs."""
+        """Return the stage for a training set of ``clips`` clips; stages defined in epochs compute their steps."""
         return self
 
     def __post_init__(self) -> None:
@@ -224,6 +224,6 @@ def get_stage_config(name: str, **changes: object) -> StageConfig:
     """Return the config of a stage, with some fields changed.
 
     Raises:
-        ValueError: an unknown stage or field (similar names are suggested), or a value of the wrong type.
+        ValueError: the stage or a field is unknown (similar names are suggested), or a value has the wrong type.
     """
     return STAGES.get(name)().override(**changes)

@@ -1,6 +1,6 @@
 """Training stages of the bundled weights: freely licensed data, hours on two CPU cores, then a GPU.
 
-They take two hundred times fewer steps than the published stages, with a quarter of the clips per step. So images and
+They have one two-hundredth of the steps of the published stages and a quarter of the clips per step. So images and
 videos are mixed, the encoder is frozen at first, and frames are small until the last stages.
 """
 
@@ -14,7 +14,7 @@ from voskit.configs.stages.base import StageConfig, register_stage
 
 @register_stage("open_small")
 class OpenSmall(StageConfig):
-    """Small frames and a frozen encoder. Scales vary widely, since inference is on larger frames (480 rows)."""
+    """Small frames and a frozen encoder. The scale range is wide, since inference runs on larger frames (480 rows)."""
 
     model: Mapping[str, Any] = {"freeze_backbone": True}
     datasets: tuple[str, ...] = ("static", "davis2017")
@@ -39,7 +39,7 @@ class OpenSmall(StageConfig):
 
 @register_stage("open_whole")
 class OpenWhole(OpenSmall):
-    """The encoder is trained, too, on clips with more objects."""
+    """Training of the whole network, encoder included, on clips with more objects."""
 
     model: Mapping[str, Any] = {}
     previous: str | None = "open_small"
@@ -69,7 +69,7 @@ class OpenMedium(OpenWhole):
 
 @register_stage("open_collage")
 class OpenCollage(OpenMedium):
-    """Collages: many objects among similar ones that are background."""
+    """Collages: many objects among similar ones that belong to the background."""
 
     previous: str | None = "open_medium"
     datasets: tuple[str, ...] = ("static", "davis2017", "collage")
@@ -79,7 +79,7 @@ class OpenCollage(OpenMedium):
 
 @register_stage("open_large")
 class OpenLarge(OpenCollage):
-    """Collages with larger frames."""
+    """Collages and larger frames."""
 
     previous: str | None = "open_collage"
     crop: int = 321
@@ -110,10 +110,10 @@ class OpenFull(OpenLarge):
 
 @register_stage("open_identities")
 class OpenIdentities(OpenCollage):
-    """Trains the identity bank, with the encoder frozen and a loss on the reference frame.
+    """Training of the identity bank, with a frozen encoder and a loss on the reference frame.
 
-    The earlier stages froze the bank after a thousand steps, and the network couldn't decode thin objects even on the
-    reference frame.
+    After the earlier stages, which froze the bank after a thousand steps, the network couldn't decode thin objects even
+    on the reference frame.
     """
 
     model: Mapping[str, Any] = {"train_long_term_gap": 2, "freeze_backbone": True}
@@ -126,7 +126,7 @@ class OpenIdentities(OpenCollage):
 
 @register_stage("bundled_identities")
 class BundledIdentities(OpenIdentities):
-    """Ten identities and look-alikes, at a higher rate than ``open_identities``.
+    """Ten identities and look-alikes, at a higher learning rate than ``open_identities``.
 
     ``train_bundled.sh`` starts it from ``open_large``. It can also start from a bundled file whose identity bank was
     extended (``voskit export --extend_identities 10``).
@@ -144,7 +144,7 @@ class BundledIdentities(OpenIdentities):
 
 @register_stage("bundled_video")
 class BundledVideo(BundledIdentities):
-    """Generated video (``datasets/Synthetic``) beside images and real video. The encoder is trained, too."""
+    """Generated videos (``datasets/Synthetic``), mixed with images and real videos. The encoder is trained, too."""
 
     model: Mapping[str, Any] = {"train_long_term_gap": 2}
     previous: str | None = "bundled_identities"
@@ -162,7 +162,7 @@ class BundledVideo(BundledIdentities):
 
 @register_stage("bundled_large")
 class BundledLarge(BundledVideo):
-    """Generated video in larger frames and longer clips."""
+    """Generated videos, with larger frames and longer clips."""
 
     previous: str | None = "bundled_video"
     crop: int = 385

@@ -1,6 +1,6 @@
 """Training stages of JointFormer (arXiv 2308.13505).
 
-Values are those of the authors' command lines, or of their program for stages without a published command line.
+Values are those of the authors' command lines, or the defaults of their code for stages without a published one.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class JointFormerS2(JointFormerStageConfig):
 
 @register_stage("jointformer_s3")
 class JointFormerS3(LongClipStageConfig):
-    """YouTube-VOS and DAVIS after static images, shorter than s2."""
+    """YouTube-VOS and DAVIS after static images, with fewer steps than s2."""
 
     previous = "jointformer_s0"
     total_steps = 100_000
@@ -87,7 +87,7 @@ class JointFormerS3(LongClipStageConfig):
 
 @register_stage("jointformer_s4")
 class JointFormerS4(JointFormerStageConfig):
-    """VOST. Its uncertain pixels are ignored."""
+    """VOST, with its uncertain pixels ignored."""
 
     previous = "jointformer_s2"
     datasets = ("vost",)

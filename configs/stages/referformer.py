@@ -16,13 +16,14 @@ class ReferringStageConfig(StageConfig):
     datasets: tuple[str, ...] = ("refytvos",)
     clip_length: int = 5
     max_skip: int = 3
-    """Largest distance of the nearest two frames from the first frame drawn for a clip. The others are drawn from the
+    """Maximum distance of the nearest two frames from the first frame drawn for a clip. The others are drawn from the
     whole video."""
     reset_classes: bool = False
-    """Reinitialize the score heads after the initial weights are loaded."""
+    """Reinitialize the score heads after loading the initial weights."""
 
     epochs: int | None = 6
-    """Epochs, which determine ``total_steps`` and ``milestones``. None: those fields hold."""
+    """Number of epochs, which determines ``total_steps`` and, with ``drop_epochs``, ``milestones``. None: set those
+    fields directly."""
     drop_epochs: tuple[int, ...] = (3, 5)
     """Epochs after which the learning rate is multiplied by ``gamma``."""
     batch_size: int = 8
@@ -30,7 +31,7 @@ class ReferringStageConfig(StageConfig):
     lr: float = 1e-4
     encoder_lr_ratio: float = 0.5
     text_lr_ratio: float = 0.1
-    """Learning rate of the text encoder relative to ``lr``, if it is trained."""
+    """Learning rate of the text encoder relative to ``lr``, unless it is frozen."""
     milestones: tuple[int, ...] | None = ()
     weight_decay: float = 5e-4
     decay_all: bool = True
@@ -50,7 +51,7 @@ class ReferringStageConfig(StageConfig):
 
 @register_stage("refer_coco")
 class ReferCoco(ReferringStageConfig):
-    """RefCOCO, RefCOCO+ and RefCOCOg: single images. The text encoder is trained, too."""
+    """Single images of RefCOCO, RefCOCO+ and RefCOCOg. The text encoder is trained, too."""
 
     model = {"freeze_text_encoder": False}
     datasets = ("refcoco", "refcoco+", "refcocog")
@@ -78,7 +79,7 @@ class ReferYouTubeVOSScratch(ReferringStageConfig):
 
 @register_stage("refer_joint")
 class ReferJoint(ReferringStageConfig):
-    """Images, made into clips, and Ref-YouTube-VOS, mixed."""
+    """Ref-YouTube-VOS, mixed with images that are turned into clips."""
 
     datasets = ("refcoco", "refcoco+", "refcocog", "refytvos")
     epochs = 12

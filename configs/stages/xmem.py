@@ -20,23 +20,23 @@ class SkipStageConfig(StageConfig):
     max_objects: int | None = 3
     sampling: str = "skips"
     skip_from: tuple[float, ...] = (0.0, 0.1, 0.3, 0.9)
-    """Share of the stage at which each of ``skips`` starts to hold. The first one is 0."""
+    """Fraction of the stage at which each of ``skips`` takes effect. The first one is 0."""
     skips: tuple[int, ...] = (5, 10, 15, 5)
-    """Largest distance of a frame from the nearest other frame of its clip, for each part of the stage."""
+    """Maximum distance of a frame from the nearest other frame of its clip, for each part of the stage."""
     crop_area: tuple[float, float] = (0.36, 1.0)
-    """Range of the share of the frame that a crop covers."""
+    """Range of the fraction of the frame that a crop covers."""
     fine_tuning: int = 0
-    """Number of last steps in which video frames are not rotated and sheared."""
+    """Number of final steps in which video frames are not rotated or sheared."""
     frame_affine: bool = True
     """Rotate and shear each frame of a video independently."""
     merge_probability: float = 0.0
     first_frame_tries: int = 5
-    """Attempts to draw frames from a video so that the first one shows an object."""
+    """Maximum number of attempts to draw frames from a video so that the first one shows an object."""
     max_ignored: float | None = None
-    """Drop clips if the ignored pixels of the first frame exceed this share of its pixels that are not background."""
+    """Drop clips if ignored pixels make up more than this fraction of the first frame's non-background pixels."""
 
     reference_frames: int = 3
-    """Largest number of memory frames: the first frame, and others drawn at random."""
+    """Maximum number of memory frames: the first frame and others drawn at random."""
 
     batch_size: int = 8
     workers: int = 16
@@ -54,7 +54,7 @@ class SkipStageConfig(StageConfig):
     log_every: int = 100
 
     skip_divisors: ClassVar[Mapping[str, int]] = {"youtubevos": 5, "vost": 5, "lvos": 5, "lvosv2": 5, "ovis": 3}
-    """Distance in frames between two masks of a dataset, by which its skip is divided."""
+    """Number of frames from one mask of a dataset to the next. The skip is divided by it."""
     fractions: ClassVar[tuple[str, ...]] = (*StageConfig.fractions, "max_ignored")
     counts: ClassVar[tuple[str, ...]] = (*StageConfig.counts, "first_frame_tries", "reference_frames")
 
@@ -79,7 +79,7 @@ class SkipStageConfig(StageConfig):
             raise ValueError(f"field 'fine_tuning' of {name} must be at least 0, got {self.fine_tuning}")
 
     def skip_at(self, progress: float) -> int:
-        """Return the skip at a share of the stage (0 to 1)."""
+        """Return the skip at a fraction of the stage (0 to 1)."""
         return [s for start, s in zip(self.skip_from, self.skips, strict=True) if start <= progress][-1]
 
 
@@ -88,7 +88,7 @@ class XMemStageConfig(SkipStageConfig):
 
     model: Mapping[str, Any] = {"added_channel": "orthogonal"}
     deep_update_prob: float = 0.2
-    """Probability of a deep update of the sensory memory on each frame but the first and the last."""
+    """Probability of a deep update of the sensory memory on each frame except the first and the last."""
 
     fractions: ClassVar[tuple[str, ...]] = (*SkipStageConfig.fractions, "deep_update_prob")
 
@@ -131,7 +131,7 @@ class S2(XMemStageConfig):
 
 @register_stage("s3")
 class S3(XMemStageConfig):
-    """YouTube-VOS and DAVIS after static images, shorter than s2."""
+    """YouTube-VOS and DAVIS after static images, with fewer steps than s2."""
 
     previous = "s0"
     total_steps = 100_000
