@@ -166,7 +166,7 @@ class Clip:
         if missing := [name for name in names if name not in video.truth_frames]:
             raise ValueError(f"video {video.name}: frame {missing[0]} has no true mask")
         if not video.files or len(names) < 2:
-            raise ValueError(f"video {video.name}: two image files of frames or more are needed")
+            raise ValueError(f"video {video.name}: at least two frames as image files are needed")
         self.folder.mkdir(parents=True)
         for name in names:
             shutil.copy(video.files[name], self.folder)
@@ -175,7 +175,7 @@ class Clip:
         ids, sizes = np.unique(masks[0][masks[0] > 0], return_counts=True)
         chosen = ids[np.argsort(-sizes, kind="stable")][: args.objects]
         if not len(chosen):
-            raise ValueError(f"video {video.name}: no object is in the first frame")
+            raise ValueError(f"video {video.name}: the first frame shows no object")
         table = np.zeros(max(int(mask.max()) for mask in masks) + 1, np.uint16)
         table[chosen] = np.arange(1, len(chosen) + 1)
         self.truth = [table[mask] for mask in masks]
@@ -366,7 +366,7 @@ def served(clip: Clip, args: Args) -> Iterator[str]:
     """Serve the annotation page of a clip in a process of its own, and yield its address.
 
     Raises:
-        RuntimeError: the server doesn't start.
+        RuntimeError: the server didn't start.
     """
     flags = {"--output_path": clip.results, "--port": 0, "--model": args.model, "--device": args.device}
     flags |= {"--threads": args.threads, "--ckpt_path": args.ckpt_path, "--short_edge": args.short_edge}
@@ -380,7 +380,7 @@ def served(clip: Clip, args: Args) -> Iterator[str]:
             end = time.monotonic() + START_S
             while (found := re.search(r"http://\S+", log.read_text())) is None:
                 if process.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError(f"video {clip.name}: the server doesn't start: {log.read_text()}")
+                    raise RuntimeError(f"video {clip.name}: the server didn't start: {log.read_text()}")
                 time.sleep(0.1)
             yield found[0]
         finally:

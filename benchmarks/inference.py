@@ -82,7 +82,7 @@ def frames_of(args: Args, height: int, width: int) -> list[np.ndarray]:
 
 def segmenter_of(args: Args, name: str, way: str, fields: dict[str, int]) -> VideoSegmenter:
     if way not in WAYS:
-        raise SystemExit(f"--how has no {way!r}: it is any of {', '.join(WAYS)}")
+        raise SystemExit(f"unknown --how {way!r}: choose from {', '.join(WAYS)}")
     torch.manual_seed(0)
     changes = get_model_config(name).changes_from_text(*args.set) | fields
     model = build_model(name, checkpoint=args.ckpt_path, device=args.device, **changes)

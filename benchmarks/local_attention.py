@@ -1,4 +1,4 @@
-"""Time and peak memory of local attention: each back end against the dense form, at video sizes.
+"""Time and peak memory of local attention: each backend against the dense form, at video sizes.
 
     python benchmarks/local_attention.py --sizes 480x854 1080x1920 --forms aot deaot
     python benchmarks/local_attention.py --device cuda --types fp32 fp16 --backward

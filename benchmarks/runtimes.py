@@ -71,7 +71,7 @@ class Args:
 
 def segmenter_of(args: Args, way: str, folder: Path, clip: list[np.ndarray], mask: np.ndarray) -> Any:
     if way not in WAYS:
-        raise SystemExit(f"--how has no {way!r}: it is any of {', '.join(WAYS)}")
+        raise SystemExit(f"unknown --how {way!r}: choose from {', '.join(WAYS)}")
     torch.manual_seed(0)
     model = build_model(
         args.model, checkpoint=args.ckpt_path, pretrained=args.ckpt_path is None and not args.random, device="cpu"

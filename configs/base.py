@@ -83,7 +83,9 @@ class Config:
                 raise ValueError(f"{type(self).__name__} has no field {name!r}: {hint}")
             check_type(f"field {given!r} of {type(self).__name__}", value, types_[name])
             if given != name and name in changes and changes[name] != value:
-                raise ValueError(f"{given} ({value}) and {name} ({changes[name]}) are two names of one field: give one")
+                raise ValueError(
+                    f"{given} ({value}) and {name} ({changes[name]}) are two names of one field: give only one"
+                )
             values[name] = _frozen(value)
         return dataclasses.replace(typing.cast(Any, self), **values)
 

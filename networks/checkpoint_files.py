@@ -27,7 +27,7 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 WRAPPER_INSIDE = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-"""Parts that torch.compile, FSDP and activation checkpointing insert anywhere into names."""
+"""Parts that torch.compile, FSDP and activation checkpointing insert into names, at any position."""
 
 _HOLDERS = (
     "state_dict",
@@ -41,11 +41,11 @@ _HOLDERS = (
     "weights",
     "student",
 )
-"""Usual keys of weights. Of several, the first in this order is read."""
+"""Usual keys of weights, in order of preference."""
 _AVERAGED = re.compile(r"(?<![a-z])(ema|swa|averaged?)(?![a-z])", re.IGNORECASE)
 """Keys and prefixes of weights averaged over training steps."""
 _DEPTH = 4
-"""Nesting of keys, such as ``callbacks``, ``EMA``, ``state_dict``."""
+"""Maximum nesting of keys, such as ``callbacks``, ``EMA``, ``state_dict``."""
 _SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".pyth", ".pkl", ".th", ".tar")
 _ARCHIVES = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 _REFUSALS = ("GLOBAL", "reduce", "allowlisted")  # in messages of torch about objects that aren't data
@@ -81,11 +81,11 @@ class FileContent:
     kind: str
     """Format of the file: ``"safetensors"`` or ``"torch"``."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """Name (``model``) and config (``config``, JSON) of the model, in files that this project wrote."""
+    """Name (``model``) and config (``config``, JSON) of the model, in files written by voskit."""
 
 
 def read_file(path: Path) -> FileContent:
-    """Read the weights of a file, without executing pickled code.
+    """Read the weights in a file without executing pickled code.
 
     Raises:
         FileNotFoundError, ValueError: see ``voskit.networks.checkpoints.read_checkpoint``.
@@ -126,10 +126,10 @@ def _is_tar(path: Path) -> bool:
 
 
 def _packed_file(path: Path) -> str:
-    """Return the name of the checkpoint in a zip file, or "" for files of PyTorch, which are zip files, too.
+    """Return the name of the checkpoint in a zip file, or "" for PyTorch files, which are zip files, too.
 
     Raises:
-        ValueError: the zip file holds no checkpoint, or several.
+        ValueError: the zip file contains no checkpoint, or several.
     """
     if not zipfile.is_zipfile(path):
         return ""  # truncated
@@ -192,7 +192,7 @@ def _read_torch(file: Path, path: Path) -> FileContent:
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn errors of ``torch.load`` into one line that says what to do."""
+    """Turn errors of ``torch.load`` into one-line messages that say what to do."""
     try:
         yield
     except pickle.UnpicklingError as error:
@@ -205,7 +205,7 @@ def _explained(path: Path) -> Iterator[None]:
                 "save only its state_dict with torch.save"
             ) from error
         raise ValueError(
-            f"checkpoint {path} is damaged, not a PyTorch file, or of another pickle protocol than 2: download it "
+            f"checkpoint {path} is damaged, not a PyTorch file, or uses a pickle protocol other than 2: download it "
             "again, or save it with torch.save's default"
         ) from error
     except MemoryError:
@@ -220,11 +220,11 @@ def _explained(path: Path) -> Iterator[None]:
 def find_weights_in(path: Path, content: Any) -> dict[str, Any]:
     """Return the weights in the content of a PyTorch file, by their names.
 
-    They are the content itself, or lie under a key at any of the upper levels. Of several, averaged ones are read, else
-    those under the most usual key; a warning says so.
+    They are the content itself or are nested under keys. If there are several sets of weights, averaged ones are
+    preferred, then those under the most usual key, and a warning is logged.
 
     Raises:
-        ValueError: there are no weights, or several under unknown keys.
+        ValueError: there are no weights, or several sets under unknown keys.
     """
     found = {"/".join(keys): state for keys, state in _states(content, ())}
     if not found:
@@ -234,7 +234,7 @@ def find_weights_in(path: Path, content: Any) -> dict[str, Any]:
 
 
 def _states(content: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield the state dicts in the content of a file, with the keys under which they lie."""
+    """Yield the state dicts in the content of a file, with the keys that lead to them."""
     if not isinstance(content, Mapping) or not content or len(keys) > _DEPTH:
         return
     tensors = [name for name, x in content.items() if isinstance(x, Tensor) and isinstance(name, str)]
@@ -254,10 +254,10 @@ def averaged_first(path: Path, copies: Mapping[str, Mapping[str, Any]]) -> str:
 
     Args:
         path: the file.
-        copies: weights by the key or prefix under which they lie.
+        copies: sets of weights by their key or prefix.
 
     Raises:
-        ValueError: several weights, none of which is known to be the averaged or the trained one.
+        ValueError: there are several sets, none of which is known to be the averaged or the trained one.
     """
     if len(copies) == 1:
         return next(iter(copies))
@@ -277,6 +277,6 @@ def averaged_first(path: Path, copies: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _usualness(name: str) -> int:
-    """Return the place of a key or prefix among the usual keys; unknown ones come last."""
+    """Return the index of a key or prefix among the usual keys; unknown ones come last."""
     first = re.split(r"[./]", name)[0]
     return _HOLDERS.index(first) if first in _HOLDERS else len(_HOLDERS)

@@ -1,4 +1,4 @@
-"""Checkpoints: strict loading of published files and of the project's own, without running code from a file."""
+"""Checkpoints: strict loading of published files and files of voskit, without running code from a file."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from voskit.networks.models.base import Network
 logger = logging.getLogger(__name__)
 
 COMPUTED = re.compile(r"(^|\.)relative_position_index$")
-"""Tensors that follow from the architecture, which a file may omit."""
+"""Tensors that the architecture determines, so that a file may omit them."""
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
-"""Counters of batch norms, which frozen ones don't have."""
+"""Counters of batch norms, which frozen batch norms lack."""
 
 _PROBES = 5
-"""Names of a network by which prefixes of its names are looked for."""
+"""Number of a network's names used to search for prefixes."""
 _WRAPPERS = ("module.", "_orig_mod.", "model.")
 """Prefixes that DistributedDataParallel, torch.compile and training frameworks add to every name."""
 
@@ -46,23 +46,23 @@ class Checkpoint:
     kind: str
     """Format of the file: ``"safetensors"`` or ``"torch"``."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """Name (``model``) and config (``config``, JSON) of the model, in files that this project wrote."""
+    """Name (``model``) and config (``config``, JSON) of the model, in files written by voskit."""
     prefix: str = ""
     """Prefix that was removed from each name."""
 
 
 @dataclass
 class LoadReport:
-    """Outcome of loading, for each tensor."""
+    """Load report: the outcome for each tensor."""
 
     path: Path
     matched: list[str] = field(default_factory=list)
     converted: dict[str, str] = field(default_factory=dict)
-    """Conversion of each converted tensor, by name."""
+    """Description of each conversion, by the name of the tensor."""
     ignored: dict[str, str] = field(default_factory=dict)
-    """Reason for each tensor of the file that isn't used."""
+    """Reason for ignoring each unused tensor of the file, by name."""
     absent: dict[str, str] = field(default_factory=dict)
-    """Reason for each tensor of the network that the file may lack."""
+    """Reason for accepting each tensor that the file lacks, by name."""
 
     def __str__(self) -> str:
         text = f"{self.path}: {len(self.matched)} tensors loaded"
@@ -74,16 +74,16 @@ class LoadReport:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read the weights of a ``.safetensors`` or ``torch.save`` file, also inside a zip file.
+    """Read the weights in a ``.safetensors`` or ``torch.save`` file, or in a zip file that contains one.
 
-    The weights may be the whole content or lie under a key such as ``state_dict``; see
+    The weights may be the whole content or be nested under a key such as ``state_dict``; see
     :func:`voskit.networks.checkpoint_files.find_weights_in`. Prefixes of wrappers (``module.``, ``_orig_mod.``,
-    ``model.``) are removed from their names. From a checkpoint of the trainer, the averaged weights are read.
+    ``model.``) are removed from the names. Trainer checkpoints yield the averaged weights.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file isn't a checkpoint, is truncated, holds objects that could run code, or several networks;
-            the message says which.
+        FileNotFoundError: the file doesn't exist.
+        ValueError: the file isn't a checkpoint, is truncated, or contains objects that could run code or several
+            networks; the message says which.
     """
     content = read_file(Path(path))
     prefix, state = "", {WRAPPER_INSIDE.sub("", name): x for name, x in content.state.items()}
@@ -99,8 +99,8 @@ def load_weights(network: Network, checkpoint: Checkpoint) -> LoadReport:
     """Load all weights of a network, strictly.
 
     Raises:
-        ValueError: tensors are missing, unknown, of another shape or not finite. The message names the models that
-            the file does fit.
+        ValueError: tensors are missing, unknown, not finite or have a different shape. The message names the models
+            that the file fits.
     """
     report = LoadReport(checkpoint.path)
     own = network.state_dict()
@@ -126,11 +126,11 @@ def load_weights(network: Network, checkpoint: Checkpoint) -> LoadReport:
 def _without_owner(checkpoint: Checkpoint, own: Mapping[str, Tensor], report: LoadReport) -> dict[str, Tensor]:
     """Return the tensors of the network in the state of an object that owns it, such as a training module.
 
-    They are those under a prefix (``net.``, ``ema_model.module.``) that most names of the network have. If several
-    copies lie in the file, averaged ones are read, and a warning says so.
+    They are those under a prefix (``net.``, ``ema_model.module.``) that covers most names of the network. If the file
+    contains several copies, averaged ones are preferred, and a warning is logged.
 
     Raises:
-        ValueError: several copies, none of which is known to be the averaged or the trained one.
+        ValueError: there are several copies, none of which is known to be the averaged or the trained one.
     """
     state = checkpoint.state
     if 2 * len(state.keys() & own.keys()) > len(own):
@@ -174,9 +174,9 @@ def _check(network: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor],
 
 
 def own_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
-    """Return the config fields of one of this project's files that differ from the model's defaults.
+    """Return the config fields in a voskit file that differ from the model's defaults.
 
-    Training-only fields are left out. Files of other models, and published ones, have none.
+    Training-only fields are left out. The result is empty for files of other models and for published files.
     """
     if checkpoint.metadata.get("model") != name:
         return {}
@@ -188,14 +188,14 @@ def own_fields(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
 
 
 def _other_fields(checkpoint: Checkpoint, config: ModelConfig) -> str:
-    """List the fields that shape tensors and differ between one of this project's files and a network, as text."""
+    """List, as text, the config fields that affect tensor shapes and differ between a voskit file and a network."""
     written = config.present_names(json.loads(checkpoint.metadata.get("config", "{}")))
     shaping = {k: v for k, v in written.items() if k not in INFERENCE_FIELDS}
     return ", ".join(f"{k}={v}" for k, v in shaping.items() if config.to_dict().get(k, v) != v)
 
 
 def _copy(network: nn.Module, state: dict[str, Tensor], report: LoadReport) -> None:
-    """Copy tensors of equal names and shapes, and report changes of dtype."""
+    """Copy tensors with equal names and shapes into a network, and report dtype changes."""
     own = network.state_dict()
     for name, x in state.items():
         if x.dtype != own[name].dtype:
@@ -230,20 +230,20 @@ def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
 
 @functools.cache
 def _on_meta_device(config: ModelConfig) -> Network:
-    """Build a network on the meta device, once in a process: 35 of them take seconds."""
+    """Build a network on the meta device, cached per process: 35 of them take seconds."""
     with torch.device("meta"):
         return build_network(config)
 
 
 def load_encoder(encoder: Any, path: str | os.PathLike[str]) -> LoadReport:
-    """Load weights of an encoder as torchvision, timm, the Swin authors and transformers publish them.
+    """Load pretrained weights into an encoder, as published by torchvision, timm, the Swin authors or transformers.
 
     Args:
-        encoder: a module that follows :class:`voskit.networks.encoders.base.Pretrained`.
+        encoder: a module that implements :class:`voskit.networks.encoders.base.Pretrained`.
         path: the file.
 
     Raises:
-        FileNotFoundError, ValueError: as for whole networks.
+        FileNotFoundError, ValueError: as for whole networks, see :func:`load_weights` and :func:`read_checkpoint`.
     """
     checkpoint = read_checkpoint(path)
     report = LoadReport(checkpoint.path)
@@ -270,20 +270,20 @@ def load_encoder(encoder: Any, path: str | os.PathLike[str]) -> LoadReport:
 
 
 def mean_of_weights(networks: Sequence[nn.Module], shares: Sequence[float]) -> dict[str, Tensor]:
-    """Average the floating-point tensors of several networks, and take other tensors from the first one.
+    """Average the floating-point tensors of several networks; take other tensors from the first one.
 
-    Averages of several states of one training, or of trainings from one start, are often better than each of them
-    (model soups, Wortsman et al., ICML 2022).
+    The average of several checkpoints of one training run, or of runs fine-tuned from the same weights, is often better
+    than each of them (model soups, Wortsman et al., ICML 2022).
 
     Args:
-        networks: networks with tensors of the same names and shapes.
-        shares: positive weight of each network; they are normalized.
+        networks: networks whose tensors have the same names and shapes.
+        shares: positive weight of each network in the mean; normalized to a sum of 1.
 
     Returns:
         a state dict.
 
     Raises:
-        ValueError: the networks have different tensors, the number of shares differs from theirs, or the sum of the
+        ValueError: the networks have different tensors, the numbers of networks and shares differ, or the sum of the
             shares isn't positive and finite.
     """
     if len(shares) != len(networks) or not 0 < sum(shares) < math.inf:
@@ -308,7 +308,7 @@ def save_weights(network: Network, path: str | os.PathLike[str], dtype: torch.dt
     """Write a network's weights and config as safetensors, atomically.
 
     Args:
-        network: a network whose config is that of a registered model.
+        network: a network of a registered model.
         path: file to write, ``*.safetensors``.
         dtype: dtype of floating-point tensors in the file. Default: unchanged.
 
@@ -325,4 +325,4 @@ def save_weights(network: Network, path: str | os.PathLike[str], dtype: torch.dt
             raise ValueError(f"{path}: {too_large[0]} holds values that overflow {dtype}")
     metadata = {"model": model_name(config), "config": json.dumps(config.to_dict())}
     with atomic_write(path, "the checkpoint") as temporary:
-        temporary.write_bytes(save(state, metadata))  # save_file() ignores the umask: only the owner could read it
+        temporary.write_bytes(save(state, metadata))  # save_file() ignores the umask and makes the file private

@@ -1,4 +1,4 @@
-"""Devices of processes."""
+"""Device selection for processes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 
 
 def local_device(device: str | None = None) -> str | None:
-    """Return the device of this process. With several CUDA processes on a machine, each gets a GPU of its own.
+    """Return the device for this process. If a machine runs several CUDA processes, each gets its own GPU.
 
     Args:
-        device: the device that the user asked for. None: the best one.
+        device: the device chosen by the user. None: the best one available.
     """
     if device not in (None, "cuda") or not torch.cuda.is_available():
         return device
     index = int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()
-    torch.cuda.set_device(index)  # else each process also creates a context on the first GPU
+    torch.cuda.set_device(index)  # otherwise each process also creates a context on the first GPU
     return f"cuda:{index}"

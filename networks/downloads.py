@@ -19,13 +19,13 @@ from voskit.dataloaders.files import atomic_write_text, checksum, exclusive_lock
 logger = logging.getLogger(__name__)
 
 _TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two blocks
-_RETRIES = 2  # of a cut connection, each from the byte that it reached
+_RETRIES = 2  # after a lost connection, each resuming at the last byte received
 _PATIENCE = 120.0  # seconds until the first byte of content
-_POLL = 0.5  # seconds between two looks at another process' lock
+_POLL = 0.5  # seconds between checks of another process's lock
 
 
 def download(url: str, path: Path, digest: str = "") -> None:
-    """Download a weights file. It appears under its name only when it is complete and checked.
+    """Download a weights file. It gets its final name only once it is complete and verified.
 
     A download that was cut off is resumed by the next call: its bytes lie in the folder ``.partial`` beside the file.
     Processes that want the same file wait for the first of them.
@@ -64,7 +64,7 @@ def download(url: str, path: Path, digest: str = "") -> None:
 
 
 def verify(path: Path) -> None:
-    """Compare a file with the digest that its download recorded.
+    """Compare a file with the digest recorded when it was downloaded.
 
     Raises:
         ValueError: the file has changed since.
@@ -83,7 +83,7 @@ def _record(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the lock on a folder, waiting for other processes."""
+    """Hold the lock of a folder, after waiting for other processes to release it."""
     with contextlib.ExitStack() as stack:
         waited = False
         while True:
@@ -100,7 +100,7 @@ def _exclusive(folder: Path) -> Iterator[None]:
 
 def _fetch(url: str, target: Path) -> None:
     """Download a file, resuming from its ``*.part``; start over if the server can't resume."""
-    import gdown  # slow to import, and most programs find their weights on the disk
+    import gdown  # slow to import, and most programs find their weights locally
     import requests
 
     host = urllib.parse.urlsplit(url).hostname
@@ -116,22 +116,22 @@ def _fetch(url: str, target: Path) -> None:
             if not can_start_over:
                 reason = str(error).partition(";")[0]
                 raise ConnectionError(f"{target.name}: download from {host} failed twice: {reason}") from error
-            # the server ignores the Range header, or the partial file is of no use to it
+            # the server ignores the Range header or can't resume from the partial file
             for part in target.parent.glob("*.part"):
                 part.unlink()
         except gdown.exceptions.DownloadCancelled as error:
             raise ConnectionError(f"{target.name}: {host} sends nothing but requests for confirmation") from error
         except requests.RequestException as error:
             raise ConnectionError(f"{target.name}: {_reason(error, host)}") from error
-        except (AssertionError, KeyError) as error:  # gdown's parser, on pages that it doesn't know
+        except (AssertionError, KeyError) as error:  # raised by gdown's parser on unknown pages
             raise ConnectionError(f"{target.name}: {host} sent an unexpected page") from error
 
 
 def _transfer(url: str, target: Path) -> None:
-    """Download a file with a progress bar, in one or several connections."""
+    """Download a file with a progress bar, over one or several connections."""
     import gdown
 
-    no_content = threading.Event()  # gdown follows confirmation pages for ever
+    no_content = threading.Event()  # gdown follows confirmation pages forever
     timer = threading.Timer(_PATIENCE, no_content.set)
     timer.daemon = True
     timer.start()
@@ -176,7 +176,7 @@ def _reason(error: BaseException, host: str | None) -> str:
 
 
 def _quoted(error: Exception) -> str:
-    """Return the sentence of a page of Google Drive out of gdown's message, without tags and its own advice."""
+    """Extract Google Drive's sentence from gdown's message, without tags and gdown's own advice."""
     text = re.sub(r"<[^>]*>", "", str(error))
     match = re.search(r"url:\s+(.*?)\s+You may still be able", text, re.DOTALL)
     return " ".join((match[1] if match else text).split())[:300]
@@ -199,7 +199,7 @@ def _check_format(path: Path, url: str) -> None:
 
 
 def _check_digest(complete: Path, path: Path, url: str, digest: str) -> None:
-    """Raise an error unless a download has the digest of its name, or the one that an earlier download recorded."""
+    """Raise an error unless a download has the digest in its name, or the one recorded by an earlier download."""
     record = _record(path)
     found, hint = checksum(complete), "the name carries"
     if not digest and record.is_file():

@@ -1,4 +1,4 @@
-"""Registry of model families: the network and the engine of each family, imported when asked for."""
+"""Registry of model families: the network and the engine of each family, imported on demand."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Family:
-    """Classes of one family, each a class or its address ``"package.module:Class"``."""
+    """Classes of one family, each given as a class or its import path ``"package.module:Class"``."""
 
     network: Callable[..., Network] | str
-    """Built from a config."""
+    """Network class, which is called with a config."""
     engine: Callable[..., Engine] | str | None = None
-    """Built from network, config and memory policy (or None); None: the family propagates no masks."""
+    """Engine class, which is called with network, config and memory policy (or None). None: the family doesn't
+    propagate masks."""
     static_engine: Callable[..., Engine] | str | None = None
-    """As ``engine``, with memory of a fixed size; None: the family has none."""
+    """Like ``engine``, for memory of a fixed size. None: the family doesn't support it."""
     marker: str = ""
-    """Beginning of the name of a tensor that every network of the family has. Files without one aren't compared with
-    its models."""
+    """Prefix of the name of a tensor that every network of the family has. Files without such a tensor aren't compared
+    with the family's models."""
 
 
 FAMILIES: Registry[Family] = Registry("model family")
@@ -73,12 +74,12 @@ def build_network(config: ModelConfig) -> Network:
 
 
 def could_hold(config: ModelConfig, names: Iterable[str]) -> bool:
-    """Return False if a file with tensors of these names is certainly of another family."""
+    """Return False if a file with tensors of these names certainly belongs to another family."""
     return any(name.startswith(_family(config).marker) for name in names)
 
 
 def can_be_static(config: ModelConfig, policy: MemoryPolicy | None = None) -> bool:
-    """Return True if the memory can have a fixed size: of whole frames, chosen by their numbers."""
+    """Return True if the memory can have a fixed size: it holds whole frames, chosen by frame number only."""
     if any(getattr(policy, what, False) for what in ("needs_quality", "needs_usage", "configure")):
         return False
     changing = any(getattr(config, name, False) for name in ("enable_long_term", "merge_old_memory"))
@@ -92,8 +93,8 @@ def new_engine(
 
     Args:
         network: a network that propagates masks.
-        config: config whose inference fields the engine follows. Default: the network's own.
-        policy: which frames the memory keeps. Default: the rule that the config describes.
+        config: config with the engine's inference fields. Default: the network's config.
+        policy: memory policy, which selects the frames to keep. Default: the rule set by the config.
         static: keep the memory in tensors of a fixed size.
 
     Raises:

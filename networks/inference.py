@@ -17,16 +17,16 @@ from voskit.networks.models.base import Network
 M = TypeVar("M", bound=nn.Module)
 
 AMP_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
-"""Half-precision types by their names in the option ``amp``."""
+"""Half-precision dtypes by their names in the option ``amp``."""
 
 _CAST = (nn.Conv2d, nn.Conv3d, nn.Linear)  # modules that autocast runs in half precision
 
 
 def compile_network(network: Network, backend: str = "inductor") -> None:
-    """Compile the blocks of a network with ``torch.compile``, in place; names of tensors don't change.
+    """Compile the blocks of a network in place with ``torch.compile``; tensor names don't change.
 
-    Blocks are those of :attr:`voskit.networks.models.base.Network.block_calls`. They are compiled at their first call,
-    and again when the size of the memory first changes.
+    The blocks are those in :attr:`voskit.networks.models.base.Network.block_calls`. They are compiled on their first
+    call, and recompiled when the size of the memory first changes.
     """
     for part, name in network.block_calls:
         if name == "forward":
@@ -36,32 +36,32 @@ def compile_network(network: Network, backend: str = "inductor") -> None:
 
 
 def compile_calls(network: Network, names: Iterable[str], backend: str = "inductor") -> None:
-    """Compile some methods of a network in place, for shapes that don't change.
+    """Compile some methods of a network in place, for static shapes.
 
     This suits engines whose calls have the same shapes on every frame. The first frame of a size and the first
-    predicted one compile; later frames run what is compiled.
+    predicted frame trigger compilation; later frames reuse the compiled code.
     """
     for name in names:
         setattr(network, name, torch.compile(getattr(network, name), backend=backend, dynamic=False))
 
 
 def folded(module: M, half: torch.dtype | None = None) -> M:
-    """Copy a module and fold each batch norm into the convolution before it; convolutions become channels-last.
+    """Copy a module and fold each batch norm into the preceding convolution; convolutions become channels-last.
 
-    Results are equal up to rounding (1e-5 of a map's largest value). Tensors that don't change are shared with the
-    original. Folded ones are copies, which later changes of the original don't affect. Norms in training mode stay.
+    Results are equal up to rounding (1e-5 of a map's largest value). Unchanged tensors are shared with the original.
+    Folded ones are copies, so later changes of the original don't affect them. Norms in training mode aren't folded.
 
     Args:
         module: any network in which a batch norm that is registered right after a convolution is applied to its output.
-            Subclasses of batch norm stay as they are.
-        half: dtype in which the copy will run under autocast. Convolutions and linear layers hold their weights in it,
-            with the values that autocast would convert them to at each call. (Autocast caches only weights that need
-            gradients.) Modules with an attribute ``keeps_float32`` stay in float32 instead of bfloat16.
+            Subclasses of batch norm aren't folded.
+        half: dtype in which the copy will run under autocast. Weights of convolutions and linear layers are stored in
+            it, with the values that autocast would convert them to on each call. (Autocast caches only weights that
+            require gradients.) Modules with an attribute ``keeps_float32`` stay in float32 instead of bfloat16.
     """
     if half == torch.bfloat16 and getattr(module, "keeps_float32", False):
         half = None
     out = copy.copy(module)
-    # methods that recompute activations are bound to the original; without gradients the plain ones do
+    # checkpointed methods are bound to the original; without gradients, the plain ones are enough
     for name in [n for n, x in vars(out).items() if isinstance(x, functools.partial) and x.func is checkpoint]:
         delattr(out, name)
     out._modules = {}
@@ -101,7 +101,7 @@ def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     assert isinstance(norm, FrozenBatchNorm | nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None
     out = copy.copy(conv)
-    # in double precision, so that each weight is rounded only once, and on the CPU, since MPS has no doubles
+    # in float64, so that each weight is rounded only once, and on the CPU, since MPS has no float64
     own, mean, var, scale, shift = (
         x.cpu().double() for x in (conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     )

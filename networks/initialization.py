@@ -1,4 +1,4 @@
-"""Networks without initialization, for weights that a file will fill."""
+"""Construction of networks without initialization, for weights that are loaded from a file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _INITIALIZERS = frozenset(
 
 
 class NoInitialization(TorchFunctionMode):
-    """A mode in which initializers leave parameters as they were allocated; other tensors are filled as ever.
+    """Mode in which initializers leave parameters uninitialized; other tensors are filled as usual.
 
-    Parameters are part of every checkpoint, so a strict load fills all of them.
+    Every checkpoint contains all parameters, so a strict load fills them.
     """
 
     def __torch_function__(

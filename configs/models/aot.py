@@ -107,7 +107,7 @@ class IdentityBankConfig(PrototypeConfig):
             raise ValueError(f"field 'window' of {name} must be odd, got {self.window}")
         if self.max_objects > _MOST_IDENTITIES:
             most = f"at most {_MOST_IDENTITIES} (more objects form more groups)"
-            raise ValueError(f"field 'max_objects' of {name} is {most}, got {self.max_objects}")
+            raise ValueError(f"field 'max_objects' of {name} must be {most}, got {self.max_objects}")
 
     def input_rule(self) -> dict[str, Any]:
         return {**super().input_rule(), "align_corners": self.align_corners}

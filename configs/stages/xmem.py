@@ -68,11 +68,11 @@ class SkipStageConfig(StageConfig):
         if not all(a <= b <= 1 for a, b in zip(self.skip_from, self.skip_from[1:], strict=False)):
             raise ValueError(f"field 'skip_from' of {name} must rise from 0 to at most 1, got {self.skip_from}")
         if min(self.skips) < 1:
-            raise ValueError(f"field 'skips' of {name} must be at least 1 everywhere, got {self.skips}")
+            raise ValueError(f"all entries of field 'skips' of {name} must be at least 1, got {self.skips}")
         low, high = self.crop_area
         if not 0 < low <= high <= 1:
             raise ValueError(
-                f"field 'crop_area' of {name} must be two shares above 0, up to 1, in ascending order, got "
+                f"field 'crop_area' of {name} must be two fractions above 0, up to 1, in ascending order, got "
                 f"{self.crop_area}"
             )
         if self.fine_tuning < 0:

@@ -24,8 +24,10 @@ from synthesis.photographs import Photographs
 def main() -> None:
     """Parse the command line and compose."""
     parser = argparse.ArgumentParser(description="Compose annotated clips of cut-outs that move and deform.")
-    parser.add_argument("--figures", type=Path, required=True, help="folder with animated *.webp in it or below")
-    parser.add_argument("--photographs", type=Path, required=True, help="folder with *.jpg in it or below")
+    parser.add_argument(
+        "--figures", type=Path, required=True, help="folder with animated *.webp files, also in subfolders"
+    )
+    parser.add_argument("--photographs", type=Path, required=True, help="folder with *.jpg files, also in subfolders")
     parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
     parser.add_argument("--clips", type=int, default=300, help="number of clips")
     parser.add_argument("--first", type=int, default=0, help="number of the first clip, to share the work")

@@ -27,7 +27,7 @@ from synthesis.rendering import render_clip
 def main() -> None:
     """Parse the command line and render."""
     parser = argparse.ArgumentParser(description="Render annotated clips of moving objects over photographs.")
-    parser.add_argument("--photographs", type=Path, required=True, help="folder with *.jpg in it or below")
+    parser.add_argument("--photographs", type=Path, required=True, help="folder with *.jpg files, also in subfolders")
     parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
     parser.add_argument("--clips", type=int, default=300, help="number of clips")
     parser.add_argument("--first", type=int, default=0, help="number of the first clip, to share the work")

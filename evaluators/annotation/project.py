@@ -235,7 +235,7 @@ class Project:
             FileNotFoundError: there is no such file.
         """
         if self.root is None:
-            raise PermissionError("videos can be opened by their path if the server is started with --root FOLDER")
+            raise PermissionError("to open videos by path, start the server with --root FOLDER")
         try:
             found = (self.root / path.lstrip("/")).resolve(strict=True)
         except (OSError, ValueError, RuntimeError):

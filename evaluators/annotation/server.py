@@ -278,7 +278,7 @@ class Api:
         if kind == "propagate":
             objects = values.get("objects")
             if objects is not None and not all(type(one) is int for one in objects):
-                raise ValueError("objects is a list of ids, or null for all")
+                raise ValueError("objects must be a list of ids, or null for all")
             first, last, fuse = _integer(values, "first"), _integer(values, "last"), bool(values.get("fuse"))
             job = await run_in_threadpool(self.work.propagate, clip, first, last, objects, fuse)
         elif kind == "overlay":
@@ -286,10 +286,10 @@ class Api:
         elif kind == "export":
             formats = values.get("formats")
             if not isinstance(formats, list) or not formats or not all(isinstance(one, str) for one in formats):
-                raise ValueError("formats is a list of export formats")
+                raise ValueError("formats must be a list of export formats")
             job = await run_in_threadpool(self.work.export, clip, formats)
         else:
-            raise ValueError("kind is propagate, overlay or export")
+            raise ValueError("kind must be propagate, overlay or export")
         return JSONResponse(job.to_json(), status_code=201)
 
     async def stop_job(self, request: Request) -> Response:
@@ -409,7 +409,7 @@ def _ids(body: bytes, packed: bool, size: tuple[int, int]) -> np.ndarray:
         try:
             body = unpacker.decompress(body, wanted + 1)
         except zlib.error:
-            raise ValueError("the body is no gzip data") from None
+            raise ValueError("the body is not gzip data") from None
     if len(body) != wanted:
         raise ValueError(f"the mask must have {wanted} bytes: {size[0]} x {size[1]} (height x width) ids of 16 bits")
     return np.frombuffer(body, "<u2").reshape(size).astype(np.uint16)

@@ -595,7 +595,7 @@ class Annotation:
 
     def _check_revision(self, number: int, revision: int | None) -> None:
         if revision is not None and revision != self.revision(number):
-            raise StaleRevisionError(f"the mask of frame {number} has changed meanwhile: nothing was overwritten")
+            raise StaleRevisionError(f"the mask of frame {number} has changed in the meantime: nothing was overwritten")
 
     def _start_changes(self) -> None:
         """Remove previews and the report. Without a report ``voskit demo`` doesn't replace the masks."""

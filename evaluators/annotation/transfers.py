@@ -78,7 +78,7 @@ async def _form(request: Request, stack: contextlib.AsyncExitStack) -> Any:
     try:
         form = await request.form(max_files=_MAX_FILES, max_fields=100)
     except MultiPartException as error:
-        raise ValueError(f"the body is no multipart form: {error.message}") from None
+        raise ValueError(f"the body is not a multipart form: {error.message}") from None
     stack.push_async_callback(form.close)
     return form
 
@@ -171,7 +171,7 @@ def _unpack(path: Path) -> None:
                 with archive.open(member) as source, target.open("xb") as out:
                     shutil.copyfileobj(source, out, 2**20)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
-        raise ValueError(f"{path.name} is no zip file that can be read") from None
+        raise ValueError(f"{path.name} is not a readable zip file") from None
     path.unlink()
 
 

@@ -135,7 +135,7 @@ class Workspace:
         """
         annotation = self._opened(clip).annotation
         if len(self.jobs.active(clip.id, "propagate")) > 1:
-            raise BusyError("a propagation is running and another waits: stop them first")
+            raise BusyError("a propagation is running and another is queued: stop them first")
         for number in (first, last):
             annotation.check_frame(number)
         annotation.check_start(first, objects)
@@ -218,7 +218,7 @@ class Workspace:
         from voskit.evaluators.prompts.base import build_prompter
 
         if prompter not in self._offered:
-            raise ValueError(f"there is no prompter {prompter!r} here, but {', '.join(self._offered)}")
+            raise ValueError(f"there is no prompter {prompter!r} here: choose from {', '.join(self._offered)}")
         if prompter not in self._prompters:
             self._prompters[prompter] = build_prompter(prompter)
         if self._image is None or self._image[:2] != (clip.id, number):

@@ -1,4 +1,4 @@
-"""Registry of image encoders. Each entry builds an encoder and imports it only then."""
+"""Registry of image encoders. Each entry builds an encoder and imports its module on demand."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from voskit.networks.encoders.base import Encoder
 from voskit.networks.layers.norms import FrozenBatchNorm
 
 NormLayer = Callable[[int], nn.Module]
-"""Builds the batch norm of that many channels."""
+"""Builds a batch norm for a number of channels."""
 EncoderBuilder = Callable[[NormLayer, float], Encoder]
-"""Builds an encoder from a norm layer and the largest drop-path rate; it may ignore either."""
+"""Builds an encoder from a norm layer and the maximum drop-path rate; it may ignore either."""
 
 ENCODERS: Registry[EncoderBuilder] = Registry("encoder")
 """Encoders whose maps have strides 4, 8, 16 and 16."""
@@ -30,8 +30,8 @@ def build_encoder(
     Args:
         name: an entry of ``ENCODERS``, or of ``PYRAMIDS`` with ``to_stride_32``.
         freeze_bn: build batch norms with fixed statistics and weights, which are buffers.
-        freeze_at: number of stages that are not trained (1 is the stem).
-        drop_path: largest drop-path rate, for encoders that have it.
+        freeze_at: number of frozen stages (1 is the stem).
+        drop_path: maximum drop-path rate, for encoders that have it.
         to_stride_32: build the whole encoder, down to stride 32.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Base class of image encoders, and loading of their published weights."""
+"""Base class of image encoders, and the protocol for loading published weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Pretrained(Protocol):
     """Attributes of an encoder that ``voskit.networks.load_encoder`` can load, for images or text."""
 
     pretrained_unused: tuple[str, ...]
-    """Prefixes of tensors in the file that the encoder has no use for."""
+    """Prefixes of tensors in the file that the encoder doesn't use."""
     pretrained_absent: tuple[str, ...]
     """Prefixes of the encoder's tensors that files lack; these keep their initial values."""
 
@@ -46,11 +46,11 @@ class Encoder(nn.Module, ABC):
     channels: tuple[int, int, int, int]
     """Widths of the four maps."""
     mobile: bool = False
-    """True for MobileNets, whose learning rate may fall to a stage's ``min_lr``; others stop at ``min_lr_large``."""
+    """True for mobile encoders, whose learning rate decays to a stage's ``min_lr``, others' to ``min_lr_large``."""
     over_time: bool = False
-    """True if the frames of a clip see each other; ``forward`` then also takes the number of frames of a clip."""
+    """True if features depend on all frames of a clip; ``forward`` then also takes the number of frames in a clip."""
     temporal_window: int | None = None
-    """Frames that see each other at once, with windows in time: longer clips are split and shifted."""
+    """Length of the temporal attention windows in frames; longer clips have several windows, which are shifted."""
 
     @abstractmethod
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
@@ -61,7 +61,7 @@ class Encoder(nn.Module, ABC):
         """Return the modules of each stage, in the order in which training freezes them; the first is the stem."""
 
     def freeze(self, count: int) -> None:
-        """Freeze the first ``count`` stages: parameters get no gradient, norms keep their statistics."""
+        """Freeze the first ``count`` stages: parameters get no gradients, norms keep their statistics."""
         for stage in self.stages()[:count]:
             for part in stage:
                 part.requires_grad_(False)
@@ -80,13 +80,13 @@ class Encoder(nn.Module, ABC):
         return state
 
     pretrained_unused: tuple[str, ...] = ("classifier.", "fc.", "layer4.")
-    """Prefixes of tensors in an ImageNet checkpoint that this encoder has no use for."""
+    """Prefixes of tensors in an ImageNet checkpoint that this encoder doesn't use."""
     pretrained_absent: tuple[str, ...] = ()
     """Prefixes of this encoder's tensors that ImageNet checkpoints lack; these keep their initial values."""
 
 
 def rename(state: dict[str, Tensor], rules: Iterable[tuple[str, str]]) -> dict[str, Tensor]:
-    """Rename tensors by (regular expression, replacement) rules; the first rule that matches a name applies."""
+    """Rename tensors by (regular expression, replacement) rules; the first matching rule applies."""
     out = {}
     for name, tensor in state.items():
         for pattern, replacement in rules:

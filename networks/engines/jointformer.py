@@ -49,7 +49,9 @@ class JointFormerEngine(PerObjectEngine):
         if policy is None:
             policy = FirstAndLatest(config.mem_every, config.max_memory_frames)
         elif asks_for(policy, "needs_usage"):
-            raise ValueError(f"policy {policy} needs the attention of each frame, which JointFormer doesn't count")
+            raise ValueError(
+                f"policy {policy} needs the attention that each frame gets, which JointFormer doesn't track"
+            )
         elif config.include_last and not isinstance(policy, FirstAndLatest):
             from voskit.networks.memory.informed import WithLatest
 

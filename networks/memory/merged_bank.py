@@ -37,7 +37,7 @@ class MergedBank:
 
     def __init__(self, policy: MemoryPolicy, size: tuple[int, int]) -> None:
         if asks_for(policy, "needs_usage"):
-            raise ValueError(f"merge_old_memory can't follow policy {policy}: it doesn't count the usage of frames")
+            raise ValueError(f"merge_old_memory can't follow policy {policy}: it doesn't track the usage of frames")
         self.policy = policy
         self.size = size
         self.clear()

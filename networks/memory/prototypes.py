@@ -58,7 +58,7 @@ class PrototypePolicy:
             return None
         if policy is not None:
             raise ValueError(
-                f"policy {policy} can't bound a memory with prototypes, which decides itself what it replaces: "
+                f"policy {policy} can't bound a memory with prototypes, which has its own replacement rule: "
                 "set enable_long_term=False, or leave the policy out and set max_memory_frames"
             )
         most, least = config.max_mid_term_frames, config.min_mid_term_frames

@@ -33,7 +33,7 @@ def check_static(config: ModelConfig, policy: MemoryPolicy | None) -> None:
             "static_memory holds frames, not prototypes: set enable_long_term=False, and no policy of prototypes"
         )
     if any(getattr(policy, need, False) for need in ("needs_quality", "needs_usage", "per_object")):
-        raise ValueError(f"static_memory can't follow {policy}: it takes policies that decide by frame numbers")
+        raise ValueError(f"static_memory can't follow {policy}: it supports only policies that decide by frame numbers")
 
 
 class StaticBank(FrameBank):

@@ -235,7 +235,7 @@ class AOT(Network):
         """
         most = self.config.max_objects
         if count < most:
-            raise ValueError(f"the identity bank has {most} identities already, so it can't be extended to {count}")
+            raise ValueError(f"the identity bank already has {most} identities, so it can't be extended to {count}")
         bank, out = self.patch_wise_id_bank, self.decoder.conv_out
         assert out.bias is not None
         generator = torch.Generator().manual_seed(seed)

@@ -1,6 +1,6 @@
 """Local window attention: every position attends to the window around it in another map.
 
-:func:`local_attention` is the definition; several back ends compute it. For position p, head n, window offset w::
+:func:`local_attention` is the definition; several backends compute it. For position p, head n, window offset w::
 
     score[p, n, w] = q[p, n] . k[p + w, n] / sqrt(C) + q[p, n] . rel_k[n, w] + rel_k_bias[n, w]
     out[p, n]      = sum_w softmax_w(score)[p, n, w] * (v[p + w, n] + rel_v[n, w])
@@ -31,7 +31,7 @@ from voskit.configs import Registry
 logger = logging.getLogger(__name__)
 
 TILE = 8
-"""Side of the square of queries that share their keys in the blocked back end."""
+"""Side of the square of queries that share their keys in the blocked backend."""
 
 TILES_AT_ONCE = 4
 """Tiles of a row that a CPU computes at a time, so that intermediate results fit into its caches. Other devices compute
@@ -48,7 +48,7 @@ class Backend(NamedTuple):
     """Requirement for the error message if it isn't available, such as ``"package x is not installed"``."""
 
 
-BACKENDS: Registry[Backend] = Registry("back end of local attention")
+BACKENDS: Registry[Backend] = Registry("backend of local attention")
 
 
 def local_attention(
@@ -78,7 +78,7 @@ def local_attention(
             device for which it can compile, else ``blocked``.
 
     Raises:
-        ValueError: an even window, or a back end that is unknown or not available on this machine.
+        ValueError: the window is even, or the backend is unknown or not available on this machine.
     """
     if window % 2 == 0:
         raise ValueError(f"the window of local attention must have an odd side, got {window}")
@@ -87,7 +87,7 @@ def local_attention(
 
 
 def available_backends() -> list[str]:
-    """List the back ends that can run here. ``TRITON_INTERPRET=1`` runs Triton's kernels, slowly, without a GPU."""
+    """List the backends that can run here. ``TRITON_INTERPRET=1`` runs Triton's kernels, slowly, without a GPU."""
     return [name for name in BACKENDS.names() if BACKENDS.get(name).is_available()]
 
 
@@ -124,7 +124,7 @@ def _choose(name: str | None, q: Tensor) -> Callable[..., Tensor]:
         return BACKENDS.get(name).attend
     backend = BACKENDS.get(name)
     if not backend.is_available():
-        raise ValueError(f"back end {name!r} of local attention can't run here: {backend.requirement}")
+        raise ValueError(f"backend {name!r} of local attention can't run here: {backend.requirement}")
     return backend.attend
 
 
@@ -214,7 +214,7 @@ def _blocked_inside(
     rel_v_NKD: Tensor | None,
     window: int,
 ) -> Tensor:
-    """Attend with the blocked back end to keys inside the map, for which ``inside_HW`` is 1."""
+    """Attend with the blocked backend to keys inside the map, for which ``inside_HW`` is 1."""
     batch, heads = len(v_BHWND), q_BHWNC.shape[3]
     height, width, channels = *q_BHWNC.shape[1:3], q_BHWNC.shape[4]
     if len(q_BHWNC) != len(k_BHWNC):

@@ -1,6 +1,6 @@
 """Local attention from operations that exported graphs have: gathers, paddings, reshapes and matrix products.
 
-Tiles are those of the blocked back end, all of them at once. Windows of a tile start at the place of their query; this
+Tiles are those of the blocked backend, all of them at once. Windows of a tile start at the place of their query; this
 skew is made by reshapes: rows of one more element, cut to their old length, move on by one element each.
 
 Shapes: as in :mod:`voskit.networks.ops.local_attention`; T tiles, R = (TILE + window - 1)^2 positions in reach of one.

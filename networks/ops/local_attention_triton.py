@@ -399,7 +399,7 @@ def attend(
         ValueError: a dtype other than float32, float16 and bfloat16.
     """
     if q_BHWNC.dtype not in _TYPES:
-        raise ValueError(f"back end 'triton' of local attention doesn't support {q_BHWNC.dtype}: use 'blocked'")
+        raise ValueError(f"backend 'triton' of local attention doesn't support {q_BHWNC.dtype}: use 'blocked'")
     others = (k_BHWNC, v_BHWND, rel_k_NKC, rel_k_bias_NK, rel_v_NKD)
     inputs = (q_BHWNC, *(None if x is None else x.to(q_BHWNC.dtype) for x in others), window, dilation)
     if q_BHWNC.is_cuda and q_BHWNC.device.index != torch.cuda.current_device():

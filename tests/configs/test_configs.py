@@ -104,7 +104,7 @@ def test_values_out_of_range_are_refused(field: str) -> None:
     [
         ("aott", "self_heads", 7, r"embed_dim \(256\) is not a multiple of self_heads \(7\)"),
         ("aott", "window", 4, "'window' of AOTT must be odd"),
-        ("aott", "max_objects", 255, "'max_objects' of AOTT is at most 254"),
+        ("aott", "max_objects", 255, "'max_objects' of AOTT must be at most 254"),
         ("aott", "drop_path", float("nan"), "'drop_path' of AOTT must be at least 0"),
         ("aott", "short_edge", 0, "'short_edge' of AOTT must be in pixels, or -1 for the frame's own size"),
         ("aott", "max_short_edge", -1, "'max_short_edge' of AOTT must be at least 1"),

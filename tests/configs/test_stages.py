@@ -112,9 +112,9 @@ def test_probabilities_and_shares_are_from_0_to_1(name: str) -> None:
         ({"fine_tuning": -5}, "field 'fine_tuning' of S3 must be at least 0, got -5"),
         ({"skip_from": (0.0, 0.9, 0.3, 0.1)}, r"'skip_from' of S3 must rise from 0 to at most 1, got \(0\.0, 0\.9"),
         ({"skip_from": (0.0, 0.1, 0.3, 30.0)}, "'skip_from' of S3 must rise from 0 to at most 1"),
-        ({"skips": (5, 10, 0, 5)}, r"'skips' of S3 must be at least 1 everywhere, got \(5, 10, 0, 5\)"),
-        ({"crop_area": (2.0, 1.0)}, r"'crop_area' of S3 must be two shares .* got \(2\.0, 1\.0\)"),
-        ({"crop_area": (0.0, 1.0)}, "'crop_area' of S3 must be two shares above 0"),
+        ({"skips": (5, 10, 0, 5)}, r"all entries of field 'skips' of S3 must be at least 1, got \(5, 10, 0, 5\)"),
+        ({"crop_area": (2.0, 1.0)}, r"'crop_area' of S3 must be two fractions .* got \(2\.0, 1\.0\)"),
+        ({"crop_area": (0.0, 1.0)}, "'crop_area' of S3 must be two fractions above 0"),
     ],
 )
 def test_numbers_that_make_no_clips_are_refused(changes: dict[str, object], message: str) -> None:

@@ -165,7 +165,7 @@ def test_nothing_is_compiled_again_after_the_first_frames(model: str) -> None:
     network = build_small(model, **SMALLEST.get(model, {"embed_dim": 16}))
     segmenter = VideoSegmenter(network, static_memory=True, policy=policy, short_edge=33)
     calls = segmenter._engines[0].network_calls
-    compile_calls(segmenter._network, calls, "eager")  # guards and graphs as of any back end
+    compile_calls(segmenter._network, calls, "eager")  # guards and graphs as of any backend
     torch._dynamo.reset()
     counters = torch._dynamo.utils.counters
     counters.clear()

@@ -239,7 +239,7 @@ class Plain:
         (torch_bytes({"net": WEIGHTS, "x": np.array([Code()], dtype=object)}), "which could run code"),
         (torch_bytes({"net": WEIGHTS, "x": Plain()}), r"\(.*Plain\), which could run code"),
         (torch_bytes(nn.Linear(2, 2)), r"\(torch.nn.modules.linear.Linear\), which could run code"),
-        (torch_bytes(pickle_protocol=4), "of another pickle protocol than 2: .* save it with torch.save's default"),
+        (torch_bytes(pickle_protocol=4), "uses a pickle protocol other than 2: .* save it with torch.save's default"),
         (torch_bytes({"generator": WEIGHTS, "critic": OTHERS}), r"holds several networks \(generator, critic\)"),
         (torch_bytes({"epoch": 3}), r"holds no weights under a known key; found \['epoch'\]"),
         (torch_bytes([WEIGHTS]), "holds no weights under a known key; found list"),

@@ -100,5 +100,5 @@ def test_an_extended_bank_keeps_its_identities_and_adds_different_ones_of_equal_
         assert torch.allclose(read.encode_ids(labels), ids, atol=1e-3)
         expected = few.decode(few.refer(features, ids), features)
         assert torch.allclose(read.decode(read.refer(features, ids), features)[:, :4], expected, atol=1e-2)
-    with pytest.raises(ValueError, match="has 7 identities already, so it can't be extended to 6"):
+    with pytest.raises(ValueError, match="already has 7 identities, so it can't be extended to 6"):
         more.extend_identities(6)

@@ -250,7 +250,7 @@ def test_prototypes_are_a_policy_for_models_that_have_them() -> None:
 
 
 def test_jointformer_refuses_policies_that_need_usage() -> None:
-    with pytest.raises(ValueError, match="needs the attention of each frame, which JointFormer doesn't count"):
+    with pytest.raises(ValueError, match="needs the attention that each frame gets, which JointFormer doesn't track"):
         run("jointformer", Restricted())
 
 

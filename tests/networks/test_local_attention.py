@@ -184,7 +184,7 @@ def test_scores_equal_the_published_correlation(aot_goldens: Path) -> None:
 def test_errors_say_what_exists() -> None:
     inputs = random_input(CASES[0])
     with pytest.raises(
-        ValueError, match="unknown back end of local attention 'cuda': known: blocked, correlation, gathered, triton"
+        ValueError, match="unknown backend of local attention 'cuda': known: blocked, correlation, gathered, triton"
     ):
         local_attention(*inputs, backend="cuda")
     if "correlation" not in available_backends():
@@ -202,7 +202,7 @@ def test_a_model_takes_the_back_end_of_its_config() -> None:
 
     model = build_model("aott", device="cpu", local_attention="cuda")
     features = model.encode_image(torch.zeros(1, 3, 33, 33))
-    with pytest.raises(ValueError, match="unknown back end of local attention 'cuda'"):
+    with pytest.raises(ValueError, match="unknown backend of local attention 'cuda'"):
         model.refer(features, model.encode_ids(torch.zeros(1, 33, 33)))
 
 

@@ -78,7 +78,7 @@ def test_a_first_mask_is_given_once(clip: Path, tmp_path: Path, served: list) ->
     values = {"data_path": clip, "mask": tmp_path / "first.png"}
     assert run(flags(tmp_path, **values)) == 0
     assert np.array_equal(read_mask(tmp_path / "out" / "clip" / "given" / "00000.png"), squares(5))
-    with pytest.raises(ValueError, match="has given masks already, resume without --mask"):
+    with pytest.raises(ValueError, match="already has given masks: resume without --mask"):
         run(flags(tmp_path, **values))
     with pytest.raises(ValueError, match="--mask is for a single clip"):
         run(flags(tmp_path, mask=tmp_path / "first.png"))

@@ -208,7 +208,7 @@ def test_prompts_that_the_model_cannot_take_are_an_error(
     ("flags", "message"),
     [
         ({"gpus_per_worker": 0.5}, "--gpus_per_worker is for --engine ray"),
-        ({"scratch": Path("work")}, "--scratch is for an address as --output_path"),
+        ({"scratch": Path("work")}, "--scratch is for an --output_path that is a URL"),
     ],
 )
 def test_flags_of_other_engines_and_outputs_are_refused(tmp_path: Path, flags: dict, message: str) -> None:

@@ -126,7 +126,7 @@ def test_a_missing_package_is_told_at_once(package: str, tmp_path: Path) -> None
     [
         (2, np.ones((10, 10)), "first.png"),
         (2, np.zeros((64, 96)), "first.png: the mask has no object"),
-        (1, np.ones((64, 96)), "clip: int8 ranges need two frames or more"),
+        (1, np.ones((64, 96)), "clip: int8 calibration needs at least two frames"),
     ],
 )
 def test_a_clip_that_does_not_fit_int8_is_told_at_once(

@@ -82,7 +82,9 @@ class BatchArgs(ModelArgs):
         if "://" not in self.output_path:
             check_output_folder(Path(self.output_path), "--output_path ")
             if self.scratch is not None:
-                raise ValueError("--scratch is for an address as --output_path: results in a folder are made there")
+                raise ValueError(
+                    "--scratch is for an --output_path that is a URL: results in a local folder don't need it"
+                )
         if self.gpus_per_worker is not None and self.engine != "ray":
             raise ValueError("--gpus_per_worker is for --engine ray")
         if self.task == "referring":

@@ -63,7 +63,7 @@ class EvalArgs(ModelArgs):
             raise ValueError("--results_at is for --full_resolution: add that flag, or leave out --results_at")
         for flag in ("split", "full_resolution", "results_at", "propagate"):
             if self.dataset in SENTENCE_SETS and getattr(self, flag):
-                raise ValueError(f"--{flag}: {self.dataset} has no such choice: leave it out")
+                raise ValueError(f"--{flag}: {self.dataset} has no such option: leave it out")
         from voskit.evaluators.benchmarks.run import check_task, open_benchmark
 
         options: dict[str, Any] = {"full_resolution": True} if self.full_resolution else {}

@@ -107,7 +107,7 @@ def calibration_clip(args: ExportArgs) -> tuple[list[np.ndarray], np.ndarray]:
         images = [frame.image for frame in islice(frames, _CALIBRATION_FRAMES * _STEP)]
     images = images[:: max(1, len(images) // _CALIBRATION_FRAMES)][:_CALIBRATION_FRAMES]
     if len(images) < 2:
-        raise ValueError(f"--calibration {clip}: int8 ranges need two frames or more")
+        raise ValueError(f"--calibration {clip}: int8 calibration needs at least two frames")
     height, width = images[0].shape[:2]
     ids = read_mask(mask, size=(height, width))
     if not ids.any():

@@ -41,7 +41,7 @@ class DemoPictures:
         frame, mask = folder / "images" / "cabinet" / "00000.jpg", folder / "masks" / "cabinet" / "00000.png"
         for path in (self._clip, frame, mask):
             if not path.is_file():
-                raise FileNotFoundError(f"{path}: this picture is missing, from which the Probe set is made")
+                raise FileNotFoundError(f"{path}: missing, but the Probe set is made from this image")
         self._cabinet = np.array(Image.open(frame).convert("RGB"))
         self._ids = np.array(Image.open(mask))
 

@@ -73,7 +73,7 @@ class Figures:
     def __init__(self, folder: Path) -> None:
         self.paths = sorted(folder.rglob("*.webp"), key=lambda path: path.name)
         if not self.paths:
-            raise FileNotFoundError(f"{folder}: no *.webp in it or below")
+            raise FileNotFoundError(f"{folder}: no *.webp in this folder or its subfolders")
         self.kin: dict[str, list[Path]] = defaultdict(list)
         for path in self.paths:
             self.kin[_TONE.sub("", path.stem)].append(path)

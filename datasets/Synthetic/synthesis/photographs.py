@@ -27,7 +27,7 @@ class Photographs:
         walked = os.walk(folder, followlinks=True)  # rglob doesn't follow links
         self.paths = sorted(Path(place, name) for place, _, names in walked for name in names if name.endswith(".jpg"))
         if not self.paths:
-            raise FileNotFoundError(f"{folder}: no *.jpg in it or below")
+            raise FileNotFoundError(f"{folder}: no *.jpg in this folder or its subfolders")
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Return a random photograph as H x W x 3 uint8 RGB, flipped half of the time."""

@@ -135,7 +135,7 @@ def color_of(object_id: int) -> str:
 def check_id(object_id: int) -> int:
     """Return an object's id. Raises ValueError if it isn't from 1 to 65535."""
     if not 1 <= object_id <= MAX_ID:
-        raise ValueError(f"an object's id is from 1 to {MAX_ID}, not {object_id}")
+        raise ValueError(f"an object's id must be from 1 to {MAX_ID}, not {object_id}")
     return object_id
 
 
@@ -147,7 +147,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if name in ("visible", "locked") and not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false, not {value!r}")
         if name == "name" and not (isinstance(value, str) and len(value) <= MAX_NAME):
-            raise ValueError(f"an object's name is text of up to {MAX_NAME} characters")
+            raise ValueError(f"an object's name must be text of at most {MAX_NAME} characters")
         if name == "color" and not (isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value)):
-            raise ValueError(f"a color is written as #rrggbb, not {value!r}")
+            raise ValueError(f"a color must be written as #rrggbb, not {value!r}")
     return dict(values)

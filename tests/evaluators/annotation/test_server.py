@@ -136,7 +136,7 @@ def test_a_second_page_can_t_overwrite_what_it_hasn_t_seen(page: Page) -> None:
     assert page.paint(0, mask_of(1), old).status_code == 204
     stale = page.paint(0, mask_of(2), old)
     assert stale.status_code == 412
-    assert stale.json() == {"error": "the mask of frame 0 has changed meanwhile: nothing was overwritten"}
+    assert stale.json() == {"error": "the mask of frame 0 has changed in the meantime: nothing was overwritten"}
     assert page.client.delete(f"{page.clip}/masks/0", headers={"If-Match": old}).status_code == 412
     assert np.array_equal(page.mask(0), mask_of(1))
 
@@ -214,10 +214,10 @@ def test_a_running_propagation_is_seen_lets_another_wait_and_is_stopped_with_it(
         ({"kind": "propagate", "first": 0, "last": 5}, "frame 0 has no mask with an object to propagate"),
         ({"kind": "propagate", "first": 0, "last": 99}, "there is no frame 99"),
         ({"kind": "propagate", "first": "0", "last": 5}, "first must be an integer"),
-        ({"kind": "propagate", "first": 0, "last": 5, "objects": ["1"]}, "objects is a list of ids"),
+        ({"kind": "propagate", "first": 0, "last": 5, "objects": ["1"]}, "objects must be a list of ids"),
         ({"kind": "export", "formats": ["nonsense"]}, "nonsense"),
-        ({"kind": "export", "formats": []}, "formats is a list"),
-        ({"kind": "dance"}, "kind is propagate, overlay or export"),
+        ({"kind": "export", "formats": []}, "formats must be a list"),
+        ({"kind": "dance"}, "kind must be propagate, overlay or export"),
     ],
 )
 def test_jobs_that_can_t_run_are_refused_at_once(page: Page, values: dict[str, Any], error: str) -> None:
@@ -325,7 +325,7 @@ def test_single_masks_are_imported_for_a_frame_or_by_their_names(page: Page) -> 
         ("any.png", png(mask_of(1)), "any.png is not named like a frame"),
         ("00001.png", png(mask_of(1)[:50]), "00001.png"),
         ("00001.png", b"no picture", "00001.png"),
-        ("masks.zip", b"no zip", "masks.zip is no zip file"),
+        ("masks.zip", b"no zip", "masks.zip is not a readable zip file"),
     ):
         answer = send(name, data)
         assert answer.status_code == 400

@@ -292,7 +292,7 @@ def test_a_change_of_an_old_version_is_refused_and_an_undo_brings_its_revision_b
     first = annotation.revision(0)
     annotation.give(0, cropped(2), revision=first)
     for change in (lambda: annotation.give(0, cropped(3), revision=first), lambda: annotation.forget(0, revision=0)):
-        with pytest.raises(StaleRevisionError, match="the mask of frame 0 has changed meanwhile"):
+        with pytest.raises(StaleRevisionError, match="the mask of frame 0 has changed in the meantime"):
             change()
     assert np.array_equal(annotation.mask(0), cropped(2))
     annotation.undo()
