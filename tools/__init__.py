@@ -1,1 +1,1 @@
-"""Thin command lines: they parse, call and print."""
+"""Command-line programs, which only parse arguments, call the library and print."""

@@ -1,11 +1,11 @@
-"""Segment many videos: each one once, resumable, with a summary.
+"""Segment many videos, resumably, and write a summary.
 
     voskit batch list.csv --output_path out
     voskit batch videos --mask first_masks --gpu_num 4
     torchrun --nproc_per_node 4 -m voskit batch list.jsonl --output_path s3://bucket/masks
 
-Each video gets a folder <output_path>/<name> as voskit demo writes it. summary.json and summary.csv list what was done,
-what failed, and why.
+Each video gets a folder <output_path>/<name> with the files of voskit demo. summary.json and summary.csv list the
+videos that were segmented, those that failed, and why.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def bfloat16_is_fast() -> bool:
-    """Return True if the CPU's bfloat16 products are faster than those of float32; False if the system doesn't say.
+    """Return True if the CPU's bfloat16 products are faster than float32 products; False if that is unknown.
 
-    They are with AMX, and on AMD with AVX-512 BF16. Intel's AVX-512 BF16 is slower than float32 (docs/performance.md).
+    They are faster with AMX, and on AMD with AVX-512 BF16. On Intel, AVX-512 BF16 is slower than float32
+    (docs/performance.md).
     """
     if not _CPUINFO.exists():
         return False

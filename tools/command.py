@@ -64,10 +64,11 @@ def run_tool(run: Callable[[Args], int], args: type[Args], description: str | No
 
 
 def _read_flags(arguments: list[str], args: type) -> list[str]:
-    """Turn words that belong to no flag into ``--data_path``, aliases into flags, and check the names of all flags.
+    """Turn positional arguments into ``--data_path`` and aliases into flags, and check the names of all flags.
 
     Raises:
-        ValueError: an unknown flag; the message names the flag to use. Or more words than videos, or a list twice.
+        ValueError: a flag is unknown (the message names the flag to use), there are more positional arguments than
+            ``--data_path`` takes, or a flag that takes a list is given twice.
     """
     if "" in arguments:
         raise ValueError("an argument is empty: the shell variable that it comes from may not be set")
@@ -119,7 +120,7 @@ def _name(text: str) -> str:
 
 
 def _free_words(arguments: list[str], types: dict[str, str]) -> list[int]:
-    """Return the places of words that no flag takes: switches take none, lists all up to the next flag, others one."""
+    """Return the indices of positional arguments: switches take no word, lists all up to the next flag, others one."""
     free, taken = [], 0.0
     for place, text in enumerate(arguments):
         if re.match(r"--?[A-Za-z]", text):
@@ -138,7 +139,7 @@ def quiet(level: int, name: str | None = "") -> Iterator[None]:
 
     Args:
         level: lowest level to show.
-        name: the module whose messages are hidden; "": all; None: none.
+        name: the module whose messages are hidden; "": all modules; None: none.
     """
     log = logging.getLogger(name)
     before = log.level
@@ -151,10 +152,10 @@ def quiet(level: int, name: str | None = "") -> Iterator[None]:
 
 
 def reuse_freed_memory() -> None:
-    """Keep freed blocks in the process instead of returning each to the system.
+    """Keep freed memory blocks in the process instead of returning each to the system.
 
-    glibc maps a new block for every large tensor, and the kernel then clears its pages: a quarter of the CPU time with
-    49 objects. Up to 256 MiB of freed memory stay in the process. Other systems keep their own rule.
+    glibc maps a new block for every large tensor, and the kernel then clears its pages, which takes a quarter of the
+    CPU time with 49 objects. Up to 256 MiB of freed memory stay in the process. Nothing changes on other systems.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
@@ -163,7 +164,7 @@ def reuse_freed_memory() -> None:
 
 
 def on_first_rank() -> bool:
-    """Return whether this process is the first of those that ``torchrun`` started, or the only one."""
+    """Return True if this process is rank 0 of those started by ``torchrun``, or the only one."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -179,8 +180,8 @@ def run_command(
     Args:
         run: returns the exit code, 0 only if everything was done.
         interrupted: message after Ctrl-C or SIGTERM.
-        less_memory: what to do if the GPU's memory is used up.
-        level: lowest level of log messages to show; other ranks than the first show warnings only.
+        less_memory: advice if the GPU runs out of memory.
+        level: lowest level of log messages to show; ranks other than 0 show warnings only.
     """
     logging.basicConfig(level=level if on_first_rank() else logging.WARNING, format="%(message)s")
     reuse_freed_memory()
@@ -189,13 +190,13 @@ def run_command(
         with logging_redirect_tqdm():
             return run()
     except BrokenPipeError:
-        raise  # no fault of a file: whoever reads the output is gone
+        raise  # not a file error: the reader of the output has exited
     except (ValueError, OSError, FloatingPointError, BrokenProcessPool) as error:
         print(f"error: {_in_words(error)}", file=sys.stderr)
         return 1
     except RuntimeError as error:
         line = str(error).splitlines()[0].strip() if str(error) else ""
-        if type(error).__name__ == "OutOfMemoryError":  # of PyTorch, which isn't imported for this
+        if type(error).__name__ == "OutOfMemoryError":  # PyTorch's, which isn't imported just for this check
             print(f"error: {line} {less_memory}", file=sys.stderr)
         elif line.startswith("DataLoader worker"):
             print(
@@ -217,7 +218,7 @@ def run_command(
 
 
 def _in_words(error: Exception) -> str:
-    """Return an error's message; for an error of the system the file, then the reason, without its number."""
+    """Return an error's message; for system errors, the file and the reason without the error number."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)

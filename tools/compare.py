@@ -3,7 +3,7 @@
     voskit compare --dataset probe --run deaott --run "deaott policy=every_nth_frame:gap=2" --output_path O
     voskit compare --dataset probe:cuts --dataset davis2017:val=datasets/DAVIS --run "mine: r50_deaotl ckpt_path=F flip"
 
-Prints a table and writes it to O, with a picture. Run it again to resume.
+Prints a table and writes it to O, with a chart. Run it again to resume.
 """
 
 from __future__ import annotations

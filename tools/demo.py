@@ -49,7 +49,7 @@ def segment(args: Args) -> tuple[list[Path], int]:
 
 
 def refer(args: Args) -> tuple[list[Path], int]:
-    """Segment the objects of text prompts in a clip; return the folder of the results, and 0."""
+    """Segment the objects that text prompts describe in a clip; return the folder of the results, and 0."""
     from voskit.evaluators.clips.scenes import refer_source
 
     with args.loading():

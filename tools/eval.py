@@ -1,10 +1,10 @@
-"""Evaluate a model on a benchmark: masks, the server's archive, timing and, if the ground truth is there, scores.
+"""Evaluate a model on a benchmark: masks, the server's archive, timing and, if there is ground truth, scores.
 
     voskit eval --model aott --ckpt_path F --dataset davis2017 --data_root datasets/DAVIS --output_path O
     voskit eval ... --gpu_num 4
     torchrun --nnodes 2 --nproc_per_node 8 -m voskit eval ...        (all machines must see O)
 
-Run it again to resume an evaluation that was stopped, at any time.
+Run it again to resume an interrupted evaluation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write a checkpoint, or the mean of several, as one small safetensors file, as ONNX graphs, or as a web page.
+"""Export a checkpoint, or the mean of several, as a small safetensors file, ONNX graphs or a web page.
 
     voskit export --model deaott --ckpt_path results/a_DeAOTT/PRE/ema.safetensors --output_path a.safetensors
     voskit export --model deaott --ckpt_path A B --shares 3 1 --output_path mean.safetensors
@@ -6,10 +6,10 @@
     voskit export --format onnx --model r50_referformer --size 480x864 --window 8 --output_path exported
     voskit export --format web --model deaott --output_path page
 
-A safetensors file holds the weights, in half precision by default, and the model's config with changes of ``--set``.
-``build_model`` and ``--ckpt_path`` of every command load it and apply that config. A folder of ONNX graphs runs without
-PyTorch: ``voskit.runtime.OnnxSegmenter(folder)``, or ``OnnxReferringSegmenter(folder)`` for text prompts. A web page
-runs the graphs in the browser.
+A safetensors file contains the weights, in half precision by default, and the model's config with the changes made by
+``--set``. ``build_model`` and ``--ckpt_path`` of every command load it and apply that config. A folder of ONNX graphs
+runs without PyTorch: ``voskit.runtime.OnnxSegmenter(folder)``, or ``OnnxReferringSegmenter(folder)`` for text prompts.
+A web page runs the graphs in the browser.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = logging.getLogger("export")
 
 
 def run(args: ExportArgs) -> int:
-    """Write the file or folder and return the exit code."""
+    """Write the export and return the exit code."""
     args.check()
     if args.format != "safetensors":
         from voskit.tools.flags import onnx, web

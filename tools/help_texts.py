@@ -18,8 +18,8 @@ _METAVARS: Mapping[Any, str] = {str: "STR", int: "INT", float: "FLOAT", Path: "P
 def parse_flags(args: type[Args], description: str) -> Args:
     """Parse the command line into a dataclass.
 
-    tyro breaks help texts where the source breaks its lines, shows ``{None}|STR`` for optional values, and adds
-    ``(default: None)`` to texts that already say what the default does. A subclass with annotated fields corrects this.
+    tyro keeps the source's line breaks in help texts, shows ``{None}|STR`` for optional values, and adds
+    ``(default: None)`` to texts that already describe the default. A subclass with annotated fields corrects this.
     """
     texts = _texts(args)
     hints = get_type_hints(args, include_extras=True)

@@ -1,4 +1,4 @@
-"""Write the masks of a dataset's JSON file as a PNG for each frame, for training.
+"""Convert the masks in a dataset's JSON file to one PNG per frame, for training.
 
     voskit masks-to-png --annotations OVIS/annotations_train.json --output OVIS/train/Annotations
     voskit masks-to-png --annotations BURST/annotations/train/train.json --output BURST/train/Annotations
@@ -33,7 +33,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Args:
-    """Write the masks of a dataset's JSON file as a PNG for each frame."""
+    """Convert the masks in a dataset's JSON file to one PNG per frame."""
 
     annotations: Path
     """The JSON file: BURST's, or one in the layout of YouTube-VIS (OVIS)."""
@@ -42,7 +42,7 @@ class Args:
 
 
 def run(args: Args) -> int:
-    """Write all videos except those that have a folder, and name the latter."""
+    """Write all videos except those that already have a folder, which are logged."""
     from voskit.dataloaders.datasets.json_masks import read_json_masks
     from voskit.dataloaders.datasets.problem import counted
     from voskit.evaluators.clips.mask_writer import write_mask_folders

@@ -1,4 +1,4 @@
-"""Opening results in the desktop's default program."""
+"""Results in the desktop's default program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_file(path: Path) -> bool:
-    """Open a file in the desktop's program for it, without waiting; return False if there is no desktop."""
+    """Open a file in the desktop's default program, without waiting; return False if there is no desktop."""
     if sys.platform == "win32":
         os.startfile(path)
         return True

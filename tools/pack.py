@@ -1,4 +1,4 @@
-"""Check results and write the archive that a benchmark's server takes.
+"""Check results and write the archive for a benchmark's server.
 
     voskit pack --dataset youtubevos2019 --split val_all_frames --data_root datasets/YTB/2019 \\
         --results out/Annotations --output out/submission.zip
@@ -24,7 +24,7 @@ from voskit.tools.flags.pack import PackArgs
 
 
 def run(args: PackArgs) -> int:
-    """Check and pack."""
+    """Check and pack the results."""
     from voskit.dataloaders.datasets.dataset import find_dataset_config, open_dataset
     from voskit.dataloaders.datasets.problem import counted
     from voskit.evaluators.submissions.pack import pack

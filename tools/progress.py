@@ -1,4 +1,4 @@
-"""Progress bars of the commands."""
+"""Progress bars for commands."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from tqdm import tqdm
 
 
 class GrowingBar:
-    """A bar for calls ``(done, total)``, which grows if there is more work than was known.
+    """A progress bar updated by calls ``(done, total)``; the total may grow.
 
     Args:
-        unit: the noun that is counted.
+        unit: the unit that is counted, such as ``"video"``.
     """
 
     def __init__(self, unit: str) -> None:
-        tqdm.monitor_interval = 0  # without a thread of its own, processes can be forked
+        tqdm.monitor_interval = 0  # no monitor thread, so that processes can be forked
         self._bar = tqdm(total=0, unit=unit, disable=None)
 
     def __call__(self, done: int, total: int) -> None:

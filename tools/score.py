@@ -25,7 +25,7 @@ from voskit.tools.progress import GrowingBar
 
 
 def run(args: ScoreArgs) -> int:
-    """Score, print and write."""
+    """Score results, print the table and write the files."""
     from voskit.evaluators.metrics import score
     from voskit.evaluators.metrics.page import write_page
     from voskit.evaluators.metrics.report import scores_path, summary_text, write_scores

@@ -3,8 +3,9 @@
     voskit train --model aott --stage pre --amp --exp_name default --data_path datasets
     torchrun --nnodes 2 --nproc_per_node 8 -m voskit train ...
 
-The run is in <output_path>/<exp_name>_<Model>/<STAGE>. Run the same command again to resume it. SIGTERM, which cluster
-schedulers send before they end a job, stops it after the current step with a checkpoint and exit code 143.
+Files go to <output_path>/<exp_name>_<Model>/<STAGE>. Run the same command again to resume. On SIGTERM, which cluster
+schedulers send before they end a job, training stops after the current step, saves a checkpoint and exits with code
+143.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def run(args: TrainArgs) -> int:
             print(f"error: {error}", file=sys.stderr)
         processes.barrier()  # a process that fails ends the others, and this error is to be reported first
         if isinstance(cause := error.__cause__, Exception) and not isinstance(cause, (ValueError, OSError)):
-            raise cause from None  # no user error: with its traceback
+            raise cause from None  # not a user error, so with a traceback
         return 1
     if processes.is_first:
         for message in result.messages:

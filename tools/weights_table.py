@@ -1,4 +1,4 @@
-"""Table of published weights: sizes, files, and those that are on this machine."""
+"""Table of published weights, with their sizes, file names and whether they are stored locally."""
 
 from __future__ import annotations
 

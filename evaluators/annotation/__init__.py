@@ -1,1 +1,1 @@
-"""Annotation of clips: session, server, page."""
+"""Annotation of clips: session, server and page."""

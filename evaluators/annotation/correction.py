@@ -11,14 +11,13 @@ _REACH = 8  # frames on each side that a correction improves
 
 
 def next_correction(confidences: Mapping[int, Mapping[int, float]]) -> tuple[int, int] | None:
-    """Return the frame and the object around which the network is least sure; None: there are none.
+    """Return the frame and the object with the lowest confidence in and around the frame; None: there are none.
 
-    A correction improves the frames around it, up to the nearest given ones. So each frame counts with what the network
-    is unsure of (1 - confidence) in itself and in up to eight frames on each side, the nearer the more.
+    A correction improves the frames around it, up to the nearest given ones. So a frame's score sums the uncertainty
+    (1 - confidence) of the frame itself and of up to eight frames on each side, with higher weights for nearer frames.
 
     Args:
-        confidences: confidence of each object by its id, of each propagated frame by its number. Given frames aren't
-            among them.
+        confidences: confidence by frame number and object id, for propagated frames only.
     """
     kernel = np.bartlett(2 * _REACH + 3)[1:-1]
     best: tuple[float, int, int] | None = None

@@ -1,4 +1,4 @@
-"""Server-sent events: changes of clips and jobs, merged for browsers that read slowly."""
+"""Server-sent events: changes of clips and jobs, merged for slow browsers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-_PAUSE = 0.05  # seconds between two events of a stream, in which changes are merged
-_HEARTBEAT = 15.0  # seconds after which a silent stream says that it is alive
+_PAUSE = 0.05  # seconds between events of a stream; changes in between are merged
+_HEARTBEAT = 15.0  # seconds after which an idle stream sends a heartbeat
 _MERGED = ("revisions", "quality")  # fields that list changed frames; other fields are replaced
 
 
 class EventHub:
-    """Changes for any number of browsers. ``publish`` may be called in any thread."""
+    """Changes for any number of browsers. ``publish`` is thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,7 +27,7 @@ class EventHub:
 
         Args:
             kind: name of the event.
-            key: what has changed; changes of the same thing are merged until a browser reads them.
+            key: the thing that has changed; its changes are merged until a browser reads them.
             values: JSON types.
         """
         with self._lock:
@@ -45,10 +45,10 @@ class EventHub:
                 stream.wake()
 
     async def stream(self, present: Callable[[], list[tuple[str, str, dict[str, Any]]]]) -> AsyncIterator[str]:
-        """Yield the text of a stream: ``connected``, the present state, then all changes.
+        """Yield the text of a stream: ``connected``, the current state, then all changes.
 
         Args:
-            present: returns the events of the present state; called when no change can be missed any more.
+            present: returns the events of the current state; called once no change can be missed.
         """
         stream = _Stream(asyncio.get_running_loop())
         with self._lock:
@@ -78,7 +78,7 @@ class _Stream:
         self.silent = False
 
     def begin(self, events: list[tuple[str, str, dict[str, Any]]]) -> None:
-        """Add the present state, apart from what has changed since it was asked for."""
+        """Add the current state, except for things that have changed since it was requested."""
         with self._lock:
             self._pending = {(kind, key): values for kind, key, values in events} | self._pending
         self.wake()
@@ -95,7 +95,7 @@ class _Stream:
             self._loop.call_soon_threadsafe(self._ready.set)
 
     async def take(self) -> list[tuple[str, dict[str, Any]]]:
-        """Wait for changes and return them; none after a while of silence."""
+        """Wait for changes and return them; return none after a timeout."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._ready.wait(), _HEARTBEAT)
         self._ready.clear()

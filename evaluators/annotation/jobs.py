@@ -1,4 +1,4 @@
-"""Jobs of the annotation server: they go on when the browser is closed."""
+"""Jobs of the annotation server, which continue when the browser is closed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-_KEPT = 50  # ended jobs that are remembered
+_KEPT = 50  # finished jobs that are kept
 
 
 class JobStoppedError(Exception):
@@ -32,10 +32,10 @@ class Job:
         total: number of steps.
         state: ``"waiting"``, ``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``.
         done: number of steps done.
-        frame: the frame that was done last.
+        frame: the last finished frame.
         error: why it failed.
         file: its result, if it is a file.
-        since: the clip's last change when it was started, if that matters.
+        since: the clip's last change at the start of the job, if that matters.
     """
 
     id: int
@@ -50,13 +50,13 @@ class Job:
     since: object = None
     stop: threading.Event = field(default_factory=threading.Event)
     started: float = 0.0
-    """Time at which the first step was done: what comes before, such as loading weights, says nothing of the rate."""
+    """Time at which the first step was done. Earlier work, such as loading weights, doesn't count for the rate."""
 
     def __post_init__(self) -> None:
         self._changed: Callable[[Job], None] = lambda job: None
 
     def step(self, frame: int) -> None:
-        """Count a step, after a frame is done.
+        """Count a step after a frame is finished.
 
         Raises:
             JobStoppedError: the user has stopped the job.
@@ -75,11 +75,11 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """True while it waits or runs."""
+        """True while the job waits or runs."""
         return self.state in ("waiting", "running")
 
     def to_json(self) -> dict[str, Any]:
-        """Return its state for the page; rates are steps per second, times are seconds."""
+        """Return the job's state for the page; rates are in steps per second, times in seconds."""
         elapsed = time.monotonic() - self.started
         rate = (self.done - 1) / elapsed if self.done > 1 and self.state == "running" and elapsed > 0 else None
         return {
@@ -99,16 +99,16 @@ class Job:
 
 
 class Jobs:
-    """Jobs in threads of the server: one that uses the network at a time, and one that writes results.
+    """Jobs in server threads: at any time, at most one that uses the network and one that writes results.
 
     Args:
-        changed: called with a job after each change of it, in the job's thread.
+        changed: called with a job after each change of its state, in the job's thread.
     """
 
     def __init__(self, changed: Callable[[Job], None]) -> None:
         self._changed = changed
         self._jobs: dict[int, Job] = {}
-        self._numbers = itertools.count(time.time_ns() // 1_000_000)  # a page may know jobs of an earlier server
+        self._numbers = itertools.count(time.time_ns() // 1_000_000)  # a page may still show jobs of an earlier server
         self._lock = threading.Lock()
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("network", "results")}
 
@@ -120,7 +120,7 @@ class Jobs:
         return self._jobs[number]
 
     def active(self, clip: str, kind: str | None = None) -> list[Job]:
-        """Return the jobs of a clip that wait or run, of one kind or of all, in the order of their start."""
+        """Return the waiting and running jobs of a clip, of one kind or all kinds, in the order of their start."""
         return [job for job in self if job.active and job.clip == clip and kind in (None, job.kind)]
 
     def start(self, clip: str, kind: str, total: int, work: Callable[[Job], None], since: object = None) -> Job:
@@ -129,8 +129,8 @@ class Jobs:
         Args:
             clip: id of the clip.
             kind: see :class:`Job`.
-            total: number of its steps.
-            work: does it, and calls ``step`` of the job after each frame.
+            total: number of steps.
+            work: does the work, and calls the job's ``step`` after each frame.
             since: see :class:`Job`.
         """
         with self._lock:
@@ -145,10 +145,10 @@ class Jobs:
         return job
 
     def stop(self, number: int) -> None:
-        """Stop a job after its present step, and those of the same kind and clip that wait for it.
+        """Stop a job after its current step, along with jobs of the same kind and clip that wait for it.
 
         Raises:
-            KeyError: there is no job of this number.
+            KeyError: there is no job with this number.
         """
         stopped = self._jobs[number]
         for job in self:
@@ -164,7 +164,7 @@ class Jobs:
         self._changed(job)
 
     def close(self) -> None:
-        """Stop all jobs and wait for their present steps."""
+        """Stop all jobs and wait for their current steps."""
         for job in self:
             job.stop.set()
             self._end_waiting(job)

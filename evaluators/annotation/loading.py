@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class LazySegmenter:
-    """A segmenter that is built once, by the first caller; others wait for it. A failed build is tried again.
+    """A segmenter that is built once, by the first caller, while others wait. A failed build is retried.
 
     Args:
-        name: name of the model, for the user.
+        name: displayed name of the model.
         build: returns the segmenter.
         changed: called when ``state`` changes.
 
@@ -36,7 +36,7 @@ class LazySegmenter:
         self._segmenter: VideoSegmenter | None = None
 
     def __call__(self) -> VideoSegmenter:
-        """Return the segmenter. Raises what building it raises."""
+        """Return the segmenter; errors of building it are raised."""
         with self._lock:
             if self._segmenter is None:
                 self._set("loading", None)
@@ -49,7 +49,7 @@ class LazySegmenter:
             return self._segmenter
 
     def start(self) -> None:
-        """Build it in the background, unless that was begun. An error is logged and kept in ``error``."""
+        """Start building it in the background unless that has started. Errors are logged and kept in ``error``."""
         if self.state == "waiting":
             threading.Thread(target=self._load, name="model", daemon=True).start()
 

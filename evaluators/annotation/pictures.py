@@ -1,4 +1,4 @@
-"""JPEG pictures of a clip's frames in any order, quick in playback and in steps forwards and backwards."""
+"""JPEGs of a clip's frames in any order, fast for playback and for stepping forwards and backwards."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from voskit.dataloaders.video.source import Frame, FrameSource
 
 QUALITY = 92
 """Quality of the JPEGs."""
-_AHEAD = 48  # frames that are decoded on to reach a wanted one, rather than seeking
-_BACK = 12  # frames that are decoded at once when the user steps backwards
+_AHEAD = 48  # maximum distance to a requested frame that is decoded through instead of seeking
+_BACK = 12  # number of frames decoded at once when the user steps backwards
 _CACHE_BYTES = 192 * 2**20
 
 
 class FramePictures:
-    """Frames of a clip as JPEGs, with a bounded cache. Several threads may read.
+    """Frames of a clip as JPEGs, with a bounded cache. Reading is thread-safe.
 
     Args:
         source: the clip.
@@ -34,7 +34,7 @@ class FramePictures:
         self._storing = threading.Lock()
         self._frames: Iterator[Frame] | None = None
         self._next = 0  # the frame that the open reader yields next
-        self._last = -1  # the frame wanted last
+        self._last = -1  # the last requested frame
 
     def get(self, number: int) -> bytes:
         """Return a frame as a JPEG.
@@ -52,7 +52,7 @@ class FramePictures:
         return found
 
     def clear(self) -> None:
-        """Release the open reader and the cache, until the next frame is wanted."""
+        """Release the open reader and the cache until the next request."""
         with self._reading, self._storing:
             self._stop()
             self._cache.clear()

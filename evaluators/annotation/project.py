@@ -1,4 +1,4 @@
-"""Annotation project: a list of clips, each with a folder of results, opened when they are used."""
+"""Annotation project: a list of clips, each with a folder of results, opened on demand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STATE = ".project"
 
 
 class OpenClip:
-    """An open clip: its frames, its session, and what the page stored.
+    """An open clip: its frames, its session, and the state stored by the page.
 
     Args:
         source: the frames.
@@ -51,15 +51,15 @@ class OpenClip:
         self._cuts = annotation.folder / PRIVATE / "cuts.json"
         self._known_cuts: list[int] | None = None
         self.changes = 0
-        with suppress(FileNotFoundError, ValueError, TypeError):  # damaged: they are found again
+        with suppress(FileNotFoundError, ValueError, TypeError):  # damaged: cuts are detected again
             self._known_cuts = [int(number) for number in load_json(self._cuts)]
 
     @property
     def view(self) -> dict[str, Any]:
-        """State that the page stored, such as frame and zoom; empty if it stored none."""
+        """State stored by the page, such as frame and zoom; empty if there is none."""
         try:
             return dict(load_json(self._view))
-        except (FileNotFoundError, ValueError, TypeError):  # not worth a refusal
+        except (FileNotFoundError, ValueError, TypeError):  # not worth an error
             return {}
 
     @view.setter
@@ -68,7 +68,7 @@ class OpenClip:
 
     @property
     def cuts(self) -> list[int] | None:
-        """Frames that begin a shot; None: they weren't looked for yet."""
+        """First frames of shots; None: not detected yet."""
         return self._known_cuts
 
     @cuts.setter
@@ -87,11 +87,11 @@ class ProjectClip:
     """A clip of the project, which may not be open yet.
 
     Attributes:
-        id: short text for addresses; it changes with the file.
+        id: short text for URLs; it changes with the file.
         path: the video or folder.
         folder: folder of the results.
         state: ``"closed"``, ``"opening"``, ``"ready"`` or ``"failed"``.
-        done: share of the frames that opening has read, 0 to 1.
+        done: fraction of the frames read so far while opening, 0 to 1.
         error: why it can't be opened.
         opened: the open clip, if it is ready.
     """
@@ -108,11 +108,11 @@ class ProjectClip:
 
     @property
     def name(self) -> str:
-        """Name for the user."""
+        """Displayed name."""
         return self.folder.name
 
     def summary(self) -> dict[str, Any]:
-        """Return what the list of clips shows."""
+        """Return the clip's entry in the list of clips."""
         state = "opening" if self.state == "closed" else self.state
         values = {"id": self.id, "name": self.name, "state": state, "done": round(self.done, 3), "error": self.error}
         if self.opened is not None:
@@ -124,18 +124,18 @@ class ProjectClip:
 
 
 class Project:
-    """Clips that are annotated together, in one folder of results.
+    """Clips that are annotated together, with one folder of results.
 
     Args:
         folder: folder of the results; the list of clips is kept in it.
         segmenter: returns the segmenter, which all clips share.
-        root: folder below which the page may open videos; None: it may not.
-        fps: rate of clips of images.
-        changed: called with a clip when its state changes, and None when the list does.
+        root: folder that the page may open videos from; None: none.
+        fps: frame rate of image clips.
+        changed: called with a clip when its state changes, and with None when the list changes.
 
     Raises:
         ValueError: the list of clips is damaged.
-        OSError: the folder can't be made.
+        OSError: the folder can't be created.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Project:
         self.root = None if root is None else root.resolve()
         self.changed = changed
         self.first: ProjectClip | None = None
-        """The clip that a page shows first. None: the first one of the list."""
+        """The clip that a page shows first. None: the first one in the list."""
         self._segmenter = segmenter
         self._fps = fps
         self._lock = threading.Lock()
@@ -165,7 +165,7 @@ class Project:
 
     @property
     def clips(self) -> list[ProjectClip]:
-        """The clips in the order of their addition."""
+        """The clips in the order in which they were added."""
         with self._lock:
             return list(self._clips.values())
 
@@ -192,7 +192,7 @@ class Project:
         return clip
 
     def remove(self, clip_id: str) -> None:
-        """Take a clip off the list and close it; its files stay."""
+        """Remove a clip from the list and close it; its files are kept."""
         with self._lock:
             clip = self._clips.pop(clip_id)
             self._save()
@@ -201,7 +201,7 @@ class Project:
         self.changed(None)
 
     def open(self, clip: ProjectClip) -> None:
-        """Open a clip in the background, unless that was begun."""
+        """Start opening a clip in the background unless that has started."""
         with self._lock:
             if clip.state != "closed":
                 return
@@ -209,7 +209,7 @@ class Project:
         self._opening.submit(self._open, clip)
 
     def retry(self, clip: ProjectClip) -> None:
-        """Open a clip again that couldn't be opened."""
+        """Retry opening a clip that couldn't be opened."""
         with self._lock:
             if clip.state == "failed":
                 clip.state, clip.done, clip.error = "closed", 0.0, None
@@ -228,7 +228,7 @@ class Project:
         return clip.opened
 
     def within_root(self, path: str) -> Path:
-        """Return a path below the root, given relative to it.
+        """Resolve a path relative to the root.
 
         Raises:
             PermissionError: there is no root, or the path leaves it.
@@ -245,7 +245,7 @@ class Project:
         return found
 
     def list_root(self, path: str) -> dict[str, Any]:
-        """List the folders, videos and folders of images in a folder below the root."""
+        """List the folders, videos and folders of images in a folder under the root."""
         folder = self.within_root(path)
         if self.root is None or not folder.is_dir():
             raise FileNotFoundError(f"{path}: no such folder below the root")
@@ -263,7 +263,7 @@ class Project:
         return {"path": relative, "parent": parent, "entries": entries}
 
     def upload_path(self, name: str) -> Path:
-        """Return a free path for an uploaded video, with a harmless name that is like the given one."""
+        """Return an unused path for an uploaded video, with a safe name similar to the given one."""
         stem, suffix = Path(name.replace("\\", "/")).stem, Path(name).suffix
         stem = re.sub(r"[^\w -]+", "_", stem).strip(" _") or "clip"
         suffix = suffix if re.fullmatch(r"\.\w{1,8}", suffix) else ".mp4"
@@ -284,11 +284,11 @@ class Project:
     def _open(self, clip: ProjectClip) -> None:
         try:
             clip.opened = self._opened(clip)
-            if clip not in self.clips:  # taken off the list meanwhile
+            if clip not in self.clips:  # removed from the list in the meantime
                 clip.opened.close()
                 return
             clip.state, clip.done = "ready", 1.0
-            for other in self.clips:  # one clip is looked at
+            for other in self.clips:  # the user looks at one clip at a time
                 if other is not clip and other.opened is not None:
                     other.opened.pictures.clear()
         except Exception as error:
@@ -334,7 +334,7 @@ class Project:
         self._clips[clip.id] = clip
 
     def _free_folder(self, path: Path) -> Path:
-        """Return a folder for a clip's results that no other clip of the list has."""
+        """Return a folder for a clip's results that no other clip in the list uses."""
         taken = {clip.folder for clip in self._clips.values()}
         name = path.stem if path.is_file() else path.name
         number = 1
@@ -358,11 +358,11 @@ class Project:
 
 
 def find_videos(path: Path) -> list[Path]:
-    """Return the clips of a path: itself, or those in a folder of videos and of folders of images.
+    """Return the clips at a path: the path itself, or the videos and folders of images in it.
 
     Raises:
-        FileNotFoundError: no such path.
-        ValueError: nothing in it is a video or an image.
+        FileNotFoundError: the path doesn't exist.
+        ValueError: it contains no video or image.
     """
     if not path.exists():
         address = re.match("[A-Za-z][A-Za-z0-9+.-]+:/", path.as_posix())
@@ -370,7 +370,7 @@ def find_videos(path: Path) -> list[Path]:
         raise FileNotFoundError(f"{path}{hint}")
     if path.is_file() or _has_images(path):
         return [path]
-    folder = path / "images" if (path / "images").is_dir() else path  # a folder of scenes has masks, too
+    folder = path / "images" if (path / "images").is_dir() else path  # a folder of scenes also contains masks
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     if folder != path and _has_images(folder):
         return [folder]

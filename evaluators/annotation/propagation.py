@@ -1,4 +1,4 @@
-"""Propagation of an annotation's masks: in one direction, or in both between given masks."""
+"""Propagation of an annotation's masks, in one direction or, between given masks, in both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Frames = Generator[tuple[Frame, np.ndarray], None, None]
 
 class _Put(Protocol):
     def __call__(self, number: int, ids_HW: np.ndarray, sure: dict[int, float]) -> np.ndarray:
-        """Let a frame's ids be written with the confidence of each object; return them as they will be."""
+        """Queue a frame's ids and the confidence of each object for writing; return the ids as they will be written."""
 
 
 def propagated(
@@ -37,7 +37,7 @@ def propagated(
 
 
 def _parts(annotation: Annotation, span: tuple[int, int], fuse: bool) -> Iterator[tuple[int, int, bool]]:
-    """Yield the parts of a span: first and last frame, and True if both directions are joined between them."""
+    """Yield the parts of a span: first and last frame, and True if both directions are fused between them."""
     first, last = span
     while first != last:
         end = _next_given(annotation.given, first, last) if fuse else last
@@ -78,7 +78,7 @@ def _between(annotation: Annotation, span: tuple[int, int], put: _Put, wanted: C
     first, last = annotation.mask(low), annotation.mask(high)
     assert first is not None and last is not None
     scratch = annotation.folder / PRIVATE / "directions"
-    shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
+    shutil.rmtree(scratch, ignore_errors=True)  # left over from a killed run
     found = propagate_between(annotation.segmenter, annotation.source, (first, last), (low, high), scratch, wanted)
     with closing(found):  # type: ignore[type-var]
         for frame, ids in found:

@@ -1,4 +1,4 @@
-"""Access to the annotation server: token, host names, origins, and sizes of requests."""
+"""Access control of the annotation server: token, host names, origins and request sizes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAX_FORM = 4096  # bytes of the login form
-_MAX_IMPORT = 2**30  # bytes of mask files, which are held in memory
-_PATIENCE = 60.0  # seconds without a byte of a body
+_MAX_IMPORT = 2**30  # bytes of mask files, which are kept in memory
+_PATIENCE = 60.0  # seconds without receiving a byte of a body
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -56,14 +56,14 @@ class Access:
     """Access to the server: token, password, allowed hosts.
 
     Attributes:
-        token: secret in the address that the terminal shows.
-        password: the user's own secret, beside the token; None: there is none.
-        cookie: name of the cookie; servers on one machine need different ones, since cookies don't know ports.
-        hosts: names by which the server may be called.
-        any_address: IP addresses are allowed, too: the server listens on all of them.
-        body_limit: largest body in bytes of requests other than uploads.
-        upload_limit: largest upload in bytes.
-        uploads: ends of the paths that take uploads.
+        token: secret in the URL that the terminal shows.
+        password: secret chosen by the user, accepted in addition to the token; None: no password.
+        cookie: name of the cookie; servers on one machine need different names, since cookies are shared across ports.
+        hosts: host names that requests may use.
+        any_address: allow any IP address as host, since the server listens on all of them.
+        body_limit: maximum size in bytes of a request body other than an upload.
+        upload_limit: maximum size in bytes of an upload.
+        uploads: suffixes of the paths that accept uploads.
     """
 
     token: str
@@ -76,14 +76,14 @@ class Access:
     uploads: tuple[str, ...] = field(default=("/clips", "/import"))
 
     def knows(self, secret: str | None) -> bool:
-        """True for the token and the password."""
+        """Return True for the token and the password."""
         if not secret:
             return False
         known = [self.token, *([self.password] if self.password else [])]
         return any(hmac.compare_digest(secret.encode(), one.encode()) for one in known)
 
     def allows_host(self, host: str) -> bool:
-        """True if a ``Host`` header names this server. A page of another site has that site's name in it."""
+        """Return True if a ``Host`` header names this server, which rules out DNS rebinding."""
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         name = name.strip("[]").lower().rstrip(".")
         if name in self.hosts:
@@ -96,7 +96,7 @@ class Access:
 
 
 def names_of(host: str) -> tuple[frozenset[str], bool]:
-    """Return the names by which a server at ``host`` may be called, and whether any IP address may be used."""
+    """Return the allowed host names of a server at ``host``, and whether any IP address is allowed."""
     try:
         everywhere = ipaddress.ip_address(host).is_unspecified
     except ValueError:
@@ -106,7 +106,7 @@ def names_of(host: str) -> tuple[frozenset[str], bool]:
 
 
 def stored_token(folder: Path) -> str:
-    """Return the token of a project, made at the first call: a page that is open finds a restarted server again."""
+    """Return the project's token, creating it on the first call. It persists, so open pages survive a restart."""
     path = folder / "token"
     with contextlib.suppress(FileNotFoundError):
         if re.fullmatch(r"[\w-]{32,}", found := path.read_text(encoding="ascii").strip()):
@@ -183,7 +183,7 @@ class Guard:
         return cookie is not None and self._access.knows(cookie.value)
 
     async def _welcome(self, send: Send) -> None:
-        # address and cookie are relative to the folder that the browser sees, which may lie below a proxy's path
+        # URL and cookie are relative to the folder that the browser sees, which may be a subpath of a proxy
         cookie = f"{self._access.cookie}={self._access.token}; HttpOnly; SameSite=Strict; Max-Age=31536000"
         headers = [(b"location", b"./"), (b"set-cookie", cookie.encode()), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 303, "headers": headers})
@@ -203,11 +203,11 @@ class Guard:
         if self._access.knows(secret):
             await self._welcome(send)
         else:
-            await asyncio.sleep(1.0)  # guessing takes long
+            await asyncio.sleep(1.0)  # slows down guessing
             await _form(send, "That is neither the token nor the password.")
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> None:
-        """Call the application with a body of limited size."""
+        """Call the application with a size limit on the request body."""
         access = self._access
         upload = scope["path"].endswith(access.uploads) and headers.get("content-type", "").startswith("multipart/")
         limit = access.upload_limit if upload else scope.get("body_limit", access.body_limit)
@@ -247,14 +247,14 @@ async def _answer(send: Send, status: int, text: str, kind: str = "application/j
         (b"content-type", kind.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
-        (b"connection", b"close"),  # the rest of a body that was refused isn't read
+        (b"connection", b"close"),  # the rest of a rejected body isn't read
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 def _with_headers(send: Send) -> Send:
-    """Add the headers that keep other sites out to each response."""
+    """Add headers to each response that keep other sites out."""
 
     async def sender(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""Annotation server: the page and its HTTP interface."""
+"""Annotation server: the page and its HTTP API."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 STATIC = Path(__file__).with_name("static")
 _GZIP_LEVEL = 1
-_MAX_VIEW = 2**16  # bytes of what the page stores
-_STATUS = (  # of errors; the first class that fits counts
+_MAX_VIEW = 2**16  # bytes of the page's stored state
+_STATUS = (  # HTTP status by exception class; the first match applies
     (StaleRevisionError, 412),
     (BusyError, 409),
     (TooLargeError, 413),
@@ -48,7 +48,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Api:
-    """Handlers of the HTTP interface. Frames count from 0; every change of a mask names the revision it was made from.
+    """Handlers of the HTTP API. Frames are numbered from 0. Changes of a mask name the revision they are based on.
 
     Args:
         workspace: the work.
@@ -59,7 +59,7 @@ class Api:
         self._prompting = asyncio.Lock()
 
     def routes(self) -> list[Route]:
-        """Return the routes below ``/api``."""
+        """Return the routes under ``/api``."""
         clip = "/clips/{clip}"
         return [
             self._route("GET", "/project", self.project),
@@ -179,7 +179,7 @@ class Api:
             try:
                 opened.annotation.give(number, ids, revision=revision, action=action)
             except StaleRevisionError:
-                given = opened.annotation.given_mask(number)  # repeated, since the answer didn't arrive?
+                given = opened.annotation.given_mask(number)  # a retry, since the response was lost?
                 if given is None or not np.array_equal(given, ids):
                     raise
             return opened.annotation.revision(number)
@@ -194,7 +194,7 @@ class Api:
             try:
                 opened.annotation.forget(number, revision=revision)
             except StaleRevisionError:
-                if opened.annotation.revision(number):  # 0: repeated, since the answer didn't arrive
+                if opened.annotation.revision(number):  # 0: a retry, since the response was lost
                     raise
 
         await run_in_threadpool(remove)
@@ -331,7 +331,7 @@ class Api:
 
 
 def build_app(workspace: Workspace, access: Access) -> Starlette:
-    """Build the ASGI application of a workspace; the server calls ``workspace.close`` at its end."""
+    """Build the ASGI application of a workspace; ``workspace.close`` is called on shutdown."""
     pages = Mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False))
     return Starlette(
         routes=[*Api(workspace).routes(), Route("/login", _home), pages],
@@ -348,10 +348,10 @@ async def _home(request: Request) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """Answer an error in one sentence; what isn't the user's is logged."""
+    """Return an error as a one-sentence response; log errors that the user didn't cause."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return _error(507, f"the disk is full, nothing was saved: {error.filename or error.strerror}")
-    if isinstance(error, ClientDisconnect):  # nobody reads the answer
+    if isinstance(error, ClientDisconnect):  # nobody reads the response
         return Response(status_code=400)
     for kind, status in _STATUS:
         if isinstance(error, kind):
@@ -366,13 +366,13 @@ def _error(status: int, text: str) -> Response:
 
 
 async def _json(request: Request, limit: int = 2**20) -> dict[str, Any]:
-    """Return the body, a JSON object; an empty body is an empty object."""
+    """Return the body as a JSON object; an empty body counts as an empty object."""
     body = await request.body()
     if len(body) > limit:
         raise TooLargeError(f"the request is larger than {limit} bytes")
     try:
         values = json.loads(body or b"{}", parse_constant=_finite, parse_float=_finite)
-        json.dumps(values, ensure_ascii=False).encode()  # no lone surrogates, which no answer could hold
+        json.dumps(values, ensure_ascii=False).encode()  # reject lone surrogates, which no response could contain
     except (ValueError, RecursionError):
         raise ValueError("the body is not JSON") from None
     if not isinstance(values, dict):
@@ -394,7 +394,7 @@ def _integer(values: Mapping[str, Any], name: str) -> int:
 
 
 def _revision(request: Request) -> int:
-    """Return the revision of ``If-Match``, which every change of a mask needs."""
+    """Return the revision in the ``If-Match`` header, which every change of a mask must have."""
     text = request.headers.get("if-match", "").removeprefix("W/").strip('" ')
     if not text.isdecimal():
         raise ValueError("If-Match must name the revision that the change was made from")
@@ -402,7 +402,7 @@ def _revision(request: Request) -> int:
 
 
 def _ids(body: bytes, packed: bool, size: tuple[int, int]) -> np.ndarray:
-    """Return the ids of a body, H x W uint16, without unpacking more than they need."""
+    """Return the ids in a body, H x W uint16, without decompressing more bytes than they need."""
     wanted = 2 * size[0] * size[1]
     if packed:
         unpacker = zlib.decompressobj(wbits=31)
@@ -419,8 +419,8 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        ValueError: there is no such port.
-        OSError: the port is in use, or the address isn't this machine's; the message names the flag.
+        ValueError: the port is out of range.
+        OSError: the port is in use, or the address isn't one of this machine; the message names the flag.
     """
     if not 0 <= port < 2**16:
         raise ValueError(f"--port must be between 0 and 65535, got {port}")
@@ -443,9 +443,9 @@ def serve(workspace: Workspace, access: Access, listener: socket.socket, *, need
 
     Args:
         workspace: the work; it is closed at the end.
-        access: who may use it.
+        access: access control.
         listener: from :func:`bind`.
-        needed: a clip without which there is nothing to do.
+        needed: a clip that must be opened for the server to continue.
 
     Raises:
         ValueError: ``needed`` can't be opened.
@@ -454,7 +454,7 @@ def serve(workspace: Workspace, access: Access, listener: socket.socket, *, need
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            workspace.hub.close()  # else open pages hold the server up
+            workspace.hub.close()  # otherwise open pages keep the server running
             await super().shutdown(sockets)
 
     app = build_app(workspace, access)

@@ -1,4 +1,4 @@
-"""Annotation of a clip: the user gives masks of some frames, a network propagates them, the user corrects them."""
+"""Annotation session of a clip: the user gives masks, a network propagates them, the user corrects them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OBJECTS = f"{PRIVATE}/objects.json"
 
 
 class StaleRevisionError(ValueError):
-    """A change was made from a version of a frame's mask that isn't the present one."""
+    """A change is based on an outdated version of a frame's mask."""
 
 
 class BusyError(ValueError):
@@ -49,14 +49,15 @@ class BusyError(ValueError):
 class Annotation:
     """The masks of one clip during an annotation. Close it, or use it in a ``with`` block.
 
-    ``folder/given/<frame>.png`` are the user's masks, ``folder/masks/<frame>.png`` the present masks of all frames.
-    They are always on the disk, so nothing is lost, and a later session resumes from them, as it does from results of
-    ``voskit demo``. ``folder/source.json`` identifies the clip. ``folder/.annotation`` keeps what each change replaced,
-    so that every change can be undone, also in a later session. Masks may be given and removed during a propagation,
-    also by another thread.
+    ``folder/given/<frame>.png`` are the user's masks, ``folder/masks/<frame>.png`` the current masks of all frames.
+    They are always saved, so nothing is lost, and a later session resumes from them, as it can from results of ``voskit
+    demo``. ``folder/source.json`` identifies the clip. ``folder/.annotation`` stores what each change replaced, so
+    every change can be undone, even in a later session. Masks may be given and removed during a propagation, also by
+    another thread.
 
     Args:
-        segmenter: propagates; reset before and after. Or a function that returns it, called at the first propagation.
+        segmenter: propagates masks; reset before and after. Or a function that returns it, called on the first
+            propagation.
         source: the clip, which must be readable more than once. A video is read once from start to end.
         folder: folder of the results.
 
@@ -67,7 +68,7 @@ class Annotation:
     Raises:
         ValueError: the clip is damaged or can be read only once, the folder has masks of another clip, or another
             program is writing there.
-        OSError: the folder can't be made.
+        OSError: the folder can't be created.
     """
 
     def __init__(
@@ -123,19 +124,19 @@ class Annotation:
 
     @property
     def segmenter(self) -> VideoSegmenter:
-        """The segmenter that propagates; built now if it wasn't used before."""
+        """The segmenter that propagates masks, built on first use."""
         if callable(self._segmenter):
             self._segmenter = self._segmenter()
         return self._segmenter
 
     @property
     def given(self) -> list[int]:
-        """Numbers of the frames with masks of the user, ascending."""
+        """Numbers of the frames with given masks, ascending."""
         return self._index.given
 
     @property
     def masked(self) -> list[tuple[int, int]]:
-        """Frames with a mask, given or propagated, as ranges of their numbers; both ends are included."""
+        """Frames with a given or propagated mask, as ranges of numbers with both ends included."""
         with self._changing:
             return list(self._index.ranges)
 
@@ -147,13 +148,13 @@ class Annotation:
 
     @property
     def objects(self) -> dict[int, AnnotatedObject]:
-        """Objects by id: those of all masks, and those that were added or named."""
+        """Objects by id: those in any mask, and those that were added or named."""
         with self._changing:
             return {i: self._table[i] for i in sorted({*self._index.frames_with, *self._table})}
 
     @property
     def object_names(self) -> dict[int, str]:
-        """Names of the objects that have one, by id."""
+        """Names by object id, for objects that have one."""
         return self._table.names()
 
     @property
@@ -164,32 +165,32 @@ class Annotation:
 
     @property
     def last_change(self) -> Entry | None:
-        """The change that :meth:`undo` takes back; None: there is none."""
+        """The change that :meth:`undo` reverts; None: there is none."""
         return self._journal.last
 
     @property
     def undo_text(self) -> str | None:
-        """Text of the change that :meth:`undo` takes back; None: there is none."""
+        """Description of the change that :meth:`undo` reverts; None: there is none."""
         return self._journal.undo_text
 
     @property
     def redo_text(self) -> str | None:
-        """Text of the change that :meth:`redo` makes again; None: there is none."""
+        """Description of the change that :meth:`redo` restores; None: there is none."""
         return self._journal.redo_text
 
     def revision(self, number: int) -> int:
-        """Return the revision of a frame's mask, which differs after each change; 0: it has no mask.
+        """Return the revision of a frame's mask, which changes with the mask; 0: it has no mask.
 
-        An undo brings the former revision back with the former mask.
+        An undo restores the former revision along with the former mask.
         """
         return self._index.revision(number)
 
     def is_given(self, number: int) -> bool:
-        """True if the frame's mask is the user's."""
+        """Return True if the user gave the frame's mask."""
         return self._index.is_given(number)
 
     def confidence(self, number: int) -> Mapping[int, float]:
-        """Return how sure the network was of each object in a propagated frame, 0 to 1, by id; empty if unknown."""
+        """Return the network's confidence in each object of a propagated frame, 0 to 1, by id; empty if unknown."""
         record = self._index.record(number)
         return {} if record is None else record.confidence
 
@@ -210,10 +211,10 @@ class Annotation:
         return frame.image
 
     def mask(self, number: int) -> np.ndarray | None:
-        """Return a frame's present mask, H x W uint8 or uint16 ids; None: it has none yet.
+        """Return a frame's current mask, H x W uint8 or uint16 ids; None: it has none yet.
 
         Raises:
-            ValueError: its file is damaged or has another size than the frames.
+            ValueError: its file is damaged or differs in size from the frames.
         """
         path = self._path("masks", number)
         return read_written_mask(path, self.source.size) if path.exists() else None
@@ -221,7 +222,7 @@ class Annotation:
     def read_objects(self) -> Iterator[int]:
         """Read the objects of masks that this program didn't write; yield the number of each frame read.
 
-        Masks that can't be read are left out. Until this has run, :attr:`objects` lacks those masks' objects.
+        Unreadable masks are skipped. Until this has run, :attr:`objects` lacks the objects of those masks.
         """
         for number in self._index.unknown():
             with suppress(ValueError, OSError), self._changing:
@@ -239,12 +240,12 @@ class Annotation:
         Args:
             number: the frame.
             ids_HW: its ids.
-            revision: the :meth:`revision` that the mask was made from; None: any.
-            action: text for :attr:`undo_text`.
+            revision: the :meth:`revision` that the mask is based on; None: any.
+            action: description for :attr:`undo_text`.
 
         Raises:
-            StaleRevisionError: the frame has another revision; nothing is changed.
-            ValueError: a size other than the frames', or ids above 65535; nothing is changed then.
+            StaleRevisionError: the frame has a different revision; nothing is changed.
+            ValueError: the size differs from the frames', or ids are above 65535; nothing is changed.
             OSError: the mask can't be written.
         """
         with self._changing:
@@ -283,12 +284,12 @@ class Annotation:
         self._tell([number])
 
     def delete_object(self, object_id: int) -> int:
-        """Remove an object from all masks, given ones too; return the number of frames that had it.
+        """Remove an object from all masks, including given ones; return the number of frames that had it.
 
-        Masks that become empty are removed: a given one would mean that there is no object.
+        Masks that become empty are removed, since an empty given mask would mean that the frame shows no object.
 
         Raises:
-            ValueError: a propagation is running, which would bring the object back; or a mask's file is damaged.
+            ValueError: a propagation is running, which would bring the object back, or a mask's file is damaged.
             OSError: a mask can't be written.
         """
         return self._replace_object(object_id, 0, f"deletion of object {object_id}")
@@ -297,7 +298,7 @@ class Annotation:
         """Give an object's pixels in all masks to another object; return the number of frames that had it.
 
         Raises:
-            ValueError, OSError: as for :meth:`delete_object`, or both are the same.
+            ValueError, OSError: as for :meth:`delete_object`, or both objects are the same.
         """
         check_id(into)
         if object_id == into:
@@ -305,7 +306,7 @@ class Annotation:
         return self._replace_object(object_id, into, f"merging of object {object_id} into {into}")
 
     def add_object(self, name: str = "") -> int:
-        """Add an object, which no mask shows yet; return its id, the smallest free one."""
+        """Add an object that no mask shows yet; return its id, the smallest unused one."""
         with self._changing:
             object_id = self._table.unused(self._index.frames_with)
             with self._change(f"new object {object_id}") as entry:
@@ -315,10 +316,10 @@ class Annotation:
         return object_id
 
     def change_object(self, object_id: int, **values: Any) -> None:
-        """Set an object's ``name``, ``color``, ``visible`` or ``locked``; the latter two are no changes to undo.
+        """Set an object's ``name``, ``color``, ``visible`` or ``locked``; the latter two can't be undone.
 
         Raises:
-            ValueError: a wrong id or value; nothing is changed then.
+            ValueError: the id or a value is invalid; nothing is changed.
             OSError: it can't be saved.
         """
         check_id(object_id)
@@ -332,11 +333,11 @@ class Annotation:
         self._tell([])
 
     def undo(self) -> tuple[str, list[int]] | None:
-        """Take the last change back; return its text and the frames whose masks it changed. None: there is none.
+        """Undo the last change; return its description and the frames whose masks it changed. None: there is none.
 
         Raises:
-            ValueError: the last change is a propagation that is running.
-            OSError: a file can't be replaced; call it again when there is space.
+            ValueError: the last change is a running propagation.
+            OSError: a file can't be replaced; call it again when there is disk space.
         """
         with self._changing:
             if self._propagation is not None and self._journal.last is self._propagation[0]:
@@ -346,7 +347,7 @@ class Annotation:
             return None if done is None else self._reload(done.text, done.paths())
 
     def redo(self) -> tuple[str, list[int]] | None:
-        """Make the change again that was undone last; as :meth:`undo`."""
+        """Redo the change that was undone last; see :meth:`undo`."""
         with self._changing:
             self._start_changes()
             done = self._journal.redo()
@@ -363,23 +364,22 @@ class Annotation:
     ) -> Iterator[tuple[Frame, np.ndarray]]:
         """Propagate the mask of frame ``first`` to frame ``last``, backwards if ``last`` is the smaller number.
 
-        Given masks on the way stay, and the network uses them. All masks so far are written if the caller stops.
-        Damaged frames are skipped.
+        Given masks on the way are kept, and the network uses them. If the caller stops early, all masks so far are
+        written. Damaged frames are skipped.
 
         Args:
             first: the frame to start from.
             last: the last frame.
-            objects: only these objects change in the masks; None: all objects that aren't locked.
-            fuse: join both directions between two given masks, which takes twice the time; see
+            objects: change only these objects in the masks; None: all objects that aren't locked.
+            fuse: fuse both directions between two given masks, which takes twice the time; see
                 ``voskit.evaluators.fusion``. Confidences are those of the forward direction.
-            wanted: asked before each frame of the first of two directions, which yields nothing; False ends the work.
+            wanted: called before each frame of the first of two directions, which yields nothing; False stops.
 
         Yields:
             each frame after ``first`` and its ids, H x W.
 
         Raises:
-            ValueError: ``first`` has no mask or an empty one, or none with an object to propagate; or a propagation is
-                running.
+            ValueError: ``first`` has no mask with an object to propagate, or a propagation is running.
             OSError: a mask can't be written.
         """
         chosen = self._chosen(first, self.check_start(first, objects), objects)
@@ -389,7 +389,7 @@ class Annotation:
         try:
             self._start_changes()
             self._propagation = None
-            with closing(BackgroundWriter()) as writer:  # writes waiting masks, also if the caller stops
+            with closing(BackgroundWriter()) as writer:  # writes queued masks, even if the caller stops early
 
                 def put(number: int, ids_HW: np.ndarray, sure: dict[int, float]) -> np.ndarray:
                     ids = self._expect(number, ids_HW, chosen)
@@ -406,7 +406,7 @@ class Annotation:
             self._running = False
 
     def check_start(self, first: int, objects: Collection[int] | None = None) -> np.ndarray:
-        """Return the mask that a propagation starts from. Raises ValueError as :meth:`propagate` does."""
+        """Return the mask that a propagation starts from; raises ValueError as :meth:`propagate` does."""
         start = self.mask(first)
         if start is None or not start.any():
             raise ValueError(f"frame {first} has no mask with an object to propagate: give one first")
@@ -444,20 +444,20 @@ class Annotation:
         return chosen
 
     def given_mask(self, number: int) -> np.ndarray | None:
-        """Return the user's mask of a frame, H x W ids; None: the user gave none."""
+        """Return the given mask of a frame, H x W ids; None: the user gave none."""
         with self._changing:
             return read_written_mask(self._path("given", number), self.source.size) if self.is_given(number) else None
 
     def _expect(self, number: int, ids_HW: np.ndarray, chosen: set[int] | None) -> np.ndarray:
-        """Expect a propagated mask to be written soon; return it with the objects that stay as they are."""
+        """Queue a propagated mask for writing; return it merged with the objects that don't change."""
         with self._changing:
             ids = ids_HW if chosen is None else self._beside_others(number, ids_HW, chosen)
-            if not self.is_given(number):  # the user may have given a mask meanwhile
+            if not self.is_given(number):  # the user may have given a mask in the meantime
                 self._waiting.add(number)
         return ids
 
     def _beside_others(self, number: int, ids_HW: np.ndarray, chosen: set[int]) -> np.ndarray:
-        """Return a frame's present mask with new pixels of the chosen objects; other objects stay as they are."""
+        """Return a frame's current mask with new pixels of the chosen objects; other objects don't change."""
         new = np.where(np.isin(ids_HW, list(chosen)), ids_HW, 0)
         present = self.mask(number)
         if present is None:
@@ -480,7 +480,7 @@ class Annotation:
         self._tell([number])
 
     def _propagation_entry(self, text: str) -> Entry:
-        """Return the entry of the running propagation: a new one after each change by the user meanwhile."""
+        """Return the entry of the running propagation; each change by the user in the meantime starts a new one."""
         if self._propagation is None or self._journal.last is not self._propagation[0]:
             self._propagation = (self._journal.begin(text), text)
         return self._propagation[0]
@@ -542,7 +542,7 @@ class Annotation:
 
     @contextmanager
     def _change(self, text: str) -> Iterator[Entry]:
-        """Start an entry of the journal for the changes in a ``with`` block; a block that fails is taken back."""
+        """Start a journal entry for the changes in a ``with`` block, which are reverted if the block fails."""
         self._start_changes()
         entry = self._journal.begin(text)
         try:
@@ -558,7 +558,7 @@ class Annotation:
             self._journal.drop(entry)
 
     def _reload(self, text: str, changed: Collection[str]) -> tuple[str, list[int]]:
-        """Read files again that an undo has replaced; return the change's text and frames."""
+        """Reload files that an undo has replaced; return the description and the frames of the change."""
         paths = [Path(path) for path in changed]
         frames = sorted({self._numbers[path.stem] for path in paths if path.parent.name in ("given", "masks")})
         for number in frames:
@@ -571,7 +571,7 @@ class Annotation:
 
     def _tell(self, frames: list[int]) -> None:
         if self.listener is not None:
-            with self._changing:  # so that no listener tells an earlier state after a later one
+            with self._changing:  # so that listeners are called in the order of the changes
                 self.listener(frames)
 
     def _files(self, number: int) -> tuple[str, str]:
@@ -585,7 +585,7 @@ class Annotation:
         return [number for number, name in enumerate(self._names) if name in stems]
 
     def check_frame(self, number: int) -> None:
-        """Raise ValueError if there is no such frame."""
+        """Raise ValueError if the frame doesn't exist."""
         if not 0 <= number < len(self):
             raise ValueError(f"{self.source.name}: there is no frame {number}, the last one is {len(self) - 1}")
 

@@ -54,12 +54,12 @@ def annotate(
     Args:
         path: a video, a folder of images, or a folder of such clips; None: the clips of the folder of results.
         folder: folder of the results.
-        model: name of the model, for the user.
+        model: displayed name of the model.
         build_segmenter: returns the segmenter; called in the background.
         options: address and limits.
         mask: mask of the first frame of the only clip.
-        root: folder below which the page may open videos.
-        fps: rate of clips of images and of overlay videos.
+        root: folder that the page may open videos from.
+        fps: frame rate of image clips and of overlay videos.
         prompters: prompters for clicks and boxes, with their options; see ``build_prompter``.
 
     Raises:
@@ -95,7 +95,7 @@ def annotate(
             upload_limit=round(options.max_upload * 2**30),
         )
         address = _address(options.host, listener, token)
-        logging.getLogger("torch").setLevel(logging.WARNING)  # it logs statistics at the end
+        logging.getLogger("torch").setLevel(logging.WARNING)  # it logs statistics on exit
         logger.info("%s: results are written here", folder)
         logger.info("the page is at %s ; Ctrl-C ends it", address)
         if options.open_browser:
@@ -104,7 +104,7 @@ def annotate(
 
 
 def _open_only_clip(workspace: Workspace, clips: list[ProjectClip], mask: Path | None) -> ProjectClip | None:
-    """Open the only clip, with its mask at once, and return it. None: there are several or none."""
+    """Open the only clip and give its mask right away; return the clip. None: there are several clips or none."""
     if len(clips) != 1:
         return None
     if mask is None:

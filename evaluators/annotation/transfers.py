@@ -1,4 +1,4 @@
-"""Files to and from the annotation server: videos, mask files of all forms, zip files."""
+"""Uploads and downloads of the annotation server: videos, mask files of all formats, zip files."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ async def receive_files(request: Request, field: str, target: Callable[[str], Pa
     """Save the file of a multipart field; return its path.
 
     Raises:
-        ValueError: there is no such file.
-        OSError: it can't be saved; nothing is left of it then.
+        ValueError: the field contains no file.
+        OSError: the file can't be saved; no partial file is left.
     """
     stated = int(request.headers.get("content-length", "0"))
     check_space(target("space").parent, stated)
@@ -50,15 +50,16 @@ async def receive_files(request: Request, field: str, target: Callable[[str], Pa
 
 
 def check_space(folder: Path, size: int) -> None:
-    """Raise OSError (ENOSPC) if a folder's disk has no space for this number of bytes."""
+    """Raise OSError (ENOSPC) if a folder's disk has no room for this number of bytes."""
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 async def import_masks(request: Request, opened: OpenClip) -> dict[str, Any]:
-    """Set masks from the files of a multipart body, as one change; return the frames.
+    """Set masks from the files in a multipart body, as one change; return the frames.
 
-    Masks that name no frame are of the frame in a field ``frame``; in folders and JSON, others are of those they name.
+    Masks in folders and JSON files belong to the frames that they name. Masks that name no frame belong to the frame in
+    the field ``frame``.
     """
     async with contextlib.AsyncExitStack() as stack:
         form = await _form(request, stack)
@@ -128,7 +129,7 @@ def _by_frame(masks: FrameMasks, opened: OpenClip) -> Iterator[tuple[int, np.nda
 
 
 def _named(path: Path, opened: OpenClip) -> int:
-    """Return the frame that a single mask file is named like."""
+    """Return the frame that a single mask file is named after."""
     for number in range(len(opened.annotation)):
         if opened.source.name_of(number) == path.stem:
             return number
@@ -136,7 +137,7 @@ def _named(path: Path, opened: OpenClip) -> int:
 
 
 def _free(folder: Path, name: str) -> Path:
-    """Return a path in the folder for a file of this name, which may be anything."""
+    """Return a path in the folder for a file with this name, which is untrusted."""
     path = folder / _harmless(Path(name.replace("\\", "/")).name)
     if path.exists():
         raise ValueError(f"two files are called {path.name}")
@@ -148,7 +149,7 @@ def _harmless(name: str) -> str:
 
 
 def _only(folder: Path) -> Path:
-    """Return the only file or folder in a folder, or the folder."""
+    """Return the only file or folder in a folder, or else the folder itself."""
     entries = list(folder.iterdir())
     if len(entries) == 1:
         return _only(entries[0]) if entries[0].is_dir() else entries[0]
@@ -156,7 +157,7 @@ def _only(folder: Path) -> Path:
 
 
 def _unpack(path: Path) -> None:
-    """Unpack the files of a zip beside it, and remove it; folders in it are kept by one level."""
+    """Unpack a zip file into its folder and remove it; one level of folders is kept."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
@@ -176,7 +177,7 @@ def _unpack(path: Path) -> None:
 
 
 def zip_folder(folder: Path, path: Path, name: str) -> None:
-    """Move the files of a folder into a zip, below a folder of this name in it."""
+    """Move the files in a folder into a zip file, in which they are in a folder with this name."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for file in sorted(folder.rglob("*")):
             if file.is_file():

@@ -1,4 +1,4 @@
-"""Work on a project for the annotation server: jobs, events, and what the page is told."""
+"""Workspace of the annotation server: a project, its jobs, and the state sent to the page."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Workspace:
 
     Args:
         folder: folder of the results.
-        model: name of the model, for the user.
+        model: displayed name of the model.
         build_segmenter: returns the segmenter; called in the background when the first clip is open.
-        root: folder below which the page may open videos; None: none.
-        fps: rate of clips of images and of overlay videos.
+        root: folder that the page may open videos from; None: none.
+        fps: frame rate of image clips and of overlay videos.
         prompters: prompters for clicks and boxes, with their options.
     """
 
@@ -60,7 +60,7 @@ class Workspace:
         """Called when a clip can't be opened."""
         self._fps = fps
         self._closed = False
-        self._formats: list[str] = []  # known when they are imported
+        self._formats: list[str] = []  # filled when the formats are imported
         self._offered = tuple(prompters)
         self._prompters: dict[str, Any] = {}
         self._image: tuple[str, int, np.ndarray] | None = None  # the frame that was clicked on last
@@ -72,10 +72,10 @@ class Workspace:
         self.jobs.close()
         self.project.close()
 
-    # what the page is told -------------------------------------------------------------------------------------------
+    # state for the page ----------------------------------------------------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
-        """Return the project, see the address ``/api/project``."""
+        """Return the project, as served at ``/api/project``."""
         return {
             "clips": [clip.summary() for clip in self.project.clips],
             "first": None if self.project.first is None else self.project.first.id,
@@ -87,7 +87,7 @@ class Workspace:
         }
 
     def describe_clip(self, clip: ProjectClip) -> dict[str, Any]:
-        """Return all of a clip, see the address ``/api/clips/C``; only its state if it isn't open."""
+        """Return a clip, as served at ``/api/clips/C``; only its state if it isn't open."""
         opened = clip.opened
         if opened is None:
             return clip.summary()
@@ -107,7 +107,7 @@ class Workspace:
         }
 
     def quality(self, opened: OpenClip) -> dict[str, Any]:
-        """Return the confidence of each object in each frame, and where a correction helps most."""
+        """Return the confidence of each object in each frame, and the frame whose correction helps most."""
         confidences = opened.annotation.confidences()
         ids = sorted({object_id for found in confidences.values() for object_id in found})
         curves: dict[str, list[float | None]] = {str(i): [None] * len(opened.annotation) for i in ids}
@@ -127,11 +127,11 @@ class Workspace:
     # jobs ------------------------------------------------------------------------------------------------------------
 
     def propagate(self, clip: ProjectClip, first: int, last: int, objects: Sequence[int] | None, fuse: bool) -> Job:
-        """Start a propagation, or let it wait for one that is running.
+        """Start a propagation, or queue it if one is running.
 
         Raises:
-            BusyError: one of this clip is waiting already.
-            ValueError: there is no such frame, or nothing to propagate.
+            BusyError: one for this clip is already queued.
+            ValueError: a frame doesn't exist, or there is nothing to propagate.
         """
         annotation = self._opened(clip).annotation
         if len(self.jobs.active(clip.id, "propagate")) > 1:
@@ -151,10 +151,10 @@ class Workspace:
         return self.jobs.start(clip.id, "propagate", abs(last - first), work, since=annotation.last_change)
 
     def overlay(self, clip: ProjectClip) -> Job:
-        """Start the writing of the overlay video.
+        """Start writing the overlay video.
 
         Raises:
-            BusyError: it is being written already.
+            BusyError: it is already being written.
         """
         annotation = self._opened(clip).annotation
         if self.jobs.active(clip.id, "overlay"):
@@ -169,11 +169,11 @@ class Workspace:
         return self.jobs.start(clip.id, "overlay", len(annotation), work)
 
     def export(self, clip: ProjectClip, formats: Sequence[str]) -> Job:
-        """Start an export to one zip file, which replaces that of the last export.
+        """Start an export to a zip file, which replaces that of the last export.
 
         Raises:
-            BusyError: one of this clip waits or runs.
-            ValueError: an unknown format or option, or none.
+            BusyError: an export of this clip is queued or running.
+            ValueError: a format or option is unknown, or no format is given.
         """
         from voskit.evaluators.exports.base import build_exports
         from voskit.evaluators.exports.results import export_masks
@@ -211,7 +211,7 @@ class Workspace:
         mask: np.ndarray | None,
         prompter: str,
     ) -> np.ndarray:
-        """Return the mask, H x W bool, of the object that points and a box show. Nothing is stored.
+        """Return the mask, H x W bool, of the object that points and a box indicate. Nothing is stored.
 
         The server makes one call at a time.
         """
@@ -228,10 +228,10 @@ class Workspace:
     # changes ---------------------------------------------------------------------------------------------------------
 
     def undo(self, clip: ProjectClip) -> tuple[str, list[int]] | None:
-        """Take a clip's last change back, as :meth:`Annotation.undo` does.
+        """Undo a clip's last change, as :meth:`Annotation.undo` does.
 
         Raises:
-            BusyError: it was made before a propagation that waits or runs, which may be based on it.
+            BusyError: a queued or running propagation, which may be based on the change, was started after it.
         """
         annotation = self._opened(clip).annotation
         if any(job.since is annotation.last_change for job in self.jobs.active(clip.id, "propagate")):
@@ -249,9 +249,9 @@ class Workspace:
         opened.annotation.listener = changed
 
     def _changes(self, opened: OpenClip, frames: list[int] | None) -> dict[str, Any]:
-        """Return the state of frames, and what is short of all frames. None: all frames that have a mask."""
+        """Return the state of some frames, and a summary of all. None: all frames that have a mask."""
         annotation = opened.annotation
-        changes = opened.changes  # first: the rest is then at least as new
+        changes = opened.changes  # read first, so that the rest is at least as recent
         counts = annotation.given_counts
         objects = [
             {"id": i, "name": one.name or f"Object {i}", "color": one.color, "visible": one.visible,
@@ -295,7 +295,7 @@ class Workspace:
             self._project_changed()
 
     def _prepare(self, clip: ProjectClip) -> None:
-        """Do what takes seconds after the page can be used: imports, weights, scene cuts."""
+        """Run slow tasks after the page is ready: imports, weights, scene cuts."""
         if not self._formats:
             from voskit.evaluators.exports.base import EXPORTS
 
@@ -305,11 +305,11 @@ class Workspace:
         if clip.opened is not None and clip.opened.cuts is None:
             try:
                 self._find_cuts(clip, clip.opened)
-            except (ValueError, OSError) as error:  # closed meanwhile, or a full disk
+            except (ValueError, OSError) as error:  # closed in the meantime, or a full disk
                 logger.debug("scene cuts of %s: %s", clip.name, error)
 
     def _find_cuts(self, clip: ProjectClip, opened: OpenClip) -> None:
-        """Find the clip's scene cuts with at most half of a processor core, while no job runs."""
+        """Detect the clip's scene cuts while no job runs, with at most half a CPU core."""
         from voskit.evaluators.cuts import CutDetector
 
         detector, cuts, start = CutDetector(), [], time.perf_counter()

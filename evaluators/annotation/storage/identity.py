@@ -1,4 +1,4 @@
-"""Identity of an annotated clip, so that its results aren't mixed with those of another clip of its name."""
+"""Identity of an annotated clip, so that its results aren't mixed with those of another clip of the same name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOURCE = "source.json"
 
 
 def identify(source: FrameSource, count: int) -> dict[str, int | str]:
-    """Return properties that distinguish a clip of ``count`` frames from others of its name, wherever its file is."""
+    """Return properties that distinguish a clip of ``count`` frames from others of the same name, in any folder."""
     height, width = source.size
     checksum = "damaged"
     with suppress(ValueError, StopIteration):
@@ -33,11 +33,11 @@ def check_identity(folder: Path, source: FrameSource, identity: dict[str, int | 
     Args:
         folder: folder of the results.
         source: the clip.
-        identity: of the clip.
+        identity: identity of the clip.
         names: names of its frames.
 
     Raises:
-        ValueError: they are of another clip, or the file that tells is damaged.
+        ValueError: they are of another clip, or the file of the identity is damaged.
     """
     path = folder / SOURCE
     if path.exists():

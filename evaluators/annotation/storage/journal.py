@@ -15,23 +15,23 @@ from voskit.dataloaders.files import atomic_write_text, load_json, make_folder
 _BEFORE, _AFTER, _PATHS, _ABOUT = "before", "after", "paths", "entry.json"
 _UNDONE, _UNDOING, _REDOING = "undone", "undoing", "redoing"
 MAX_ENTRIES = 1000
-"""Changes that can be undone; older ones are forgotten."""
+"""Maximum number of changes that can be undone; older ones are dropped."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One change of the journal.
+    """A change in the journal.
 
     Attributes:
         folder: its folder.
-        text: what was done, for the user.
+        text: its description, for the user.
     """
 
     folder: Path
     text: str
 
     def paths(self) -> list[str]:
-        """Return the files that it changed, relative to the journal's root, in order."""
+        """Return the files that the entry changed, relative to the journal's root, in order."""
         paths: dict[str, None] = {}
         for line in (self.folder / _PATHS).read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError):  # cut short on a full disk or by a kill: that file was not changed
@@ -40,20 +40,20 @@ class Entry:
 
 
 class Journal:
-    """Changes to the files of a folder, each with the files as they were before.
+    """Changes to the files in a folder, each with the files as they were before.
 
-    Call :meth:`begin`, then :meth:`keep` for each file before it is replaced. Old files are kept as hard
-    links, so that an entry costs no space beyond them; files must be replaced as a whole, never written in place. An
-    undo or redo that a kill broke off is completed when the journal is opened again.
+    Call :meth:`begin`, then :meth:`keep` for each file before it is replaced. Old files are kept as hard links, so an
+    entry takes no further space. Files must be replaced as a whole, never written in place. An undo or redo that was
+    interrupted by a kill is completed when the journal is opened again.
 
-    Not safe for several threads: the caller holds a lock.
+    Not thread-safe: the caller must hold a lock.
 
     Args:
         root: folder of the files.
         folder: folder of the journal, on the same disk.
 
     Raises:
-        OSError: the folder can't be made.
+        OSError: the folder can't be created.
     """
 
     def __init__(self, root: Path, folder: Path) -> None:
@@ -70,12 +70,12 @@ class Journal:
 
     @property
     def undo_text(self) -> str | None:
-        """Text of the change that :meth:`undo` takes back; None: there is none."""
+        """Description of the change that :meth:`undo` reverts; None: there is none."""
         return self._entries[-1].text if self._entries else None
 
     @property
     def redo_text(self) -> str | None:
-        """Text of the change that :meth:`redo` makes again; None: there is none."""
+        """Description of the change that :meth:`redo` restores; None: there is none."""
         return self._undone[-1].text if self._undone else None
 
     @property
@@ -84,7 +84,7 @@ class Journal:
         return self._entries[-1] if self._entries else None
 
     def begin(self, text: str) -> Entry:
-        """Start an entry. Changes that were undone can't be made again from here on."""
+        """Start an entry, after which earlier undone changes can't be redone."""
         self._complete()
         entry = Entry(self.folder / f"{self._next:08d}", text)
         entry.folder.mkdir()
@@ -108,11 +108,11 @@ class Journal:
         """Keep files as they are now, before they are replaced or removed.
 
         Args:
-            entry: a started entry. Files that it has already are not kept again.
-            paths: files relative to the root; a missing file is kept as missing.
+            entry: a started entry. Files that it already has are not kept again.
+            paths: files relative to the root; a missing file is recorded as missing.
 
         Raises:
-            OSError: the disk is full, for example; the files must not be changed then.
+            OSError: the disk is full, for example; the files must not be changed in this case.
         """
         for path in paths:
             _link(self.root / path, entry.folder / _BEFORE / path, replace=False)
@@ -120,29 +120,29 @@ class Journal:
             file.write("".join(f"\n{json.dumps(path)}" for path in paths))  # a line cut short ends here
 
     def drop(self, entry: Entry) -> None:
-        """Forget an entry that changed nothing."""
+        """Drop an entry that changed nothing."""
         self._entries.remove(entry)
         shutil.rmtree(entry.folder, ignore_errors=True)
 
     def revert(self, entry: Entry) -> None:
-        """Bring back the files of an entry that failed in the middle, and forget it.
+        """Restore the files of an entry that failed halfway, and drop the entry.
 
         Raises:
-            OSError: a file can't be brought back; the entry then stays, to be undone later.
+            OSError: a file can't be restored; the entry is then kept, to be undone later.
         """
         self._restore(entry, _BEFORE)
         self.drop(entry)
 
     def undo(self) -> Entry | None:
-        """Take the last change back; None: there is none.
+        """Undo the last change and return it; None: there is none.
 
         Raises:
-            OSError: the disk is full, for example. The next call, or the next start, completes what was begun.
+            OSError: the disk is full, for example. The next call, or the next start, completes the undo.
         """
         if not self._entries:
             return None
         entry = self._entries[-1]
-        if not (entry.folder / _UNDOING).exists():  # else an undo that failed is completed
+        if not (entry.folder / _UNDOING).exists():  # otherwise, a failed undo is completed
             for path in entry.paths():
                 _link(self.root / path, entry.folder / _AFTER / path, replace=True)
             (entry.folder / _UNDOING).touch()
@@ -152,7 +152,7 @@ class Journal:
         return entry
 
     def redo(self) -> Entry | None:
-        """Make the change again that was undone last; None: there is none."""
+        """Redo the change that was undone last and return it; None: there is none."""
         if not self._undone:
             return None
         entry = self._undone[-1]
@@ -175,13 +175,13 @@ class Journal:
             _link(entry.folder / part / path, self.root / path, replace=True)
 
     def _open(self, folder: Path) -> None:
-        """Add an entry of an earlier session; complete what was broken off."""
+        """Load an entry of an earlier session, and complete an interrupted undo or redo."""
         if not folder.name.isdecimal():
             return
         try:
             entry = Entry(folder, str(load_json(folder / _ABOUT)["text"]))
             paths = entry.paths()
-        except (OSError, ValueError, KeyError, TypeError):  # killed while it was made: nothing was changed yet
+        except (OSError, ValueError, KeyError, TypeError):  # killed while it was created: nothing was changed yet
             paths = []
         if not paths:
             shutil.rmtree(folder, ignore_errors=True)
@@ -196,7 +196,7 @@ class Journal:
 
 
 def _link(source: Path, target: Path, *, replace: bool) -> None:
-    """Make ``target`` the same file as ``source``, or missing if that is missing. The replacement is atomic."""
+    """Replace ``target`` atomically with a hard link to ``source``, or remove it if ``source`` is missing."""
     if not source.exists():
         if replace:
             target.unlink(missing_ok=True)

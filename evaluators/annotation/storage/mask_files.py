@@ -16,7 +16,7 @@ def ids_in(mask_HW: np.ndarray) -> list[int]:
 
 
 def mend_given(folder: Path) -> None:
-    """Complete given masks of which a kill left one of the two files old: the newer one counts."""
+    """Repair given masks with only one of two files updated before a kill: the newer file is kept."""
     for given in (folder / "given").glob("*.png"):
         mask = folder / "masks" / given.name
         times = [path.stat().st_mtime_ns if path.exists() else 0 for path in (given, mask)]

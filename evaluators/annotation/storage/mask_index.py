@@ -1,4 +1,4 @@
-"""Index of a clip's masks: revision, objects and confidence of each frame, kept on the disk."""
+"""Persistent index of a clip's masks: revision, objects and confidence of each frame."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class MaskRecord:
     """Content of one version of a mask.
 
     Attributes:
-        ids: objects in it, ascending.
-        confidence: how sure the network was of each object, 0 to 1; empty for masks that weren't propagated.
+        ids: ids of its objects, ascending.
+        confidence: the network's confidence in each object, 0 to 1; empty for masks that weren't propagated.
     """
 
     ids: tuple[int, ...] = ()
@@ -30,11 +30,11 @@ class MaskRecord:
 
 
 class FrameRanges:
-    """Set of frame numbers as ranges, in O(log n) for a change beside an existing range."""
+    """Set of frame numbers as ranges; a change next to an existing range takes O(log n)."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._ends: list[int] = []  # included
+        self._ends: list[int] = []  # inclusive
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return zip(self._starts, self._ends, strict=True)
@@ -62,7 +62,7 @@ class FrameRanges:
             self._ends.insert(place, number)
 
     def discard(self, number: int) -> None:
-        """Remove a frame, if it is there."""
+        """Remove a frame if it is in the set."""
         if number not in self:
             return
         place = bisect.bisect_right(self._starts, number) - 1
@@ -75,13 +75,14 @@ class FrameRanges:
 class MaskIndex:
     """Revision, objects and confidence of each frame's mask.
 
-    A revision is the time of the mask's file in microseconds, so it stays through restarts and comes back when an undo
-    brings the file back; 0 stands for no mask. Objects and confidences are appended to a log by frame and revision.
+    A revision is the modification time of the mask's file in microseconds, so it survives restarts and is restored when
+    an undo restores the file; 0 stands for no mask. Objects and confidences are appended to a log by frame and
+    revision.
 
     Args:
         log: file of the log.
         masks: path of each frame's mask.
-        given: numbers of the frames with masks of the user.
+        given: numbers of the frames with given masks.
     """
 
     def __init__(self, log: Path, masks: Iterable[Path], given: Iterable[int]) -> None:
@@ -108,11 +109,11 @@ class MaskIndex:
 
     @property
     def given(self) -> list[int]:
-        """Numbers of the frames with masks of the user, ascending."""
+        """Numbers of the frames with given masks, ascending."""
         return self._given.copy()
 
     def is_given(self, number: int) -> bool:
-        """True if the frame's mask is the user's."""
+        """Return True if the user gave the frame's mask."""
         place = bisect.bisect_left(self._given, number)
         return place < len(self._given) and self._given[place] == number
 
@@ -138,7 +139,7 @@ class MaskIndex:
         return {n: record.confidence for n, record in self._current.items() if record.confidence}
 
     def stamp(self, *paths: Path) -> int:
-        """Give files just written the time of a new revision; return it."""
+        """Set the modification time of just-written files to a new revision; return it."""
         self._last = max(time.time_ns() // 1000, self._last + 1)
         for path in paths:
             os.utime(path, ns=(self._last * 1000, self._last * 1000))
@@ -168,7 +169,7 @@ class MaskIndex:
         self._count(number, 1)
 
     def learn(self, number: int, ids: Iterable[int]) -> None:
-        """Set the objects of a frame's present mask, after its file was read."""
+        """Set the objects of a frame's current mask, read from its file."""
         if revision := self.revision(number):
             self.set(number, revision, given=self.is_given(number), record=MaskRecord(tuple(ids)))
 
@@ -195,7 +196,7 @@ class MaskIndex:
             return 0
         lines = self._log.read_text(encoding="utf-8").splitlines()
         for line in lines:
-            with suppress(ValueError, KeyError, TypeError):  # cut short by a kill: the mask is read when it is needed
+            with suppress(ValueError, KeyError, TypeError):  # truncated by a kill: the mask is read when needed
                 values = json.loads(line)
                 confidence = {int(i): float(c) for i, c in values.get("confidence", {}).items()}
                 record = MaskRecord(tuple(int(i) for i in values["ids"]), confidence)
@@ -206,11 +207,11 @@ class MaskIndex:
         try:
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(_line(number, revision, record))
-        except OSError as error:  # the mask itself is saved
+        except OSError as error:  # the mask itself has been saved
             logger.warning("%s: the confidence of frame %d is not saved: %s", self._log, number, error.strerror)
 
     def _compact(self) -> None:
-        """Drop the log's records of masks that are gone; undo can bring masks back whose objects are read again."""
+        """Drop log records of masks that no longer exist; if an undo restores them, their objects are read again."""
         temporary = self._log.with_suffix(".tmp")
         kept = {(n, self._revisions[n]): record for n, record in self._current.items()}
         try:
@@ -228,7 +229,7 @@ def _line(number: int, revision: int, record: MaskRecord) -> str:
 
 
 def _stamps(paths: list[Path]) -> dict[str, int]:
-    """Return the times in microseconds of the files that lie beside the first path, by name."""
+    """Return the modification times in microseconds of the files in the first path's folder, by name."""
     if not paths or not paths[0].parent.is_dir():
         return {}
     with os.scandir(paths[0].parent) as entries:

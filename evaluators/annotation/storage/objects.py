@@ -14,7 +14,7 @@ from voskit.dataloaders.files import atomic_write_text, load_json
 from voskit.dataloaders.masks.palette import bright_colors
 
 MAX_NAME = 200
-"""Characters of an object's name."""
+"""Maximum length of an object's name in characters."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class AnnotatedObject:
 
 
 class ObjectTable:
-    """Objects by id, in a JSON file.
+    """Objects by id, stored in a JSON file.
 
-    Objects that were never changed have a color by their id and no name, and are not in the file.
+    Objects that were never changed have a color determined by their id and no name, and aren't in the file.
 
     Args:
-        path: the file, which needn't exist.
-        names: names by id, of objects that are not in the file.
+        path: the file, which may not exist yet.
+        names: names by id, for objects that aren't in the file.
 
     Raises:
         ValueError: the file is damaged.
@@ -54,7 +54,7 @@ class ObjectTable:
         self._load()
 
     def reload(self) -> None:
-        """Read the file again after an undo, which doesn't touch what is shown and locked."""
+        """Reload the file after an undo, which doesn't affect ``visible`` and ``locked``."""
         before = self._objects
         self._load()
         objects = dict(self._objects)
@@ -79,7 +79,7 @@ class ObjectTable:
         return AnnotatedObject(self._names.get(object_id, ""), color_of(object_id))
 
     def locked(self) -> set[int]:
-        """Return the ids of locked objects."""
+        """Return the ids of the locked objects."""
         return {i for i, one in self._objects.items() if one.locked}
 
     def names(self) -> dict[int, str]:
@@ -88,30 +88,30 @@ class ObjectTable:
         return {i: name for i, name in named.items() if name}
 
     def colors(self) -> dict[int, tuple[int, int, int]]:
-        """Return the colors, as RGB from 0 to 255, of objects whose user chose one."""
+        """Return the RGB colors, 0 to 255, of objects whose color the user chose."""
         return {i: tuple(bytes.fromhex(one.color[1:])) for i, one in self._objects.items()}  # type: ignore[misc]
 
     def change(self, object_id: int, **values: Any) -> None:
         """Set fields of an object, and save the table.
 
         Raises:
-            ValueError: an unknown field or a wrong value; nothing is changed then.
+            ValueError: a field is unknown or a value invalid; nothing is changed.
             OSError: the file can't be written.
         """
         self._save({**self._objects, object_id: replace(self[object_id], **_checked(values))})
 
     def remove(self, object_id: int) -> None:
-        """Remove an object, if it is there, and save the table."""
+        """Remove an object, if it exists, and save the table."""
         if object_id in self._objects:
             self._save({i: one for i, one in self._objects.items() if i != object_id})
 
     def keep_names(self) -> None:
-        """Save the names that were known from elsewhere, which is about to be removed."""
+        """Save names that came from another file, which is about to be removed."""
         if new := {i: self[i] for i in self._names if i not in self._objects}:
             self._save({**self._objects, **new})
 
     def unused(self, used: Iterable[int]) -> int:
-        """Return the smallest id that no object has.
+        """Return the smallest unused id.
 
         Raises:
             ValueError: all 65535 are used.
@@ -128,19 +128,19 @@ class ObjectTable:
 
 
 def color_of(object_id: int) -> str:
-    """Return the color of an object whose user chose none, as ``#rrggbb``."""
+    """Return the default color of an object, as ``#rrggbb``."""
     return "#{:02x}{:02x}{:02x}".format(*bright_colors([object_id])[0])
 
 
 def check_id(object_id: int) -> int:
-    """Return an object's id. Raises ValueError if it isn't from 1 to 65535."""
+    """Return an object's id; raises ValueError if it isn't from 1 to 65535."""
     if not 1 <= object_id <= MAX_ID:
         raise ValueError(f"an object's id must be from 1 to {MAX_ID}, not {object_id}")
     return object_id
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of an object, if all are well formed."""
+    """Return fields of an object if all are valid; otherwise raise ValueError."""
     for name, value in values.items():
         if name not in AnnotatedObject.__dataclass_fields__:
             raise ValueError(f"an object has no {name!r}: it has name, color, visible, locked")
