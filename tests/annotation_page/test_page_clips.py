@@ -113,7 +113,7 @@ def test_choosing_the_shown_clip_while_another_opens_keeps_it(two: Walk, server:
 def test_taking_off_the_shown_clip_says_no_error(two: Walk, server: Server, clips: Path) -> None:
     server.call("clips", "POST", {"path": "second"})
     two.press("Control+o")
-    two.page.click('.clip-row:has-text("first") [aria-label^="Take off"]')
+    two.page.click('.clip-row:has-text("first") [aria-label^="Remove from the list"]')
     two.wait("voskit.store.clip?.name === 'second'")
     two.page.wait_for_timeout(600)
     messages = two.text("#messages")
