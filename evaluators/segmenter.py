@@ -83,16 +83,15 @@ class VideoSegmenter:
             ids = segmenter.step(frame)
 
     Args:
-        model: a mask-propagation network from ``voskit.build_model``. Some of its weights are copied and others shared:
-            after changing weights, build a new segmenter. Inference always runs in evaluation mode; the mode of
-            ``model`` itself is unchanged.
+        model: a mask-propagation network from ``voskit.build_model``, run in evaluation mode whatever its own mode.
+            Some of its weights are copied, others shared: after changing weights, build a new segmenter.
         scales: test scales, over which probabilities are averaged.
         flip: also average over horizontally flipped copies.
         amp: ``"fp16"`` or ``"bf16"`` runs the network under autocast; None: no autocast.
         compile: fuse the network's operations with ``torch.compile``; the first frames of each size take minutes.
         static_memory: keep the memory in preallocated tensors of a fixed size, with unused entries masked out, so that
-            network calls have the same shapes on all frames; see ``networks.engines.static``.
-            None: with ``compile``, if the model and the other options allow it.
+            network calls have the same shapes on all frames; see ``networks.engines.static``. None: with ``compile``,
+            if the model and the other options allow it.
         target_fps: adapt the depth of the network so that ``step`` reaches this many frames per second; see
             :class:`~voskit.evaluators.frame_rate.FrameRateKeeper`. Results then depend on the machine's speed.
             None: the depth is fixed.
@@ -103,8 +102,7 @@ class VideoSegmenter:
             start a shot. None: no cuts. :attr:`cuts_found` lists those of the current video.
         **options: fields of ``PropagationConfig`` (``max_short_edge``, ``max_long_edge``, ``short_edge``,
             ``min_short_edge``, ``long_term_gap``, ``short_term_skip``, ``max_memory_frames``, ...); None or absent: the
-            model's value.
-            ``max_memory_frames="unbounded"`` removes the bound of the config.
+            model's value. ``max_memory_frames="unbounded"`` removes the bound of the config.
 
     Raises:
         TypeError: ``model`` is not a network.
