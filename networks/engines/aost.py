@@ -30,17 +30,17 @@ class Tail(NamedTuple):
 
 
 class AOSTEngine(AOTEngine):
-    """An :class:`AOTEngine` that runs the first ``depth`` layers of its network, a number that may change.
+    """An :class:`AOTEngine` that runs the first ``depth`` layers of its network; the depth may change.
 
-    Reference frames always run all layers, which doesn't change the results of the first ones. So deeper layers know
-    every object from its own mask, and the depth can be raised at any frame. Predicted frames are missing in the memory
-    of layers that weren't run. When these are run again, their short-term memory is computed from the previous frame's
-    tail (:meth:`AOST.deepen`); their long-term memory keeps its gaps.
+    Reference frames always run all layers, which doesn't change the results of the first ones. So deeper layers have
+    seen every object's given mask, and the depth can be raised at any frame. The memory of layers that weren't run
+    lacks predicted frames. When these layers are run again, their short-term memory is computed from the previous
+    frame's tail (:meth:`AOST.deepen`); the gaps in their long-term memory remain.
 
     Args:
         network: an AOST.
-        config: inference fields, such as gap and bound of the memory. Default: the network's.
-        policy: as in :class:`AOTEngine`.
+        config: inference fields, such as the gap and bound of the memory. Default: the network's config.
+        policy: see :class:`AOTEngine`.
     """
 
     network: AOST
@@ -50,7 +50,7 @@ class AOSTEngine(AOTEngine):
         super().__init__(network, config or network.config, policy)
 
     def reset(self) -> None:
-        """Forget everything but the depth."""
+        """Reset everything but the depth."""
         super().reset()
         self._tails: deque[Tail | None] = deque(maxlen=self._short_term.maxlen)
 

@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 class AOTEngine:
     """Propagation of identities from frame to frame (AOT, sections 3 and 4).
 
-    Objects beyond one identity bank form further groups on the batch axis of the same call. Groups that begin at the
-    same frame share a memory bank. A group that begins later has its own, since its memory is shorter.
+    Objects that exceed one identity bank form further groups on the batch axis of the same call. Groups that begin at
+    the same frame share a memory bank. A group that begins later has its own, since its memory is shorter.
 
     Args:
-        network: an AOT or DeAOT, or a network with the same functions.
-        config: inference fields, such as gap and bound of the memory.
+        network: an AOT or DeAOT, or a network with the same methods.
+        config: inference fields, such as the gap and bound of the memory.
         policy: which frames the long-term memory keeps. Default: every ``long_term_gap``-th.
 
     Raises:
-        ValueError: a policy for a memory of prototypes, which has rules of its own.
+        ValueError: a policy is given for a memory of prototypes, which has its own rules.
     """
 
     def __init__(self, network: AOT, config: IdentityBankConfig, policy: MemoryPolicy | None = None) -> None:
@@ -55,7 +55,7 @@ class AOTEngine:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first of a new video."""
+        """Reset the engine: the next frame is the first of a new video."""
         self._objects = ObjectSlots(self.network.config.max_objects)
         self._banks: list[Bank] = []
         self._short_term: deque[list[MemoryPart]] = deque(maxlen=self.config.short_term_skip)
@@ -153,21 +153,21 @@ class AOTEngine:
         self._remember(propagated, ids, memory, labels_GHW)
 
     def cut(self) -> None:
-        """Take the frame in long-term memory that is most like the next frame as its short-term memory.
+        """Use the frame in long-term memory that is most similar to the next frame as its short-term memory.
 
-        The next frame begins another shot, in which objects aren't where they were in the previous frame.
+        The next frame begins a new shot, in which objects aren't where they were in the previous frame.
         """
         self._after_cut = bool(self._banks)
         self._shown = None
 
     def delete_objects(self, ids: Iterable[int]) -> None:
-        """Forget objects.
+        """Delete objects.
 
-        A deleted object's slot isn't reused while its group lives, see :class:`ObjectSlots`. A group without objects is
-        dropped with its memory.
+        A deleted object's slot isn't reused while its group exists, see :class:`ObjectSlots`. A group without objects
+        is dropped with its memory.
 
         Raises:
-            ValueError: an id that doesn't exist.
+            ValueError: an id doesn't exist.
         """
         self._shown = None  # slots of other groups may change
         before = self._objects.groups
@@ -192,9 +192,9 @@ class AOTEngine:
         return Memories(zip(*(bank.read() for bank in self._banks), strict=True)), self._short_term[0]
 
     def _recall(self, query_GLC: Tensor) -> bool:
-        """Make the stored frame that gets most attention of the first layer's queries the short-term memory.
+        """Make the stored frame that gets the most attention from the first layer's queries the short-term memory.
 
-        These don't depend on any memory. A frame must be stored for all groups; False: there is none.
+        These queries don't depend on the memory. Only frames stored for all groups qualify; False: there is none.
         """
         if self._prototypes is not None or self.config.merge_old_memory:
             return False
@@ -224,7 +224,7 @@ class AOTEngine:
         self._short_term.append(memory)
 
     def _without_absent(self, prediction: Prediction, mask_HW: Tensor | None) -> Prediction:
-        """Return a prediction without the objects that aren't there; those of a given mask are."""
+        """Return a prediction without absent objects; objects in a given mask are present."""
         assert self._presence is not None
         absent = self._presence.judge(prediction, self.object_ids, mask_HW)
         gone = [slot for slot, object_id in zip(self.slots, self.object_ids, strict=True) if object_id in absent]
@@ -270,7 +270,7 @@ class AOTEngine:
     def _write(
         self, memory: Sequence[MemoryPart], banks: Sequence[Bank], reference: bool, partial: bool = False
     ) -> None:
-        """Write each of these banks' groups."""
+        """Write a frame to each of these banks, split by groups."""
         total = self._objects.groups
         for bank, first, last in self._group_ranges():
             if bank in banks:
@@ -290,7 +290,7 @@ class AOTEngine:
         return self._new_plain_bank()
 
     def _new_plain_bank(self) -> FrameBank | PrototypeBank | MergedBank:
-        """Create a bank of frames, of merged frames, or of prototypes, as the config says."""
+        """Create a bank of frames, merged frames or prototypes, depending on the config."""
         if self._prototypes is None:
             if self.config.merge_old_memory:
                 from voskit.networks.memory.merged_bank import MergedBank

@@ -2,11 +2,11 @@
 
 An engine segments a frame as a generator: it yields :class:`Call` objects and is sent their results.
 :func:`run_calls` makes the calls of one video one by one. :func:`run_calls_batched` takes several videos and makes
-calls of one function with inputs of the same shapes as one call with a larger batch. That pays on a GPU that a single
-video doesn't fill.
+calls of one function with inputs of the same shapes as one call with a larger batch. This is faster on a GPU that a
+single video doesn't saturate.
 
-A function that is yielded must process the rows of a batch independently of each other. Calls are joined only if all of
-their tensors have one row.
+A yielded function must process the rows of a batch independently of each other. Calls are joined only if all of their
+tensors have one row.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
 
 class Memories(list[Sequence[MemoryPart]]):
-    """Parts of a memory for each layer. Memories of several videos differ in length, so they stay separate parts."""
+    """Parts of a memory for each layer. Memories of several videos differ in length, so they are kept separate."""
 
 
 StepCalls = Generator[Call, Any, T]

@@ -1,4 +1,4 @@
-"""Grouping of objects by distance, for identity banks that don't hold all of them.
+"""Grouping of objects by distance, for identity banks with fewer identities than objects.
 
 Only the bundled weights use it (``neighbors_apart``). By default, as published, objects are grouped in the order of
 their ids.
@@ -13,10 +13,11 @@ _REACHES = (36, 72)  # neighbors are objects within these fractions of the short
 
 
 def separate_neighbors(ids_HW: Tensor, ids: list[int], group_size: int, room: int) -> list[int]:
-    """Order objects such that neighbors get identities of different groups.
+    """Order objects so that neighbors get identities of different groups.
 
-    A group sees the objects of other groups as background, which a network confuses with an object less often than
-    another identity. From the largest to the smallest, each object joins the group with the fewest of its neighbors.
+    A group sees the objects of other groups as background, and a network confuses an object with the background less
+    often than with another identity. From the largest to the smallest, each object joins the group with the fewest of
+    its neighbors.
 
     Args:
         ids_HW: a mask with integer ids. Its mirror image gives the same order.

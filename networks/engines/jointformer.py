@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Cohort(NamedTuple):
-    """Objects that were added with one mask; their memories hold the same frames."""
+    """Objects that were added with the same mask; their memories contain the same frames."""
 
     bank: FrameBank
     objects: int
@@ -30,7 +30,7 @@ class Cohort(NamedTuple):
 class JointFormerEngine(PerObjectEngine):
     """Propagation with keys and values of memory frames in each block, and a token for each object.
 
-    Storing keys and values means that a memory frame runs through the blocks once, not at each read.
+    Since keys and values are stored, a memory frame runs through the blocks only once, not on each read.
 
     Args:
         network: a JointFormer.
@@ -38,7 +38,7 @@ class JointFormerEngine(PerObjectEngine):
         policy: which frames the memory keeps. Default: the first and the latest of every ``mem_every``-th.
 
     Raises:
-        ValueError: a policy that needs the usage of frames, which the network's blocks don't count.
+        ValueError: the policy needs the usage of frames, which the network's blocks don't track.
     """
 
     def __init__(self, network: JointFormer, config: JointFormerConfig, policy: MemoryPolicy | None = None) -> None:
@@ -60,7 +60,7 @@ class JointFormerEngine(PerObjectEngine):
 
     @property
     def memory_frames(self) -> int:
-        """Number of frames in the memory of the first objects, the latest frame included."""
+        """Number of frames in the memory of the first objects, including the latest frame."""
         return len(self._cohorts[0].bank) if self._cohorts else 0
 
     @property
@@ -77,7 +77,7 @@ class JointFormerEngine(PerObjectEngine):
         return logits.float().sigmoid()
 
     def cut(self) -> None:
-        """Forget the latest frame, unless it is kept, too: the next frame begins another shot."""
+        """Drop the latest frame, unless it is also a kept one: the next frame begins a new shot."""
         for cohort in self._cohorts:
             cohort.bank.drop_passing()
 

@@ -74,7 +74,7 @@ class ObjectSlots:
             the old numbers of the groups that remain; they are renumbered in this order.
 
         Raises:
-            ValueError: an id that doesn't exist.
+            ValueError: an id doesn't exist.
         """
         # slots of removed groups disappear, so later groups move down by whole groups; within a group, slots of
         # deleted objects stay unused
@@ -86,7 +86,7 @@ class ObjectSlots:
         stay = sorted({(slot - 1) // size for slot in self._slots.values()})
         moved = {old: new for new, old in enumerate(stay)}
         if (stay and stay[-1] < before - 1) or not stay:
-            self._assigned = before * size  # the last group went: the one before it is full
+            self._assigned = before * size  # the last group was removed: the one before it is full
         self._assigned -= (before - len(stay)) * size
         self._slots = {i: moved[(s - 1) // size] * size + (s - 1) % size + 1 for i, s in self._slots.items()}
         return stay

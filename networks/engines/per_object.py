@@ -45,7 +45,7 @@ class PerObjectEngine(ABC):
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first of a new video."""
+        """Reset the engine: the next frame is the first of a new video."""
         self._objects = ObjectSlots(1)
         self._presence: Presence | None = None
         if self._config.presence_frames is not None:
@@ -112,10 +112,10 @@ class PerObjectEngine(ABC):
         return Step(prediction, slots_HW)
 
     def delete_objects(self, ids: Iterable[int]) -> None:
-        """Forget objects.
+        """Delete objects.
 
         Raises:
-            ValueError: an id that doesn't exist.
+            ValueError: an id doesn't exist.
         """
         before = len(self._objects)
         remaining = self._objects.delete(ids)
@@ -125,7 +125,7 @@ class PerObjectEngine(ABC):
             self._keep(remaining)
 
     def _of_present(self, masks_KHW: Tensor, size: tuple[int, int], given: bool, mask_HW: Tensor | None) -> Tensor:
-        """Return masks without the objects that aren't there; a given mask's objects are."""
+        """Return masks without absent objects; objects in a given mask are present."""
         assert self._presence is not None
         prediction = ResizedProbabilities(aggregate(masks_KHW).softmax(0), self.slots, size)
         absent = self._presence.judge(prediction, self.object_ids, mask_HW if given else None)
@@ -157,7 +157,7 @@ class PerObjectEngine(ABC):
 
     @abstractmethod
     def _stored_frames(self) -> Sequence[StoredFrame]:
-        """Return the frames in memory, of the first objects if objects have memories of their own."""
+        """Return the frames in memory; if each object has its own memory, those of the first objects."""
 
     @abstractmethod
     def _remember(
@@ -169,7 +169,7 @@ class PerObjectEngine(ABC):
         given: bool,
         quality: Mapping[int, ObjectQuality],
     ) -> None:
-        """Update memory and states by a frame whose masks are known.
+        """Update memory and states with a frame whose masks are known.
 
         Args:
             image_13HW: normalized RGB, padded.
@@ -182,11 +182,11 @@ class PerObjectEngine(ABC):
 
     @abstractmethod
     def _keep(self, objects: list[int]) -> None:
-        """Forget all objects but these, by their rows."""
+        """Keep only these objects, given by their rows."""
 
     @abstractmethod
     def _forget(self) -> None:
-        """Forget the state of all objects and the memory."""
+        """Clear the memory and the state of all objects."""
 
 
 def pad_to_stride(image_13HW: Tensor) -> tuple[Tensor, tuple[int, int, int, int]]:

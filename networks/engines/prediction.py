@@ -23,7 +23,7 @@ COARSE = 4
 
 
 class FrameProbabilities(Protocol):
-    """Class probabilities of a frame, whatever the family."""
+    """Class probabilities of a frame, for any family."""
 
     size: tuple[int, int]
     slots: list[int]
@@ -42,17 +42,17 @@ class FrameProbabilities(Protocol):
 
 
 class Prediction:
-    """Class probabilities from logits: their softmax, or the merger of several id groups (AOT, section 4.1 ff.).
+    """Class probabilities from logits: their softmax, or a merge of several id groups (AOT, section 4.1 ff.).
 
-    Groups are merged at the output size: the background is the product of the groups' backgrounds, objects are
-    concatenated. All are clamped to [1e-5, 1 - 1e-5], converted to logits, and a softmax gives the probabilities.
+    Groups are merged at the output size: the background probability is the product of the groups', and object
+    probabilities are concatenated. All are clamped to [1e-5, 1 - 1e-5] and converted to logits, followed by a softmax.
 
     Args:
         logits_GKHW: float32 logits of each group; channel 0 is the background.
         slots: slots of the objects, ascending; other slots have probability 0.
         size: height and width of the output.
         align_corners: convention for resizing the logits.
-        background: False if every pixel belongs to an object: the background's probability is 0 then, and objects'
+        background: False if every pixel belongs to an object; the background then has probability 0, and object
             probabilities have no lower clamp.
     """
 
@@ -95,7 +95,7 @@ class Prediction:
         return changed
 
     def without(self, slots: Collection[int]) -> Prediction:
-        """Return the prediction if these objects aren't there: their probabilities are 0."""
+        """Return the prediction without these objects: their probabilities are 0."""
         other = copy.copy(self)
         other._logits = self._logits.clone()
         for slot in slots:

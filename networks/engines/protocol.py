@@ -1,4 +1,4 @@
-"""Engine protocol: the state of one video while its masks are propagated, whatever the family."""
+"""Engine protocol: the state of one video while its masks are propagated, for any family."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Step:
     """Result of an engine for a frame."""
 
     prediction: FrameProbabilities | None
-    """Probabilities, a given mask included; None while there are no objects."""
+    """Probabilities, including a given mask; None while there are no objects."""
     slots_HW: Tensor
     """Most likely slot of each pixel at the output size, int32, 0 is the background."""
 
 
 class Engine(Protocol):
-    """The state of one video. ``VideoSegmenter`` and the benchmarks know engines by this protocol only.
+    """The state of one video. ``VideoSegmenter`` and the benchmarks use engines only through this protocol.
 
     An engine is built from a network, a config and a memory policy (or None), in this order. Objects have ids, which
     the user chooses, and slots, which the engine assigns: 1, 2, ... in the order in which objects are added.
@@ -59,8 +59,8 @@ class Engine(Protocol):
         predicted frame whose tensors have the video on their first axis, with one row: only such calls are batched over
         several videos. Everything else it calls directly: calls of reference frames, and calls with a row per object.
 
-        Before the first mask, and after the last object was deleted, it returns ``Step(None, zeros)`` with int32 zeros
-        of the output size, yields nothing and remembers nothing.
+        Before the first mask, and after the last object has been deleted, it yields and remembers nothing, and returns
+        ``Step(None, zeros)`` with int32 zeros of the output size.
 
         Args:
             image_13HW: normalized RGB at the network's input size.
@@ -72,19 +72,19 @@ class Engine(Protocol):
         ...
 
     def cut(self) -> None:
-        """Drop the short-term memory: the next frame begins another shot. The long-term memory stays."""
+        """Drop the short-term memory: the next frame begins a new shot. The long-term memory is kept."""
         ...
 
     def delete_objects(self, ids: Iterable[int]) -> None:
-        """Forget objects.
+        """Delete objects.
 
         Raises:
-            ValueError: an id that doesn't exist; nothing is forgotten then.
+            ValueError: an id doesn't exist; nothing is deleted.
         """
         ...
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first of a new video."""
+        """Reset the engine: the next frame is the first of a new video."""
         ...
 
 

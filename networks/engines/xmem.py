@@ -29,7 +29,7 @@ class XMemEngine(PerObjectEngine):
         policy: which frames are stored and which are replaced. Default: every ``mem_every``-th.
 
     Raises:
-        ValueError: a policy for a memory of prototypes (``enable_long_term``), which has rules of its own.
+        ValueError: a policy is given for a memory of prototypes (``enable_long_term``), which has its own rules.
     """
 
     def __init__(self, network: XMem, config: XMemConfig, policy: MemoryPolicy | None = None) -> None:
@@ -61,13 +61,13 @@ class XMemEngine(PerObjectEngine):
         query = {"key": to_sequence(features.key), "selection": to_sequence(features.selection)}
         readout = to_map(self._memory.read(query, self.config.top_k), (features.key.shape[2], features.key.shape[3]))
         # if every memory frame gets a deep update, the decoder updates the sensory memory on all other frames,
-        # and on frames that a policy may still refuse
+        # and on frames that a policy may still reject
         update = self.config.deep_update_every >= 0 or not stored
         logits, self._sensory.state = self.network.decode(features, readout, self._sensory.state, update)
         return logits.float().sigmoid()
 
     def cut(self) -> None:
-        """Reset the sensory memory: the next frame begins another shot."""
+        """Reset the sensory memory: the next frame begins a new shot."""
         self._sensory.clear()
 
     def _stored_frames(self) -> Sequence[StoredFrame]:
@@ -96,7 +96,7 @@ class XMemEngine(PerObjectEngine):
         self._memory.write({n: to_sequence(x) for n, x in columns.items()}, self._frame, given, quality=quality)
 
     def _deep_update_is_due(self) -> bool:
-        """Return True if the frame that is stored gets a deep update; it is then counted as the last one."""
+        """Return True if the stored frame gets a deep update, which is then recorded as the last one."""
         every = self.config.deep_update_every
         deep = every < 0 or self._last_deep is None or self._frame - self._last_deep >= every
         if deep:

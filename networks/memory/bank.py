@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from voskit.networks.engines.quality import ObjectQuality
 
 NO_QUALITY: Mapping[int, ObjectQuality] = {}
-"""Quality of a frame for policies that don't need it. It is never changed."""
+"""Placeholder quality for policies that don't need it. It must not be changed."""
 
 
 class Bank(Protocol):
@@ -80,22 +80,22 @@ class Bank(Protocol):
 
 
 class UsageBank(Bank, Protocol):
-    """A bank that decides by how much attention used its elements or frames."""
+    """A bank that tracks how much attention its elements or frames get."""
 
     def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Count one read of the memory, by the queries of each layer."""
+        """Record a read of the memory by the queries of each layer."""
         ...
 
 
 class FrameBank:
-    """A bank that holds frames as they are.
+    """A bank that stores whole frames.
 
     Memory is allocated in blocks of frames and written in place; reading returns views. So nothing is concatenated, and
-    under a policy with a bound nothing grows once the bound is reached.
+    under a policy with a bound, the allocation stops growing once the bound is reached.
 
     Args:
         policy: decides which frames are stored and which are overwritten.
-        block: smallest number of frames by which the allocation grows; a large bank grows by half its size.
+        block: minimum number of frames by which the allocation grows; a large bank grows by half its size.
         heads: attention heads of the readers, to count usage for policies that need it.
     """
 
@@ -136,7 +136,7 @@ class FrameBank:
             layers: key [B or 1, L, C] and value [B, L, C'] of each layer.
             frame: number of the frame in the video.
             reference: the user gave the frame's mask.
-            passing: the frame is stored only as the latest one, until the next.
+            passing: the frame is stored only until the next one.
             quality, partial: see :class:`~voskit.networks.memory.policies.StoredFrame`.
         """
         new = StoredFrame(frame, reference, passing, dict(quality), partial)
@@ -173,7 +173,7 @@ class FrameBank:
         return [MemoryPart(k, v) for k, v in zip(own[::2], own[1::2], strict=True)]
 
     def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Count one read of the memory by the queries of each layer, if the policy needs that."""
+        """Record a read of the memory by the queries of each layer, if the policy needs that."""
         if asks_for(self.policy, "needs_usage"):
             from voskit.networks.memory.usage import counted, frame_shares
 
@@ -181,7 +181,7 @@ class FrameBank:
             self.frames = counted(self.frames, shares)
 
     def drop_passing(self) -> None:
-        """Forget the frame that is stored only as the latest one, if there is one."""
+        """Drop the passing frame, if there is one."""
         slot = next((slot for slot, frame in enumerate(self.frames) if frame.passing), None)
         if slot is None:
             return
@@ -203,7 +203,7 @@ class FrameBank:
         return max((x.shape[0] for x in self._storage), default=0)
 
     def clear(self) -> None:
-        """Forget all frames and free the memory."""
+        """Drop all frames and free the memory."""
         self.frames, self._storage, self._length = [], [], 0
 
     def _reserve(self, tensors: Sequence[Tensor], frames: int) -> None:

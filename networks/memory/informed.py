@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 @POLICIES.register("gated")
 @dataclass(frozen=True)
 class Gated:
-    """Store every ``gap``-th frame, but nothing that the network is unsure of.
+    """Store every ``gap``-th frame, but only objects that the network is confident of.
 
     An object is trusted in a frame if it has a mask with a confidence of at least ``confidence``. Families with an
     identity bank leave out the identities of other objects (``per_object``), and skip frames without a trusted object.
-    Other families skip frames in which less than half of the objects are trusted. A skipped frame is made up for by the
-    next one that passes. With ``max_frames``, a new frame replaces the oldest predicted one.
+    Other families skip frames in which less than half of the objects are trusted. Instead of a skipped frame, the next
+    one that qualifies is stored. With ``max_frames``, a new frame replaces the oldest predicted one.
     """
 
     gap: int = 5
@@ -48,7 +48,7 @@ class Gated:
         return frame - last >= self.gap
 
     def trusts(self, quality: ObjectQuality) -> bool:
-        """Return True if an object's mask may be remembered."""
+        """Return True if an object's mask may be stored."""
         return quality.present and quality.confidence >= self.confidence
 
     def place(self, stored: Sequence[StoredFrame], new: StoredFrame) -> int | None:
@@ -64,9 +64,9 @@ class Gated:
 class DistractorAware:
     """Keep recent frames, and frames in which a look-alike was told apart (DAM4SAM, CVPR 2025, section 3.2).
 
-    Reference frames stay. Half of the other slots hold the latest of every ``gap``-th frame, the other half the latest
-    frames of another kind: an object had a rival (``ObjectQuality.rival`` of at least ``rival``) while its own mask was
-    sure (``confidence``).
+    Reference frames are kept. Half of the other slots hold the latest of every ``gap``-th frame. The other half hold
+    the latest frames in which an object had a rival (``ObjectQuality.rival`` of at least ``rival``) and a confident
+    mask (``confidence``).
     """
 
     gap: int = 5
@@ -84,7 +84,7 @@ class DistractorAware:
         return True
 
     def resolves(self, frame: StoredFrame) -> bool:
-        """Return True if an object had a rival in a frame, and its mask was sure."""
+        """Return True if an object had a rival and a confident mask in a frame."""
         return any(
             q.present and q.rival >= self.rival and q.confidence >= self.confidence for q in frame.quality.values()
         )
@@ -106,12 +106,12 @@ class DistractorAware:
 @POLICIES.register("restricted")
 @dataclass(frozen=True)
 class Restricted:
-    """Keep few frames: given ones, the latest, and those that attention uses most (RMem, CVPR 2024, section 4.2).
+    """Keep few frames: references, the latest, and those that get the most attention (RMem, CVPR 2024, section 4.2).
 
-    The first frame, other references and the latest frame stay. Of the others, the one with the smallest sum of
-    attention and freshness makes room. Attention is the mean share of long-term attention that a frame got per read;
-    freshness is ``freshness * sqrt(log(reads of the oldest) / own reads)``, as in the upper confidence bounds of
-    bandits, so a frame that was read only a few times isn't judged yet.
+    The first frame, other references and the latest frame are kept. Of the others, the one with the smallest sum of
+    attention and freshness is replaced. Attention is the mean share of long-term attention that a frame got per read.
+    Freshness is ``freshness * sqrt(log(reads of the oldest) / own reads)``, as in upper-confidence-bound bandits, which
+    protects frames with few reads.
     """
 
     gap: int = 5
@@ -146,7 +146,7 @@ class Restricted:
 class Prototypes:
     """Turn old frames into prototypes (XMem, ECCV 2022, section 3.3), for models whose config has these fields.
 
-    It sets fields of the config (``PrototypeConfig``); a memory of prototypes decides itself what it replaces.
+    It sets fields of the config (``PrototypeConfig``); a memory of prototypes has its own replacement rule.
     """
 
     gap: int = 5
@@ -159,7 +159,7 @@ class Prototypes:
         """Return a model's config with these prototypes.
 
         Raises:
-            ValueError: the model has none, or the numbers contradict each other.
+            ValueError: the model doesn't support prototypes, or the numbers contradict each other.
         """
         if "enable_long_term" not in config.field_types():
             raise ValueError(f"policy prototypes: {type(config).__name__} has no memory of prototypes")
@@ -175,7 +175,7 @@ class Prototypes:
 
 @dataclass(frozen=True)
 class WithLatest:
-    """Another policy, with one slot more for the latest frame (``StoredFrame.passing``)."""
+    """A wrapper of a policy that adds a slot for the latest frame (``StoredFrame.passing``)."""
 
     policy: MemoryPolicy
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class LayeredBank:
-    """A bank per layer of a network, written and read as one.
+    """One bank per layer of a network, written and read as one.
 
-    A frame that only the first layers have seen is written to their banks; deeper ones keep their frames, under the
-    same policy. The first layer's bank decides how many frames are counted and which are due.
+    A frame that only the first layers have seen is written to their banks; deeper banks keep their frames, under the
+    same policy. The first layer's bank determines the number of frames and which frames are due.
 
     Args:
         layers: an empty bank for each layer.
@@ -83,16 +83,16 @@ class LayeredBank:
         return None if any(part is None for part in parts) else [p for part in parts if part for p in part]
 
     def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Count one read of the memory, by the queries of the layers that were run."""
+        """Record a read of the memory by the queries of the layers that were run."""
         for bank, query in zip(self._layers, queries_BLC, strict=False):
             bank.count_usage([query])
 
     def keep_groups(self, groups: Sequence[int]) -> None:
-        """Forget all id groups but these, by their numbers."""
+        """Keep only these id groups, given by their numbers."""
         for bank in self._layers:
             bank.keep_groups(groups)
 
     def clear(self) -> None:
-        """Forget all frames and free the memory."""
+        """Drop all frames and free the memory."""
         for bank in self._layers:
             bank.clear()

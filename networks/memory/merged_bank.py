@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class MergedBank:
     """A bank whose frames, except the first and the latest, hold the means of 2 x 2 keys and values.
 
-    Attention adds the logarithm of the number of merged positions to the scores, so a mean of four equal keys has the
-    weight of the four. A frame is merged once, when the next one is stored; later it only changes its place.
+    Attention adds the logarithm of the number of merged positions to the scores, so the mean of four equal keys has the
+    weight of all four. A frame is merged once, when the next one is stored; later it is only moved.
 
     Args:
         policy: decides which frames are stored and which are replaced.
         size: height and width of the map.
 
     Raises:
-        ValueError: a policy that needs the usage of frames, which this bank doesn't count.
+        ValueError: the policy needs the usage of frames, which this bank doesn't track.
     """
 
     def __init__(self, policy: MemoryPolicy, size: tuple[int, int]) -> None:
@@ -43,11 +43,11 @@ class MergedBank:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all frames and free the memory."""
+        """Drop all frames and free the memory."""
         self.frames: list[StoredFrame] = []
         self._columns: list[Tensor] = []  # keys and values of each layer, frames in order of slots
         self._lengths: list[int] = []  # positions of each frame
-        self._latest = -1  # slot of the frame that was stored last
+        self._latest = -1  # slot of the last stored frame
 
     def __len__(self) -> int:
         """Return the number of stored frames."""
@@ -111,13 +111,13 @@ class MergedBank:
         return None
 
     def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Count nothing."""
+        """Do nothing: usage isn't tracked."""
 
     def keep_groups(self, groups: Sequence[int]) -> None:
-        """Forget all id groups but these, by their numbers."""
+        """Keep only these id groups, given by their numbers."""
         several = self.groups > 1
         self._columns = [x if len(x) == 1 and several else x[list(groups)] for x in self._columns]
 
     def _merged(self, x_BLC: Tensor) -> Tensor:
-        """Return the means of 2 x 2 positions, [B, L', C]; at an odd edge of fewer."""
+        """Return the means of 2 x 2 positions, or fewer at an odd edge, [B, L', C]."""
         return to_sequence(F.avg_pool2d(to_map(x_BLC, self.size), 2, ceil_mode=True, count_include_pad=False))

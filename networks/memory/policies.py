@@ -23,7 +23,7 @@ class StoredFrame:
     reference: bool
     """The user gave its mask."""
     passing: bool = False
-    """It is stored only as the latest frame, until the next one."""
+    """The frame is stored only until the next one."""
     quality: Mapping[int, ObjectQuality] = field(default_factory=dict)
     """Quality of its objects by their ids, as the network predicted them; empty unless the policy ``needs_quality``."""
     partial: bool = False
@@ -35,14 +35,14 @@ class StoredFrame:
 
 
 class MemoryPolicy(Protocol):
-    """Decisions for one bank.
+    """Protocol of policies, which decide for one bank.
 
-    A policy may have further attributes. They are False if they are absent, and cost time if they are True:
+    A policy may have further attributes, which default to False and cost time if they are True:
 
-    - ``needs_quality``: the frames that it sees have the ``quality`` of their objects.
+    - ``needs_quality``: frames have the ``quality`` of their objects.
     - ``needs_usage``: stored frames have their ``usage`` and ``reads``.
-    - ``per_object``: it also needs quality and has a method ``trusts(quality) -> bool``; families with an identity bank
-      leave the objects that it doesn't trust out of the frames that they store.
+    - ``per_object``: the policy also needs quality and has a method ``trusts(quality) -> bool``. Families with an
+      identity bank leave objects that it doesn't trust out of the frames that they store.
     """
 
     @property
@@ -58,17 +58,17 @@ class MemoryPolicy(Protocol):
         """Choose the slot of a new frame: ``len(stored)`` appends, a smaller number overwrites, None stores nothing.
 
         Args:
-            stored: in order of slots, which is not the order of time once a frame was overwritten.
-            new: the frame to store; references are offered, too, whatever ``due`` says.
+            stored: frames in order of slots, which isn't chronological once a frame has been overwritten.
+            new: the frame to store. References are always offered, regardless of ``due``.
         """
         ...
 
 
 POLICIES: Registry[Callable[..., Any]] = Registry("memory policy", [__name__, "voskit.networks.memory.informed"])
-"""Policies by name, for command lines; the arguments are the policy's fields.
+"""Policies by name, for command lines; arguments are the policy's fields.
 
-An entry returns a :class:`MemoryPolicy`, or an object with a method ``configure(config)``, which returns the model's
-config for a memory with rules of its own.
+An entry returns a :class:`MemoryPolicy`, or an object with a method ``configure(config)`` that returns the model's
+config for a memory with its own rules.
 """
 
 
@@ -123,7 +123,7 @@ class EveryNthFrame:
     """Store every ``gap``-th frame; with a bound, keep the first and the latest ones.
 
     With ``max_frames``, a new frame replaces the oldest predicted one. If all are references, it replaces the oldest
-    reference but the first. A bound of 1 keeps references only.
+    except the first. A bound of 1 keeps only references.
     """
 
     gap: int

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class PrototypeBank:
     """A bank with the long-term memory of XMem in each layer.
 
-    Each layer counts how much its own attention uses the elements, the mean of all heads, and picks its own prototypes.
+    Each layer tracks how much its own attention, averaged over heads, uses the elements, and picks its own prototypes.
 
     Args:
         policy: decides which frames are stored.
@@ -55,7 +55,7 @@ class PrototypeBank:
 
     @property
     def frames(self) -> list[StoredFrame]:
-        """Frames that are stored as they are."""
+        """Frames stored at full length."""
         return self._layers[0].frames if self._layers else []
 
     @property
@@ -94,7 +94,7 @@ class PrototypeBank:
 
     @property
     def frame_numbers(self) -> list[int]:
-        """Numbers of the frames that are stored as they are."""
+        """Numbers of the frames stored at full length."""
         return [frame.frame for frame in self.frames]
 
     def memory_of(self, frame: int) -> list[MemoryPart] | None:
@@ -102,15 +102,15 @@ class PrototypeBank:
         return None
 
     def count_usage(self, queries_BLC: Sequence[Tensor]) -> None:
-        """Count one read of the memory, by the queries of each layer."""
+        """Record a read of the memory by the queries of each layer."""
         for memory, query in zip(self._layers, queries_BLC, strict=True):
             memory.count_usage({"key": query * sharpness(memory["key"].shape[1], self.trained_positions)})
 
     def keep_groups(self, groups: Sequence[int]) -> None:
-        """Forget all id groups but these, by their numbers."""
+        """Keep only these id groups, given by their numbers."""
         for memory in self._layers:
             memory.keep_objects(groups)
 
     def clear(self) -> None:
-        """Forget everything and free the memory."""
+        """Drop everything and free the memory."""
         self._layers = []

@@ -30,18 +30,18 @@ _NO_LIFE = 1e-7  # life of an element before its first read, so that its usage i
 
 @dataclass(frozen=True)
 class PrototypePolicy:
-    """Rules of consolidation: when frames become prototypes, which positions do, and which prototypes are dropped."""
+    """Rules of consolidation: when it happens, which positions become prototypes, and which prototypes are dropped."""
 
     max_frames: int
     """Number of frames that triggers a consolidation."""
     min_frames: int
     """Number of frames that remain after it: the first one and the latest ones."""
     max_prototypes: int
-    """Largest number of prototypes."""
+    """Maximum number of prototypes."""
     new_prototypes: int
-    """Prototypes that a consolidation makes."""
+    """Number of prototypes that a consolidation creates."""
     count_usage: bool = True
-    """Drop the least used prototypes; else the oldest ones."""
+    """Drop the least used prototypes; False: the oldest ones."""
 
     @classmethod
     def of(cls, config: PrototypeConfig, policy: MemoryPolicy | None = None) -> PrototypePolicy | None:
@@ -49,10 +49,10 @@ class PrototypePolicy:
 
         Args:
             config: ``max_memory_frames`` lowers the number of frames that remain.
-            policy: a memory policy that the user asks for.
+            policy: memory policy chosen by the user.
 
         Raises:
-            ValueError: a memory policy for a config with prototypes, whose bound the memory couldn't keep.
+            ValueError: the config has prototypes, whose memory couldn't keep the policy's bound.
         """
         if not config.enable_long_term:
             return None
@@ -75,7 +75,7 @@ class PrototypePolicy:
     def candidates(self, frames: Sequence[StoredFrame], begins: Iterable[int]) -> list[int]:
         """Return the places of the frames that become prototypes now, empty before ``max_frames`` is reached.
 
-        The first frame, the latest ones and the frames at which objects begin (their reference masks) remain.
+        The first frame, the latest ones and the frames at which objects begin (with their reference masks) are kept.
         """
         if len(frames) < self.max_frames:
             return []
@@ -84,7 +84,7 @@ class PrototypePolicy:
         return [place for place in middle if frames[place].frame not in begun]
 
     def staying(self, usage_M: Tensor) -> Tensor:
-        """Return a bool for each prototype, True for those that stay when new ones are added.
+        """Return a bool for each prototype, True for those that are kept when new ones are added.
 
         As published, ties with the most used dropped prototype are dropped, too.
 
@@ -107,9 +107,9 @@ class PrototypeMemory:
     """Working memory of frames, with an optional long-term memory of prototypes.
 
     Objects may be added and deleted at any time. Each element belongs to a frame (a prototype to the frame that it was
-    picked from), and an object reads only elements of frames since it was added. Usage is counted as published, from
+    picked from), and an object reads only elements of frames since it was added. As published, usage is computed from
     the reads of the objects that were added first. When all of these are deleted, the next oldest objects take their
-    place: counts continue, and elements that no remaining object reads are forgotten.
+    place: counts continue, and elements that no remaining object reads are dropped.
 
     Args:
         matching: similarity of the family.
@@ -128,7 +128,7 @@ class PrototypeMemory:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything and free the memory."""
+        """Drop everything and free the memory."""
         self.frames: list[StoredFrame] = []
         self.begins: list[int] = []
         self._table = Table(self.block)
@@ -212,7 +212,7 @@ class PrototypeMemory:
         return out
 
     def count_usage(self, query: Columns) -> None:
-        """Count a read of all elements that was done elsewhere, by the first object or group, as mean of all heads."""
+        """Record a read of all elements done elsewhere, by the first object or group, averaged over heads."""
         rows = max(1, _CHUNK // (len(self._table) * self.matching.heads))
         memory = {name: self._table[name][:1] for name in self._table.columns}
         used = torch.zeros(len(self._table), device=memory["use"].device)
@@ -222,7 +222,7 @@ class PrototypeMemory:
         self._count(used)
 
     def keep_objects(self, objects: Sequence[int]) -> None:
-        """Forget all objects (or groups) but these, at least one, and the elements that none of these reads."""
+        """Keep only these objects (or groups), at least one, and the elements that they read."""
         kept = torch.as_tensor(objects, device=self._table["frame"].device)
         for name in self._table.columns:
             if not self._table[name].shape[0] == 1 < len(self.begins):
@@ -286,7 +286,7 @@ class PrototypeMemory:
         self._table.prepend(made)
 
     def _prototypes(self, candidates: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
-        """Make the columns of new prototypes: compared columns are copied, read ones are means of the candidates.
+        """Compute the columns of new prototypes: compared columns are copied, read ones are means of the candidates.
 
         The weights of a mean are the softmax of the similarities between the prototype and the candidates.
         """

@@ -27,11 +27,11 @@ class SensoryMemory:
         self.state = new if self.state is None else torch.cat([self.state, new])
 
     def clear(self) -> None:
-        """Set the states of all objects to 0, as when they began."""
+        """Reset the states of all objects to 0."""
         if self.state is not None:
             self.state = torch.zeros_like(self.state)
 
     def keep(self, objects: Sequence[int]) -> None:
-        """Forget all objects but these, by their places."""
+        """Keep only these objects, given by their indices."""
         if self.state is not None:
             self.state = self.state[list(objects)]

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from voskit.configs.models.base import ModelConfig
 
 CAPACITY = 8
-"""Frames that a bank without a bound allocates at first; it doubles when they are used up."""
+"""Initial capacity in frames of a bank without a bound; it doubles when it is full."""
 
 
 def check_static(config: ModelConfig, policy: MemoryPolicy | None) -> None:
     """Check that the memory can have a fixed size.
 
     Raises:
-        ValueError: it holds prototypes, or the policy decides by more than frame numbers.
+        ValueError: the memory holds prototypes, or the policy decides by more than frame numbers.
     """
     if getattr(config, "enable_long_term", False):
         raise ValueError(
@@ -39,8 +39,8 @@ def check_static(config: ModelConfig, policy: MemoryPolicy | None) -> None:
 class StaticBank(FrameBank):
     """A :class:`FrameBank` whose tensors have the same sizes and addresses at every read.
 
-    Compiled code and CUDA graphs need that. The capacity is the policy's bound. Without a bound it begins with
-    ``CAPACITY`` frames and doubles whenever it is used up, after which compiled code runs with other sizes.
+    Compiled code and CUDA graphs need that. The capacity is the policy's bound. Without a bound, it is initially
+    ``CAPACITY`` frames and doubles whenever it is full, after which compiled code sees new sizes.
     """
 
     def __init__(self, policy: MemoryPolicy) -> None:
@@ -55,12 +55,12 @@ class StaticBank(FrameBank):
         return [MaskedPart(k, v, self._valid) for k, v in zip(self._storage[::2], self._storage[1::2], strict=True)]
 
     def clear(self) -> None:
-        """Forget all frames and free the memory."""
+        """Drop all frames and free the memory."""
         super().clear()
         self._valid = None
 
     def _reserve(self, tensors: Sequence[Tensor], frames: int) -> None:
-        """Make room for ``frames`` frames, in zeros: a weight of 0 times what isn't finite would be NaN."""
+        """Make room for ``frames`` frames, filled with zeros: a weight of 0 times a value that isn't finite is NaN."""
         if self._storage and self._storage[0].shape[1] >= frames * self._length:
             return
         capacity = self.policy.max_frames or CAPACITY

@@ -16,14 +16,14 @@ from voskit.networks.memory.static import CAPACITY
 
 
 class StaticObjectBank:
-    """Memory of frames whose tensors have the same sizes at every read; objects come and go.
+    """Memory of frames whose tensors have the same sizes at every read, however many objects there are.
 
     The policy places a frame for all objects at once. An object reads only frames since it was added. Frames that no
-    remaining object reads are forgotten.
+    remaining object reads are dropped.
 
     Args:
-        policy: decides which frames are stored and which are overwritten. Its bound is the capacity; without one the
-            capacity begins with ``CAPACITY`` frames and doubles when it is used up.
+        policy: decides which frames are stored and which are overwritten. Its bound is the capacity; without one, the
+            capacity is initially ``CAPACITY`` frames and doubles when it is full.
     """
 
     def __init__(self, policy: MemoryPolicy) -> None:
@@ -31,7 +31,7 @@ class StaticObjectBank:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything and free the memory."""
+        """Drop everything and free the memory."""
         self.frames: list[StoredFrame] = []
         self.begins: list[int] = []
         self._slots: list[int] = []  # of the frames
@@ -74,7 +74,7 @@ class StaticObjectBank:
         ]
 
     def keep_objects(self, objects: Sequence[int]) -> None:
-        """Forget all objects but these, at least one, and the frames that none of these reads."""
+        """Keep only these objects, at least one, and the frames that they read."""
         self.begins = [self.begins[i] for i in objects]
         self._storage = [self._storage[0], *(self._storage[1 + i] for i in objects)]
         kept = [place for place, stored in enumerate(self.frames) if stored.frame >= min(self.begins)]
@@ -82,7 +82,7 @@ class StaticObjectBank:
         self._numbers[self._numbers < min(self.begins)] = -1
 
     def _reserve(self, rows: Sequence[Tensor], frames: int) -> None:
-        """Make room for ``frames`` frames of keys and of each object's values, in zeros."""
+        """Make room for ``frames`` frames of keys and of each object's values, filled with zeros."""
         held = self._numbers.shape[1]
         capacity = max(held // self._length, self.policy.max_frames or CAPACITY)
         while capacity < frames:

@@ -1,4 +1,4 @@
-"""Growable table: named columns of rows, each in one allocation that grows by blocks at both ends.
+"""Growable table: named columns, each in one allocation that grows by blocks at both ends.
 
 Shapes: B groups or objects, M rows, C channels.
 """
@@ -14,8 +14,8 @@ from torch import Tensor
 class Table:
     """Columns [B, M, C] with common rows; B and C differ between columns.
 
-    Rows are written in place and read as views. New rows, in front or at the end, use free rows of the allocation. When
-    none are left, the table moves to an allocation that is larger by a block or by half, whichever is more.
+    Rows are written in place and read as views. New rows, at the front or the end, use free rows of the allocation.
+    When none are left, the table moves to an allocation that is larger by a block or by half, whichever is more.
 
     Args:
         block: smallest number of rows by which the allocation grows.
@@ -45,7 +45,7 @@ class Table:
         return sum(x.numel() * x.element_size() for x in self._storage.values())
 
     def append(self, rows: Mapping[str, Tensor]) -> None:
-        """Append rows at the end; the first ones define the columns."""
+        """Append rows; the first ones define the columns."""
         count = self._make_room(rows, front=False)
         self._stop += count
         for name, x in rows.items():
@@ -61,7 +61,7 @@ class Table:
     def keep(self, wanted_M: Tensor, pivot: int = 0) -> None:
         """Remove the rows for which a bool tensor is False; the others keep their order.
 
-        Rows close up towards row ``pivot``. So removal frees rows in front and at the end, where new ones are added,
+        Rows close up towards row ``pivot``. So removal frees rows at the front and the end, where new ones are added,
         and the table doesn't drift through its allocation.
         """
         if bool(wanted_M.all()):
@@ -85,7 +85,7 @@ class Table:
         self._storage[name] = torch.cat([x, x.new_zeros(count, *x.shape[1:])])
 
     def clear(self) -> None:
-        """Forget all rows and free the memory."""
+        """Drop all rows and free the memory."""
         self._storage = {}
         self._start = self._stop = 0
 

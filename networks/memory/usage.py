@@ -15,7 +15,7 @@ from voskit.networks.layers.memory_part import MemoryPart
 from voskit.networks.memory.matching import DotProductMatching
 from voskit.networks.memory.policies import StoredFrame
 
-_QUERIES = 64  # positions of a frame that are asked, evenly spread
+_QUERIES = 64  # positions of a frame used as queries, evenly spread
 
 
 def frame_shares(queries_BLC: Sequence[Tensor], memory: Sequence[MemoryPart], frames: int, heads: int) -> list[float]:
@@ -37,7 +37,7 @@ def frame_shares(queries_BLC: Sequence[Tensor], memory: Sequence[MemoryPart], fr
 
 
 def counted(frames: Sequence[StoredFrame], shares: Sequence[float]) -> list[StoredFrame]:
-    """Return stored frames with one more read, of which each got a share."""
+    """Return stored frames updated by a read in which each got a share of the attention."""
     return [
         replace(frame, usage=(frame.usage * frame.reads + share) / (frame.reads + 1), reads=frame.reads + 1)
         for frame, share in zip(frames, shares, strict=True)

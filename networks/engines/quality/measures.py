@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 UNSURE_MARGIN = 0.5
-"""A pixel is unsure if the likeliest class leads the second one by less than this probability."""
+"""A pixel is uncertain if the most likely class leads the second one by less than this probability."""
 if TYPE_CHECKING:
     from voskit.networks.engines.prediction import FrameProbabilities
 
@@ -25,15 +25,15 @@ _SPECK = 0.02  # share of an object's area below which a connected region isn't 
 
 @dataclass(frozen=True)
 class ObjectQuality:
-    """Quality of one object's mask in one frame, as the network itself sees it."""
+    """Quality of an object's mask in a frame, estimated from the network's own probabilities."""
 
     area: int
     """Pixels of the object in the frame's mask."""
     confidence: float
-    """Estimate of the mask's J, 0 to 1: the object's probability inside of its mask over the mask's area and the
-    object's probability outside of it. For an object without a mask, its largest probability at any position."""
+    """Estimate of the mask's J, 0 to 1: the object's probability inside its mask, divided by the mask's area plus the
+    object's probability outside the mask. For an object without a mask, its largest probability at any position."""
     margin: float
-    """Mean lead of the object's probability over the runner-up inside of its mask, 0 to 1; 0 without a mask."""
+    """Mean lead of the object's probability over the runner-up inside its mask, 0 to 1; 0 without a mask."""
     present: bool
     """The object has a mask in this frame."""
     change: float | None = None
@@ -43,8 +43,8 @@ class ObjectQuality:
     rival: float = 0.0
     """The object's probability away from its mask, such as at a look-alike, over the mask's area."""
     components: int = 0
-    """Connected regions of the mask, specks of less than 2 % of its area left out; measured at a quarter of the
-    network's resolution."""
+    """Number of connected regions of the mask, ignoring specks of less than 2 % of its area; counted at a quarter of
+    the network's resolution."""
 
 
 def object_qualities(
@@ -55,7 +55,7 @@ def object_qualities(
     Args:
         coarse_KHW: probabilities [K + 1, h, w], the background first; see ``FrameProbabilities.coarse``.
         areas: pixels of each object in the frame's mask, K numbers.
-        before: pixels of each object in the previous frame, None for new objects. Default: not known.
+        before: pixels of each object in the previous frame, None for new objects. Default: unknown.
     """
     objects = len(coarse_KHW) - 1
     best_HW, label_HW = coarse_KHW.max(0)

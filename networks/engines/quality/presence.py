@@ -1,4 +1,4 @@
-"""Presence of objects: a test with hysteresis, so that an object that isn't there gives no mask."""
+"""Presence of objects: a test with hysteresis, so that absent objects get no mask."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Presence:
     """Objects that count as absent.
 
-    An object becomes absent when its confidence was below ``low`` in ``frames`` frames one after the other, and present
-    again when it was at least ``high`` in as long a run. An object with a given mask is present.
+    An object becomes absent after ``frames`` consecutive frames with a confidence below ``low``, and present again
+    after ``frames`` consecutive frames with a confidence of at least ``high``. An object with a given mask is present.
 
     Args:
         frames: number of frames, at least 1.
@@ -46,7 +46,8 @@ class Presence:
         Args:
             prediction: probabilities of all objects, absent ones too.
             object_ids: their ids, in the order of slots.
-            mask_HW: the frame's given mask, whose objects are present; the others stay as they were. None: it has none.
+            mask_HW: the frame's given mask, whose objects are present; the state of others doesn't change. None: no
+                given mask.
         """
         if mask_HW is None:
             return self.update(predicted_quality(prediction, None, object_ids))

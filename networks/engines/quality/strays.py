@@ -1,4 +1,4 @@
-"""Stray pieces: regions of an object far from where it just was, most of which lie on a look-alike.
+"""Stray pieces: regions of an object far from its previous mask, most of which lie on a look-alike.
 
 Shapes: h w the size of a coarse map, H W the output size.
 """
@@ -16,13 +16,14 @@ from voskit.networks.engines.prediction import Prediction, likeliest, look_up
 def without_strays(prediction: Prediction, before_HW: Tensor, distance: float) -> Prediction:
     """Return a prediction without the stray pieces of objects.
 
-    A piece is a connected region of an object's mask. Pieces near the object's previous mask stay. If these are at
-    least half of the mask, the others are strays. Otherwise the object has moved or comes back, and all of it stays.
+    A piece is a connected region of an object's mask. Pieces near the object's previous mask are kept. If these are at
+    least half of the mask, the others are strays. Otherwise the object has moved or reappeared, and all pieces are
+    kept.
 
     Args:
         prediction: the frame's prediction.
         before_HW: slots of the previous frame.
-        distance: largest distance of a piece that stays, in both directions, as a share of the map's short edge.
+        distance: maximum distance, horizontally and vertically, of a kept piece, as a fraction of the map's short edge.
     """
     label = look_up((0, *prediction.slots), likeliest(prediction.coarse()))
     before = resize_labels(before_HW, (label.shape[0], label.shape[1]))

@@ -1,4 +1,4 @@
-"""Votes inside connected regions, against patchwork: small unsure pieces of an object inside of a look-alike.
+"""Votes in connected regions against patchy masks: small uncertain pieces of an object inside a look-alike.
 
 Shapes: K objects, h w the size of a coarse map.
 """
@@ -10,16 +10,16 @@ import numpy as np
 
 from voskit.networks.engines.prediction import Prediction
 
-_UNSURE = 0.5  # mean lead over the runner-up below which a piece may change its object
-_MOST = 0.5  # of the area of an object's largest piece; larger ones stay
+_UNSURE = 0.5  # mean lead over the runner-up below which a piece may be reassigned
+_MOST = 0.5  # maximum area of a reassigned piece, as a fraction of the object's largest piece
 
 
 def voted(prediction: Prediction) -> Prediction:
-    """Return a prediction in which unsure pieces have the object around them.
+    """Return a prediction in which uncertain pieces are assigned to the object around them.
 
     A piece is a connected region of an object's mask other than its largest one. If the mean lead of its probability is
-    small and most of the objects' pixels around it belong to one other object, both objects change places there.
-    Predictions of several id groups stay as they are: a piece and its surroundings may belong to different groups.
+    small and most of the objects' pixels around it belong to one other object, the two objects' logits are swapped
+    there. Predictions of several id groups aren't changed: a piece and its surroundings may be in different groups.
     """
     if prediction.groups > 1 or len(prediction.slots) < 2:
         return prediction

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class StaticAOTEngine(AOTEngine):
     """An :class:`AOTEngine` whose network calls have the same shapes on every frame.
 
-    Each id group has its own memory of a fixed capacity and makes its own calls, so that objects and groups come and
-    go without a new shape. The image is still encoded once. Results are those of :class:`AOTEngine`.
+    Each id group has its own memory of a fixed capacity and makes its own calls, so adding or deleting objects and
+    groups doesn't change shapes. The image is still encoded once. Results are those of :class:`AOTEngine`.
 
     Args:
         network: an AOT, DeAOT or AOST; an AOST runs all layers that it was built with.
@@ -32,7 +32,7 @@ class StaticAOTEngine(AOTEngine):
         policy: as in :class:`AOTEngine`; its bound is the capacity.
 
     Raises:
-        ValueError: a memory of prototypes, which has no fixed size, or a policy that decides by more than numbers.
+        ValueError: the memory has prototypes, so no fixed size, or the policy decides by more than frame numbers.
     """
 
     network_calls: ClassVar[tuple[str, ...]] = (
@@ -52,7 +52,7 @@ class StaticAOTEngine(AOTEngine):
         super().__init__(network, config, policy)
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first of a new video."""
+        """Reset the engine: the next frame is the first of a new video."""
         super().reset()
         self._groups_short_term: list[deque[list[MemoryPart]]] = []
 
@@ -87,7 +87,7 @@ class StaticAOTEngine(AOTEngine):
         bank = self._banks[group]
         if reference or bank.due(self._frame):
             bank.write(memory, self._frame, reference)
-        # contiguous, so that compiled code meets one layout only
+        # contiguous, so that compiled code sees only one layout
         parts = [MemoryPart(part.key.contiguous(), part.value.contiguous()) for part in memory]
         self._groups_short_term[group].append(parts)
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class StaticJointFormerEngine(JointFormerEngine):
     """A :class:`JointFormerEngine` whose network calls have the same shapes on every frame.
 
-    Each object has its own memory of a fixed capacity and makes its own calls, so that objects come and go without a
-    new shape. The image is still embedded once. Results are those of :class:`JointFormerEngine`.
+    Each object has its own memory of a fixed capacity and makes its own calls, so adding or deleting objects doesn't
+    change shapes. The image is still embedded once. Results are those of :class:`JointFormerEngine`.
 
     Args:
         network: a JointFormer.
@@ -31,7 +31,7 @@ class StaticJointFormerEngine(JointFormerEngine):
         policy: as in :class:`JointFormerEngine`; its bound is the capacity.
 
     Raises:
-        ValueError: a policy that decides by more than numbers.
+        ValueError: the policy decides by more than frame numbers.
     """
 
     network_calls: ClassVar[tuple[str, ...]] = ("encode_image", "read", "decode", "update_tokens", "remember_masked")
@@ -68,4 +68,4 @@ class StaticJointFormerEngine(JointFormerEngine):
     def _own_tokens(self) -> Sequence[Tensor]:
         """Return the token of each object, [1, 1, C]."""
         assert self._tokens is not None
-        return self._tokens.contiguous().split(1)  # new ones are expanded; compiled code meets one layout only
+        return self._tokens.contiguous().split(1)  # new ones are expanded; compiled code sees only one layout

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class StaticXMemEngine(XMemEngine):
     """An :class:`XMemEngine` whose network calls have the same shapes on every frame.
 
-    Each object makes its own calls, so that objects come and go without a new shape. The image is still encoded and
+    Each object makes its own calls, so adding or deleting objects doesn't change shapes. The image is still encoded and
     compared with the memory once. Results are those of :class:`XMemEngine`.
 
     Args:
@@ -32,7 +32,7 @@ class StaticXMemEngine(XMemEngine):
         policy: as in :class:`XMemEngine`; its bound is the capacity.
 
     Raises:
-        ValueError: a memory of prototypes, which has no fixed size, or a policy that decides by more than numbers.
+        ValueError: the memory has prototypes, so no fixed size, or the policy decides by more than frame numbers.
     """
 
     network_calls: ClassVar[tuple[str, ...]] = ("encode_image", "compare", "read", "decode", "encode_masked")
@@ -94,7 +94,7 @@ class StaticXMemEngine(XMemEngine):
         return [None] * len(self._objects) if state is None else state.split(1)
 
     def _set_states(self, states: Sequence[Tensor | None]) -> None:
-        """Set the sensory memory; contiguous, so that compiled code meets one layout only."""
+        """Set the sensory memory, made contiguous so that compiled code sees only one layout."""
         own = [state for state in states if state is not None]
         if own:
             self._sensory.state = torch.cat(own).contiguous()
