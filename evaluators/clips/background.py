@@ -18,14 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 class BackgroundWriter:
-    """An executor of write jobs with a bounded queue.
+    """A thread pool for write jobs, with a bounded queue.
 
     At most ``max_pending`` jobs wait or run at any time; ``submit`` blocks until there is room. The caller must not
     change arrays after passing them to a job. With one worker, jobs run in the order of submission.
 
-    The next ``submit`` and ``close`` raise the first error of a job: the same exception object, with the file's name
-    (the job's first positional argument that is a path or a string) added to its message if it lacks it. After an
-    error no further job starts.
+    If a job fails, the next ``submit`` or ``close`` raises its error: the same exception object, with the file's name
+    (the job's first positional argument that is a path or a string) added to its message if missing. After an error no
+    further job starts.
 
     As a context manager it closes at the end of the body. If the body raises, waiting jobs are dropped, running ones
     are waited for, and the exception propagates. If the program ends without ``close``, submitted jobs still run at
@@ -33,7 +33,7 @@ class BackgroundWriter:
 
     Args:
         workers: number of threads.
-        max_pending: most jobs that wait or run.
+        max_pending: maximum number of jobs that wait or run.
 
     Raises:
         ValueError: a number below 1.
@@ -64,7 +64,7 @@ class BackgroundWriter:
         self._check_open()
         self._room.acquire()
         try:
-            self._check_open()  # things may have changed while this call was blocked
+            self._check_open()  # the state may have changed while this call was blocked
             self._pool.submit(self._run, job, args, kwargs)
         except BaseException:
             self._room.release()
@@ -87,7 +87,7 @@ class BackgroundWriter:
         self._raise_error()
 
     def cancel(self) -> None:
-        """Drop waiting jobs, wait for running ones and end the threads. Log an error that was not raised yet."""
+        """Drop waiting jobs, wait for running ones and end the threads. Log an error that hasn't been raised yet."""
         self._dropping = True
         self._join()
         self._log_unraised_error()
@@ -137,7 +137,7 @@ class BackgroundWriter:
 
 
 def _with_file_name(error: BaseException, args: tuple[Any, ...]) -> BaseException:
-    """Return ``error`` with the name of the job's file in its message, if it can be added."""
+    """Return ``error`` with the name of the job's file added to its message, if possible."""
     path = next((os.fspath(arg) for arg in args if isinstance(arg, (str, os.PathLike))), None)
     if path is None or str(path) in str(error):
         return error

@@ -22,13 +22,13 @@ from voskit.evaluators.segmenter import VideoSegmenter
 
 @dataclass(frozen=True)
 class BackwardMasks:
-    """Masks of the backward pass: those of frames 0 to ``last``, in a folder."""
+    """Masks of the backward pass for frames 0 to ``last``, stored in a folder."""
 
     folder: Path
     last: int
     complete: bool
     given: Sequence[int] = ()
-    """Numbers of the frames with masks, descending, if the probabilities of the others were kept."""
+    """Numbers of the frames with given masks, descending, if probabilities of the other frames were kept."""
 
     def look_ahead(self, segmenter: VideoSegmenter, frame: Frame, ids: np.ndarray) -> None:
         """Put the next given mask into the memory of the forward pass, which has just reached a given mask.
@@ -131,7 +131,7 @@ def backward_pass(
 
 
 def _keep(folder: Path, number: int, source: FrameSource, masks: Callable[[Frame], np.ndarray | None]) -> bool:
-    """Write image and mask of a frame to a file; False, and no file, if it is left out or the mask shows no object."""
+    """Store a frame's image and mask for ``_kept``; return False if there is no such frame, mask or object."""
     frame = next(source.between(number, number), None)
     mask = None if frame is None else masks(frame)
     if frame is None or mask is None or not mask.any():
@@ -141,6 +141,6 @@ def _keep(folder: Path, number: int, source: FrameSource, masks: Callable[[Frame
 
 
 def _kept(folder: Path, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read a file of ``_keep``."""
+    """Load the image and mask that ``_keep`` stored."""
     with np.load(folder / f"given {number}.npz") as stored:
         return stored["image"], stored["mask"]

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Options of a clip's results that its masks don't depend on.
+    """Output options of a clip, which don't affect its masks.
 
     Attributes:
         fps: rate of the overlay video and of exported ones; None: the frames' times, or 25 frames/s for images.
@@ -71,7 +71,7 @@ class ClipRun:
         source: the frames.
         report: filled in as results are written.
         folder: folder of the results.
-        device: the network's, whose memory is reported.
+        device: the network's device, whose memory use is reported.
         options: options of the results.
 
     Raises:
@@ -116,7 +116,7 @@ class ClipRun:
                 return
 
     def resume(self, checkpoints: ClipCheckpoints) -> None:
-        """Continue the report of a run that was broken off, and keep its masks.
+        """Continue the report of an interrupted run, and keep its masks.
 
         Raises:
             ResumeError: its frames can't be kept, or an export needs their probabilities.
@@ -127,7 +127,7 @@ class ClipRun:
             return
         frames, fields, most = int(stored["frames"]), vars(self._report), self._options.max_frames
         if most is not None and frames > most:
-            raise ResumeError(f"{frames} frames are done, more than --max_frames", "run without --resume")
+            raise ResumeError(f"{frames} frames are already done, more than --max_frames", "run without --resume")
         refuse_soft_exports(self._options.exports)
         self._writer.keep([self._source.name_of(number) for number in range(frames)])
         logger.info("%s: resuming at frame %d", self._source.name, frames)
@@ -135,7 +135,7 @@ class ClipRun:
         self._start -= self._report.seconds
 
     def new_frames(self, masks: FrameMasks, checkpoints: ClipCheckpoints) -> Iterator[tuple[Frame, np.ndarray | None]]:
-        """Yield the frames to segment and their masks; those before a checkpoint are drawn. Write checkpoints."""
+        """Yield the frames to segment and their masks; redraw those before the checkpoint. Write checkpoints."""
         done = self._report.frames
         try:
             for frame in self.frames():
@@ -150,8 +150,8 @@ class ClipRun:
                 if checkpoints.due:
                     self._save(checkpoints)
             if frame.index + 1 < done:
-                raise ResumeError(f"{self._source.name} has fewer frames than were done", "run without --resume")
-        except GeneratorExit:  # broken off within a frame, after which the memory isn't that of any frame
+                raise ResumeError(f"{self._source.name} has fewer frames than were segmented", "run without --resume")
+        except GeneratorExit:  # interrupted within a frame: no frame has this memory
             raise
         except Exception:  # a frame or mask is damaged: the frames before it are done
             with suppress(OSError, ValueError):
@@ -194,7 +194,7 @@ class ClipRun:
 
 
 def refuse_soft_exports(exports: tuple[Export, ...]) -> None:
-    """Raise ResumeError if an export needs probabilities, which frames that are done don't have."""
+    """Raise ResumeError if an export needs probabilities, which finished frames no longer have."""
     if soft := [export.output for export in exports if export.soft]:
         raise ResumeError(
             f"the soft edges of {' and '.join(soft)} need the network's probabilities of all frames, but some are done",

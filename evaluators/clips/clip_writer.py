@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCRATCH = ".backwards"
-"""Folder of masks that are needed until the clip is done, below that of the results."""
+"""Subfolder of the results for masks that are needed only until the clip is done."""
 
 
 def check_frames_stay(folder: Path, source: FrameSource) -> None:
@@ -37,7 +37,7 @@ def check_frames_stay(folder: Path, source: FrameSource) -> None:
     path, results = source.whole.path, folder.resolve()
     places = (results, *(results / name for name in ("masks", EXPORT_FOLDER, *PREVIEWS)))
     if path is not None and path.resolve() in places:
-        raise ValueError(f"{path}: the results would go there too, into {folder}: give another output folder")
+        raise ValueError(f"{path}: the results would go there too, to {folder}: give another output folder")
 
 
 class ClipWriter:
@@ -45,8 +45,8 @@ class ClipWriter:
 
     It writes ``masks/<frame>.png`` (palette PNGs; 16-bit above 255 ids), ``overlay.mp4``, ``contact_sheet.png``,
     ``report.json`` and ``exports/``. The first result replaces all results of an earlier run in the same folder. If the
-    clip breaks off, its results so far stay: the masks, the video as ``overlay.incomplete.mp4``, and exports
-    under similar names. Within ``with`` no other program writes to the folder.
+    run is interrupted, its results so far stay: the masks, the video as ``overlay.incomplete.mp4``, and exports under
+    similar names. Within ``with`` no other program writes to the folder.
 
     Args:
         folder: the folder.
@@ -56,7 +56,8 @@ class ClipWriter:
         source: the frames, for the exports.
 
     Raises:
-        ValueError: the folder has masks that no earlier run wrote; or, from ``with`` on, another program writes there.
+        ValueError: the folder has masks that no earlier run wrote; or, on entering ``with``, another program writes
+            there.
         OSError: the folder can't be made or written.
     """
 
@@ -194,7 +195,7 @@ def is_result(path: PurePath) -> bool:
 
 
 def remove_results(folder: Path, kept: Sequence[str] = ()) -> None:
-    """Remove the results of an earlier run, those of a killed one included, except for the masks of kept frames."""
+    """Remove the results of an earlier run, even a killed one, except for the masks of kept frames."""
     names = {f"{name}.png" for name in kept}
     masks = (path for path in (folder / "masks").glob("*.png") if path.name not in names)
     unfinished = (path for name in (*PREVIEWS, CHECKPOINT) for path in folder.glob(f".{name.lstrip('.')}.*.tmp*"))

@@ -22,7 +22,7 @@ class ContactSheet:
         num_frames: number of frames of the clip; None: unknown, or an estimate of the video's header.
         columns: tiles in a row.
         tile_width: pixels; the height follows from the frames.
-        max_tiles: most tiles in the picture.
+        max_tiles: maximum number of tiles in the picture.
 
     Raises:
         ValueError: a number below 1.

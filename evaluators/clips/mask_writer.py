@@ -35,7 +35,7 @@ class MaskWriter:
         workers, max_pending: those of ``BackgroundWriter``.
 
     Raises:
-        OSError: the folder can't be made or written, or a file has its name.
+        OSError: the folder can't be made or written, or a file has the folder's name.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class MaskWriter:
         if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
             raise ValueError(f"{name!r} can't be the name of a mask in {self.folder}: give a plain file name")
         if name in self._names:
-            raise ValueError(f"mask {name!r} was written to {self.folder} before")
+            raise ValueError(f"mask {name!r} was already written to {self.folder}")
         self._background.submit(write_mask, self.folder / f"{name}.png", mask, **self._kind)
         self._names[name] = None
 
@@ -104,7 +104,7 @@ def write_mask_folders(videos: Iterable[VideoMasks], folder: Path) -> tuple[int,
         Number of videos that were written, and names of those that had a folder already, which were skipped.
 
     Raises:
-        ValueError: a damaged mask, a name that can't be a file's.
+        ValueError: a damaged mask, or a name that is no valid file name.
         OSError: a mask can't be written.
     """
     partial = folder / ".partial"

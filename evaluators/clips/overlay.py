@@ -22,7 +22,7 @@ ColorsOfIds = Callable[[NDArray[np.integer]], UInt8Array]
 
 _LABEL_MAP_SIDE = 640  # labels are placed on a map of at most this side
 _CENTER_PULL = 0.05  # pixels of room that a label gives up to be one pixel nearer to its object's center
-_MAX_LABEL_OVERLAP = 0.3  # share of a label's box on other labels, above which it is left out
+_MAX_LABEL_OVERLAP = 0.3  # a label is left out if more than this fraction of its box covers other labels
 _HALO_DARKNESS = 0.55
 _LINE_WHITENESS = 0.92
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 PREVIEWS = ("overlay.mp4", "overlay.incomplete.mp4", "contact_sheet.png")
 PALETTES = {"bright": bright_colors, "davis": id_colors}
 """Colors of the objects in overlays."""
-_REDRAW = 3.0  # least seconds between two contact sheets
+_REDRAW = 3.0  # minimum seconds between two contact sheets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class PreviewOptions:
 
     @classmethod
     def of(cls, source: FrameSource, *, fps: float | None = None, **options: Any) -> PreviewOptions:
-        """Return the options for a source; a rate that isn't the source's has no audio in step."""
+        """Return the options for a source, without audio if ``fps`` isn't the source's rate."""
         playback = source.playback if fps is None else replace(source.playback, audio=None, time_base=None)
         return cls(fps=fps, playback=playback, **options)
 
@@ -73,8 +73,8 @@ class PreviewOptions:
 class ClipPreviews:
     """A writer of ``overlay.mp4`` and ``contact_sheet.png`` of a clip, in the background.
 
-    Until it is closed, ``overlay.incomplete.mp4`` has the frames so far, and the sheet is drawn anew every few seconds.
-    A video or sheet that can't be written is left out with a warning, since masks are worth more.
+    Until it is closed, ``overlay.incomplete.mp4`` has the frames so far, and the sheet is redrawn every few seconds. A
+    video or sheet that can't be written is left out with a warning, since the masks matter more.
 
     Args:
         folder: folder of the results.
@@ -89,7 +89,7 @@ class ClipPreviews:
             with self._left_out_on_error():
                 rate = min(max(options.fps or DEFAULT_FPS, MIN_FPS), MAX_FPS)
                 if rate != (options.fps or rate):
-                    logger.warning("overlay.mp4 can't have %g frames/s: it gets %g", options.fps, rate)
+                    logger.warning("overlay.mp4 can't have %g frames/s: using %g", options.fps, rate)
                 self._video = VideoWriter(folder / "overlay.mp4", rate, playback=options.playback, growing=True)
         self._drawing = BackgroundWriter(workers=1, max_pending=4)
         self._sheet = ContactSheet(options.num_frames)
@@ -149,7 +149,7 @@ class ClipPreviews:
                 self._video = None
 
     def _save_sheet(self) -> None:
-        """Write the contact sheet; a failure is logged once, and the next sheet is tried again."""
+        """Write the contact sheet. Log only the first failure, and try again with the next sheet."""
         try:
             with atomic_write(self.folder / "contact_sheet.png") as temporary:
                 Image.fromarray(self._sheet.image()).save(temporary, format="PNG", compress_level=2)

@@ -15,7 +15,7 @@ from voskit.dataloaders.video.source import FrameSource
 
 REPORT = "report.json"
 CHECKPOINT = ".resume.pt"
-"""Checkpoint of a run that was broken off, see :mod:`voskit.evaluators.clips.resuming`."""
+"""Checkpoint of an interrupted run, see :mod:`voskit.evaluators.clips.resuming`."""
 MEASURES = ("confidence", "margin")
 """Measures of ``VideoSegmenter.quality`` that a report keeps."""
 _FAR = 300  # number of the last frame that is decoded to tell clips apart
@@ -31,10 +31,10 @@ def masks_folder(results: Path, video: str) -> Path:
 
 
 class ResumeError(ValueError):
-    """A run that was broken off can't be resumed.
+    """An interrupted run can't be resumed.
 
     Args:
-        reason: what is in the way.
+        reason: why it can't.
         advice: what to do, for the message.
     """
 
@@ -65,7 +65,7 @@ class ClipReport:
     frames: int = 0
     objects: int = 0
     names: dict[int, str] = dataclasses.field(default_factory=dict)
-    """Names of the objects by id, as their masks state them: names of files, labels, categories."""
+    """Names of the objects by id, as given with their masks: file names, labels or categories."""
     seconds: float = 0.0
     depths: dict[int, int] = dataclasses.field(default_factory=dict)
     """Frames at each depth of the network, for models with a choice of depths."""
@@ -77,15 +77,15 @@ class ClipReport:
     sentences: list[TextPrompt] = dataclasses.field(default_factory=list)
     """The text prompts, if any: the first one's object has id 1."""
     peak_memory: int | None = None
-    """Most bytes in use after a frame, see :func:`~voskit.networks.memory_usage.memory_in_use`."""
+    """Peak memory after a frame, in bytes, see :func:`~voskit.networks.memory_usage.memory_in_use`."""
     source: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Properties that distinguish the clip from others of its name, see :func:`clip_identity`."""
+    """Properties that distinguish the clip from others of the same name, see :func:`clip_identity`."""
     settings: dict[str, str] = dataclasses.field(default_factory=dict)
     """Everything that the masks depend on, except the clip, see :mod:`voskit.evaluators.clips.resuming`."""
     masks: str = ""
     """Checksum of the user's masks, see ``FrameMasks.checksum``; empty for text prompts and in older reports."""
     cut: bool = False
-    """The run was to stop after a number of frames."""
+    """The run had a limit on its number of frames."""
     complete: bool = False
 
     @classmethod
@@ -121,7 +121,7 @@ class ClipReport:
         atomic_write_text(folder / REPORT, json.dumps(values, indent=2) + "\n")
 
     def measure(self, frame: str, quality: Mapping[int, Any]) -> None:
-        """Note the quality of a frame's objects by id."""
+        """Record the quality of a frame's objects by id."""
         rows = (" ".join([str(i), *(f"{getattr(own, name):.4f}" for name in MEASURES)]) for i, own in quality.items())
         self.quality[frame] = "; ".join(rows)
 
@@ -131,12 +131,12 @@ class ClipReport:
         return {int(i): dict(zip(MEASURES, map(float, numbers), strict=True)) for i, *numbers in rows}
 
     def missing_masks(self, folder: Path) -> int:
-        """Return how many masks of a complete run are missing from its folder."""
+        """Count the masks of a complete run that are missing from its folder."""
         return max(0, self.frames - sum(1 for _ in (folder / "masks").glob("*.png")))
 
 
 def clip_identity(source: FrameSource) -> dict[str, Any]:
-    """Return properties that distinguish a clip from others of its name, wherever its file lies.
+    """Return properties that distinguish a clip from others of the same name, wherever its file lies.
 
     They are its number of frames, their size, and checksums of the first and the middle frame, since many clips start
     with black frames; of long clips, frame 300 instead of the middle one, up to which a video would have to be decoded.

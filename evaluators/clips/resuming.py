@@ -1,4 +1,4 @@
-"""Resuming of a clip: checkpoints of a segmentation that was broken off, and their verification."""
+"""Checkpoints for resuming an interrupted segmentation of a clip, and their verification."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _SETTINGS = {
     "later_masks": "masks (--mask, --max_frames)",
 }
 """Names of settings in messages."""
-_SECONDS = 5.0  # least time between two checkpoints
-_SHARE = 0.02  # of the time may go into checkpoints
+_SECONDS = 5.0  # minimum seconds between two checkpoints
+_SHARE = 0.02  # maximum fraction of the time spent on checkpoints
 
 
 def clip_settings(segmenter: VideoSegmenter, **options: object) -> dict[str, str]:
@@ -68,14 +68,14 @@ class ClipCheckpoints:
         self._inputs = 0
         self._resumed: dict[str, Any] | None = None
         self._due = time.monotonic() + _SECONDS
-        # results then depend on the machine's speed, so there are no equal ones
+        # with a target_fps, results depend on the machine's speed and can't be reproduced
         self._enabled = segmenter.target_fps is None
 
     def load(self) -> dict[str, Any] | None:
         """Return the report of the last checkpoint; None: there is no checkpoint.
 
         Raises:
-            ResumeError: the checkpoint is damaged, or of other settings.
+            ResumeError: the checkpoint is damaged or has other settings.
         """
         if not self._path.exists():
             return None
@@ -140,7 +140,7 @@ class ClipCheckpoints:
 
 
 def check_settings(stored: Mapping[str, str], own: Mapping[str, str], folder: Path) -> None:
-    """Raise a ResumeError if results in a folder have other settings than the run that is to resume them."""
+    """Raise a ResumeError if the results in a folder have other settings than the run that would resume them."""
     different = [name for name in own if stored.get(name) != own[name]]
     if different:
         names = " and ".join(_SETTINGS.get(name, name) for name in different)

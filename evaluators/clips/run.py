@@ -46,7 +46,7 @@ def segment_clip(
     exports: Sequence[str] = (),
     **output: Any,
 ) -> ClipReport:
-    """Segment a clip frame by frame and write its results; neither frames nor masks pile up in memory.
+    """Segment a clip frame by frame and write its results, without keeping frames or masks in memory.
 
     Args:
         segmenter: reset before and after.
@@ -57,8 +57,8 @@ def segment_clip(
         backwards: also propagate objects to the frames before their first masks, see
             :func:`~voskit.evaluators.clips.backward.backward_pass`.
         fuse: frames between two masks come from both directions, see :mod:`voskit.evaluators.fusion`.
-        resume: continue a run that was broken off, see :mod:`voskit.evaluators.clips.resuming`. Its masks so far are
-            kept, and the others equal those of an undisturbed run. A complete run is exported only.
+        resume: continue an interrupted run, see :mod:`voskit.evaluators.clips.resuming`. Its masks so far are
+            kept, and the others equal those of an undisturbed run. A complete run is only exported.
         exports: names of export formats, with options, see docs/exports.md.
         **output: ``fps``, ``max_frames``, ``progress``, ``overlay``, ``palette``, see
             :class:`~voskit.evaluators.clips.clip_run.OutputOptions`.
@@ -79,7 +79,7 @@ def segment_clip(
         source.check_rereadable()
         if isinstance(segmenter.cuts, frozenset):
             raise ValueError(
-                "backwards and fuse also read the clip backwards, but listed cuts count forwards: use 'auto'"
+                "backwards and fuse also read the clip backwards, but listed cuts count forwards only: use 'auto'"
             )
     if resume and segmenter.target_fps is not None:
         raise ValueError("--resume: with a target_fps, masks depend on the machine's speed: leave out one of the two")
@@ -89,16 +89,16 @@ def segment_clip(
     settings = clip_settings(segmenter, complete_masks=complete_masks, **directions, **bounds)
     report = ClipReport(source.name, source=identity, settings=settings, masks=masks.checksum())
     if resume and (done := _complete_report(folder, report, options.max_frames, source.num_frames)) is not None:
-        logger.info("%s: complete already", folder)
+        logger.info("%s: already complete", folder)
         _export_again(source, folder, done, exports, options)
         return done
     with ClipRun(source, report, folder, segmenter.device, options) as run:
         given = masks.numbers(source, options.max_frames) if backwards or fuse else []
-        later = {"later_masks": f"{report.masks} {given}"} if given else {}  # which frames before them depend on
+        later = {"later_masks": f"{report.masks} {given}"} if given else {}  # earlier frames depend on these
         checkpoints = ClipCheckpoints(folder, segmenter, {**report.settings, **later})
         if resume:
             run.resume(checkpoints)
-        report.masks = masks.checksum()  # not those of the checkpoint: later ones may have been added
+        report.masks = masks.checksum()  # not the checkpoint's checksum: later masks may have been added
         report.names = masks.names
         last = max(given, default=0)
         if (backwards or fuse) and not last:

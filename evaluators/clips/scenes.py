@@ -73,7 +73,7 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, output: Path, options: ClipO
     """Segment one clip, log a summary, and return the folder of its results; see ``segment_clip`` for errors."""
     with open_excerpt(clip.source, options.start, options.end, fps=options.fps) as source:
         folder = output / (clip.scene or source.name)
-        _say_where(folder, options)
+        _log_where_results_go(folder, options)
         report = segment_clip(
             segmenter,
             source,
@@ -85,7 +85,7 @@ def run_clip(clip: Clip, segmenter: VideoSegmenter, output: Path, options: ClipO
             resume=options.resume,
             **options.output,  # type: ignore[arg-type]
         )
-    _say_summary(folder, report)
+    _log_summary(folder, report)
     return folder
 
 
@@ -100,17 +100,17 @@ def refer_source(
     """Segment the objects of text prompts in a source, log a summary, and return the folder; see ``refer_clip``."""
     with open_excerpt(source, options.start, options.end, fps=options.fps) as frames:
         folder = output / frames.name
-        _say_where(folder, options)
+        _log_where_results_go(folder, options)
         report = refer_clip(segmenter, frames, prompts, folder, propagator=propagator, **options.output)  # type: ignore[arg-type]
-    _say_summary(folder, report)
+    _log_summary(folder, report)
     return folder
 
 
-def _say_where(folder: Path, options: ClipOptions) -> None:
+def _log_where_results_go(folder: Path, options: ClipOptions) -> None:
     names = [*(["overlay.incomplete.mp4"] if options.overlay else []), "contact_sheet.png"]
     logger.info("results go to %s; watch %s grow there", folder, " and ".join(names))
 
 
-def _say_summary(folder: Path, report: ClipReport) -> None:
+def _log_summary(folder: Path, report: ClipReport) -> None:
     for line in report.summary():
         logger.info("%s: %s", folder, line)

@@ -54,7 +54,7 @@ class Clip:
 def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | None = None) -> list[Clip]:
     """Return the clips of sources and their masks, or the scenes of a folder.
 
-    The folder of scenes has ``images/SCENE`` (a folder or a video), and ``masks/SCENE`` or ``masks/SCENE.png``.
+    A folder of scenes has ``images/SCENE`` (a folder or a video), and ``masks/SCENE`` or ``masks/SCENE.png``.
 
     Args:
         sources: sources of ``open_frames``, folders of videos, or one folder of scenes; empty: the bundled scenes.
@@ -87,8 +87,8 @@ def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | 
     stems = [_name_of(clip.source) for clip in clips]
     if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
         raise ValueError(
-            f"several videos are called {twice}, and so would their results be: run them one by one, each with its own "
-            "--output_path"
+            f"several videos are called {twice}, so their results would collide: run them one by one, each with its "
+            "own --output_path"
         )
     return clips
 
@@ -100,7 +100,7 @@ def _scenes(folder: Path, masks: Sequence[Path], scene: str | None) -> list[Clip
     if not paths:
         raise ValueError(f"{folder}: no scenes in {images}")
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{images}: several scenes are called {twice}, and so would their results be: rename one")
+        raise ValueError(f"{images}: several scenes are called {twice}, so their results would collide: rename one")
     if masks:
         raise ValueError(f"--mask is for a single source; the scenes of {folder} have their masks in masks/SCENE")
     if scene is not None and scene not in names:
@@ -119,7 +119,7 @@ def _videos_of(source: str) -> list[str]:
     """Return the videos in a folder of videos; otherwise the source itself.
 
     Raises:
-        ValueError: the folder holds as many videos as images, so that either may be meant.
+        ValueError: the folder holds both videos and images, so it isn't clear which of them to segment.
     """
     folder = Path(source)
     if not folder.is_dir():
@@ -170,7 +170,7 @@ def check_clips(
 
     Args:
         clips: the clips.
-        output: the folder of their results; it mustn't hold those of another clip.
+        output: the folder of their results; it mustn't hold results of another clip.
         fps: rate of images.
         start, end: see :func:`~voskit.dataloaders.video.excerpt.open_excerpt`.
         max_frames: number of frames that are segmented; None: all.

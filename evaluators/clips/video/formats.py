@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-_MAX_H264_SIDE = 16384  # of libx264
+_MAX_H264_SIDE = 16384  # limit of libx264
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,10 @@ class VideoFormat:
         container: FFmpeg's name of the container.
         codec: FFmpeg's name of the encoder.
         pixels: FFmpeg's name of the pixel format.
-        alpha: frames have an opacity.
+        alpha: frames have an alpha channel.
         options: options of the encoder.
         container_options: options of the container.
-        max_side: the longest side that the codec takes; larger frames are scaled down.
+        max_side: the codec's limit on width and height; larger frames are scaled down.
         even: width and height must be even, so odd frames get their last column or row twice.
         bitrate_free: the encoder's bit rate is set to 0, so that its quality option counts.
         metadata: of the stream.
@@ -81,7 +81,7 @@ VP9_ALPHA = VideoFormat(
     pixels="yuva420p",
     even=False,
     alpha=True,
-    # alternate reference frames and lag don't go with opacity
+    # alternate reference frames and lag don't work with an alpha channel
     options={
         "crf": "24",
         "auto-alt-ref": "0",

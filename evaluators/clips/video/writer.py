@@ -37,7 +37,7 @@ DEFAULT_FPS = 25.0
 """Rate of videos made from images."""
 
 _MPEG4_OPTIONS = {"qmin": "2", "qmax": "4"}
-_TICKS = 10000  # least number of time units in a second
+_TICKS = 10000  # minimum number of time units in a second
 _SLOW, _SLOW_TICKS = Fraction(1, 100), 1000  # fewer for time lapses: 2**31 units are the longest interval of mp4
 
 
@@ -119,7 +119,7 @@ class VideoWriter:
         Args:
             frame: H x W x 3 uint8 RGB; in formats with opacity H x W x 4, uint8 or uint16.
             time: seconds at which it is shown, more than those of the frame before; None: number of the frame / fps.
-                A time that isn't more is moved by the least unit.
+                A time that isn't later is moved to one time unit after it.
             duration: seconds for which it is shown, which matters for the last frame; None: the mean of the others.
 
         Raises:
@@ -237,7 +237,7 @@ class VideoWriter:
             self._container.mux(before)
 
     def _scaled(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a frame within the encoder's largest size."""
+        """Return the frame, scaled down if it exceeds the encoder's limit."""
         height, width = frame.shape[:2]
         scale = self._kind.max_side / max(height, width)
         if scale >= 1:
@@ -287,7 +287,7 @@ class VideoWriter:
             self._stream = self._video_stream(width, height)
 
     def _video_stream(self, width: int, height: int) -> Any:
-        rate = min(max(self.fps, Fraction(1)), Fraction(1000))  # a hint; times count
+        rate = min(max(self.fps, Fraction(1)), Fraction(1000))  # only a hint: the frames' times count
         kind = self._kind
         if kind.codec != "libx264" or has_encoder(kind.codec):
             kind.check_encoder()

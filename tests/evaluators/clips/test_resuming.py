@@ -173,7 +173,7 @@ def damage(folder: Path) -> None:
         (remove_mask, {}, r"masks/00002\.png is missing: run without --resume"),
         (damage, {}, r"\.resume\.pt: the checkpoint is damaged .*: run without --resume"),
         (None, {"complete_masks": True}, "differ from this run in settings: repeat the flags of that run"),
-        (None, {"max_frames": 2}, "5 frames are done, more than --max_frames"),
+        (None, {"max_frames": 2}, "5 frames are already done, more than --max_frames"),
     ],
     ids=["frames", "masks", "checkpoint", "settings", "fewer frames"],
 )
