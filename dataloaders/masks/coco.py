@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-_MAX_PIXELS = 2**31 - 1  # pycocotools counts in 32 bits, and crashes beyond
-_FAR = 10  # long sides of an image from which on a point can't be meant, and would take pycocotools all memory
+_MAX_PIXELS = 2**31 - 1  # pycocotools counts pixels in 32 bits and crashes on more
+_FAR = 10  # a point this many long sides away is a mistake, on which pycocotools would run out of memory
 
 
 def decode_run_lengths(where: str, counts: Any, size: tuple[int, int]) -> np.ndarray:
     """Decode one run-length encoding, compressed or not.
 
     Args:
-        where: start of error messages.
+        where: prefix of error messages.
         counts: COCO's compressed string or a list of run lengths.
         size: (height, width).
 
@@ -25,7 +25,7 @@ def decode_run_lengths(where: str, counts: Any, size: tuple[int, int]) -> np.nda
         H x W bool.
 
     Raises:
-        ValueError: the encoding is damaged or of another size.
+        ValueError: the encoding is damaged or has another size.
     """
     return decode_region(where, {"size": list(size), "counts": counts}, None)
 
@@ -34,7 +34,7 @@ def decode_segmentation(where: str, segmentation: Any, size: tuple[int, int]) ->
     """Decode the ``segmentation`` of an annotation: a run-length encoding or polygons.
 
     Args:
-        where: start of error messages.
+        where: prefix of error messages.
         segmentation: polygons, or an encoding, with or without its size.
         size: (height, width) of the image.
 
@@ -42,7 +42,7 @@ def decode_segmentation(where: str, segmentation: Any, size: tuple[int, int]) ->
         H x W bool.
 
     Raises:
-        ValueError: the segmentation is neither, or it is damaged or of another size.
+        ValueError: the segmentation is neither, or it is damaged or has another size.
     """
     if isinstance(segmentation, dict):
         segmentation = {"size": list(size), **segmentation}
@@ -54,33 +54,35 @@ def decode_segmentation(where: str, segmentation: Any, size: tuple[int, int]) ->
 
 
 def checked_size(where: str, size: Any) -> tuple[int, int]:
-    """Return a size stated in a file, (height, width), or raise ValueError if it isn't two positive integers."""
+    """Validate a size from a file and return it as (height, width); raise ValueError unless it suits an image."""
     if not (isinstance(size, list | tuple) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
         raise ValueError(f"{where}: the size must be two positive integers (height, width), not {size}")
     if size[0] * size[1] > _MAX_PIXELS:
-        raise ValueError(f"{where}: {size[0]}x{size[1]} (height x width) can't be the size of an image: correct it")
+        raise ValueError(f"{where}: {size[0]}x{size[1]} (height x width) is too large for an image: correct it")
     return size[0], size[1]
 
 
 def check_points(where: str, values: Iterable[float], size: tuple[int, int]) -> None:
-    """Raise ValueError if a coordinate isn't finite or lies far outside an image of (height, width)."""
+    """Raise ValueError if a coordinate isn't finite or lies far outside an image of ``size``, (height, width)."""
     if not all(abs(value) <= _FAR * max(size) for value in values):  # also false for NaN
         raise ValueError(f"{where}: a point lies far outside the image of {size[0]}x{size[1]}: draw the shape again")
 
 
 def check_pixels(where: str, values: Collection[float]) -> None:
-    """Raise ValueError if all coordinates are from 0 to 1, as in files that state them as fractions of the image."""
+    """Raise ValueError if all coordinates are between 0 and 1: they are fractions of the image size, not pixels."""
     if values and all(0 <= value <= 1 for value in values):
-        raise ValueError(f"{where}: its points are from 0 to 1, as fractions of the image: scale them to pixels")
+        raise ValueError(
+            f"{where}: all coordinates are between 0 and 1, like fractions of the image size: convert them to pixels"
+        )
 
 
 def decode_region(where: str, segmentation: Any, size: tuple[int, int] | None) -> np.ndarray:
-    """Decode one run-length encoding, or polygons, to H x W bool.
+    """Decode a run-length encoding or polygons to H x W bool.
 
     Args:
-        where: start of error messages.
+        where: prefix of error messages.
         segmentation: value of the annotation's key ``segmentation``.
-        size: (height, width) of the image, which polygons need; None: unknown.
+        size: (height, width) of the image, required for polygons; None: unknown.
 
     Raises:
         ValueError: the segmentation is neither, or it is damaged.
@@ -89,18 +91,16 @@ def decode_region(where: str, segmentation: Any, size: tuple[int, int] | None) -
         height, width = checked_size(where, segmentation.get("size"))
         counts = segmentation["counts"]
         runs = _runs(where, counts)
-        if sum(runs) != height * width:  # pycocotools would write past the end, or leave the rest empty
+        if sum(runs) != height * width:  # pycocotools would write out of bounds, or leave the rest empty
             raise ValueError(
                 f"{where}: the run-length encoding covers {sum(runs)} of {height}x{width} = {height * width} pixels: "
-                "it is damaged or its size is wrong: write it again"
+                "it is damaged or its size is wrong: export it again"
             )
         rle = coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)
         return coco.decode(rle).astype(bool)
     if isinstance(segmentation, list) and segmentation:
         if size is None:
-            raise ValueError(
-                f"{where}: polygons need the size of the image: add height and width to the images of the file"
-            )
+            raise ValueError(f"{where}: polygons need the size of the image: add height and width to the file's images")
         polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
         for polygon in polygons:
             numbers = isinstance(polygon, list) and all(type(value) in (int, float) for value in polygon)
@@ -117,7 +117,7 @@ def _runs(where: str, counts: Any) -> list[int]:
     Each character of the string has 5 bits of a number; a sixth bit is set if more follow. From the third run on, a
     number is the difference from the run two before it. ``rleFrString`` of pycocotools does the same without checks.
     """
-    damaged = ValueError(f"{where}: the run-length encoding is damaged: write it again")
+    damaged = ValueError(f"{where}: the run-length encoding is damaged: export it again")
     if isinstance(counts, list):
         if not all(type(run) is int and run >= 0 for run in counts):
             raise damaged

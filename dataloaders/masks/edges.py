@@ -1,6 +1,6 @@
-"""Smooth edges of drawn masks: recognition and mending.
+"""Detection and removal of smooth (anti-aliased) edges in masks.
 
-Drawing programs blend the colors at an object's edge. Each blend would be an object of its own.
+Drawing programs blend the colors at an object's edge. Read as it is, each blend would be an object of its own.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 REACHES = (6, 12)
-"""Distances to try, in pixels, from blends to the inner pixels of their neighbors: of reduced and enlarged masks."""
+"""Distances to try, in pixels, from blends to the inner pixels of their neighbors: for reduced and enlarged masks."""
 _CONTRAST = 48.0
-"""Smallest distance of two colors with blends between them. Ids counted from 1 are closer as gray levels."""
-_MOST = 0.8  # part of the pixels of a value that must lie between two others
-_CORE = 0.05  # part of the pixels of a value that are inner ones, in a value that fills an area
+"""Smallest distance of two colors with blends between them. Gray levels that are ids counted from 1 are closer."""
+_MOST = 0.8  # minimum fraction of a blend's pixels that lie between two other values
+_CORE = 0.05  # minimum fraction of inner pixels in a value that fills an area
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Edges:
         blends: number of values that were blends.
         leftover: values of thin lines and specks that aren't blends of their neighbors.
         areas: values that fill areas.
-        inner: part of the pixels whose 3 x 3 neighbors all have the same value: near 1 in masks, low in photos.
+        inner: fraction of the pixels whose 3 x 3 neighbors all have the same value: near 1 in masks, low in photos.
     """
 
     values: np.ndarray
@@ -38,12 +38,15 @@ class Edges:
 
 
 def mend_edges(values: np.ndarray, colors: np.ndarray, reach: int = REACHES[0]) -> Edges:
-    """Give the pixels of blended edges to their neighbors.
+    """Give the pixels of blended edges to neighboring areas.
 
     A value is a blend if it fills no area (a pixel with 8 equal neighbors), and nearly all of its pixels lie near two
-    areas with its color between theirs. If a mask has blends, each pixel of them, and each equal pixel far from the
-    area of its own value, goes to the near area with the most similar color. So do other values without an area whose
-    pixels lie near two areas.
+    areas with its color between theirs. If a mask has blends, the following pixels go to the near area with the most
+    similar color:
+
+    - the pixels of blends;
+    - pixels far from the area of their own value that are blends of two areas near them;
+    - pixels of other values without an area that lie near two areas.
 
     Args:
         values: H x W uint8.
@@ -68,7 +71,7 @@ def mend_edges(values: np.ndarray, colors: np.ndarray, reach: int = REACHES[0]) 
     if not blends or (len(blends) == 1 and counts[blends[0]] < 8):
         return result
 
-    own_HW = np.zeros(values.shape, bool)  # pixels close to the area of their own value
+    own_HW = np.zeros(values.shape, bool)  # pixels near the area of their own value
     for place, area in enumerate(areas):
         own_HW |= near_AHW[place] & (values == area)
     mended_HW = np.zeros(values.shape, bool)

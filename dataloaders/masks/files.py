@@ -32,12 +32,12 @@ __all__ = [
 
 
 class Mask(NamedTuple):
-    """Mask and names of its objects."""
+    """Mask of object ids, with the names of the objects."""
 
     ids: np.ndarray
     """H x W uint8 or uint16; 0 is background."""
     names: dict[int, str]
-    """Names of objects by id: of files, labels or categories. Objects without a name have no entry."""
+    """Object names by id, from file names, labels or categories. Objects without a name have no entry."""
 
 
 def read_mask(
@@ -56,8 +56,8 @@ def read_mask(
       the files are numbered 1 to n in natural order. Overlaps are logged; the higher id wins.
     - JSON of COCO, YouTube-VIS or labelme, see :class:`~voskit.dataloaders.masks.json_files.JsonMasks`.
 
-    Any reading other than plain ids is logged in one line. Values of smooth edges go to their neighbors, see
-    :func:`~voskit.dataloaders.masks.edges.mend_edges`. docs/inputs.md has a table of all forms.
+    If a file isn't read as plain ids, one log line says how it is read. Pixels of smooth edges go to their neighbors,
+    see :func:`~voskit.dataloaders.masks.edges.mend_edges`. docs/inputs.md has a table of all forms.
 
     Args:
         path: file or folder.
@@ -94,12 +94,12 @@ def read_mask_with_names(
 
 
 def read_written_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Read a file of :func:`write_mask` exactly as it was written, H x W uint8 or uint16 ids; others as users' masks.
+    """Read back a file that :func:`write_mask` wrote, ids unchanged: H x W uint8 or uint16.
 
-    ``read_mask`` would read 65535 next to 0 as white, and custom palettes as colors.
+    ``read_mask`` would take a lone 65535 for white, and custom palettes for colors. It reads all other files.
 
     Raises:
-        ValueError: the file is damaged or of another size.
+        ValueError: the file is damaged or has another size.
     """
     image = load_image(path)
     black = image.mode == "P" and (image.getpalette() or [])[:3] == [0, 0, 0]

@@ -44,13 +44,13 @@ class _Entry(NamedTuple):
     size: Size | None = None
     """(height, width), if it is known without reading the mask."""
     file: Path | None = None
-    """Its image, if its header could be read."""
+    """Its file, if that is an image with a readable header."""
 
 
 class FrameMasks:
-    """Masks of a video, read frame by frame. All of them are read by one rule, see ``MaskSet``.
+    """Masks of a video, read frame by frame and all interpreted the same way, see ``MaskSet``.
 
-    :func:`masks_for` builds one for the names and numbers of a video's frames.
+    Use :func:`masks_for` to match masks with the frames of a video by name or number.
 
     Args:
         path: the mask of the first frame, as :func:`~voskit.dataloaders.masks.files.read_mask` takes it; with
@@ -86,7 +86,7 @@ class FrameMasks:
         self._unused = set(self._by_name)
 
     def _use_first(self, read: _Reader) -> None:
-        # the mask is read to be checked and for the first frame, and logged once
+        # needed by the check and for the first frame: cached, so that remarks are logged once
         self._first = _Entry(str(self.path), functools.lru_cache(maxsize=1)(read))
 
     def use_json_first(self, masks: JsonMasks, image: AnnotatedImage) -> None:
@@ -123,7 +123,7 @@ class FrameMasks:
         return None if entry is None else self._read(entry, (frame.image.shape[0], frame.image.shape[1]))
 
     def check(self, source: FrameSource, before: int | None = None) -> None:
-        """Check the masks before anything is segmented: their names, their sizes, and that one shows an object.
+        """Check the names and sizes of the masks, and that one shows an object, before anything is segmented.
 
         Args:
             source: the frames.
@@ -147,19 +147,19 @@ class FrameMasks:
         for entry in entries:
             if entry.size is not None:
                 check_aspect(entry.label, entry.size, source.size)
-            if entry.file is not None:  # a later one might be reached hours later; decoding takes a millisecond
+            if entry.file is not None:  # a damaged file would fail hours later; decoding takes a millisecond
                 load_image(entry.file)
         if not any(self._read(entry, source.size).any() for entry in entries):
             raise ValueError(f"{self.path}: no mask of {source.name} shows an object: all pixels are background")
 
     def check_names(self, source: FrameSource) -> None:
-        """Raise ValueError if a mask isn't named like a frame. Without a stated number of frames nothing is checked."""
+        """Raise ValueError if a mask isn't named like a frame. Needs the number of frames; if unknown, do nothing."""
         source = source.whole
         if self._by_name and source.num_frames is not None:
             self._refuse(set(self._by_name) - {source.name_of(number) for number in range(source.num_frames)})
 
     def checksum(self) -> str:
-        """Return a checksum of all mask files, by which a changed mask is found."""
+        """Return a checksum of all mask files, to detect changed masks."""
         if not self.path.is_dir():
             return checksum(self.path)
         found = hashlib.sha256()
@@ -170,16 +170,16 @@ class FrameMasks:
 
     @property
     def single(self) -> bool:
-        """True for one mask, of the first frame; False for masks with names of frames."""
+        """True if there is one mask, for the first frame; False if masks are named like frames."""
         return self._first is not None
 
     @property
     def all_used(self) -> bool:
-        """True if all masks with names of frames were read."""
+        """True if all masks named like frames were read."""
         return not self._unused
 
     def check_all_used(self) -> None:
-        """Raise ValueError if a mask was left unused, which means that no frame has its name."""
+        """Raise ValueError if a mask wasn't used because no frame has its name."""
         self._refuse(self._unused)
 
     def numbers(self, source: FrameSource, before: int | None = None) -> list[int]:
@@ -212,20 +212,20 @@ class FrameMasks:
 def masks_for(path: str | os.PathLike[str], source: FrameSource, *, scene: bool = False) -> FrameMasks:
     """Open the user's masks for the frames of ``source``: a mask of the first frame, a folder, or JSON.
 
-    If a file in the folder is named like a frame, or by its number, the folder has masks by frame, see
-    :func:`~voskit.dataloaders.masks.frame_names.match_masks`. Otherwise its files are the objects of the first frame,
-    named by their ids (``1.png``, ``2.png``) or by words. The images of a JSON file are matched likewise; a single
-    image that has the name of no frame is the first.
+    If a file in the folder has the name or number of a frame, all files are masks of frames, see
+    :func:`~voskit.dataloaders.masks.frame_names.match_masks`. Otherwise they are the objects of the first frame,
+    named by their ids (``1.png``, ``2.png``) or by words. The images of a JSON file are matched likewise; if there is
+    only one image and no frame has its name, it belongs to the first frame.
 
     Args:
         path: file or folder.
         source: the frames.
-        scene: a folder has masks by frame in any case.
+        scene: always treat a folder as masks of frames.
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ValueError: the folder has no mask, or its numbers are ambiguous: they are names of frames and ids alike, or
-            they have leading zeros, as ids don't, and are names of no frame.
+        ValueError: the folder has no mask, or its numbers are ambiguous: they could be frame names or ids, or they
+            have leading zeros, unlike ids, but no frame has such a name.
     """
     path = Path(path)
     if path.suffix.lower() == ".json" and path.is_file():
@@ -258,7 +258,7 @@ def _json_masks(path: Path, source: FrameSource) -> FrameMasks:
         out.use_json(masks, {frame: image})
         return out
     if not all(image.stem and not image.stem.startswith("image ") for image in images):
-        raise ValueError(f"{path}: masks of {len(images)} images without file names: name them like the frames")
+        raise ValueError(f"{path}: its {len(images)} images have no file names: name them like the frames")
     here = [image for image in images if Path(image.names[0]).parent.name == source.name]
     stems = {image.stem: image for image in here or images}
     if len(stems) < len(here or images):
@@ -291,13 +291,13 @@ def _json_masks(path: Path, source: FrameSource) -> FrameMasks:
 def _warn_if_later(name: str, stem: str, source: FrameSource) -> None:
     """Warn if a single mask, which is applied to the first frame, has the name of a later one."""
     frames = FrameNames.of(source)
-    stem = re.sub(rf"(?<![0-9]){re.escape(source.name)}(?![0-9])", "", stem)  # IMG_0004.png may be that of IMG_0004.mp4
+    stem = re.sub(rf"(?<![0-9]){re.escape(source.name)}(?![0-9])", "", stem)  # IMG_0004.png may belong to IMG_0004.mp4
     runs = [stem] if is_number(stem) else [run for run in re.findall("[0-9]+", stem) if len(run) > 2]  # not mask_1
     frame = frames.named(stem) or (frames.numbered(int(runs[0])) if len(runs) == 1 else None)
     first = source.name_of(0)
     if frame is not None and frame != first:
         logger.warning(
-            "%s is applied to the first frame, %s, not to frame %s: give its folder to apply it there",
+            "%s is applied to the first frame, %s, not to frame %s: to apply it there, give its folder",
             name,
             first,
             frame,
@@ -309,7 +309,7 @@ def _entry(file: Path, own: MaskSet) -> _Entry:
     try:
         with Image.open(file) as image:
             size = shown_size(image)
-    except Exception:  # an array, or a damaged file, which is reported when it is read
+    except Exception:  # an array, or a damaged file: reported when it is read
         pass
     return _Entry(
         str(file),
@@ -323,7 +323,7 @@ def _mask_files(folder: Path) -> dict[str, Path]:
     """Return the masks in a folder by stem: labelme JSON if there is any, otherwise images and arrays.
 
     Raises:
-        ValueError: there is none, or there are two masks of one stem.
+        ValueError: there are no masks, or two with the same stem.
     """
     jsons = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".json" and not p.name.startswith("."))
     jsons = [path for path in jsons if is_labelme(load_json(path))]
@@ -335,7 +335,7 @@ def _mask_files(folder: Path) -> dict[str, Path]:
 
 
 def _unique(path: Path, found: Mapping[str, tuple[str, T]]) -> dict[str, T]:
-    """Return masks by frame. Raise ValueError if two are of the same frame."""
+    """Return masks by frame. Raise ValueError if two belong to the same frame."""
     out: dict[str, T] = {}
     stems: dict[str, str] = {}
     for stem, (frame, mask) in found.items():

@@ -1,4 +1,4 @@
-"""Names of masks matched with names of frames: equal names, other letter case or Unicode form, prefixes, suffixes."""
+"""Matching of masks with frames by name or number, ignoring letter case, Unicode form, prefixes and suffixes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class FrameNames:
 
     Attributes:
         source: the frames.
-        by_key: names of the frames by :func:`name_key`; None if the number of frames isn't stated, as for some videos.
-        by_number: names of the frames by the last number in them; empty if two frames have the same.
+        by_key: names of the frames by :func:`name_key`; None if the number of frames is unknown, as for some videos.
+        by_number: names of the frames by the last number in them; empty if two frames share one.
     """
 
     source: FrameSource
@@ -44,7 +44,7 @@ class FrameNames:
         return cls(source, keys, numbers if len(numbers) == len(names) else {})
 
     def named(self, stem: str) -> str | None:
-        """Return the frame of this name, or None. Letter case and Unicode form may differ."""
+        """Return the frame with this name, or None. Letter case and Unicode form may differ."""
         if self.by_key is not None:
             found = self.by_key.get(name_key(stem))
             if found is None or found == stem:
@@ -53,7 +53,7 @@ class FrameNames:
         return stem if is_number(stem) and self.source.name_of(int(stem)) == stem else None
 
     def numbered(self, number: int) -> str | None:
-        """Return the frame of this number, or None."""
+        """Return the frame with this number, or None."""
         return self.source.name_of(number) if self.by_key is None else self.by_number.get(number)
 
     def _is_exact(self, stem: str) -> bool:
@@ -62,7 +62,7 @@ class FrameNames:
 
 
 def name_key(name: str) -> str:
-    """Return a name's form for comparisons, equal for other letter case and Unicode forms (NFC, NFD)."""
+    """Normalize a name for comparison, so that letter case and Unicode form (NFC, NFD) don't matter."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -76,8 +76,8 @@ def match_masks(
 ) -> dict[str, str] | None:
     """Match masks with frames.
 
-    A mask belongs to the frame of its name. If no mask has the name of a frame, masks whose names differ in one number
-    only (``mask_00003``) belong to the frames of these numbers, which is logged.
+    A mask belongs to the frame with the same name. If no mask has the name of a frame, and the names of the masks
+    differ in only one number (``mask_00003``), masks belong to the frames with these numbers, which is logged.
 
     Args:
         folder: folder of the masks, for messages.
@@ -86,10 +86,10 @@ def match_masks(
         objects: the masks may also be objects of the first frame, named by ids 1 to n or by words.
 
     Returns:
-        The frame of each stem; a stem for which there is no frame keeps its name. None: the masks are objects.
+        The frame of each stem; a stem without a frame is mapped to itself. None: the masks are objects.
 
     Raises:
-        ValueError: it isn't clear whether the masks are of frames or of objects, or of which frames.
+        ValueError: it isn't clear whether the masks show frames or single objects, or which frames they belong to.
     """
     named = {stem: frame for stem in files if (frame := frames.named(stem)) is not None}
     if named:
@@ -113,7 +113,7 @@ def match_masks(
 
 
 def _check_plain_numbers(folder: Path, files: Mapping[str, str], frames: FrameNames) -> None:
-    """Accept ids of objects; raise ValueError if they may be numbers of frames."""
+    """Raise ValueError if the file names, all numbers, may be frame numbers instead of object ids."""
     first = frames.source.name_of(0)
     for stem, file in files.items():
         if not _is_object_id(stem):
@@ -137,7 +137,7 @@ def _by_number(folder: Path, files: Mapping[str, str], frames: FrameNames, *, su
 
     Args:
         folder, files, frames: see ``match_masks``.
-        sure: the masks are of frames, not of objects.
+        sure: the masks are known to show frames, not single objects.
 
     Returns:
         The frame of each stem. None: the names are words without numbers.
@@ -169,12 +169,12 @@ def _by_number(folder: Path, files: Mapping[str, str], frames: FrameNames, *, su
     shift = int(_counts_from_1(numbers, frames))
     out = {stem: frames.numbered(int(run) - shift) for stem, run in runs.items()}
     if lacking := next((stem for stem, frame in out.items() if frame is None), None):
-        raise ValueError(f"{folder}: {files[lacking]}: no frame has the number {int(runs[lacking])} ({_range(frames)})")
+        raise ValueError(f"{folder}: {files[lacking]}: no frame has number {int(runs[lacking])} ({_range(frames)})")
     found = {stem: frame for stem, frame in out.items() if frame is not None}
     first = next(iter(found))
     start = f", counted from {shift}" if frames.by_key is None or is_number(frames.source.name_of(0)) else ""
     logger.warning(
-        "%s: masks are matched to frames by number%s: %s is of frame %s", folder, start, files[first], found[first]
+        "%s: masks are matched to frames by number%s: %s is frame %s", folder, start, files[first], found[first]
     )
     return found
 

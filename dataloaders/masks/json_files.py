@@ -1,4 +1,4 @@
-"""JSON masks: COCO (also of LVIS, SA-1B, Roboflow, CVAT), YouTube-VIS and labelme."""
+"""JSON masks: COCO (also from LVIS, SA-1B, Roboflow, CVAT), YouTube-VIS and labelme."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Region:
         key: identity of the object in the file; None: every region is an object.
         name: name or category of the object, or None.
         where: place in the file, for messages.
-        decode: the decoder of its pixels.
-        tracked: the key is meant to be the same in all images, which the ``id`` of an annotation isn't.
+        decode: decoder of its pixels.
+        tracked: the key identifies the object across images, which the ``id`` of an annotation doesn't.
     """
 
     key: Hashable | None
@@ -59,7 +59,7 @@ class Region:
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One image of a file.
+    """One image of a JSON file, with its objects.
 
     Attributes:
         names: its file name, and its id.
@@ -78,12 +78,13 @@ class AnnotatedImage:
 
 
 class JsonMasks:
-    """Masks in one or several JSON files of a video, with one numbering of the objects.
+    """Masks of a video in one or several JSON files, with the same object ids throughout.
 
     The object id of an annotation is its ``object_id``, ``track_id``, ``instance_id``, ``id`` or ``category_id``: the
     first of these that all annotations have, if all its values are integers from 1 to 65535. Otherwise objects are
-    numbered from 1 in file order, which is logged; so are the objects of labelme, which have labels (and group ids),
-    and those of YouTube-VIS, in the order of their ids. Regions of one object in an image are joined.
+    numbered from 1 in file order, which is logged. The objects of labelme, identified by label and group id, are also
+    numbered in file order; those of YouTube-VIS, in the order of their ids. Regions of one object in an image are
+    joined.
 
     Args:
         paths: the files. Several files must be labelme files, one for each image.
@@ -129,7 +130,7 @@ class JsonMasks:
         raise ValueError(f"{self.path}: no image {text} in this file; it has {listing}")
 
     def warn_if_untracked(self, images: Iterable[AnnotatedImage]) -> None:
-        """Warn if the file doesn't say which annotations in these images of a video show the same object."""
+        """Warn if the file doesn't tell which annotations in these images of a video show the same object."""
         found = [image.regions for image in images if image.regions]
         regions = [region for own in found for region in own]
         alone = len({id(r) if r.key is None else r.key for r in regions}) == len(regions)
@@ -150,7 +151,8 @@ class JsonMasks:
             size: (height, width) of the frame.
 
         Raises:
-            ValueError: a region is damaged or of another size, or the mask has another aspect ratio than ``size``.
+            ValueError: a region is damaged or has another size, or the mask's aspect ratio differs from that of
+                ``size``.
         """
         mask: np.ndarray | None = None
         overlap = 0
@@ -172,7 +174,7 @@ class JsonMasks:
             if shape is None:
                 name = image.names[0] or "the only image"
                 raise ValueError(
-                    f"{self.path}: {name} has neither annotations nor a size: give a file with annotations"
+                    f"{self.path}: {name} has neither annotations nor a size: give a file that has annotations"
                 )
             mask = np.zeros(shape, np.uint16)
         if overlap:
@@ -195,7 +197,7 @@ def read_coco_masks(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file isn't JSON, an encoding is damaged or of another size, or it isn't clear which image is
+        ValueError: the file isn't JSON, an encoding is damaged or has another size, or it isn't clear which image is
             meant.
     """
     masks = JsonMasks([path])
@@ -219,7 +221,7 @@ def _images(path: Path, data: Any, video: str | None) -> list[AnnotatedImage]:
     annotations = data["annotations"]
     if not isinstance(images, list) or not all(isinstance(entry, dict) for entry in [*images, *annotations]):
         raise ValueError(f"{path}: images and annotations must be JSON objects: check the program that wrote the file")
-    if not images:  # without a list of images, the annotations tell which images there are
+    if not images:  # no list of images: derive it from the annotations
         images = [{"id": key} for key in dict.fromkeys(str(a["image_id"]) for a in annotations if "image_id" in a)]
     categories = _categories(data)
     key = _id_key(path, annotations)
@@ -245,7 +247,7 @@ def _images(path: Path, data: Any, video: str | None) -> list[AnnotatedImage]:
         names = (name, *(() if image_id is None else (str(image_id),)))
         out.append(AnnotatedImage(names, _size(path, name, entry), tuple(regions)))
     if lost := len(annotations) - sum(len(image.regions) for image in out):
-        logger.warning("%s: left out %d annotations whose image_id is not that of an image in the file", path, lost)
+        logger.warning("%s: left out %d annotations whose image_id matches no image in the file", path, lost)
     return out
 
 
@@ -254,7 +256,7 @@ def _image_id(entry: dict[str, Any]) -> Any:
 
 
 def _images_of_video(path: Path, data: dict[str, Any], wanted: str | None) -> dict[str, Any]:
-    """Return the images of one video of the CocoVID format, with their annotations."""
+    """Return the images of one video in a CocoVID file, with their annotations."""
     videos, images = data["videos"], data["images"]
     if len(videos) < 2 or not all(isinstance(entry, dict) for entry in [*videos, *images]):
         return data
@@ -267,7 +269,7 @@ def _images_of_video(path: Path, data: dict[str, Any], wanted: str | None) -> di
 
 
 def _video_images(path: Path, data: dict[str, Any], wanted: str | None) -> list[AnnotatedImage]:
-    """Return the frames of one video of the YouTube-VIS format that have an object."""
+    """Return the frames of one video in a YouTube-VIS file that have an object."""
     videos, tracks = data["videos"], data.get("annotations")
     if not videos or not isinstance(tracks, list) or not all(isinstance(e, dict) for e in [*videos, *tracks]):
         raise ValueError(f"{path}: not YouTube-VIS masks: expected lists of objects, 'videos' and 'annotations'")
@@ -284,7 +286,7 @@ def _video_images(path: Path, data: dict[str, Any], wanted: str | None) -> list[
         masks = track.get("segmentations")
         if not isinstance(masks, list) or len(masks) != len(names):
             found = f"{len(masks)} masks" if isinstance(masks, list) else "no list of 'segmentations'"
-            raise ValueError(f"{path}: object {track.get('id')} has {found}, but its video {len(names)} frames")
+            raise ValueError(f"{path}: object {track.get('id')} has {found}, but its video has {len(names)} frames")
         for place, encoded in enumerate(masks):
             if encoded:
                 where = f"{path}: object {track.get('id')} ({names[place]}"
@@ -363,7 +365,7 @@ def _number(path: Path, regions: Iterable[Region]) -> dict[int, int]:
     if all(r.key is not None and type(r.key) is int and 1 <= r.key <= MAX_ID for r in regions):
         return {id(r): int(r.key) for r in regions}  # type: ignore[call-overload]
     if len(keys) > MAX_ID:
-        raise ValueError(f"{path}: {len(keys)} objects, but ids end at {MAX_ID}: split the file")
+        raise ValueError(f"{path}: {len(keys)} objects, but the largest id is {MAX_ID}: split the file")
     ids = {key: number for number, key in enumerate(keys, 1)}
     names = {ids[id(r) if r.key is None else r.key]: _shown(r) for r in regions}
     shown = ", ".join(f"{name} is {number}" for number, name in list(names.items())[:10] if name)

@@ -1,4 +1,4 @@
-"""labelme annotations, also of X-AnyLabeling: polygons, rectangles, circles and masks."""
+"""labelme annotations, also from X-AnyLabeling: polygons, rectangles, circles and masks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from PIL import Image, ImageDraw
 
 from voskit.dataloaders.masks.coco import check_pixels, check_points, checked_size
 
-_POLYGONS = ("polygon", "rotation", "quadrilateral")  # the latter two are of X-AnyLabeling
+_POLYGONS = ("polygon", "rotation", "quadrilateral")  # the last two are X-AnyLabeling's
 _AREAS = (*_POLYGONS, "rectangle", "circle", "mask")
 
 
 def is_labelme(data: Any) -> bool:
-    """True if the content of a JSON file is labelme's, with a list of shapes."""
+    """True if parsed JSON is in labelme's format, with a list of shapes."""
     return isinstance(data, dict) and isinstance(data.get("shapes"), list) and "annotations" not in data
 
 
 def shape_name(shape: dict[str, Any]) -> tuple[str, Any]:
-    """Return the label and the group id of a shape. Shapes of one label and group are one object."""
+    """Return the label and the group id of a shape. Shapes with the same label and group are one object."""
     group = shape.get("group_id")
     return str(shape.get("label") or ""), group if isinstance(group, (int, str)) else None
 

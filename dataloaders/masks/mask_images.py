@@ -1,4 +1,4 @@
-"""Pixels of mask files: ids, gray levels, palettes, colors, and cut-outs."""
+"""Pixels of mask files: ids, gray levels, palettes, colors and cut-outs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class RawMask:
             file that has no others. ``palette``: places in a palette, which are ids or colors. ``colors``: values are
             places in ``colors``; 0 is the background.
         colors: [256, 3] uint8 RGB of the values; None for ids.
-        by_color: a palette in which the background can't be index 0, so that its colors count.
+        by_color: the background can't be index 0 of the palette, so colors identify the objects, not indices.
         notes: remarks on the reading, for the log.
         white: the stored value of pixels that are 255 in ``values``: 65535 in a 16-bit image without other values.
         visible: H x W bool, the visible pixels of an image with transparent ones; None: no pixel is transparent.
-        photo: a cut-out with the colors of a photo, of which only the visible pixels count.
+        photo: a cut-out with the colors of a photo: only the shape of its visible pixels counts.
     """
 
     values: np.ndarray
@@ -54,10 +54,10 @@ class RawMask:
 
 
 class UnclearCutOutError(ValueError):
-    """An image with transparent pixels that is a mask only if its visible pixels are one object, see ``shape``."""
+    """Image with transparent pixels that is a mask only if its visible pixels are one object, see ``shape``."""
 
     def __init__(self, text: str, visible: np.ndarray) -> None:
-        super().__init__(text, visible)  # pickling passes them again
+        super().__init__(text, visible)  # unpickling passes both again
         self.shape = _shape(visible)
 
     def __str__(self) -> str:
@@ -69,12 +69,12 @@ def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
 
     Args:
         path: the file.
-        exact: a mask of a benchmark: values are ids as they are, colors are refused, and nothing is mended except the
+        exact: read the mask of a benchmark: values are the ids, colors are refused, and nothing is mended except the
             soft edge of a single white object.
 
     Raises:
         ValueError: the file is damaged, or its pixels can't be ids; the message names it.
-        UnclearCutOutError: an image with transparent pixels whose colors can't be ids.
+        UnclearCutOutError: the image has transparent pixels, and its colors can't be ids.
     """
     if path.suffix.lower() in ARRAY_EXTENSIONS:
         return raw_mask_of_array(str(path), _load_array(path))
@@ -92,7 +92,7 @@ def load_raw_mask(path: Path, *, exact: bool = False) -> RawMask:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Return a mask with its EXIF orientation applied, as frames are read; the format stays known."""
+    """Apply the EXIF orientation, as for frames, and keep the image's ``format``."""
     if image.getexif().get(ORIENTATION, 1) == 1 or getattr(image, "n_frames", 1) > 1:
         return image
     turned = ImageOps.exif_transpose(image)
@@ -118,7 +118,7 @@ def raw_mask_of_image(where: str, image: Image.Image, *, lossy: bool = False) ->
     """Return the raw mask of an image.
 
     Args:
-        where: beginning of error messages.
+        where: prefix of error messages.
         image: an image of any mode.
         lossy: the pixels of the file aren't exact, as in a JPEG file.
 
@@ -188,7 +188,7 @@ def raw_mask_of_array(where: str, array: np.ndarray) -> RawMask:
 
 
 def without_opaque_alpha(image: Image.Image) -> Image.Image:
-    """Return an image without its alpha channel if that is opaque throughout."""
+    """Return an image without its alpha channel if that is fully opaque."""
     if image.mode not in ("LA", "PA", "RGBA") or image.getchannel("A").getextrema()[0] != 255:
         return image
     return image.convert(image.mode[:-1]) if image.mode != "PA" else image.convert("P")
@@ -274,7 +274,7 @@ def _palette(where: str, image: Image.Image) -> RawMask:
 
 
 def _is_usual_palette(colors: np.ndarray, used: np.ndarray) -> bool:
-    """True if the used colors are those that DAVIS, VOC, ``write_mask`` or the demo give to the ids."""
+    """True if the used colors are those that DAVIS, VOC, ``write_mask`` or the demo assign to these ids."""
     own = (davis_palette(), voc_palette(), bright_palette(), id_palette())
     known = (np.frombuffer(palette, np.uint8).reshape(256, 3) for palette in own)
     return any(np.array_equal(palette[used], colors[used]) for palette in known)
@@ -312,7 +312,7 @@ def _shape(visible: np.ndarray) -> RawMask:
 
 
 def _flat_colors(where: str, rgb: np.ndarray, visible: np.ndarray | None, flat: np.ndarray) -> RawMask:
-    """Return the raw mask of the pixels that are visible (None: all), whose levels or colors are ids.
+    """Return the raw mask of the visible pixels (None: all), whose levels or colors are ids.
 
     ``flat`` has their packed colors, see ``_distinct``.
     """
@@ -343,14 +343,14 @@ def _packed(pixels: np.ndarray) -> np.ndarray:
 
 
 def _distinct(pixels: np.ndarray) -> np.ndarray:
-    """Return the packed colors of N x 3 pixels, ascending; for a photo those of a sample, at least 256."""
+    """Return the packed colors of N x 3 pixels, ascending; for a photo, those of a sample (at least 256)."""
     packed = _packed(pixels)
     flat = np.unique(packed[:: max(1, len(packed) // 100_000)])
     return flat if len(flat) > 255 else np.unique(packed)
 
 
 def _mended(where: str, raw: RawMask) -> RawMask:
-    """Mend smooth edges of a raw mask; raise ValueError if that isn't possible, or if it is a photo."""
+    """Mend smooth edges of a raw mask; raise ValueError if that isn't possible or the mask is a photo."""
     assert raw.colors is not None
     for reach in REACHES:
         edges = mend_edges(raw.values, raw.colors, reach)
@@ -363,7 +363,7 @@ def _mended(where: str, raw: RawMask) -> RawMask:
             "mask must store object ids (palette or grayscale PNG) or flat colors, drawn without smoothing"
         )
     if raw.kind == "gray" and max(edges.areas, default=0) <= max(20, 2 * len(edges.areas)) and not edges.blends:
-        return raw  # ids counted from 1, some of them of specks
+        return raw  # ids counted from 1, some with only a few pixels
     if edges.leftover and (edges.blends or edges.leftover >= max(8, len(edges.areas) + 1)):
         raise ValueError(
             f"{where}: {edges.blends + edges.leftover} of its values occur only in thin lines and specks, which looks "
@@ -392,14 +392,14 @@ def _thresholded(where: str, image: Image.Image) -> RawMask:
 
 
 def _is_cut_out(image: Image.Image) -> bool:
-    """True if a palette image shows pixels of an index other than 0 as transparent."""
+    """True if a palette image has transparent pixels with an index other than 0."""
     alpha = np.array(image.convert("RGBA"))[..., 3]
     hidden = np.array(image)[alpha < 128]
     return bool(hidden.any())
 
 
 def _is_lossy_webp(path: Path) -> bool:
-    """True if a WebP file has the chunk of lossy pixels."""
+    """True if a WebP file has a chunk of lossy pixels."""
     data = path.read_bytes()
     place = 12  # after RIFF, length, WEBP
     while place + 8 <= len(data):

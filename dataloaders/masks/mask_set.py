@@ -1,4 +1,4 @@
-"""Masks of one video, read by one rule: whether 255 is an id, "on" or void, and which id each color has."""
+"""Consistent reading of a video's masks: whether 255 is an id, "on" or void, and which id each color has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VOID = 255
 
 @dataclass(frozen=True)
 class _Summary:
-    """Values of one mask, by which the reading of all is decided."""
+    """Values and colors of one mask, from which the reading of all masks is decided."""
 
     path: Path
     kind: str
@@ -32,7 +32,7 @@ class _Summary:
 
 
 class MaskSet:
-    """Masks of one video, read by one rule.
+    """Masks of one video, all interpreted the same way.
 
     - 255 in 8-bit grayscale masks is the object, id 1, if no mask of the video has any other value. Otherwise it is an
       id like the others, in all masks.
@@ -41,12 +41,12 @@ class MaskSet:
     - Palettes without black at index 0, different palettes, and RGB pixels: each color of the video is an object. The
       objects are numbered in the order of their colors (R, then G, then B); black is the background.
 
-    The masks are read twice if one of them needs such a decision.
+    If a mask needs such a decision, all masks are read twice.
 
     Args:
         paths: all masks of the video, images or NumPy arrays.
         quiet: log remarks at debug level, because the masks belong to a dataset.
-        truth: true masks of the video in another folder, whose form may differ. If 255 is an id next to others in
+        truth: true masks of the video in another folder, possibly of another form. If 255 is one of several ids in
             those that are grayscale, it is an id in ``paths``, too.
     """
 
@@ -62,7 +62,7 @@ class MaskSet:
 
         Args:
             path: the mask.
-            lone: read the only value 255 of a gray mask as id 1.
+            lone: read 255 as id 1 if it is a gray mask's only value.
             void: replacement of void pixels; None: 255 is kept as an object, which is logged.
 
         Raises:
@@ -80,7 +80,7 @@ class MaskSet:
 
     def read_raw(self, path: Path, raw: RawMask, *, lone: bool = True, void: int | None = None) -> np.ndarray:
         """Return the ids of a raw mask of one of the paths, as ``read`` does."""
-        if len(self._paths) == 1:  # not read again for the decision
+        if len(self._paths) == 1:  # spares the decision a second reading
             self._alone = _summary(path, raw)
         ids, on = self._ids(path, raw, lone)
         for note in raw.notes:
@@ -119,7 +119,7 @@ class MaskSet:
 
     @cached_property
     def _summaries(self) -> tuple[_Summary, ...]:
-        """Summaries of all masks, of which those with transparent pixels are read by one rule."""
+        """Summaries of all masks; if one is a cut-out of a photo, all with transparent pixels are read as cut-outs."""
         if self._alone is not None:
             return (self._alone,)
         if not self._photos:
@@ -156,7 +156,7 @@ class MaskSet:
 
     @cached_property
     def _colors(self) -> dict[int, int] | None:
-        """The id of each color, as R * 65536 + G * 256 + B; None if values count, not colors."""
+        """Ids by color, as R * 65536 + G * 256 + B; None if values identify the objects, not colors."""
         if not self._by_color():
             return None
         found = sorted({_packed(color) for one in self._summaries for color in one.colors.values()})
@@ -190,8 +190,8 @@ def lone_value(sets: Iterable[Collection[int]], values: Collection[int]) -> int 
     """Return the only value other than 0 of all masks of a video, if it is one of ``values``, else None.
 
     Args:
-        sets: the values of each mask, without 0. They are taken one by one until the answer is clear.
-        values: such as 255.
+        sets: the values of each mask, without 0. They are consumed lazily, until the answer is clear.
+        values: the values to accept, such as {255}.
     """
     found = None
     for own in sets:
@@ -212,7 +212,7 @@ def is_void(values: Collection[int]) -> bool:
 
 
 def mask_values(path: Path) -> frozenset[int]:
-    """Return the values of a mask of ids other than 0; a white object with smooth edges has only 255.
+    """Return the nonzero values of a mask of ids; a white object with smooth edges has only 255.
 
     Raises:
         ValueError: the mask can't be read, or has colors.
@@ -247,7 +247,7 @@ def _summary(path: Path, raw: RawMask | None = None) -> _Summary:
     if raw is None:
         try:
             raw = load_raw_mask(path)
-        except UnclearCutOutError as error:  # raised again when it is read, except beside cut-outs of photos
+        except UnclearCutOutError as error:  # raised again when it is read, except next to cut-outs of photos
             raw = error.shape
     used = np.flatnonzero(np.bincount(raw.values.ravel()))
     rgb = _table(raw)[used].tolist() if raw.kind != "ids" else []

@@ -46,7 +46,7 @@ def read_object_folder(folder: Path) -> tuple[np.ndarray, dict[int, str]]:
                 "than 0: give a single file as the mask, or one two-valued file per object"
             )
         if not len(found):
-            logger.warning("%s: object %d has no pixel", file, object_id)
+            logger.warning("%s: object %d has no pixels", file, object_id)
         region = values != 0
         if mask is None:
             mask = np.zeros(region.shape, np.uint16)

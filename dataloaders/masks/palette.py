@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from voskit.dataloaders import MAX_ID
 
 _DAVIS_COLORS = 22
-_BRIGHT = (  # apart for red-green blindness, too: CIEDE2000 of two of the first six is at least 15, of all ten 9
+_BRIGHT = (  # distinct to red-green color-blind viewers, too: CIEDE2000 is at least 15 in the first six, 9 in all ten
     (64, 159, 255), (255, 240, 0), (235, 50, 165), (64, 255, 225), (245, 140, 0),
     (205, 90, 90), (0, 215, 255), (95, 225, 110), (255, 130, 160), (235, 60, 0),
 )  # fmt: skip
@@ -35,7 +35,7 @@ def voc_palette() -> bytes:
 def id_colors(ids: ArrayLike) -> np.ndarray:
     """Return the overlay colors of N object ids, (N, 3) uint8 RGB.
 
-    Ids below 22 have their colors of ``davis_palette``. Larger ids, up to 65535, have a unique color each; neighboring
+    Ids below 22 have the colors of ``davis_palette``. Larger ids, up to 65535, have a unique color each; neighboring
     ids differ strongly in hue.
 
     Raises:
@@ -111,7 +111,7 @@ def _bright_colors() -> np.ndarray:
 
 
 def _spread_colors(ids: np.ndarray, *, least_saturation: float, least_value: float) -> np.ndarray:
-    """Return a color of each of N ids, (N, 3) int64; the golden ratio and its like keep neighboring ids apart."""
+    """Return a color for each of N ids, (N, 3) int64. Steps of the golden ratio's kind keep neighboring ids apart."""
     hue = (ids * 0.6180339887498949) % 1.0
     saturation = 1.0 - (1.0 - least_saturation) * ((ids * 0.7548776662466927) % 1.0)
     value = 1.0 - (1.0 - least_value) * ((ids * 0.5698402909980532) % 1.0)

@@ -1,4 +1,4 @@
-"""Sizes of masks: enlarged or reduced to the size of the frames if the aspect ratio is the same."""
+"""Resizing of masks to the size of the frames, if the aspect ratio is the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def fit_mask(path: Path | str, mask: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Return a mask at the size of the frames, resized with nearest-neighbor interpolation, which is logged.
+    """Resize a mask to the size of the frames with nearest-neighbor interpolation, and log it.
 
     Args:
         path: file of the mask, for messages.
