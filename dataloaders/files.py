@@ -1,4 +1,4 @@
-"""Files: atomic writes, folder locks, Unicode forms of names, checksums, and text, JSON and CSV readers."""
+"""File utilities: atomic writes, folder locks, Unicode names, checksums, and readers of text, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 def atomic_write(path: Path, label: str = "the file") -> Iterator[Path]:
     """Write a file completely or not at all.
 
-    The body of the ``with`` block writes to the temporary path that it gets, in the folder of ``path``. When the body
-    ends, that file replaces ``path``. After an error ``path`` is as it was before.
+    The ``with`` block receives a temporary path in the folder of ``path`` and writes to it. At the end of the block,
+    that file replaces ``path``. After an error, ``path`` is unchanged.
 
     Args:
         path: the file to write, in an existing folder.
-        label: name of the file's content in error messages.
+        label: name of the file's content, for error messages.
 
     Raises:
         OSError: the file can't be written. The error names ``path``, not the temporary file.
@@ -52,20 +52,20 @@ def atomic_write(path: Path, label: str = "the file") -> Iterator[Path]:
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write a small UTF-8 text file, completely or not at all. Raises OSError, which names the file."""
+    """Write a small UTF-8 text file completely or not at all. Raises OSError, which names the file."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def check_output_folder(folder: Path, label: str = "") -> None:
-    """Check that no file is in the place of a folder for results, or of one of its parents; nothing is made.
+    """Check that neither an output folder nor one of its parents is a file. Nothing is created.
 
     Args:
         folder: the folder.
-        label: text before the folder in the message, such as ``"--output_path "``.
+        label: prefix of the folder in the error message, such as ``"--output_path "``.
 
     Raises:
-        ValueError: a file is in the way.
+        ValueError: one of them is a file.
     """
     place = next((path for path in (folder, *folder.parents) if path.exists()), None)
     if place is not None and not place.is_dir():
@@ -74,10 +74,10 @@ def check_output_folder(folder: Path, label: str = "") -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents.
+    """Create a folder and its parents, if needed.
 
     Raises:
-        OSError: a file is in the way, or the folder is not writable; the error names it.
+        OSError: a file is in the way, or the folder isn't writable; the error names it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,8 @@ def make_folder(folder: Path) -> None:
 def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold an exclusive lock on a folder, creating it if needed. The processes of one run share the lock.
 
-    The lock is released when the process ends, even if it is killed. Its file is removed. On Windows nothing is locked.
+    The lock is released when the process ends, even if it is killed. The lock file is removed. On Windows, nothing is
+    locked.
 
     Raises:
         ValueError: another program holds the lock.
@@ -104,12 +105,12 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
     with _locked(path):
         try:
             yield
-        finally:  # while it is locked: whoever has opened this file finds that it is gone, and makes a new one
+        finally:  # while still locked: a process that has already opened this file sees that it is gone, and retries
             path.unlink(missing_ok=True)
 
 
 def _locked(path: Path) -> IO[str]:
-    """Open and lock a file; once it is locked, it still exists under its name."""
+    """Open and lock a file, which is guaranteed to exist under its name once it is locked."""
     while True:
         file = path.open("w")
         try:
@@ -130,11 +131,11 @@ def _locked(path: Path) -> IO[str]:
 
 
 def in_existing_form(folder: Path, place: str) -> Path:
-    """Return a path below a folder, in the Unicode form that exists there if that isn't the given one."""
+    """Return a path below a folder, in the Unicode form (NFC or NFD) of the file that exists there."""
     path = folder / place
     if place.isascii() or path.exists():
         return path
-    forms = (folder / normalize(form, place) for form in ("NFC", "NFD"))  # zip files of macOS hold accents apart
+    forms = (folder / normalize(form, place) for form in ("NFC", "NFD"))  # zip files from macOS have decomposed accents
     return next((other for other in forms if other.exists()), path)
 
 
@@ -148,13 +149,13 @@ def checksum(path: str | os.PathLike[str]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, or in UTF-16 or UTF-32, as editors and spreadsheets on Windows save it.
+    """Read a text file in UTF-8, or in UTF-16 or UTF-32, as saved by editors and spreadsheets on Windows.
 
-    A byte order mark is left out. Line ends become ``\\n``.
+    A byte order mark is removed. Line endings become ``\\n``.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file in another encoding, such as that of an old Windows system, or a file that isn't text.
+        ValueError: the file has another encoding, such as an old Windows code page, or isn't text.
     """
     try:
         data = path.read_bytes()
@@ -180,7 +181,7 @@ def load_json(path: Path) -> Any:
     text = read_text(path)
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not only JSONDecodeError: Python limits the digits of integers
         if not text.strip():
             raise ValueError(f"{path}: the file is empty: copy it again") from None
         if text.lstrip().startswith("<?xml"):
@@ -195,7 +196,7 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
 
     Args:
         path: the file.
-        columns: columns that it must have.
+        columns: required columns.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`read_text`, also if a column is missing or a row is too short.
@@ -211,7 +212,7 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
         got = repr(header.strip()) if header.strip() else "an empty line"
         raise ValueError(f"{path}: expected columns {', '.join(columns)}, got {got}")
     if twice := [name for name in names if name and names.count(name) > 1]:
-        raise ValueError(f"{path}: two columns are called {twice[0]!r}: rename one")
+        raise ValueError(f"{path}: two columns are named {twice[0]!r}: rename one")
     rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     next(rows)
     table = []
@@ -220,7 +221,7 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
             continue
         if len(row) > len(names) or any(names.index(column) >= len(row) for column in columns):
             raise ValueError(
-                f"{path}: line {rows.line_num} has {len(row)} columns, but the first line {len(names)}: "
+                f"{path}: line {rows.line_num} has {len(row)} columns, but the first line has {len(names)}: "
                 "put values that contain the separator in quotation marks"
             )
         table.append(dict(zip(names, row, strict=False)))

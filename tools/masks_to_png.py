@@ -45,8 +45,10 @@ def run(args: Args) -> int:
     """Write all videos except those that already have a folder, which are logged."""
     from voskit.dataloaders.datasets.json_masks import read_json_masks
     from voskit.dataloaders.datasets.problem import counted
+    from voskit.dataloaders.files import check_output_folder
     from voskit.evaluators.clips.mask_writer import write_mask_folders
 
+    check_output_folder(args.output, "--output ")
     videos = tqdm(read_json_masks(args.annotations), unit="video")
     count, existing = write_mask_folders(videos, args.output)
     logger.info("%s: %s written", args.output, counted(count, "video"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from voskit.dataloaders.datasets.problem import Problem, Report
 from voskit.dataloaders.files import load_json
+from voskit.dataloaders.masks.coco import checked_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +68,17 @@ def read_meta(path: Path, kind: str, report: Report) -> dict[str, VideoMeta]:
     videos = data.get(key) if isinstance(data, dict) else None
     if not isinstance(videos, list if kind in ("burst", "panoptic") else dict) or not videos:
         raise ValueError(f"{path}: expected a JSON object with {key!r}: is it the file of this dataset?")
-    if kind == "burst":
-        entries = [(f"{v.get('dataset')}_-_{v.get('seq_name')}", v) for v in videos]
-    elif kind == "panoptic":
-        entries = _panoptic_entries(data)
-    else:
-        entries = list(data["videos"].items())
+    try:
+        if kind == "burst":
+            entries = [(f"{v.get('dataset')}_-_{v.get('seq_name')}", v) for v in videos]
+        elif kind == "panoptic":
+            entries = _panoptic_entries(data)
+        else:
+            entries = list(data["videos"].items())
+    except KeyError as error:
+        raise ValueError(f"{path}: an entry has no {error}: is this the file of the dataset and split?") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: an entry is invalid ({type(error).__name__}: {error})") from None
     read = {"burst": _burst, "panoptic": _panoptic, "objects": _objects, "expressions": _expressions}[kind]
     result: dict[str, VideoMeta] = {}
     for name, entry in entries:
@@ -131,16 +137,22 @@ def _burst(name: str, entry: Mapping[str, Any]) -> VideoMeta:
     annotated = [Path(p).stem for p in entry["annotated_image_paths"]]
     if len(entry["segmentations"]) != len(annotated):
         raise ValueError(f"{len(entry['segmentations'])} segmentations for {len(annotated)} annotated_image_paths")
+    if len(set(annotated)) < len(annotated):
+        raise ValueError("two of its annotated_image_paths have the same name")
+    if not all(isinstance(tracks, dict) for tracks in entry["segmentations"]):
+        raise ValueError("its segmentations must be a JSON object for each frame")
     starts: dict[int, str] = {}
     for frame, tracks in zip(annotated, entry["segmentations"], strict=True):
         for track in tracks:
+            if not 0 < int(track) < 2**16:
+                raise ValueError(f"track {track} of frame {frame}: object ids must be 1 to 65535")
             starts.setdefault(int(track), frame)
     return VideoMeta(
         names={"video": name, "dataset": str(entry["dataset"]), "sequence": str(entry["seq_name"])},
         frames=tuple(annotated),
         starts=starts,
         object_ids=tuple(sorted(map(int, entry["track_category_ids"]))),
-        size=(int(entry["height"]), int(entry["width"])),
+        size=checked_size("height and width", (int(entry["height"]), int(entry["width"]))),
         sequence=entry,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from voskit.dataloaders.files import make_folder
+from voskit.dataloaders.files import exclusive_lock, make_folder
 from voskit.dataloaders.masks.files import write_mask
 from voskit.evaluators.clips.background import BackgroundWriter
 
@@ -104,20 +105,25 @@ def write_mask_folders(videos: Iterable[VideoMasks], folder: Path) -> tuple[int,
         Number of videos that were written, and names of those that had a folder already, which were skipped.
 
     Raises:
-        ValueError: a damaged mask, or a name that is no valid file name.
-        OSError: a mask can't be written.
+        ValueError: a damaged mask, a name that is no valid file name, or another program that writes to the folder.
+        OSError: a mask can't be written, or a file has the name of a video.
     """
     partial = folder / ".partial"
     count = 0
     existing: list[str] = []
-    for video in videos:
-        if (folder / video.name).is_dir():
-            existing.append(video.name)
-            continue
-        shutil.rmtree(partial, ignore_errors=True)
-        with MaskWriter(partial) as writer:
-            for frame, ids in video.masks:
-                writer.write(frame, ids)
-        partial.rename(folder / video.name)
-        count += 1
+    make_folder(folder)
+    with exclusive_lock(folder):
+        for video in videos:
+            target = folder / video.name
+            if target.is_dir():
+                existing.append(video.name)
+                continue
+            if target.exists():
+                raise NotADirectoryError(errno.ENOTDIR, "A file is in the way of this folder", str(target))
+            shutil.rmtree(partial, ignore_errors=True)
+            with MaskWriter(partial) as writer:
+                for frame, ids in video.masks:
+                    writer.write(frame, ids)
+            partial.rename(target)
+            count += 1
     return count, existing

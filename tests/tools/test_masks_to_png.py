@@ -14,6 +14,7 @@ from programs import run_program
 from dataset_trees import SIZE, burst, ids_mask, ovis, write_json
 from voskit.configs.stages import get_stage_config
 from voskit.dataloaders.datasets.json_masks import read_json_masks
+from voskit.dataloaders.files import exclusive_lock
 from voskit.dataloaders.masks.files import read_mask
 from voskit.dataloaders.training import build_training_data
 from voskit.tools import masks_to_png
@@ -156,3 +157,24 @@ def test_videos_that_are_there_are_counted_and_named(tmp_path: Path, caplog: pyt
     assert masks_to_png.run(args) == 0
     assert "0 videos written" in caplog.text
     assert "2 videos skipped, already written: bird, cat" in caplog.text
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    path = ovis(tmp_path)
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ValueError, match=r"--output .*out is a file: give a folder"):
+        masks_to_png.run(masks_to_png.Args(annotations=path, output=tmp_path / "out"))
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/bird").write_text("kept")
+    with pytest.raises(NotADirectoryError, match="in the way") as error:
+        masks_to_png.run(masks_to_png.Args(annotations=path, output=tmp_path / "masks"))
+    assert error.value.filename == str(tmp_path / "masks/bird")
+    assert (tmp_path / "masks/bird").read_text() == "kept"
+
+
+def test_two_commands_do_not_mix_their_masks(tmp_path: Path) -> None:
+    args = masks_to_png.Args(annotations=ovis(tmp_path), output=tmp_path / "out")
+    with exclusive_lock(tmp_path / "out"), pytest.raises(ValueError, match=r"out: another program is writing to it"):
+        masks_to_png.run(args)
+    assert masks_to_png.run(args) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["bird", "cat"]
