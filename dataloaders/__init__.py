@@ -1,6 +1,6 @@
 """Files to tensors: frames, masks, datasets, sampling and augmentation.
 
-Import from the modules, so that code which only samples training clips loads no video library:
+Import from the modules, so that code that only samples training clips doesn't load a video library:
 
 - ``voskit.dataloaders.video.frames``: ``open_frames`` reads a video, a folder of images, one image, a camera or a
   stream frame by frame.

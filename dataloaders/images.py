@@ -23,12 +23,12 @@ ORIENTATION = 0x0112
 _TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap rows and columns
 _DEEP = "16 bits"  # key in Image.info
 _DEEP_SUFFIXES = (".png", ".tif", ".tiff")
-_SAMPLED = 64  # images of a folder that decide about its bits
+_SAMPLED = 64  # maximum number of a folder's images that are read to find the bits in use
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_switch = threading.Lock()  # all threads share Pillow's switch
+_switch = threading.Lock()  # Pillow's setting is shared by all threads
 _readers, _truncated_before = 0, False
 
-# Pillow warns of odd metadata; catch_warnings would change the filters of all threads
+# Pillow warns about odd metadata; catch_warnings would change the filters of all threads
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -42,11 +42,11 @@ def list_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
 
 
 def find_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> list[Path]:
-    """Return the images of :func:`list_images` in any order.
+    """Return the images of :func:`list_images` in arbitrary order.
 
     Raises:
         ValueError: the folder contains no image.
-        FileNotFoundError: an image is a link to a file that isn't there.
+        FileNotFoundError: an image is a broken link.
     """
     entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
     files = [path for path in entries if path.is_file()]
@@ -65,7 +65,7 @@ def load_image(path: Path) -> Image.Image:
     """Decode one image file completely, in its stored mode. ``.format`` is the file format.
 
     A truncated image is an error, even if other code has set Pillow to accept such files. All checksums of a PNG are
-    verified. A file of several pages or animation frames gives the first one.
+    verified. Of several pages or animation frames, the first one is returned.
 
     Raises:
         ValueError: the file is empty, truncated, damaged, or not an image.
@@ -85,7 +85,7 @@ def load_image(path: Path) -> Image.Image:
         raise
     except Image.UnidentifiedImageError:
         raise ValueError(f"{path}: not an image in any known format") from None
-    except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
+    except Exception as error:  # a damaged file can make Pillow raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: the image is truncated or damaged ({reason}): copy or export it again") from error
     return image
@@ -93,7 +93,7 @@ def load_image(path: Path) -> Image.Image:
 
 def shown_size(image: Image.Image) -> tuple[int, int]:
     """Return (height, width) of an opened image with its EXIF orientation applied, without decoding its pixels."""
-    # without this test Pillow would decode a whole PNG, as EXIF data may follow the pixels
+    # without the test of the format, Pillow would decode a whole PNG, as EXIF data may follow the pixels
     transposed = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(ORIENTATION) in _TRANSPOSED
     return (image.width, image.height) if transposed else (image.height, image.width)
 
@@ -103,7 +103,7 @@ def refuse_several_pictures(path: Path) -> None:
     try:
         with Image.open(path) as image:
             count, kind = getattr(image, "n_frames", 1), image.format
-    except Exception:  # damaged: reading it will say how
+    except Exception:  # damaged: reported when it is read
         return
     if count > 1 and kind != "MPO":  # a photo with its preview
         raise ValueError(f"{path} contains {count} images: convert it to a video or to a folder of single images")
@@ -112,16 +112,17 @@ def refuse_several_pictures(path: Path) -> None:
 def image_to_rgb(image: Image.Image, path: Path, bits: int | None = None) -> np.ndarray:
     """Convert a loaded image of any mode to H x W x 3 uint8 RGB, upright (EXIF orientation applied).
 
-    Grayscale is repeated, palettes are looked up, and transparency is dropped (the colors below it stay). 16-bit values
-    are reduced to the upper 8 of the bits that their folder uses, see :func:`bits_in_use`.
+    Grayscale is repeated, palettes are looked up, and transparency is dropped (hidden colors become visible). 16-bit
+    values are reduced to the upper 8 of the bits that their folder uses, see :func:`bits_in_use`.
 
     Args:
         image: the image, from :func:`load_image`.
         path: its file.
-        bits: bits in use of 16-bit values; None: those of the images in the file's folder.
+        bits: bits in use in 16-bit values; None: find them from the images in the file's folder.
 
     Raises:
-        ValueError: floating-point or 32-bit pixels, whose range is unknown, or a color space without an RGB form.
+        ValueError: floating-point or 32-bit pixels, whose range is unknown, or a color space that has no conversion to
+            RGB.
     """
     if image.info.get(_DEEP):
         bits = _bits_of_folder(path.parent) if bits is None else bits
@@ -143,8 +144,8 @@ def image_to_rgb(image: Image.Image, path: Path, bits: int | None = None) -> np.
 def bits_in_use(paths: Sequence[Path]) -> int:
     """Return how many bits the 16-bit images of one folder use: 8, 10, 12, 14 or 16; 16 if none has 16 bits.
 
-    Cameras store values of 10 to 14 bits in files of 16. The largest value of up to 64 of the images decides for all of
-    them, so that brightness doesn't change from frame to frame.
+    Cameras store 10 to 14 bits in 16-bit files. The largest value in up to 64 of the images decides for all of them,
+    so that brightness doesn't change from frame to frame.
     """
     paths = [path for path in paths if path.suffix.lower() in _DEEP_SUFFIXES]
     step = max(1, -(-len(paths) // _SAMPLED))
@@ -155,7 +156,7 @@ def bits_in_use(paths: Sequence[Path]) -> int:
                 if not _is_deep(header):
                     continue
             largest = max(largest, int(_deep_values(load_image(path), path).max()))
-        except (ValueError, OSError):  # damaged: reading the frame says so
+        except (ValueError, OSError):  # damaged: reported when the frame is read
             continue
     if largest < 0:
         return 16
@@ -180,7 +181,7 @@ def _bits_of_folder(folder: Path) -> int:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """True if an opened image that isn't loaded yet stores 16 bits a channel, which Pillow reduces to 8 in colors."""
+    """True if an opened, unloaded image has 16 bits per channel, which Pillow reduces to 8 in color images."""
     return image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
@@ -202,7 +203,7 @@ def _deep_values(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _reduce_bits(image: Image.Image, path: Path, bits: int) -> Image.Image:
-    """Return a 16-bit image as an 8-bit one: the upper 8 of ``bits`` bits, with the same orientation."""
+    """Reduce a 16-bit image to the upper 8 of ``bits`` bits, with the same orientation."""
     values = _deep_values(image, path) >> (bits - 8)
     if values.max() > 255:
         logger.warning("%s: values above %d, the range of the other frames, are clipped", path, 2**bits - 1)
@@ -214,7 +215,7 @@ def _reduce_bits(image: Image.Image, path: Path, bits: int) -> Image.Image:
 
 @contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """Make Pillow refuse truncated files, whatever other code has set, while any thread is in the block."""
+    """Make Pillow refuse truncated files while any thread is in the block, whatever other code has set."""
     global _readers, _truncated_before
     with _switch:
         if not _readers:

@@ -13,17 +13,17 @@ logger = logging.getLogger(__name__)
 
 _ZEROS = str.maketrans("123456789", "000000000")
 _INTEGER = re.compile(r"([0-9]+)")
-# digits on both sides of one dot; 2024.01.05 and 1.2.3 are no decimal numbers
+# digits on both sides of one dot; 2024.01.05 and 1.2.3 aren't decimal numbers
 _DECIMAL = re.compile(r"(?<![0-9.])[0-9]+\.([0-9]+)(?!\.?[0-9])")
 _NUMBER = re.compile(rf"({_DECIMAL.pattern.replace('([0-9]+)', '[0-9]+')}|[0-9]+)")
 
 
 def natural_key(name: str, *, decimals: bool = False) -> tuple[tuple[str | int | Decimal, ...], str]:
-    """Return a sort key that orders numbers by value: ``frame2`` before ``frame10``; ties go by the plain name.
+    """Return a sort key that orders numbers by value: ``frame2`` before ``frame10``; the plain name breaks ties.
 
     Args:
         name: file name, with or without its suffix.
-        decimals: digits after ``digit.`` are a fraction; else each run of digits is an integer.
+        decimals: read digits, a dot and digits as a decimal number; otherwise each run of digits is an integer.
     """
     parts = (_NUMBER if decimals else _INTEGER).split(name.casefold())
     kind = Decimal if decimals else int
@@ -31,14 +31,14 @@ def natural_key(name: str, *, decimals: bool = False) -> tuple[tuple[str | int |
 
 
 def natural_sorted(names: Iterable[str], folder: Path | None = None) -> list[str]:
-    """Return names in natural order, after deciding for all of them together if they are decimal numbers.
+    """Sort names in natural order, after deciding for all of them together if numbers with a dot are decimals.
 
     Fractions of unequal length are ambiguous: 1.10 follows 1.9 if it counts frames, and precedes it if it is a time.
-    They are a counter if one of them ends in 0 (1.10), as printed times don't, and none begins with 0 (0.0333).
+    They are counters if one of them ends in 0 (1.10), unlike printed times, and none begins with 0 (0.0333).
 
     Args:
         names: file names.
-        folder: their folder; if given, the reading of ambiguous names is logged.
+        folder: their folder; if given, the interpretation of ambiguous names is logged.
     """
     names = list(names)
     # plain order is the same, and faster, if all names have digits at the same places (00000.jpg, 00001.jpg)
@@ -58,7 +58,7 @@ def _are_decimals(names: list[str]) -> bool | None:
     for name in names:
         for column, match in enumerate(_DECIMAL.finditer(name)):
             columns[column].append(match[1])
-    # a name without a fraction, such as 1 beside 1.5, has one of length 0
+    # a name without a fraction, such as 1 next to 1.5, has one of length 0
     unequal = [c for c in columns.values() if len({len(f) for f in c} | ({0} if len(c) < len(names) else set())) > 1]
     if not unequal:
         return None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 START, PAD, END = 0, 1, 2
 MAX_TOKENS = 512
-"""Positions of RoBERTa, start and end included."""
+"""Positions of RoBERTa, including the start and end tokens."""
 TOKENIZER = Path(__file__).resolve().parents[1] / "pretrain_models" / "roberta-base"
 
 
@@ -55,7 +55,7 @@ def _load(folder: Path) -> Any:
     files = [folder / name for name in ("vocab.json", "merges.txt")]
     for path in files:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; it is part of the tokenizer of roberta-base")
+            raise FileNotFoundError(f"{path}: no such file: get it from the tokenizer of roberta-base")
     try:
         from tokenizers import ByteLevelBPETokenizer
     except ImportError as error:
@@ -70,5 +70,5 @@ def _load(folder: Path) -> Any:
 
 
 def clean_caption(text: str) -> str:
-    """Convert to lower case, with one space between words and none around them."""
+    """Convert a caption to lower case, with single spaces between words and none around them."""
     return " ".join(text.lower().split())

@@ -38,7 +38,7 @@ def input_size(
     3. multiply by ``scale`` and truncate,
     4. round each side to the nearest 16 k + 1 (``align_corners``) or 16 k; halves go to even k.
 
-    With ``exact``, for networks that pad, step 4 is left out, see :func:`_exact_size`.
+    With ``exact``, for networks that pad their input, step 4 is skipped, see :func:`_exact_size`.
     """
     if short_edge is None and min_short_edge is not None and min(height, width) < min_short_edge:
         short_edge = min_short_edge
@@ -64,7 +64,7 @@ def _exact_size(
     max_short_edge: float | None,
     max_long_edge: float | None,
 ) -> tuple[int, int]:
-    """Round the short edge and truncate the long edge to the same ratio, as XMem does."""
+    """Round the short edge, and truncate the long edge so that the aspect ratio stays, as XMem does."""
     short, long = min(height, width), max(height, width)
     edge: float = short_edge if short_edge is not None and short_edge > 0 else short
     if max_short_edge is not None:
@@ -93,8 +93,8 @@ def prepare_image(
         device: device of the result.
 
     Returns:
-        [3, *size] float32, normalized by the mean and deviation of ImageNet. It is channels-last in memory, unless
-        ``bilinear`` has resized it.
+        [3, *size] float32, normalized by the mean and standard deviation of ImageNet. Its memory format is
+        channels-last, unless ``bilinear`` resized it.
     """
     if image_HW3.shape[:2] != size and interpolation == "antialiased":
         image_HW3 = np.asarray(Image.fromarray(image_HW3).resize((size[1], size[0]), Image.Resampling.BILINEAR))
@@ -110,7 +110,7 @@ def prepare_image(
 
 @functools.lru_cache(maxsize=16)
 def _mean_and_deviation(device: torch.device | None) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation of ImageNet, [3] float32 each, sent to a GPU only once."""
-    with torch.inference_mode(False):  # else only inference could use them
+    """Return the mean and standard deviation of ImageNet, [3] float32 each, copied to a GPU only once."""
+    with torch.inference_mode(False):  # otherwise they could be used only for inference
         mean, std = (torch.tensor(x, dtype=torch.float32, device=device) for x in (IMAGENET_MEAN, IMAGENET_STD))
     return mean, std

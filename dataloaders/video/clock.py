@@ -1,4 +1,4 @@
-"""Frame times: presentation times of decoded frames, in seconds from the start of the video."""
+"""Presentation times of decoded frames, in seconds from the start of the video."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from fractions import Fraction
 
 logger = logging.getLogger(__name__)
 
-_RESTART = 1.0  # seconds by which times fall back when a recording was restarted or joined
+_RESTART = 1.0  # a larger step back, in seconds, means that recordings were restarted or joined
 
 
 class FrameClock:
-    """Times of the frames of one pass through a video, which never fall back.
+    """Times of the frames in one pass through a video, which never decrease.
 
     A frame without a time follows the frame before it at the mean rate. If times start again, as in joined recordings,
     all later ones are shifted.
 
     Args:
-        label: name of the video for the log.
+        label: name of the video in the log.
         time_base: unit of the stream's times, in seconds.
-        start: time in seconds at which the container starts, and with it its audio; None: that of the first frame.
+        start: time in seconds at which the container and its audio start; None: that of the first frame.
         fps: mean frame rate, if known.
     """
 
@@ -31,7 +31,7 @@ class FrameClock:
         self._last: float | None = None
 
     def time(self, pts: int | None) -> float:
-        """Return the time in seconds of the next frame, stated as ``pts`` units of the stream."""
+        """Return the time of the next frame in seconds, from its time stamp in units of the stream, if it has one."""
         if pts is None:
             time = 0.0 if self._last is None else self._last + self._interval
         else:

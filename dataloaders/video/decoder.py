@@ -1,7 +1,7 @@
 """Video decoding with FFmpeg (PyAV): video files, network streams, cameras.
 
-FFmpeg ends silently at the end of a truncated file, so the frames that were read are compared with the statements of
-the container: the number of frames (mp4, mov, avi) or the duration (mkv, webm, flv, asf). A file that states neither
+FFmpeg ends silently at the end of a truncated file, so the frames that were read are compared with the container's
+header: the number of frames (mp4, mov, avi) or the duration (mkv, webm, flv, asf). A file that states neither
 (mpeg-ts, recordings of a browser or of a crashed recorder) and is cut exactly between two frames looks complete.
 """
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 logger = logging.getLogger(__name__)
-_BACKWARD_BYTES = 2**26  # memory for frames that are read forwards and returned backwards
+_BACKWARD_BYTES = 2**26  # memory for frames that are read forward and returned in reverse
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInput:
-    """Input of FFmpeg, with its options.
+    """Input of FFmpeg: a file, stream or camera, with its options.
 
     Attributes:
         url: URL for FFmpeg.
@@ -48,7 +48,7 @@ class VideoInput:
         timeout: seconds to open, and seconds per read; None: wait forever.
         live: skip damaged frames with a warning, and don't check the end. None: live if no duration is stated.
         skip_damaged: skip damaged data, and record it in the index. The end is still checked.
-        rereadable: the input can be opened again, to be read once more.
+        rereadable: the input can be opened and read again.
     """
 
     url: str
@@ -117,7 +117,9 @@ class VideoFrames(FrameSource):
 
     def check_rereadable(self) -> None:
         if not self._source.rereadable:
-            raise ValueError(f"{self._source.label}: a camera or stream can be read only once, and forwards: record it")
+            raise ValueError(
+                f"{self._source.label}: a camera or stream can be read only once, and only forward: record it"
+            )
 
     def name_of(self, number: int) -> str:
         return f"{number:05d}"
@@ -141,7 +143,7 @@ class VideoFrames(FrameSource):
             return sorted({p.pts for p in container.demux(stream) if p.size and p.pts is not None and not p.is_discard})
 
     def _between(self, first: int, last: int) -> Iterator[Frame]:
-        """Yield the frames of ``between``. Backwards, batches of frames are read forwards and reversed."""
+        """Yield the frames of ``between``. In reverse, batches of frames are read forward, then reversed."""
         if first <= last:
             for number, image in enumerate(self._images(first, last), first):
                 yield self._frame(number, image, *self._index.seconds(number))
@@ -173,7 +175,7 @@ class VideoFrames(FrameSource):
         if first <= last:
             if not self._seek_failed:
                 self._seek_failed = True
-                logger.warning("%s: seeking fails, so the video is read from its start each time", self._source.label)
+                logger.warning("%s: can't seek, so the video is read from its start each time", self._source.label)
             yield from (frame.image for frame in itertools.islice(self, first, last + 1))
 
     def _frames(self, reader: _Reader) -> Iterator[Frame]:
@@ -230,7 +232,7 @@ class _Reader:
             )
             self._packets = self._damaged = self._count = 0
             self._last_has_duration = self._gap_seen = False
-            self._end = self._video_end = 0.0  # seconds where the last packet of any stream, and of the video, ends
+            self._end = self._video_end = 0.0  # seconds at which the last packet of any stream, and of the video, ends
             self._previous: tuple[float, float] | None = None  # seconds: start and duration of a frame
             self._longest_gap = 1 / self.header.fps if self.header.fps else 0.0
             self._pending = self._decode()
@@ -244,7 +246,7 @@ class _Reader:
             raise
 
     def log_choice(self) -> None:
-        """Warn if there are several video streams, with the one that is read."""
+        """Warn if there are several video streams, and name the one that is read."""
         if others := [f"{s.index} ({s.width}x{s.height})" for s in self._others if s.codec_context is not None]:
             own = f"{self._stream.index} ({self._stream.width}x{self._stream.height})"
             logger.warning("%s has several video streams: %s is read, not %s", self.label, own, ", ".join(others))
@@ -296,7 +298,7 @@ class _Reader:
     def _decode(self) -> Iterator[VideoFrame]:
         try:
             for packet in self._container.demux():
-                if not packet.size:  # an empty packet (a dropped frame, the end) would flush the decoder
+                if not packet.size:  # an empty packet (dropped frame, end of the stream) would flush the decoder
                     continue
                 end = _end_of(packet)
                 self._end = max(self._end, end)
@@ -322,11 +324,11 @@ class _Reader:
                 return []
             if not self._live:
                 raise
-            self._warn_damage(_reason(error))  # common in a stream that is joined between two key frames
+            self._warn_damage(_reason(error))  # common after joining a stream between two key frames
             return []
 
     def _watch_gaps(self, frame: VideoFrame) -> None:
-        """Track the longest interval between two frames, and warn of a gap."""
+        """Track the longest interval between two frames, and warn about gaps."""
         if frame.pts is None or self._live:
             return
         base = float(self._stream.time_base or 0)  # frames drained at the end have no time base
@@ -338,7 +340,7 @@ class _Reader:
         self._longest_gap = max(self._longest_gap, gap)
         states_frames = self.header.packets is not None or self.header.video_only
         if duration and round(gap / duration) > 2 and not states_frames and not self._gap_seen:
-            self._gap_seen = True  # warn once: a video of variable frame rate has many gaps
+            self._gap_seen = True  # warn once: a video with a variable frame rate has many gaps
             logger.warning(
                 "%s: frame %d comes %.3f s after the previous frame, which lasts %.3f s: the frame rate varies, or "
                 "frames are missing",
@@ -374,7 +376,7 @@ class _Reader:
             last_has_duration=self._last_has_duration,
         )
         if missing or self._damaged:
-            evidence = missing or f"{self._damaged} piece(s) of its data are damaged"
+            evidence = missing or f"{self._damaged} packet(s) are damaged"
             raise ValueError(
                 f"{self.label}: the video ends before frame {self._count}: {self._count} frame(s) were read, but "
                 f"{evidence}: the file is damaged or truncated: copy it again or re-encode the rest"
@@ -426,7 +428,7 @@ def _reason(error: Exception) -> str:
 
 
 def _pictures_in_motion(container: InputContainer) -> list[VideoStream]:
-    """Return the video streams except covers, and texts, which FFmpeg renders as a video of a terminal."""
+    """Return the video streams, except cover pictures and text files, which FFmpeg renders as a terminal's video."""
     covers = av.stream.Disposition.attached_pic
     return [s for s in container.streams.video if not s.disposition & covers and container.format.name != "tty"]
 

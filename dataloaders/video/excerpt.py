@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)(s?)")
 _ROUNDING = 1e-6  # seconds
-_SLACK = 1.0  # seconds by which an end may lie behind the last frame without a warning
+_SLACK = 1.0  # seconds by which an end may lie after the last frame without a warning
 
 
 class Excerpt(FrameSource):
-    """Frames ``first`` to ``last`` of a source, both included. They keep their names and times; numbers start at 0.
+    """Frames ``first`` to ``last`` of a source, inclusive. They keep their names and times; numbers start at 0.
 
     Args:
-        source: closed with the excerpt.
+        source: the frames; closed with the excerpt.
         first: number of the first frame.
         last: number of the last frame; None: that of the source.
 
@@ -37,7 +37,7 @@ class Excerpt(FrameSource):
             raise ValueError(f"{source.name} has no frame {missing}: it has {source.num_frames} frames, counted from 0")
         self._source, self._first, self._last = source, first, last
         if last is None and source.num_frames is not None:
-            last = source.num_frames - 1  # as stated: the video may end before
+            last = source.num_frames - 1  # as stated: the video may end earlier
         self.name = source.name
         self.size = source.size
         self.num_frames = None if last is None else last - first + 1
@@ -84,15 +84,15 @@ class Excerpt(FrameSource):
 
 
 def excerpt(source: FrameSource, start: str | None, end: str | None) -> FrameSource:
-    """Return the frames of a source from a start to an end, both included; without either, the source itself.
+    """Return the frames of a source from a start to an end, inclusive; without either, the source itself.
 
     A start or end is a frame's name, its number, counted from 0, or a time: ``12.5s``, ``1:02.5`` or ``1:00:00``. A
-    name comes before a number. A start time is that of the first frame shown at or after it, an end time that of the
+    name takes precedence over a number. A start time selects the first frame shown at or after it, an end time the
     last frame shown at or before it; to find them, the source is read once.
 
     Raises:
-        ValueError: a text that is none of these, no such frame, or a time in a source that has no times or can be read
-            only once.
+        ValueError: ``start`` or ``end`` is none of these, there is no such frame, or it is a time and the source has
+            no times or can be read only once.
     """
     if start is None and end is None:
         return source

@@ -6,4 +6,4 @@ VIDEO_EXTENSIONS = (
     ".3gp", ".apng", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
     ".ogv", ".ts", ".webm", ".wmv", ".y4m",
 )  # fmt: skip
-"""Extensions that make a file of a folder or dataset a video; a video given by its path may have any."""
+"""Extensions by which videos in a folder or dataset are recognized; a video given by its path may have any."""

@@ -23,19 +23,19 @@ _NETWORK_TIMEOUTS = (15.0, 30.0)  # seconds to open, seconds for one read
 def open_frames(source: str | int | os.PathLike[str], *, fps: float | None = None) -> FrameSource:
     """Open a source of frames.
 
-    - Video file of any format that FFmpeg reads (mp4, mov, mkv, webm, avi, ...), made upright by its rotation metadata.
+    - Video file in any format that FFmpeg reads (mp4, mov, mkv, webm, avi, ...), rotated upright by its metadata.
     - Folder of images (jpg, jpeg, png, bmp, webp, tif, tiff), naturally sorted, or one image file.
     - Camera: its number (``0`` or ``"0"``), or its device file (``/dev/video0``).
     - URL that FFmpeg reads (``rtsp://``, ``http(s)://``, ``file://``, ...).
 
     Frames are H x W x 3 uint8 RGB. Deeper formats are reduced to 8 bits, HDR isn't tone-mapped, and non-square pixels
-    aren't stretched. Frames of videos carry timestamps. The first frame is decoded here, so that an unreadable source
-    fails at once.
+    aren't stretched. Frames of videos carry timestamps. The first frame is decoded immediately, so that an unreadable
+    source fails here.
 
     Args:
         source: path, camera number or URL. An existing path takes precedence.
-        fps: frame rate that replaces the timestamps of the source; None: those of the source (images have
-            none). A camera is set to this rate. Frames are never dropped or repeated.
+        fps: frame rate that replaces the timestamps of the source; None: keep them (images have none). A camera is set
+            to this rate. Frames are never dropped or repeated.
 
     Returns:
         A :class:`~voskit.dataloaders.video.source.FrameSource`: iterate over it, and close it or use it in a ``with``
@@ -43,8 +43,8 @@ def open_frames(source: str | int | os.PathLike[str], *, fps: float | None = Non
 
     Raises:
         FileNotFoundError: no such path.
-        ValueError: the source can't be opened or has no frame, or ``fps`` isn't a positive number. Reading raises
-            ValueError at a frame that is damaged or of another size, or if the source ends before its stated end.
+        ValueError: the source can't be opened or has no frames, or ``fps`` isn't a positive number. Iterating raises
+            ValueError at a frame that is damaged or has another size, or if the source ends before its stated end.
     """
     source = str(source) if isinstance(source, int) else source
     kind = check_source(source, fps)
@@ -65,14 +65,14 @@ def open_frames(source: str | int | os.PathLike[str], *, fps: float | None = Non
 
 
 def check_source(source: str | os.PathLike[str], fps: float | None = None) -> str:
-    """Check a source of :func:`open_frames` without decoding anything, so that a mistyped path is reported at once.
+    """Check a source for :func:`open_frames` without decoding anything, so that a mistyped path is reported at once.
 
     Returns:
         ``"camera"``, ``"stream"``, ``"folder"``, ``"device"``, ``"image"`` or ``"video"``.
 
     Raises:
         FileNotFoundError: no such path.
-        ValueError: an empty file, a folder without images, an image file of several pictures, or a wrong ``fps``.
+        ValueError: an empty file, a folder without images, an image file with several pictures, or an invalid ``fps``.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be a positive number of frames per second, not {fps}")
@@ -100,7 +100,7 @@ def check_source(source: str | os.PathLike[str], fps: float | None = None) -> st
 
 
 def can_be_read_once(source: str | os.PathLike[str]) -> bool:
-    """Return True for cameras and streams, whose frames can be read only once; nothing is opened."""
+    """Return True for cameras and streams, whose frames can be read only once. Nothing is opened."""
     text, path = os.fspath(source), Path(source)
     if path.exists():
         return path.is_char_device()
@@ -110,7 +110,7 @@ def can_be_read_once(source: str | os.PathLike[str]) -> bool:
 def _camera(index: int, fps: float | None) -> VideoInput:
     name = f"camera{index}"
     if sys.platform == "darwin":
-        return _device(f"{index}:none", name, f"camera {index}", fps or 30.0)  # avfoundation's own default often fails
+        return _device(f"{index}:none", name, f"camera {index}", fps or 30.0)  # avfoundation's default rate often fails
     if sys.platform == "win32":
         return _device(f"video={_dshow_name(index)}", name, f"camera {index}", fps)
     return _device(f"/dev/video{index}", name, f"camera {index} (/dev/video{index})", fps)

@@ -1,6 +1,6 @@
-"""Container headers: the stated number of frames and duration of a video, to detect truncated files.
+"""Number of frames and duration that a video's container states, to detect truncated files.
 
-FFmpeg ends silently at the end of a truncated file, so the frames that were read are compared with these statements.
+FFmpeg ends silently at the end of a truncated file, so the frames that were read are compared with the header.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-# Containers that state their duration, and the error of their writers in seconds.
+# Containers that state their duration, and by how many seconds their writers get it wrong.
 _STATED_DURATION = {"matroska": 0.0, "mov": 1.0, "flv": 1.0, "asf": 1.0}
 _GUESSED_DURATIONS = ("mpeg", "mpegts", "rtp", "rtsp")  # FFmpeg guesses the durations of their packets
 _AUDIO_SLACK = 0.1  # codec delay makes audio end a little before the stated duration
@@ -24,11 +24,11 @@ _AUDIO_SLACK = 0.1  # codec delay makes audio end a little before the stated dur
 
 @dataclass(frozen=True, kw_only=True)
 class VideoHeader:
-    """Statements of a container about its video; None for what it doesn't state.
+    """Facts that a container states about its video; None if it doesn't state them.
 
     Attributes:
         fps: average frame rate; None if only FFmpeg's guess is known, which may be a common multiple of the rates.
-        constant_rate: the table of frames has equal intervals, so that ``fps`` is exact.
+        constant_rate: all intervals in the table of frames are equal, so ``fps`` is exact.
         num_frames: number of frames.
         packets: number of packets of the video stream.
         seconds: time at which the data must end.
@@ -45,13 +45,13 @@ class VideoHeader:
     video_only: bool = False
 
     def missing(self, *, packets: int, end: float, longest_gap: float, last_has_duration: bool) -> str | None:
-        """Return evidence, in words, that the data read so far is incomplete; None if there is none.
+        """Describe the evidence that the data read so far is incomplete; None if there is none.
 
         Args:
             packets: packets of the video stream that were read.
-            end: time in seconds at which the last packet of the streams behind ``seconds`` ends.
+            end: time in seconds at which the last packet ends, of the streams that ``seconds`` is about.
             longest_gap: longest interval between two frames, in seconds.
-            last_has_duration: the last packet states its duration, so that ``end`` is exact.
+            last_has_duration: the last packet states its duration, so ``end`` is exact.
         """
         if self.packets is not None and packets < self.packets:
             return f"the file states {self.packets} frames"
@@ -64,7 +64,7 @@ class VideoHeader:
 
 
 def read_header(container: InputContainer, stream: VideoStream) -> VideoHeader:
-    """Read the statements of an opened container about one of its video streams."""
+    """Read the header of an opened container for one of its video streams."""
     rate = stream.average_rate
     fps = float(rate) if rate else None
     formats = container.format.name.split(",")
@@ -91,7 +91,7 @@ def _equal_intervals(times: list[int]) -> bool:
 
 
 def states_durations(container: InputContainer) -> bool:
-    """True if packets have the durations of the container, not guessed ones."""
+    """True if the durations of packets are the container's, not FFmpeg's guesses."""
     return container.format.name not in _GUESSED_DURATIONS
 
 
@@ -106,7 +106,7 @@ def mean_rate(container: InputContainer, stream: VideoStream) -> float | None:
             count += 1
             first, last = min(first, packet.pts * base), max(last, packet.pts * base)
             end = max(end, (packet.pts + packet.duration) * base if exact and packet.duration else last)
-    except av.error.FFmpegError:  # damaged: reading the frames says so
+    except av.error.FFmpegError:  # damaged: reported when the frames are read
         pass
     if count < 2 or last <= first:
         return None

@@ -17,7 +17,7 @@ _PICTURES = (
     ".arw", ".avi", ".avif", ".cr2", ".cr3", ".dng", ".dpx", ".exr", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jxl",
     ".m4v", ".mkv", ".mov", ".mp4", ".nef", ".pgm", ".ppm", ".raf", ".tga", ".webm", ".wmv",
 )  # fmt: skip
-"""Extensions of pictures and videos that aren't read from a folder."""
+"""Extensions of pictures and videos in a folder that aren't read as frames."""
 
 
 class ImageFrames(FrameSource):
@@ -26,7 +26,7 @@ class ImageFrames(FrameSource):
     Args:
         paths: at least one file, with different stems.
         name: name of the source.
-        fps: frame rate, from which times follow; images themselves have none.
+        fps: frame rate, which gives the frames their times; None: no times.
         first: position of the image whose size all others must have.
 
     Raises:
@@ -114,15 +114,15 @@ def open_image_folder(folder: Path, fps: float | None, *, skip_damaged: bool = F
     """
     name = folder.name if folder.name not in ("", "..") else folder.resolve().name
     paths = list_images(folder)
-    _warn_of_left_out(folder, paths)
+    _warn_about_skipped_files(folder, paths)
     first = next((i for i, path in enumerate(paths) if _is_readable(path)), 0) if skip_damaged else 0
     source = ImageFrames(paths, name=name or "frames", fps=fps, first=first)
     source.path = folder
     return source
 
 
-def _warn_of_left_out(folder: Path, paths: list[Path]) -> None:
-    """Warn of files in a folder of images that may be frames of other kinds, except for raw data of the images."""
+def _warn_about_skipped_files(folder: Path, paths: list[Path]) -> None:
+    """Warn about files in a folder of images that may be frames in other formats, except raw files of the images."""
     stems = {path.stem for path in paths}
     others = [
         path.name

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def upright_rgb(frame: VideoFrame) -> np.ndarray:
-    """Convert a decoded frame of any pixel format to H x W x 3 uint8 RGB, upright by its display matrix.
+    """Convert a decoded frame of any pixel format to H x W x 3 uint8 RGB, rotated upright by its display matrix.
 
     Phones store portrait videos lying on their side, with such a matrix.
     """
@@ -22,7 +22,7 @@ def upright_rgb(frame: VideoFrame) -> np.ndarray:
 
 
 def is_turned(frame: VideoFrame) -> bool:
-    """True if :func:`upright_rgb` swaps the frame's rows and columns."""
+    """True if :func:`upright_rgb` swaps the rows and columns of the frame."""
     matrix = _display_matrix(frame)
     return matrix is not None and not matrix[[0, 4]].any() and bool(matrix[[1, 3]].all())
 
@@ -35,8 +35,8 @@ def _display_matrix(frame: VideoFrame) -> np.ndarray | None:
 def apply_display_matrix(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Rotate and mirror an H x W x C image by the 9 integers of a display matrix (ISO/IEC 14496-12, section 8.3.2).
 
-    The matrix (a, b, u, c, d, v, x, y, w) maps (x, y) to (a x + c y, b x + d y). Quarter turns and mirrorings are
-    applied. At any other angle the image stays as stored, which is logged.
+    The matrix (a, b, u, c, d, v, x, y, w) maps (x, y) to (a x + c y, b x + d y). Quarter turns and reflections are
+    applied. At any other angle, the image stays as stored and a warning is logged.
     """
     a, b, c, d = (int(matrix[index]) for index in (0, 1, 3, 4))
     if a and d and not b and not c:

@@ -1,4 +1,4 @@
-"""Prefetching in a background thread."""
+"""Prefetching of frames or other items in a background thread."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _END = object()
 def prefetch(items: Iterable[T], depth: int = 3) -> Generator[T, None, None]:
     """Iterate over ``items`` in a background thread that reads up to ``depth`` items ahead.
 
-    An error of ``items`` is raised at the item that caused it. The thread ends when the iterator is exhausted or
-    closed.
+    An error raised by ``items`` is raised again after the items before it. The thread ends when the iterator is
+    exhausted or closed.
     """
     ready: queue.Queue = queue.Queue(depth)
     stop = threading.Event()

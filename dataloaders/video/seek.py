@@ -1,7 +1,7 @@
-"""Seeking in a video: frames by number, verified against those of reading from the start.
+"""Seeking in a video by frame number, verified against a first pass from the start.
 
-Containers and codecs differ in the precision of a seek, and a decoder that starts in the middle may silently give
-damaged images. A frame counts as found only if its time and a checksum of its pixels are the known ones.
+Containers and codecs differ in the precision of a seek, and a decoder that starts in the middle may silently return
+damaged images. A frame counts as found only if its time and a checksum of its pixels match those of the first pass.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _GRID = 8  # the checksum covers every 8th row and column
-_FURTHER_BACK = 32  # a failed seek is repeated this many frames earlier, then four times as far, and so on
+_FURTHER_BACK = 32  # a failed seek is retried this many frames earlier, then four times as many, and so on
 
 
 class FrameIndex:
-    """Times and checksums of the frames that were read from the start so far, in order."""
+    """Times and checksums of the frames read from the start so far, in order."""
 
     def __init__(self) -> None:
         self._times: list[int | None] = []
         self._seconds: list[tuple[float, float | None]] = []
         self._checksums: list[int] = []
         self.interlaced = False
-        """An interlaced frame was read, and the user was warned."""
+        """An interlaced frame was found, and the user was warned."""
         self.damaged: set[int] = set()
-        """Numbers of frames with damaged pixels, which are read anyway."""
+        """Numbers of frames that were decoded in spite of damaged data."""
         self.dropped = False
-        """Data was skipped from which no frame could be decoded."""
+        """Data was skipped because no frame could be decoded from it."""
 
     def __len__(self) -> int:
         return len(self._times)
 
     def add(self, number: int, pts: int | None, seconds: tuple[float, float | None], image: np.ndarray) -> None:
-        """Add a frame, unless it is known.
+        """Add a frame, unless it is already in the index.
 
         Args:
             number: its number.
-            pts: its time in the units of the stream.
+            pts: its time in the units of the stream, if stated.
             seconds: time and duration, see :class:`~voskit.dataloaders.video.source.Frame`.
             image: its H x W x 3 pixels.
         """
@@ -59,12 +59,12 @@ class FrameIndex:
             self._checksums.append(_checksum(image))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the index as JSON types, for :meth:`from_json`."""
+        """Return the index as values for JSON, which :meth:`from_json` reads back."""
         return {"times": self._times, "seconds": self._seconds, "checksums": self._checksums, "dropped": self.dropped}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> FrameIndex:
-        """Return the index of :meth:`to_json`. Raises KeyError or TypeError for other values."""
+        """Restore an index from :meth:`to_json`. Raises KeyError or TypeError for other values."""
         index = cls()
         index._times = [None if time is None else int(time) for time in values["times"]]
         index._seconds = [(float(time), duration) for time, duration in values["seconds"]]
@@ -73,7 +73,7 @@ class FrameIndex:
         return index
 
     def places(self, times: Sequence[int]) -> list[int | None] | None:
-        """Return the number of the frame at each time, None for a time without a frame; None: frames lack times."""
+        """Return the number of the frame at each time, or None for a time without one; None if frames lack times."""
         known = {time: number for number, time in enumerate(self._times)}
         return None if None in known or len(known) < len(self) else [known.get(time) for time in times]
 
@@ -82,11 +82,11 @@ class FrameIndex:
         return self._times[number]
 
     def seconds(self, number: int) -> tuple[float, float | None]:
-        """Return time and duration of a frame in seconds."""
+        """Return the time and duration of a frame in seconds."""
         return self._seconds[number]
 
     def is_frame(self, number: int, time: int, image: np.ndarray) -> bool:
-        """True if time and pixels are those of frame ``number``."""
+        """True if the time and pixels are those of frame ``number``."""
         return self._times[number] == time and self._checksums[number] == _checksum(image)
 
 
@@ -112,7 +112,7 @@ def seek_images(
 def _decode_from(
     container: InputContainer, stream: VideoStream, start: int | None, wanted: int | None, skip_damaged: bool
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield times and pixels of the frames from time ``wanted`` on, decoding from a key frame before ``start``."""
+    """Yield the time and pixels of each frame from time ``wanted`` on, decoding from a key frame before ``start``."""
     if start is None or wanted is None:
         return
     try:

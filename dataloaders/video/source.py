@@ -25,7 +25,7 @@ class Frame:
         index: position in the source, from 0 on.
         name: stem of output files: the stem of an image file, or ``f"{index:05d}"`` in videos and streams.
         image: H x W x 3 uint8 RGB, upright.
-        time: presentation time in seconds, never less than that of the frame before; None for images without a rate.
+        time: presentation time in seconds, which never decreases; None for images without a frame rate.
         duration: seconds for which the frame is shown, if the source states them.
     """
 
@@ -38,12 +38,12 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Playback:
-    """Playback of a source apart from its frame times, for videos made from it.
+    """Playback settings of a source other than its frame times, for videos made from it.
 
     Attributes:
         time_base: unit of the source's times in seconds; None: they have none.
         pixel_aspect: width of a pixel divided by its height, after rotation.
-        audio: file with audio in step with the times of the frames; None: no audio.
+        audio: file with audio in sync with the frames' times; None: no audio.
         excerpt: the frames are an excerpt, and videos made from it begin with its first frame.
     """
 
@@ -54,16 +54,16 @@ class Playback:
 
 
 class FrameSource(ABC):
-    """Frames of one size. Iterate over it, and close it or use it in a ``with`` block.
+    """Source of frames, all of one size. Iterate over it, and close it or use it in a ``with`` block.
 
-    At most a few frames are in memory. Each ``iter()`` of a file or folder starts at its first frame; a camera or
-    network stream can be iterated once.
+    At most a few frames are in memory. Each iteration over a file or folder starts at its first frame; a camera or
+    network stream can be iterated over only once.
 
     Attributes:
         name: name for outputs: the stem of the video, the name of the folder, ``camera0``, ...
         size: (height, width) of all frames, after rotation.
-        fps: mean number of frames per second; None for images, unless the caller has set a rate.
-        num_frames: number of frames that the source states; None if it states none. Never an estimate.
+        fps: mean number of frames per second; None for images, unless the caller sets a rate.
+        num_frames: number of frames, if the source states it, else None. Never an estimate.
         playback: pixel aspect ratio and audio.
         path: the video, the image or the folder of images; None for cameras and streams.
         damaged: numbers of frames that can't be read and are skipped, if known yet; otherwise such a frame is an error.
@@ -87,9 +87,9 @@ class FrameSource(ABC):
 
     @abstractmethod
     def between(self, first: int, last: int) -> Iterator[Frame]:
-        """Yield frames number ``first`` to ``last``, both included; backwards if ``last`` is smaller.
+        """Yield frames ``first`` to ``last``, inclusive; in reverse order if ``last`` is smaller.
 
-        The frames equal those of reading from the start.
+        The frames are the same as when reading from the start.
 
         Raises:
             ValueError: the source can be read only once (raised at once), there is no such frame, or a frame can't be
@@ -118,7 +118,7 @@ class FrameSource(ABC):
 
     @abstractmethod
     def count(self) -> int:
-        """Count the frames, which reads a whole video. Raises ValueError as reading does."""
+        """Count the frames, which reads a whole video. Raises ValueError at a frame that can't be read."""
 
     @abstractmethod
     def close(self) -> None:

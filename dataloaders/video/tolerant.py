@@ -25,17 +25,17 @@ _ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}  # first bytes of a file, 
 class TolerantFrames(FrameSource):
     """Frames of a video file or a folder of images, without the damaged ones.
 
-    Damaged frames keep their numbers, which ``damaged`` lists; ``between`` and iteration leave them out. A video that
-    ends early has only the frames up to there; ``problem`` says so.
+    Damaged frames keep their numbers, which ``damaged`` lists; ``between`` and iteration skip them. A video that ends
+    early has only the frames up to that point; ``problem`` says so.
 
     Args:
         path: the video, the folder or one image.
         fps: see ``open_frames``.
-        cache: file that keeps the index of a video's frames, so that the video is read in full only once.
-        progress: called with the share of frames read, 0 to 1; if it returns False, reading stops.
+        cache: file for the index of a video's frames, so that the video is read in full only once.
+        progress: called with the fraction of frames read, 0 to 1; if it returns False, reading stops.
 
     Raises:
-        FileNotFoundError, ValueError: see ``open_frames``; no frame can be read; or the reading was stopped.
+        FileNotFoundError, ValueError: see ``open_frames``; no frame can be read; or ``progress`` stopped the reading.
     """
 
     def __init__(
@@ -132,11 +132,11 @@ class TolerantFrames(FrameSource):
                 yield Frame(number, self.name_of(number), frame.image, frame.time, frame.duration)
 
     def _cached(self, video: VideoFrames, path: Path, cache: Path | None) -> list[int | None]:
-        """Return the numbers of a video's frames from the cache, or read the video and write the cache."""
+        """Load the index of a video from the cache, or read the video and write the cache; return as ``_read`` does."""
         state = path.stat()
         key = [state.st_size, state.st_mtime_ns]
         if cache is not None and cache.exists():
-            with suppress(ValueError, KeyError, TypeError):  # damaged, or of another version: read the video again
+            with suppress(ValueError, KeyError, TypeError):  # damaged, or from another version: read the video again
                 values = load_json(cache)
                 if values["file"] == key:
                     video.index = FrameIndex.from_json(values)
@@ -149,7 +149,7 @@ class TolerantFrames(FrameSource):
         return numbers
 
     def _read(self, video: VideoFrames) -> list[int | None]:
-        """Read a video from start to end; return the frame of the video for each number."""
+        """Read a video from start to end; for each frame number, return the decoded frame's, None if damaged."""
         count, total = 0, video.num_frames
         try:
             for _ in video:
@@ -173,7 +173,7 @@ class TolerantFrames(FrameSource):
         return numbers
 
     def _check_images(self, images: ImageFrames) -> None:
-        """Find damaged files by their headers and ends; others are found when they are read."""
+        """Find files whose header or end is damaged; other damage is found when a file is read."""
         for number, path in enumerate(images.paths):
             if not _looks_whole(path, images.size):
                 with suppress(StopIteration):
@@ -185,7 +185,7 @@ class TolerantFrames(FrameSource):
 
 
 def _looks_whole(path: Path, size: tuple[int, int]) -> bool:
-    """True if an image file has the size and, by its first and last bytes, is not cut short."""
+    """True if an image file has this size and, by its first and last bytes, isn't truncated."""
     try:
         with Image.open(path) as image:
             shapes = {(image.height, image.width), (image.width, image.height)}  # EXIF may turn it
@@ -193,6 +193,6 @@ def _looks_whole(path: Path, size: tuple[int, int]) -> bool:
             start = file.read(2)
             file.seek(-min(path.stat().st_size, 64), os.SEEK_END)
             end = file.read()
-    except Exception:  # Pillow raises many kinds
+    except Exception:  # a damaged file can make Pillow raise nearly anything
         return False
     return size in shapes and _ENDS.get(start, b"") in end

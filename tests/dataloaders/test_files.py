@@ -247,10 +247,10 @@ def test_csv_of_any_spreadsheet_is_read(tmp_path: Path, data: bytes) -> None:
     [
         ("", "expected columns video, text, got an empty line"),
         ("name,text\na,b\n", "expected columns video, text, got 'name,text'"),
-        ("video,text\na\n", "line 2 has 1 columns, but the first line 2"),
+        ("video,text\na\n", "line 2 has 1 columns, but the first line has 2"),
         (
             "video,text\na,b\nc,red, big\n",
-            "line 3 has 3 columns, but the first line 2: put values that contain the separator in",
+            "line 3 has 3 columns, but the first line has 2: put values that contain the separator in",
         ),
     ],
 )

@@ -171,7 +171,7 @@ def test_video_can_be_read_twice_and_from_the_start_after_a_break(tmp_path: Path
         ("clip.ts", "libx264", False),
     ],
 )
-def test_frames_by_their_numbers_are_those_of_reading_from_the_start(
+def test_frames_by_number_match_a_pass_from_the_start(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -193,7 +193,7 @@ def test_frames_by_their_numbers_are_those_of_reading_from_the_start(
         for first, last, missing in ((40, 40, 40), (39, 40, 40), (0, -1, -1)):
             with pytest.raises(ValueError, match=f"there is no frame {missing}, the last one is 39"):
                 list(source.between(first, last))
-    assert ("seeking fails" in caplog.text) != sought
+    assert ("can't seek" in caplog.text) != sought
     with pytest.raises(ValueError, match="closed"):
         source.between(0, 1)
 
@@ -212,7 +212,7 @@ def test_a_frame_that_seeking_would_damage_is_read_from_the_start(
         monkeypatch.setattr(video_seek, "_decode_from", spoilt)
         got = list(source.between(4, 9))
     assert all(np.array_equal(frame.image, frames[frame.index].image) for frame in got)
-    assert "seeking fails" in caplog.text
+    assert "can't seek" in caplog.text
 
 
 def test_long_video_is_streamed(tmp_path: Path) -> None:

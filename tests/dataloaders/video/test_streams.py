@@ -17,7 +17,7 @@ def test_http_url_is_read_once(tmp_path: Path, served: str) -> None:
         assert len(list(source)) == 12
         with pytest.raises(ValueError, match="only once") as error:
             list(source)
-        with pytest.raises(ValueError, match="only once, and forwards"):
+        with pytest.raises(ValueError, match="only once, and only forward"):
             source.between(11, 0)
     assert "secret" not in one_line(error)
 
