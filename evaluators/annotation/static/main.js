@@ -1,5 +1,5 @@
 // @ts-check
-/** Start of the page: its parts, and who hears of what. */
+/** Page setup: builds the parts of the page and connects them. */
 
 import { ApiError, ConnectionLost, inClip, json, uploads } from "./core/api.js";
 import { Session } from "./core/session.js";
@@ -90,13 +90,13 @@ store.on("clip", () => {
   const { zoom, x, y } = store.clip?.view ?? {};
   if (typeof zoom === "number" && typeof x === "number" && typeof y === "number") stage.place(zoom, x, y);
   else stage.fitted = true;
-  stage.width = 0; // the first frame fits itself unless a place is stored
+  stage.width = 0; // the first frame is fitted unless a view is stored
 });
 store.on(["project", "clip"], () => renderWelcome());
 part("panel-toggle").append(icon("layers"), "Objects");
 part("panel-toggle").addEventListener("click", () => document.body.classList.toggle("panel-open"));
 
-/** The start page: without a clip, or while one is read. */
+/** The start page: shown without a clip, or while one is being opened. */
 function renderWelcome() {
   const welcome = part("welcome");
   const { opening, clip, project } = store;
@@ -116,7 +116,7 @@ function renderWelcome() {
   welcome.replaceChildren(el("h1", {}, "Open a video"), el("p", { class: "hint" }, text), dialogs.clips.opener());
 }
 
-// -- what the clip remembers --------------------------------------------------------------------------------------------
+// -- stored view --------------------------------------------------------------------------------------------------------
 
 let viewTimer = 0;
 stage.onMove = () => {
@@ -143,7 +143,7 @@ function rememberView() {
 
 session.onLeave = () => storeView();
 
-/** The last request that stores a view: the next one waits for its answer. @type {Promise<void>} */
+/** The last request that stores a view; the next one waits for its response. @type {Promise<void>} */
 let stored = Promise.resolve();
 
 /** @param {boolean} [leaving] */
@@ -178,5 +178,5 @@ document.addEventListener("visibilitychange", () => document.hidden && session.e
 
 session.attempt(() => session.start());
 
-/** For programs that walk through the page: its parts, as they are. */
+/** Access to the page's parts, for browser tests. */
 Object.assign(window, { voskit: { store, session, stage, toolbox, player, editorFrame: () => session.editor.frame } });

@@ -1,5 +1,5 @@
 // @ts-check
-/** Start of the page: its parts, and who hears of what. */
+/** Page setup: builds the parts of the page and connects them. */
 
 import { Network } from "./core/network.js";
 import { Session } from "./core/session.js";
@@ -50,12 +50,12 @@ new Transport(part("transport"), session, player, /** @type {any} */ (actions));
 new Timeline(part("timeline"), session);
 listenToKeys(actions, toolbox);
 
-/** Ask before masks are lost; true: go on. */
+/** Ask before masks are lost; true: continue. */
 function mayLeave() {
   return !session.saver.changed || window.confirm("Your masks of this clip aren't downloaded and would be lost.");
 }
 
-/** Open files of the user. @param {File[]} files */
+/** Open the user's files. @param {File[]} files */
 async function open(files) {
   try {
     if (mayLeave()) await session.open(files);
@@ -69,7 +69,7 @@ function pick() {
   welcome.video.click();
 }
 
-/** Take the frames of the open video at another rate. @param {number} rate */
+/** Reopen the video at another frame rate. @param {number} rate */
 async function setRate(rate) {
   const fits = rate > 0 && rate <= 240;
   if (!fits) messages.say("The rate must be from 0.1 to 240 frames a second.", "error");
@@ -105,7 +105,7 @@ store.on("clip", () => {
   document.body.classList.remove("empty");
   part("welcome").hidden = true;
   stage.fitted = true;
-  stage.width = 0; // the first frame fits itself
+  stage.width = 0; // the first frame is fitted
 });
 part("panel-toggle").append(icon("layers"), "Objects");
 part("panel-toggle").addEventListener("click", () => document.body.classList.toggle("panel-open"));
@@ -133,5 +133,5 @@ async function startNetwork() {
 
 startNetwork();
 
-/** For programs that walk through the page: its parts, as they are. */
+/** Access to the page's parts, for browser tests. */
 Object.assign(window, { voskit: { store, session, stage, network } });

@@ -33,7 +33,7 @@ export class OnnxSegmenter {
 
   /**
    * Load the graphs of an exported folder.
-   * @param {string} [folder] address of the folder; default: that of this module
+   * @param {string} [folder] URL of the folder; default: that of this module
    * @param {Options} [options]
    */
   static async open(folder = new URL(".", import.meta.url).href, options = {}) {
@@ -55,14 +55,14 @@ export class OnnxSegmenter {
     return this.engine.memoryFrames;
   }
 
-  /** Forget the video; the next frame is the first of a new one. */
+  /** Forget the current video; the next frame starts a new one. */
   reset() {
     this.engine.reset();
     this.size = null;
     this.white = false;
   }
 
-  /** Forget objects; from the next frame on their pixels belong to others. @param {number[]} ids */
+  /** Forget objects; from the next frame on, their pixels go to others. @param {number[]} ids */
   deleteObjects(ids) {
     this.engine.deleteObjects(ids);
   }
@@ -100,7 +100,7 @@ export class OnnxSegmenter {
     const { ids, white } = maskIds(mask, width * height, this.objectIds, this.white);
     const count = this.engine.newSlots(ids);
     if (count > this.manifest.objects) {
-      throw new RangeError(`${count} objects, and this export holds ${this.manifest.objects}: export again with --objects ${count}`);
+      throw new RangeError(`${count} objects, but this export holds ${this.manifest.objects}: export again with --objects ${count}`);
     }
     this.white ||= white;
     return ids;

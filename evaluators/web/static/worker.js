@@ -1,5 +1,5 @@
 // @ts-check
-/** The segmenter in a worker, so that the page stays responsive: one call after the other, answered by its number. */
+/** The segmenter in a worker, so that the page stays responsive: calls run in order and are answered by number. */
 
 import { OnnxSegmenter } from "./segmenter.js";
 

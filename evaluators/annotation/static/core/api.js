@@ -1,11 +1,11 @@
 // @ts-check
-/** Requests to the server. Addresses are relative, so the page also works below a proxy's prefix. */
+/** Requests to the server. URLs are relative, so the page also works below a proxy's prefix. */
 
 /** @typedef {import("./types.js").Clip} Clip */
 /** @typedef {import("./types.js").Project} Project */
 /** @typedef {import("./types.js").Quality} Quality */
 
-/** An answer that refuses a request: its status and the server's sentence. */
+/** Error response: its status and the server's message. */
 export class ApiError extends Error {
   /** @param {number} status @param {string} message */
   constructor(status, message) {
@@ -14,10 +14,10 @@ export class ApiError extends Error {
   }
 }
 
-/** No answer came: the server or the network is away. */
+/** No response: the server or the network is down. */
 export class ConnectionLost extends Error {}
 
-/** Tell whether a request may succeed if it is repeated: no connection, or a clip that is being opened. @param {unknown} error */
+/** Return true if a request may succeed when repeated: no connection, or a clip that is being opened. @param {unknown} error */
 export function passes(error) {
   return error instanceof ConnectionLost || (error instanceof ApiError && error.status === 409);
 }
@@ -99,7 +99,7 @@ export async function prompt(id, prompt, signal) {
 }
 
 /**
- * Send files and report how much is sent, 0 to 1.
+ * Send files and report the progress, 0 to 1.
  * @param {string} path @param {FormData} form @param {(part: number) => void} progress @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
@@ -129,5 +129,5 @@ export function upload(path, form, progress, signal) {
 
 let sending = 0;
 
-/** Number of uploads that run. */
+/** Number of running uploads. */
 export const uploads = () => sending;

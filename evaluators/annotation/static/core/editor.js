@@ -1,5 +1,5 @@
 // @ts-check
-/** Edits of the shown frame: what tools change, and when it goes to the server. */
+/** Editing of the shown frame: changes by tools, sent to the server when an edit ends. */
 
 import * as raster from "./raster.js";
 
@@ -21,7 +21,7 @@ export class Editor {
     this.height = 0;
     /** @type {Mask|null} */
     this.mask = null;
-    /** The mask before the present edit; of `baseOf`. */
+    /** The mask of `baseOf` before the current edit. */
     this.base = new Uint16Array(0);
     /** @type {Mask|null} */
     this.baseOf = null;
@@ -85,7 +85,7 @@ export class Editor {
     this.dirty = raster.emptyRect();
   }
 
-  /** Note the rectangle that an edit has changed. @param {Rect} rect */
+  /** Record the rectangle that an edit has changed. @param {Rect} rect */
   touch(rect) {
     if (raster.isEmpty(rect)) return;
     raster.extend(this.dirty, rect);
@@ -112,7 +112,7 @@ export class Editor {
     this.release();
   }
 
-  /** Take back an edit that hasn't ended. */
+  /** Cancel an edit that hasn't ended. */
   cancel() {
     if (!this.active || !this.mask) return;
     this.active = false;
@@ -133,7 +133,7 @@ export class Editor {
     return this.active ? new Promise((resolve) => this.waiting.push(resolve)) : Promise.resolve();
   }
 
-  /** Whether the server lacks an edit of a frame. @param {number} frame */
+  /** Return true if an edit of a frame isn't on the server yet. @param {number} frame */
   pending(frame) {
     return (this.frame === frame && this.unsaved !== null) || this.saver.has(frame);
   }
@@ -149,14 +149,14 @@ export class Editor {
     this.saver.add(this.frame, this.mask, delta, action);
   }
 
-  /** Edit at once: begin, let `change` work on the mask, end. @param {string} action @param {(t: raster.Target) => Rect} change */
+  /** Make an edit in one call: begin, let `change` edit the mask, end. @param {string} action @param {(t: raster.Target) => Rect} change */
   apply(action, change) {
     this.begin(action);
     this.touch(change(this.target));
     this.end();
   }
 
-  /** Apply refused edits to the mask as it is now. @param {Delta[]} drafts */
+  /** Apply rejected edits to the current mask. @param {Delta[]} drafts */
   reapply(drafts) {
     this.apply("reapply", (t) => {
       const rect = raster.emptyRect();

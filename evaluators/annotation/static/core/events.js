@@ -6,11 +6,11 @@ const REST_MS = 2000;
 const PATIENCE_MS = 1500; // some proxies hold events back
 
 /**
- * Listen for events until the page closes. A hidden page that waits for nothing rests, since browsers hold no more than
- * six connections to a server: with seven open tabs, the last one would load nothing.
+ * Listen for events until the page closes. A hidden page that waits for nothing disconnects, since browsers open at most
+ * six connections to a server: with seven tabs, the last one would load nothing.
  * @param {{clip: (data: any) => void, job: (data: any) => void, project: (data: any) => void,
  *   open: (again: boolean) => void, lost: () => void, waits: () => boolean}} handlers
- * @returns {Promise<void>} resolved when no event is missed any more, or when there is no connection so soon
+ * @returns {Promise<void>} resolved when events arrive, or after a while without a connection
  */
 export function listen(handlers) {
   let missed = false; // events, since the page was loaded

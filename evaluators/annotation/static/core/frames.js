@@ -9,7 +9,7 @@ import * as api from "./api.js";
 
 const BUDGET = 384 * 2 ** 20;
 
-/** A revision out of an ETag or an event. @param {string|number|undefined} tag */
+/** The revision in an ETag or an event. @param {string|number|undefined} tag */
 export function revisionOf(tag) {
   return Number(String(tag ?? "").replace(/^W\/|"/g, ""));
 }
@@ -41,7 +41,7 @@ class Cache {
     this.coming.set(frame, promise);
     const loaded = await promise;
     if (this.values.has(frame)) return /** @type {T} */ (this.values.get(frame));
-    // a drop in the meantime means that this answer is old: it is used once and not kept
+    // dropped in the meantime: this response is outdated, so use it once and don't keep it
     if (!this.dropped.delete(promise)) this.set(frame, loaded);
     return loaded;
   }
@@ -114,18 +114,18 @@ export class Frames {
     return { picture, mask };
   }
 
-  /** Both parts of a frame if they are here already. @param {number} frame @returns {Loaded|null} */
+  /** Both parts of a frame if they are cached. @param {number} frame @returns {Loaded|null} */
   peek(frame) {
     const picture = this.pictures.values.get(frame);
     const mask = this.masks.values.get(frame);
     return picture === undefined || mask === undefined ? null : { picture, mask };
   }
 
-  /** Begin to load frames that will probably be wanted next. @param {number[]} numbers */
+  /** Prefetch frames that will probably be needed next. @param {number[]} numbers */
   prefetch(numbers) {
     for (const frame of numbers) {
       if (frame < 0 || frame >= this.clip.frames || this.peek(frame)) continue;
-      this.load(frame).catch(() => {}); // asked for again, and reported, when it is shown
+      this.load(frame).catch(() => {}); // requested again, and reported, when it is shown
     }
   }
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Worker that compresses masks, so that 16 MB at 4K don't hold up the brush. */
+/** Worker that compresses masks, so that 16 MB at 4K don't block the brush. */
 
 self.onmessage = async (event) => {
   const { number, buffer } = event.data;

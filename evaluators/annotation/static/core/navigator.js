@@ -1,5 +1,5 @@
 // @ts-check
-/** Steps from frame to frame: the newest wish counts, and an edit's frame stays until the edit ends. */
+/** Navigation between frames: the latest request wins, and an edit's frame stays until the edit ends. */
 
 import { passes } from "./api.js";
 
@@ -18,13 +18,13 @@ export class Navigator {
     this.editor = editor;
     /** @type {Frames|null} */
     this.frames = null;
-    /** Those of the shown frame. @type {Frames|null} */
+    /** The frames that the shown one belongs to. @type {Frames|null} */
     this.shown = null;
     this.wanted = 0;
-    /** Frame that is loaded, or was last; `wanted` may be another by now. */
+    /** The frame being loaded, or loaded last; `wanted` may have changed since. */
     this.loading = 0;
     this.busy = false;
-    /** A loaded frame must be read again. */
+    /** The loaded frame must be reloaded. */
     this.stale = false;
     /** Called with a frame to draw. @type {(loaded: Loaded) => void} */
     this.onShow = () => {};
@@ -36,7 +36,7 @@ export class Navigator {
     return Math.max(0, (this.frames?.clip.frames ?? 1) - 1);
   }
 
-  /** Show a frame, or the nearest there is. @param {number} frame @returns {Promise<void>} */
+  /** Show a frame, or the nearest one in the clip. @param {number} frame @returns {Promise<void>} */
   go(frame) {
     this.wanted = Math.min(Math.max(Math.round(frame), 0), this.last);
     return this.run();
@@ -47,7 +47,7 @@ export class Navigator {
     return this.go(this.wanted + by);
   }
 
-  /** Read the shown frame again, after its present edit. */
+  /** Reload the shown frame once its current edit ends. */
   reload() {
     this.stale = true;
     return this.run();
@@ -58,7 +58,7 @@ export class Navigator {
     this.busy = true;
     this.running = this.loop().finally(() => {
       this.busy = false;
-      if (this.stale && this.frames) this.run(); // asked for between the loop's end and here
+      if (this.stale && this.frames) this.run(); // requested between the loop's end and here
     });
     return this.running;
   }
@@ -77,10 +77,10 @@ export class Navigator {
         const pending = this.editor.pending(frame);
         const loaded = frames.peek(frame) ?? (await frames.load(frame));
         await this.editor.ended();
-        if (frames !== this.frames) this.stale = true; // another clip was opened meanwhile
+        if (frames !== this.frames) this.stale = true; // another clip was opened in the meantime
         if (this.stale) continue;
         if (again && this.editor.mask && (pending || edits !== this.editor.edits)) {
-          frames.masks.set(frame, this.editor.mask); // what was read lacks an edit; the frame is compared once that is saved
+          frames.masks.set(frame, this.editor.mask); // the loaded mask lacks an edit; the frame is compared once that is saved
           continue;
         }
         this.show(frame, loaded);

@@ -23,7 +23,7 @@ export function isEmpty(r) {
   return !(r.x1 > r.x0 && r.y1 > r.y0);
 }
 
-/** Extend `into` so that it holds `r`. @param {Rect} into @param {Rect} r */
+/** Extend `into` to include `r`. @param {Rect} into @param {Rect} r */
 export function extend(into, r) {
   if (isEmpty(r)) return;
   into.x0 = Math.min(into.x0, r.x0);
@@ -47,7 +47,7 @@ export function clip(r, width, height) {
  * pixel's center is 0.5, 0.5). A radius of 0.5 sets single pixels in an unbroken line.
  * @param {Target} t @param {number} ax @param {number} ay @param {number} bx @param {number} by
  * @param {number} radius @param {number} id @param {number} only replace this id alone; -1: any that may be replaced
- * @returns {Rect} pixels that were looked at
+ * @returns {Rect} pixels that were visited
  */
 export function stamp(t, ax, ay, bx, by, radius, id, only = -1) {
   if (radius <= 0.5) return stampLine(t, ax, ay, bx, by, id, only);
@@ -170,8 +170,8 @@ function pushStart(stack, match, inside, x, y) {
 }
 
 /**
- * Give an object the pixels of a binary mask, and take from it those outside.
- * @param {Target} t @param {Uint8Array} inside one byte a pixel @param {number} id @returns {Rect}
+ * Give an object the pixels of a binary mask, and remove it from all others.
+ * @param {Target} t @param {Uint8Array} inside one byte per pixel @param {number} id @returns {Rect}
  */
 export function replaceObject(t, inside, id) {
   const rect = emptyRect();

@@ -1,5 +1,5 @@
 // @ts-check
-/** The queue of edits on their way to the server: one request an edit, each on the revision that it was made on. */
+/** Queue of edits to send to the server: one request per edit, with the revision that it was based on. */
 
 import * as api from "./api.js";
 import { gzip } from "./gzip.js";
@@ -24,20 +24,20 @@ export class Saver {
     this.frames = null;
     /** @type {Item[]} */
     this.queue = [];
-    /** Tags of frames with edits on their way. @type {Map<number, string>} */
+    /** Tags of frames with edits in the queue. @type {Map<number, string>} */
     this.tags = new Map();
-    /** Edits that the server refused since their frame had changed elsewhere. @type {Map<number, Delta[]>} */
+    /** Edits that the server rejected because their frame had changed elsewhere. @type {Map<number, Delta[]>} */
     this.drafts = new Map();
-    /** Cause of the last refusal; empty: the frame had changed elsewhere. */
+    /** Cause of the last rejection; empty: the frame had changed elsewhere. */
     this.reason = "";
     this.busy = false;
     /** An edit isn't in the queue yet. */
     this.open = false;
-    /** Those who wait for an item and all before it. @type {{item: Item, resolve: () => void}[]} */
+    /** Callers that wait for an item and all before it. @type {{item: Item, resolve: () => void}[]} */
     this.waiting = [];
-    /** The last undo or redo: later edits are sent after its answer. @type {Promise<unknown>} */
+    /** The last undo or redo: later edits are sent after its response. @type {Promise<unknown>} */
     this.undoing = Promise.resolve();
-    /** Called with a frame whose edits were refused. @type {(frame: number) => void} */
+    /** Called with a frame whose edits were rejected. @type {(frame: number) => void} */
     this.onConflict = () => {};
     /** Called with a frame once all its edits are saved. @type {(frame: number) => void} */
     this.onSaved = () => {};
@@ -65,14 +65,14 @@ export class Saver {
    */
   add(frame, mask, delta, action) {
     if (!this.tags.has(frame)) this.tags.set(frame, mask.tag);
-    this.frames?.masks.set(frame, mask); // it may have been dropped, or be one that lacks the edit
+    this.frames?.masks.set(frame, mask); // the cached mask may be gone, or lack the edit
     const body = action === "clear" ? null : gzip(/** @type {ArrayBuffer} */ (mask.ids.slice().buffer));
     this.queue.push({ frame, mask, body, delta, action, after: this.undoing });
     this.mark();
     this.run();
   }
 
-  /** Wait until all edits that are in the queue now have left it. @returns {Promise<void>} */
+  /** Wait until all edits currently in the queue have left it. @returns {Promise<void>} */
   settled() {
     const item = this.queue[this.queue.length - 1];
     return item ? new Promise((resolve) => this.waiting.push({ item, resolve })) : Promise.resolve();
@@ -86,7 +86,7 @@ export class Saver {
     }
   }
 
-  /** Tell the page whether everything is saved. */
+  /** Notify the page whether everything is saved. */
   mark() {
     const trouble = this.store.trouble !== null;
     const state = this.clean ? "saved" : trouble || this.drafts.size || (this.open && this.idle) ? "unsaved" : "saving";
@@ -108,7 +108,7 @@ export class Saver {
       } catch (error) {
         if (error instanceof api.ConnectionLost) await this.pause("No connection to the server. Your work is kept here and saved when it is back.");
         else if (error instanceof api.ApiError && error.status === 412) {
-          this.trouble(null); // there is an answer
+          this.trouble(null); // the server responded
           this.refuse(item.frame, "");
         }
         else if (error instanceof api.ApiError && [401, 403, 409, 507].includes(error.status)) await this.pause(error.message);
@@ -136,7 +136,7 @@ export class Saver {
     }
     const tag = response.headers.get("ETag") ?? "";
     this.tags.set(item.frame, tag);
-    item.mask.tag = tag; // the cached mask may be another by now
+    item.mask.tag = tag; // the cached mask may have changed since
     this.trouble(null);
   }
 

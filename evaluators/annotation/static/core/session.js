@@ -17,7 +17,7 @@ import { ACTIVE, MODES } from "./store.js";
 const LOST = "No connection to the server. Your work is kept here and saved when it is back.";
 const OPENING_MS = 1000;
 const QUALITY_MS = 700;
-const QUALITY_RUNNING_MS = 3000; // events bring the curves meanwhile
+const QUALITY_RUNNING_MS = 3000; // events extend the curves in the meantime
 const READ_MS = 1000;
 const MOST_TOLD = 50; // failures; the server remembers no more
 
@@ -33,21 +33,21 @@ export class Session {
     this.frames = null;
     /** The main view shows each frame that a propagation finishes. */
     this.following = false;
-    /** Frames whose masks the newest event of the clip names. @type {number[]} */
+    /** Frames whose masks the clip's latest event lists. @type {number[]} */
     this.written = [];
     /** Frame to show after the last of these propagations; null: the one that it ended at. @type {number|null} */
     this.home = null;
     this.qualityTimer = 0;
-    /** Number of calls that open a clip. */
+    /** Number of calls that opened a clip. */
     this.opened = 0;
-    /** Numbers of requests, by which late answers are known. */
+    /** Numbers of requests, to detect late responses. */
     this.projectsAsked = this.projectsRead = this.qualityAsked = this.losses = 0;
-    /** Propagations whose start isn't answered yet, and whether the user has stopped them. */
+    /** Propagations whose start has no response yet, and whether the user has stopped them. */
     this.starting = 0;
     this.unwanted = false;
-    /** Number of requests for the state of a clip that aren't answered yet. */
+    /** Number of requests for a clip's state that have no response yet. */
     this.asked = 0;
-    /** Events that came meanwhile. @type {(() => void)[]} */
+    /** Events that arrived in the meantime. @type {(() => void)[]} */
     this.held = [];
     /** Called before another clip is shown. @type {() => Promise<void>} */
     this.onLeave = async () => {};
@@ -65,7 +65,7 @@ export class Session {
     this.saver.onSaved = (frame) => this.compare(frame);
   }
 
-  /** Read the project, open the clip of the address or else the first one, and listen for events. */
+  /** Load the project, open the URL's clip or else the first one, and listen for events. */
   async start() {
     await listen({
       clip: (data) => this.clipChanged(data),
@@ -78,7 +78,7 @@ export class Session {
     await this.begin();
   }
 
-  /** Open the first clip; without a connection, when it is back. */
+  /** Open the first clip, once there is a connection. */
   async begin() {
     try {
       await this.readProject();
@@ -100,13 +100,13 @@ export class Session {
   async readProject() {
     const ticket = ++this.projectsAsked;
     const project = await api.project();
-    if (ticket < this.projectsRead) return; // a later answer came first
+    if (ticket < this.projectsRead) return; // a later response came first
     this.projectsRead = ticket;
     this.store.project = project;
     this.store.emit("project");
   }
 
-  /** Save all that was painted, also what is painted meanwhile. */
+  /** Save all edits, including those made in the meantime. */
   async allSaved() {
     do {
       await this.editor.ended();
@@ -127,7 +127,7 @@ export class Session {
     if (this.store.clip && this.store.project?.clips.some((c) => c.id === this.store.clip?.id)) await this.onLeave();
     const request = async () => {
       const clip = await api.clip(id);
-      if (ticket === this.opened) await this.allSaved(); // what was painted on the way belongs to the former clip
+      if (ticket === this.opened) await this.allSaved(); // edits made in the meantime belong to the previous clip
       return clip;
     };
     const shown = await this.inOrder(request, (clip) => ticket === this.opened && this.show(clip));
@@ -136,7 +136,7 @@ export class Session {
     this.readQuality();
   }
 
-  /** Open a clip again that couldn't be opened. @param {string} id */
+  /** Retry opening a clip that couldn't be opened. @param {string} id */
   async retry(id) {
     await api.json(`clips/${encodeURIComponent(id)}/retry`, "POST");
     await this.readProject();
@@ -144,7 +144,7 @@ export class Session {
   }
 
   /**
-   * Apply the state of a clip before the events that came while it was on its way: it may be older than they are.
+   * Apply a clip's state before the events that arrived during the request, since it may be older than they are.
    * @template T
    * @param {() => Promise<Clip>} request
    * @param {(clip: Clip) => T} apply
@@ -166,7 +166,7 @@ export class Session {
     store.opening = clip.state && clip.state !== "ready" ? clip : null;
     store.emit("project");
     if (clip.state === "opening") {
-      // an event says when it is ready, but some proxies hold events back
+      // an event announces when it is ready, but some proxies buffer events
       window.setTimeout(() => store.opening?.id === clip.id && this.attempt(() => this.open(clip.id)), OPENING_MS);
     }
     if (store.opening) return false;
@@ -198,7 +198,7 @@ export class Session {
     if (typeof view.opacity === "number") store.opacity = view.opacity;
   }
 
-  /** Take a clip off the project's list; its results stay on the disk. @param {string} id */
+  /** Remove a clip from the project's list; its results stay on disk. @param {string} id */
   async takeOff(id) {
     const { store } = this;
     if (store.clip?.id === id) {
@@ -215,7 +215,7 @@ export class Session {
     store.emit("clip");
   }
 
-  /** Go to a frame because the user asks for it: a propagation isn't followed any more. @param {number} frame */
+  /** Go to a frame at the user's request, and stop following the propagation. @param {number} frame */
   visit(frame) {
     this.store.emit("playing", "stop");
     this.unfollow();
@@ -264,7 +264,7 @@ export class Session {
     this.readQuality();
   }
 
-  /** Leave an object that isn't there any more. */
+  /** Deselect an object that no longer exists. */
   chooseExisting() {
     const { store } = this;
     if (!store.objectOf(store.object)) store.object = store.objects[0].id;
@@ -285,7 +285,7 @@ export class Session {
   /** Extend the curves by frames that were just propagated. @param {Record<string, Record<string, number>>} frames */
   addQuality(frames) {
     const { clip, quality } = this.store;
-    if (!clip || !quality) return; // it is read as a whole soon
+    if (!clip || !quality) return; // all of it is loaded soon
     for (const [frame, values] of Object.entries(frames)) {
       for (const [id, value] of Object.entries(values)) {
         quality.objects[id] ??= new Array(clip.frames).fill(null);
@@ -295,12 +295,12 @@ export class Session {
     this.store.emit("quality");
   }
 
-  /** Read a frame's mask again if the server has another revision of it. @param {number} frame @param {number|string} [revision] */
+  /** Reload a frame's mask if the server has a different revision. @param {number} frame @param {number|string} [revision] */
   compare(frame, revision = this.store.clip?.revisions[String(frame)]) {
     const mask = this.frames?.masks.values.get(frame);
     if (revision === undefined || this.saver.has(frame)) return;
     if (mask && revisionOf(mask.tag) === revisionOf(revision)) return;
-    if (frame === this.editor.frame && this.editor.unsaved) return; // its saving is refused: a draft
+    if (frame === this.editor.frame && this.editor.unsaved) return; // saving it will be rejected: a draft
     this.frames?.masks.drop(frame);
     if ([this.store.frame, this.navigator.wanted, this.navigator.loading].includes(frame)) this.navigator.reload();
   }
@@ -326,7 +326,7 @@ export class Session {
     if (job.state === "done" && job.kind !== "propagate" && this.own.has(job.id)) this.deliver(job);
   }
 
-  /** Say why a job failed, unless that was read before a reload. @param {Job} job */
+  /** Show why a job failed, unless the user has read that before a reload. @param {Job} job */
   tellFailure(job) {
     const told = () => JSON.parse(localStorage.getItem("voskit-told") ?? "[]");
     if (told().includes(job.id)) return;
@@ -335,14 +335,14 @@ export class Session {
     window.setTimeout(() => localStorage.setItem("voskit-told", JSON.stringify([...told(), job.id].slice(-MOST_TOLD))), READ_MS);
   }
 
-  /** Hand a result out, once. @param {Job} job */
+  /** Deliver a result, once. @param {Job} job */
   deliver(job) {
     this.own.delete(job.id);
     sessionStorage.setItem("voskit-jobs", JSON.stringify([...this.own]));
     this.onResult(job);
   }
 
-  /** Say why no events come: no connection, or a server that wants another token. */
+  /** Show why no events arrive: no connection, or a server with a different token. */
   async lost() {
     const ticket = ++this.losses;
     try {
@@ -358,7 +358,7 @@ export class Session {
     this.losses += 1;
     this.saver.trouble(null);
     this.saver.wake?.();
-    if (this.asked) return void this.held.push(() => this.connected(again)); // the answer may be from before
+    if (this.asked) return void this.held.push(() => this.connected(again)); // the response may be older
     const { id } = this.store.opening ?? this.store.clip ?? {};
     if (!again || !id) return;
     if (this.store.opening) return void this.attempt(() => this.open(id));
@@ -370,11 +370,11 @@ export class Session {
     }
   }
 
-  /** Take over the state of the shown clip after events were missed. @param {Clip} fresh */
+  /** Update the shown clip after missed events. @param {Clip} fresh */
   refresh(fresh) {
     const { clip, jobs } = this.store;
-    if (clip?.id !== fresh.id) return; // another clip was opened meanwhile
-    if (fresh.state && fresh.state !== "ready") return; // a restarted server reads it; an event says when it is done
+    if (clip?.id !== fresh.id) return; // another clip was opened in the meantime
+    if (fresh.state && fresh.state !== "ready") return; // a restarted server opens it; an event announces when it is ready
     for (const [id, job] of jobs) if (ACTIVE.includes(job.state)) jobs.delete(id);
     if (fresh.job) jobs.set(fresh.job.id, fresh.job);
     this.forgetStale(fresh);
@@ -384,7 +384,7 @@ export class Session {
     this.readQuality();
   }
 
-  /** Drop every mask that isn't the server's any more, or may not be when it comes. @param {Clip} fresh */
+  /** Drop every mask that is outdated, or may be when it arrives. @param {Clip} fresh */
   forgetStale(fresh) {
     const { values, coming } = this.frames?.masks ?? {};
     for (const frame of new Set([...(values?.keys() ?? []), ...(coming?.keys() ?? [])])) this.compare(frame, fresh.revisions[String(frame)] ?? 0);
@@ -397,7 +397,7 @@ export class Session {
     this.store.emit("connection");
   }
 
-  /** Repeat refused edits on the masks as they are now. */
+  /** Repeat rejected edits on the current masks. */
   async reapplyDrafts() {
     for (const [frame, deltas] of [...this.saver.drafts]) {
       await this.visit(frame);
@@ -419,7 +419,7 @@ export class Session {
 
   // -- actions --------------------------------------------------------------------------------------------------------
 
-  /** Run an action and say in words why it failed. @param {() => Promise<unknown>} action */
+  /** Run an action; show why if it fails. @param {() => Promise<unknown>} action */
   async attempt(action) {
     try {
       return await action();
@@ -429,14 +429,14 @@ export class Session {
     }
   }
 
-  /** Save everything, and wait for all that the user has done so far. Later edits are not waited for. */
+  /** Save everything, and wait for all changes so far, but not for later ones. */
   ready() {
     this.editor.flush();
     return Promise.all([this.saver.settled(), this.changed]);
   }
 
   /**
-   * Change the clip after all that the user did before, and before all that comes later.
+   * Change the clip after all earlier changes by the user and before all later ones.
    * @template T
    * @param {() => Promise<T>} change @returns {Promise<T>}
    */
@@ -446,7 +446,7 @@ export class Session {
     return done;
   }
 
-  /** Send a request about the clip in turn. @param {string} method @param {string} rest @param {unknown} [body] */
+  /** Send a request about the clip, in order. @param {string} method @param {string} rest @param {unknown} [body] */
   async send(method, rest, body) {
     const { clip } = this.store;
     if (!clip) throw new Error("No clip is open.");
@@ -478,7 +478,7 @@ export class Session {
   }
 
   /**
-   * Start a propagation; tell whether it was started.
+   * Start a propagation; return true if it was started.
    * @param {number} first @param {number} last @param {number[]|null} objects @param {boolean} fuse
    * @param {number|null} home frame to show afterwards
    */
@@ -487,7 +487,7 @@ export class Session {
       this.say("The range ends at this frame: there is nothing to propagate to.");
       return false;
     }
-    this.following = true; // before the request: its first events may come before its answer
+    this.following = true; // before the request: its first events may come before its response
     this.written = [];
     this.home = home;
     this.store.emit("playing", "stop");
@@ -511,12 +511,12 @@ export class Session {
     await this.attempt(async () => this.remember(await this.send("POST", "jobs", job)));
   }
 
-  /** Know a job as this tab's, also after a reload. @param {Job} job as the answer to its start has it */
+  /** Remember a job as this tab's, even after a reload. @param {Job} job from the response to its start */
   remember(job) {
     this.own.add(job.id);
     sessionStorage.setItem("voskit-jobs", JSON.stringify([...this.own]));
     const known = this.store.jobs.get(job.id);
-    if (known?.state === "done" && known.kind !== "propagate") this.deliver(known); // it ended before its answer came
+    if (known?.state === "done" && known.kind !== "propagate") this.deliver(known); // it ended before its response came
     this.showStarted(job);
   }
 
@@ -546,7 +546,7 @@ export class Session {
     }, this.store.quality && this.store.running ? QUALITY_RUNNING_MS : QUALITY_MS);
   }
 
-  /** Go to the frame around which the network is least sure. */
+  /** Go to the frame around which the network is least confident. */
   async correctNext() {
     const { clip } = this.store;
     const quality = /** @type {import("./types.js").Quality|undefined} */ (await this.attempt(() => this.send("GET", "quality")));
@@ -562,7 +562,7 @@ export class Session {
   }
 
   /**
-   * Change an object: here at once, on the server after the changes before.
+   * Change an object: immediately here, on the server after earlier changes.
    * @param {number} id @param {Partial<import("./types.js").ObjectInfo>} fields
    */
   async changeObject(id, fields) {
@@ -573,13 +573,13 @@ export class Session {
     this.changing += 1;
     await this.attempt(async () => {
       const { changes } = await this.send("PUT", `objects/${id}`, fields);
-      clip.changes = Math.max(clip.changes, changes); // events from before would undo it here
+      clip.changes = Math.max(clip.changes, changes); // older events would undo it here
     });
     this.changing -= 1;
     await this.attempt(() => this.readObjects());
   }
 
-  /** Read the list of objects. Events from before don't change it any more. */
+  /** Load the list of objects. Older events no longer change it. */
   async readObjects() {
     const { clip } = this.store;
     if (!clip || this.changing) return;

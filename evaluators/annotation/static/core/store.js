@@ -1,5 +1,5 @@
 // @ts-check
-/** State that all parts of the page share, and the topics by which they hear of changes. */
+/** State shared by all parts of the page, and topics that notify them of changes. */
 
 /** @typedef {import("./types.js").Clip} Clip */
 /** @typedef {import("./types.js").Project} Project */
@@ -25,7 +25,7 @@ export class Store {
     this.clip = null;
     /** A clip that is being read for the first time, or couldn't be read. @type {Clip|null} */
     this.opening = null;
-    /** Frame that is shown, and that all edits go to. */
+    /** The shown frame, which all edits go to. */
     this.frame = 0;
     /** Current object's id. */
     this.object = 1;
@@ -37,7 +37,7 @@ export class Store {
     this.tool = "brush";
     /** Diameter of the brush in image pixels. */
     this.brush = 24;
-    /** The eraser takes all objects, not the current one alone. */
+    /** The eraser removes all objects, not only the current one. */
     this.eraseAll = false;
     /** @type {number|null} */
     this.markIn = null;
@@ -89,12 +89,12 @@ export class Store {
     return this.solo !== null ? id === this.solo : this.objectOf(id)?.visible !== false;
   }
 
-  /** Tell whether edits may replace an object's pixels: it is neither locked nor out of sight. @param {number} id */
+  /** Return true if edits may replace an object's pixels: it is neither locked nor hidden. @param {number} id */
   isEditable(id) {
     return id === 0 || (this.isVisible(id) && !this.objectOf(id)?.locked);
   }
 
-  /** The running job of the shown clip, else the one that waits. @returns {Job|undefined} */
+  /** The running job of the shown clip, or else the waiting one. @returns {Job|undefined} */
   get running() {
     const jobs = [...this.jobs.values()].filter((job) => ACTIVE.includes(job.state) && job.clip === this.clip?.id);
     return jobs.find((job) => job.state === "running") ?? jobs[0];

@@ -1,5 +1,5 @@
 // @ts-check
-/** Shapes of the server's answers and of the page's own records (types only). */
+/** Types of the server's responses and of the page's own records. */
 
 /** @typedef {{id: number, name: string, color: string, visible: boolean, locked: boolean, given: number}} ObjectInfo */
 

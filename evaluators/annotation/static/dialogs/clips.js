@@ -1,5 +1,5 @@
 // @ts-check
-/** Clips of the project, and opening of further ones. */
+/** Dialog with the project's clips, to open more. */
 
 import * as api from "../core/api.js";
 import { el, icon, iconButton } from "../panels/dom.js";
@@ -27,7 +27,7 @@ export class ClipDialog {
     this.dialog.addEventListener("close", () => (this.dialog = null));
   }
 
-  /** Ways to open a clip: upload, a path, a bundled scene. Also the start page's. @returns {HTMLElement} */
+  /** Ways to open a clip: upload, a path, a bundled scene. Also used on the start page. @returns {HTMLElement} */
   opener() {
     const file = el("input", { type: "file", accept: "video/*,.mkv,.y4m,.zip", hidden: true, multiple: false });
     const progress = el("progress", { max: 1, hidden: true });
@@ -65,7 +65,7 @@ export class ClipDialog {
       if (listing.parent !== null) rows.unshift(this.entry("..", "folder", () => go(/** @type {string} */ (listing.parent))));
       if (!rows.length) rows.push(el("li", { class: "hint" }, "No videos or folders of images here."));
       entries.replaceChildren(...rows);
-      if (path.value === before) path.value = listing.path === "." ? "" : listing.path; // else it was typed meanwhile
+      if (path.value === before) path.value = listing.path === "." ? "" : listing.path; // else the user has typed in the meantime
     };
     go("");
     box.append(el("div", { class: "hint" }, `On the server, below ${this.store.project?.root}:`), form, entries);

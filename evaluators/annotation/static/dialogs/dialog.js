@@ -1,9 +1,9 @@
 // @ts-check
-/** A dialog, and dropping of files. */
+/** Modal dialog, and drag and drop of files. */
 
 import { el, iconButton } from "../panels/dom.js";
 
-/** Make a dialog with a title and a cross, and show it. @param {string} title @param {string} kind @param {...Node} children */
+/** Show a dialog with a title and a close button. @param {string} title @param {string} kind @param {...Node} children */
 export function showDialog(title, kind, ...children) {
   const dialog = el("dialog", { class: `dialog ${kind}` });
   const cross = iconButton("close", "Close", () => dialog.close(), "Esc", "quiet");
@@ -13,11 +13,11 @@ export function showDialog(title, kind, ...children) {
   document.body.append(dialog);
   dialog.tabIndex = -1;
   dialog.showModal();
-  dialog.focus(); // not the cross
+  dialog.focus(); // not the close button
   return dialog;
 }
 
-/** Take files that are dropped on an element. @param {HTMLElement} element @param {(files: File[]) => void} take */
+/** Accept files that are dropped on an element. @param {HTMLElement} element @param {(files: File[]) => void} take */
 export function takeDrops(element, take) {
   element.addEventListener("dragover", (event) => {
     event.preventDefault();

@@ -1,5 +1,5 @@
 // @ts-check
-/** Dialogs: questions, clips, import, export. */
+/** Dialogs: confirmations, clips, import, export. */
 
 import { el, icon } from "../panels/dom.js";
 import { ClipDialog } from "./clips.js";
@@ -28,7 +28,7 @@ export class Dialogs {
   }
 
   /**
-   * Ask which object becomes part of which. @param {{id: number, name: string}[]} objects @param {number} current
+   * Ask which object to merge into which. @param {{id: number, name: string}[]} objects @param {number} current
    * @returns {Promise<{from: number, into: number}|null>}
    */
   merge(objects, current) {

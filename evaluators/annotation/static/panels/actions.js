@@ -1,5 +1,5 @@
 // @ts-check
-/** What keys and buttons do in every page: tools, choice of objects, frames, range, view, undo. */
+/** Actions of keys and buttons on every page: tools, objects, frames, range, view, undo. */
 
 /** @typedef {Record<string, (key: string) => unknown>} Actions */
 
@@ -58,7 +58,7 @@ export function commonActions({ session, stage, player, toolbox, toolbar, view, 
     zoomOut: () => stage.zoomBy(1 / 1.25),
     undo: () => {
       if (toolbox.tool.back()) return;
-      const { waiting } = toolbox.prompt; // the click's edit isn't made yet
+      const { waiting } = toolbox.prompt; // the click's edit doesn't exist yet
       if (store.tool === "prompt") toolbox.prompt.undone();
       if (store.tool === "prompt" && waiting) return;
       session.history("undo");

@@ -1,5 +1,5 @@
 // @ts-check
-/** Building of elements, and the page's icons. */
+/** Builder of DOM elements, and the page's icons. */
 
 /**
  * Make an element. Properties are set as they are; `class`, `title` and names with a dash are attributes, functions of

@@ -1,5 +1,5 @@
 // @ts-check
-/** The keyboard. Keys don't act while something is typed or a dialog is open. */
+/** Keyboard handling. Shortcuts are off while the user types or a dialog is open. */
 
 import { SHORTCUTS } from "./shortcuts.js";
 
@@ -14,20 +14,20 @@ export function describe(event) {
   return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift}${name}`;
 }
 
-/** Tell whether keys belong to a field. @param {EventTarget|null} target */
+/** Return true if keys belong to a text field. @param {EventTarget|null} target */
 export function isField(target) {
   if (!(target instanceof HTMLElement)) return false;
   if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return true;
   return target instanceof HTMLInputElement && !["checkbox", "button", "submit", "range", "color", "radio"].includes(target.type);
 }
 
-/** Tell whether a key presses a button that was reached by the keyboard. @param {KeyboardEvent} event */
+/** Return true if a key presses a button that has the keyboard focus. @param {KeyboardEvent} event */
 function presses(event) {
   return ["Enter", " "].includes(event.key) && event.target instanceof HTMLButtonElement && event.target.matches(":focus-visible");
 }
 
 /**
- * Run actions by keys. `actions` has functions by `run` of the table; the toolbox hears the space key.
+ * Run actions by keys. `actions` has functions by `run` of the table; the toolbox is notified of the space key.
  * @param {import("./actions.js").Actions} actions
  * @param {import("../tools/toolbox.js").Toolbox} toolbox
  */
@@ -42,7 +42,7 @@ export function listenToKeys(actions, toolbox) {
     const key = describe(event);
     const shortcut = table.get(key);
     if (!shortcut || presses(event)) return;
-    if (document.querySelector("#welcome:not([hidden])") && !["open", "help"].includes(shortcut.run)) return; // the clip isn't seen
+    if (document.querySelector("#welcome:not([hidden])") && !["open", "help"].includes(shortcut.run)) return; // the clip is hidden
     event.preventDefault();
     if (event.target instanceof HTMLElement && event.target !== document.body) event.target.blur();
     if (key === "Space") {

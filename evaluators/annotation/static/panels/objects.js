@@ -107,7 +107,7 @@ export class ObjectPanel {
     const { clip } = this.store;
     if (!clip) return;
     const made = this.session.inTurn(() => this.make(clip));
-    await (this.added = this.added.then(() => this.session.attempt(() => this.choose(clip, made)))); // one after the other
+    await (this.added = this.added.then(() => this.session.attempt(() => this.choose(clip, made)))); // one at a time
   }
 
   /** @type {Promise<unknown>} */
@@ -117,7 +117,7 @@ export class ObjectPanel {
   async make(clip) {
     const path = api.inClip(clip.id, "objects");
     const { objects } = await api.clip(clip.id);
-    if (!objects.length) await api.json(path, "POST", {}); // the one that is shown already
+    if (!objects.length) await api.json(path, "POST", {}); // the one already shown
     return (await api.json(path, "POST", {})).id;
   }
 
@@ -126,7 +126,7 @@ export class ObjectPanel {
     const id = await made;
     if (this.store.clip !== clip) return;
     await this.session.readObjects();
-    await this.session.editor.ended(); // a stroke stays its object's
+    await this.session.editor.ended(); // so that a stroke stays with its object
     this.session.selectObject(id);
     const name = this.list.querySelector(`[data-id="${id}"] .name`);
     if (name instanceof HTMLInputElement && matchMedia("(pointer: fine)").matches) name.scrollIntoView({ block: "nearest" });

@@ -1,5 +1,5 @@
 // @ts-check
-/** Playback with masks, and the row of buttons that move in time. */
+/** Playback with masks, and the row of transport buttons. */
 
 import { el, exactClock, icon, iconButton, setIcon } from "./dom.js";
 
@@ -8,21 +8,21 @@ import { el, exactClock, icon, iconButton, setIcon } from "./dom.js";
 const LATE_S = 0.25;
 const AHEAD = 16;
 
-/** Plays a clip at its rate; frames that don't come in time are left out. */
+/** Player of a clip at its frame rate; frames that load too late are dropped. */
 export class Player {
   /** @param {Session} session */
   constructor(session) {
     this.session = session;
     this.store = session.store;
     this.speed = 1;
-    /** Clock and clip time at which playing began. */
+    /** Clock time and clip time at which playback began. */
     this.zero = { clock: 0, time: 0 };
     this.run = 0;
     this.store.on("playing", (detail) => detail === "stop" && this.stop());
     this.store.on("clip", () => this.stop());
   }
 
-  /** Time of a frame; frames without one are 25 a second. @param {number} frame */
+  /** Time of a frame; without times, 25 frames per second. @param {number} frame */
   time(frame) {
     return this.store.clip?.times[frame] ?? frame / 25;
   }
@@ -80,7 +80,7 @@ export class Player {
     }
   }
 
-  /** The frame to show after a delay: the one whose time it is. @param {number} frame @param {number} last @param {number} now */
+  /** The frame to show now after a delay. @param {number} frame @param {number} last @param {number} now */
   catchUp(frame, last, now) {
     let next = frame;
     while (next < last && this.time(next + 1) <= now) next++;
@@ -124,7 +124,7 @@ export class Transport {
     const speed = el("select", { class: "speed", title: "Speed", "aria-label": "Speed" }, ...[0.25, 0.5, 1, 2, 4].map((s) => el("option", { value: String(s), selected: s === 1 }, `${s}×`)));
     speed.addEventListener("change", () => {
       player.setSpeed(Number(speed.value));
-      speed.blur(); // keys act on the page again
+      speed.blur(); // so that keys act on the page again
     });
     this.keep = iconButton("keep", "Keep this mask as given", actions.keep, "K");
     this.clear = iconButton("trash", "Remove this frame's mask", actions.clear, "Delete");

@@ -13,7 +13,7 @@ export class PropagationPanel {
   constructor(root, session) {
     this.session = session;
     this.store = session.store;
-    /** Objects that are left out. @type {Set<number>} */
+    /** Excluded objects. @type {Set<number>} */
     this.out = new Set();
     this.state = "";
     const button = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ title, /** @type {() => void} */ onclick) =>

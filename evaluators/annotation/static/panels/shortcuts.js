@@ -1,9 +1,9 @@
 // @ts-check
-/** The table of shortcuts, by which keys act and which `?` shows; a page has those for which it has actions. */
+/** Table of keyboard shortcuts, also shown by `?`; a page has those for which it has actions. */
 
 /**
  * @typedef {{keys: string[], text: string, run: string, shown?: string, repeat?: boolean}} Shortcut
- * `keys` as `describe` in keys.js gives them; `shown` is the text for the table if it isn't the first key
+ * `keys` as returned by `describe` in keys.js; `shown` is the text for the table if it isn't the first key
  */
 
 /** @type {[string, Shortcut[]][]} */

@@ -58,7 +58,7 @@ export class Timeline {
       try {
         canvas.setPointerCapture(event.pointerId);
       } catch {
-        this.dragging = false; // the pointer is away already
+        this.dragging = false; // the pointer is gone already
       }
       this.seek(event);
     });
@@ -92,7 +92,7 @@ export class Timeline {
     this.from = Math.min(Math.max(0, this.from), this.frames - this.span);
   }
 
-  /** Scroll so that the shown frame is in sight. */
+  /** Scroll the shown frame into view. */
   follow() {
     const { frame } = this.store;
     if (frame < this.from) this.from = frame - this.span * 0.1;
@@ -174,7 +174,7 @@ export class Timeline {
       const x = this.x(frame) + each / 2;
       g.fillRect(Math.round(x), RULER - 4, 1, 4);
       const text = String(frame);
-      if (Math.abs(x + 8 - head) < 24) continue; // the head's own number is there
+      if (Math.abs(x + 8 - head) < 24) continue; // the playhead's own number is there
       g.textAlign = x + 20 > w ? "right" : "left";
       g.fillText(text, x + (x + 20 > w ? -3 : 4), RULER / 2);
     }
@@ -247,7 +247,7 @@ export class Timeline {
     }
   }
 
-  /** Draw a curve, its least value for each pixel. @param {CanvasRenderingContext2D} g @param {(number|null)[]} values @param {(value: number) => number} y */
+  /** Draw a curve by the smallest value at each pixel. @param {CanvasRenderingContext2D} g @param {(number|null)[]} values @param {(value: number) => number} y */
   drawCurve(g, values, y) {
     const first = Math.max(0, Math.floor(this.from));
     const last = Math.min(values.length - 1, Math.ceil(this.from + this.span));

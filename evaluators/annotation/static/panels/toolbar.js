@@ -1,5 +1,5 @@
 // @ts-check
-/** The bar of tools, and the present tool's options. */
+/** Toolbar: the tools, and the options of the current one. */
 
 import { LARGEST, SMALLEST } from "../tools/toolbox.js";
 import { el, iconButton } from "./dom.js";

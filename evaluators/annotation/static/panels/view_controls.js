@@ -71,6 +71,6 @@ export class ViewControls {
     document.documentElement.dataset.theme = this.themeName;
     setIcon(this.theme, { auto: "auto", dark: "moon", light: "sun" }[this.themeName] ?? "auto");
     this.stage.recolor();
-    this.store.emit("marks"); // the timeline takes the new colors
+    this.store.emit("marks"); // redraw the timeline in the new colors
   }
 }

@@ -13,7 +13,7 @@ export class BrushTool extends Tool {
     this.erases = erases;
     /** @type {Point|null} */
     this.last = null;
-    /** End of the stroke before, for straight lines. @type {{point: Point, frame: number}|null} */
+    /** End of the previous stroke, for straight lines. @type {{point: Point, frame: number}|null} */
     this.before = null;
     this.erasing = false;
   }
@@ -48,7 +48,7 @@ export class BrushTool extends Tool {
 
   /** @param {Point} point */
   line(point) {
-    if (!this.last || !this.editor.active) return; // the edit was ended or taken back by a key
+    if (!this.last || !this.editor.active) return; // a key has ended or undone the edit
     const [ax, ay] = this.last;
     const { object, brush, eraseAll } = this.store;
     const id = this.erasing ? 0 : object;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Clicks and boxes; a page's own prompt tool makes the current object's mask of them. */
+/** Clicks and boxes, from which each page's prompt tool makes the current object's mask. */
 
 import { obstacle, Tool } from "./tool.js";
 
@@ -48,7 +48,7 @@ export class ClickTool extends Tool {
     this.ask(far ? "box" : "click");
   }
 
-  /** What is in the way of a click, if anything. */
+  /** The reason why a click isn't possible, if any. */
   obstacle() {
     return obstacle(this.store);
   }
@@ -71,7 +71,7 @@ export class ClickTool extends Tool {
     return this.cancel();
   }
 
-  /** The last click goes together with the edit that undo takes back. */
+  /** Remove the last click along with the edit that undo reverts. */
   undone() {
     if (!this.points.pop()) this.box = null;
     this.stage.request();

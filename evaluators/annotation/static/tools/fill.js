@@ -1,5 +1,5 @@
 // @ts-check
-/** Filling of a connected region. */
+/** Fill of a connected region. */
 
 import { floodFill } from "../core/raster.js";
 import { obstacle, Tool } from "./tool.js";

@@ -11,7 +11,7 @@ const CLOSE_PIXELS = 10;
 export class PolygonTool extends Tool {
   /** @type {Point[]} */
   points = [];
-  /** Numbers of points before each click or drag, for taking it back. @type {number[]} */
+  /** Number of points before each click or drag, for undo. @type {number[]} */
   steps = [];
   /** @type {Point|null} */
   pointer = null;
@@ -45,7 +45,7 @@ export class PolygonTool extends Tool {
   /** @param {Point} point */
   up(point) {
     this.pointer = point;
-    if (this.dragged > 8 && this.steps.length === 1) this.accept(); // a lasso from the first point on
+    if (this.dragged > 8 && this.steps.length === 1) this.accept(); // a lasso from its first point
   }
 
   /** @param {Point} point */

@@ -38,7 +38,7 @@ export class PromptTool extends ClickTool {
       const prompt = { frame, object, points: this.points, box: this.box, prompter };
       const inside = await api.prompt(clip.id, prompt, call.signal);
       if (this.store.frame !== frame || this.store.object !== object || call.signal.aborted) return;
-      if (this.obstacle()) return; // it was locked or hidden meanwhile
+      if (this.obstacle()) return; // it was locked or hidden in the meantime
       this.editor.apply(action, (target) => replaceObject(target, inside, object));
       this.editor.flush();
     } catch (error) {

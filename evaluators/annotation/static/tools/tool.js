@@ -1,5 +1,5 @@
 // @ts-check
-/** The parts of a tool. */
+/** Base class of tools. */
 
 /** @typedef {import("../core/session.js").Session} Session */
 /** @typedef {import("../view/stage.js").Stage} Stage */
@@ -38,17 +38,17 @@ export class Tool {
   /** The pointer moved while up. @param {Point} _point */
   hover(_point) {}
 
-  /** Take back what isn't finished; true if there was something. @returns {boolean} */
+  /** Cancel unfinished work; true if there was any. @returns {boolean} */
   cancel() {
     return false;
   }
 
-  /** Finish what is begun; true if there was something. @returns {boolean} */
+  /** Finish pending work; true if there was any. @returns {boolean} */
   accept() {
     return false;
   }
 
-  /** Take back the last point; true if there was one. @returns {boolean} */
+  /** Undo the last point; true if there was one. @returns {boolean} */
   back() {
     return false;
   }
@@ -58,13 +58,13 @@ export class Tool {
     this.cancel();
   }
 
-  /** Draw marks; tell whether there are any. @param {CanvasRenderingContext2D} _context @returns {boolean} */
+  /** Draw marks; true if there are any. @param {CanvasRenderingContext2D} _context @returns {boolean} */
   draw(_context) {
     return false;
   }
 }
 
-/** Tell why an object can't be edited; null: it can. @param {import("../core/store.js").Store} store @returns {string|null} */
+/** Return why an object can't be edited; null: it can. @param {import("../core/store.js").Store} store @returns {string|null} */
 export function obstacle(store) {
   if (!store.clip) return "Open a clip first.";
   if (store.clip.damaged.includes(store.frame)) return `Frame ${store.frame} is damaged and can't have a mask.`;

@@ -1,5 +1,5 @@
 // @ts-check
-/** The tools, and the pointer that works them: mouse, pen, fingers. */
+/** The tools, and their input from mouse, pen and touch. */
 
 import { BrushTool } from "./brush.js";
 import { FillTool } from "./fill.js";
@@ -34,7 +34,7 @@ export class Toolbox {
     this.pointers = new Map();
     /** Space is held. */
     this.panning = false;
-    /** The space key moved the image, so that letting it go doesn't play. */
+    /** The image was panned with the space key, so its release doesn't start playback. */
     this.panned = false;
     /** @type {"tool"|"pan"|"pinch"|null} */
     this.gesture = null;
@@ -103,7 +103,7 @@ export class Toolbox {
     try {
       this.stage.root.setPointerCapture(event.pointerId);
     } catch {
-      return; // the pointer is away already
+      return; // the pointer is gone already
     }
     if (this.pointers.size === 2) return this.pinch();
     if (this.pointers.size > 2) return;
@@ -119,7 +119,7 @@ export class Toolbox {
     this.tool.down(this.stage.at(event), event, event.button === 2 || event.button === 5);
   }
 
-  /** Two fingers zoom; a stroke that the first one has just begun is taken back. */
+  /** Zoom with two fingers; cancel the stroke that the first one has just begun. */
   pinch() {
     if (this.gesture === "tool") this.tool.cancel();
     this.gesture = "pinch";
@@ -169,7 +169,7 @@ export class Toolbox {
   /** @param {WheelEvent} event */
   wheel(event) {
     event.preventDefault();
-    const amount = event.deltaY || event.deltaX; // shift turns some wheels sideways
+    const amount = event.deltaY || event.deltaX; // with shift, some browsers scroll sideways
     if (event.shiftKey || event.altKey) return this.grow(amount < 0 ? 1 : -1);
     const box = this.stage.root.getBoundingClientRect();
     const pixels = event.deltaMode === 1 ? 32 * amount : amount;

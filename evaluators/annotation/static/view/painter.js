@@ -1,5 +1,5 @@
 // @ts-check
-/** Masks of ids to pixels of the screen: each pixel looks its id up, so edges are sharp at any zoom. */
+/** Rendering of id masks: each screen pixel looks up its id, so edges are sharp at any zoom. */
 
 /** Scale (screen pixels per image pixel) and the image's corner on the screen. @typedef {{scale: number, x: number, y: number}} View */
 /** @typedef {import("../core/types.js").Rect} Rect */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The main view: picture, mask and marks of the tools on canvases of the screen's size, with zoom and pan. */
+/** The main view: picture, mask and tool marks on canvases at screen resolution, with zoom and pan. */
 
 import { Colors } from "./colors.js";
 import { onScreen, paint } from "./painter.js";
@@ -30,16 +30,16 @@ export class Stage {
     /** @type {Uint16Array|null} */
     this.ids = null;
     this.colors = new Colors();
-    /** Parts of the image to draw again. @type {Rect|null} */
+    /** Parts of the image to redraw. @type {Rect|null} */
     this.dirty = null;
     this.all = false;
     this.requested = false;
     this.settling = 0;
     this.moving = false;
     this.marked = false;
-    /** Marks of the present tool: draws them, and is true if there are any. @type {(context: CanvasRenderingContext2D) => boolean} */
+    /** Draws the marks of the current tool; true if there are any. @type {(context: CanvasRenderingContext2D) => boolean} */
     this.drawMarks = () => false;
-    /** Called when zoom or position changed. @type {() => void} */
+    /** Called when zoom or position change. @type {() => void} */
     this.onMove = () => {};
     new ResizeObserver(() => this.resize()).observe(root);
     matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.recolor());
@@ -65,7 +65,7 @@ export class Stage {
     this.redraw();
   }
 
-  /** Draw a part of the image again; null: everything. @param {Rect|null} rect */
+  /** Redraw a part of the image; null: everything. @param {Rect|null} rect */
   changed(rect) {
     if (!rect) return this.redraw();
     if (!this.dirty) this.dirty = { ...rect };

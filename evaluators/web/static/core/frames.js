@@ -16,7 +16,7 @@ export class Frames {
     this.source = source;
     this.saver = saver;
     this.limit = Math.max(4, Math.floor(BUDGET / (4 * source.width * source.height)));
-    /** Promised pictures, the least recently used first. @type {Map<number, Promise<ImageBitmap>>} */
+    /** Promises of pictures, least recently used first. @type {Map<number, Promise<ImageBitmap>>} */
     this.pictures = new Map();
   }
 
@@ -35,7 +35,7 @@ export class Frames {
   async pixels(frame) {
     const { width, height } = this.source;
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-    if (!context) throw new Error("The browser gives no canvas of this size: out of memory. Use a smaller video.");
+    if (!context) throw new Error("The browser can't allocate a canvas of this size: out of memory. Use a smaller video.");
     context.drawImage(await this.picture(frame), 0, 0);
     return context.getImageData(0, 0, width, height);
   }
@@ -51,7 +51,7 @@ export class Frames {
     return { picture: await this.picture(frame), mask: this.mask(frame) };
   }
 
-  /** Begin to load pictures that will probably be wanted next. @param {number[]} numbers */
+  /** Prefetch pictures that will probably be needed next. @param {number[]} numbers */
   prefetch(numbers) {
     for (const frame of numbers.slice(0, 3)) {
       if (frame >= 0 && frame < this.source.frames) this.picture(frame).catch(() => {}); // reported when it is shown

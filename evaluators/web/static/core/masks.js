@@ -1,5 +1,5 @@
 // @ts-check
-/** Masks of a whole clip as runs of equal ids: a mask of a 1080p frame takes some ten kilobytes instead of two megabytes. */
+/** Run-length encoded masks of a whole clip: a mask of a 1080p frame takes some ten kilobytes instead of two megabytes. */
 
 /** Pairs of an id and a number of pixels, row by row. @typedef {Uint32Array} Runs */
 
@@ -28,7 +28,7 @@ export function without(runs, id) {
   return runs.map((value, i) => (i % 2 === 0 && value === id ? 0 : value));
 }
 
-/** Tell whether an id is in a mask. @param {Runs} runs @param {number} id */
+/** Return true if an id is in a mask. @param {Runs} runs @param {number} id */
 export function holds(runs, id) {
   return runs.some((value, i) => i % 2 === 0 && value === id);
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Steps from frame to frame: the newest wish counts, and an edit's frame stays until the edit ends. */
+/** Navigation between frames: the latest request wins, and an edit's frame stays until the edit ends. */
 
 /** @typedef {import("./editor.js").Editor} Editor */
 /** @typedef {import("./frames.js").Frames} Frames */
@@ -27,7 +27,7 @@ export class Navigator {
     return Math.max(0, (this.frames?.source.frames ?? 1) - 1);
   }
 
-  /** Show a frame, or the nearest there is. @param {number} frame @returns {Promise<void>} */
+  /** Show a frame, or the nearest one in the clip. @param {number} frame @returns {Promise<void>} */
   go(frame) {
     this.wanted = Math.min(Math.max(Math.round(frame), 0), this.last);
     this.running ??= this.loop().finally(() => (this.running = null));
@@ -39,7 +39,7 @@ export class Navigator {
     return this.go(this.wanted + by);
   }
 
-  /** Read the shown frame again, after its present edit. */
+  /** Reload the shown frame once its current edit ends. */
   reload() {
     this.stale = true;
     return this.go(this.wanted);
@@ -53,7 +53,7 @@ export class Navigator {
         const picture = await frames.picture(wanted);
         await this.editor.ended();
         if (frames !== this.frames || this.stale) continue;
-        this.editor.flush(); // before the mask is read: it may be the edited one
+        this.editor.flush(); // before reading the mask, which may be the edited one
         const loaded = { picture, mask: frames.mask(wanted) };
         this.editor.show(wanted, loaded.mask);
         this.store.frame = wanted;

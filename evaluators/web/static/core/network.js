@@ -1,5 +1,5 @@
 // @ts-check
-/** The segmenter's worker, as seen from the page. */
+/** The page's interface to the segmenter's worker. */
 
 /** @typedef {import("../segmenter/graphs.js").Manifest} Manifest */
 /** @typedef {import("../segmenter/graphs.js").Backend} Backend */

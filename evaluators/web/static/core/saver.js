@@ -35,7 +35,7 @@ export class Saver {
 
   mark() {}
 
-  /** Whether an edit of a frame is on its way: edits are stored at once. @param {number} _frame */
+  /** Return true if an edit of a frame is pending; never, since edits are stored at once. @param {number} _frame */
   has(_frame) {
     return false;
   }
@@ -57,7 +57,7 @@ export class Saver {
     this.publish();
   }
 
-  /** Store a propagated mask; undo doesn't take it back. @param {number} frame @param {Uint8Array|Uint16Array} ids */
+  /** Store a propagated mask, which undo doesn't revert. @param {number} frame @param {Uint8Array|Uint16Array} ids */
   predict(frame, ids) {
     this.masks.set(frame, { runs: toRuns(ids), given: false });
     this.publish();
@@ -74,7 +74,7 @@ export class Saver {
     return { text: step.text, frames: step.changes.map(({ frame }) => frame) };
   }
 
-  /** Let the page see which frames have masks. */
+  /** Show the page which frames have masks. */
   publish() {
     const { clip } = this.store;
     if (!clip) return;

@@ -16,7 +16,7 @@ import { defaultColor } from "./store.js";
 /** @typedef {import("./types.js").Job} Job */
 /** @typedef {import("./types.js").ObjectInfo} ObjectInfo */
 
-const RECENT_MS = 8000; // frames a second are those of this time
+const RECENT_MS = 8000; // interval over which frames per second are measured
 
 export class Session {
   /** @param {Store} store @param {Network} network @param {(text: string, kind?: "info"|"error") => void} say */
@@ -39,7 +39,7 @@ export class Session {
 
   // -- clip -----------------------------------------------------------------------------------------------------------
 
-  /** Open files of the user. @param {File[]} files @param {number|null} [rate] of a video */
+  /** Open the user's files. @param {File[]} files @param {number|null} [rate] of a video */
   async open(files, rate = null) {
     if (this.store.running) throw new Error("Stop the propagation first.");
     const source = await openFiles(files, rate);
@@ -89,7 +89,7 @@ export class Session {
     this.store.emit("view");
   }
 
-  /** Add an object unless the export holds no more. */
+  /** Add an object if the export has room for it. */
   addObject() {
     const { clip } = this.store;
     if (!clip) return;
@@ -135,7 +135,7 @@ export class Session {
     const first = store.frame;
     const last = Math.max(first, store.range[1]);
     if (!this.frames || store.running) return;
-    if (!this.network.manifest) return this.say("The network is being loaded: a moment.", "error");
+    if (!this.network.manifest) return this.say("The network is still loading: wait a moment.", "error");
     if (!this.saver.masks.entries.has(first)) return this.say(`Frame ${first} has no mask: paint the objects first.`, "error");
     if (first === last) return this.say("The range ends at this frame: there is nothing to propagate to.");
     const job = this.begin(last - first);
@@ -212,7 +212,7 @@ export class Session {
     this.say(`${which === "undo" ? "Undone" : "Redone"}: ${step.text}`);
   }
 
-  /** List objects again that were deleted and are in masks of these frames. @param {number[]} frames */
+  /** Restore deleted objects that are in the masks of these frames. @param {number[]} frames */
   restoreObjects(frames) {
     const { clip } = this.store;
     if (!clip) return;

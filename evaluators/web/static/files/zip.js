@@ -1,5 +1,5 @@
 // @ts-check
-/** ZIP archives of files that are compressed already. */
+/** ZIP archives of files that are already compressed. */
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   let c = n;

@@ -3,7 +3,7 @@
 
 /** @typedef {import("./source.js").Source} Source */
 
-const RATE = 25; // of playback, since images have none
+const RATE = 25; // playback rate, since images have none
 
 /** @param {File} file */
 async function decode(file) {
@@ -38,7 +38,7 @@ export async function openImages(files) {
   };
 }
 
-/** Number the frames if two images differ in nothing but their ends. @param {string[]} names */
+/** Number the frames if two images differ only in their extensions. @param {string[]} names */
 function uniqueNames(names) {
   return new Set(names).size === names.length ? names : names.map((_, i) => String(i).padStart(5, "0"));
 }

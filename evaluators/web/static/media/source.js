@@ -1,11 +1,11 @@
 // @ts-check
-/** Files that the user opens, as clips of frames. */
+/** Clips of frames from files that the user opens. */
 
 import { openImages } from "./images.js";
 import { openVideo } from "./video.js";
 
 /**
- * Frames of a clip. `names` are names of frames without their ends; `rate` is that of a video, in frames a second.
+ * Frames of a clip. `names` are names of frames without extensions; `rate` is that of a video, in frames per second.
  * @typedef {{name: string, frames: number, width: number, height: number, times: number[], names: string[],
  *   rate: number|null, picture: (frame: number) => Promise<ImageBitmap>, close: () => void}} Source
  */
@@ -15,7 +15,7 @@ const HIDDEN = /^\.|^Thumbs\.db$/i;
 
 /**
  * Open one video, or images as frames in the order of their names.
- * @param {File[]} files @param {number|null} rate frames a second of a video; null: its own
+ * @param {File[]} files @param {number|null} rate frames per second of a video; null: its own
  * @returns {Promise<Source>}
  */
 export async function openFiles(files, rate = null) {
@@ -26,7 +26,7 @@ export async function openFiles(files, rate = null) {
   return openVideo(named[0], rate);
 }
 
-/** Files of a drop; folders give the files that lie directly in them. @param {DataTransfer} transfer @returns {Promise<File[]>} */
+/** Dropped files; of folders, the files directly in them. @param {DataTransfer} transfer @returns {Promise<File[]>} */
 export async function droppedFiles(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.() ?? null);
   const plain = [...transfer.files];
@@ -45,7 +45,7 @@ async function filesOf(folder) {
   /** @type {FileSystemEntry[]} */
   const entries = [];
   for (;;) {
-    /** Browsers give some hundred entries at a time. @type {FileSystemEntry[]} */
+    /** Browsers return about a hundred entries at a time. @type {FileSystemEntry[]} */
     const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!part.length) break;
     entries.push(...part);

@@ -60,7 +60,7 @@ function oneByOne(read) {
   let before = /** @type {Promise<unknown>} */ (Promise.resolve());
   return (frame) => {
     const now = before.then(() => read(frame));
-    before = now.catch(() => {}); // the caller of that frame hears of it
+    before = now.catch(() => {}); // that frame's caller gets the error
     return now;
   };
 }
@@ -75,7 +75,7 @@ async function seek(video, time, name) {
   return createImageBitmap(video);
 }
 
-/** Measure the rate of a video on its first frames. @param {HTMLVideoElement} video @returns {Promise<number>} */
+/** Measure a video's frame rate on its first frames. @param {HTMLVideoElement} video @returns {Promise<number>} */
 async function ownRate(video) {
   if (!video.requestVideoFrameCallback) return FALLBACK;
   /** @type {number[]} */
@@ -92,7 +92,7 @@ async function ownRate(video) {
     video.play().catch(resolve);
   });
   video.pause();
-  // frames may be skipped, never added: the least distance is one frame, and longer ones are whole numbers of it
+  // frames may be skipped, never added: the smallest distance is one frame, and larger ones are multiples of it
   const steps = times.slice(1).map((time, i) => time - times[i]).filter((step) => step > 1e-3).sort((a, b) => a - b);
   if (!steps.length) return FALLBACK;
   const one = steps.filter((step) => step < steps[0] * 1.3);

@@ -22,7 +22,7 @@ export class ObjectPanel {
     if (this.list.querySelector("input.name:focus")) return; // a name is being typed
     const { store } = this;
     const state = JSON.stringify([store.clip?.id, store.objects, store.object, store.solo]);
-    if (state === this.state) return; // rows stay, so that a click isn't lost while a propagation runs
+    if (state === this.state) return; // keep the rows, so that a click isn't lost while a propagation runs
     this.state = state;
     this.list.replaceChildren(...(store.clip ? store.objects.map((object, i) => this.row(object, i)) : []));
   }

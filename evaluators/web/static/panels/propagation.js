@@ -39,7 +39,7 @@ export class PropagationPanel {
     this.store.emit("jobs");
   }
 
-  /** Show that graphs are being read. @param {number} part of all bytes */
+  /** Show the progress of loading the graphs. @param {number} part fraction of all bytes */
   load(part) {
     this.loading.value = part;
     if (part >= 1) this.reason.textContent = "Starting it …";

@@ -1,5 +1,5 @@
 // @ts-check
-/** A check that graphs compute what they did when they were exported. */
+/** Check that graphs compute the same values as at export. */
 
 import { FrameMemory } from "./memory.js";
 

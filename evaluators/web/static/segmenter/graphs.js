@@ -23,8 +23,8 @@ const FAMILIES = ["aot", "deaot", "aost"];
 /** @typedef {{name: "webgpu"|"wasm", threads: number, reason: string}} Backend */
 
 /**
- * `backend`: "auto" takes WebGPU if it can be had, else WebAssembly. `threads` of WebAssembly, more than one only if the
- * page is cross-origin isolated; default: half the cores, at most 8. `onProgress` hears of loaded and of all bytes.
+ * `backend`: "auto" uses WebGPU if available, else WebAssembly. `threads` of WebAssembly, more than one only if the
+ * page is cross-origin isolated; default: half the cores, at most 8. `onProgress` gets the loaded and the total bytes.
  * @typedef {{backend?: Wanted, threads?: number, onProgress?: (loaded: number, total: number) => void}} Options
  */
 
@@ -36,7 +36,7 @@ const BUNDLES = {
   wasm: { module: "ort.wasm.bundle.min.mjs", binary: "ort-wasm-simd-threaded.wasm" },
 };
 
-/** Graphs that run on WebGPU, some nine tenths of the work. The embedding of labels, in the others, differs there. */
+/** Graphs that run on WebGPU, about nine tenths of the work. The others embed labels, which gives other values there. */
 const ON_WEBGPU = ["encode", "propagate"];
 
 /** Element types by the class of an array. */
@@ -98,7 +98,7 @@ function defaultThreads() {
   return Math.min(8, Math.max(1, navigator.hardwareConcurrency >> 1));
 }
 
-/** Say why WebGPU can't be used; empty: it can. */
+/** Return why WebGPU can't be used; empty: it can. */
 async function obstacleOfWebGPU() {
   const gpu = /** @type {any} */ (globalThis.navigator)?.gpu;
   if (!gpu) return globalThis.isSecureContext ? "this browser has no WebGPU" : "WebGPU needs https or localhost";
@@ -110,7 +110,7 @@ async function obstacleOfWebGPU() {
 }
 
 /**
- * Make the sessions. On WebGPU they are checked, which also compiles their shaders.
+ * Create the sessions. On WebGPU they are checked, which also compiles their shaders.
  * @param {Backend} backend @param {string} base @param {Manifest} manifest @param {Record<string, Uint8Array>} models
  * @returns {Promise<Graphs>}
  */
@@ -151,7 +151,7 @@ async function readManifest(base) {
   /** @type {Manifest} */
   const manifest = await (await answer(new URL("manifest.json", base).href)).json();
   if (manifest.format !== FORMAT || manifest.version !== VERSION) {
-    throw new Error(`the manifest has format ${manifest.format} ${manifest.version}, this page reads ${FORMAT} ${VERSION}: export again`);
+    throw new Error(`the manifest has format ${manifest.format} ${manifest.version}, but ${FORMAT} ${VERSION} is needed: export the model again`);
   }
   if (!FAMILIES.includes(manifest.family)) throw new Error(`the folder holds ${manifest.family}; the page runs ${FAMILIES.join(", ")}`);
   return manifest;

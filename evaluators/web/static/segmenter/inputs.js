@@ -1,5 +1,5 @@
 // @ts-check
-/** Frames and masks of callers: resizing as OpenCV does, normalization, and the meaning of 255. */
+/** Preprocessing of frames and masks: resizing as in OpenCV, normalization, and the meaning of 255. */
 
 /** @typedef {import("./graphs.js").Manifest} Manifest */
 /** @typedef {{data: Uint8Array|Uint8ClampedArray, width: number, height: number}} Picture */
@@ -7,7 +7,7 @@
 
 const MAX_ID = 65535;
 const WHITE = 255;
-/** A mask with more values up to 255 has smooth edges. */
+/** A mask with more values than this, up to 255, has smooth edges. */
 const SMOOTH = 100;
 const CUBIC = -0.75;
 
@@ -69,7 +69,7 @@ function resized(values, width, height, newWidth, newHeight, kind) {
 }
 
 /**
- * Resize and normalize a frame as the manifest says.
+ * Resize and normalize a frame as the manifest defines.
  * @param {Picture} frame @param {Manifest} manifest @returns {import("./graphs.js").Tensor} [1, 3, h, w]
  */
 export function normalized({ data, width, height }, manifest) {
@@ -98,12 +98,12 @@ export function maskIds(mask, pixels, objectIds, white) {
   const ids = Int32Array.from(mask);
   const values = new Set(ids);
   for (const id of values) {
-    if (id < 0 || id > MAX_ID) throw new RangeError(`object ids are 1 to ${MAX_ID} (0 is the background), the mask holds ${id}`);
+    if (id < 0 || id > MAX_ID) throw new RangeError(`object ids must be 1 to ${MAX_ID} (0 is the background), but the mask holds ${id}`);
   }
   const bytes = mask.BYTES_PER_ELEMENT === 1;
   if (bytes && values.size > SMOOTH) throw new RangeError("the mask has smooth edges: pass ids, such as 1 for values above 127");
   if (!bytes || !values.has(WHITE) || objectIds.includes(WHITE)) return { ids, white: false };
   if ([...values].every((id) => id === 0 || id === WHITE)) return { ids: ids.map((id) => (id ? 1 : 0)), white: true };
-  if (white) throw new RangeError("an earlier mask of 0 and 255 was read as object 1, and this one has 255 beside other values");
+  if (white) throw new RangeError("an earlier mask of 0 and 255 was read as object 1, and this one has 255 next to other values");
   return { ids, white: false };
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Long-term memory: every `gap`-th frame, the first and the latest ones, in arrays that are written in place. */
+/** Long-term memory: every `gap`-th frame, the first and the latest ones, in arrays written in place. */
 
 /** @typedef {import("./graphs.js").Tensors} Tensors */
 
@@ -7,7 +7,7 @@
  * Frames of a video for one group of identities.
  *
  * A new frame replaces the oldest predicted one once `capacity` frames are stored. If all of them are references, it
- * replaces the oldest reference but the first. A capacity of 1 keeps references only.
+ * replaces the oldest reference except the first. With a capacity of 1, only references are kept.
  */
 export class FrameMemory {
   /** @param {number} capacity largest number of frames @param {number} gap frames between two @param {number} least frames that a graph reads at least */
@@ -23,12 +23,12 @@ export class FrameMemory {
     this.shapes = {};
   }
 
-  /** Tell whether a predicted frame is to be stored. @param {number} frame */
+  /** Return true if a predicted frame should be stored. @param {number} frame */
   due(frame) {
     return frame - Math.max(...this.frames.map(({ number }) => number)) >= this.gap;
   }
 
-  /** Store a frame, or nothing if it has no place. @param {Tensors} columns [1, L, C] @param {number} frame @param {boolean} reference */
+  /** Store a frame if there is a place for it. @param {Tensors} columns [1, L, C] @param {number} frame @param {boolean} reference */
   write(columns, frame, reference) {
     const slot = this.place(reference);
     if (slot === null) return;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Object slots: the assignment of the user's ids to a model's identities, and their maps of pixels. */
+/** Object slots: assignment of the user's ids to a model's identities, and conversion of maps between them. */
 
 /** Neighbors are objects within these fractions of the short edge. */
 const REACHES = [36, 72];
@@ -92,7 +92,7 @@ export function resizeNearest(x, old, size) {
 }
 
 /**
- * Order objects such that neighbors get identities of different groups: from the largest to the smallest, each object
+ * Order objects so that neighbors get identities of different groups: from the largest to the smallest, each object
  * joins the group with the fewest of its neighbors.
  * @param {Int32Array} mask @param {Size} size @param {number[]} ids ascending @param {number} groupSize
  * @param {number} room free identities of the last group so far
@@ -119,7 +119,7 @@ export function separateNeighbors(mask, size, ids, groupSize, room) {
 /** Count the pairs of neighboring pixels of every two objects, and the objects' pixels. @param {Int32Array} mask @param {Size} size @param {number[]} ids */
 function countContacts(mask, [height, width], ids) {
   const places = new Map(ids.map((id, i) => [id, i + 1]));
-  const index = mask.map((id) => places.get(id) ?? 0); // 0: not one of these objects
+  const index = mask.map((id) => places.get(id) ?? 0); // 0: none of these objects
   const count = ids.length + 1;
   const pairs = new Float64Array(count * count);
   const areas = new Array(count).fill(0);

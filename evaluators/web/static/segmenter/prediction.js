@@ -1,5 +1,5 @@
 // @ts-check
-/** Logits of all groups to the likeliest slot of each pixel. */
+/** Likeliest slot of each pixel, from the logits of all groups. */
 
 /** @typedef {import("./graphs.js").Tensor} Tensor */
 
@@ -69,7 +69,7 @@ export function mergedGroups({ data, dims }, background) {
 }
 
 /**
- * Return the likeliest slot of each pixel, the first of equal ones.
+ * Return the likeliest slot of each pixel; of equal ones, the first.
  * @param {Float32Array} scores classes x pixels @param {number} pixels @param {number[]} slots @param {number[]} rows of the
  * background and the slots @param {boolean} background false: every pixel belongs to an object
  */

@@ -9,7 +9,7 @@ const GONE = -1e10;
  * Set the logits of objects to -1e10 at their stray pieces, in place.
  * @param {Tensor} logits [G, K, h, w] @param {Int32Array} label likeliest slot of each position
  * @param {Int32Array} before slots of the previous frame at the same size @param {number[]} slots
- * @param {number[]} places row of each object among the G * K maps @param {number} distance share of the short edge
+ * @param {number[]} places row of each object among the G * K maps @param {number} distance fraction of the short edge
  */
 export function removeStrays({ data, dims }, label, before, slots, places, distance) {
   const [height, width] = dims.slice(2);
@@ -21,7 +21,7 @@ export function removeStrays({ data, dims }, label, before, slots, places, dista
   });
 }
 
-/** Round as Python does: 2.5 becomes 2, where `Math.round` gives 3. @param {number} x */
+/** Round half to even, like Python: 2.5 becomes 2, but `Math.round` returns 3. @param {number} x */
 function roundHalfToEven(x) {
   return x % 2 === 0.5 ? Math.floor(x) : Math.round(x);
 }

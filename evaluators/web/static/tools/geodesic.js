@@ -1,9 +1,9 @@
 // @ts-check
-/** Selection from seeds: each pixel joins the seeds that it reaches over the smaller sum of color differences. */
+/** Geodesic segmentation: each pixel joins the seeds that it reaches across the smaller sum of color differences. */
 
 const BUCKETS = 1024;
 
-/** Seeds: 1 the object, 2 the rest, 0 unknown. @typedef {Uint8Array} Seeds */
+/** Seeds: 1 for the object, 2 for the rest, 0 if unknown. @typedef {Uint8Array} Seeds */
 
 /**
  * Distances grow with the largest difference of a color channel between neighbors, and a little with length
@@ -32,7 +32,7 @@ export function geodesic(rgba, width, height, seeds) {
     while (bucket.length) {
       const pixel = /** @type {number} */ (bucket.pop());
       waiting--;
-      if (distance[pixel] !== d) continue; // reached by a shorter way meanwhile
+      if (distance[pixel] !== d) continue; // a shorter path was found in the meantime
       const x = pixel % width;
       if (x > 0) push(pixel - 1, d + step(pixel, pixel - 1), owner[pixel]);
       if (x + 1 < width) push(pixel + 1, d + step(pixel, pixel + 1), owner[pixel]);

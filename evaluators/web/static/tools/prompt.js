@@ -1,12 +1,12 @@
 // @ts-check
-/** Clicks and boxes, from which the colors around them make the current object's mask. */
+/** Clicks and boxes, from which the current object's mask grows by color. */
 
 import { replaceObject } from "../core/raster.js";
 import { ClickTool } from "./clicks.js";
 import { geodesic } from "./geodesic.js";
 
 const EDGE = 640; // long edge of the picture in which regions grow
-const INNER = 0.3; // half axes of the ellipse in a box that belongs to the object, as part of the box
+const INNER = 0.3; // half axes of the ellipse in a box that belongs to the object, as a fraction of the box
 
 export class PromptTool extends ClickTool {
   /** @param {string} action */
