@@ -62,7 +62,8 @@ class Excerpt(FrameSource):
             raise ValueError(f"{self.name} ends before frame {wanted}: give a smaller number")
 
     def between(self, first: int, last: int) -> Iterator[Frame]:
-        return map(self._renumbered, self._source.between(first + self._first, last + self._first))
+        frames = self._source.between(first + self._first, last + self._first)
+        return (self._renumbered(frame) for frame in frames)  # a generator, which callers can close
 
     def check_rereadable(self) -> None:
         self._source.check_rereadable()

@@ -215,7 +215,7 @@ class Workspace:
 
         The server makes one call at a time.
         """
-        from voskit.evaluators.prompts.base import build_prompter
+        from voskit.evaluators.prompts.base import build_prompter, check_result
 
         if prompter not in self._offered:
             raise ValueError(f"there is no prompter {prompter!r} here: choose from {', '.join(self._offered)}")
@@ -223,7 +223,8 @@ class Workspace:
             self._prompters[prompter] = build_prompter(prompter)
         if self._image is None or self._image[:2] != (clip.id, number):
             self._image = (clip.id, number, self._opened(clip).annotation.image(number))
-        return self._prompters[prompter].segment(self._image[2], points=points, box=box, mask=mask)
+        image = self._image[2]
+        return check_result(self._prompters[prompter].segment(image, points=points, box=box, mask=mask), image)
 
     # changes ---------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ class Point(NamedTuple):
 
 
 class Prompter(Protocol):
-    """Segmentation of one object in one frame from a user's points and box."""
+    """Interactive segmentation of one object in one frame from a user's points and box."""
 
     def segment(
         self,
@@ -42,10 +42,11 @@ class Prompter(Protocol):
             image_HW3: uint8 RGB.
             points: (x, y, positive) in pixels.
             box: (x0, y0, x1, y1), two opposite corners in pixels.
-            mask: [H, W], the present mask of the object, non-zero on it; points correct it.
+            mask: [H, W], the object's current mask, non-zero inside the object; points then correct it.
 
         Raises:
-            ValueError: nothing shows the object, or a point or box lies outside the frame; see :func:`check_prompt`.
+            ValueError: nothing indicates the object, or a point or box lies outside the frame; see
+                :func:`check_prompt`.
         """
         ...
 
@@ -87,7 +88,7 @@ def _option_types(build: Callable[..., Prompter]) -> dict[str, Any]:
     """Return the annotated types of a prompter's options; none if a plugin's annotations can't be evaluated."""
     try:
         parameters = inspect.signature(build, eval_str=True).parameters.values()
-    except Exception:  # annotations hold any expression, also names that only type checkers import
+    except Exception:  # annotations may be any expression, even with names that only type checkers import
         return {}
     return {each.name: each.annotation for each in parameters if each.annotation is not each.empty}
 
@@ -109,7 +110,7 @@ def check_prompt(
     box: Box | None = None,
     mask: np.ndarray | None = None,
 ) -> Prompt:
-    """Check what ``Prompter.segment`` gets; clip the box to the frame.
+    """Check the arguments of ``Prompter.segment``; clip the box to the frame.
 
     Raises:
         ValueError: a frame that isn't [H, W, 3] uint8; a mask of another size; a point, or the whole box, outside the
@@ -117,7 +118,7 @@ def check_prompt(
     """
     if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3:
         raise ValueError(
-            f"a frame of shape [H, W, 3] and type uint8 is needed, not {image_HW3.shape} {image_HW3.dtype}"
+            f"the frame must have shape [H, W, 3] and dtype uint8, not {image_HW3.shape} {image_HW3.dtype}"
         )
     height, width = image_HW3.shape[:2]
     checked = tuple(Point(float(x), float(y), bool(positive)) for x, y, positive in points)
@@ -130,14 +131,22 @@ def check_prompt(
             raise ValueError(f"the mask has {mask.shape[-1]} x {mask.shape[0]} pixels, the frame {width} x {height}")
         mask = mask.astype(bool) if mask.any() else None
     if corners is None and mask is None and not any(point.positive for point in checked):
-        raise ValueError("nothing shows the object: give a box, a positive point or a mask")
+        raise ValueError("nothing indicates the object: give a box, a positive point or a mask")
     return Prompt(checked, corners, mask)
+
+
+def check_result(mask: np.ndarray, image_HW3: np.ndarray) -> np.ndarray:
+    """Return the mask that a prompter returned. Raises ValueError if it isn't [H, W] bool, as a plugin's may be."""
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != image_HW3.shape[:2]:
+        found = f"{mask.shape} {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise ValueError(f"the prompter must return a mask of shape {image_HW3.shape[:2]} and type bool, not {found}")
+    return mask
 
 
 def _clip(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
     """Return the pixels of a box in the frame."""
     if len(box) != 4 or not np.isfinite(box).all():
-        raise ValueError(f"a box has four numbers x0, y0, x1, y1, not {box}")
+        raise ValueError(f"a box must have four numbers x0, y0, x1, y1, not {box}")
     x0, x1 = sorted((box[0], box[2]))
     y0, y1 = sorted((box[1], box[3]))
     left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))

@@ -1,4 +1,4 @@
-"""GrabCut (Rother et al., 2004) from points, a box and the present mask; needs no weights."""
+"""GrabCut (Rother et al., 2004) from points, a box and the current mask; needs no weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from voskit.evaluators.prompts.base import PROMPTERS, Box, Point, Prompt, check_
 
 _SURE_BACKGROUND, _SURE_OBJECT, _BACKGROUND, _OBJECT = cv2.GC_BGD, cv2.GC_FGD, cv2.GC_PR_BGD, cv2.GC_PR_FGD
 _GEODESIC_PIXELS = 20_000
-_STEP = 0.5  # cost of a step between pixels of one color
-_DISK = 0.012  # radius of the sure pixels around a point, as a share of the crop's short edge
-_BAND = 0.15  # half width of the uncertain band around a guess, as a share of the object's short edge
-_EMPTY = 0.08  # a cut that is smaller than this share of its box has failed
+_STEP = 0.5  # cost of a step between pixels of equal color
+_DISK = 0.012  # radius of the sure pixels around a point, as a fraction of the crop's short edge
+_BAND = 0.15  # half width of the uncertain band around a guess, as a fraction of the object's short edge
+_EMPTY = 0.08  # a cut that covers less than this fraction of its box has failed
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1
 
@@ -24,21 +24,26 @@ Window = tuple[int, int, int, int]  # x0, y0, x1, y1
 @PROMPTERS.register("grabcut")
 @dataclass(frozen=True, kw_only=True)
 class GrabCut:
-    """GrabCut on a crop around the object, which is reduced to a number of pixels.
+    """GrabCut on a crop around the object, downscaled to a maximum number of pixels.
 
     A box bounds the object. Points alone give a guess by geodesic distances (Bai and Sapiro, 2007): a pixel belongs to
     the point, or to the border of the frame, that it reaches across the weakest edges. The outline of the guess is then
     cut. With a mask, points that contradict it change the part in which they lie; the rest of the mask stays as it is.
 
     Args:
-        pixels: largest number of pixels of the crop; more are finer and slower.
-        iterations: of the color models and the cut.
-        margin: of the crop around the object, as a share of the object's size.
+        pixels: maximum number of pixels of the crop; more are finer and slower.
+        iterations: number of updates of the color models and the cut.
+        margin: margin of the crop around the object, as a fraction of the object's size.
     """
 
     pixels: int = 50_000
     iterations: int = 3
     margin: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name, least in (("pixels", 100), ("iterations", 1), ("margin", 0)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"prompter grabcut: {name} must be at least {least}, got {getattr(self, name)}")
 
     def segment(
         self,
@@ -105,9 +110,9 @@ class GrabCut:
     def _cut(self, image_hw3: np.ndarray, labels_hw: np.ndarray) -> np.ndarray:
         """Return the object [h, w] bool; labels are OpenCV's."""
         objects = labels_hw & 1 > 0
-        if objects.all() or not objects.any():  # there are no colors to learn for one of the two
+        if objects.all() or not objects.any():  # one of the two has no pixels to learn colors from
             return objects
-        cv2.setRNGSeed(0)  # of the clustering of colors, so that equal prompts give equal masks
+        cv2.setRNGSeed(0)  # for the color clustering, so that equal prompts give equal masks
         found = labels_hw.copy()
         colors, other_colors = np.zeros((1, 65)), np.zeros((1, 65))
         whole = (0, 0, *found.shape[::-1])  # unused: labels say what is known
@@ -121,7 +126,7 @@ class _Crop:
     Args:
         image_HW3: the frame.
         window: the part of the frame.
-        pixels: largest number of pixels at the reduced size.
+        pixels: maximum number of pixels at the reduced size.
     """
 
     def __init__(self, image_HW3: np.ndarray, window: Window, pixels: int) -> None:
@@ -195,7 +200,7 @@ def _center(mask_hw: np.ndarray, others: Sequence[tuple[int, int]]) -> tuple[int
 
 
 def _corrected(mask_HW: np.ndarray, new_HW: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """Take over those connected differences in which points lie that the mask contradicts."""
+    """Change the mask only in those connected differences that contain a point it contradicts."""
     wrong = [(int(p.y), int(p.x)) for p in points if mask_HW[int(p.y), int(p.x)] != p.positive]
     _, parts = cv2.connectedComponents((mask_HW != new_HW).astype(np.uint8), connectivity=4)
     chosen = {int(parts[place]) for place in wrong} - {0}

@@ -67,6 +67,17 @@ def test_boxes_and_points_give_the_first_mask_which_is_kept(
     assert [r for r in caplog.messages if "clip_mask.png" in r]
 
 
+def test_prompts_are_in_the_frame_of_the_start(
+    clip: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--start", 2, "--ckpt_path", weights, "--output_path", tmp_path, "--no-overlay")
+    assert call(monkeypatch, clip, "--box", "3:7,10,27,30", *flags) == 0
+    true = np.zeros((H, W), np.int64)
+    true[10:30, 7:27] = 3
+    assert np.mean(read_mask(tmp_path / "clip_mask.png") == true) > 0.98
+    assert [path.name for path in (tmp_path / "clip" / "masks").iterdir()] == ["002.png"]
+
+
 def test_a_prompter_of_a_plugin_is_called_by_its_name(
     clip: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,11 +115,17 @@ def test_a_prompter_of_a_plugin_is_called_by_its_name(
         (["--box", "5,5,20,20"], "expected ID:x0,y0,x1,y1"),
         (["--box", "0:5,5,20,20"], "object ids must be 1 to 65535"),
         (["--box", "1:5,5,20,20", "1:6,6,9,9"], "object 1 has two boxes"),
-        (["--point", "2:5,5,7"], "the last number is 1, on the object, or 0"),
+        (["--point", "2:5,5,7"], "the last number must be 1 (on the object) or 0"),
         (["--point", "2:5,5,0"], "object 2 has negative points only"),
         (["--point", "2:500,5"], r"object 2: point (500, 5) lies outside the frame of 80 x 60 pixels"),
-        (["--box", "1:5,5,20,20", "2:5,5,20,20"], "object 1: its prompt gives no pixel"),
-        (["--box", "1:5,5,20,20", "--mask", "first.png"], "--box: give one video by --data_path"),
+        (["--box", "1:0.1,0.1,0.5,0.5"], "--box 1:0.1,0.1,0.5,0.5: these look like fractions of the frame"),
+        (["--point", "1:0.5,1,1"], "--point 1:0.5,1,1: these look like fractions of the frame"),
+        (["--box", "1:20,20,5,5", "--point", "1:30,10"], "--point 1:30,10: it is on the object, but outside its box"),
+        (["--box", "1:5,5,20,20", "--prompter", "grabcut:pixels=-5"], "pixels must be at least 100, got -5"),
+        (["--point", "1:5,5", "--prompter", "grabcut:iterations=0"], "iterations must be at least 1, got 0"),
+        (["--point", "1:5,5", "--prompter", "grabcut:margin=-0.1"], "margin must be at least 0, got -0.1"),
+        (["--box", "1:5,5,20,20", "2:5,5,20,20"], "object 1: objects named later cover all of it"),
+        (["--box", "1:5,5,20,20", "--mask", "first.png"], "--box: give one video with --data_path"),
         (["--box", "1:5,5,20,20", "--prompter", "grab"], "unknown prompter 'grab': did you mean grabcut?"),
         (["--box", "1:5,5,20,20", "--prompter", "sam2:weights=/nowhere"], "/nowhere: no weights of sam2"),
     ],

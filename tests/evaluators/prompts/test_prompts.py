@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from voskit.evaluators.prompts.base import PROMPTERS, build_prompter, check_prompt
+from voskit.evaluators.prompts.base import PROMPTERS, Point, build_prompter, check_prompt
+from voskit.evaluators.prompts.first_mask import ObjectPrompt, prompted_ids
 
 if TYPE_CHECKING:
     from torch import device
@@ -20,9 +21,9 @@ IMAGE = np.zeros((20, 30, 3), np.uint8)
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
-        ({}, "nothing shows the object"),
-        ({"points": [(3, 3, False)]}, "nothing shows the object"),
-        ({"mask": np.zeros((20, 30), bool)}, "nothing shows the object"),
+        ({}, "nothing indicates the object"),
+        ({"points": [(3, 3, False)]}, "nothing indicates the object"),
+        ({"mask": np.zeros((20, 30), bool)}, "nothing indicates the object"),
         ({"points": [(30, 3, True)]}, r"point \(30, 3\) lies outside the frame of 30 x 20 pixels"),
         ({"points": [(3, -1, True)]}, "outside"),
         ({"points": [(float("nan"), 1, True)]}, "outside"),
@@ -87,6 +88,25 @@ def test_plugins_may_register_any_callable(
 ) -> None:
     monkeypatch.setitem(PROMPTERS._entries, "mine", entry)
     assert build_prompter(f"mine:{text}").options == options  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("result", "found"),
+    [
+        (np.ones((20, 30), np.uint8), r"\(20, 30\) uint8"),
+        (np.ones((30, 20), bool), r"\(30, 20\) bool"),
+        (np.ones((1, 20, 30), bool), r"\(1, 20, 30\) bool"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_a_prompter_of_a_plugin_returns_is_checked(result: Any, found: str) -> None:
+    class Other:
+        def segment(self, *_: object, **__: object) -> Any:
+            return result
+
+    expected = rf"object 3: the prompter must return a mask of shape \(20, 30\) and type bool, not {found}"
+    with pytest.raises(ValueError, match=expected):
+        prompted_ids(IMAGE, {3: ObjectPrompt([Point(1, 1)])}, Other())
 
 
 def test_options_of_a_partial_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
