@@ -1,4 +1,4 @@
-"""Datasets: videos of a benchmark, or of your own data, with their frames and given masks."""
+"""Video datasets: benchmarks or your own data, with frames and given masks."""
 
 from voskit.dataloaders.datasets.dataset import Dataset, open_dataset, read_dataset_config
 from voskit.dataloaders.datasets.problem import Problem, raise_problem

@@ -1,7 +1,7 @@
 """A2D-Sentences and JHMDB-Sentences: annotated video frames, each with a sentence.
 
 Gavrilyuk et al., "Actor and Action Video Segmentation from a Sentence", CVPR 2018. The layout is that of ReferFormer
-and others: the truth is a COCO file with an image for each pair of frame and sentence.
+and others: the ground truth is a COCO file with one image for each pair of a frame and a sentence.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _SETS = {
 
 @dataclass(frozen=True)
 class SentenceImage:
-    """A frame and a sentence about one of its objects."""
+    """Annotated frame, with a sentence about one of its objects."""
 
     image_id: str
     frame: int
-    """Position in the video, from 0 on."""
+    """Index in the video, from 0."""
     sentence: str
     size: tuple[int, int]
     """Height and width of the mask."""
@@ -66,9 +66,9 @@ class SentenceSet:
 
     Attributes:
         name: "a2d" or "jhmdb".
-        truth: the COCO file.
-        videos: video file or folder of frames, by video.
-        images: images by video, in the order of the truth.
+        truth: COCO file of the ground truth.
+        videos: video file or folder of frames, by video name.
+        images: images by video name, in the order of the COCO file.
     """
 
     name: str
@@ -93,14 +93,14 @@ def open_sentences(name: str, root: str | os.PathLike[str]) -> SentenceSet:
     - ``a2d``: ``a2d_sentences_test_annotations_in_coco_format.json``, ``text_annotations/a2d_annotation.txt`` and
       ``Release/clips320H/<video>.mp4`` in ``root``; image ids are ``v_<video>_f_<frame>_i_<instance>``, frames from 0.
     - ``jhmdb``: ``jhmdb_sentences_gt_annotations_in_coco_format.json``, ``jhmdb_annotation.txt`` and
-      ``Rename_Images/<video>/00001.png``, ... in ``root``; image ids are ``v_<video>_f_<frame>``, frames from 1 on.
+      ``Rename_Images/<video>/00001.png``, ... in ``root``; image ids are ``v_<video>_f_<frame>``, frames from 1.
 
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: an unknown name, or files that contradict each other.
     """
     if name not in _SETS:
-        raise ValueError(f"unknown sentence dataset {name!r}: known: {', '.join(SENTENCE_SETS)}")
+        raise ValueError(f"unknown sentence dataset {name!r}: choose one of {', '.join(SENTENCE_SETS)}")
     files, root = _SETS[name], Path(root)
     truth = root / files.truth
     sentences = _read_sentences(root / files.sentences)

@@ -1,7 +1,8 @@
 """Dataset check: find all missing, damaged and mismatched files without decoding more than needed.
 
-For each image the header is read, and the end of the file, which reveals truncated copies. Given masks are decoded, and
-so are images of formats without an end marker (all except PNG and JPEG). With ``full`` everything is decoded.
+Of each image, only the header and the end of the file are read, which reveals truncated copies. Given masks are
+decoded, and so are images in formats without an end marker (all except PNG and JPEG). With ``full``, everything is
+decoded.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class CheckReport:
 
     Attributes:
         problems: all problems, in the order of the videos.
-        videos, frames, masks, objects: numbers of what was checked; masks are given and true ones.
+        videos, frames, masks, objects: how many were checked. Masks are both given and true ones.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -71,16 +72,16 @@ def check_dataset(
     Args:
         source, data_root, split, options: as for ``open_dataset``.
         full: decode every frame and mask.
-        workers: number of threads; None: four for each processor, as most time is spent waiting for the disk.
-        progress: wrapper of the iteration over the results, such as a progress bar; it gets the iterable and the number
-            of videos.
+        workers: number of threads; None: four per processor, up to 32, as most time is spent waiting for the disk.
+        progress: function that wraps the iteration over the videos, such as a progress bar; called with the iterable
+            and the number of videos.
 
     Returns:
         The report. Its ``problems`` are empty if nothing is wrong.
 
     Raises:
         FileNotFoundError: the dataset isn't found.
-        ValueError: unknown dataset, split or option, or a list that can't be read at all.
+        ValueError: unknown dataset, split or option, or a list that can't be read.
     """
     report = CheckReport()
     dataset = open_dataset(source, data_root, split=split, report=report.problems.append, **options)
@@ -145,10 +146,12 @@ def _check_frames(video: Video, full: bool, report: Callable[[Problem], None]) -
     usual = sizes.most_common(1)[0][0]
     for path, header in headers.items():
         if header.shown != usual:
-            report(Problem(path, f"the frame is {_show(header.shown)}, most frames of the video are {_show(usual)}"))
+            report(
+                Problem(path, f"the frame is {_show(header.shown)}, but most frames of the video are {_show(usual)}")
+            )
     if video.meta is not None and video.meta.size is not None and video.meta.size != usual:
         folder = next(iter(video.files.values())).parent
-        report(Problem(folder, f"the frames are {_show(usual)}, the meta file says {_show(video.meta.size)}"))
+        report(Problem(folder, f"the frames are {_show(usual)}, but the meta file says {_show(video.meta.size)}"))
     _check_gaps(video, report)
     return usual
 
@@ -174,7 +177,7 @@ def _check_video_file(video: Video, full: bool, report: Callable[[Problem], None
             if full:
                 for _ in source:
                     pass
-        names = video.frame_names  # reads a video that doesn't state its length
+        names = video.frame_names  # reads the whole video if it doesn't state its length
     except (ValueError, OSError) as error:
         report(Problem(video.video_file, str(error).removeprefix(f"{video.video_file}: ")))
         return None
@@ -224,7 +227,7 @@ def _check_given(video: Video, size: tuple[int, int] | None, report: Callable[[P
         assert mask is not None
         found = set(np.unique(mask).tolist()) - {0}
         if not found:
-            report(Problem(path, "the given mask has no object"))
+            report(Problem(path, "the given mask shows no object"))
         known = None if video.meta is None else video.meta.object_ids
         if known is not None and (beyond := sorted(found - set(known))):
             report(Problem(path, f"id {beyond[0]} is not among the objects of the meta file ({_ids(known)})"))
@@ -243,7 +246,7 @@ def _check_true_ids(video: Video, name: str, ids: set[int], report: Callable[[Pr
     except ValueError as error:
         report(Problem(path, str(error).removeprefix(f"{path}: ")))
         return
-    if video.config.ignore_id is not None and found == {1}:  # a mask of void alone reads as object 1
+    if video.config.ignore_id is not None and found == {1}:  # a mask of void alone is read as object 1
         return
     known = ids if video.meta is None or video.meta.object_ids is None else set(video.meta.object_ids)
     if beyond := sorted(found - known):
@@ -272,13 +275,13 @@ def _check_mask_header(
             report(Problem(path, str(error).removeprefix(f"{path}: ")))
             return False
     if size is not None and header.stored != size:
-        report(Problem(path, f"the mask is {_show(header.stored)}, the frames are {_show(size)}"))
+        report(Problem(path, f"the mask is {_show(header.stored)}, but the frames are {_show(size)}"))
         return False
     return True
 
 
 def _check_image(path: Path, full: bool, report: Callable[[Problem], None]) -> _Header | None:
-    """Read header and end of a file, or decode it if ``full``. If it can't be read, report that and return None."""
+    """Read the header and end of a file, or decode it if ``full``. If that fails, report it and return None."""
     try:
         with path.open("rb") as file:
             with Image.open(file) as image:
@@ -295,7 +298,7 @@ def _check_image(path: Path, full: bool, report: Callable[[Problem], None]) -> _
     except FileNotFoundError:
         report(Problem(path, "no such file", missing=True))
         return None
-    except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
+    except Exception as error:  # a damaged file can make Pillow raise nearly anything
         reason = "the file is empty" if path.stat().st_size == 0 else " ".join(str(error).split())
         cut = reason.lower().startswith("truncated")
         text = _TRUNCATED if cut else f"can't be read: {reason.removeprefix(f'{path}: ')}"
@@ -313,12 +316,12 @@ def _ids(ids: Iterable[int]) -> str:
 
 
 def extra_folders(dataset: Dataset) -> list[Problem]:
-    """Find folders of videos that no list or meta file of any split names, or that have masks but no frames.
+    """Find folders of videos that aren't in any list or meta file of any split, or that have masks but no frames.
 
-    The lists of a dataset that needs none may leave out videos.
+    If lists are optional in a dataset, they may omit videos.
     """
     config = dataset.config
-    if config.meta_format == "burst":  # only a part of the videos in the folders is annotated
+    if config.meta_format == "burst":  # only some of the videos in the folders are annotated
         return []
     known = {*dataset.listed, *_listed(dataset)}
     names = config.all_frames if dataset.split in config.all_frames_splits else config.frames
@@ -328,7 +331,7 @@ def extra_folders(dataset: Dataset) -> list[Problem]:
             folder = dataset.root / prefix(template)
             if folder.is_dir() and folder != dataset.root:
                 folders.setdefault(folder, what)
-    if not config.index_required:  # a list is a choice of the videos
+    if not config.index_required:  # a list selects some of the videos
         for folder in [folder for folder, what in folders.items() if what == "frames"]:
             known |= {*subfolders(folder), *scan_images(folder, VIDEO_EXTENSIONS).files}
     problems = []
@@ -340,7 +343,7 @@ def extra_folders(dataset: Dataset) -> list[Problem]:
 
 
 def _listed(dataset: Dataset) -> set[str]:
-    """Return the videos in the lists of all splits, whose folders lie together, and those that a meta file excludes."""
+    """Return the videos in the lists of all splits, which may share folders, and those that a meta file excludes."""
     config = dataset.config
     names: set[str] = set()
     # DAVIS keeps the frames of all splits and years in one folder

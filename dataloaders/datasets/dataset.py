@@ -21,15 +21,15 @@ from voskit.dataloaders.files import load_json
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Videos of one split.
+    """Videos of one split of a dataset.
 
     Attributes:
         config: description of the dataset.
         split: name of the split.
-        root: folder that the paths of the description are relative to.
+        root: folder that the paths in the description are relative to.
         videos: the videos, in the order of the list.
         meta_path: the meta file; None if there is none.
-        listed: names of all videos of the split; videos with problems may be missing in ``videos``.
+        listed: names of all videos of the split; videos with problems may be missing from ``videos``.
     """
 
     config: DatasetConfig
@@ -51,7 +51,7 @@ class Dataset:
         return iter(self.videos)
 
     def video(self, name: str) -> Video:
-        """Return the video of this name.
+        """Return the video with this name.
 
         Raises:
             ValueError: there is no such video.
@@ -66,7 +66,7 @@ class Dataset:
         return bool(self.videos) and all(video.ground_truth is not None for video in self.videos)
 
     def result_size(self, video: Video) -> tuple[int, int] | None:
-        """Return (height, width) of a video's results if it differs from that of the frames, otherwise None.
+        """Return (height, width) of a video's results if it differs from that of the frames, else None.
 
         Raises:
             FileNotFoundError: there are no frames of that size.
@@ -115,9 +115,9 @@ def open_dataset(
 ) -> Dataset:
     """Open a dataset: find its files and read its lists. No image is decoded.
 
-    Describe your own dataset by a JSON file: an object with any fields of
-    :class:`voskit.configs.datasets.DatasetConfig`. They change the dataset named by the field ``base``, by default
-    ``custom``::
+    Describe your own dataset in a JSON file: an object with any fields of
+    :class:`voskit.configs.datasets.DatasetConfig`. They override those of the dataset in the field ``base``, by
+    default ``custom``::
 
         {"name": "my_dances", "frames": "clips/{video}", "masks": "masks/{video}", "ground_truth": "truth/{video}"}
 
@@ -125,15 +125,15 @@ def open_dataset(
     in a video file), or one ``<video>.png`` for the first frame. A single string stands for a list of one.
 
     Args:
-        source: a name of ``voskit.configs.datasets.list_datasets()``, the path of a JSON file ending in ``.json``, or a
-            description.
+        source: a name from ``voskit.configs.datasets.list_datasets()``, the path of a JSON file ending in ``.json``,
+            or a description.
         data_root: folder of the dataset; None: the folder of the JSON file.
-        split: one of the splits of the description; None: the first one.
+        split: one of the splits in the description; None: the first one.
         require_frames: frames must be present. Otherwise the names of missing frames come from lists and masks, which
             is enough for scoring and packing.
         report: function called with each :class:`Problem`; the default raises it. If it returns, videos with problems
             are left out or incomplete.
-        options: fields of the description to change, such as ``full_resolution=True``.
+        options: fields of the description to override, such as ``full_resolution=True``.
 
     Returns:
         The videos of one split. Iterate over it; each :class:`~voskit.dataloaders.datasets.Video` gives its frames
@@ -146,7 +146,7 @@ def open_dataset(
     config, data_root = find_dataset_config(source, data_root)
     config = config.override(**options)
     if data_root is None:
-        raise ValueError(f"dataset {config.name}: data_root is missing: give the folder of the dataset")
+        raise ValueError(f"dataset {config.name}: data_root is missing: set it to the folder of the dataset")
     split = config.splits[0] if split is None else split
     layout = DatasetLayout(config, Path(data_root), split)
     videos = []
@@ -174,7 +174,7 @@ def read_dataset_config(path: str | os.PathLike[str]) -> DatasetConfig:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file isn't a JSON object, or has an unknown base or field, or a value of a wrong type.
+        ValueError: the file isn't a JSON object, or has an unknown base or field, or a value of the wrong type.
     """
     path = Path(path)
     data = load_json(path)

@@ -1,4 +1,4 @@
-"""Index of a split: its videos, by list, meta file or folder."""
+"""Index of a split: its videos, from a list, a meta file or a folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Entry:
     Attributes:
         name: name of the video.
         source: file or folder that lists the video.
-        meta: entry of the meta file.
+        meta: its entry in the meta file.
         files: (frame, mask) paths relative to the root, if the list has pairs of files.
     """
 
@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def names(self) -> dict[str, str]:
-        """Values of the placeholders of path templates."""
+        """Values for the placeholders of path templates."""
         return {"video": self.name, **({} if self.meta is None else self.meta.names)}
 
 
@@ -44,7 +44,7 @@ def read_index(layout: DatasetLayout, *, require_frames: bool, report: Report) -
     """Read the videos of a split, in the order of the list, else of the meta file, else by name.
 
     Raises:
-        FileNotFoundError: neither list, meta file nor folder of videos is found.
+        FileNotFoundError: no list, meta file or folder of videos is found.
         ValueError: the meta file can't be read.
     """
     config = layout.config
@@ -57,7 +57,7 @@ def read_index(layout: DatasetLayout, *, require_frames: bool, report: Report) -
             for name in videos.names:
                 if name not in meta:
                     report(Problem(list_path, f"{name} is listed, but {meta_path} doesn't describe it"))
-        files = _of_resolution(layout, videos.files)
+        files = _pairs_at_resolution(layout, videos.files)
         return [Entry(n, list_path, meta.get(n), tuple(files.get(n, ()))) for n in videos.names]
     if meta_path is not None:
         excluded = _excluded(layout, meta_path, report)
@@ -82,8 +82,8 @@ def read_index(layout: DatasetLayout, *, require_frames: bool, report: Report) -
     return [Entry(name, folder) for name in sorted(uses)]
 
 
-def _of_resolution(layout: DatasetLayout, files: FilePairs) -> FilePairs:
-    """Return the file pairs if they have the resolution that is read; otherwise the list only names videos."""
+def _pairs_at_resolution(layout: DatasetLayout, files: FilePairs) -> FilePairs:
+    """Return the file pairs at the resolution in use. For other resolutions, a list only serves for video names."""
     folders = tuple(f"{prefix(template)}/" for template in layout.frames)
     return {name: pairs for name, pairs in files.items() if pairs[0][0].startswith(folders)}
 
@@ -98,8 +98,8 @@ def _excluded(layout: DatasetLayout, meta_path: Path, report: Report) -> set[str
             names |= set(read_meta(path, layout.config.meta_format, report))
         else:
             logger.warning(
-                "%s: no such file, so the videos that it lists are not left out of %s (they are in %s, too): results "
-                "of the whole split can't be compared with the benchmark",
+                "%s: no such file, so the videos that it lists aren't left out of %s (they are also in %s): results "
+                "on the whole split aren't comparable with the benchmark's",
                 path,
                 layout.split,
                 meta_path.relative_to(layout.root),
@@ -124,8 +124,8 @@ def read_video_list(path: Path, report: Report) -> VideoList:
     """Read a list of videos.
 
     Each line is the name of a video, or the paths of a frame and (except in test sets) its mask. A line without a slash
-    is a name, which may contain spaces. Pairs of paths are the form of the DAVIS 2016 package:
-    ``/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png``; the folder of a frame names its video.
+    is a name, which may contain spaces. Pairs of paths are the format of the DAVIS 2016 package:
+    ``/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png``; the name of a video is its frames' folder.
     """
     result = VideoList()
     names: set[str] = set()
@@ -136,7 +136,7 @@ def read_video_list(path: Path, report: Report) -> VideoList:
         report(Problem(path, str(error).removeprefix(f"{path}: ")))
         return result
     for number, line in enumerate(text.split("\n"), start=1):
-        line = line.replace("\\", "/")  # of Windows
+        line = line.replace("\\", "/")  # Windows paths
         words = line.split()
         if not words:
             continue

@@ -1,4 +1,4 @@
-"""Masks of whole datasets in one JSON file: BURST, and the YouTube-VIS format (OVIS)."""
+"""Masks of whole datasets in one JSON file: BURST and the YouTube-VIS format (OVIS)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_json_masks(path: Path) -> list[VideoMasks]:
         raise ValueError(f"{path}: expected a JSON file with 'sequences' (BURST) or 'videos' and 'annotations' (OVIS)")
     if not all(isinstance(entry, dict) for entry in [*videos, *tracks]):
         raise ValueError(f"{path}: videos and annotations must be JSON objects: check the program that wrote the file")
-    by_video: dict[str, list[Mapping[str, Any]]] = {}  # ids are numbers in some files, the same as text in others
+    by_video: dict[str, list[Mapping[str, Any]]] = {}  # ids are numbers in some files, strings in others
     for track in tracks:
         if "id" not in track or "video_id" not in track:
             key = "video_id: add the id of its video" if "id" in track else "id: number the objects"
@@ -125,7 +125,9 @@ def _video(path: Path, video: Mapping[str, Any], by_video: Mapping[str, list[Map
         if not isinstance(masks, list):
             raise ValueError(f"{path}: object {track['id']} of {folder} has no list of 'segmentations': add one")
         if len(masks) != len(names):
-            raise ValueError(f"{path}: object {track['id']} has {len(masks)} masks, but its video {len(names)} frames")
+            raise ValueError(
+                f"{path}: object {track['id']} has {len(masks)} masks, but its video has {len(names)} frames"
+            )
     return VideoMasks(folder, _instances(path, names, tracks, size))
 
 

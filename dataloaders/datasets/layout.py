@@ -1,4 +1,4 @@
-"""Layout of a dataset: path templates of its description resolved to files."""
+"""Dataset layout: files found by the path templates of a dataset's description."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voskit.dataloaders.files import in_existing_form
 from voskit.dataloaders.images import IMAGE_EXTENSIONS
 from voskit.dataloaders.natural_order import natural_sorted
 
-_OF_SYSTEMS = ("__MACOSX", "@eaDir", "lost+found", "System Volume Information", "$RECYCLE.BIN")
+_SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "lost+found", "System Volume Information", "$RECYCLE.BIN")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
@@ -22,7 +22,7 @@ class DatasetLayout:
     Args:
         config: description of the dataset.
         data_root: folder given by the user.
-        split: one of the splits of the description.
+        split: one of the splits in the description.
 
     Raises:
         FileNotFoundError: no such folder, or the dataset isn't in it; the message says what was expected.
@@ -53,7 +53,7 @@ class DatasetLayout:
         roots = [data_root / root for root in dict.fromkeys(root.format(split=folder) for root in config.roots)]
         # the folder alone (prefix "") proves nothing; it is the last resort below
         found = [root for root in roots if any(anchor and (root / anchor).exists() for anchor in anchors)]
-        if found:  # packages share lists: rather one that has frames, too
+        if found:  # several packages have the same lists: prefer one that also has frames
             return next((root for root in found if any((root / prefix(t)).is_dir() for t in self.frames)), found[0])
         if not config.index_required and "" in anchors:
             return data_root
@@ -66,9 +66,9 @@ class DatasetLayout:
         )
 
     def path(self, templates: Iterable[str], names: Mapping[str, str]) -> Path | None:
-        """Return the first path of a video that exists.
+        """Return the first existing path of a video.
 
-        If none exists, return the path by the first template whose folder of videos exists, or None.
+        If there is none, return the path from the first template whose folder of videos exists, or None.
         """
         key = tuple(templates)
         if key not in self._chosen:
@@ -87,18 +87,18 @@ class DatasetLayout:
         return self._listings[key].get(path.name)
 
     def file(self, templates: Iterable[str]) -> Path | None:
-        """Return the first file that exists, or None."""
+        """Return the first existing file, or None."""
         return next((self.root / t for t in templates if (self.root / t).is_file()), None)
 
     def parent(self, templates: Iterable[str]) -> Path | None:
-        """Return the first folder of videos that exists, or None."""
+        """Return the first existing folder of videos, or None."""
         return next((self.root / prefix(t) for t in templates if (self.root / prefix(t)).is_dir()), None)
 
 
 def _packed(folder: Path) -> str:
     """Return advice to unpack the archives in a folder; empty if there are none."""
     archives = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _ARCHIVES)
-    return f" It holds {archives[0]}{', ...' * (len(archives) > 1)}: unpack it there" if archives else ""
+    return f" It contains {archives[0]}{', ...' * (len(archives) > 1)}: unpack it there" if archives else ""
 
 
 def prefix(template: str) -> str:
@@ -110,11 +110,11 @@ def prefix(template: str) -> str:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Images of a folder, found without opening them.
+    """Images in a folder, listed without opening them.
 
     Attributes:
         files: paths by stem, naturally sorted by file name.
-        twice: stems that several files share.
+        twice: stems shared by several files.
     """
 
     files: dict[str, Path]
@@ -122,11 +122,11 @@ class ImageFolder:
 
 
 def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) -> ImageFolder:
-    """List the images of a folder, naturally sorted as in ``open_frames``. A missing folder counts as empty.
+    """List the images in a folder, naturally sorted as in ``open_frames``. A missing folder counts as empty.
 
     Args:
         folder: the folder.
-        extensions: file extensions in lower case; upper case matches, too.
+        extensions: file extensions in lower case; upper case also matches.
     """
     try:
         with os.scandir(folder) as entries:
@@ -147,7 +147,7 @@ def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted, without hidden ones and those that operating systems add."""
+    """Return the names of the folders in a folder, sorted, without hidden folders and those of operating systems."""
     with os.scandir(folder) as entries:
         names = (entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-        return sorted(name for name in names if name not in _OF_SYSTEMS)
+        return sorted(name for name in names if name not in _SYSTEM_FOLDERS)

@@ -1,4 +1,4 @@
-"""Readers of the mask formats of datasets: PNGs of ids, BURST's run-length encodings, panoptic RGB PNGs."""
+"""Readers of dataset masks: PNGs of ids, BURST's run-length encodings and panoptic RGB PNGs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ class MaskReader(Protocol):
     """Reader of the masks of one video."""
 
     def read(self, path: Path, frame: str) -> np.ndarray:
-        """Read the mask of a frame: H x W uint8 or uint16 ids, 0 = background. Raises ValueError if it can't be
-        read."""
+        """Read the mask of a frame: H x W uint8 or uint16 ids, 0 = background. Raises ValueError if that fails."""
 
 
 class PngMaskReader:
@@ -29,9 +28,9 @@ class PngMaskReader:
     Args:
         binary: read any value but 0 as object 1.
         ignore_id: value that isn't an object, unless the mask has no other value (a mask of 0 and 255).
-        masks: all masks of the video, which are then read by one rule, like those of ``voskit demo``, see
+        masks: all masks of the video, to interpret them consistently, as ``voskit demo`` does, see
             :class:`~voskit.dataloaders.masks.mask_set.MaskSet`. None: masks of a published benchmark, whose values are
-            ids as they are, except for masks of 0 and 255 alone.
+            the ids, except for masks of 0 and 255 alone.
         truth: true masks of the video in another folder, see ``MaskSet``.
     """
 
@@ -59,7 +58,7 @@ class PngMaskReader:
         return ids
 
     def read_with_void(self, path: Path, void: int) -> np.ndarray:
-        """Read a mask with its ignored pixels, H x W uint16.
+        """Read a mask and keep its ignored pixels, H x W uint16.
 
         Pixels of ``ignore_id`` are ignored, even if the mask has no other value. Without an ``ignore_id``, pixels of
         255 are ignored if the other values of the video are ids counted from 1.
@@ -78,7 +77,7 @@ class PngMaskReader:
         return ids
 
     def for_masks(self, masks: Sequence[Path]) -> PngMaskReader:
-        """Return a reader of these masks: this one, or a copy if it reads all masks of a video by one rule."""
+        """Return a reader for these masks: a copy if it interprets the masks of a video together, else itself."""
         return self if self._set is None else PngMaskReader(binary=self.binary, ignore_id=self.ignore_id, masks=masks)
 
     def _read(self, path: Path, *, lone: bool) -> np.ndarray:
@@ -101,9 +100,9 @@ def _values(ids: np.ndarray) -> list[int]:
 
 
 class BurstMaskReader:
-    """Reader of the ``segmentations`` of a BURST sequence. Paths are used in error messages only.
+    """Reader of the ``segmentations`` of a BURST sequence. Paths are used only in error messages.
 
-    If two tracks overlap, which those of BURST don't, the higher id wins.
+    If two tracks overlap (BURST's own don't), the higher id wins.
     """
 
     def __init__(self, sequence: Mapping[str, Any]) -> None:
@@ -135,7 +134,7 @@ class PanopticMaskReader:
         known = np.array([0, *(s.id for s in self._segments.values())])
         numbers = np.array([0, *self._segments])
         ids = read_panoptic_ids(path)
-        place = np.minimum(np.searchsorted(known, ids), len(known) - 1)  # object ids rise with segment ids
+        place = np.minimum(np.searchsorted(known, ids), len(known) - 1)  # object ids increase with segment ids
         if not np.array_equal(known[place], ids):
             unknown = int(ids[known[place] != ids][0])
             raise ValueError(f"{path}: segment {unknown} is not in the JSON file of the dataset")

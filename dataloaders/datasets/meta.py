@@ -14,7 +14,7 @@ from voskit.dataloaders.masks.coco import checked_size
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Segment of a panoptic video: its id in the files, its category, and a flag for categories of things."""
+    """Segment of a panoptic video: its id in the files, its category, and True for things, False for stuff."""
 
     id: int
     category_id: int
@@ -26,7 +26,7 @@ class VideoMeta:
     """Entry of a meta file about one video.
 
     Attributes:
-        names: values of the placeholders of path templates.
+        names: values for the placeholders of path templates.
         frames: names of the listed frames, in order; None if none are listed.
         starts: first frame of each object, by object id; empty if not stated.
         object_ids: ids of the objects; None if not stated.
@@ -119,8 +119,8 @@ def _objects(name: str, entry: Mapping[str, Any]) -> VideoMeta:
 def _expressions(name: str, entry: Mapping[str, Any]) -> VideoMeta:
     """Read an entry of Ref-YouTube-VOS, MeViS or Ref-DAVIS17.
 
-    Only Ref-DAVIS17 has object ids, as strings. A list of ids (MeViS's training set: several objects by one expression)
-    doesn't determine the ids of the results.
+    Only Ref-DAVIS17 has object ids, as strings. A list of ids (in MeViS's training set, where an expression may refer
+    to several objects) doesn't determine the ids of the results.
     """
     expressions = entry["expressions"]
     ids = [e.get("obj_id") for e in expressions.values()]
@@ -167,7 +167,7 @@ def _panoptic_entries(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _panoptic(name: str, entry: Mapping[str, Any]) -> VideoMeta:
-    """Read an entry of VIPSeg: the segments of all frames, numbered from 1 by rising id."""
+    """Read an entry of VIPSeg: the segments of all frames, numbered from 1 in ascending order of their ids."""
     images = entry["images"]
     starts: dict[int, str] = {}
     categories: dict[int, int] = {}

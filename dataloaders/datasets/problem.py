@@ -1,4 +1,4 @@
-"""Problems of a dataset: raised when it is opened, collected when it is checked."""
+"""Problems in a dataset: raised when it is opened, collected when it is checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a dataset.
+    """One problem in a dataset.
 
     Attributes:
         path: the file or folder.
@@ -28,7 +28,7 @@ class Problem:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun in the right number: ``1 object``, ``2 objects``."""
+    """Return a count with its noun in the singular or plural: ``1 object``, ``2 objects``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

@@ -1,4 +1,4 @@
-"""Video of a dataset: its frames, given masks, and frames to write."""
+"""Video of a dataset: its frames, its given masks, and the frames to write masks for."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from voskit.dataloaders.video.image_files import ImageFrames
 from voskit.dataloaders.video.source import FrameSource
 
 ANNOTATORS = 4
-"""Annotators of Ref-DAVIS17. Each describes all objects; expression ``4 k + a`` is by annotator a, of object k + 1."""
+"""Number of annotators in Ref-DAVIS17. Expression ``4 k + a`` describes object k + 1, by annotator a."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Video:
-    """One video. Its names come from listings and JSON files; no image is decoded.
+    """Video of a dataset. Frame names come from folder listings and JSON files; no image is decoded.
 
     Attributes:
         name: name of the video and of its results.
         config: description of the dataset.
         files: paths of the frames by name, in order. Empty for a video file, and if frames are missing but not needed.
-        video_file: the video file; None for frames in ``files``.
+        video_file: the video file; None if the frames are in ``files``.
         listed: names of the frames, if they are known although ``files`` is empty.
-        mask_files: files of the masks to give by frame name, in order (BURST: always the JSON file); ``given``
-            selects those that are used.
+        mask_files: available masks to give, by frame name, in order (BURST: always the JSON file); ``given`` selects
+            those that are used.
         new_ids: objects to take from a given mask, by frame name; frames without an entry: all objects.
         masks: reader of ``mask_files``, and of true masks in the same folder; see ``true_masks``.
         scored: frames that the meta file lists or that are annotated; None: all frames.
-        submitted_only: frames of the submission; None: those of ``wanted``.
+        submitted_only: frames in the submission; None: those of ``wanted``.
         ground_truth: folder of the true masks (BURST: JSON file); None if there is none.
         truth_frames: files of the true masks by frame name, in order.
-        meta: entry of the meta file.
+        meta: its entry in the meta file.
     """
 
     name: str
@@ -60,20 +60,20 @@ class Video:
 
     @cached_property
     def true_masks(self) -> MaskReader:
-        """Reader of ``truth_frames``, whose form doesn't depend on that of given masks in another folder."""
+        """Reader of ``truth_frames``, which may differ in form from given masks in another folder."""
         if not self.truth_is_apart or not isinstance(self.masks, PngMaskReader):
             return self.masks
         return self.masks.for_masks(tuple(self.truth_frames.values()))
 
     @property
     def truth_is_apart(self) -> bool:
-        """True if the true masks lie in other folders than the given ones."""
+        """True if the true masks and the given masks are in different folders."""
         folders = {path.parent for path in self.mask_files.values()}
         return not any(path.parent in folders for path in self.truth_frames.values())
 
     @cached_property
     def frame_names(self) -> tuple[str, ...]:
-        """Names of all frames that the network sees, in order. A video file without a stated length is read once."""
+        """Names of all frames that the network sees, in order. To count them, a video file may have to be read."""
         if self.video_file is None:
             return tuple(self.files) or self.listed
         with open_frames(self.video_file) as source:
@@ -85,8 +85,8 @@ class Video:
         """Files of the given masks by frame name, in order.
 
         If the description says ``given: first``, masks are read in order, and only the first one that shows an object
-        is given. A mask that can't be read is given as if it did, and reading it again reports the error. If no mask
-        shows an object, the first one is given.
+        is given. A mask that can't be read counts as showing one, so that reading it again reports the error. If no
+        mask shows an object, the first one is given.
         """
         if self.config.given != "first":
             return self.mask_files
@@ -100,12 +100,12 @@ class Video:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """Names of the frames whose masks are to be written, in order."""
+        """Names of the frames to write masks for, in order."""
         return self.frame_names if self.scored is None else self.scored
 
     @property
     def submitted(self) -> tuple[str, ...]:
-        """Names of the frames of the submission, in order."""
+        """Names of the frames in the submission, in order."""
         names = self.wanted if self.submitted_only is None else self.submitted_only
         if self.config.submit_given_frame or not self.given:
             return names
@@ -119,7 +119,7 @@ class Video:
 
     @cached_property
     def object_ids(self) -> tuple[int, ...]:
-        """Ids of all objects, rising.
+        """Ids of all objects, ascending.
 
         They come from the meta file, else from the given masks (which are read), else they are 1 to ``max_proposals``.
         If the meta file of Ref-DAVIS17 states none, every four expressions describe one object.
@@ -196,5 +196,5 @@ def image_size(path: Path) -> tuple[int, int]:
             return shown_size(image)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such image") from None
-    except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
+    except Exception as error:  # a damaged file can make Pillow raise nearly anything
         raise ValueError(f"{path}: can't be read as an image ({' '.join(str(error).split())})") from None

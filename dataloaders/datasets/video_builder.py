@@ -1,4 +1,4 @@
-"""Builder of ``Video``: frames, given masks and truth from the folders of a dataset."""
+"""Construction of a ``Video`` from a dataset's folders: its frames, given masks and ground truth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MASK_EXTENSIONS = (".png",)
 
 
 def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, report_any: Report) -> Video | None:
-    """Build one video; report it and return None if it has no frames at all."""
+    """Build one video. If it has no frames although they are required, report that and return None."""
 
     def report(problem: Problem) -> None:
         report_any(replace(problem, video=entry.name))
@@ -54,7 +54,7 @@ def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, re
         _report_unlisted(layout, entry, listed, frames.files, report)
     dense = layout.split in config.all_frames_splits
     num_given = min(len(mask_files), 1) if config.given == "first" else len(mask_files)
-    truth_is_more = not truth or len(truth) > num_given  # given masks alone are no ground truth; a JSON file is
+    truth_is_more = not truth or len(truth) > num_given  # given masks alone aren't ground truth; a JSON file is
     return Video(
         name=entry.name,
         config=config,
@@ -82,7 +82,7 @@ def _video_file(layout: DatasetLayout, entry: Entry) -> Path | None:
 
 
 def _frames(layout: DatasetLayout, entry: Entry, require_frames: bool, report: Report) -> ImageFolder:
-    """Find the frames of a video: those of the list of file pairs, or all in its folder."""
+    """Find the frames of a video: those in the list of file pairs, or all in its folder."""
     if not entry.files:
         path = layout.path(layout.frames, entry.names)
         return ImageFolder({}) if path is None else scan_images(path)
@@ -97,7 +97,7 @@ def _frames(layout: DatasetLayout, entry: Entry, require_frames: bool, report: R
 
 
 def _cut(layout: DatasetLayout, files: dict[str, Path], listed: tuple[str, ...]) -> dict[str, Path]:
-    """Select the frames that the network sees: all, or those in the meta file (at 30 fps: from its first one on)."""
+    """Select the frames that the network sees: all, those in the meta file, or (at 30 fps) all from its first one."""
     if layout.config.fed == "folder" or not listed:
         return files
     if layout.split in layout.config.all_frames_splits:
@@ -106,7 +106,7 @@ def _cut(layout: DatasetLayout, files: dict[str, Path], listed: tuple[str, ...])
 
 
 def _report_missing_frames(layout: DatasetLayout, entry: Entry, report: Report) -> None:
-    if entry.files:  # each missing file has been reported
+    if entry.files:  # each missing file is already reported
         return
     path = layout.path(layout.frames, entry.names)
     if path is None:
@@ -115,13 +115,13 @@ def _report_missing_frames(layout: DatasetLayout, entry: Entry, report: Report) 
         report(Problem(path, f"{entry.source.name} lists this file: list videos without their extension: {path.stem}"))
         return
     what = "no frames in this folder" if path.is_dir() else "no such folder of frames"
-    report(Problem(path, f"{what}, but {entry.source.name} lists the video {entry.name}", missing=True))
+    report(Problem(path, f"{what}, but {entry.source.name} lists video {entry.name}", missing=True))
 
 
 def _report_unlisted(
     layout: DatasetLayout, entry: Entry, listed: tuple[str, ...], files: dict[str, Path], report: Report
 ) -> None:
-    if layout.config.wanted == "listed":  # has been reported
+    if layout.config.wanted == "listed":  # already reported
         return
     for name in listed:
         if name not in files:
@@ -171,7 +171,7 @@ def _mask_folder(layout: DatasetLayout, entry: Entry, report: Report | None) -> 
 def _given(
     layout: DatasetLayout, entry: Entry, names: list[str], video_file: Path | None, report: Report
 ) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:
-    """Find the masks to give, and the ids to use of those that also show other objects."""
+    """Find the masks to give, and the ids to use from masks that also show other objects."""
     config, meta = layout.config, entry.meta
     if config.given == "none":
         return {}, {}
@@ -188,7 +188,7 @@ def _given(
         files = {names[0] if names else "00000": files[""]}
     if not files:
         where = folder or layout.root / (layout.masks or layout.given_masks or [""])[0].format(**entry.names)
-        report(Problem(where, f"the video {entry.name} has no given mask", missing=True))
+        report(Problem(where, f"video {entry.name} has no given mask", missing=True))
         return {}, {}
     known = set(names)
     checked = list(files)[:1] if config.given == "first" else list(files)
@@ -200,7 +200,9 @@ def _given(
         for frame in sorted(starts):
             if frame not in files:
                 report(
-                    Problem(folder or layout.root, f"no mask of frame {frame}, where an object appears", missing=True)
+                    Problem(
+                        folder or layout.root, f"no mask for frame {frame}, in which an object appears", missing=True
+                    )
                 )
         given = {frame: files[frame] for frame in sorted(starts) if frame in files}
         return given, {frame: tuple(sorted(starts[frame])) for frame in given}
@@ -215,7 +217,7 @@ def _mask_reader(
         return BurstMaskReader(entry.meta.sequence)
     if config.meta_format == "panoptic" and entry.meta is not None:
         return PanopticMaskReader(entry.meta.segments)
-    if config.index_required:  # masks of benchmarks are ids as they are
+    if config.index_required:  # the values of benchmark masks are the ids
         return PngMaskReader(binary=config.binary, ignore_id=config.ignore_id)
     folders = {path.parent for path in files.values()}
     beside = [path for path in truth.values() if path.parent in folders]

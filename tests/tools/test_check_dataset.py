@@ -67,12 +67,12 @@ def shape(root: Path) -> None:
         (lambda r: (r / "JPEGImages/480p/bear/00001.jpg").write_bytes(b"text"), "00001.jpg: can't be read: "),
         (lambda r: (r / "Annotations/480p/bear/00002.png").write_bytes(b"text"), "00002.png: can't be read: "),
         (break_jpeg, "00001.jpg: the file is truncated"),
-        (turn_mask, "00002.png: the mask is 32x24, the frames are 24x32"),
+        (turn_mask, "00002.png: the mask is 32x24, but the frames are 24x32"),
         (rgb_mask, "dog/00000.png: a mask must be a palette or grayscale image of ids, not of mode RGB"),
         (empty_mask, "dog/00000.png: the first mask shows no object: the mask of frame 00001 is given instead"),
-        (shape, "dog/00002.jpg: the frame is 20x30, most frames of the video are 24x32"),
+        (shape, "dog/00002.jpg: the frame is 20x30, but most frames of the video are 24x32"),
         (lambda r: shutil.rmtree(r / "JPEGImages/480p/dog"), "480p/dog: no such folder of frames, but val.txt"),
-        (lambda r: shutil.rmtree(r / "Annotations/480p/dog"), "480p/dog: the video dog has no given mask"),
+        (lambda r: shutil.rmtree(r / "Annotations/480p/dog"), "480p/dog: video dog has no given mask"),
         (lambda r: trees.image(r / "JPEGImages/480p/cat/0.jpg"), "480p/cat: a folder of frames of an unknown video"),
         (lambda r: trees.mask(r / "Annotations/480p/cat/0.png"), "480p/cat: a folder of masks of an unknown video"),
         (lambda r: trees.image(r / "JPEGImages/480p/dog/00001.png"), "dog: frame 00001 occurs with several extensions"),
@@ -130,7 +130,7 @@ def test_meta_size_and_listed_frames(tmp_path: Path) -> None:
     root = trees.mose(tmp_path, meta=True)
     path = root / "valid/meta.json"
     path.write_text(path.read_text().replace('"height": 24', '"height": 25'))
-    assert "the frames are 24x32, the meta file says 25x32" in found("mosev2", root)
+    assert "the frames are 24x32, but the meta file says 25x32" in found("mosev2", root)
     root = trees.youtube(tmp_path / "y")
     (root / "valid/JPEGImages/vid1/00004.jpg").unlink()
     assert "frame 00004 is listed in meta.json" in found("youtubevos2018", root)

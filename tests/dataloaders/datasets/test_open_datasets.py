@@ -179,9 +179,9 @@ class TestDavis:
 
 
 @pytest.mark.parametrize("archive", ["DAVIS-2017-trainval-480p.zip", "valid.tar.gz", "x.7z"])
-def test_a_folder_of_archives_is_told_to_be_unpacked(tmp_path: Path, archive: str) -> None:
+def test_the_message_suggests_unpacking_archives(tmp_path: Path, archive: str) -> None:
     trees.text(tmp_path / archive, "")
-    with pytest.raises(FileNotFoundError, match=f"JPEGImages\\? It holds {archive}: unpack it there"):
+    with pytest.raises(FileNotFoundError, match=f"JPEGImages\\? It contains {archive}: unpack it there"):
         open_dataset("davis2017", tmp_path)
 
 
@@ -192,7 +192,7 @@ def test_a_folder_of_archives_is_told_to_be_unpacked(tmp_path: Path, archive: st
         ("mosev2", "valid/meta.json", "objects"),
     ],
 )
-def test_a_meta_file_of_another_kind_is_told(tmp_path: Path, name: str, file: str, key: str) -> None:
+def test_a_meta_file_of_another_format_is_refused(tmp_path: Path, name: str, file: str, key: str) -> None:
     trees.TREES[name](tmp_path)
     data = json.loads((tmp_path / file).read_text())
     video = next(iter(data["videos"]))
@@ -232,7 +232,7 @@ class TestReferring:
         assert [v.name for v in dataset] == ["vid1"]
         assert dict(dataset.videos[0].expressions) == {"0": "phrase 0", "1": "phrase 1"}
 
-    def test_without_the_test_expressions_one_warning_tells_that_they_count(self, tmp_path: Path, caplog) -> None:
+    def test_missing_test_expressions_are_warned_about_once(self, tmp_path: Path, caplog) -> None:
         root = trees.ref_youtube(tmp_path)
         shutil.copytree(root / "valid/JPEGImages/vid1", root / "valid/JPEGImages/vid2")
         shutil.rmtree(root / "meta_expressions/test")
@@ -240,7 +240,7 @@ class TestReferring:
         (record,) = caplog.records
         assert record.levelname == "WARNING"
         assert (
-            "meta_expressions/test/meta_expressions.json: no such file, so the videos that it lists are not left out"
+            "meta_expressions/test/meta_expressions.json: no such file, so the videos that it lists aren't left out"
             in caplog.text
         )
 
@@ -256,7 +256,7 @@ class TestReferring:
         shutil.copytree(root / "valid/JPEGImages/vid1", root / "test/JPEGImages/vid2")
         assert [v.name for v in open_dataset("refytvos", root, split="test")] == ["vid2"]
 
-    def test_expressions_of_several_objects_tell_no_object_ids(self, tmp_path: Path) -> None:
+    def test_expressions_of_several_objects_determine_no_object_ids(self, tmp_path: Path) -> None:
         root = trees.mevis(tmp_path)
         plain = open_dataset("mevis", root).videos[0]
         path = root / "valid/meta_expressions.json"
@@ -356,12 +356,12 @@ class TestBurst:
         assert np.array_equal(video.mask("frame0000"), trees.ids_mask((2, 0)))
         assert check_dataset("burst", root).summary.endswith("2 objects: nothing wrong")
 
-    def test_a_video_without_its_png_masks_is_told(self, tmp_path: Path) -> None:
+    def test_a_video_without_png_masks_is_reported(self, tmp_path: Path) -> None:
         (trees.burst(tmp_path) / "val/Annotations_first_only/other").mkdir(parents=True)
-        with pytest.raises(FileNotFoundError, match="the video HACS_-_clip_a has no given mask"):
+        with pytest.raises(FileNotFoundError, match="video HACS_-_clip_a has no given mask"):
             open_dataset("burst", tmp_path)
 
-    def test_all_classes_alone_tell_where_tracks_begin(self, tmp_path: Path) -> None:
+    def test_only_all_classes_tells_where_tracks_begin(self, tmp_path: Path) -> None:
         trees.burst(tmp_path)
         trees.TRUTH["burst"](tmp_path)
         (tmp_path / "val/first_frame_annotations.json").unlink()

@@ -55,7 +55,7 @@ class TestCustom:
 
     @pytest.mark.parametrize("listed", [False, True])
     @pytest.mark.parametrize("names", [("2024.01.05", "2024.01.06"), ("v1", "v1.2", "v1.2.3"), ("a.mp4", "a.avi")])
-    def test_folders_keep_what_follows_a_dot(self, tmp_path: Path, names: tuple[str, ...], listed: bool) -> None:
+    def test_folder_names_may_contain_dots(self, tmp_path: Path, names: tuple[str, ...], listed: bool) -> None:
         for name in names:
             trees.video(tmp_path, "frames/{}", "masks/{}", name)
         if listed:
@@ -88,7 +88,7 @@ class TestCustom:
         assert [problem.path for problem in check_dataset(description).problems] == [path]
 
     @pytest.mark.parametrize("junk", ["__MACOSX", "@eaDir", ".ipynb_checkpoints", "lost+found", "$RECYCLE.BIN"])
-    def test_folders_that_systems_add_are_no_videos(self, tmp_path: Path, junk: str) -> None:
+    def test_system_folders_are_not_videos(self, tmp_path: Path, junk: str) -> None:
         trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
         for folder in ("frames", "masks", "frames/waltz"):
             trees.image(tmp_path / folder / junk / "._00000.jpg")
@@ -111,7 +111,7 @@ class TestCustom:
         (tmp_path / "all.txt").write_bytes(f"\n{line}\n\n".encode())
         assert [v.name for v in open_dataset(self.describe(tmp_path))] == ["waltz"]
 
-    def test_a_listed_file_is_told_to_be_listed_without_its_extension(self, tmp_path: Path) -> None:
+    def test_a_list_with_file_extensions_is_refused_with_advice(self, tmp_path: Path) -> None:
         trees.text(tmp_path / "frames/waltz.mp4", "")
         trees.text(tmp_path / "all.txt", "waltz.mp4\n")
         with pytest.raises(ValueError, match=r"waltz\.mp4: all\.txt lists this file: .* their extension: waltz"):
@@ -135,7 +135,7 @@ class TestCustom:
         with pytest.raises(ValueError, match=r"all\.txt: line 1 is not UTF-8 text: save the file as UTF-8"):
             open_dataset(self.describe(tmp_path))
 
-    def test_names_in_a_list_may_hold_blanks(self, tmp_path: Path) -> None:
+    def test_names_in_a_list_may_contain_spaces(self, tmp_path: Path) -> None:
         trees.video(tmp_path, "frames/{}", "masks/{}", "my dance")
         trees.text(tmp_path / "all.txt", "my dance \n")
         assert [v.name for v in open_dataset(self.describe(tmp_path))] == ["my dance"]
@@ -185,7 +185,7 @@ class TestCustom:
         [record] = video_records(open_dataset(self.describe(tmp_path)))
         assert record.masks[1] == path
 
-    def test_a_video_that_is_there_twice(self, tmp_path: Path) -> None:
+    def test_a_video_that_occurs_twice(self, tmp_path: Path) -> None:
         for name in ("tango.mp4", "tango.AVI"):
             trees.text(tmp_path / "frames" / name, "")
         with pytest.raises(ValueError, match="frames: tango occurs several times"):
@@ -206,7 +206,7 @@ class TestCustom:
         with video.source() as source:
             assert sum(1 for _ in source) == 5
 
-    def test_one_mask_called_like_the_video(self, tmp_path: Path) -> None:
+    def test_one_mask_named_like_the_video(self, tmp_path: Path) -> None:
         trees.video(tmp_path, "frames/{}", "", "a", ())
         trees.mask(tmp_path / "masks/a.png", (3,))
         assert list(open_dataset(self.describe(tmp_path)).videos[0].given) == ["00000"]
@@ -240,7 +240,7 @@ class TestErrors:
         assert one_line(error) == expected
         with pytest.raises(FileNotFoundError, match="no such folder: data_root must be the folder of davis2017"):
             open_dataset("davis2017", tmp_path / "none")
-        with pytest.raises(ValueError, match="data_root is missing: give the folder of the dataset"):
+        with pytest.raises(ValueError, match="data_root is missing: set it to the folder of the dataset"):
             open_dataset("davis2017")
 
     def test_wrong_names(self, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ class TestErrors:
     def test_missing_mask(self, tmp_path: Path) -> None:
         root = trees.davis2017(tmp_path)
         shutil.rmtree(root / "Annotations/480p/dog")
-        with pytest.raises(FileNotFoundError, match=r"Annotations/480p/dog: the video dog has no given mask"):
+        with pytest.raises(FileNotFoundError, match=r"Annotations/480p/dog: video dog has no given mask"):
             open_dataset("davis2017", root)
 
     def test_problems_can_be_collected(self, tmp_path: Path) -> None:
@@ -368,9 +368,9 @@ class TestFirstMaskWithoutObject:
     def test_if_none_does_it_is_the_first(self, tmp_path: Path, masks: int) -> None:
         (video,) = self.opened(tmp_path, 3, masks)
         assert list(video.given) == ["00000"] and video.object_ids == ()
-        assert "the given mask has no object" in [p.text for p in check_dataset(tmp_path / "own.json").problems]
+        assert "the given mask shows no object" in [p.text for p in check_dataset(tmp_path / "own.json").problems]
 
-    def test_a_damaged_mask_is_told_and_not_passed_over(self, tmp_path: Path) -> None:
+    def test_a_damaged_mask_is_reported_and_not_skipped(self, tmp_path: Path) -> None:
         (video,) = self.opened(tmp_path, 2)
         (tmp_path / "masks/late/00001.png").write_bytes(b"\x89PNG")
         assert list(video.given) == ["00001"]
