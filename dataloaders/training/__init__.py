@@ -1,4 +1,4 @@
-"""Training data: clips of still images and of videos.
+"""Training data: clips from still images and from videos.
 
 Pass ``collate`` to the ``DataLoader``, and call ``set_epoch`` before each pass::
 

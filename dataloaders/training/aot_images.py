@@ -1,4 +1,4 @@
-"""Synthetic clips of still images for AOT: each frame has its own motion and colors (AOT, section 5)."""
+"""Synthetic training clips from still images for AOT, with random motion and colors in each frame (AOT, section 5)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _BLUR = 0.5
 
 
 class StaticClips(ClipDataset):
-    """Clips of still images, one for each image with a mask.
+    """Synthetic clips from still images, one for each image with a mask.
 
     Images are ``root/JPEGImages/<set>/<name>.jpg``, masks ``root/Annotations/<set>/<name>.png``, for any number of
     sets.
 
     Args:
-        root: the folder of images and masks.
+        root: folder of the images and masks.
         stage, options: see ``ClipDataset``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Clips of annotated videos for AOT: frames at random gaps."""
+"""Training clips from annotated videos for AOT: frames at random gaps."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _STARTS = 5  # attempts in one video to find a clip with an object in its first 
 
 
 class VideoClips(ClipDataset):
-    """Clips of annotated videos.
+    """Training clips from annotated videos.
 
     Args:
         videos: an open dataset, or records.
         stage, options: see ``ClipDataset``.
-        gap: largest distance between consecutive frames of a clip, in annotated frames.
-        repeat: clips of each video in an epoch.
+        gap: maximum distance between consecutive frames of a clip, in annotated frames.
+        repeat: number of clips per video in an epoch.
 
     Raises:
-        ValueError: there is no video, ``gap`` or ``repeat`` is below 1, or a video has frames without masks.
+        ValueError: there are no videos, ``gap`` or ``repeat`` is below 1, or a video has frames without masks.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class VideoClips(ClipDataset):
         super().__init__(stage, **options)
         self.records = video_records(videos) if isinstance(videos, Dataset) else list(videos)
         if not self.records:
-            raise ValueError("there is no video to train on")
+            raise ValueError("there are no videos to train on: check the dataset and its split")
         if gap < 1 or repeat < 1:
             raise ValueError(f"gap and repeat must be at least 1, got {gap} and {repeat}")
         self.gap = gap
@@ -71,15 +71,15 @@ class VideoClips(ClipDataset):
     def _read(
         self, record: VideoRecord, numbers: list[int], mask: np.ndarray, views: np.ndarray, masks: list[np.ndarray]
     ) -> RawClip:
-        """Read the clip of these frames; the mask of the first one is known, uncropped and cropped."""
+        """Read a clip, of whose first mask the whole (``mask``) and the crop (in ``masks``) are already read."""
         frames = []
         for place, (number, view) in enumerate(zip(numbers, views, strict=True)):
             if place:
                 ids = record.labels(number)
                 if ids.shape != mask.shape:
                     raise ValueError(
-                        f"{record.masks[number]}: this mask is {ids.shape[0]}x{ids.shape[1]} (height x width), another "
-                        f"mask of the video is {mask.shape[0]}x{mask.shape[1]}"
+                        f"{record.masks[number]}: this mask is {ids.shape[0]}x{ids.shape[1]} (height x width), but "
+                        f"another mask of the video is {mask.shape[0]}x{mask.shape[1]}"
                     )
                 masks.append(augment.warp_mask(ids, view, self.crop))
             frames.append(augment.warp_image(read_image(record.frames[number], mask.shape), view, self.crop))
@@ -87,9 +87,9 @@ class VideoClips(ClipDataset):
 
 
 def draw_frame_numbers(count: int, length: int, gap: int, backwards: bool, rng: np.random.Generator) -> list[int]:
-    """Draw ``length`` of ``count`` frames, at distances of 1 to ``gap``, in reverse order if ``backwards``.
+    """Draw the numbers of ``length`` of ``count`` frames, 1 to ``gap`` apart, in reverse order if ``backwards``.
 
-    In a short video the distances are reduced to fit. If it has fewer frames than the clip, its last one is repeated.
+    In a short video, the distances are reduced to fit. If it has fewer frames than the clip, its last one is repeated.
     """
     largest = min(gap, max(1, (count - 1) // (length - 1)))
     steps = np.concatenate(([0], np.cumsum(rng.integers(1, largest + 1, size=length - 1))))

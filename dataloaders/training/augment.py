@@ -20,7 +20,7 @@ def crop_view(
 ) -> np.ndarray:
     """Draw a random crop of an image.
 
-    An image that is smaller than the crop is placed at random inside it.
+    An image that is smaller than the crop is placed at a random position inside it.
 
     Args:
         size: (height, width) of the stored image.
@@ -54,11 +54,11 @@ def random_affine(
     Args:
         crop: side of the frame in pixels.
         rng: random numbers.
-        degrees: largest rotation.
-        scale: largest change of scale; 0.15 gives factors from 0.85 to 1.15.
-        shear: largest angle of shear along x, in degrees.
-        shift: largest translation, as a fraction of the side.
-        amount: factor of all these limits.
+        degrees: maximum rotation.
+        scale: maximum change of scale; 0.15 gives factors from 0.85 to 1.15.
+        shear: maximum angle of shear along x, in degrees.
+        shift: maximum translation, as a fraction of the side.
+        amount: factor by which all these limits are multiplied.
 
     Returns:
         3 x 3 map of (x, y, 1).
@@ -73,8 +73,10 @@ def random_affine(
 
 
 def warp_image(image_HW3: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray:
-    """Warp an image to crop x crop x 3 uint8, bilinear. Outside lies ImageNet's mean color. Strong reductions average
-    over areas."""
+    """Warp an image to crop x crop x 3 uint8 by bilinear interpolation, with ImageNet's mean color outside.
+
+    Strong reductions average over areas.
+    """
     scale = math.sqrt(abs(np.linalg.det(view[:2, :2])))
     if scale < _LEAST_BILINEAR:
         height, width = image_HW3.shape[:2]
@@ -86,20 +88,20 @@ def warp_image(image_HW3: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray
 
 
 def warp_mask(mask_HW: np.ndarray, view: np.ndarray, crop: int) -> np.ndarray:
-    """Warp a uint16 mask to crop x crop, nearest neighbor, with background outside."""
+    """Warp a uint16 mask to crop x crop by nearest-neighbor interpolation, with background outside."""
     return cv2.warpAffine(mask_HW, view[:2], (crop, crop), flags=cv2.INTER_NEAREST, borderValue=0)
 
 
 def recolor(
     image_HW3: np.ndarray, *, brightness: float = 1, contrast: float = 1, saturation: float = 1, hue: float = 0
 ) -> np.ndarray:
-    """Change the colors of a uint8 RGB image by one linear map.
+    """Change the colors of a uint8 RGB image by one affine map.
 
     Args:
         image_HW3: uint8 RGB.
-        brightness: factor of all values.
-        contrast: factor of distances from the mean luma of the image.
-        saturation: factor of distances from the luma of each pixel; 0 gives grayscale.
+        brightness: factor for all values.
+        contrast: factor for differences from the mean luma of the image.
+        saturation: factor for differences from the luma of each pixel; 0 gives grayscale.
         hue: rotation of the chroma plane, in full turns.
 
     Returns:
@@ -120,5 +122,5 @@ def draw_color(rng: np.random.Generator, amount: float, hue: float) -> dict[str,
 
 
 def blur(image_HW3: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur an image by a Gaussian of ``sigma`` pixels."""
+    """Blur an image with a Gaussian with a standard deviation of ``sigma`` pixels."""
     return cv2.GaussianBlur(image_HW3, (0, 0), sigma)

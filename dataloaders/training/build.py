@@ -1,4 +1,4 @@
-"""Training data of a stage: all its datasets, by name."""
+"""Training data of a stage, built from the names of its datasets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FOLDERS = {
     "ovis": ("OVIS/train", "train", ""),
 }
 SAMPLINGS: Registry[tuple[type[StaticClips], type[VideoClips]]] = Registry("sampling")
-"""Datasets of clips from images and from videos for each ``StageConfig.sampling``."""
+"""Dataset classes for images and for videos, by ``StageConfig.sampling``."""
 SAMPLINGS.register("gaps")((StaticClips, VideoClips))
 SAMPLINGS.register("skips")((SkipStaticClips, SkipVideoClips))
 
@@ -39,7 +39,7 @@ DataRoot = str | os.PathLike[str]
 
 
 class TrainingData(ConcatDataset[TrainClip]):
-    """Concatenated datasets of clips."""
+    """Concatenated datasets of training clips."""
 
     def __init__(self, parts: Sequence[ClipDataset]) -> None:
         super().__init__(parts)
@@ -70,19 +70,19 @@ def build_training_data(
     - ``bl30k``: ``JPEGImages`` and ``Annotations``, with a folder for each video, in ``data_root/BL30K`` or
       ``data_root``. ``burst`` and ``ovis``: the same in ``data_root/BURST/train`` and ``data_root/OVIS/train``, with
       JSON masks converted to PNGs (``voskit masks-to-png``).
-    - ``davis2017``, ``davis2016``: the videos of ``ImageSets/2017/train.txt`` (2016: of its list) in
+    - ``davis2017``, ``davis2016``: the videos in ``ImageSets/2017/train.txt`` (2016: in its list) in
       ``data_root/DAVIS`` or ``data_root``, each ``davis_repeat`` times.
     - Any other registered dataset with masks and a split ``train`` (``vost``, ``mosev1``, ``lvos``, ``visor``, ...,
       your own): that split, with gap ``davis_gap``, see docs/datasets.md.
     - A JSON file for ``voskit.dataloaders.datasets.open_dataset``, by its path or below ``data_root``. All its masks
-      are truth; the gap is ``own_gap``, or ``davis_gap`` if that is None. With ``"base": "davis2016"`` or
-      ``"davis2017"``, gap and repeats are those of DAVIS.
+      are ground truth; the gap is ``own_gap``, or ``davis_gap`` if that is None. With ``"base": "davis2016"`` or
+      ``"davis2017"``, the gap and the repetitions are those of DAVIS.
 
     Args:
         stage: the stage.
         data_root: folder of all datasets, or a folder for each dataset by name. JSON files need no entry.
         crop: side of the frames in pixels; None: that of the stage.
-        max_objects: most objects of a clip, 1 to 254.
+        max_objects: maximum number of objects in a clip, 1 to 254.
         augmentation: "v1" or "v2", see ``ClipDataset``.
         seed: seed of all random numbers.
 
@@ -90,10 +90,10 @@ def build_training_data(
         FileNotFoundError: a dataset is missing.
         ValueError: unknown sampling, unknown dataset, or a dataset without usable masks.
     """
-    SAMPLINGS.get(stage.sampling)  # for its error about unknown names
+    SAMPLINGS.get(stage.sampling)  # raises for unknown names
     options = {"crop": stage.crop if crop is None else crop, "max_objects": max_objects, "augmentation": augmentation}
     if not stage.datasets:
-        raise ValueError("the stage has no datasets: set its field datasets")
+        raise ValueError("the stage has no datasets: set its field 'datasets'")
     parts = []
     for place, name in enumerate(stage.datasets):
         parts.append(_build_part(name, stage, _root(data_root, name), seed=(seed, place), **options))
@@ -134,7 +134,7 @@ def _build_part(name: str, stage: StageConfig, root: Path, **options: Any) -> Cl
 
 
 def _is_davis(dataset: Dataset) -> bool:
-    """True for DAVIS 2016 and 2017, and for descriptions that are based on them."""
+    """True for DAVIS 2016 and 2017, and for descriptions based on them."""
     return isinstance(dataset.config, (DAVIS2016, DAVIS2017))
 
 

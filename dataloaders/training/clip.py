@@ -1,4 +1,4 @@
-"""Training clips: raw (8-bit pixels, ids of the dataset), as network input, and in batches."""
+"""Training clips: raw (8-bit pixels, ids of the dataset), as network input, and as batches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TrainClip:
     """Item of a training dataset: T frames of S x S pixels.
 
     Attributes:
-        frames: [T, 3, S, S] float32, RGB normalized by the mean and deviation of ImageNet.
+        frames: [T, 3, S, S] float32, RGB normalized by the mean and standard deviation of ImageNet.
         labels: [T, S, S] uint8: 0 background, 1 to ``num_objects``, 255 ignored.
         num_objects: number of objects in frame 0, at least 1. Objects that aren't in frame 0 are background.
         name: origin of the clip, for messages.
@@ -48,7 +48,7 @@ class RawClip:
 
 
 def object_ids(mask: np.ndarray) -> np.ndarray:
-    """Return the ids of the objects in a uint16 mask, rising, without background and ``VOID``."""
+    """Return the ids of the objects in a uint16 mask, ascending, without background and ``VOID``."""
     ids = np.flatnonzero(np.bincount(mask.ravel()))
     return ids[(ids != 0) & (ids != VOID)]
 
@@ -79,7 +79,7 @@ class ClipBatch(NamedTuple):
     names: list[str]
 
     def to(self, device: torch.device) -> ClipBatch:
-        """Copy the batch to a device; a copy from pinned memory is asynchronous."""
+        """Copy the batch to a device, asynchronously if it is in pinned memory."""
         frames, labels = (x.to(device, non_blocking=True) for x in (self.frames, self.labels))
         return self._replace(frames=frames, labels=labels)
 

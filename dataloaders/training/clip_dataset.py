@@ -1,4 +1,4 @@
-"""Base class of training datasets: random crops, dynamic merging, selection of objects, retries."""
+"""Base class of training datasets: random crops, dynamic merging, selection of objects and retries."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from voskit.dataloaders.training.epoch import EpochDataset
 
 AugmentationVersion = Literal["v1", "v2"]
 
-_SOURCES = 20  # images or videos to try for one item
-_PARTNERS = 3  # images or videos to try for merging
+_SOURCES = 20  # maximum number of images or videos to try for one item
+_PARTNERS = 3  # maximum number of images or videos to try for merging
 _JITTER = 0.8
 _GRAYSCALE = 0.1
 _BLUR = 0.3
 
 
 class ClipDataset(EpochDataset[TrainClip], ABC):
-    """Dataset of clips. Item ``index`` is a function of the seed, the epoch and the index alone.
+    """Dataset of training clips. Each item depends only on the seed, the epoch and its index.
 
     Args:
         stage: the training stage.
         crop: side of the frames in pixels.
-        max_objects: most objects of a clip, 1 to 254. Of more objects, random ones are kept.
+        max_objects: maximum number of objects in a clip, 1 to 254. If there are more, random ones are kept.
         augmentation: "v1"; "v2" adds color jitter, grayscale and blur, equal in all frames of a clip.
-        seed: one non-negative integer, or several.
+        seed: one or several non-negative integers.
 
     Raises:
         ValueError: a number is out of range, or the augmentation is unknown.
@@ -50,7 +50,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
         if crop < 1:
             raise ValueError(f"crop must be at least 1 pixel, got {crop}")
         if not 1 <= max_objects <= 254:
-            raise ValueError(f"max_objects must be 1 to 254 (255 is the ignored label), got {max_objects}")
+            raise ValueError(f"max_objects must be between 1 and 254 (255 is the ignored label), got {max_objects}")
         if augmentation not in ("v1", "v2"):
             raise ValueError(f"augmentation must be 'v1' or 'v2', got {augmentation!r}")
         super().__init__(seed)
@@ -59,11 +59,11 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
         self.max_objects = max_objects
         self.augmentation = augmentation
         self.epoch_clips: int | None = None
-        """Clips of an epoch of all training data, if this dataset is a part of it; None: it is all."""
+        """Number of clips in an epoch, if this dataset is only part of the training data; None: its own length."""
 
     @property
     def progress(self) -> float:
-        """Fraction of the stage that was complete at the start of the epoch, 0 to 1."""
+        """Fraction of the stage that was complete at the start of this epoch, 0 to 1."""
         clips = self.epoch_clips or len(self)
         return min(1.0, self.epoch * clips / (self.stage.batch_size * self.stage.total_steps))
 
@@ -77,7 +77,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
 
     @abstractmethod
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
-        """Draw a random clip of one image or video; None if no object was found in its frame 0."""
+        """Draw a random clip from one image or video; None if its frame 0 shows no object."""
 
     def __len__(self) -> int:
         return self._num_sources()
@@ -102,7 +102,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
                 return self._complete(clip, source, rng)
             source = int(rng.integers(self._num_sources()))
         raise ValueError(
-            f"none of {_SOURCES} random clips has an object in its first frame; the first of them is from "
+            f"none of {_SOURCES} random clips shows an object in its first frame; the first of them is from "
             f"{self._source_name(index % self._num_sources())}: are the masks empty?"
         )
 
@@ -128,7 +128,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
     def _find_view(
         self, mask: np.ndarray, rng: np.random.Generator, *, affine: bool
     ) -> tuple[np.ndarray, list[np.ndarray]] | None:
-        """Find a crop and, if ``affine``, a random affine map of each frame, such that frame 0 shows objects well.
+        """Find a crop and, if ``affine``, random affine maps, such that frame 0 shows enough of an object.
 
         Returns:
             The map of each frame, [T, 3, 3], and a list with the mask of frame 0; None if no attempt shows an object.
@@ -152,7 +152,7 @@ class ClipDataset(EpochDataset[TrainClip], ABC):
 
 
 def _augment_clip(clip: RawClip, rng: np.random.Generator) -> None:
-    """Change colors and blur of all frames of a clip alike."""
+    """Change the colors and blur of all frames of a clip in the same way."""
     color = augment.draw_color(rng, amount=0.2, hue=0.05) if rng.random() < _JITTER else {}
     if rng.random() < _GRAYSCALE:
         color["saturation"] = 0.0
@@ -165,14 +165,14 @@ def _augment_clip(clip: RawClip, rng: np.random.Generator) -> None:
 def merge_clips(clip: RawClip, other: RawClip, max_objects: int, rng: np.random.Generator) -> RawClip:
     """Paste objects of another clip over all frames of a clip (AOT's dynamic merge), for more objects and occlusion.
 
-    The objects are random ones of frame 0 of ``other``: at most ``max_objects`` less those of the clip, and at least
-    one. If they hide all objects of the clip in frame 0, the clip is returned unchanged.
+    The objects are random ones from frame 0 of ``other``: up to ``max_objects`` together with those of the clip, but
+    at least one. If they hide all objects of the clip in frame 0, the clip is returned unchanged.
     """
     own, ids = object_ids(clip.masks[0]), object_ids(other.masks[0])
     room = max(1, max_objects - len(own))
     chosen = rng.permutation(ids)[:room]
     free = np.setdiff1d(np.arange(1, len(own) + len(chosen) + 1), own)[: len(chosen)]
-    # ids that occur only in later frames of the clip are no objects of it: they must not collide with the new ids
+    # ids that occur only in later frames of the clip aren't its objects, and must not collide with the new ids
     keep = np.zeros(VOID + 1, np.uint16)
     keep[own], keep[VOID] = own, VOID
     new = np.zeros(VOID + 1, np.uint16)

@@ -1,4 +1,4 @@
-"""Collage clips: cut-outs of still images move over another image, as many objects that occlude each other."""
+"""Collage clips for training: many objects, cut out of still images, that move and occlude each other."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from voskit.dataloaders.training.aot_images import StaticClips
 from voskit.dataloaders.training.clip import VOID, RawClip, object_ids
 from voskit.dataloaders.training.records import read_image, read_labels
 
-_LAYERS = (6, 20)  # fewest and most cut-outs of a clip
+_LAYERS = (6, 20)  # minimum and maximum number of cut-outs in a clip
 _SIZES = (0.06, 0.6)  # square root of the area of a cut-out, as a fraction of the side of the clip
-_MOST_TWINS = 4  # largest number of equal cut-outs
+_MOST_TWINS = 4  # maximum number of equal cut-outs
 _SHAPES = 0.5  # probability of a random shape instead of an object
-_RIMS, _STROKES = 0.3, 0.25  # fraction of these shapes that are rims, and that are strokes
+_RIMS, _STROKES = 0.3, 0.25  # fractions of these shapes that are rims and strokes
 _WIDTHS = (0.02, 0.1)  # width of rims and strokes, as a fraction of the shorter side of the image
-_LEAST_FILLED = 0.3  # fraction of its box that a cut-out is assumed to fill at least, when it is scaled
+_LEAST_FILLED = 0.3  # minimum fraction of its box that a cut-out is assumed to fill when it is scaled
 _MOTIONS = (0.05, 1.0)  # motion of a cut-out, relative to that of static images
 _HIDDEN = 0.2  # probability that a cut-out is absent from some frames after the first
-_RETURN = 2.0  # motion of these cut-outs, which come back elsewhere
-_LEAST_CUT = 200  # least number of pixels of an object to cut out
+_RETURN = 2.0  # motion of these cut-outs, which reappear elsewhere
+_LEAST_CUT = 200  # minimum number of pixels of an object to cut out
 _LEAST_SEEN = 0.001  # fraction of frame 0 below which a cut-out is background
 
 
@@ -39,10 +39,10 @@ class CollageClips(StaticClips):
     """Clips of ``StaticClips`` with 6 to 20 cut-outs of other images on top, small ones in front of large ones.
 
     A cut-out is an object of its image, or the part of the image inside a random polygon, ellipse or rectangle, its
-    rim, or some strokes. This teaches that anything can be an object, including thin things. A share ``twins`` of the
-    cut-outs comes as 2 to 4 equal ones. Each moves independently, a little or a lot; some disappear for a while and
-    come back elsewhere. All are objects. If there are more than ``max_objects``, the others become background that
-    looks like objects.
+    rim, or some strokes. This teaches the network that anything can be an object, including thin things. With the
+    probability ``twins`` of the stage, a cut-out comes as 2 to 4 equal ones. Each moves independently, a little or a
+    lot; some disappear for a while and reappear elsewhere. All are objects. If there are more than ``max_objects``,
+    the others become background that looks like objects.
     """
 
     def _draw(self, source: int, rng: np.random.Generator) -> RawClip | None:
@@ -87,9 +87,9 @@ class CollageClips(StaticClips):
         masks: list[np.ndarray],
         rng: np.random.Generator,
     ) -> None:
-        """Draw a cut-out as object ``number`` into all frames, with an area of about (``size`` times the side) squared.
+        """Draw a cut-out into all frames as object ``number``, with an area of about (``size`` times the side) squared.
 
-        A thin one has less area, so that its box doesn't get too large.
+        The area of thin ones is smaller, so that their boxes don't get too large.
         """
         height, width = cut_out.alpha.shape
         scale = size * self.crop / math.sqrt(max(float(cut_out.alpha.sum()), _LEAST_FILLED * height * width))
@@ -120,7 +120,7 @@ class CollageClips(StaticClips):
             mask[box][alpha > 0.5] = number
 
     def _without_specks(self, masks: list[np.ndarray]) -> bool:
-        """Turn objects that are hardly visible in frame 0 into background. Return True if objects are left."""
+        """Turn objects that are hardly visible in frame 0 into background. Return True if any objects remain."""
         counts = np.bincount(masks[0].ravel(), minlength=VOID + 1)
         specks = np.flatnonzero(counts < max(1, _LEAST_SEEN * masks[0].size))
         table = np.arange(VOID + 1, dtype=np.uint16)
@@ -130,7 +130,7 @@ class CollageClips(StaticClips):
 
 
 def _renumber(masks: list[np.ndarray]) -> int:
-    """Renumber the objects of a clip from 1 in the order of their ids, without gaps. Return their number."""
+    """Renumber the objects of a clip from 1 without gaps, in the order of their ids. Return their number."""
     ids = np.unique(np.concatenate([object_ids(mask) for mask in masks]))
     table = np.zeros(VOID + 1, np.uint16)
     table[ids], table[VOID] = np.arange(1, len(ids) + 1), VOID
@@ -158,7 +158,7 @@ def _box_of(view: np.ndarray, size: tuple[int, int], room: tuple[int, int]) -> t
 def _random_shape(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Draw a random polygon, ellipse or rectangle, filled or as a rim, or some strokes from one point.
 
-    Its box is at a random place and has at least a quarter of the height and of the width.
+    Its box is at a random place and is at least a quarter as high and wide as the image.
 
     Returns:
         H x W bool.
@@ -182,7 +182,7 @@ def _random_shape(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray
 
 
 def _outline(rng: np.random.Generator) -> np.ndarray:
-    """Draw the corners of a polygon, ellipse or rectangle, [corners, 2] x and y from 0 to 1."""
+    """Return the corners of a random polygon, ellipse or rectangle, [corners, 2] x and y from 0 to 1."""
     kind = rng.choice(("polygon", "ellipse", "rectangle"))
     if kind == "rectangle":
         return np.array(((0, 0), (1, 0), (1, 1), (0, 1)), float)

@@ -1,4 +1,4 @@
-"""Reproducible datasets: items as a function of seed, epoch and index."""
+"""Reproducible datasets, whose items depend only on seed, epoch and index."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ T = TypeVar("T", covariant=True)
 
 
 class EpochDataset(Dataset[T]):
-    """Base class of datasets whose items are a function of the seed, the epoch and the index alone.
+    """Base class of datasets whose items depend only on the seed, the epoch and the index.
 
     Args:
-        seed: one non-negative integer, or several.
+        seed: one or several non-negative integers.
     """
 
     def __init__(self, seed: int | Sequence[int]) -> None:
         self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by persistent workers
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # shared with persistent workers
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, from 0 on, also in running ``DataLoader`` workers.
+        """Set the epoch, counted from 0, also in running ``DataLoader`` workers.
 
-        A call inside a worker sets the epoch of that worker alone, from then on.
+        A call inside a worker changes only that worker's epoch, which then no longer follows the others.
         """
         if get_worker_info() is not None and self._epoch.is_shared():
             self._epoch = self._epoch.clone()

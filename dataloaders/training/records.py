@@ -1,4 +1,4 @@
-"""Annotated training videos: pairs of image and mask files, and reading them."""
+"""Annotated training videos: pairs of image and mask files, and their readers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 
 from voskit.dataloaders.datasets import Dataset, Video
-from voskit.dataloaders.datasets.layout import scan_images, subfolders
+from voskit.dataloaders.datasets.layout import not_png, scan_images, subfolders
 from voskit.dataloaders.datasets.mask_readers import MaskReader, PngMaskReader
 from voskit.dataloaders.images import image_to_rgb, load_image
 from voskit.dataloaders.training.clip import VOID, object_ids
@@ -21,9 +21,9 @@ PALETTE_MASKS = PngMaskReader(ignore_id=255)
 
 
 class FolderFiles(Sequence[Path]):
-    """Files of one folder, stored as an array of names.
+    """Files in one folder, stored as an array of names.
 
-    A ``Path`` takes a hundred times the memory: with millions of frames, gigabytes in each ``DataLoader`` worker.
+    Paths take a hundred times the memory: with millions of frames, gigabytes in each ``DataLoader`` worker.
     """
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
@@ -62,13 +62,14 @@ class VideoRecord:
     def __post_init__(self) -> None:
         if not self.frames or len(self.frames) != len(self.masks):
             raise ValueError(
-                f"video {self.name}: {len(self.frames)} frames and {len(self.masks)} masks: give a mask for each frame"
+                f"video {self.name}: {len(self.frames)} frames, but {len(self.masks)} masks: give each frame a mask"
             )
 
     def labels(self, number: int) -> np.ndarray:
         """Read the mask of frame ``number``, H x W uint16 ids and ``VOID``.
 
-        A mask of void alone shows the object if the first mask does so, too. Otherwise the objects have left the frame.
+        If a mask has only void pixels, they are the object if the first mask is also like that. Otherwise the objects
+        have left the frame.
 
         Raises:
             ValueError: a mask can't be read.
@@ -80,12 +81,12 @@ class VideoRecord:
 
 
 def folder_records(frames: Path, masks: Path, names: Iterable[str] | None = None) -> list[VideoRecord]:
-    """Find the annotated frames of videos that are folders of images, with folders of masks of the same names.
+    """Find the annotated frames of videos stored as folders of images, with folders of masks of the same names.
 
     Args:
         frames: folder that contains a folder of images for each video.
-        masks: folder that contains a folder of masks for each video. Frames without a mask are left out.
-        names: the videos; None: all.
+        masks: folder that contains a folder of masks for each video. Frames without a mask are skipped.
+        names: names of the videos; None: all.
 
     Raises:
         FileNotFoundError: a folder is missing.
@@ -95,14 +96,20 @@ def folder_records(frames: Path, masks: Path, names: Iterable[str] | None = None
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of videos")
     names = subfolders(frames) if names is None else names
-    return [_pair(n, scan_images(frames / n).files, scan_images(masks / n, _MASK_EXTENSIONS).files) for n in names]
+    records = []
+    for name in names:
+        files = scan_images(masks / name, _MASK_EXTENSIONS).files
+        if not files and (wrong := not_png(masks / name)):
+            raise ValueError(f"{masks / name}: video {name} has no mask{wrong}")
+        records.append(_pair(name, scan_images(frames / name).files, files))
+    return records
 
 
 def video_records(dataset: Dataset) -> list[VideoRecord]:
-    """Find the annotated frames of an open dataset: those with true masks, or with any mask if there is no truth.
+    """Find the annotated frames of an open dataset: those with true masks, or with any mask if there are no true ones.
 
     Raises:
-        ValueError: frames are a video file, masks aren't images, or a video has no frame with a mask.
+        ValueError: the frames are a video file, the masks aren't images, or a video has no frame with a mask.
     """
     return [_record(video) for video in dataset]
 
@@ -126,12 +133,13 @@ def _pair(
         raise ValueError(
             f"video {name}: no mask has the name of a frame ({len(frames)} frames, the first one is {example})"
         )
-    held = _held([masks[s] for s in both])
-    own = reader.for_masks(held) if isinstance(reader, PngMaskReader) else reader
-    return VideoRecord(name, _held([frames[s] for s in both]), held, own)
+    files = _compact([masks[s] for s in both])
+    own = reader.for_masks(files) if isinstance(reader, PngMaskReader) else reader
+    return VideoRecord(name, _compact([frames[s] for s in both]), files, own)
 
 
-def _held(paths: list[Path]) -> Sequence[Path]:
+def _compact(paths: list[Path]) -> Sequence[Path]:
+    """Return paths in a form that takes less memory, if all are in one folder."""
     folder = paths[0].parent
     in_one = all(path.parent == folder for path in paths)
     return FolderFiles(folder, (path.name for path in paths)) if in_one else tuple(paths)
@@ -145,19 +153,19 @@ def read_image(path: Path, size: tuple[int, int]) -> np.ndarray:
         size: (height, width) of its mask.
 
     Raises:
-        ValueError: the file is damaged, or the image isn't of ``size``.
+        ValueError: the file is damaged, or the image has another size.
     """
     image = image_to_rgb(load_image(path), path)
     if image.shape[:2] != size:
         found = f"{image.shape[0]}x{image.shape[1]}"
-        raise ValueError(f"{path}: the image is {found} (height x width), its mask is {size[0]}x{size[1]}")
+        raise ValueError(f"{path}: the image is {found} (height x width), but its mask is {size[0]}x{size[1]}")
     return image
 
 
 def read_labels(path: Path, reader: MaskReader = PALETTE_MASKS) -> np.ndarray:
     """Read a single mask, H x W uint16 ids and ``VOID``.
 
-    The ignored value of the reader becomes ``VOID`` next to other values, and object 1 if the mask has no other value.
+    The reader's ignored value becomes ``VOID`` next to other values, and object 1 if the mask has no other value.
 
     Raises:
         ValueError: the mask can't be read.

@@ -1,6 +1,6 @@
 """Training clips of XMem: sampling, crops and augmentation (Cheng and Schwing, ECCV 2022, section 4.1).
 
-Frames lie within a skip of each other, crops have a random area, and still images are warped by thin-plate splines.
+Frames are at most a skip apart, crops have a random area, and still images are warped by thin-plate splines.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _SPLINE = 0.33
 _ASPECTS = (3 / 4, 4 / 3)
 _CROPS = 10  # attempts to find a crop inside the frame
 STATIC_REPEATS = {"BIG_small": 5, "HRSOD_small": 5}
-"""Repetitions of some sets of still images."""
+"""How often the images of some sets are repeated in an epoch."""
 
 
 class SkipVideoClips(VideoClips):
-    """Clips of annotated videos whose frames lie within a skip of each other. The skip changes during a stage.
+    """Training clips from annotated videos, with frames at most a skip apart. The skip changes during a stage.
 
     Args:
         videos, stage, repeat, options: see ``VideoClips``. The stage derives from ``SkipStageConfig``.
-        divisor: divisor of the skip of the stage.
-        gap: unused; an argument of ``VideoClips``.
+        divisor: number by which the stage's skip is divided.
+        gap: ignored; accepted because ``VideoClips`` has it.
 
     Raises:
-        ValueError: the stage is of another kind; otherwise as for ``VideoClips``.
+        ValueError: the stage isn't a ``SkipStageConfig``, or as for ``VideoClips``.
     """
 
     def __init__(self, videos: Any, stage: StageConfig, *, gap: int = 1, divisor: int = 1, **options: Any) -> None:
@@ -65,7 +65,7 @@ class SkipVideoClips(VideoClips):
         return most is not None and bool(np.count_nonzero(mask == VOID) > most * np.count_nonzero(mask))
 
     def _views(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """Draw the map of each frame, [T, 3, 3]: its own rotation and shear after the crop and flip of the clip."""
+        """Draw an affine map for each frame, [T, 3, 3]: the clip's crop and flip, then its own rotation and shear."""
         crop = area_crop_view(size, self.plan.crop_area, self.crop, rng, flip=bool(rng.random() < self.plan.flip))
         fine = self.progress >= 1 - self.plan.fine_tuning / self.plan.total_steps
         if fine or not self.plan.frame_affine:
@@ -78,14 +78,14 @@ class SkipVideoClips(VideoClips):
 
 
 class SkipStaticClips(StaticClips):
-    """Synthetic clips of still images.
+    """Synthetic clips from still images.
 
     Args:
         root, stage, options: see ``StaticClips``. The stage derives from ``SkipStageConfig``.
 
     Raises:
         FileNotFoundError: as for ``StaticClips``.
-        ValueError: the stage is of another kind; otherwise as for ``StaticClips``.
+        ValueError: the stage isn't a ``SkipStageConfig``, or as for ``StaticClips``.
     """
 
     def __init__(self, root: Path, stage: StageConfig, **options: Any) -> None:
@@ -115,7 +115,7 @@ class SkipStaticClips(StaticClips):
         return clip
 
     def _views(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """Draw the map of each frame, [T, 3, 3]: its own motion and crop, with the scale and flip of the clip."""
+        """Draw an affine map for each frame, [T, 3, 3]: its own motion and crop, with the clip's scale and flip."""
         flip = bool(rng.random() < self.plan.flip)
         center, factor = (self.crop - 1) / 2, rng.uniform(0.8, 1.5)
         scale = np.array(((factor, 0, center * (1 - factor)), (0, factor, center * (1 - factor)), (0, 0, 1)))
@@ -128,7 +128,7 @@ class SkipStaticClips(StaticClips):
 
 
 def draw_within_skip(count: int, length: int, skip: int, rng: np.random.Generator) -> list[int]:
-    """Draw ``length`` of ``count`` frames: one at random, then others within ``skip`` of a chosen one. Sort them.
+    """Draw the numbers of ``length`` of ``count`` frames, sorted: one, then others within ``skip`` of a chosen one.
 
     If the video has fewer frames than the clip, its last one is repeated.
     """
@@ -147,7 +147,7 @@ def area_crop_view(
 
     Args:
         size: (height, width) of the stored image.
-        area: least and largest area, as fractions of that of the image.
+        area: minimum and maximum area, as fractions of the area of the image.
         crop: side of the training frame in pixels.
         rng: random numbers.
         flip: mirror the image.
@@ -173,7 +173,7 @@ def area_crop_view(
 def thin_plate_warp(
     image_HW3: np.ndarray, mask_HW: np.ndarray, rng: np.random.Generator, *, points: int = 12, scale: float = 0.02
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Warp image and mask by a random thin-plate spline.
+    """Warp an image and its mask by a random thin-plate spline.
 
     Args:
         image_HW3: uint8, square.
@@ -214,7 +214,7 @@ def thin_plate_warp(
 def _recolor(
     clip: RawClip, rng: np.random.Generator, *, hue: float, sequence: tuple[float, float, float], frame: float
 ) -> None:
-    """Change the colors of the whole clip, and a little more those of each frame."""
+    """Change the colors of the whole clip, and additionally, a little, those of each frame."""
     names = ("brightness", "contrast", "saturation")
     whole = {n: 1 + float(rng.uniform(-a, a)) for n, a in zip(names, sequence, strict=True)}
     if rng.random() < _GRAYSCALE:

@@ -1,4 +1,4 @@
-"""Augmentation of clips with text prompts for ReferFormer, and synthetic clips of one image.
+"""Augmentation of clips with text prompts for ReferFormer, and synthetic clips from one image.
 
 Frames are H x W x 3 uint8 RGB, masks H x W bool, as lists over time.
 """
@@ -32,15 +32,15 @@ Masks = list[np.ndarray]
 
 
 def augment_clip(frames: Frames, masks: Masks, caption: str, rng: np.random.Generator) -> tuple[Frames, Masks, str]:
-    """Flip half of the clips, distort the colors of each frame, crop half of the clips, and resize.
+    """Augment a clip: flip with probability 0.5, distort the colors of each frame, crop with probability 0.5, resize.
 
     Args:
-        frames, masks: the clip, of one size.
+        frames, masks: the clip, all of one size.
         caption: its text prompt in lower case.
         rng: random numbers.
 
     Returns:
-        Frames and masks of another size, and the text prompt, adapted to a flip.
+        Frames and masks at their new size, and the text prompt, adapted to a flip.
     """
     if rng.random() < 0.5:
         frames, masks, caption = flip_clip(frames, masks, caption)
@@ -72,7 +72,7 @@ def distort_colors(frame_HW3: np.ndarray, rng: np.random.Generator) -> np.ndarra
     saturation = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
     turn = rng.uniform(-18, 18) if rng.random() < 0.5 else 0.0
     if saturation != 1 or turn:
-        # as published, RGB is taken for BGR, which only reverses the (symmetric) rotation of the hue
+        # as in the published code, RGB is treated as BGR, which only reverses the (symmetric) rotation of the hue
         hsv = cv2.cvtColor(values, cv2.COLOR_BGR2HSV)
         # OpenCV wraps hues from 360 to 720, but not those below 0
         hsv = cv2.transform(hsv, np.array(((1, 0, 0, turn % 360), (0, saturation, 0, 0), (0, 0, 1, 0))))
@@ -85,7 +85,7 @@ def distort_colors(frame_HW3: np.ndarray, rng: np.random.Generator) -> np.ndarra
 def resized_size(size: tuple[int, int], short: int, longest: int | None = None) -> tuple[int, int]:
     """Return (height, width) of an image with its short side scaled to ``short``, or less if ``longest`` limits it.
 
-    The short side is rounded and the long one follows from it, so it may slightly exceed ``longest``.
+    The short side is rounded, and the long side is computed from it, so it may slightly exceed ``longest``.
     """
     low, high = min(size), max(size)
     if longest is not None and high / low * short > longest:
@@ -95,7 +95,7 @@ def resized_size(size: tuple[int, int], short: int, longest: int | None = None) 
 
 
 def resize_clip(frames: Frames, masks: Masks, short: int, longest: int | None = None) -> tuple[Frames, Masks]:
-    """Resize a clip to :func:`resized_size`: frames bilinear, masks by nearest neighbor."""
+    """Resize a clip to :func:`resized_size`: frames by bilinear, masks by nearest-neighbor interpolation."""
     height, width = resized_size((masks[0].shape[0], masks[0].shape[1]), short, longest)
     if masks[0].shape == (height, width):
         return frames, masks
@@ -106,7 +106,7 @@ def resize_clip(frames: Frames, masks: Masks, short: int, longest: int | None = 
 
 
 def crop_clip(frames: Frames, masks: Masks, rng: np.random.Generator) -> tuple[Frames, Masks]:
-    """Crop all frames to the same random window, 384 to 600 pixels a side, or less if the frames are smaller."""
+    """Crop all frames to the same random window with sides of 384 to 600 pixels, or less if the frames are smaller."""
     rows, columns = (_window(side, rng) for side in masks[0].shape)
     crops = [np.ascontiguousarray(frame[rows, columns]) for frame in frames]
     return crops, [np.ascontiguousarray(mask[rows, columns]) for mask in masks]
@@ -122,8 +122,7 @@ def _window(side: int, rng: np.random.Generator) -> slice:
 def image_to_clip(
     image_HW3: np.ndarray, mask_HW: np.ndarray, length: int, rng: np.random.Generator
 ) -> tuple[Frames, Masks]:
-    """Make a synthetic clip of one image: each frame is moved, tilted, perhaps blurred, and recolored, in random
-    order."""
+    """Make a synthetic clip from one image: move, tilt, perhaps blur and recolor each frame, in random order."""
     frames, masks = [], []
     for _ in range(length):
         frame, mask = image_HW3, mask_HW
@@ -144,7 +143,7 @@ def _move(frame: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tupl
 
 
 def _tilt(frame: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Change the perspective: move the corners inwards by normally distributed distances."""
+    """Change the perspective: move the corners inward by normally distributed distances."""
     height, width = mask.shape
     corners = np.array(((0, 0), (1, 0), (1, 1), (0, 1)), np.float64)
     distances = np.minimum(np.abs(rng.normal(0, _PERSPECTIVE, size=(4, 2))), 3 * _PERSPECTIVE)
@@ -162,7 +161,7 @@ def _warp(frame: np.ndarray, mask: np.ndarray, matrix_33: np.ndarray) -> tuple[n
 
 
 def _blur(frame: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Blur a quarter of the frames along a line of 3 to 7 pixels in any direction."""
+    """Blur with probability 0.25, along a line of 3 to 7 pixels in a random direction."""
     if rng.random() >= _BLUR:
         return frame, mask
     length, angle = int(rng.choice(_BLUR_LENGTHS)), rng.uniform(0, math.pi)

@@ -1,4 +1,4 @@
-"""Training clips with text prompts, single and in batches (ReferFormer)."""
+"""Training clips with text prompts and batches of them (ReferFormer)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _OTHER_SIDE = {"left": "right", "right": "left"}
 
 @dataclass
 class ReferringClip:
-    """Item of the training data: T frames of H x W pixels.
+    """Training clip: T frames of H x W pixels, with a text prompt and the masks of its object.
 
     Attributes:
-        frames: [T, 3, H, W] float32, RGB normalized by the mean and deviation of ImageNet.
+        frames: [T, 3, H, W] float32, RGB normalized by the mean and standard deviation of ImageNet.
         masks: [T, H, W] bool, the object of the text prompt.
         boxes: [T, 4] float32, see ``boxes_of``.
         valid: [T] bool, True for frames whose box isn't empty.
@@ -63,11 +63,11 @@ class ReferringBatch:
         return len(self.captions)
 
     def to(self, device: torch.device | str) -> ReferringBatch:
-        """Copy the batch to a device; a copy from pinned memory is asynchronous."""
+        """Copy the batch to a device, asynchronously if it is in pinned memory."""
         return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> ReferringBatch:
-        """Copy the batch to page-locked memory, for a ``DataLoader`` with ``pin_memory``."""
+        """Copy the batch to page-locked memory; called by a ``DataLoader`` with ``pin_memory``."""
         return self._with_tensors(lambda tensor: tensor.pin_memory())
 
     def part(self, clips: slice) -> ReferringBatch:
@@ -109,14 +109,14 @@ def finish_referring(
 
 
 def boxes_of(masks_THW: Tensor) -> tuple[Tensor, Tensor]:
-    """Return boxes around masks, from the index of the first to that of the last pixel (not one beyond).
+    """Return boxes around masks, from the index of the first pixel to that of the last one, not one beyond it.
 
     Args:
         masks_THW: bool.
 
     Returns:
         [T, 4] float32 (center x, center y, width, height) as fractions of the width and height of the frame, zeros
-        without an object; and [T] bool, True if width and height of the box aren't 0, as for a single row of pixels.
+        without an object; and [T] bool, False if the box has no width or height, as for a single row of pixels.
     """
     height, width = masks_THW.shape[1:]
     left, right = _first_and_last(masks_THW.any(1))
@@ -128,14 +128,14 @@ def boxes_of(masks_THW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _first_and_last(hit_TN: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first and last index of True in each row; without True, the last comes before the first."""
+    """Return the first and last index of True in each row; if there is none, the last is less than the first."""
     count = hit_TN.shape[1]
     index = torch.arange(count)
     return torch.where(hit_TN, index, count).amin(1), torch.where(hit_TN, index, -1).amax(1)
 
 
 def collate_referring(clips: Sequence[ReferringClip]) -> ReferringBatch:
-    """Batch clips of one length, time first, padded to the next multiples of 32 of the largest height and width."""
+    """Batch clips of equal length, time first, padded to the largest height and width in multiples of 32."""
     sizes = torch.tensor([clip.masks.shape[1:] for clip in clips])
     height, width = (-(-int(side) // _MULTIPLE) * _MULTIPLE for side in sizes.amax(0))
     length = len(clips[0].frames)

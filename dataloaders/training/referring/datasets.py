@@ -27,7 +27,7 @@ from voskit.dataloaders.training.referring.clip import ReferringClip, finish_ref
 IMAGE_SETS = ("refcoco", "refcoco+", "refcocog")
 
 _VIDEO_META = "meta_expressions/train/meta_expressions.json"
-_SOURCES = 20  # items to try for one
+_SOURCES = 20  # maximum number of items to try until a clip shows its object
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class _Raw:
 
 
 class ReferringClips(EpochDataset[ReferringClip], ABC):
-    """Base class of datasets of clips with text prompts. Item ``index`` is a function of seed, epoch and index alone.
+    """Base class of datasets of clips with text prompts. Each item depends only on the seed, the epoch and its index.
 
     Args:
-        stage: the training stage, with the length of clips and the distance of frames.
-        seed: one non-negative integer, or several.
+        stage: the training stage, with the length of clips and the distance between frames.
+        seed: one or several non-negative integers.
     """
 
     def __init__(self, stage: ReferringStageConfig, *, seed: int | Sequence[int] = 0) -> None:
@@ -53,7 +53,7 @@ class ReferringClips(EpochDataset[ReferringClip], ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return the number of items of an epoch."""
+        """Return the number of items in an epoch."""
 
     @abstractmethod
     def _name(self, index: int) -> str:
@@ -64,13 +64,13 @@ class ReferringClips(EpochDataset[ReferringClip], ABC):
         """Read a random clip of an item; None if no frame shows the object."""
 
     def __getitem__(self, index: int) -> ReferringClip:
-        """Return one clip. If no frame shows its object, a random other item replaces it.
+        """Return one clip. If no frame shows its object, another random item replaces it.
 
         Raises:
             IndexError: there is no such item.
             FileNotFoundError: an image or a mask is missing.
-            ValueError: a file can't be read, or image and mask differ in size (the message names the file), or no clip
-                shows its object.
+            ValueError: a file can't be read, or an image and its mask differ in size (the message names the file), or
+                no clip shows its object.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")
@@ -86,14 +86,14 @@ class ReferringClips(EpochDataset[ReferringClip], ABC):
                     return clip
             source = int(rng.integers(len(self)))
         raise ValueError(
-            f"{self._name(index)}: no frame shows the object of the text prompt, and neither do {_SOURCES - 1} other "
+            f"{self._name(index)}: no frame shows the object of the text prompt, nor do those of {_SOURCES - 1} other "
             "clips: are the masks empty?"
         )
 
 
 @dataclass(frozen=True)
 class _Expression:
-    """Text prompt for an object of a video."""
+    """Text prompt for an object in a video."""
 
     video: str
     key: str
@@ -111,7 +111,7 @@ class ReferringVideoClips(ReferringClips):
 
     Raises:
         FileNotFoundError: the JSON file is missing.
-        ValueError: the JSON file is of another format, or an expression has no object id.
+        ValueError: the JSON file has another format, or an expression has no object id.
     """
 
     def __init__(self, root: Path, stage: ReferringStageConfig, *, seed: int | Sequence[int] = 0) -> None:
@@ -121,7 +121,7 @@ class ReferringVideoClips(ReferringClips):
         self.annotations = root / "train" / "Annotations"
         self.frames, self.expressions = _read_expressions(self.meta)
         starts = [range(0, len(self.frames[e.video]), self.stage.clip_length) for e in self.expressions]
-        # arrays: reading Python objects would copy their memory in each worker
+        # arrays: in each worker, reading Python objects would copy their memory (reference counts)
         self._expression = np.repeat(np.arange(len(starts)), [len(own) for own in starts])
         self._start = np.concatenate([np.array(own) for own in starts])
 
@@ -153,7 +153,7 @@ class ReferringVideoClips(ReferringClips):
             (height, width), first = masks[-1].shape, masks[0].shape
             if (height, width) != first:
                 raise ValueError(
-                    f"{path}: this mask is {height}x{width} (height x width), another mask of the video is "
+                    f"{path}: this mask is {height}x{width} (height x width), but another mask of the video is "
                     f"{first[0]}x{first[1]}: extract the video again"
                 )
         return masks
@@ -165,11 +165,11 @@ class ReferringVideoClips(ReferringClips):
 
 
 def draw_frames(count: int, start: int, length: int, rng: np.random.Generator, farthest: int = 3) -> list[int]:
-    """Draw the numbers of ``length`` of ``count`` frames around a frame, in rising order, perhaps with repetitions.
+    """Draw the numbers of ``length`` of ``count`` frames around a frame, in ascending order, perhaps with repetitions.
 
-    The frames are ``start``, one frame 1 to ``farthest`` before it, one 1 to ``farthest`` after it (clamped to the
-    video), and others before the first neighbor or from the second neighbor on, which may thus occur twice. For a
-    length of 2, one of the two neighbors is chosen. In a short video, the others come from all frames.
+    The frames are ``start``, a neighbor 1 to ``farthest`` frames before it, a neighbor 1 to ``farthest`` frames after
+    it (clamped to the video), and others before the first neighbor or from the second neighbor on, which may thus
+    occur twice. For a length of 2, one of the neighbors is chosen. In a short video, the others come from all frames.
     """
     if length == 1:
         return [start]
@@ -199,7 +199,7 @@ def _read_expressions(path: Path) -> tuple[dict[str, tuple[str, ...]], list[_Exp
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"{path}: video {video}: its entry is invalid ({reason})") from None
         if not frames[video]:
-            raise ValueError(f"{path}: video {video}: no frames are listed")
+            raise ValueError(f"{path}: video {video} lists no frames")
     if not expressions:
         raise ValueError(f"{path}: the file has no expressions")
     return frames, expressions
@@ -217,7 +217,7 @@ def _expression(path: Path, video: str, key: str, value: Mapping[str, Any]) -> _
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """Text prompt for an object of an image. ``segmentation`` stays JSON, which takes less memory than lists."""
+    """Text prompt for an object in an image. ``segmentation`` stays JSON, which takes less memory than lists."""
 
     file: str
     caption: str
@@ -237,7 +237,7 @@ class ReferringImageClips(ReferringClips):
 
     Raises:
         FileNotFoundError: the JSON file is missing.
-        ValueError: the JSON file is of another format, or an entry hasn't exactly one annotation.
+        ValueError: the JSON file has another format, or an entry doesn't have exactly one annotation.
     """
 
     def __init__(
@@ -290,7 +290,7 @@ def _sentences(path: Path, images: list[dict[str, Any]], annotations: list[dict[
     by_image: dict[Any, list[Any]] = {}
     for annotation in annotations:
         by_image.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
-    known: dict[bytes, bytes] = {}  # an object has several text prompts
+    known: dict[bytes, bytes] = {}  # shared by the several text prompts of an object
     for image in images:
         own = by_image.get(image["id"], [])
         if len(own) != 1:
@@ -303,7 +303,7 @@ def _sentences(path: Path, images: list[dict[str, Any]], annotations: list[dict[
 
 
 def _decode(where: str, segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """Decode polygons or a run-length encoding to H x W bool. Polygons of one or two points are left out."""
+    """Decode polygons or a run-length encoding to H x W bool. Polygons with one or two points are skipped."""
     if isinstance(segmentation, list):
         segmentation = [p for p in segmentation if not (isinstance(p, list) and len(p) < 6)]
     return decode_segmentation(where, segmentation, size)
@@ -336,14 +336,14 @@ def build_referring_data(stage: StageConfig, data_root: str | os.PathLike[str], 
 
     Raises:
         FileNotFoundError: a dataset is missing.
-        ValueError: the stage is of another kind or has no datasets, or a dataset is unknown or invalid.
+        ValueError: the stage isn't a ``ReferringStageConfig`` or has no datasets, or a dataset is unknown or invalid.
     """
     if not isinstance(stage, ReferringStageConfig):
         raise ValueError(
             f"clips with text prompts need a stage that derives from ReferringStageConfig, not {type(stage).__name__}"
         )
     if not stage.datasets:
-        raise ValueError("the stage has no datasets: set its field datasets")
+        raise ValueError("the stage has no datasets: set its field 'datasets'")
     parts = [_build_part(name, stage, Path(data_root), (seed, place)) for place, name in enumerate(stage.datasets)]
     return ReferringData(parts)
 
@@ -361,4 +361,6 @@ def _folder(root: Path, name: str, file: str) -> Path:
     for folder in (root / name, root):
         if (folder / file).is_file():
             return folder
-    raise FileNotFoundError(f"{root}: neither {name}/{file} nor {file} in this folder: give the folder of the datasets")
+    raise FileNotFoundError(
+        f"{root}: neither {name}/{file} nor {file} is in this folder: give the folder of the datasets"
+    )

@@ -206,14 +206,14 @@ def test_frames_stay_within_short_videos() -> None:
 
 
 @pytest.mark.usefixtures("true_colors")
-def test_the_object_is_that_of_the_sentence(tmp_path: Path) -> None:
+def test_the_object_matches_the_sentence(tmp_path: Path) -> None:
     data = ReferringVideoClips(video_tree(tmp_path), stage_of(1))
     for index, color in ((0, RED), (7, BLUE), (14, RED), (21, BLUE)):
         clip = data[index]
         assert shares_of_color(pixels(clip)[0], clip.masks[0].numpy(), color)[0] > 0.95
 
 
-def test_another_clip_stands_for_one_without_its_object(tmp_path: Path) -> None:
+def test_a_clip_without_its_object_is_replaced(tmp_path: Path) -> None:
     data = ReferringVideoClips(video_tree(tmp_path, count=20, shown=range(2)), stage_of(3))
     names = []
     for index in range(7):
@@ -265,7 +265,7 @@ def test_an_image_becomes_frames_of_a_moving_camera() -> None:
     assert (spread < 15).all()
 
 
-def test_frames_made_of_an_image_have_colors_of_their_own() -> None:
+def test_frames_made_from_an_image_differ_in_color() -> None:
     """In the median of a plain image, tilt, shift and blur change nothing but by the fill."""
     frames, _ = image_to_clip(
         np.full((50, 50, 3), (180, 90, 60), np.uint8), np.ones((50, 50), bool), 8, np.random.default_rng(0)
@@ -374,7 +374,7 @@ def test_datasets_are_found_without_their_folder(tmp_path: Path) -> None:
     assert len(build_referring_data(stage_of(1, ("refcoco",)), str(image_tree(tmp_path / "b")))) == 2
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"neither ref-youtube-vos/meta_expressions/train.*folder of the data"):
         build_referring_data(stage_of(), tmp_path)
     with pytest.raises(FileNotFoundError, match=r"neither coco/refcoco\+/instances_refcoco\+_train\.json nor"):
@@ -399,7 +399,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         ({"vids": {}}, "expected a JSON object with 'videos'"),
         ({"videos": {"bear": {"frames": ["0"], "expressions": {"4": {"exp": "it"}}}}}, "bear, expression 4: no obj_id"),
         ({"videos": {"bear": {"expressions": {}}}}, "bear: its entry is invalid"),
-        ({"videos": {"bear": {"frames": [], "expressions": {}}}}, "bear: no frames"),
+        ({"videos": {"bear": {"frames": [], "expressions": {}}}}, "bear lists no frames"),
         ({"videos": {"bear": {"frames": ["0"], "expressions": {}}}}, "no expressions"),
     ],
 )

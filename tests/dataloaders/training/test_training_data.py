@@ -312,7 +312,7 @@ def test_void_that_stays_when_the_objects_have_left_is_no_object(tmp_path: Path,
         (((0, 0, 255), (0, 255, 255)), ([0, 0, 1], [0, 1, 1])),  # black and white
     ],
 )
-def test_255_in_masks_of_ones_own_dataset(
+def test_255_in_masks_of_an_own_dataset(
     tmp_path: Path, values: tuple[tuple[int, ...], ...], labels: tuple[list[int], ...]
 ) -> None:
     for number, row in enumerate(values):
@@ -326,7 +326,7 @@ def test_255_in_masks_of_ones_own_dataset(
 
 
 @pytest.mark.parametrize("given", ["all", "first"])
-def test_all_masks_of_ones_own_dataset_are_trained_on(tmp_path: Path, given: str) -> None:
+def test_all_masks_of_an_own_dataset_are_trained_on(tmp_path: Path, given: str) -> None:
     for number in range(3):
         save(*scene((2, 5)), tmp_path / f"frames/a/{number:05d}.png", tmp_path / f"masks/a/{number:05d}.png")
     (tmp_path / "my.json").write_text(json.dumps({"given": given}))
@@ -362,7 +362,7 @@ def test_damaged_and_useless_files_are_named(tmp_path: Path) -> None:
     empty = StaticClips(static_tree(tmp_path / "empty", ids=()), stage(), crop=CROP)
     with pytest.raises(ValueError, match=r"none of 20 random clips .*one\.png"):
         _ = empty[0]
-    with pytest.raises(ValueError, match="give a mask for each frame"):
+    with pytest.raises(ValueError, match="give each frame a mask"):
         VideoRecord("bear", (path,), ())
 
 

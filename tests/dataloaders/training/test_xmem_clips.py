@@ -50,7 +50,7 @@ def _youtube(folder: Path, davis: Path) -> Path:
     return folder / "YTB"
 
 
-def test_clips_of_xmems_kind_are_reproducible_and_show_objects(tmp_path: Path) -> None:
+def test_xmem_clips_are_reproducible_and_show_objects(tmp_path: Path) -> None:
     root = video_tree(tmp_path / "videos")
     records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
     sources = [
@@ -99,7 +99,7 @@ def test_a_thin_plate_spline_moves_image_and_mask_alike() -> None:
     assert agree[inside].mean() > 0.98
 
 
-def test_skips_need_a_stage_of_their_kind(tmp_path: Path) -> None:
+def test_skips_need_a_skip_stage(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="derives from SkipStageConfig"):
         SkipStaticClips(static_tree(tmp_path), stage(), crop=CROP)
     with pytest.raises(ValueError, match="must start with 0 and have one entry for each"):
