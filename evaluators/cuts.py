@@ -14,9 +14,9 @@ import torch
 
 from voskit.dataloaders.files import read_text
 
-_SIZE = (64, 36)  # width and height of the pictures that are compared
+_SIZE = (64, 36)  # width and height of the compared pictures
 _BINS = (8, 4, 4)  # of hue, saturation, value
-_SHIFT = (10, 6)  # largest shift between two frames of a shot, in pixels of that size
+_SHIFT = (10, 6)  # maximum shift between two frames of a shot, in pixels of that size
 _LEAST = 0.22
 _RATIO = 2.5
 _RECENT = 5
@@ -36,7 +36,7 @@ def checked_cuts(cuts: Literal["auto"] | Collection[int]) -> Literal["auto"] | f
 
 
 class CutDetector:
-    """Detector of scene cuts that looks at small copies of consecutive frames.
+    """Scene-cut detector that compares small copies of consecutive frames.
 
     The distance of two frames is the product of the distance of their color histograms (1 minus the overlap) and that
     of their structure (1 minus the normalized correlation of gray values at the best shift). A cut is a distance of at
@@ -50,7 +50,7 @@ class CutDetector:
         """Distances of the last frames of the shot."""
 
     def starts_shot(self, frame_HW3: np.ndarray) -> bool:
-        """Return True if a frame begins another shot than the one before it; False for the first frame.
+        """Return True if a frame begins a new shot; False for the first frame.
 
         Args:
             frame_HW3: uint8 RGB.
@@ -123,17 +123,19 @@ def _structural_distance(before_HW: np.ndarray, gray_HW: np.ndarray) -> float:
 
 
 def read_cuts(path: Path) -> frozenset[int]:
-    """Read the numbers of the frames that begin a shot, counted from 0, one a line; ``#`` begins a comment.
+    """Read the numbers of the frames that begin a shot, counted from 0, one per line; ``#`` begins a comment.
 
     Raises:
-        ValueError: a line that isn't such a number; the message names it.
+        ValueError: a line isn't such a number; the message names it.
         OSError: the file can't be read.
     """
     numbers = set()
     for place, line in enumerate(read_text(path).splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text and not text.isdecimal():
-            raise ValueError(f"{path}:{place}: {text!r} is not a frame number: give one number a line, counted from 0")
+            raise ValueError(
+                f"{path}:{place}: {text!r} is not a frame number: give one number per line, counted from 0"
+            )
         if text:
             numbers.add(int(text))
     return frozenset(numbers)

@@ -1,4 +1,4 @@
-"""Frames of callers: arrays, tensors and PIL images to RGB arrays, and checks of shape and type."""
+"""Conversion of frames (arrays, tensors, PIL images) to RGB arrays, and checks of frames and masks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_frame(frame: Any, what: str = "a frame") -> None:
     """Raise a ValueError unless ``frame`` is a non-empty H x W x 3 uint8 array.
 
     Args:
-        frame: the argument of a caller.
+        frame: the caller's argument.
         what: the name of the frame in the error message.
     """
     is_array = isinstance(frame, np.ndarray)
@@ -67,7 +67,7 @@ def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
     """Return the values of an array or tensor, [H, W, C].
 
     Raises:
-        ValueError: the shape isn't that of an image, or both its first and its last axis may be channels.
+        ValueError: the shape isn't that of an image, or both the first and the last axis may be channels.
     """
     tensor = is_tensor(frame)
     values = _numpy(frame) if is_tensor(frame) else np.asarray(frame)
@@ -85,7 +85,7 @@ def _channels_last(frame: np.ndarray | Tensor) -> np.ndarray:
 
 
 def is_tensor(frame: Any) -> TypeGuard[Tensor]:
-    """Return True for a tensor. Torch is not imported for that: the caller has done so if it is one."""
+    """Return True for a tensor, without importing torch: whoever made a tensor has imported it."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(frame, torch.Tensor)
 
@@ -99,7 +99,7 @@ def _bytes(values: np.ndarray) -> np.ndarray:
     """Return uint8 values as they are, and floats from 0 to 1 as 0 to 255.
 
     Raises:
-        ValueError: values of another type or range.
+        ValueError: the values have a different type or range.
     """
     if values.dtype == np.uint8:
         return values
@@ -108,12 +108,12 @@ def _bytes(values: np.ndarray) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 1):
         advice = "undo the normalization" if low < 0 else "convert values from 0 to 255 to uint8"
-        raise ValueError(f"a frame of {values.dtype} must hold 0 to 1, not {low:.4g} to {high:.4g}: {advice}")
+        raise ValueError(f"a frame of {values.dtype} must be in [0, 1], not in [{low:.4g}, {high:.4g}]: {advice}")
     return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
 
 
 def _opaque(pixels_HWC: np.ndarray) -> np.ndarray:
-    """Return RGB of gray, RGB or RGBA.
+    """Convert gray, RGB or RGBA pixels to RGB.
 
     Raises:
         ValueError: some pixels are transparent.

@@ -1,4 +1,4 @@
-"""Frame-rate control: choose the depth of a network so that it keeps up with a frame rate."""
+"""Frame-rate control: choice of a network's depth that keeps up with a target frame rate."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 logger = logging.getLogger(__name__)
 
 FRAMES = 3
-"""Frames at one depth whose median time is judged."""
+"""Number of frames at one depth over which the median time is taken."""
 MARGIN = 0.9
-"""A greater depth is tried if it is expected to take at most this share of the available time."""
+"""A greater depth is tried if it should take at most this fraction of the available time."""
 
 
 class FrameRateKeeper:
     """Chooser of the greatest depth at which a frame takes at most ``1 / target_fps`` seconds.
 
     The time of a depth is the median of its last frames; the first frame after a change doesn't count, since it pays
-    for the change. If a depth becomes slower or faster, because of another program's load or a larger picture, the
-    known times of the other depths are scaled alike: so a greater depth is tried again when the load is over. A depth
-    that has not run yet is expected to take time in proportion to its layers.
+    for the change. If a depth becomes slower or faster, because of another program's load or larger frames, the known
+    times of the other depths are scaled by the same factor, so a greater depth is tried again once the load is gone.
+    The time of a depth that hasn't run yet is estimated in proportion to its layers.
 
     Args:
         target_fps: frames per second.
@@ -59,7 +59,7 @@ class FrameRateKeeper:
             return self._increase(depth, median)
         if depth == self.depths[0] and not was_slow:
             logger.warning(
-                "%g frames/s can't be held: a frame takes %.3f s at depth %d, the smallest",
+                "%g frames/s can't be reached: a frame takes %.3f s at depth %d, the smallest",
                 self.target_fps,
                 median,
                 depth,
@@ -73,7 +73,7 @@ class FrameRateKeeper:
         return greater if expected <= MARGIN / self.target_fps else depth
 
     def _decrease(self, depth: int) -> int:
-        """Return the greatest lower depth that isn't known to be too slow as well."""
+        """Return the greatest lower depth that isn't known to be too slow, too."""
         lower = [d for d in self.depths if d < depth]
         fast = [d for d in lower if self._known.get(d, 0.0) <= 1 / self.target_fps]
         return max(fast, default=self.depths[0])

@@ -1,4 +1,4 @@
-"""Fusion of both directions: frames between two given masks, from forward and backward propagation."""
+"""Bidirectional fusion: frames between two given masks from forward and backward propagation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.segmenter import VideoSegmenter
 from voskit.networks.engines.quality import ObjectQuality
 
-_LEAST = 1e-3  # confidence of an object that a direction has lost: the other one decides, unless it has lost it, too
+_LEAST = 1e-3  # confidence of an object that one direction has lost, so that the other one decides
 
 
 def fuse(forward_KHW: Tensor, backward_KHW: Tensor, weights: tuple[Sequence[float], Sequence[float]]) -> Tensor:
@@ -31,7 +31,7 @@ def fuse(forward_KHW: Tensor, backward_KHW: Tensor, weights: tuple[Sequence[floa
             the mean weights.
 
     Raises:
-        ValueError: shapes or numbers of weights that don't fit.
+        ValueError: the shapes or the numbers of weights don't match.
     """
     objects = len(forward_KHW) - 1
     if forward_KHW.shape != backward_KHW.shape or any(len(own) != objects for own in weights):
@@ -55,7 +55,7 @@ def direction_weights(
 
     Args:
         object_ids: the objects in the order of the probabilities.
-        nearness: for each direction the share of the way from the other given mask, 0 to 1; their sum is 1.
+        nearness: for each direction, the fraction of the way from the other given mask, 0 to 1; their sum is 1.
         qualities: for each direction the quality of its objects in the frame.
     """
 
@@ -86,7 +86,7 @@ class Direction:
         rounded = (self.probabilities * 255).round().byte().cpu().numpy()
         sure = [[q.area, q.confidence, q.margin, q.present] for q in (self.quality[i] for i in self.ids)]
         arrays = {"probabilities": rounded, "ids": np.array(self.ids), "quality": np.array(sure, np.float64)}
-        level = 1  # numpy's takes 5 times as long
+        level = 1  # numpy's default level takes 5 times as long
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as file:
             for name, array in arrays.items():
                 with file.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -94,7 +94,7 @@ class Direction:
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> Direction:
-        """Read a file of ``save``."""
+        """Read a file that ``save`` wrote."""
         with np.load(path) as stored:
             ids = stored["ids"].tolist()
             rows = stored["quality"].reshape(-1, 4).tolist()
@@ -146,8 +146,8 @@ def look_ahead(
 ) -> bool:
     """Put the next given mask into the memory of a segmenter that has just reached a given mask.
 
-    The frame that it has reached is then the latest one again. Nothing is done if the next mask doesn't show the same
-    objects: in it, an object that wasn't annotated would look like background.
+    The frame that it has reached is then the latest one again. Does nothing if the next mask doesn't show the same
+    objects: an object that it lacks would look like background in it.
 
     Args:
         segmenter: its last frame had a given mask.
@@ -157,7 +157,7 @@ def look_ahead(
         complete: masks show all objects of their frames.
 
     Returns:
-        True if the memory has the mask now.
+        True if the memory now has the mask.
     """
     image, mask = ahead
     if not complete and set(np.unique(mask[mask > 0]).tolist()) != set(segmenter.object_ids):
@@ -186,7 +186,7 @@ def propagate_between(
         masks: the masks of both ends, H x W ids; they show all objects.
         bounds: numbers of the first and the last frame, whose masks are given.
         scratch: a folder that doesn't exist yet; removed at the end.
-        wanted: asked before each frame of the backward pass; False ends the work.
+        wanted: called before each frame of the backward pass; False stops.
 
     Raises:
         ValueError: a frame is damaged, or the source can't be read backwards.

@@ -1,4 +1,4 @@
-"""Masks of callers: arrays, tensors and PIL images to ids."""
+"""Conversion of given masks (arrays, tensors, PIL images) to object ids."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def ids_of_mask(mask: Any, object_ids: Collection[int], white: bool) -> tuple[np
         integers = np.issubdtype(array.dtype, np.integer) and array.dtype != np.uint16
         if array.ndim != 2 or not integers or not array.size or array.min() < 0 or not _GRAY <= array.max() <= VOID:
             return array, False
-        # arrays of small ids, the usual masks, end above: the rules for pictures are imported for others only
+        # arrays of small ids, the usual masks, have returned above: only others need the rules for pictures
         from voskit.dataloaders.masks.mask_images import raw_mask_of_array
 
         try:
@@ -79,5 +79,5 @@ def _refuse_smooth_edges(raw: RawMask, mask: Any) -> None:
         count = len(np.unique(np.asarray(mask))) - 1
         raise ValueError(
             f"the mask has {count} values other than 0, most of them from smooth edges: pass ids, such as mask > 127 "
-            "for one white object, or draw it without smoothing"
+            "for one white object, or draw it without anti-aliasing"
         )

@@ -18,7 +18,7 @@ def frame_quality(frame: SegmentedFrame, before: SegmentedFrame | None) -> dict[
     """Return the quality of each object by its id, measured at the first call for a frame.
 
     Args:
-        frame: the last frame, whose probabilities are still there.
+        frame: the last frame, whose probabilities are still in memory.
         before: the frame before it; None: there is none.
     """
     if frame.quality is None:
@@ -30,7 +30,7 @@ def frame_quality(frame: SegmentedFrame, before: SegmentedFrame | None) -> dict[
 
 @torch.inference_mode()
 def frame_areas(frame: SegmentedFrame) -> dict[int, int]:
-    """Return the pixels of each object by its id."""
+    """Return the area of each object in pixels, by its id."""
     if frame.areas is None:
         frame.areas = dict(zip(frame.slots, areas_of(frame.slots_HW, list(frame.slots.values())), strict=True))
     return frame.areas

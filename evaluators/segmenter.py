@@ -168,7 +168,7 @@ class VideoSegmenter:
         elif compile:
             compile_network(self._network)
         self._size: tuple[int, int] | None = None
-        self._enlarged: set[tuple[int, int]] = set()  # sizes of frames that were logged as enlarged
+        self._enlarged: set[tuple[int, int]] = set()  # frame sizes already logged as enlarged
         self._white = False  # a mask of 0 and 255 was read as object 1
         self._last: SegmentedFrame | None = None
         self._before: SegmentedFrame | None = None
@@ -592,7 +592,7 @@ def _integers(ids: int | Iterable[int]) -> list[int]:
         try:
             return [operator.index(i) for i in ids]  # type: ignore[union-attr]
         except TypeError as error:
-            raise ValueError(f"object ids are integers, got {ids!r}") from error
+            raise ValueError(f"object ids must be integers, got {ids!r}") from error
 
 
 def _without_inference_mode(result: Any) -> Any:

@@ -1,7 +1,8 @@
 """Saved state of a video: what a ``VideoSegmenter`` remembers between two frames, as tensors and plain values.
 
-The state has no code: it is read with ``torch.load(..., weights_only=True)``. Objects are stored as names of their
-classes and attributes, and become objects of classes that are loaded already. Network and config are never stored.
+The state contains no code: it is read with ``torch.load(..., weights_only=True)``. Objects are stored as the names of
+    their classes and their attributes; only classes that are already loaded are instantiated. Network and config are
+    never stored.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "deque"
 
 
 def segmenter_state(segmenter: VideoSegmenter) -> dict[str, Any]:
-    """Return the state of a segmenter between two frames. Its tensors are those that later frames change in place.
+    """Return the state of a segmenter between two frames. Its tensors aren't copies: later frames change them in place.
 
     Raises:
         ValueError: an engine or a policy holds something that can't be stored.
@@ -41,14 +42,14 @@ def segmenter_state(segmenter: VideoSegmenter) -> dict[str, Any]:
 
 
 def restore_state(segmenter: VideoSegmenter, state: dict[str, Any]) -> None:
-    """Continue a video: the next frames get the masks that they would have got from the segmenter of ``state``.
+    """Continue a video: the next frames get the same masks as from the segmenter of ``state``.
 
     Args:
         segmenter: with the same network, config and options.
         state: from :func:`segmenter_state`.
 
     Raises:
-        ValueError: the state is of another kind of segmenter.
+        ValueError: the state is that of a different kind of segmenter.
     """
     engines = segmenter._engines
     if len(engines) != len(state["engines"]):
@@ -66,12 +67,12 @@ def restore_state(segmenter: VideoSegmenter, state: dict[str, Any]) -> None:
 
 
 class _Encoder:
-    """Conversion of the objects of one engine to plain values; what is shared stays shared."""
+    """Conversion of one engine's objects to plain values; shared objects stay shared."""
 
     def __init__(self, engine: object) -> None:
         self._packages = _packages(engine)
         self._numbers: dict[int, int] = {}
-        self._alive: list[object] = []  # so that no other object gets the id of one that was stored
+        self._alive: list[object] = []  # keeps stored objects alive, so that no other object gets the same id()
 
     def attributes(self, value: object, path: tuple[str, ...] | None = ()) -> dict[str, Any]:
         """Encode the attributes of an object; ``path`` leads to it from the engine, None inside of containers."""

@@ -288,7 +288,7 @@ class Project:
                 clip.opened.close()
                 return
             clip.state, clip.done = "ready", 1.0
-            for other in self.clips:  # the user looks at one clip at a time
+            for other in self.clips:  # the user works on one clip at a time
                 if other is not clip and other.opened is not None:
                     other.opened.pictures.clear()
         except Exception as error:

@@ -47,7 +47,7 @@ def _parts(annotation: Annotation, span: tuple[int, int], fuse: bool) -> Iterato
 
 
 def _next_given(given: list[int], first: int, last: int) -> int:
-    """Return the first given frame on the way from one frame to another, or the last frame."""
+    """Return the first given frame after ``first`` in the direction of ``last``, or else ``last``."""
     if first < last:
         return min((number for number in given if first < number < last), default=last)
     return max((number for number in given if last < number < first), default=last)

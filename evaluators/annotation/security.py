@@ -146,13 +146,13 @@ class Guard:
             await _answer(
                 send,
                 403,
-                f"{host or 'no host'} is not a name of this server: open the address that the "
+                f"{host or 'an empty host'} is not a name of this server: open the address that the "
                 "terminal shows, or add the name with --allowed_hosts",
             )
             return
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
-            await _answer(send, 403, "requests of other sites are not taken")
+            await _answer(send, 403, "requests from other sites are not allowed")
             return
         if path == "/login" and scope["method"] == "POST":
             await self._login(receive, send)
@@ -162,7 +162,7 @@ class Guard:
             if access.knows(query["token"][0]):
                 await self._welcome(send)
             else:
-                await _form(send, "This token is not the server's: it is in the address that the terminal shows.")
+                await _form(send, "This is not the server's token: copy it from the address that the terminal shows.")
             return
         if not self._is_known(headers):
             if path == "/" or path == "/login":

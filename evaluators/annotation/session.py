@@ -571,7 +571,7 @@ class Annotation:
 
     def _tell(self, frames: list[int]) -> None:
         if self.listener is not None:
-            with self._changing:  # so that listeners are called in the order of the changes
+            with self._changing:  # so that listeners see changes in order
                 self.listener(frames)
 
     def _files(self, number: int) -> tuple[str, str]:
@@ -599,7 +599,7 @@ class Annotation:
 
     def _start_changes(self) -> None:
         """Remove previews and the report. Without a report ``voskit demo`` doesn't replace the masks."""
-        if not (self.folder / SOURCE).exists():  # not earlier: until now the demo may replace its results
+        if not (self.folder / SOURCE).exists():  # not earlier: until the first change the demo may replace its results
             atomic_write_text(self.folder / SOURCE, json.dumps(self._identity) + "\n")
         if (self.folder / REPORT).exists():
             self._table.keep_names()

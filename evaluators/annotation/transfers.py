@@ -56,7 +56,7 @@ def check_space(folder: Path, size: int) -> None:
 
 
 async def import_masks(request: Request, opened: OpenClip) -> dict[str, Any]:
-    """Set masks from the files in a multipart body, as one change; return the frames.
+    """Set masks from the files of a multipart form, as one change; return their frames.
 
     Masks in folders and JSON files belong to the frames that they name. Masks that name no frame belong to the frame in
     the field ``frame``.
@@ -133,7 +133,7 @@ def _named(path: Path, opened: OpenClip) -> int:
     for number in range(len(opened.annotation)):
         if opened.source.name_of(number) == path.stem:
             return number
-    raise ValueError(f"{path.name} is not named like a frame: say which frame it belongs to")
+    raise ValueError(f"{path.name} is not named after a frame: state the frame that it belongs to")
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -44,7 +44,7 @@ def choose_engine(name: str, environment: Mapping[str, str] = os.environ) -> str
         ("slurm", "SLURM_ARRAY_TASK_ID", "sbatch --array, see docs/batch.md"),
     ):
         if name == engine and variable not in environment:
-            raise ValueError(f"--engine {name}: {variable} is not set: start the command by {start}")
+            raise ValueError(f"--engine {name}: {variable} is not set: start the command with {start}")
     return name
 
 
@@ -65,7 +65,7 @@ def slurm_share(environment: Mapping[str, str] = os.environ) -> Share:
 def run_in_processes(
     command: Sequence[str], jobs: Sequence[BatchJob], results: BatchResults, workers: int, threads: int | None = None
 ) -> None:
-    """Run worker processes of a command until no video is open. Killed workers are replaced.
+    """Run worker processes of a command until every video is finished. Killed workers are replaced.
 
     Args:
         command: a worker, which gets the environment of :class:`~voskit.evaluators.parallel.work_queue.WorkQueue`
@@ -73,11 +73,11 @@ def run_in_processes(
         jobs: the videos.
         results: their records.
         workers: number of processes.
-        threads: of each worker on the CPU; None: the cores are divided.
+        threads: CPU threads of each worker; None: the cores are divided among them.
 
     Raises:
-        ValueError: a worker ended with an error, which it has printed; the output is in this process's memory only; or
-            workers are killed again and again while their model loads.
+        ValueError: a worker ended with an error, which it has printed; the output exists only in this process's memory;
+            or workers are killed again and again while their model loads.
         KeyboardInterrupt: this process was interrupted.
     """
     kills: Counter[str] = Counter()
@@ -91,7 +91,7 @@ def run_in_processes(
         if _INTERRUPTS & set(codes):
             raise KeyboardInterrupt
         if wrong := [code for code in codes if code > 0]:
-            raise ValueError(f"a worker ended with code {wrong[0]}, see above; finished videos are kept")
+            raise ValueError(f"a worker exited with code {wrong[0]}, see above; finished videos are kept")
         left = _unfinished(waiting, results)
         if not any(codes) and len(left) == len(waiting):
             raise ValueError(f"{results.store.output}: worker processes can't see this output: use --gpu_num 1")
@@ -104,7 +104,7 @@ def run_in_processes(
             )
         for job in begun:
             kills[job.name] += 1
-            if not _note_kill(job, kills, results):
+            if not _record_kill(job, kills, results):
                 del left[job]
         waiting = left
 
@@ -115,8 +115,8 @@ def _unfinished(jobs: Iterable[BatchJob], results: BatchResults) -> dict[BatchJo
     return {job: record for job, record in records.items() if record.state in ("open", "running")}
 
 
-def _note_kill(job: BatchJob, kills: Counter[str], results: BatchResults) -> bool:
-    """Log that the worker of a video was killed; True if the video may be tried again."""
+def _record_kill(job: BatchJob, kills: Counter[str], results: BatchResults) -> bool:
+    """Log that a video's worker was killed; return True if the video may be retried."""
     if kills[job.name] <= _KILLS:
         logger.warning("%s: its worker was killed: another worker resumes it", job.name)
         return True
@@ -133,7 +133,7 @@ def run_on_ray(
     workers: int,
     gpus: float | None = None,
 ) -> None:
-    """Run workers as Ray actors until no video is open. Killed actors are replaced.
+    """Run workers as Ray actors until every video is finished. Killed actors are replaced.
 
     Without a running cluster, one is started on this machine; ``RAY_ADDRESS`` names a different cluster.
 
@@ -142,7 +142,7 @@ def run_on_ray(
         jobs: the videos.
         results: their records, which the workers write.
         workers: number of actors.
-        gpus: share of a GPU that each actor takes; 0.5 puts two on a GPU. None: 1 if the cluster has GPUs.
+        gpus: fraction of a GPU that each actor takes; 0.5 puts two on a GPU. None: 1 if the cluster has GPUs.
 
     Raises:
         ValueError: Ray isn't installed, or a worker can't be built.
@@ -166,7 +166,7 @@ def run_on_ray(
 
 
 class _Actor:
-    """A worker in a process of Ray."""
+    """A batch worker as a Ray actor."""
 
     def __init__(self, build: Callable[[], BatchWorker]) -> None:
         self._worker = build()
@@ -181,7 +181,7 @@ class _Actor:
 
 
 class _RayPool:
-    """Actors that take videos from one list."""
+    """A pool of actors that take videos from one list."""
 
     def __init__(self, ray: Any, build: Callable[[], BatchWorker], results: BatchResults, gpus: float) -> None:
         self._ray, self._build, self._results = ray, build, results
@@ -217,7 +217,7 @@ class _RayPool:
                 self._ray.get(done)
             except self._ray.exceptions.RayActorError:
                 kills[job.name] += 1
-                if _note_kill(job, kills, self._results):
+                if _record_kill(job, kills, self._results):
                     waiting.append(job)
                 if waiting:
                     start(self._new_actor())

@@ -28,8 +28,8 @@ class BatchJob:
 
     Attributes:
         name: folder of the results below the output.
-        video: a path or an address, see :func:`~voskit.evaluators.batch.storage.is_remote`.
-        mask: mask of the first frame, or a folder of masks; a path or an address. Empty with text prompts.
+        video: a path or a URL, see :func:`~voskit.evaluators.batch.storage.is_remote`.
+        mask: mask of the first frame, or a folder of masks; a path or a URL. Empty with text prompts.
         text: text prompts; empty with a mask.
         scene: the masks are those of a scene, which have the names of their frames.
     """
@@ -54,12 +54,12 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
     file.
 
     Args:
-        source: path or address of a list (.csv, .jsonl), or a folder of videos or scenes.
+        source: path or URL of a list (.csv, .jsonl), or a folder of videos or scenes.
         masks: a folder with the mask of each video under the video's name, for a folder of videos.
 
     Raises:
         FileNotFoundError: no such list.
-        ValueError: a row that lacks something, or two of one name; the message names the row.
+        ValueError: a row is incomplete or invalid, or two have the same name; the message names the row.
     """
     if not is_remote(source) and Path(source).is_dir():
         clips = find_clips([source], [] if masks is None else [masks])
@@ -68,9 +68,9 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
         raise ValueError(f"{source}: lists can't be read from web servers: download the file first")
     suffix = PurePosixPath(source).suffix.lower()
     if suffix not in (".csv", ".tsv", ".jsonl", ".ndjson"):
-        raise ValueError(f"{source}: a list of videos is a .csv or .jsonl file, or a folder of videos")
+        raise ValueError(f"{source}: a list of videos must be a .csv or .jsonl file, or a folder of videos")
     if masks is not None:
-        raise ValueError(f"--mask is for a folder of videos; {source} has a column of masks")
+        raise ValueError(f"--mask is for a folder of videos; {source} has a column for masks")
     with local_copy(source) as path:
         rows = _json_lines(path, source) if "json" in suffix else _csv_rows(path)
     if not rows:
@@ -142,7 +142,7 @@ def _job_of_row(row: Mapping[str, Any], place: str, parent: str) -> BatchJob:
 
 
 def _absolute(path: str, parent: str) -> str:
-    """Return a path of a list as an absolute one, in the Unicode form of the file; addresses stay."""
+    """Return a path of a list as an absolute path, in the Unicode form of the file; URLs stay as they are."""
     if is_remote(path) or "://" in path:
         return path
     place = path if Path(path).is_absolute() else f"{parent}/{path}"
@@ -167,7 +167,7 @@ def _job_of_clip(clip: Clip) -> BatchJob:
 
 
 def _checked(jobs: Sequence[BatchJob], source: str) -> list[BatchJob]:
-    """Return the jobs; raise a ValueError if a name can't be that of a folder, or if two are equal."""
+    """Return the jobs; raise a ValueError if a name is no valid folder name or isn't unique."""
     first: dict[str, BatchJob] = {}
     for job in jobs:
         if not job.name or job.name[0] == "." or set(job.name) & _NOT_IN_NAMES:

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 State = Literal["open", "running", "done", "failed"]
 SUMMARY = "summary"
 _SUMMARY_PAUSE = 20.0
-"""Shortest pause between two summaries of a batch that runs, in multiples of the time that one takes."""
+"""Minimum pause between two summaries of a running batch, as a multiple of the time that writing one takes."""
 _COLUMNS = ("name", "state", "frames", "objects", "seconds", "error", "video", "mask", "text")
 
 
@@ -31,7 +31,7 @@ class JobRecord:
     """State of one video."""
 
     state: State = "open"
-    """``running`` after its worker was killed, too."""
+    """Still ``running`` if its worker was killed."""
     frames: int = 0
     objects: int = 0
     seconds: float = 0.0
@@ -45,7 +45,7 @@ class JobRecord:
     inputs: str = ""
     """Fingerprint of the video and the masks, see :func:`~voskit.evaluators.batch.storage.fingerprint`."""
     origin: str = ""
-    """Checksum of what the masks of a finished video depend on, by its report; empty in records of former versions."""
+    """Checksum of what the masks of a finished video depend on, by its report; empty in records of earlier versions."""
 
     def to_row(self) -> dict[str, Any]:
         """Return the fields for a summary; numbers are None unless the video is done."""
@@ -67,9 +67,9 @@ class BatchResults:
         self._next_summary = 0.0
 
     def record(self, job: BatchJob) -> JobRecord:
-        """Return the record of a video; a new one if there is none, or if results of a finished one are gone.
+        """Return the record of a video; a new one if there is none, or if the results of a finished video are gone.
 
-        They are gone as well if ``voskit demo`` has replaced them by others.
+        Results that ``voskit demo`` has replaced count as gone.
         """
         record = self._last_record(job)
         if record.state == "done" and (self._are_replaced(job, record) or not self._has_results(job, record.frames)):
@@ -111,7 +111,7 @@ class BatchResults:
         return record
 
     def check(self, jobs: Sequence[BatchJob]) -> None:
-        """Check that results so far are of these videos and settings; reopen videos whose files have changed.
+        """Check that existing results are of these videos and settings; reopen videos whose files have changed.
 
         Raises:
             ValueError: they aren't; the message says what differs and what to do.
@@ -145,7 +145,7 @@ class BatchResults:
                 self.save(job, "open", inputs=record.inputs)
 
     def reopen(self, jobs: Sequence[BatchJob], *, all_of_them: bool) -> None:
-        """Mark videos that failed, or all of them, as open."""
+        """Mark failed videos, or all of them, as not done."""
         for job in jobs:
             record = self.record(job)
             if all_of_them or record.state == "failed":
@@ -154,7 +154,7 @@ class BatchResults:
     def update_summary(self, jobs: Sequence[BatchJob]) -> None:
         """Write the summary during a batch, but only now and then, since a long one takes time.
 
-        The log says if it can't be written, for example because it is open in a spreadsheet on Windows.
+        A failure is only logged, for example if the file is open in a spreadsheet on Windows.
         """
         begin = time.monotonic()
         if begin < self._next_summary:

@@ -1,4 +1,4 @@
-"""Segmentation of many videos by one call."""
+"""Segmentation of many videos with one call."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run_batch(
         results: their records.
         engine: see :func:`~voskit.evaluators.batch.engines.choose_engine`.
         workers: processes on this machine, or actors of Ray.
-        resume: skip finished videos, and continue those that were broken off.
+        resume: skip finished videos, and continue interrupted ones.
         command: the command of this process, which several processes on this machine repeat.
         threads, gpus: see :func:`~voskit.evaluators.batch.engines.run_in_processes` and ``run_on_ray``.
 
@@ -52,8 +52,8 @@ def run_batch(
         processes, none.
 
     Raises:
-        ValueError: no video can be read, results so far are of other videos or settings, an engine can't be used, or a
-            worker can't start.
+        ValueError: no video can be read, existing results are of other videos or settings, an engine can't be used, or
+            a worker can't start.
         OSError: records can't be written.
     """
     if WORKER in os.environ:
@@ -100,7 +100,7 @@ def _report_problems(jobs: Sequence[BatchJob], results: BatchResults, *, all_pen
     """Log the pending videos that can't be segmented, before a model is loaded.
 
     Raises:
-        ValueError: no video of the batch can; ``all_pending`` is False if some are done.
+        ValueError: no video of the batch can be segmented; ``all_pending`` is False if some are done.
     """
     problems = find_problems(jobs, results.store)
     lines = [f"{name}: {problem}" for name, problem in problems.items()]

@@ -1,4 +1,4 @@
-"""Local folders and object storage (fsspec addresses such as ``s3://bucket/videos``) for batches."""
+"""Local folders and object storage (fsspec URLs such as ``s3://bucket/videos``) for batches."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _STREAMS = ("rtsp", "rtmp", "rtmps", "udp", "tcp", "srt", "http", "https")
 
 
 def is_remote(path: str) -> bool:
-    """Return True for an address of fsspec. Addresses of streams and of web servers are read by PyAV."""
+    """Return True for a URL that fsspec reads. PyAV reads those of streams and web servers."""
     protocol = path.partition("://")[0]
     return "://" in path and protocol not in _STREAMS
 
 
 @contextmanager
 def local_copy(path: str, folder: Path | None = None) -> Iterator[Path]:
-    """Yield a local path of a file or folder, downloaded to a temporary folder if it is an address.
+    """Yield a local path of a file or folder, downloaded to a temporary folder if it is a URL.
 
     Args:
-        path: a path or an address.
+        path: a path or a URL.
         folder: where the temporary folder is made; None: the system's.
 
     Raises:
-        FileNotFoundError: there is nothing at this address.
-        ValueError: the address needs a package that is missing, or its protocol is unknown.
+        FileNotFoundError: there is nothing at this URL.
+        ValueError: the URL needs a package that is missing, or its protocol is unknown.
     """
     if not is_remote(path):
         yield Path(path)
@@ -93,7 +93,7 @@ def fingerprint(video: str, masks: str) -> str:
     """Return a text that changes with a video's size and with the content of its masks.
 
     For files in object storage it changes with what the storage reports: size, date, ETag. It is empty for streams, and
-    if the files can't be described: reading them gives the error.
+        if the files can't be examined: reading them later raises the error.
     """
     try:
         parts = [*_parts(video, lambda path: str(path.stat().st_size))]
@@ -104,7 +104,7 @@ def fingerprint(video: str, masks: str) -> str:
 
 
 def _parts(path: str, describe: Callable[[Path], str]) -> Iterator[str]:
-    """Yield a line for each file of a path or address: its name and a description."""
+    """Yield a line for each file at a path or URL: its name and a description."""
     if is_remote(path):
         files, place = _open(path)
         yield from (f"{name} {files.ukey(name)}" for name in sorted(files.find(place)))
@@ -117,16 +117,16 @@ def _open(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     try:
         return fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:
-        raise ValueError(f"{path}: this address can't be opened: {error}") from None
+        raise ValueError(f"{path}: this URL can't be opened: {error}") from None
 
 
 class OutputStore:
-    """The output of a batch: a local folder, or an address with a local folder of work in progress.
+    """The output of a batch: a local folder, or a URL with a local folder for work in progress.
 
     Args:
-        output: path or address.
-        scratch: local folder for work in progress of an address; None: one below the system's temporary folder, whose
-            name depends on the address, so that a batch resumes on the same machine.
+        output: path or URL.
+        scratch: local folder for work in progress of a URL; None: one below the system's temporary folder, whose name
+            depends on the URL, so that a batch resumes on the same machine.
 
     Raises:
         ValueError: see :func:`local_copy`, or ``scratch`` is the output itself.
@@ -147,7 +147,7 @@ class OutputStore:
         make_folder(self.local)
 
     def holds(self, path: str, folder: str) -> bool:
-        """Return True if a path or address is, or lies in, a folder of the output."""
+        """Return True if a path or URL is, or lies in, a folder of the output."""
         local = "://" not in path
         files, place = _open(str(Path(path).resolve()) if local else path)
         own, own_place = (self._files, self._place) if self.remote else _open(str(self.local.resolve()))
@@ -174,9 +174,9 @@ class OutputStore:
             atomic_write_text(path, text)
 
     def upload(self, folder: str) -> None:
-        """Make the folder of a video at the address equal to the local one; nothing to do for a local output.
+        """Make the folder of a video at the output's URL equal to the local one; do nothing for a local output.
 
-        Results of an earlier run that the local folder lacks are removed from the address; all other files stay.
+        Results of an earlier run that the local folder lacks are removed from the URL; all other files stay.
         """
         if not self.remote:
             return
@@ -187,6 +187,6 @@ class OutputStore:
         for old in self._files.find(there) if self._files.exists(there) else ():
             if old not in targets and is_result(PurePosixPath(old[len(there) :].lstrip("/"))):
                 self._files.rm_file(old)
-        for target, path in targets.items():  # last: a storage may list names in another form, such as lower case
+        for target, path in targets.items():  # last: a storage may list names in a different form, such as lower case
             self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
             self._files.put_file(str(path), target)

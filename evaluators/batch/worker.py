@@ -23,7 +23,7 @@ from voskit.evaluators.segmenter import VideoSegmenter
 
 logger = logging.getLogger(__name__)
 
-_LOCK_SECONDS = 60.0  # an ended worker may need them to close its files
+_LOCK_SECONDS = 60.0  # a worker that was stopped may take this long to close its files
 DOWNLOADS = ".downloads"
 """Folder of downloaded videos and masks, below the local output."""
 
@@ -32,9 +32,9 @@ class BatchWorker:
     """A model that segments videos of a batch.
 
     Args:
-        segmenter: with masks or with text prompts, as all videos of the batch need it.
+        segmenter: for masks or for text prompts, whichever the videos of the batch have.
         results: records of the batch.
-        options: of the results; ``resume`` continues videos that a killed worker left.
+        options: options of the results; ``resume`` continues videos that a killed worker left unfinished.
         propagator: see :func:`~voskit.evaluators.clips.run.refer_clip`.
     """
 
@@ -57,7 +57,7 @@ class BatchWorker:
         Args:
             jobs: all videos of the batch, whose summary is kept up to date.
             items: numbers of the videos of this worker.
-            skip: states of videos that are left alone.
+            skip: states of videos to skip.
         """
         for number in items.items(len(jobs)):
             if self._results.record(jobs[number]).state not in skip:
@@ -77,7 +77,7 @@ class BatchWorker:
             return self._failed(job, problem, inputs)
         begin = time.perf_counter()
         resume = self._options.resume and bool(record.job) and last in ("", inputs)
-        if last and not resume:  # results of an earlier run of this batch, which are replaced
+        if last and not resume:  # replace results of an earlier run of this batch
             remove_results(self._results.store.local / job.name)
         try:
             try:
@@ -88,14 +88,14 @@ class BatchWorker:
             self._results.store.upload(job.name)
         except (ValueError, OSError) as error:
             return self._failed(job, str(error), inputs)
-        except Exception as error:  # of a plugin, a driver, ...: the other videos don't depend on it
+        except Exception as error:  # from a plugin, a driver, ...: the other videos may still succeed
             logger.exception("%s", job.name)
             return self._failed(job, f"{type(error).__name__}: {error}", inputs)
         seconds = round(time.perf_counter() - begin, 3)
         logger.info("%s: %s", job.name, report.summary()[-1])
         values = {"frames": report.frames, "objects": report.objects, "seconds": seconds}
         record = self._results.save(job, "done", inputs=inputs, **values)
-        if self._results.store.remote:  # they are at the address, and the local disk may be small
+        if self._results.store.remote:  # they were uploaded, and the local disk may be small
             folder = self._results.store.local / job.name
             remove_results(folder)
             remove_empty_folders(folder)
@@ -130,7 +130,7 @@ class BatchWorker:
 
 
 def _source(video: str, copy: Path) -> str:
-    """Return the local copy of a video, or the address of a stream as it is."""
+    """Return the local copy of a video, or the unchanged URL of a stream."""
     return video if "://" in video and not copy.exists() else str(copy)
 
 

@@ -1,4 +1,4 @@
-"""Export of a model as a folder of ONNX graphs with all state outside, and a manifest that describes them."""
+"""Export of a model as a folder of stateless ONNX graphs and a manifest that describes them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OPSET = 18
-"""Version of the ONNX operators; runtimes and browsers of 2023 and later have it."""
+"""Version of the ONNX operators; runtimes and browsers since 2023 support it."""
 FAMILIES = ("aot", "deaot", "aost", "xmem", "referformer")
 """Families that can be exported."""
 
@@ -40,16 +40,18 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 def check_exportable(config: Any, size: tuple[int, int], objects: int, memory_frames: int) -> None:
-    """Raise a ValueError that says why a model can't be exported with these numbers, before its weights are loaded.
+    """Raise a ValueError if a model can't be exported with these settings, before its weights are loaded.
 
     Args:
         config: config of the model.
         size: height and width of the frames.
-        objects: largest number of objects.
-        memory_frames: largest number of frames in the long-term memory.
+        objects: maximum number of objects.
+        memory_frames: maximum number of frames in the long-term memory.
     """
     if config.family not in FAMILIES:
-        raise ValueError(f"{type(config).__name__} can't be exported as ONNX; families that can: {', '.join(FAMILIES)}")
+        raise ValueError(
+            f"{type(config).__name__} can't be exported as ONNX; supported families: {', '.join(FAMILIES)}"
+        )
     if own := [field for field in _OWN_RULES if getattr(config, field, None)]:
         raise ValueError(f"{own[0]} is not part of ONNX graphs: export without it")
     if config.family != "xmem" and getattr(config, "enable_long_term", False):  # as published, XMem has it
@@ -59,8 +61,8 @@ def check_exportable(config: Any, size: tuple[int, int], objects: int, memory_fr
 
         if not 1 <= (config.window or 0) <= (most := VideoSwin.temporal_window):
             raise ValueError(
-                f"ReferFormer with {config.encoder} can be exported for windows of up to {most} frames, those of "
-                f"its encoder: add --window {most}"
+                f"ReferFormer with {config.encoder} can be exported for windows of up to {most} frames, the limit "
+                f"of its encoder: add --window {most}"
             )
     if min(size) < 16:
         raise ValueError(f"--size {size[0]}x{size[1]}: both sides must be 16 pixels or more")
@@ -97,8 +99,8 @@ def export_onnx(
         folder: made if it doesn't exist; files of an earlier export are replaced.
         name: the model's name.
         size: height and width of the frames. The network's input size follows from it by the model's rule.
-        objects: largest number of objects, rounded up to whole groups of identities.
-        memory_frames: largest number of frames in the long-term memory.
+        objects: maximum number of objects, rounded up to whole groups of identities.
+        memory_frames: maximum number of frames in the long-term memory.
         license_text: license of the weights.
 
     Raises:
@@ -273,10 +275,10 @@ def _onnx(graph: Graph) -> onnx.ModelProto:
     shapes = tuple({axis: lengths[n] for axis, n in graph.axes.get(name, {}).items()} for name in graph.inputs)
     for chatty in ("onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("onnxscript.optimizer").setLevel(logging.ERROR)  # it warns of each Split that it leaves as it is
+    logging.getLogger("onnxscript.optimizer").setLevel(logging.ERROR)  # it warns about each Split that it keeps
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # exported here, since torch.onnx would fix a length that it can't keep variable, and say nothing
+        # exported here, since torch.onnx would silently fix a length that it can't keep variable
         exported = torch.export.export(
             graph.module, tuple(graph.inputs.values()), dynamic_shapes=(shapes,), strict=False
         )

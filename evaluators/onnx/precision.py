@@ -1,4 +1,4 @@
-"""Exported graphs in half precision, and in 8 bits by static quantization."""
+"""Conversion of exported graphs to half precision, and to int8 by static quantization."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from voskit.runtime.segmenter import OnnxSegmenter
 logger = logging.getLogger(__name__)
 
 QUANTIZED = ("encode", "propagate")
-"""Graphs that are quantized: nine tenths of a frame's time. Identities and memories keep their precision."""
+"""Graphs that are quantized, which take nine tenths of a frame's time. Identities and memories keep their precision."""
 
 
 def convert_to_fp16(folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""Processes that share work on one or many machines."""
+"""Parallel processes that share work on one or many machines."""

@@ -1,4 +1,4 @@
-"""End of worker processes when the process that started them is gone."""
+"""Watchdog that ends worker processes when their parent process is gone."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import time
 PARENT = "VOSKIT_PARENT"
 """Environment variable of a worker process: the process id of the command that started it."""
 GRACE = 60.0
-"""Seconds between SIGTERM, after which files are closed and checkpoints written, and the end of a process."""
+"""Seconds between SIGTERM and the forced end of a process, to close files and write checkpoints."""
 _INTERVAL = 0.5
 
 
 def end_with_parent() -> None:
     """End this worker when its parent is gone, even if that was killed: SIGTERM, then an exit a minute later.
 
-    Does nothing in a process that no command of voskit started. The processes that this one starts aren't its parent's
-    workers, so the variable ``PARENT`` is removed from the environment.
+    Does nothing in a process that no command of voskit started. ``PARENT`` is removed from the environment, since the
+    processes that this one starts aren't its parent's workers.
     """
     if (parent := os.environ.pop(PARENT, None)) is None:
         return

@@ -1,4 +1,4 @@
-"""Several processes of one command on this machine."""
+"""Launcher of several processes of one command on this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_processes(
         command: a program and its arguments. Python programs can import the modules that this process can.
         count: number of processes.
         together: the processes depend on each other: if one fails, the others are ended.
-        environment: more variables for the processes.
+        environment: additional environment variables for the processes.
 
     Returns:
         the exit codes in order of rank.
@@ -68,7 +68,7 @@ def run_processes(
 
 
 def python_path() -> list[str]:
-    """Return the folders with which other processes can import the modules that this one can."""
+    """Return the ``PYTHONPATH`` entries with which another process can import the same modules as this one."""
     return [str(Path(voskit.__file__).resolve().parents[1]), *filter(None, sys.path)]
 
 

@@ -24,7 +24,7 @@ class Items(Protocol):
 
 @dataclass(frozen=True)
 class Share:
-    """Every ``count``-th item from number ``index`` on: the items of one of several processes."""
+    """Every ``count``-th item, starting at ``index``: the items of one of several processes."""
 
     index: int = 0
     count: int = 1
@@ -50,7 +50,7 @@ class WorkQueue:
             self._store = PrefixStore(f"queue{next(_NUMBERS)}", next(rendezvous("env://"))[0])
 
     def items(self, count: int) -> Iterator[int]:
-        """Yield those numbers from 0 to ``count - 1`` that no other process takes."""
+        """Yield the numbers from 0 to ``count - 1`` that no other process has taken."""
         if self._store is None:
             yield from range(count)
             return

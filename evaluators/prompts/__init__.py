@@ -1,1 +1,1 @@
-"""Prompts: points and boxes in one frame to the mask of an object."""
+"""Prompters: masks of objects from points and boxes in one frame."""

@@ -13,11 +13,11 @@ import numpy as np
 from voskit.evaluators.prompts.base import PROMPTERS, Box, Prompt, check_prompt
 from voskit.networks.weights import is_offline
 
-_LOGIT = 10.0  # of a given mask; networks get the logits of their own masks in training
+_LOGIT = 10.0  # logit of a given mask; in training, networks see logits of their own masks
 
 
 class _SegmentAnything:
-    """Base of both generations: weights, features of the present frame, the choice among several masks.
+    """Base of both generations: weights, features of the current frame, choice among several masks.
 
     The features of a frame are kept until another frame comes, so that only the first click on it takes long. Calls
     from several threads wait for each other.
@@ -25,10 +25,10 @@ class _SegmentAnything:
     Args:
         weights: a folder with ``config.json``, ``model.safetensors`` and the processor's JSON, or a name on the
             Hugging Face hub, which is downloaded once.
-        device: of the network; None: CUDA if available, else MPS, else the CPU.
+        device: the network's device; None: CUDA if available, else MPS, else the CPU.
 
     Raises:
-        ValueError: transformers is missing, or the weights are of another network.
+        ValueError: transformers is missing, or the weights are those of another network.
         FileNotFoundError: there are no such weights.
     """
 
@@ -105,7 +105,7 @@ class _SegmentAnything:
         return self._features
 
     def _mask_prompt(self, mask_HW: np.ndarray) -> Any:
-        """Return the present mask as logits, [1, 1, h, w] float32 in the network's geometry."""
+        """Return the current mask as logits, [1, 1, h, w] float32 in the network's geometry."""
         raise NotImplementedError
 
     def _at_frame_size(self, logits: Any, inputs: Any) -> list[Any]:

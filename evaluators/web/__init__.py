@@ -1,1 +1,1 @@
-"""Folders with a page that segments videos in the browser, with onnxruntime-web."""
+"""Web export: a folder with a page that segments videos in the browser with onnxruntime-web."""

@@ -1,4 +1,4 @@
-"""Expected values of exported graphs, with which the page checks that WebGPU computes the same."""
+"""Expected outputs of exported graphs, against which the page checks WebGPU's results."""
 
 from __future__ import annotations
 

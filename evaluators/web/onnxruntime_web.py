@@ -35,7 +35,7 @@ def runtime_files(named: Path | None = None, start: Path | None = None) -> Itera
     """Yield the folder of ``FILES`` and the version of the package; a fetched package is removed at the end.
 
     Args:
-        named: an installed package or its ``dist``. None: ``node_modules`` of a folder or of one above it, else the
+        named: an installed package or its ``dist``. None: ``node_modules`` in ``start`` or a folder above it, else the
             package is fetched with npm.
         start: the folder where the search begins. Default: the working folder.
 
@@ -48,7 +48,7 @@ def runtime_files(named: Path | None = None, start: Path | None = None) -> Itera
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         if (installed := folder / "node_modules" / PACKAGE).is_dir():
-            logger.info("%s is taken from %s", PACKAGE, installed)
+            logger.info("using %s from %s", PACKAGE, installed)
             yield _dist_of(installed)
             return
     with tempfile.TemporaryDirectory() as scratch:
@@ -62,12 +62,12 @@ def fetch(folder: Path) -> Path:
         FileNotFoundError: npm is missing or fails, or ``VOSKIT_OFFLINE`` is set.
     """
     wanted = f"{PACKAGE}@{VERSION}"
-    by_hand = f"run npm install {wanted} and name node_modules/{PACKAGE} with --onnxruntime_web"
+    by_hand = f"run npm install {wanted} and pass node_modules/{PACKAGE} to --onnxruntime_web"
     npm = shutil.which("npm")
     if npm is None:
-        raise FileNotFoundError(f"{PACKAGE} is not here, and npm isn't installed: install Node.js, or {by_hand}")
+        raise FileNotFoundError(f"{PACKAGE} is not installed, and npm isn't installed: install Node.js, or {by_hand}")
     if is_offline():
-        raise FileNotFoundError(f"{PACKAGE} is not here, and VOSKIT_OFFLINE is set: {by_hand}")
+        raise FileNotFoundError(f"{PACKAGE} is not installed, and VOSKIT_OFFLINE is set: {by_hand}")
     logger.info("fetching %s with npm (33 MB)", wanted)
     command = [npm, "pack", wanted, "--pack-destination", str(folder), "--json", "--prefer-offline"]
     try:

@@ -26,7 +26,7 @@ FAMILIES = ("aot", "deaot", "aost")
 
 README = """Video object segmentation in the browser.
 
-Serve this folder and open the address that is printed:
+Serve this folder and open the printed address:
 
     python -m http.server 8000
 
@@ -42,7 +42,7 @@ ort/ holds files of {package} {version}, Copyright (c) Microsoft Corporation, MI
 
 
 def write_page(folder: Path) -> None:
-    """Write the page's files into a folder; others stay as they are."""
+    """Write the page's files into a folder; leave other files alone."""
     own = [path.relative_to(STATIC).as_posix() for path in sorted(STATIC.rglob("*")) if path.is_file()]
     for root, names in ((SHARED_STATIC, SHARED), (STATIC, own)):
         for name in names:
@@ -56,7 +56,7 @@ def write_runtime(folder: Path, dist: Path) -> None:
 
 
 def write_readme(folder: Path, model: str, license_text: str, version: str) -> None:
-    """Write how to serve the folder, and the licenses of its parts."""
+    """Write the README, with how to serve the folder and the licenses of its parts."""
     text = README.format(model=model, license=license_text, package=PACKAGE, version=version)
     atomic_write_text(folder / "README.txt", text)
 

@@ -50,7 +50,7 @@ def test_a_list_of_cuts_is_read(tmp_path: Path) -> None:
     path.write_text("12  # the goal\n\n40\n")
     assert read_cuts(path) == {12, 40}
     path.write_text("12\n00:13\n")
-    with pytest.raises(ValueError, match=r"cuts\.txt:2: '00:13' is not a frame number: give one number a line"):
+    with pytest.raises(ValueError, match=r"cuts\.txt:2: '00:13' is not a frame number: give one number per line"):
         read_cuts(path)
 
 

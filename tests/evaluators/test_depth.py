@@ -295,7 +295,7 @@ def test_a_rate_that_cannot_be_held_is_said_once(caplog) -> None:
     with caplog.at_level(logging.WARNING):
         keep(FrameRateKeeper(100, (1, 2, 3)), 3, {1: 0.1, 2: 0.2, 3: 0.3}, 40)
     assert [r.message for r in caplog.records] == [
-        "100 frames/s can't be held: a frame takes 0.100 s at depth 1, the smallest"
+        "100 frames/s can't be reached: a frame takes 0.100 s at depth 1, the smallest"
     ]
 
 

@@ -158,7 +158,7 @@ class TestErrors:
 
     def test_frames_of_a_wrong_kind(self, small, frames) -> None:
         segmenter = ReferringSegmenter(small)
-        with pytest.raises(ValueError, match="a frame of float32 must hold 0 to 1, not"):
+        with pytest.raises(ValueError, match=r"a frame of float32 must be in \[0, 1\], not"):
             segmenter.refer([frames[0].astype(np.float32)], ["a dog"])
         with pytest.raises(ValueError, match=f"frame 1 of a window has size {H - 2}x{W}, the first {H}x{W}"):
             segmenter.refer([frames[0], frames[1][2:]], ["a dog"])

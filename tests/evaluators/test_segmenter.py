@@ -456,13 +456,13 @@ def test_one_object_or_several_are_deleted(aott, frames, ids) -> None:
 def test_what_is_no_object_s_id_deletes_nothing(aott, frames, ids) -> None:
     segmenter = VideoSegmenter(aott)
     segmenter.step(frames[0], mask=squares(3, 5))
-    with pytest.raises(ValueError, match=r"object ids are integers, got|there is no object 9"):
+    with pytest.raises(ValueError, match=r"object ids must be integers, got|there is no object 9"):
         segmenter.delete_objects(ids)
     assert segmenter.object_ids == [3, 5]
 
 
 BAD_STEPS = [
-    ("float frame", lambda f: (f.astype(np.float32), None), "must hold 0 to 1, not .*: convert values from 0 to"),
+    ("float frame", lambda f: (f.astype(np.float32), None), r"must be in \[0, 1\], not .*: convert values from 0 to"),
     ("transparent frame", lambda f: (np.concatenate([f, f[..., :1]], 2), None), "transparent pixels"),
     ("no array", lambda f: (f.tolist(), None), "got list"),
     ("empty frame", lambda f: (f[:0], None), r"got shape \(0, 97, 3\)"),

@@ -164,7 +164,7 @@ def test_results_do_not_go_where_the_frames_lie(tmp_path, frames, mask, checkpoi
         out = source.parent if source.is_dir() else source.parents[1]
         arguments = ("--data_path", source, "--ckpt_path", checkpoint, "--mask", tmp_path / "first.png")
         assert call(monkeypatch, *arguments, "--output_path", out) == 1
-        assert f"{source}: the results would go there too, into " in capsys.readouterr().err
+        assert f"{source}: the results would go there too, to " in capsys.readouterr().err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -317,7 +317,7 @@ def test_without_weights_it_says_so_in_one_line() -> None:
     command = [sys.executable, "tools/demo.py", "--model", "aott"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("error: AOTT_PRE_YTB_DAV.pth is not here")
+    assert done.stderr.strip().splitlines()[-1].startswith("error: AOTT_PRE_YTB_DAV.pth is missing")
     assert len(done.stderr.strip().splitlines()) == 1
 
 

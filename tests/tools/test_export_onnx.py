@@ -49,7 +49,7 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--model", "jointformer"), "families that can: aot, deaot, aost, xmem, referformer"),
+        (("--model", "jointformer"), "supported families: aot, deaot, aost, xmem, referformer"),
         (("--model", "no_such_model"), "no_such_model"),
         (("--model", "aott", "--size", "480"), "--size '480': give height and width"),
         (("--model", "aott", "--size", "8x480"), "16 pixels or more"),
@@ -76,7 +76,7 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
             ("--model", "r50_referformer", "--precision", "fp16"),
             "--precision fp16: r50_referformer is exported in fp32 only",
         ),
-        (("--model", "vswint_referformer"), "windows of up to 8 frames, those of its encoder: add --window 8"),
+        (("--model", "vswint_referformer"), "windows of up to 8 frames, the limit of its encoder: add --window 8"),
     ],
 )
 def test_what_cannot_be_exported_is_told_at_once(

@@ -44,7 +44,7 @@ class Journal:
 
     Call :meth:`begin`, then :meth:`keep` for each file before it is replaced. Old files are kept as hard links, so an
     entry takes no further space. Files must be replaced as a whole, never written in place. An undo or redo that was
-    interrupted by a kill is completed when the journal is opened again.
+    interrupted by a crash is completed when the journal is opened again.
 
     Not thread-safe: the caller must hold a lock.
 

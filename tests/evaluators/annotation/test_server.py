@@ -322,7 +322,7 @@ def test_single_masks_are_imported_for_a_frame_or_by_their_names(page: Page) -> 
     assert send("00004.png", png(mask_of(1, 2))).json()["frames"] == [4]
     assert np.array_equal(page.mask(4), mask_of(1, 2))
     for name, data, error in (
-        ("any.png", png(mask_of(1)), "any.png is not named like a frame"),
+        ("any.png", png(mask_of(1)), "any.png is not named after a frame"),
         ("00001.png", png(mask_of(1)[:50]), "00001.png"),
         ("00001.png", b"no picture", "00001.png"),
         ("masks.zip", b"no zip", "masks.zip is not a readable zip file"),

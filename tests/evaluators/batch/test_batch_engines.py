@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voskit.evaluators.batch import engines
-from voskit.evaluators.batch.engines import _note_kill, run_in_processes
+from voskit.evaluators.batch.engines import _record_kill, run_in_processes
 from voskit.evaluators.batch.jobs import BatchJob
 from voskit.evaluators.batch.results import BatchResults
 from voskit.evaluators.batch.storage import OutputStore
@@ -81,5 +81,5 @@ def test_a_video_whose_workers_are_killed_again_and_again_fails_alone(results, r
 
 def test_a_video_that_failed_keeps_the_fingerprint_of_its_files(results) -> None:
     results.save(JOBS[0], "running", inputs="f00d")
-    assert not _note_kill(JOBS[0], Counter({"a": 11}), results)
+    assert not _record_kill(JOBS[0], Counter({"a": 11}), results)
     assert results.record(JOBS[0]).inputs == "f00d"

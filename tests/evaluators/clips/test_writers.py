@@ -478,7 +478,10 @@ class TestMaskWriter:
             assert first_colors(image, 2) == palette[:6]
 
     def test_refuses_a_name_twice(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=f"'00001' was already written to {tmp_path}"), MaskWriter(tmp_path) as writer:
+        with (
+            pytest.raises(ValueError, match=f"'00001' was already written to {tmp_path}"),
+            MaskWriter(tmp_path) as writer,
+        ):
             writer.write("00001", np.zeros((4, 5), np.uint8))
             writer.write("00001", np.ones((4, 5), np.uint8))
         assert writer.names == ["00001"]
