@@ -71,7 +71,7 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
             ``--data_path`` takes, or a flag that takes a list is given twice.
     """
     if "" in arguments:
-        raise ValueError("an argument is empty: the shell variable that it comes from may not be set")
+        raise ValueError("an argument is empty: perhaps it comes from a shell variable that isn't set")
     types = {field.name: str(field.type) for field in dataclasses.fields(args)}
     known = set(types)
     arguments = [_without_alias(text, _aliases(args)) for text in arguments]
@@ -190,7 +190,7 @@ def run_command(
         with logging_redirect_tqdm():
             return run()
     except BrokenPipeError:
-        raise  # not a file error: the reader of the output has exited
+        raise  # not a file error: the reader of the output is gone
     except (ValueError, OSError, FloatingPointError, BrokenProcessPool) as error:
         print(f"error: {_in_words(error)}", file=sys.stderr)
         return 1
@@ -200,7 +200,7 @@ def run_command(
             print(f"error: {line} {less_memory}", file=sys.stderr)
         elif line.startswith("DataLoader worker"):
             print(
-                f"error: {line} It may have needed more memory than there is: lower the number of loader processes "
+                f"error: {line} It may have run out of memory: lower the number of loader processes "
                 "(workers), and run the command again",
                 file=sys.stderr,
             )

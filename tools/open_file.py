@@ -1,4 +1,4 @@
-"""Results in the desktop's default program."""
+"""Opening of results in the desktop's default program."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     voskit score --dataset davis2017 --data_root datasets/DAVIS --results out/Annotations
     voskit score --dataset folder --data_root ground_truth --results out --output scores.json
 
-Prints a table. Writes scores.json and, beside it, a CSV file for each table and a page of the worst and best frames.
+Prints a table. Writes scores.json and, next to it, a CSV file for each table and a page of the worst and best frames.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def run(args: TrainArgs) -> int:
 
         command = [sys.executable, "-m", "voskit", "train", *sys.argv[1:]]
         codes = run_processes(command, args.gpu_num, together=True, environment={CHILD: "1"})
-        # a process that has just stopped may get a second SIGTERM when it no longer handles it
+        # a process that has just stopped may get a second SIGTERM after its handler is gone
         stopped = STOPPED in codes and set(codes) <= {STOPPED, -signal.SIGTERM}
         return STOPPED if stopped else int(any(codes))
     from voskit.networks.devices import local_device
@@ -54,7 +54,7 @@ def run(args: TrainArgs) -> int:
     except FailedTogether as error:
         if processes.is_first:
             print(f"error: {error}", file=sys.stderr)
-        processes.barrier()  # a process that fails ends the others, and this error is to be reported first
+        processes.barrier()  # a process that fails ends the others, so report this error first
         if isinstance(cause := error.__cause__, Exception) and not isinstance(cause, (ValueError, OSError)):
             raise cause from None  # not a user error, so with a traceback
         return 1

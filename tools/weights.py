@@ -42,7 +42,7 @@ def run(args: Args) -> int:
     """Print the table or download a file; return the exit code."""
     if args.model is None:
         if args.variant is not None:
-            raise ValueError(f"--variant {args.variant}: name the model, too")
+            raise ValueError(f"--variant {args.variant}: give the model, too")
         print(weights_table())
     elif args.model in {entry.file for entry in list_published() if not entry.model}:
         print(find_encoder(args.model))

@@ -51,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.argv = [f"voskit {command}", *rest]
     try:  # tools import the heavy packages when they run
         return importlib.import_module(f"voskit.tools.{command.replace('-', '_')}").main()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
+    except BrokenPipeError:  # the reader, such as head, has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as of a program that SIGPIPE ended
+        return 141  # as for a program ended by SIGPIPE
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "voskit":
             raise

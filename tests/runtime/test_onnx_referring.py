@@ -200,7 +200,7 @@ def test_bad_input_is_an_error(segmenter: OnnxReferringSegmenter, exported: Path
         (frames, [], "prompts must be a list"),
         (frames, [" "], "must describe the object in words"),
         (frames, [3.5], "a text or a sequence of token ids"),
-        (frames, [[0, 60000, 2]], "token ids are 0 to 50264"),
+        (frames, [[0, 60000, 2]], "token ids must be 0 to 50264"),
         (frames, ["dog " * 600], "the limit is 512"),
     ]
     for images, prompts, message in cases:
@@ -211,7 +211,7 @@ def test_bad_input_is_an_error(segmenter: OnnxReferringSegmenter, exported: Path
     with pytest.raises(ValueError, match="at most 255"):
         list(segmenter.segment(frames, ["a dog"] * 256))
     for window in (0, 2.5, "3"):
-        with pytest.raises(ValueError, match=f"window must be a whole number, 1 or more, got {window!r}"):
+        with pytest.raises(ValueError, match=f"window must be an integer of at least 1, got {window!r}"):
             OnnxReferringSegmenter(exported, window=window)  # type: ignore[arg-type]
 
 

@@ -248,7 +248,7 @@ def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str
         (lambda: segmenter.delete_objects("x"), "integers"),
         (lambda: OnnxSegmenter(exported("deaott"), max_memory_frames=4), "--memory_frames"),
         (lambda: OnnxSegmenter(exported("deaott"), max_memory_frames="unbounded"), "a whole number.*'unbounded'"),
-        (lambda: OnnxSegmenter(exported("deaott"), long_term_gap=0), "long_term_gap must be a whole number, 1 or more"),
+        (lambda: OnnxSegmenter(exported("deaott"), long_term_gap=0), "long_term_gap must be an integer of at least 1"),
         (lambda: OnnxSegmenter(exported("deaott"), threads="2"), "threads must be a whole number.*'2'"),
         (lambda: OnnxSegmenter(exported("deaott"), providers=["NoSuchProvider"]), "NoSuchProvider"),
         (lambda: OnnxSegmenter(exported("deaott"), providers=5), "names of ONNX Runtime in a list, got 5"),

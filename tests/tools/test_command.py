@@ -103,7 +103,7 @@ def test_an_error_of_the_system_is_the_file_and_the_reason(capsys: pytest.Captur
 
 
 def test_an_empty_argument_is_refused() -> None:
-    with pytest.raises(ValueError, match="an argument is empty: the shell variable that it comes from may not be set"):
+    with pytest.raises(ValueError, match="an argument is empty: perhaps it comes from a shell variable that isn't set"):
         _read_flags(["my.mp4", "--mask", ""], Flags)
 
 

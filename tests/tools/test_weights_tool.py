@@ -67,7 +67,7 @@ def test_a_name_prints_the_path_of_its_file_and_nothing_else(
     [
         (["r50_deaot"], "unknown model 'r50_deaot': did you mean r50_deaotl"),
         (["r50_deaotl", "--variant", "PRE_DAV"], "no published variant 'PRE_DAV': there are PRE, PRE_YTB_DAV"),
-        (["--variant", "PRE"], "--variant PRE: name the model, too"),
+        (["--variant", "PRE"], "--variant PRE: give the model, too"),
         (["r50_deaotl"], "VOSKIT_OFFLINE is set: download https://drive.google.com/"),
     ],
 )

@@ -41,7 +41,7 @@ class AnnotateArgs(ModelArgs):
     """Open a browser window."""
 
     def check(self) -> None:
-        """Check what can be checked before the network is loaded, and that the packages of the page are there.
+        """Check the flags before the network is loaded, and that the page's packages are installed.
 
         Raises:
             ValueError, OSError: a flag; the message names it.

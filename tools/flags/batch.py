@@ -42,7 +42,7 @@ class BatchArgs(ModelArgs):
     """Worker processes on this machine, or actors of Ray. With CUDA they share the GPUs; more workers than GPUs run
     videos side by side on a GPU."""
     gpus_per_worker: float | None = None
-    """Ray: share of a GPU for each worker, such as 0.5. Default: 1 if the cluster has GPUs."""
+    """Ray: fraction of a GPU for each worker, such as 0.5. Default: 1 if the cluster has GPUs."""
     scratch: Path | None = None
     """With a URL as output: local folder for work in progress. Default: below the system's temporary folder."""
     resume: bool = True
@@ -69,7 +69,7 @@ class BatchArgs(ModelArgs):
     """Also write these formats, see docs/exports.md."""
 
     def check(self) -> None:
-        """Raise ValueError if flags don't fit each other; nothing is read or loaded before."""
+        """Raise ValueError if flags contradict each other, before anything is read or loaded."""
         for flag in ("gpu_num", "max_frames"):
             if (value := getattr(self, flag)) is not None and value < 1:
                 raise ValueError(f"--{flag} must be at least 1, got {value}")
@@ -126,7 +126,7 @@ class BatchArgs(ModelArgs):
         from voskit.networks.devices import local_device
         from voskit.plugins import load_plugins
 
-        load_plugins(())  # those of the process that started this one
+        load_plugins(())  # the plugins of the process that started this one
         options = ClipOptions.of(self)
         device = local_device(self.device)
         with quiet(logging.WARNING, "voskit.networks.build"):

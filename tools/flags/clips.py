@@ -83,7 +83,7 @@ class ClipArgs(ModelArgs):
     """Also log how weights were loaded, and the model's config."""
 
     def check(self) -> None:
-        """Raise ValueError if flags don't fit each other, or the source of text prompts; nothing is loaded before."""
+        """Raise ValueError if flags contradict each other, or the source of text prompts is wrong; load nothing."""
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"--max_frames must be at least 1, got {self.max_frames}")
         check_output_folder(self.output_path, "--output_path ")
@@ -120,7 +120,7 @@ class ClipArgs(ModelArgs):
         if self.task == "referring":
             raise ValueError(f"{flag} is for models that propagate masks, but {self.model} takes text prompts")
         if self.mask or self.scene is not None or len(self.data_path) != 1:
-            raise ValueError(f"{flag}: give one video by --data_path, and neither --mask nor --scene")
+            raise ValueError(f"{flag}: give one video with --data_path, and neither --mask nor --scene")
         from voskit.evaluators.prompts.base import PROMPTERS
 
         PROMPTERS.get(self.prompter.partition(":")[0])

@@ -118,7 +118,7 @@ class ModelArgs:
         return BUNDLED_MEMORY_FRAMES if bundled else MEMORY_FRAMES
 
     def check_values(self) -> None:
-        """Raise the ValueError that building would raise for a value, before weights are downloaded or loaded."""
+        """Raise the ValueError that building the model would raise, before weights are downloaded or loaded."""
         from voskit.evaluators.frame_rate import FrameRateKeeper
         from voskit.evaluators.segmenter import checked_scales
         from voskit.networks.build import usable_device
@@ -153,7 +153,7 @@ class ModelArgs:
                 raise ValueError("--propagate_ckpt is the checkpoint of the model that --propagate names: give both")
             return
         if get_model_config(self.propagate).task == "referring":
-            raise ValueError(f"--propagate {self.propagate}: it takes text prompts: give a model that takes masks")
+            raise ValueError(f"--propagate {self.propagate}: the model takes text prompts: give one that takes masks")
         if self.propagate_ckpt is not None and not self.propagate_ckpt.is_file():
             raise ValueError(f"--propagate_ckpt {self.propagate_ckpt}: no such file")
 
@@ -187,7 +187,7 @@ class ModelArgs:
         """Build a model that propagates masks and its segmenter.
 
         Args:
-            device: where the model goes; None: the device of the flags.
+            device: the model's device; None: that of the flags.
             dataset: a dataset for which the model's authors may have chosen settings; flags override them.
             bounded: bound the long-term memory, unless a flag or the model's config does.
 

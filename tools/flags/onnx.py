@@ -90,7 +90,7 @@ def _height_and_width(text: str) -> tuple[int, int]:
 
 
 def _license_of(weights: Path) -> str:
-    """Return the license that the page beside a file of weights states."""
+    """Return the license stated on the page next to a weights file."""
     page = weights.with_suffix(".md")
     found = re.search(r"^\| License \| (.+) \|$", page.read_text(encoding="utf-8"), re.M) if page.is_file() else None
     return found[1] if found else "that of the weights"

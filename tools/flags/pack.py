@@ -22,7 +22,7 @@ class PackArgs:
     split: str | None = None
     """A split of the dataset. Default: the first."""
     output: Path | None = None
-    """The archive. Default: <dataset>_<split>, beside the folder of results."""
+    """The archive. Default: <dataset>_<split>, next to the folder of results."""
     layout: Literal["server", "aot", "aot_sparse"] = "server"
     """The layout that the server takes, or an archive of AOT's evaluator."""
     workers: int | None = None

@@ -1,4 +1,4 @@
-"""Texts of the runs and datasets of a comparison."""
+"""Parsing of the runs and datasets of a comparison."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def as_run(name: str, flags: ModelArgs) -> Run:
 
     Raises:
         ValueError: an invalid memory policy.
-        OSError: its checkpoint isn't there, or can't be downloaded.
+        OSError: its checkpoint is missing or can't be downloaded.
     """
     from voskit.evaluators.compare.run import Run
     from voskit.networks.memory.policies import build_policy
@@ -97,7 +97,7 @@ def as_run(name: str, flags: ModelArgs) -> Run:
 def read_dataset(text: str) -> DatasetChoice:
     """Read a dataset such as ``davis2017``, ``davis2017:train`` or ``davis2017:val=folder``, or a JSON file.
 
-    If no folder is stated, it is that of the JSON file, or ``datasets/<the usual folder of the dataset>``.
+    Without a folder, it is that of the JSON file, or ``datasets/<the usual folder of the dataset>``.
 
     Raises:
         ValueError: an unknown dataset; similar names are suggested.

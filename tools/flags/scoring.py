@@ -17,7 +17,7 @@ class ScoreArgs:
     results: Path
     """The predictions: a folder or a JSON file."""
     output: Path | None = None
-    """Folder of the scores, or their file, *.json. Default: scores.json beside the results."""
+    """Folder of the scores, or their file, *.json. Default: scores.json next to the results."""
     split: str | None = None
     """List of sequences, for benchmarks with several."""
     reading: str | None = None

@@ -29,7 +29,7 @@ class AOTEngine:
     Args:
         graphs: ``encode``, ``propagate``, ``remember``, ``refer`` and ``resize``.
         gap: number of frames between two in the long-term memory.
-        capacity: largest number of frames in the long-term memory.
+        capacity: maximum number of frames in the long-term memory.
     """
 
     def __init__(self, graphs: Graphs, gap: int, capacity: int) -> None:

@@ -27,7 +27,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
-        raise FileNotFoundError(f"{path} doesn't exist: name a folder that voskit export --format onnx wrote")
+        raise FileNotFoundError(f"{path} doesn't exist: give a folder that voskit export --format onnx wrote")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         found = (manifest["format"], manifest["version"])
@@ -35,7 +35,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path} is not the manifest of an exported model: {error}") from error
     if found != (FORMAT, VERSION):
         raise ValueError(
-            f"{path} has format {found[0]} {found[1]}, this program reads {FORMAT} {VERSION}: export again"
+            f"{path} has format {found[0]} {found[1]}, but {FORMAT} {VERSION} is needed: export the model again"
         )
     return manifest
 
@@ -98,13 +98,13 @@ class Graphs:
 
 
 def check_count(name: str, value: Any) -> None:
-    """Check that an argument is a whole number from 1 on.
+    """Check that an argument is a positive integer.
 
     Raises:
         ValueError: it isn't.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be a whole number, 1 or more, got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
 def checked_file(folder: Path, entry: Mapping[str, Any]) -> Path:

@@ -1,4 +1,4 @@
-"""Frames to inputs of a network: resizing and normalization by the manifest."""
+"""Preprocessing of frames: resizing and normalization as the manifest states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-_DISTORTION = 1.1  # ratio of aspect ratios from which a frame of another shape is logged
+_DISTORTION = 1.1  # ratio of aspect ratios above which distorted frames are logged
 _BITS = 22  # fraction of the antialiasing filter's weights, as in Pillow
 
 
@@ -31,7 +31,7 @@ def prepare_image(frame_HW3: np.ndarray, manifest: dict[str, Any]) -> np.ndarray
 
 
 def log_distortion(shape: tuple[int, int], manifest: dict[str, Any]) -> None:
-    """Log a warning if the exported size distorts frames of a shape."""
+    """Log a warning if resizing to the exported size distorts frames of this shape."""
     height, width = manifest["image_size"]
     ratio = shape[1] / shape[0] * height / width
     if max(ratio, 1 / ratio) > _DISTORTION:
@@ -42,7 +42,7 @@ def log_distortion(shape: tuple[int, int], manifest: dict[str, Any]) -> None:
 
 
 def resize_antialiased(image_HWC: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a uint8 image with a triangle filter that widens with the reduction: Pillow's bilinear filter, exactly.
+    """Resize a uint8 image exactly as Pillow's bilinear filter does: a triangle filter, widened when downscaling.
 
     Columns first, then rows, each rounded to 8 bits, with weights of 22 bits.
     """

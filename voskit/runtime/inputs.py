@@ -1,4 +1,4 @@
-"""Frames and masks of callers: checks, and conversion to arrays."""
+"""Checks of frames and masks, and their conversion to arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_ID = 65535
 VOID = 255
 _CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
 _SMOOTH = 100  # a mask with more values up to 255 may have smooth edges
-_LEVELS = 2  # gray values of an edge; a single one may be an object
+_LEVELS = 2  # minimum number of gray values of an edge; a single one may be an object
 
 
 def rgb_array(frame: Any) -> np.ndarray:
@@ -39,7 +39,7 @@ def rgb_array(frame: Any) -> np.ndarray:
     if np.issubdtype(values.dtype, np.floating):
         low, high = float(values.min()), float(values.max())
         if not (low >= 0 and high <= 1):
-            raise ValueError(f"a frame of {values.dtype} must hold 0 to 1, this one {low:.4g} to {high:.4g}")
+            raise ValueError(f"a frame of {values.dtype} must be in [0, 1], not in [{low:.4g}, {high:.4g}]")
         values = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
     if values.dtype != np.uint8:
         raise ValueError(f"a frame must be uint8, or float from 0 to 1, got {values.dtype}: scale its values to uint8")
@@ -58,7 +58,7 @@ def _pixels(image: Any) -> np.ndarray:
 
 
 def _opaque(pixels_HWC: np.ndarray) -> np.ndarray:
-    """Return RGB of RGB or RGBA pixels without transparent ones."""
+    """Convert RGB or RGBA pixels, none of them transparent, to RGB."""
     if pixels_HWC.shape[2] == 4 and pixels_HWC[..., 3].min() < 255:
         raise ValueError("the frame has transparent pixels: draw it over a background, or drop the fourth channel")
     return pixels_HWC[..., :3]
@@ -139,4 +139,4 @@ def integers(ids: int | Iterable[int]) -> list[int]:
         try:
             return [operator.index(i) for i in ids]  # type: ignore[union-attr]
         except TypeError as error:
-            raise ValueError(f"object ids are integers, got {ids!r}") from error
+            raise ValueError(f"object ids must be integers, got {ids!r}") from error

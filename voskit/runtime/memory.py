@@ -11,15 +11,15 @@ import numpy as np
 
 
 class FrameMemory:
-    """Frames of a video: every ``gap``-th, the first and the latest ones.
+    """Frames of a video: every ``gap``-th frame, the first and the latest ones.
 
     A new frame replaces the oldest predicted one once ``capacity`` frames are stored. If all of them are references, it
-    replaces the oldest reference but the first. A capacity of 1 keeps references only.
+    replaces the oldest reference except the first. With a capacity of 1, only references are kept.
 
     Args:
-        capacity: largest number of frames.
+        capacity: maximum number of frames.
         gap: number of frames between two stored ones.
-        least: number of frames that a graph reads at least; those that don't exist yet are marked as empty.
+        least: minimum number of frames that a graph reads; frames that don't exist yet are marked as empty.
     """
 
     def __init__(self, capacity: int, gap: int, least: int = 1) -> None:
@@ -39,11 +39,11 @@ class FrameMemory:
         return sum(x.nbytes for x in self._storage.values())
 
     def due(self, frame: int) -> bool:
-        """Return True if a predicted frame is to be stored."""
+        """Return True if a predicted frame should be stored."""
         return frame - max(number for number, _ in self.frames) >= self.gap
 
     def write(self, columns: Mapping[str, np.ndarray], frame: int, reference: bool) -> None:
-        """Store a frame, or nothing if it has no place.
+        """Store a frame if there is a place for it.
 
         Args:
             columns: named arrays [B, L, C].
@@ -69,7 +69,7 @@ class FrameMemory:
         return {"valid": valid, **{name: x[:, :positions] for name, x in self._storage.items()}}
 
     def keep_rows(self, name: str, rows: Sequence[int]) -> None:
-        """Keep only some rows of a column's first axis."""
+        """Keep only these rows of a column's first axis."""
         self._storage[name] = self._storage[name][list(rows)]
 
     def add_rows(self, name: str, count: int) -> None:

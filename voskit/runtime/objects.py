@@ -1,4 +1,4 @@
-"""Object slots: the assignment of the user's ids to a model's identities, and their maps of pixels."""
+"""Object slots: assignment of the user's ids to a model's identities, and conversion of maps between them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class ObjectSlots:
         left = {i: slot for i, slot in self._slots.items() if i not in gone}
         stay = sorted({(slot - 1) // size for slot in left.values()})
         if not stay or stay[-1] < before - 1:
-            self._assigned = before * size  # the last group went: the one before it is full
+            self._assigned = before * size  # the last group was removed: the one before it is full
         self._assigned -= (before - len(stay)) * size
         moved = {old: new for new, old in enumerate(stay)}
         self._slots = {i: moved[(slot - 1) // size] * size + (slot - 1) % size + 1 for i, slot in left.items()}
@@ -102,7 +102,7 @@ def resize_nearest(x_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def separate_neighbors(ids_HW: np.ndarray, ids: list[int], group_size: int, room: int) -> list[int]:
-    """Order objects such that neighbors get identities of different groups.
+    """Order objects so that neighbors get identities of different groups.
 
     A group sees the objects of other groups as background, which a network confuses with an object less often than
     another identity. From the largest to the smallest, each object joins the group with the fewest of its neighbors.

@@ -20,12 +20,12 @@ class Step(NamedTuple):
     slots_HW: np.ndarray
     """Most likely slot of each pixel, int32."""
     probabilities: np.ndarray | None
-    """[objects + 1, H, W] float32; None if they weren't asked for."""
+    """[objects + 1, H, W] float32; None if not requested."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Scores of the background and of each object, whose order is that of the probabilities."""
+    """Scores of the background and of each object."""
 
     scores: np.ndarray
     """[classes, H, W] float32: logits or probabilities."""
@@ -34,10 +34,10 @@ class Prediction:
     is_probability: bool
     """The scores are probabilities."""
     rows: Sequence[int] | None = None
-    """Rows of ``scores`` that the background and the objects have. None: all, in order."""
+    """Rows of ``scores`` for the background and the objects. None: all, in order."""
 
     def slots_HW(self) -> np.ndarray:
-        """Return the likeliest slot of each pixel, the first of equal ones, int32."""
+        """Return the likeliest slot of each pixel, int32; of equal ones, the first."""
         rows = range(len(self.slots) + 1) if self.rows is None else self.rows
         best = self.scores[rows[0]].copy()
         out = np.zeros(best.shape, np.int32)
@@ -90,7 +90,7 @@ def aggregate(probabilities_KHW: np.ndarray, background: bool) -> np.ndarray:
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """Compute probabilities from log odds."""
-    return np.exp(-np.logaddexp(0, -x))  # neither overflows nor rounds small probabilities
+    return np.exp(-np.logaddexp(0, -x))  # doesn't overflow, nor round small probabilities to 0
 
 
 def log_odds(p: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -24,11 +24,11 @@ class ReferredObject:
     """The object of a text prompt in the frames of a window."""
 
     scores: np.ndarray
-    """Score of each candidate, [Q]: the mean over the frames of its probability to be the object."""
+    """Score of each candidate, [Q]: its probability of being the object, averaged over the frames."""
     candidate: int
-    """Number of the candidate with the highest score, which is the object."""
+    """Index of the candidate with the highest score, which is taken as the object."""
     frame_scores: np.ndarray
-    """Probability of the object in each frame, [T]."""
+    """Probability of the chosen candidate in each frame, [T]."""
     logits: np.ndarray
     """Logits of the object's masks at a quarter of the network's input size, [T, h, w] float32."""
     boxes: np.ndarray
@@ -40,7 +40,7 @@ class ReferredObject:
 
 
 class OnnxReferringSegmenter:
-    """Segmentation of the objects that text prompts describe, a window of frames at a time, without PyTorch.
+    """Segmentation of objects described by text prompts, one window of frames at a time, without PyTorch.
 
     ``segment``, ``refer`` and ``ids`` are those of ``voskit.ReferringSegmenter``, with NumPy arrays for probabilities.
 
@@ -99,16 +99,16 @@ class OnnxReferringSegmenter:
     ) -> Iterator[np.ndarray]:
         """Yield the ids of each frame, H x W uint8: 0 is the background, 1 the first prompt's object, and so on.
 
-        One window of frames is held at a time, so a video may have any length.
+        Only one window of frames is in memory at a time, so videos may be arbitrarily long.
 
         Args:
-            frames: H x W x 3 uint8 RGB, of one size; other forms: see ``OnnxSegmenter.step``. They are resized to the
-                exported size, whatever their shape.
+            frames: H x W x 3 uint8 RGB, all of one size; for other accepted forms see ``OnnxSegmenter.step``. They are
+                resized to the exported size, whatever their shape.
             prompts: up to 255 texts or sequences of token ids.
-            output_size: height and width of the results; None: the frames'.
+            output_size: (height, width) of the results; None: that of the frames.
 
         Raises:
-            ValueError: no frame, or one of a wrong shape, type or size; no prompt, or one that can't be used.
+            ValueError: no frames, or one of the wrong shape, type or size; no prompts, or an invalid one.
         """
         if len(prompts) > 255:
             raise ValueError(f"{len(prompts)} text prompts: at most 255 fit into one map of ids")
@@ -119,7 +119,7 @@ class OnnxReferringSegmenter:
                 yield self.ids([one.probabilities(i, size) for one in found])
 
     def refer(self, frames: Sequence[Any], prompts: Sequence[str | Sequence[int]]) -> list[ReferredObject]:
-        """Return the object of each prompt in one window of frames, which go through the network together.
+        """Return the object of each prompt in one window of frames, processed jointly.
 
         Raises:
             ValueError: see ``segment``.
@@ -147,7 +147,7 @@ class OnnxReferringSegmenter:
     def ids(self, probabilities_HW: Sequence[np.ndarray]) -> np.ndarray:
         """Return the ids of the objects, H x W uint8.
 
-        A pixel belongs to the most probable object, or to the background if that has a probability below one half.
+        A pixel belongs to the most probable object, or to the background if that object's probability is below 0.5.
         """
         stacked = np.stack(list(probabilities_HW))
         return np.where(stacked.max(0) >= 0.5, stacked.argmax(0) + 1, 0).astype(np.uint8)
@@ -165,9 +165,9 @@ class OnnxReferringSegmenter:
         if tokens.ndim != 1 or not tokens.size or not np.issubdtype(tokens.dtype, np.integer):
             raise ValueError(f"a prompt must be a text or a sequence of token ids, got {prompt!r}")
         if len(tokens) > rule["longest"]:
-            raise ValueError(f"a text prompt has {len(tokens)} tokens, the limit is {rule['longest']}: shorten it")
+            raise ValueError(f"a text prompt has {len(tokens)} tokens, but the limit is {rule['longest']}: shorten it")
         if tokens.min() < 0 or tokens.max() >= rule["count"]:
-            raise ValueError(f"token ids are 0 to {rule['count'] - 1}, got {tokens.min()} to {tokens.max()}")
+            raise ValueError(f"token ids must be 0 to {rule['count'] - 1}, got {tokens.min()} to {tokens.max()}")
         return tokens.astype(np.int64)
 
 
@@ -184,7 +184,7 @@ def _load_tokenizer(folder: Path, files: dict[str, Any]) -> Any:
 
 
 def _choose(scores: np.ndarray, masks: np.ndarray, boxes: np.ndarray) -> ReferredObject:
-    """Choose the candidate of a window: the highest mean over the frames of the probability of its likeliest class."""
+    """Choose the best candidate of a window, by the probability of its likeliest class, averaged over the frames."""
     by_frame = sigmoid(scores)
     means = by_frame.mean(0)
     labels = means.argmax(1)
@@ -200,7 +200,7 @@ def _choose(scores: np.ndarray, masks: np.ndarray, boxes: np.ndarray) -> Referre
 
 
 def _windows(frames: Iterable[np.ndarray], length: int | None) -> Iterator[list[np.ndarray]]:
-    """Yield consecutive parts of ``length`` frames, the last one shorter; with ``length`` None one part."""
+    """Yield consecutive windows of ``length`` frames; the last may be shorter. ``length`` None: one window."""
     part: list[np.ndarray] = []
     is_empty = True
     for frame in frames:

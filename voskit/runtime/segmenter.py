@@ -23,7 +23,7 @@ _ENGINES: dict[str, type[AOTEngine] | type[XMemEngine]] = {
 
 
 class OnnxSegmenter:
-    """Frame-by-frame segmentation of a video, from the masks of its objects, without PyTorch.
+    """Frame-by-frame segmentation of a video, given masks of its objects, without PyTorch.
 
     The methods are those of ``voskit.VideoSegmenter``, with NumPy arrays for probabilities.
 
@@ -41,9 +41,8 @@ class OnnxSegmenter:
             "CPUExecutionProvider"]``. Default: the CPU.
         backend: ``"onnxruntime"``, or ``"openvino"`` for the same files in OpenVINO on the CPU.
         precision: with OpenVINO, ``"f32"`` (default), or ``"bf16"`` or ``"f16"`` for processors that compute in it.
-        long_term_gap: number of frames between two in the long-term memory. Default: the model's.
-        max_memory_frames: largest number of frames in the long-term memory. Default: the number of the export, which
-            is also the most.
+        long_term_gap: number of frames from one stored in the long-term memory to the next. Default: the model's.
+        max_memory_frames: maximum number of frames in the long-term memory, up to the export's, which is the default.
 
     Raises:
         FileNotFoundError: the folder has no manifest, or a graph is missing.
@@ -82,7 +81,7 @@ class OnnxSegmenter:
 
     @property
     def object_ids(self) -> list[int]:
-        """Object ids in the order of addition; ids of one mask are ascending, or sorted by group."""
+        """Object ids in the order of addition; ids added by one mask are in ascending order, or sorted by group."""
         return self._engine.objects.ids
 
     @property
@@ -96,19 +95,19 @@ class OnnxSegmenter:
         return self._engine.memory_bytes
 
     def reset(self) -> None:
-        """Forget the video; the next frame is the first of a new one."""
+        """Forget the current video; the next frame starts a new one."""
         self._engine.reset()
         self._size = None
         self._white = False
 
     def delete_objects(self, ids: int | Iterable[int]) -> None:
-        """Forget objects; from the next frame on their pixels belong to other objects or to the background.
+        """Forget objects; from the next frame on, their pixels go to other objects or to the background.
 
         Args:
             ids: one id, or several in a list, set, array or other iterable.
 
         Raises:
-            ValueError: an id that no object has, or that isn't an integer; nothing is forgotten then.
+            ValueError: an id that is unknown or not an integer; no object is forgotten then.
         """
         self._engine.delete_objects(integers(ids))
 
@@ -125,21 +124,22 @@ class OnnxSegmenter:
 
         Args:
             frame: H x W x 3 uint8 RGB, of the same size throughout a video. It is resized to the exported size,
-                whatever its shape. Also taken: PIL images; C x H x W; gray H x W; float from 0 to 1; an opaque alpha
+                whatever its shape. Also accepted: PIL images; C x H x W; gray H x W; floats in [0, 1]; an opaque alpha
                 channel.
-            mask: H x W integers, ids of objects from 1 to 65535. Its non-zero pixels override the prediction, and new
-                ids are objects from this frame on. A mask of 0 and 255 is one object, id 1.
-            complete: the mask shows all objects, so its 0 is background instead of "as predicted".
-            return_probs: return probabilities, too.
-            output_size: height and width of the results; None: the frame's.
+            mask: H x W object ids from 1 to 65535, 0 elsewhere. Non-zero pixels override the prediction; new ids add
+                objects from this frame on. A mask of only 0 and 255 is read as one object with id 1.
+            complete: the mask is complete: 0 means background, not "keep the prediction".
+            return_probs: also return probabilities.
+            output_size: (height, width) of the results; None: that of the frame.
 
         Returns:
-            Ids, H x W uint8, or uint16 if an id is above 255; 0 is the background. With ``return_probs`` also
-            probabilities, (objects + 1) x H x W float32: row 0 is the background, then come ``object_ids``.
+            Ids, H x W uint8, or uint16 if an id is above 255; 0 is the background. With ``return_probs``, also
+            probabilities, (objects + 1) x H x W float32: channel 0 is the background, followed by ``object_ids`` in
+            order.
 
         Raises:
-            ValueError: a frame or mask of a wrong shape, type or size, ids out of range, or more objects than were
-                exported; nothing is remembered then.
+            ValueError: a frame or mask of the wrong shape, type or size, ids out of range, or more objects than the
+                export has room for; the state is unchanged then.
         """
         frame = rgb_array(frame)
         shape = (frame.shape[0], frame.shape[1])
@@ -177,7 +177,7 @@ class OnnxSegmenter:
         most = self.manifest["objects"]
         if (count := self._engine.new_slots(given)) > most:
             raise ValueError(
-                f"{count} objects (deleted ones of a group included), and the export holds {most}: export the model "
+                f"{count} objects (deleted ones of a group included), but the export holds {most}: export the model "
                 f"again with --objects {count}"
             )
         self._white |= white

@@ -1,4 +1,4 @@
-"""Runtimes of a graph: ONNX Runtime and OpenVINO."""
+"""Sessions of exported graphs in ONNX Runtime and OpenVINO."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OnnxRuntimeSession:
             raise ValueError("exported models need ONNX Runtime: pip install onnxruntime") from None
         available = onnxruntime.get_available_providers()
         if missing := [name for name in providers if name not in available]:
-            raise ValueError(f"ONNX Runtime has no provider {missing[0]} here; it has {', '.join(available)}")
+            raise ValueError(f"ONNX Runtime has no provider {missing[0]} here; available: {', '.join(available)}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
         options.intra_op_num_threads = threads or 0
@@ -63,7 +63,7 @@ class OpenVinoSession:
         precision: ``"f32"``, or ``"bf16"`` or ``"f16"`` for processors that compute in it.
 
     Raises:
-        ValueError: OpenVINO isn't installed, or the precision is none of these.
+        ValueError: OpenVINO isn't installed, or the precision is unknown.
     """
 
     def __init__(self, path: Path, threads: int | None, precision: str) -> None:

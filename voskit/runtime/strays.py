@@ -28,7 +28,7 @@ def remove_strays(
         before_HW: slots of the previous frame, of any size.
         slots: slots of the objects.
         places: group and channel of each object.
-        distance: as a share of the map's short edge.
+        distance: distance as a fraction of the map's short edge.
     """
     last_HW = resize_nearest(before_HW, label_HW.shape)
     side = 2 * round(distance * min(label_HW.shape)) + 1
