@@ -1,4 +1,4 @@
-"""Official metrics of the benchmarks, by name: ``score("davis2017", data_root, results)``."""
+"""Official benchmark metrics, by name: ``score("davis2017", data_root, results)``."""
 
 from voskit.evaluators.metrics import folder  # noqa: F401 - registration
 from voskit.evaluators.metrics.base import SCORERS, Scores, score

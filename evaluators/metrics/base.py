@@ -26,7 +26,7 @@ class Option:
     Args:
         default: default value.
         choices: all values; None if they depend on the data (lists of sequences).
-        meaning: one line for errors and help.
+        meaning: one-line description, for errors and help.
     """
 
     default: str
@@ -41,9 +41,9 @@ class ScoredFrame:
     Args:
         sequence: name of the sequence.
         pair: its masks.
-        rules: rules to read the masks.
-        value: mean over objects, 0 to 1.
-        image: image of the frame; None if there is none.
+        rules: rules for reading the masks.
+        value: mean over objects, 0 to 1; NaN without objects.
+        image: image file of the frame; None if there is none.
     """
 
     sequence: str
@@ -60,10 +60,10 @@ class Scores:
     Args:
         dataset: name of the scorer.
         options: all options, including defaults.
-        tables: ``global``, ``per_sequence``, ``per_object``, ...: dictionaries of figures under the names that the
-            benchmark gives them. A missing figure is NaN.
+        tables: ``global``, ``per_sequence``, ``per_object``, ...: dictionaries of figures, with the benchmark's own
+            names. A missing figure is NaN.
         headline: keys of ``global`` that papers report, in order; empty: all keys.
-        frames: frames for the page of the worst and best ones; empty if single frames have no value.
+        frames: frames for the page of the worst and best ones; empty if the metric has no value for single frames.
     """
 
     dataset: str
@@ -74,37 +74,37 @@ class Scores:
 
     @property
     def has_page(self) -> bool:
-        """True if a frame has a value, so that there are worst and best frames for the page."""
+        """True if at least one frame has a value, so that there are worst and best frames to show."""
         return not all(math.isnan(frame.value) for frame in self.frames)
 
     def __repr__(self) -> str:
-        """Return the dataset and the global figures, without the tables."""
+        """Show the dataset and the global figures, without the other tables."""
         return f"{type(self).__name__}({self.dataset}, {self.tables['global']})"
 
 
 @dataclass(frozen=True)
 class VideoFolders:
-    """Folders of the true masks and of the frames of a video."""
+    """Folders of a video: its true masks and its frames."""
 
     masks: Path
     images: Path
 
 
 def video_folders(names: Iterable[str], masks: Path, images: Path) -> dict[str, VideoFolders]:
-    """Return the folders of videos whose masks lie in ``masks/<name>`` and whose frames lie in ``images/<name>``."""
+    """Return the folders of videos with masks in ``masks/<name>`` and frames in ``images/<name>``."""
     return {name: VideoFolders(masks / name, images / name) for name in names}
 
 
 @dataclass(frozen=True)
 class Request:
-    """Request to a scorer.
+    """Input of a scorer: files, options and workers.
 
     Args:
         data_root: folder or file of the ground truth.
         results: folder or file of the predictions.
         options: all options of the scorer.
         num_workers: number of processes.
-        progress: called after each piece of work, see ``Progress``.
+        progress: called after each unit of work, see ``Progress``.
         videos: videos to score, for a ``VideoScorer``; None: those in the benchmark's own layout.
         meta: meta file of the benchmark; None: the one in the benchmark's own layout.
     """
@@ -121,30 +121,30 @@ class Request:
 class Scorer(ABC):
     """Official metric of one benchmark.
 
-    A scorer knows the layout of truth and results, and the figures of its benchmark. The masks are compared by the
-    modules in ``frames``, in several processes.
+    A scorer knows the layout of its benchmark's ground truth and results, and computes its figures. The modules in
+    ``frames`` compare the masks, in several processes.
     """
 
     options: ClassVar[dict[str, Option]] = {}
     archives: ClassVar[tuple[str, ...]] = ()
-    """Archive formats of datasets (``DatasetConfig.archive``) whose results it reads; empty: it scores no dataset."""
+    """Archive formats (``DatasetConfig.archive``) of the datasets whose results it reads; empty: it reads none."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     @abstractmethod
     def run(self, request: Request) -> Scores:
-        """Score. Raises FileNotFoundError or ValueError, which names the missing or invalid file."""
+        """Score the results. Raises FileNotFoundError or ValueError, which names the missing or invalid file."""
 
     def check(self, request: Request) -> None:  # noqa: B027 - optional
-        """Check the files that describe the truth, before there are results.
+        """Check the files that describe the ground truth, before there are results.
 
         Raises:
             FileNotFoundError, ValueError: as ``run`` does.
         """
 
     def complete_options(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return all options: the defaults, replaced by ``given``.
+        """Return all options: those in ``given``, and the defaults of the others.
 
         Raises:
             ValueError: unknown option or value; the message lists the known ones.
@@ -152,7 +152,7 @@ class Scorer(ABC):
         for name, value in given.items():
             if name not in self.options:
                 known = ", ".join(f"--{key}" for key in self.options) or "none"
-                raise ValueError(f"--{name}: {self.name} has no such option; it has: {known}")
+                raise ValueError(f"--{name}: {self.name} has no such option; its options: {known}")
             choices = self.options[name].choices
             if choices is not None and value not in choices:
                 raise ValueError(
@@ -162,7 +162,7 @@ class Scorer(ABC):
 
 
 class VideoScorer(Scorer):
-    """Scorer that can also read true masks outside the benchmark's own layout, see ``Request.videos``."""
+    """Scorer that also reads true masks in layouts other than the benchmark's own, see ``Request.videos``."""
 
     archives: ClassVar[tuple[str, ...]] = ("masks", "visor")
 
@@ -187,15 +187,15 @@ def score(
     progress: Progress | None = None,
     **options: str,
 ) -> Scores:
-    """Score results by the official rules of a benchmark.
+    """Score results with the official metric of a benchmark.
 
     Args:
         dataset: one of ``voskit.evaluators.metrics.list_scorers()``.
         data_root: folder (for A2D and JHMDB: JSON file) of the ground truth, in the published layout.
         results: folder or JSON file of the predictions, in the layout of the benchmark's server or tool; or the folder
-            of an evaluation, which has ``Annotations`` in it.
-        num_workers: number of processes; None: all cores.
-        progress: called with the number of frames done since the last call and the number of all frames.
+            of an evaluation, which contains ``Annotations``.
+        num_workers: number of processes; None: one per core.
+        progress: called with the number of frames done since the last call and the total number of frames.
         **options: options of the scorer as strings, such as ``split``, ``reading`` or ``task``; see docs/scoring.md.
 
     Returns:
@@ -218,10 +218,10 @@ def score(
 
 
 def _videos_of(results: Path) -> Path:
-    """Return the folder of the videos: ``results``, or the one in it that evaluators write."""
+    """Return the folder of the videos: ``results``, or the folder in it that evaluators write."""
     below = results / "Annotations"
     found = below if below.is_dir() else results
-    if found.is_dir() and subfolders(found) in (["480p"], ["Full-Resolution"]):  # of AOT's evaluator
+    if found.is_dir() and subfolders(found) in (["480p"], ["Full-Resolution"]):  # written by AOT's evaluator
         (name,) = subfolders(found)
         found /= name
     if found != results:

@@ -1,4 +1,4 @@
-"""Scorer of any two folders of videos with masks, by the rules of vos-benchmark (hkchengrex). Figures are 0 to 100."""
+"""Scorer of any two folders of mask videos, with the rules of vos-benchmark (hkchengrex). Figures are 0 to 100."""
 
 from __future__ import annotations
 
@@ -27,29 +27,33 @@ _KEYS = ("J&F", "J", "F")
 
 
 class FolderPair(VideoScorer):
-    """J&F of the videos in both folders, over the frames of the truth. Any value is an id, including 255.
+    """J&F of the videos in both folders, over the frames with true masks. Any value is an id, including 255.
 
-    If the truth of a video has only the values 0 and 255 (or 0 and 255 with a soft edge), it has one object, id 1, as
-    everywhere else. Frames without the object don't change that. The same holds for 0 and ``ignore_id``.
+    If the true masks of a video have only the values 0 and 255 (or 0 and 255 with a soft edge), it has one object,
+    id 1, as everywhere else. Frames without the object don't change that. The same is true for 0 and ``ignore_id``.
 
-    An object counts from the first counted frame in which truth or prediction has its id. It is reported if the truth
-    of some counted frame has it.
+    An object counts from the first counted frame in which its id is in the true or the predicted mask. It is reported
+    if its id is in the true mask of a counted frame.
     """
 
     options = {
-        "frames": Option("inner", ("inner", "all"), "inner: without first and last true mask of a video; all: all"),
+        "frames": Option(
+            "inner", ("inner", "all"), "inner: all but the first and the last true mask of a video; all: all of them"
+        ),
         "binary": Option("no", ("no", "yes"), "yes: any value but 0 is object 1, in both folders"),
-        "ignore_id": Option("none", None, "a value of the truth that isn't an object; left out of both masks"),
+        "ignore_id": Option(
+            "none", None, "a value in true masks that isn't an object; its pixels are left out of both masks"
+        ),
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the common videos; others are named in a warning."""
+        """Return the videos in both folders, and warn about others."""
         names = _common_videos(request.data_root, request.results)
         root, images = request.data_root, request.data_root.parent / "JPEGImages"
         return {name: VideoFolders(masks_folder(root, name), images / name) for name in names}
 
     def check(self, request: Request) -> None:
-        """Check that frames count, if the videos are known."""
+        """Check that some frames count, if the videos are known."""
         if request.videos is not None:
             self._check_counted(request, {v: mask_names(folders.masks) for v, folders in request.videos.items()})
 
@@ -63,7 +67,7 @@ class FolderPair(VideoScorer):
         """Score the videos.
 
         Raises:
-            ValueError: the results of a video have none of the ids of its truth.
+            ValueError: the true and the predicted masks of a video have no id in common.
         """
         ignore_id = _number(request.options["ignore_id"])
         videos = self.videos(request)
@@ -95,8 +99,7 @@ class FolderPair(VideoScorer):
 
 
 def rules_for(truth: Path, names: Sequence[str], binary: bool, ignore_id: int | None) -> Rules:
-    """Return the rules for reading the masks of a video: those of ``read_mask``, but decided for all true masks at
-    once."""
+    """Return the rules for reading a video's masks: those of ``read_mask``, decided for all true masks together."""
     values = (mask_values(truth / f"{name}.png") for name in names)
     lone = lone_value(values, {VOID, *([] if ignore_id is None else [ignore_id])})
     if lone is None:
@@ -107,7 +110,7 @@ def rules_for(truth: Path, names: Sequence[str], binary: bool, ignore_id: int | 
 def _refuse_other_ids(
     results: Path, rules: Rules, values: Sequence[FrameValues], uncounted: Sequence[FramePair]
 ) -> None:
-    """Raise ValueError if truth and results have objects but no id in common, including uncounted frames."""
+    """Raise ValueError if true and predicted masks have objects but no id in common, even in uncounted frames."""
 
     def sides(values: Sequence[FrameValues]) -> tuple[set[int], set[int]]:
         return set().union(*(v.in_truth for v in values)), set().union(*(v.in_prediction for v in values))
@@ -118,7 +121,7 @@ def _refuse_other_ids(
         if not true & predicted:
             raise ValueError(
                 f"{results}: its ids ({_listing(predicted)}) and those of the ground truth ({_listing(true)}) have "
-                "none in common: use the same ids in both, or the option binary if any value but 0 is the object"
+                "none in common: use the same ids in both, or the option binary if every value but 0 is the object"
             )
 
 
@@ -131,16 +134,16 @@ def _number(text: str) -> int | None:
     if text == "none":
         return None
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MAX_ID:
-        raise ValueError(f"--ignore_id {text}: give a value from 1 to {MAX_ID}")
+        raise ValueError(f"--ignore_id {text}: give an integer from 1 to {MAX_ID}, or none")
     return int(text)
 
 
 def object_rows(values: Sequence[FrameValues]) -> dict[str, dict[str, Any]]:
-    """Return J, F, J&F (0 to 100) and the values by frame (0 to 1) of each id of a video."""
+    """Return J, F, J&F (0 to 100) and the values per frame (0 to 1) of each object in a video, by id."""
     rows: dict[str, dict[str, Any]] = {}
     for object_id in sorted(set().union(*(value.in_truth for value in values))):
         begin = next(t for t, value in enumerate(values) if object_id in value.ids)
-        region, boundary = np.ones(len(values) - begin), np.ones(len(values) - begin)  # 1 if both sides lack the id
+        region, boundary = np.ones(len(values) - begin), np.ones(len(values) - begin)  # 1 if neither mask has the id
         for t, value in enumerate(values[begin:]):
             if object_id in value.ids:
                 at = value.ids.index(object_id)
@@ -152,7 +155,7 @@ def object_rows(values: Sequence[FrameValues]) -> dict[str, dict[str, Any]]:
 
 
 def _common_videos(truth: Path, results: Path) -> list[str]:
-    """Return the names of the videos in both folders, as the truth has them; Unicode forms may differ."""
+    """Return the names of the videos in both folders, as spelled in ``truth``; Unicode forms may differ."""
     videos, found = (set(subfolders(folder)) for folder in (truth, results))
     forms = {normalize("NFC", name): name for name in found} | {name: name for name in found}
     taken = {name: own for name in sorted(videos) if (own := forms.get(name, forms.get(normalize("NFC", name))))}
@@ -161,7 +164,7 @@ def _common_videos(truth: Path, results: Path) -> list[str]:
         for folder in (truth, results):
             if next(folder.glob("*.png"), None) is not None:
                 raise ValueError(
-                    f"{folder}: masks of one video: give the folder above it, which has a folder for each video"
+                    f"{folder} contains the masks of one video: give its parent folder, with a folder for each video"
                 )
         raise ValueError(f"{results}: no folder here has the name of a video in {truth}")
     for folder, alone in ((truth, videos - taken.keys()), (results, found - set(taken.values()))):

@@ -1,4 +1,4 @@
-"""Page of the worst and best frames, with prediction and ground truth side by side."""
+"""Picture of the worst and best frames, with prediction and ground truth side by side."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def frames_page(frames: Sequence[ScoredFrame], *, rows: int = 4) -> Picture:
 
     Args:
         frames: the frames to choose from.
-        rows: number of worst frames, and of best ones, at most.
+        rows: maximum number of worst frames, and of best ones.
 
     Returns:
         H x W x 3 uint8 RGB.
@@ -73,7 +73,7 @@ def frames_page(frames: Sequence[ScoredFrame], *, rows: int = 4) -> Picture:
 
 
 def pick(frames: Sequence[ScoredFrame], count: int, *, best: bool) -> list[ScoredFrame]:
-    """Choose the ``count`` worst or best frames, one of each sequence before a second one of any."""
+    """Choose the ``count`` worst or best frames, one from each sequence before a second one from any."""
     ordered = sorted(frames, key=lambda frame: -frame.value if best else frame.value)
     first: dict[str, ScoredFrame] = {}
     for frame in ordered:

@@ -1,4 +1,4 @@
-"""Reports of scores: a JSON file, a CSV file for each table, and a printed summary."""
+"""Score reports: a JSON file, a CSV file for each table, and a printed summary."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _OTHER_FILES = (
     ".yml",
     ".zip",
 )
-"""Endings of names that are meant as files; folders may have dots in their names, too."""
+"""Extensions of names that must be meant as files. Other names with a dot may be folders."""
 
 Row = dict[str, Any]
 
 
 def scores_path(output: Path | None, results: Path) -> Path:
-    """Return the JSON file for the scores of ``results``, and make its folder.
+    """Return the JSON file for the scores of ``results``, and create its folder.
 
     Args:
-        output: a folder, or a file called ``*.json``; None: next to the masks, which is in the folder of an evaluation
+        output: a folder, or a file named ``*.json``; None: next to the masks, which is in the folder of an evaluation
             or a batch.
         results: the scored folder or file.
 
     Raises:
-        ValueError: the name is that of a file of another type, or of the results.
-        OSError: the folder can't be made or written.
+        ValueError: ``output`` has the extension of another type of file, or is the file of the results.
+        OSError: the folder can't be created or written to.
     """
     if output is None:
         videos = subfolders(results) if results.is_dir() else []
@@ -57,7 +57,7 @@ def scores_path(output: Path | None, results: Path) -> Path:
         output = results if own else results.parent
     if output.is_dir() or output.suffix.lower() != ".json":
         if output.is_file() or (output.suffix.lower() in _OTHER_FILES and not output.is_dir()):
-            raise ValueError(f"--output {output}: give a folder, or a file called *.json")
+            raise ValueError(f"--output {output}: give a folder, or a file named *.json")
         output /= "scores.json"
     if output.exists() and results.exists() and output.samefile(results):
         raise ValueError(f"--output {output} is the file with the results: give another name")
@@ -69,14 +69,14 @@ def write_scores(scores: Scores, output: str | os.PathLike[str]) -> list[Path]:
     """Write scores to ``output`` and, next to it, each table to ``<stem>_<table>.csv``.
 
     The JSON file has ``dataset``, ``options`` and the tables, with numbers at full precision and null for NaN. The CSV
-    files leave out values per frame. Each file is written completely or not at all.
+    files omit values per frame. Each file is written completely or not at all.
 
     Args:
         scores: the scores.
         output: a path that ends in ``.json``; missing folders are created.
 
     Returns:
-        The written files, JSON first.
+        The paths of the files, JSON first.
 
     Raises:
         ValueError: ``output`` doesn't end in ``.json``.
@@ -95,7 +95,7 @@ def write_scores(scores: Scores, output: str | os.PathLike[str]) -> list[Path]:
 
 
 def without_nan(value: Any) -> Any:
-    """Return a copy of a tree with None for every float that JSON can't store."""
+    """Return a copy of nested data with None in place of NaN and infinity, which JSON can't store."""
     if isinstance(value, Mapping):
         return {str(key): without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -104,7 +104,7 @@ def without_nan(value: Any) -> Any:
 
 
 def table_rows(table: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Row]]:
-    """Yield the rows of a nested table: its dictionaries of single values, each with its path as the name."""
+    """Yield the rows of a nested table: its innermost dictionaries, each with its path as the name."""
     row = {key: value for key, value in table.items() if not isinstance(value, Mapping | list | tuple)}
     if row:
         yield name or "all", row
@@ -130,7 +130,7 @@ def summary_text(scores: Scores) -> str:
 
 
 def headline(scores: Scores) -> tuple[str, float]:
-    """Return name and value of the first figure that papers report."""
+    """Return the name and value of the first figure that papers report."""
     row = next(iter(_chosen(scores).values()))
     return next(iter(row.items()))
 

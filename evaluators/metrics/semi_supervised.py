@@ -1,7 +1,7 @@
 """Semi-supervised J&F of DAVIS 2017, shared by the benchmarks that follow it.
 
-Objects are 1 to the highest id in the first true mask; 255 in the truth is background. Each object has mean, recall and
-decay over the counted frames. Global figures are plain means over all objects of all sequences (Pont-Tuset et al.,
+Objects are 1 to the highest id in the first true mask; 255 in true masks is background. Each object has a mean, recall
+and decay over the counted frames. Global figures are plain means over all objects of all sequences (Pont-Tuset et al.,
 "The 2017 DAVIS Challenge on Video Object Segmentation", arXiv:1704.00675).
 """
 
@@ -50,12 +50,12 @@ class DavisFolders:
 
 @dataclass(frozen=True, kw_only=True)
 class SemiRules:
-    """Differences between the benchmarks of the family.
+    """Differences between the benchmarks that follow DAVIS 2017.
 
     Args:
-        skip_last: leave out the last frame. The first frame never counts.
+        skip_last: don't count the last frame. The first frame never counts.
         boundary: measure F.
-        refuse_unknown: raise an error if a prediction has an id above those of the objects; otherwise ignore the id.
+        refuse_unknown: raise an error if a prediction has an id above the objects' ids; otherwise ignore such ids.
         void_is_one: read 255 in a prediction as id 1.
     """
 
@@ -67,14 +67,14 @@ class SemiRules:
 
 @dataclass
 class SemiResult:
-    """Rows by ``<sequence>_<id>``, means by sequence, and all counted frames."""
+    """Scores of objects, by ``<sequence>_<id>``, means by sequence, and all counted frames."""
 
     per_object: dict[str, dict[str, Any]] = field(default_factory=dict)
     per_sequence: dict[str, dict[str, Any]] = field(default_factory=dict)
     frames: list[ScoredFrame] = field(default_factory=list)
 
     def tables(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the tables of the result, with global means of ``keys``."""
+        """Return the tables for :class:`Scores`, with global means of ``keys``."""
         totals = statistics.mean_of(with_j_and_f(self.per_object.values()), keys)
         return {"global": totals, "per_sequence": self.per_sequence, "per_object": self.per_object}
 
@@ -98,11 +98,11 @@ def object_row(region: np.ndarray, boundary: np.ndarray | None) -> dict[str, Any
 def score_semi_supervised(
     request: Request, videos: Mapping[str, VideoFolders], rules: SemiRules, keys: Sequence[str]
 ) -> SemiResult:
-    """Measure sequences by the rules of the family.
+    """Measure J and F of the sequences.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file can't be scored, or no first mask of the truth has an object.
+        ValueError: a file can't be scored, or no first true mask has an object.
     """
     work: dict[str, tuple[Rules, Sequence[FramePair]]] = {}
     for sequence, folders in videos.items():
@@ -131,7 +131,7 @@ def score_semi_supervised(
     )
     if not any(sequence_rules.objects for sequence_rules, _ in work.values()):
         raise ValueError(
-            f"{request.data_root}: no first mask of the ground truth has an object id (1 to 254): "
+            f"{request.data_root}: no video's first ground-truth mask has an object id (1 to 254): "
             "score masks of 0 and 255 with davis2016 or folder"
         )
     values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
@@ -182,7 +182,7 @@ class DavisStyle(VideoScorer):
         return self.rules
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the sequences of the list."""
+        """Return the sequences in the list."""
         folders = self.folders_for(request)
         names = read_list(request.data_root / folders.lists / f"{request.options['split']}.txt")
         return folders.videos(request.data_root, names)

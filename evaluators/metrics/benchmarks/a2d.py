@@ -1,7 +1,7 @@
-"""Scorer of A2D-Sentences and JHMDB-Sentences: precision at K, overall and mean IoU, COCO's average precision.
+"""Scorer of A2D-Sentences and JHMDB-Sentences: precision at K, overall and mean IoU, and COCO's average precision.
 
-Gavrilyuk et al., "Actor and Action Video Segmentation from a Sentence", CVPR 2018. Truth and predictions are COCO
-files: one true mask per image, and a list of scored predictions.
+Gavrilyuk et al., "Actor and Action Video Segmentation from a Sentence", CVPR 2018. Ground truth and predictions are
+COCO files: one true mask per image, and a list of predictions with scores.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _FIELDS = ("image_id", "category_id", "segmentation", "score")
 
 
 class Sentences(Scorer):
-    """IoU of the best-scored prediction of each image (of equal ones the last), and AP of all predictions."""
+    """IoU of each image's prediction with the highest score (the last one if several have it), and AP of all."""
 
     def run(self, request: Request) -> Scores:
-        """Score a file of predictions against a file of truth."""
+        """Score a file of predictions against the file of the ground truth."""
         truth = read_json(request.data_root, "images", "annotations", "categories")
         predictions = read_json(request.results)
         if not isinstance(predictions, list):
@@ -50,7 +50,7 @@ class Sentences(Scorer):
 
 
 def average_precisions(truth: dict[str, Any], predictions: list[dict[str, Any]]) -> dict[str, float]:
-    """Return COCO's six averages over masks, without categories; -1 if the truth has no object of a size."""
+    """Return COCO's six averages over masks, without categories; -1 if there are no true objects of a size."""
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
         data = COCO()
         data.dataset = truth
@@ -66,12 +66,12 @@ def average_precisions(truth: dict[str, Any], predictions: list[dict[str, Any]])
 
 
 def _check_prediction(prediction: Any, where: str) -> None:
-    """Raise ValueError if a prediction lacks a field or has an invalid one; ``where`` begins the message."""
+    """Raise ValueError if a prediction lacks a field or has an invalid one; ``where`` is the message's prefix."""
     if not isinstance(prediction, dict) or not prediction.keys() >= set(_FIELDS):
         raise ValueError(f"{where} must be an object with {', '.join(_FIELDS)}")
     image, score, encoding = prediction["image_id"], prediction["score"], prediction["segmentation"]
     if not isinstance(image, int | str) or not isinstance(prediction["category_id"], int | str):
-        raise ValueError(f"{where}: image_id and category_id must be numbers or text")
+        raise ValueError(f"{where}: image_id and category_id must be integers or strings")
     if not isinstance(score, int | float) or not math.isfinite(score):
         raise ValueError(f"{where}: the score must be a finite number, not {score!r}")
     if not isinstance(encoding, dict) or not isinstance(encoding.get("counts"), str):
@@ -82,18 +82,20 @@ def _check_prediction(prediction: Any, where: str) -> None:
 def _best_overlaps(
     truth: dict[str, Any], predictions: list[dict[str, Any]], source: Path
 ) -> dict[str, dict[str, float]]:
-    """Return IoU, intersection and union by image. As in the published scorer, IoU is float32 with 1e-6 added to both
-    counts."""
+    """Return IoU, intersection and union by image.
+
+    As in the published scorer, IoU is computed in float32, with 1e-6 added to both counts.
+    """
     masks = {entry["image_id"]: entry["segmentation"] for entry in truth["annotations"]}
     best: dict[Any, dict[str, Any]] = {}
     for prediction in predictions:
         image = prediction["image_id"]
         if image not in masks:
-            raise ValueError(f"{source}: image_id {image!r} is not in the ground truth")
+            raise ValueError(f"{source}: image_id {image!r} isn't in the ground truth")
         if list(prediction["segmentation"]["size"]) != list(masks[image]["size"]):
             raise ValueError(
                 f"{source}: a mask of image_id {image!r} is {prediction['segmentation']['size']} (height, width), "
-                f"the ground truth is {masks[image]['size']}"
+                f"but the ground truth is {masks[image]['size']}"
             )
         if image not in best or prediction["score"] >= best[image]["score"]:
             best[image] = prediction

@@ -37,7 +37,7 @@ _EPSILON = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Side:
-    """Tracks of one side (truth or prediction) in a sequence: masks by frame and track, class and score by track."""
+    """Tracks in a sequence, true or predicted: masks by frame and track, class and score by track."""
 
     frames: tuple[Mapping[int, Mapping[str, Any]], ...]
     classes: Mapping[int, int]
@@ -50,7 +50,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Both sides in the annotated frames, with the classes known to be absent or not exhaustively annotated."""
+    """True and predicted tracks in the annotated frames, and classes that are absent or not exhaustively annotated."""
 
     truth: Side
     prediction: Side
@@ -69,25 +69,25 @@ class ClassResult:
 class Burst(Scorer):
     """Scorer of a file of tracks against ``<split>/all_classes.json``, or ``train/train.json``.
 
-    The open-world task also needs ``common_classes.json`` and ``uncommon_classes.json``. The folder ``<split>`` lies in
-    the data root or in ``annotations`` there.
+    The open-world task also needs ``common_classes.json`` and ``uncommon_classes.json``. The folder ``<split>`` is in
+    the data root or in its folder ``annotations``.
     """
 
     archives = ("burst",)
     options = {
-        "split": Option("val", ("val", "test", "train"), "the folder of the truth"),
+        "split": Option("val", ("val", "test", "train"), "the folder of the ground truth"),
         "task": Option("exemplar_guided", ("exemplar_guided", "class_guided", "open_world"), "the task of the method"),
     }
 
     def check(self, request: Request) -> None:
-        """Check that the truth exists."""
+        """Check that the file of the ground truth exists."""
         if not (path := _truth_file(request)).is_file():
             raise FileNotFoundError(f"{path}: no such file")
 
     def run(self, request: Request) -> Scores:
         """Score a file of tracks."""
         if request.results.is_dir():
-            raise ValueError(f"{request.results}: results of BURST are a JSON file: write it with voskit pack")
+            raise ValueError(f"{request.results}: BURST results must be a JSON file: write it with voskit pack")
         with published_format(request.results):
             predictions = _by_name(read_json(request.results, "sequences"))
         truth = _truth_file(request)
@@ -95,7 +95,7 @@ class Burst(Scorer):
             return self._open_world(request, truth, predictions)
         results = self._measure(request, truth, predictions)
         names = _class_names(read_json(truth, "categories"))
-        # only classes of the truth: other predicted classes cost nothing
+        # only classes in the ground truth: other predicted classes cost nothing
         classes = sorted({c for each in results.values() for c, result in each.items() if result.tracks.truths})
         totals = {c: _total(results, c) for c in classes}
         per_class: dict[str, dict[str, Any]] = {
@@ -156,7 +156,7 @@ class Burst(Scorer):
 
 
 def measure_sequence(sequence: Sequence, task: str) -> dict[int, ClassResult]:
-    """Measure every class that either side has."""
+    """Measure every class that is in the true or the predicted tracks."""
     classes = set(sequence.truth.classes.values()) | set(sequence.prediction.classes.values())
     if task == "open_world":
         classes |= {_ANY_CLASS}
@@ -190,7 +190,7 @@ def _measure_class(sequence: Sequence, class_id: int, *, clean: bool) -> ClassRe
 
 
 def _matched(similarity: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Flag the columns that a one-to-one matching assigns to a row with a similarity of at least 0.5."""
+    """Mark the columns that a one-to-one matching assigns to a row with a similarity of at least 0.5."""
     worth = np.where(similarity >= 0.5 - _EPSILON, similarity, 0.0)
     rows, columns = best_assignment(worth)
     found = np.zeros(similarity.shape[1], bool)
@@ -295,7 +295,7 @@ def _side(
 
 def _counts(entry: Mapping[str, Any]) -> str:
     if not isinstance(counts := entry["rle"], str):
-        raise TypeError(f"an rle is {counts!r}, not a text")
+        raise TypeError(f"an rle must be a string, not {counts!r}")
     return counts
 
 

@@ -26,18 +26,18 @@ from voskit.evaluators.metrics.semi_supervised import (
 
 
 class Davis2016(VideoScorer):
-    """J and F of one object, any value but 0. The temporal stability T is not computed.
+    """J and F of one object, which is any value but 0. The temporal stability T isn't computed.
 
     The first and the last frame don't count. Global figures are means over sequences.
     """
 
     options = {
-        "split": Option("val", None, "a list of ImageSets/2016, or ImageSets/480p in the 2016 package"),
+        "split": Option("val", None, "a list in ImageSets/2016, or ImageSets/480p in the 2016 package"),
         "resolution": Option("480p", ("480p", "1080p", "Full-Resolution"), "the folder of masks"),
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the sequences of the list."""
+        """Return the sequences in the list."""
         size = request.options["resolution"]
         names = read_list(_list_file(request.data_root, request.options["split"], size))
         return video_folders(names, request.data_root / "Annotations" / size, request.data_root / "JPEGImages" / size)
@@ -72,15 +72,15 @@ class Davis2016(VideoScorer):
 
 
 class Davis2017(DavisStyle):
-    """The semi-supervised measure of DAVIS 2017."""
+    """The semi-supervised metric of DAVIS 2017."""
 
     options = {
-        "split": Option("val", None, "a list of ImageSets/2017"),
+        "split": Option("val", None, "a list in ImageSets/2017"),
         "resolution": Option("480p", ("480p", "Full-Resolution"), "the folder of masks"),
     }
 
     def folders_for(self, request: Request) -> DavisFolders:
-        """Return the folders of the chosen resolution."""
+        """Return the folders for the chosen resolution."""
         size = request.options["resolution"]
         return DavisFolders("ImageSets/2017", f"Annotations/{size}", f"JPEGImages/{size}")
 

@@ -42,7 +42,7 @@ from voskit.evaluators.metrics.semi_supervised import J_AND_F, object_row, with_
 
 
 def match(region: NDArray[np.float64], boundary: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Return the pairs (proposal, object) of the best matching, in rising order of proposals.
+    """Return the pairs (proposal, object) of the best matching, in ascending order of proposals.
 
     Args:
         region, boundary: T x P x O, J and F of every proposal with every object in every frame.
@@ -54,10 +54,10 @@ def match(region: NDArray[np.float64], boundary: NDArray[np.float64]) -> list[tu
 def score_proposals(
     request: Request, videos: Mapping[str, VideoFolders]
 ) -> tuple[dict[str, dict[str, Any]], list[ScoredFrame]]:
-    """Score proposals.
+    """Match proposals to objects and score them.
 
     Returns:
-        Rows ``<sequence>_<k>`` of the k-th matched pair of each sequence, and the frames.
+        Rows named ``<sequence>_<k>`` for the k-th matched pair in each sequence, and the frames.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -97,12 +97,12 @@ class Davis2017Unsupervised(VideoScorer):
     """J&F of up to 20 proposals, matched to the objects."""
 
     options = {
-        "split": Option("val", None, "a list of ImageSets/2017, or of ImageSets/2019 for the test sets"),
+        "split": Option("val", None, "a list in ImageSets/2017, or in ImageSets/2019 for the test sets"),
         "resolution": Option("480p", ("480p", "Full-Resolution"), "the folder of masks"),
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the sequences of the list."""
+        """Return the sequences in the list."""
         split, size = request.options["split"], request.options["resolution"]
         names = read_list(request.data_root / "ImageSets" / ("2019" if "test" in split else "2017") / f"{split}.txt")
         masks = request.data_root / "Annotations_unsupervised" / size
@@ -116,13 +116,13 @@ class Davis2017Unsupervised(VideoScorer):
 
 
 class RefDavis17(VideoScorer):
-    """Unsupervised metric of the results for each annotator, ``anno_0`` to ``anno_3``, and their mean."""
+    """Unsupervised metric for each annotator's results, ``anno_0`` to ``anno_3``, and the mean."""
 
     archives = ("annotators",)
-    options = {"split": Option("val", None, "a list of DAVIS/ImageSets/2017, or the folder valid or train")}
+    options = {"split": Option("val", None, "a list in DAVIS/ImageSets/2017, or the folder valid or train")}
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the sequences of the list of DAVIS, or all in ``valid`` (``train``) of the converted layout."""
+        """Return the sequences in the list of DAVIS, or all in ``valid`` (``train``) of the converted layout."""
         split = request.options["split"]
         converted = request.data_root / {"val": "valid"}.get(split, split)
         if (converted / "Annotations").is_dir():

@@ -8,28 +8,28 @@ from voskit.evaluators.metrics.semi_supervised import DavisFolders, DavisStyle, 
 
 
 class LongTimeVideo(DavisStyle):
-    """The DAVIS 2017 measure under one of two protocols, ``davis`` and ``afburr``."""
+    """The DAVIS 2017 metric under one of two protocols, ``davis`` and ``afburr``."""
 
     options = {
-        "split": Option("val", None, "a list in the data root; without val.txt all sequences"),
+        "split": Option("val", None, "a list in the data root; without val.txt, all sequences"),
         "reading": Option(
             "davis",
             ("davis", "afburr"),
-            "davis: without first and last annotated frame, as XMem and later papers report; afburr: the scorer of "
-            "the data set's authors, which counts the last frame and reads 255 in a prediction as object 1",
+            "davis: without the first and the last annotated frame, as XMem and later papers report; afburr: the "
+            "dataset authors' scorer, which counts the last frame and reads 255 in a prediction as object 1",
         ),
     }
     folders = DavisFolders("", "Annotations", "JPEGImages")
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the sequences of the list; without a list, as in the published folders, all of them."""
+        """Return the sequences in the list; if there is no list, as in the published folders, return all."""
         masks, split = request.data_root / self.folders.masks, request.options["split"]
         if split == "val" and masks.is_dir() and not (request.data_root / "val.txt").is_file():
             return self.folders.videos(request.data_root, subfolders(masks))
         return super().find(request)
 
     def rules_for(self, request: Request) -> SemiRules:
-        """Return the rules of the chosen protocol."""
+        """Return the rules for the chosen protocol."""
         authors = request.options["reading"] == "afburr"
         return SemiRules(skip_last=not authors, void_is_one=authors)
 

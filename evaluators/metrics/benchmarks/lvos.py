@@ -45,7 +45,7 @@ _MEASURES = ("J", "F", "V")
 
 @dataclass(frozen=True)
 class _Life:
-    """Id of an object, and the names of its frames, first and last included."""
+    """Id of an object, and the names of its frames from its first to its last, inclusive."""
 
     object_id: int
     names: tuple[str, ...]
@@ -60,7 +60,7 @@ class Lvos(VideoScorer):
             "plain",
             ("plain", "compiled"),
             "plain: boundaries as in DAVIS; compiled: boundaries as in the tool's optional compiled routine, which "
-            "loses right and lower edges. It is unknown which one made the published tables",
+            "misses right and lower edges. It is unknown which one the published tables are from",
         ),
         "task": Option(
             "semi_supervised", ("semi_supervised", "unsupervised_multiple"), "ids as given, or up to 20 proposals"
@@ -68,7 +68,7 @@ class Lvos(VideoScorer):
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the videos of the meta file."""
+        """Return the videos in the meta file."""
         meta = _meta_file(request)
         names = read_json(meta, "videos")["videos"]
         return video_folders(names, meta.parent / "Annotations", meta.parent / "JPEGImages")
@@ -79,7 +79,7 @@ class Lvos(VideoScorer):
         _unseen(_meta_file(request).with_name("unseen_videos.txt"))
 
     def run(self, request: Request) -> Scores:
-        """Score all videos of the meta file, in the order of their names."""
+        """Score all videos in the meta file, in the order of their names."""
         meta, places = _meta_file(request), self.videos(request)
         videos = read_json(meta, "videos")["videos"]
         unseen = _unseen(meta.with_name("unseen_videos.txt"))
@@ -108,8 +108,10 @@ class Lvos(VideoScorer):
 
 
 def variation(region: np.ndarray, boundary: np.ndarray) -> float:
-    """Return the root of the variance of (J + F) / 2 over frames. As in the tool, the variance is rounded to four
-    decimals first."""
+    """Return the square root of the variance of (J + F) / 2 over frames.
+
+    As in the official tool, the variance is rounded to four decimals first.
+    """
     return float(np.sqrt(np.round(np.var((region + boundary) / 2), 4))) if region.size else float("nan")
 
 
@@ -130,7 +132,7 @@ def _row(region: np.ndarray, boundary: np.ndarray) -> dict[str, Any]:
 def _object_rows(
     request: Request, work: dict[str, tuple[Rules, list[FramePair]]], lives: dict[str, list[_Life]]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, list[FrameValues]]]:
-    """Return a row for each object, over its frames without the first and the last, and the values of all frames."""
+    """Return a row for each object, over its frames except the first and the last, and the values of all frames."""
     values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
     rows = {}
     for video, (_, pairs) in work.items():
@@ -167,7 +169,7 @@ def _over_life(life: _Life, at: dict[str, PairValues], k: int) -> tuple[np.ndarr
 
 
 def _totals(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Return the means over objects of seen and of unseen videos, and the means of both. An empty group is NaN."""
+    """Return the means over objects of seen and of unseen videos, and the means of both. Empty groups are NaN."""
     totals: dict[str, float] = {}
     for key in _MEASURES:
         groups = {

@@ -39,12 +39,12 @@ _HEADLINE_V2 = ("J&F_new", "J", "F_new", "disappear_J&F_new", "reappear_J&F_new"
 
 
 class MoseV1(VideoScorer):
-    """The DAVIS 2017 measure, for splits with local truth. The program of the server is not public."""
+    """The DAVIS 2017 metric, for splits with local ground truth. The server's program isn't public."""
 
     options = {"split": Option("valid", None, "the folder with Annotations and JPEGImages")}
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return every video that the truth has."""
+        """Return every video with ground truth."""
         split = request.options["split"]
         if not (request.data_root / split / "Annotations").is_dir():
             there = ", ".join(sorted(path.parent.name for path in request.data_root.glob("*/Annotations"))) or "none"
@@ -53,14 +53,14 @@ class MoseV1(VideoScorer):
         return folders.videos(request.data_root, subfolders(request.data_root / folders.masks))
 
     def run(self, request: Request) -> Scores:
-        """Score every video that the truth has."""
+        """Score every video with ground truth."""
         result = score_semi_supervised(request, self.videos(request), SemiRules(), J_AND_F)
         return Scores(self.name, dict(request.options), result.tables(J_AND_F), J_AND_F, result.frames)
 
 
 @dataclass(frozen=True)
 class MoseValues:
-    """J, F_new and F of the N objects of a frame, and a flag for each object without a true pixel."""
+    """J, F_new and F of the N objects in a frame, and a flag for each object without true pixels."""
 
     region: NDArray[np.float64]
     boundary_new: NDArray[np.float64]
@@ -74,15 +74,15 @@ def measure_mose(rules: Rules, pairs: Sequence[FramePair]) -> list[MoseValues]:
 
 
 def region_with_one_added(both: int, either: int) -> float:
-    """Return (both + 1) / (either + 1), at most 1; 1 if either is 0."""
+    """Return (both + 1) / (either + 1), but at most 1; if ``either`` is 0, return 1."""
     return min(1.0, (both + 1) / (either + 1)) if either else 1.0
 
 
 def tolerances(shape: tuple[int, int], area: int) -> tuple[float, float]:
-    """Return the tolerances of F and F_new, in pixels, for an object of ``area`` pixels in the truth.
+    """Return the tolerances of F and F_new, in pixels, for an object of ``area`` true pixels.
 
-    If the object is large or absent, both are 0.008 of the diagonal, unrounded. Otherwise F has that value rounded up,
-    and F_new a tenth of the square root of the area, rounded up.
+    If the object is large or absent, both are 0.008 of the diagonal, unrounded. Otherwise, the tolerance of F is that
+    value rounded up, and the tolerance of F_new is a tenth of the square root of the area, rounded up.
     """
     full = tolerance(*shape)
     narrow = math.ceil(0.1 * math.sqrt(area)) if area else full
@@ -92,7 +92,7 @@ def tolerances(shape: tuple[int, int], area: int) -> tuple[float, float]:
 def segments(empty: Sequence[bool]) -> tuple[list[range], list[range]]:
     """Return the stretches of frames after each disappearance and after each reappearance of an object.
 
-    An object that is absent in frame 0 starts no stretch, but still counts as a disappearance.
+    An object that is absent in frame 0 starts no stretch there, but its absence still counts as a disappearance.
     """
     n = len(empty)
     gone = [t for t in range(n) if empty[t] and (t == 0 or not empty[t - 1])]
@@ -105,10 +105,10 @@ def segments(empty: Sequence[bool]) -> tuple[list[range], list[range]]:
 
 
 class MoseV2(VideoScorer):
-    """J&F with adaptive tolerance for the objects of ``meta.json``. The first and the last frame don't count."""
+    """J&F with adaptive tolerance for the objects in ``meta.json``. The first and the last frame don't count."""
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the videos of the meta file."""
+        """Return the videos in the meta file."""
         root = _root(request)
         return video_folders(_entries(request), root / "Annotations", root / "JPEGImages")
 
@@ -117,7 +117,7 @@ class MoseV2(VideoScorer):
         _entries(request)
 
     def run(self, request: Request) -> Scores:
-        """Score all videos. Results need a mask for every frame of the truth, including the first."""
+        """Score all videos. The results must have a mask for every true mask, including the first."""
         entries, videos = _entries(request), self.videos(request)
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
         for video, folders in sorted(videos.items()):

@@ -1,7 +1,7 @@
 """Scorers of Ref-YouTube-VOS and MeViS: J&F of one mask per frame and expression, averaged over expressions.
 
-Seo et al., "URVOS", ECCV 2020; Ding et al., "MeViS", ICCV 2023. The program of the Ref-YouTube-VOS server is not
-public. This is the metric of the MeViS authors, for the same layout: every listed frame counts.
+Seo et al., "URVOS", ECCV 2020; Ding et al., "MeViS", ICCV 2023. The program of the Ref-YouTube-VOS server isn't
+public. This is the MeViS authors' metric, for the same layout: every listed frame counts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Referring(Scorer):
                 raise FileNotFoundError(f"{path}: no such file")
 
     def run(self, request: Request) -> Scores:
-        """Score every expression of the truth."""
+        """Score every expression in the ground truth."""
         files = self.files[request.options["split"]]
         videos = read_json(request.data_root / files.expressions, "videos")["videos"]
         masks = read_json(request.data_root / files.masks)
@@ -57,9 +57,9 @@ class Referring(Scorer):
         for video, entry in videos.items():
             if not (request.results / video).is_dir():
                 logger.warning("%s: no such folder: the expressions of this video count as 0", request.results / video)
-            for expression, said in entry["expressions"].items():
+            for expression, target in entry["expressions"].items():
                 name = f"{video}/{expression}"
-                work[name] = (rules, self._pairs(request, files, masks, name, said["anno_id"], entry["frames"]))
+                work[name] = (rules, self._pairs(request, files, masks, name, target["anno_id"], entry["frames"]))
         values = run_frames(measure, work, num_workers=request.num_workers, progress=request.progress)
         rows: dict[str, dict[str, Any]] = {}
         frames: list[ScoredFrame] = []
@@ -88,7 +88,7 @@ class Referring(Scorer):
         ids: list[Any],
         frames: list[str],
     ) -> list[FramePair]:
-        """Return the frames of an expression; none if the video has no results at all."""
+        """Return the frames of an expression; an empty list if the video has no results at all."""
         video = name.rpartition("/")[0]
         if not (request.results / video).is_dir():
             return []
@@ -117,14 +117,14 @@ def _compressed(encoding: dict[str, Any]) -> dict[str, Any]:
 
 
 class RefYouTubeVos(Referring):
-    """Scorer of Ref-YouTube-VOS, with truth in ``reference/expressions.json`` and ``reference/mask_dict.json``."""
+    """Ref-YouTube-VOS, with ground truth in ``reference/expressions.json`` and ``reference/mask_dict.json``."""
 
-    options = {"split": Option("val", ("val",), "the only split with truth")}
+    options = {"split": Option("val", ("val",), "the only split with ground truth")}
     files = {"val": ExpressionFiles("reference/expressions.json", "reference/mask_dict.json", "valid/JPEGImages")}
 
 
 class MeViS(Referring):
-    """Scorer of MeViS, with truth in ``<split>/meta_expressions.json`` and ``<split>/mask_dict.json``."""
+    """MeViS, with ground truth in ``<split>/meta_expressions.json`` and ``<split>/mask_dict.json``."""
 
     options = {"split": Option("valid_u", ("valid_u", "train"), "a folder with mask_dict.json")}
     files = {

@@ -24,7 +24,7 @@ from voskit.evaluators.metrics.measures.vpq import WINDOWS, VpqCounts, panoptic_
 
 @dataclass(frozen=True)
 class Segment:
-    """Listed segment of a frame: its category, and its area (0 if the file doesn't state one)."""
+    """Segment listed for a frame: its category, and its area (0 if the file doesn't state it)."""
 
     category: int
     area: int
@@ -32,7 +32,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class PanopticFrame:
-    """Masks of a frame, and its listed segments by id, in file order."""
+    """Masks of a frame, and its listed segments by id, in the order of the file."""
 
     truth: Path
     prediction: Path
@@ -42,7 +42,7 @@ class PanopticFrame:
 
 @dataclass(frozen=True)
 class Categories:
-    """Number of categories, and ids of those that are things."""
+    """Number of categories, and the ids of those that are things."""
 
     count: int
     things: frozenset[int]
@@ -55,12 +55,12 @@ class VipSeg(Scorer):
     options = {"split": Option("val", None, "the split of panoptic_gt_VIPSeg_<split>.json")}
 
     def check(self, request: Request) -> None:
-        """Check that the file of the truth exists."""
+        """Check that the file of the ground truth exists."""
         if not _truth_file(request).is_file():
             raise FileNotFoundError(f"{_truth_file(request)}: no such file")
 
     def run(self, request: Request) -> Scores:
-        """Score all videos of the truth."""
+        """Score all videos in the ground truth."""
         truth = read_json(_truth_file(request), "categories", "videos", "annotations")
         categories = Categories(
             len(truth["categories"]), frozenset(c["id"] for c in truth["categories"] if c["isthing"])
@@ -88,11 +88,11 @@ class VipSeg(Scorer):
 
 
 def measure_video(frames: list[PanopticFrame], categories: Categories) -> tuple[dict[int, VpqCounts], StqCounts]:
-    """Count one video for VPQ and STQ.
+    """Count the matches in one video, for VPQ and STQ.
 
     Raises:
         FileNotFoundError: a mask is missing.
-        ValueError: a mask is damaged, of another size, or has other ids than those listed.
+        ValueError: a mask is damaged, has another size, or has ids other than those listed.
     """
     predicted, true = [], []
     for frame in frames:
@@ -154,16 +154,16 @@ def _frames(truth: dict[str, Any], request: Request) -> dict[str, list[PanopticF
 def _segments(listed: Sequence[dict[str, Any]], truth: Path | None = None) -> dict[int, Segment]:
     """Return the segments of a frame by id; those of the ground truth must state their areas."""
     if truth is not None and (lacking := next((entry for entry in listed if "area" not in entry), None)) is not None:
-        raise ValueError(f"{truth}: the segment {lacking.get('id')} has no area: add the number of its pixels")
+        raise ValueError(f"{truth}: segment {lacking.get('id')} has no area: add the number of its pixels")
     return {int(entry["id"]): Segment(int(entry["category_id"]), entry.get("area", 0)) for entry in listed}
 
 
 def _check_ids(path: Path, ids: NDArray[np.uint32], listed: dict[int, Segment]) -> None:
     found = set(np.unique(ids).tolist()) - {0}
     if unlisted := found - set(listed):
-        raise ValueError(f"{path}: id {min(unlisted)} is not listed in the JSON file for this frame")
+        raise ValueError(f"{path}: id {min(unlisted)} isn't listed in the JSON file for this frame")
     if absent := set(listed) - found:
-        raise ValueError(f"{path}: id {min(absent)} is listed in the JSON file but has no pixel in this frame")
+        raise ValueError(f"{path}: id {min(absent)} is listed in the JSON file but has no pixels in this frame")
 
 
 SCORERS.register("vipseg")(VipSeg("vipseg"))

@@ -7,9 +7,9 @@ from voskit.evaluators.metrics.semi_supervised import DavisFolders, DavisStyle, 
 
 
 class Visor(DavisStyle):
-    """The DAVIS 2017 measure with the last frame counted."""
+    """The DAVIS 2017 metric, but with the last frame counted."""
 
-    options = {"split": Option("val", None, "a list of ImageSets/2022: val is scored whole, val_unseen apart")}
+    options = {"split": Option("val", None, "a list in ImageSets/2022: val is scored whole, val_unseen separately")}
     folders = DavisFolders("ImageSets/2022", "Annotations/480p", "JPEGImages/480p")
     rules = SemiRules(skip_last=False)
 

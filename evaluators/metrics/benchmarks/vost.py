@@ -12,7 +12,7 @@ _KEYS = ("J-Mean", "J-Recall", "J-Decay", "J_last-Mean", "J_last-Recall", "J_las
 class Vost(DavisStyle):
     """J, and J_last over the last quarter of the counted frames, which the paper calls J_tr."""
 
-    options = {"split": Option("val", None, "a list of ImageSets")}
+    options = {"split": Option("val", None, "a list in ImageSets")}
     folders = DavisFolders("ImageSets", "Annotations", "JPEGImages")
     rules = SemiRules(boundary=False, refuse_unknown=False)
 

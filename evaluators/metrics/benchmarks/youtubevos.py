@@ -1,8 +1,8 @@
 """Scorer of YouTube-VOS 2018 and 2019: J and F over objects of seen and unseen categories.
 
-Xu et al., "YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark", arXiv:1809.03327. The program of the server
-was never published. J and F are known to be averaged over objects, separately for seen and unseen categories; the
-overall figure is the mean of the four. It is unknown which frames count, so there are two protocols (option
+Xu et al., "YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark", arXiv:1809.03327. The server's program was
+never published. It is known that J and F are averaged over objects, separately for seen and unseen categories, and
+that the overall figure is the mean of the four. It is unknown which frames count, so there are two protocols (option
 ``reading``).
 """
 
@@ -27,7 +27,8 @@ _KEYS = ("Overall", "J-seen", "J-unseen", "F-seen", "F-unseen")
 class YouTubeVos(VideoScorer):
     """J and F of seen and unseen categories.
 
-    The truth, which the organizers hold back, is ``reference/Annotations/<video>/<frame>.png`` in the data root.
+    The ground truth, which the organizers keep private, is ``reference/Annotations/<video>/<frame>.png`` in the data
+    root.
     """
 
     options = {
@@ -41,7 +42,7 @@ class YouTubeVos(VideoScorer):
     }
 
     def find(self, request: Request) -> dict[str, VideoFolders]:
-        """Return the videos of ``meta.json``."""
+        """Return the videos in ``meta.json``."""
         meta = _meta_file(request)
         names = read_json(meta, "videos")["videos"]
         return video_folders(names, request.data_root / "reference" / "Annotations", meta.parent / "JPEGImages")
@@ -52,7 +53,7 @@ class YouTubeVos(VideoScorer):
         _Categories(request.data_root)
 
     def run(self, request: Request) -> Scores:
-        """Score all videos of ``meta.json``."""
+        """Score all videos in ``meta.json``."""
         videos = read_json(_meta_file(request), "videos")["videos"]
         categories, places = _Categories(request.data_root), self.videos(request)
         work: dict[str, tuple[Rules, list[FramePair]]] = {}
@@ -94,7 +95,7 @@ def _meta_file(request: Request) -> Path:
 
 
 def _totals(per_object: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Return the means over objects. Objects without a counted frame (NaN) are left out."""
+    """Return the means over objects, without those that have no counted frame (NaN)."""
     totals = {
         f"{measure}-{group}": statistics.mean([row[measure] for row in per_object.values() if row["seen"] == seen])
         for measure in ("J", "F")
@@ -107,7 +108,7 @@ class _Categories:
     """Categories seen in training.
 
     The category of an object is in ``meta.json``, or in ``categories.json`` in the data root. The seen categories are
-    listed there; otherwise they are those of ``train/meta.json``.
+    listed in ``categories.json``; otherwise they are those in ``train/meta.json``.
     """
 
     def __init__(self, root: Path) -> None:
@@ -127,7 +128,9 @@ class _Categories:
         """Return True if the category of an object was seen in training."""
         category = entry.get("category") or self._listed.get("objects", {}).get(video, {}).get(object_id)
         if category is None:
-            raise ValueError(f"{self._file}: no category of object {object_id} of video {video}, and none in meta.json")
+            raise ValueError(
+                f"{self._file}: no category for object {object_id} of video {video}, and none in meta.json: add it"
+            )
         return category in self._seen
 
 

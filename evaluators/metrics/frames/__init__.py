@@ -1,1 +1,1 @@
-"""Masks of frames for scoring: reading, comparing, and worker processes."""
+"""Frame masks for scoring: reading and comparing them in worker processes."""

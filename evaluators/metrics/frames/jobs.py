@@ -1,4 +1,4 @@
-"""Worker processes for scoring."""
+"""Worker processes for scoring, with progress."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import cv2
 
 R = TypeVar("R")
 Progress = Callable[[int, int], None]
-"""Called with the units of work (mostly frames) done since the last call, and with the number of all units."""
+"""Called with the units of work (mostly frames) done since the last call, and the total number of units."""
 
-_CHUNK = 16  # frames: at most a second of work, and enough to make the transfer cheap
+_CHUNK = 16  # frames per job: at most a second of work, but enough to make the transfer cheap
 
 
 def default_workers() -> int:
@@ -36,10 +36,10 @@ def run_jobs(
     """Compute ``[function(*job) for job in jobs]`` in several processes.
 
     Args:
-        function: a function at module level, which can be sent to other processes.
+        function: a module-level function, which can be pickled.
         jobs: arguments of each call.
         num_workers: number of processes; 1: run everything in this process.
-        sizes: units of work of each job, for ``progress``. The largest jobs start first.
+        sizes: units of work in each job, for ``progress``. The largest jobs start first.
         progress: called after each job.
 
     Returns:
@@ -87,10 +87,10 @@ def run_frames(
     Long sequences are split, so that all processes stay busy.
 
     Args:
-        function: a function at module level.
+        function: a module-level function.
         sequences: (rules, frames) by name.
         num_workers: number of processes.
-        progress: called after each piece.
+        progress: called after each part of a sequence.
 
     Returns:
         Results by name, in the order of the frames.
@@ -109,7 +109,7 @@ def run_frames(
 
 
 def _start_method() -> str:
-    """Return ``fork`` if it is safe, which saves each process the import of torch; otherwise ``spawn``.
+    """Return ``fork``, which saves each process the import of torch, if it is safe; otherwise ``spawn``.
 
     Forking isn't safe alongside other Python threads (their locks stay locked in the child) or once CUDA is in use.
     """
@@ -120,7 +120,7 @@ def _start_method() -> str:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Keep spawned workers from importing the user's script, which would run it again unless it has a guard."""
+    """Keep spawned workers from importing the user's script, which would run it again if it lacks a guard."""
     main = sys.modules["__main__"]
     kept = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
     try:
@@ -133,19 +133,19 @@ def _without_main() -> Iterator[None]:
 
 
 def _begin_worker() -> None:
-    """Limit OpenCV to one thread, and end the worker with its parent, even if that is killed.
+    """Limit OpenCV to one thread, and end the worker together with its parent, even if the parent is killed.
 
-    Otherwise an orphaned worker would wait for jobs forever and keep its memory.
+    Otherwise, an orphaned worker would wait for jobs forever and keep its memory.
     """
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def end_with_it() -> None:
+    def end_with_parent() -> None:
         parent.join()
         os._exit(1)
 
-    threading.Thread(target=end_with_it, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 @contextmanager

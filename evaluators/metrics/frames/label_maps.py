@@ -1,4 +1,4 @@
-"""Label maps for scoring: exact values of PNG files, and run-length encodings."""
+"""Label maps for scoring, from the exact values of PNG files or from run-length encodings."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _read_image(path: Path) -> IdMap:
     image = without_opaque_alpha(image)
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise ValueError(
-            f"{path}: a mask must store object ids (palette or grayscale PNG), not {image.mode}: save the ids"
+            f"{path}: a mask must be a palette or grayscale PNG of object ids, but this one is {image.mode}"
         )
     values = np.array(image)
     if step > 1:
@@ -84,7 +84,7 @@ def _read_image(path: Path) -> IdMap:
 def _decode(source: Encoded) -> IdMap:
     masks = [dict(mask) for mask in source.masks if mask is not None]
     if not masks:
-        raise ValueError(f"{source.where}: no encoded mask, so its size is unknown")
+        raise ValueError(f"{source.where}: there is no encoded mask, so the size is unknown")
     try:
         return np.bitwise_or.reduce([coco.decode(mask) for mask in masks]).astype(np.uint8, copy=False)
     except (TypeError, ValueError, KeyError) as error:

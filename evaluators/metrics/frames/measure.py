@@ -1,6 +1,6 @@
-"""J and F of the frames of a video: pairs of masks, rules to compare them, and values per frame.
+"""J and F of the frames of a video: pairs of masks, rules for comparing them, and values per frame.
 
-Functions of (rules, pairs) are run in worker processes by ``jobs.run_frames``.
+``jobs.run_frames`` runs the functions of (rules, pairs) in worker processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_PROPOSALS = 20
 
 @dataclass(frozen=True)
 class FramePair:
-    """Name, true mask and predicted mask of a frame."""
+    """Frame to score: its name, true mask and predicted mask."""
 
     name: str
     truth: Path | Encoded
@@ -32,13 +32,13 @@ class FramePair:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """Rules to read and compare masks.
+    """Rules for reading and comparing masks.
 
     Args:
-        objects: ids to measure, in this order; None: all ids of a frame, including 255.
+        objects: ids to measure, in this order; None: all ids in a frame, including 255.
         boundary: definition of boundaries; None: don't measure F.
-        one_from: read truth of at least this value as object 1 and the rest as background; None: read it as stored.
-        void: leave this value of the truth out of both masks.
+        one_from: read values of at least this in true masks as object 1, others as background; None: read as stored.
+        void: value in true masks whose pixels are left out of both masks; None: no value.
         binary: read any value but 0 as object 1, in both masks.
         highest: raise an error if a prediction has a higher id; None: accept all.
         void_is_one: read 255 in a prediction as id 1.
@@ -55,9 +55,9 @@ class Rules:
 
 @dataclass(frozen=True)
 class FrameValues:
-    """Measurements of one frame: ids, and their J and F (NaN if not measured), N values each.
+    """Measurements of one frame: N ids, and their J and F (NaN if not measured).
 
-    If the rules name no objects, ``in_truth`` and ``in_prediction`` are the ids of each side.
+    If the rules name no objects, ``in_truth`` and ``in_prediction`` are the ids in each mask.
     """
 
     ids: tuple[int, ...]
@@ -68,14 +68,14 @@ class FrameValues:
 
     @property
     def mean(self) -> float:
-        """Mean over objects of J and F, or of J alone; NaN without objects."""
+        """Mean of J and F, or of J alone, over objects; NaN without objects."""
         values = self.region if np.isnan(self.boundary).all() else (self.region + self.boundary) / 2
         return float(values.mean()) if values.size else float("nan")
 
 
 @dataclass(frozen=True)
 class PairValues:
-    """Highest proposal id of a frame, and J and F of every proposal with every object, 20 x O each."""
+    """Highest proposal id in a frame, and J and F of every proposal with every object, 20 x O each."""
 
     highest: int
     region: NDArray[np.float64]
@@ -83,12 +83,12 @@ class PairValues:
 
 
 def frame_radius(shape: Sequence[int]) -> int:
-    """Return the tolerance of F in pixels for a frame of (height, width)."""
+    """Return the tolerance of F in pixels for a frame with shape (height, width)."""
     return math.ceil(tolerance(*shape))
 
 
 def read_pair(rules: Rules, pair: FramePair) -> tuple[IdMap, IdMap]:
-    """Read prediction and truth by the rules, H x W each.
+    """Read the predicted and the true mask by the rules, H x W each.
 
     Raises:
         FileNotFoundError: a mask is missing.
@@ -99,13 +99,13 @@ def read_pair(rules: Rules, pair: FramePair) -> tuple[IdMap, IdMap]:
 
 def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tuple[IdMap, IdMap]:
     if rules.one_from is not None:
-        threshold = rules.one_from if true.max(initial=0) > 1 else 1  # masks of 1 bit have 0 and 1
+        threshold = rules.one_from if true.max(initial=0) > 1 else 1  # 1-bit masks have the values 0 and 1
         true = (true >= threshold).view(np.uint8)
     if rules.void_is_one:
         predicted = np.where(predicted == VOID, predicted.dtype.type(1), predicted)
     if rules.highest is not None and (top := int(predicted.max(initial=0))) > rules.highest:
         raise ValueError(
-            f"{pair.prediction}: id {top} is above {rules.highest}, the highest id of this video: "
+            f"{pair.prediction}: id {top} is above {rules.highest}, the highest id in this video: "
             "use the ids of the given masks, 0 for background"
         )
     if rules.void is not None:
@@ -117,7 +117,7 @@ def _apply(rules: Rules, pair: FramePair, predicted: IdMap, true: IdMap) -> tupl
 
 
 def measure(rules: Rules, pairs: Sequence[FramePair]) -> list[FrameValues]:
-    """Measure J and F of each object with the prediction of the same id, frame by frame."""
+    """Measure J and F of each object against the prediction with the same id, frame by frame."""
     return [_measure_frame(rules, pair) for pair in pairs]
 
 
@@ -138,13 +138,13 @@ def measure_all_pairs(rules: Rules, pairs: Sequence[FramePair]) -> list[PairValu
 
 
 def highest_id(mask: Path | Encoded) -> int:
-    """Return the highest id of a true mask, with 255 as background."""
+    """Return the highest id in a true mask, with 255 as background."""
     ids = read_label_map(mask)
     return int(ids[ids != VOID].max(initial=0))
 
 
 def require_files(paths: Iterable[Path], label: str = "frame of the results") -> None:
-    """Raise FileNotFoundError if files are missing, with the name of the first and the number of the others."""
+    """Raise FileNotFoundError if files are missing; the message names the first and counts the others."""
     missing = [path for path in paths if not path.is_file()]
     if missing:
         more = f" ({len(missing) - 1} more are missing)" if len(missing) > 1 else ""

@@ -1,4 +1,4 @@
-"""Sequences of the PNG benchmarks: lists, masks and pairs of frames."""
+"""Sequences of benchmarks with PNG masks: lists, masks and pairs of frames."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def read_list(path: Path) -> list[str]:
-    """Read the sequences of a list file.
+    """Read the sequences in a list file.
 
     Each line is a name or, in DAVIS 2016, a pair of files whose folder is the name.
 
     Raises:
-        FileNotFoundError: no such list; the message names the existing ones.
+        FileNotFoundError: no such list; the message names those that exist.
         ValueError: the list is empty.
     """
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in path.parent.glob("*.txt"))) or "none"
-        raise FileNotFoundError(f"{path}: no such list of sequences; lists there: {there}")
+        raise FileNotFoundError(f"{path}: no such list of sequences; lists in this folder: {there}")
     return list(dict.fromkeys(read_video_list(path, raise_problem).names))
 
 
@@ -39,14 +39,14 @@ def mask_names(folder: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: the folder has no PNG, or one whose name ends in upper case.
+        ValueError: the folder has no PNG files, or the extension of one is in upper case.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of ground truth masks")
     files = (file.name for file in folder.iterdir() if not file.name.startswith("."))
     names = natural_sorted(name for name in files if name.lower().endswith(".png"))
     if upper := next((name for name in names if not name.endswith(".png")), None):
-        raise ValueError(f"{folder / upper}: masks of the ground truth must be called *.png: rename it")
+        raise ValueError(f"{folder / upper}: ground truth masks must be named *.png, in lower case: rename it")
     if not names:
         raise ValueError(f"{folder}: no PNG in this folder of ground truth masks")
     return [name.removesuffix(".png") for name in names]
@@ -67,11 +67,11 @@ def frame_pairs(truth: Path, prediction: Path, names: list[str]) -> list[FramePa
 
 
 def check_counted(counted: Mapping[str, int], advice: str) -> None:
-    """Check that some frames count. A warning names a video without any.
+    """Check that some frames count, and warn if a video has none that do.
 
     Args:
         counted: number of counted frames by video.
-        advice: what to do, for the messages.
+        advice: end of the messages, which tells the user what to do.
 
     Raises:
         ValueError: no frame of any video counts.
@@ -94,7 +94,7 @@ def image_of(folder: Path, name: str) -> Path | None:
 
 
 def read_json(path: Path, *keys: str) -> Any:
-    """Read a JSON file. With ``keys``, it must be an object that has them.
+    """Read a JSON file. If ``keys`` are given, it must be an object with these keys.
 
     Raises:
         FileNotFoundError: no such file.
@@ -108,7 +108,7 @@ def read_json(path: Path, *keys: str) -> Any:
 
 @contextmanager
 def published_format(path: Path) -> Iterator[None]:
-    """Turn a missing field or a wrong type, met in a ``with`` block that reads a JSON file, into a ValueError."""
+    """Turn errors about missing fields and wrong types, in a ``with`` block that reads JSON, into a ValueError."""
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:

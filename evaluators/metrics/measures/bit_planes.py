@@ -23,7 +23,7 @@ _EXACT_IN_FLOAT32 = 1 << 24
 
 
 def pack_ids(ids: NDArray[np.integer], objects: Sequence[int]) -> Planes:
-    """Pack objects of a label map into planes.
+    """Pack the objects of a label map into bit planes.
 
     Args:
         ids: H x W, uint8 or uint16.
@@ -57,10 +57,10 @@ def bounding_box(plane: Planes) -> tuple[slice, slice]:
 def boundaries(plane: Planes, kind: BoundaryKind = "plain") -> Planes:
     """Draw the boundaries of the eight masks of a plane.
 
-    ``plain``: pixels whose mask differs from the pixel to the right, below, or below right. The last row compares to
-    the right only, the last column to below only, the corner with nothing (DAVIS; Perazzi et al., CVPR 2016, after
-    Martin et al., PAMI 2004). ``compiled``: mask XOR (right OR below OR below right), as in the optional compiled
-    routine of the LVOS tool.
+    - ``plain``: pixels that differ from the pixel to the right, below, or below right. The last row is compared only
+      with the right, the last column only with below, the corner with nothing (DAVIS; Perazzi et al., CVPR 2016, after
+      Martin et al., PAMI 2004).
+    - ``compiled``: mask XOR (right OR below OR below right), as in the optional compiled routine of the LVOS tool.
 
     Args:
         plane: H x W uint8, one group.
@@ -85,7 +85,7 @@ def boundaries(plane: Planes, kind: BoundaryKind = "plain") -> Planes:
 
 
 def tolerance(height: int, width: int) -> float:
-    """Return 0.008 of the diagonal of an image, in pixels, unrounded. DAVIS rounds it up."""
+    """Return the tolerance of F in pixels: 0.008 of the image diagonal, unrounded. DAVIS rounds it up."""
     return 0.008 * math.sqrt(height * height + width * width)
 
 
@@ -101,7 +101,7 @@ def disc(radius: float) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=256)
 def _spans(radius: float) -> tuple[tuple[int, int, int], ...]:
-    """Return the rows of a disc as (row offset, first and last column offset) from its anchor, shortest rows first."""
+    """Return the rows of a disc, shortest first, as (row, first column, last column), relative to its anchor."""
     element = disc(radius)
     anchor = len(element) // 2
     spans = []
@@ -113,7 +113,7 @@ def _spans(radius: float) -> tuple[tuple[int, int, int], ...]:
 
 
 def dilate(plane: Planes, radius: float) -> Planes:
-    """Dilate the eight masks of a plane by ``disc(radius)``. Outside the image all pixels are 0.
+    """Dilate the eight masks of a plane by ``disc(radius)``. Pixels outside the image are 0.
 
     The rows of a disc are nested: a running OR of shifted images grows to the length of each row in turn, and is then
     placed at the offset of the row. This takes about four ORs for each pixel of the radius, for all masks at once.
@@ -157,5 +157,5 @@ def count(plane: Planes) -> NDArray[np.float64]:
 
 
 def unpack(values: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Unpack bytes, M x G, to their masks, M x 8G, 0.0 or 1.0."""
+    """Unpack bytes, M x G, into the values of their masks, M x 8G, 0.0 or 1.0."""
     return np.asarray(_BITS.astype(np.float32)[values]).reshape(len(values), 8 * values.shape[1])

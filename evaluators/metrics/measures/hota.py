@@ -24,10 +24,10 @@ def _zeros() -> Values:
 
 @dataclass
 class HotaCounts:
-    """Sums for each of the 19 similarity thresholds. Counts of sequences can be added.
+    """Sums for each of the 19 similarity thresholds. Counts of several sequences can be added.
 
     Args:
-        tp, fn, fp: numbers of matched pairs, missed truths and false detections, over frames.
+        tp, fn, fp: numbers of matched pairs, missed true objects and false detections, over frames.
         association, recall, precision: sums, over matched pairs, of the association scores of their tracks.
         similarity: sum, over matched pairs, of their similarity.
     """
@@ -47,7 +47,7 @@ class HotaCounts:
 def hota_counts(
     truth: Sequence[Sequence[int]], prediction: Sequence[Sequence[int]], similarity: Sequence[Values]
 ) -> HotaCounts:
-    """Count one sequence.
+    """Count the matches in one sequence.
 
     Args:
         truth, prediction: track ids in each frame.
@@ -94,7 +94,7 @@ def hota_figures(counts: HotaCounts) -> dict[str, Any]:
 
 
 def class_average(classes: Iterable[HotaCounts]) -> dict[str, Any]:
-    """Return the figures of ``hota_figures`` as plain means over classes, with counts added up."""
+    """Return the figures of ``hota_figures`` as plain means over classes; counts are added up."""
     listed = list(classes)
     tables = [_by_threshold(counts) for counts in listed]
     means = {key: np.mean([table[key] for table in tables], axis=0) for key in _AVERAGED}

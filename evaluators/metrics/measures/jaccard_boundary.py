@@ -1,8 +1,8 @@
 """Region similarity J and boundary accuracy F of the masks of a frame, 0 to 1.
 
 Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation", CVPR 2016, section 3. J
-is intersection over union; 1 if both masks are empty. F is the harmonic mean of precision and recall of boundary
-pixels, which match within a tolerance; 1 if neither mask has a boundary, 0 if only one has, or nothing matches.
+is intersection over union; 1 if both masks are empty. F is the harmonic mean of the precision and recall of boundary
+pixels, which match within a tolerance; 1 if neither mask has a boundary, 0 if only one has or nothing matches.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Values = NDArray[np.float64]
 
 
 def region_of_planes(prediction: Planes, truth: Planes) -> Values:
-    """Return J of the masks of two sets of planes, G x H x W each: N values."""
+    """Return J of each pair of masks in two sets of planes, G x H x W each: N values."""
     both, either = overlaps(prediction, truth)
     return divide(both, either, empty=1.0)
 
 
 def boundary_of_planes(prediction: Planes, truth: Planes, radius: float, kind: BoundaryKind = "plain") -> Values:
-    """Return F of the masks of two sets of planes, G x H x W each: N values. ``radius`` is the tolerance in pixels."""
+    """Return F of each pair of masks in two sets of planes, G x H x W each: N values. ``radius``: pixel tolerance."""
     return np.concatenate([_boundary_of_group(p, t, radius, kind) for p, t in zip(prediction, truth, strict=True)])
 
 
 def overlaps(prediction: Planes, truth: Planes) -> tuple[Values, Values]:
-    """Count intersection and union of the masks of two sets of planes, G x H x W each: N values each."""
+    """Count the intersection and union of each pair of masks in two sets of planes, G x H x W each: N values each."""
     both, either = [], []
     for p, t in zip(prediction, truth, strict=True):
         box = bounding_box(p | t)
@@ -49,7 +49,7 @@ def overlaps(prediction: Planes, truth: Planes) -> tuple[Values, Values]:
 
 
 def divide(numerator: Values, denominator: Values, *, empty: float) -> Values:
-    """Divide elementwise, with ``empty`` for a denominator of 0."""
+    """Divide elementwise; where the denominator is 0, the result is ``empty``."""
     return np.divide(numerator, denominator, out=np.full(numerator.shape, empty), where=denominator > 0)
 
 

@@ -10,20 +10,20 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def mean(values: ArrayLike) -> float:
-    """Return the mean without NaN; NaN if no value is left."""
+    """Return the mean, ignoring NaN; NaN if no value is left."""
     array = np.asarray(values, np.float64)
     array = array[~np.isnan(array)]
     return float(array.mean()) if array.size else float("nan")
 
 
 def recall(values: ArrayLike) -> float:
-    """Return the fraction of values above 0.5; a NaN counts as not above. NaN for an empty list."""
+    """Return the fraction of values above 0.5, which NaN isn't; NaN for an empty list."""
     array = np.asarray(values, np.float64)
     return float((array > 0.5).mean()) if array.size else float("nan")
 
 
 def decay(values: ArrayLike) -> float:
-    """Return the mean of the first quarter minus that of the last; NaN for an empty list."""
+    """Return the mean of the first quarter minus the mean of the last; NaN for an empty list."""
     first, *_, last = quarters(values)
     return mean(first) - mean(last)
 
@@ -31,7 +31,7 @@ def decay(values: ArrayLike) -> float:
 def quarters(values: ArrayLike) -> list[NDArray[np.float64]]:
     """Return the four quarters of a list; adjacent ones share a value.
 
-    The DAVIS tools store frame numbers in 8 bits, which overflow from 257 values on; here they don't.
+    The DAVIS tools store frame numbers in 8 bits, which overflow from 257 values on. This function doesn't.
     """
     array = np.asarray(values, np.float64)
     marks = np.round(1 + np.arange(5) * (array.size - 1) / 4 + 1e-10).astype(int) - 1

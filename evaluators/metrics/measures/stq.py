@@ -17,7 +17,7 @@ class StqCounts:
     """Counts of one video.
 
     Args:
-        confusion: pixels, (C + 1) x (C + 1), rows truth, columns prediction; the last row and column are void.
+        confusion: pixels, (C + 1) x (C + 1); rows are the true, columns the predicted categories, the last one is void.
         truth, prediction: area of each track of a thing.
         both: area of the intersection of each pair (truth, prediction) of tracks.
     """
@@ -36,10 +36,10 @@ def stq_counts(
     num_categories: int,
     things: frozenset[int],
 ) -> StqCounts:
-    """Count one video. For the arguments see ``vpq.vpq_counts``.
+    """Count pixels and tracks of one video. For the arguments, see ``vpq.vpq_counts``.
 
-    Instances are numbered from 0 in the order in which the files first list their ids. Instance 0 of the truth, if it
-    is a thing, is a crowd: its pixels don't count for tracks on either side.
+    Instances are numbered from 0 in the order in which the files first list their ids. Instance 0 of the ground truth,
+    if it is a thing, is a crowd: its pixels don't count for true or predicted tracks.
     """
     counts = StqCounts(np.zeros((num_categories + 1, num_categories + 1), np.int64))
     number_t, number_p = _numbers(true_categories), _numbers(predicted_categories)
@@ -65,7 +65,7 @@ def stq_counts(
 
 
 def segmentation_tracking_quality(videos: Iterable[StqCounts]) -> dict[str, float]:
-    """Return STQ, AQ and IoU over videos, 0 to 1. AQ is 0 if the truth has no track."""
+    """Return STQ, AQ and IoU over videos, 0 to 1. AQ is 0 if there are no true tracks."""
     listed = list(videos)
     confusion = np.sum([video.confusion for video in listed], axis=0)
     iou = _mean_iou(confusion)
@@ -84,7 +84,7 @@ def _numbers(categories: Sequence[Mapping[int, int]]) -> dict[int, int]:
 
 def _mean_iou(confusion: NDArray[np.int64]) -> float:
     scored = confusion.copy()
-    scored[-1] = 0  # void of the truth
+    scored[-1] = 0  # true void
     both = np.diag(scored)
     either = scored.sum(axis=0) + scored.sum(axis=1) - both
     present = either > 0

@@ -14,17 +14,17 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 
 Encoding = Mapping[str, Any]
-Track = Mapping[int, Encoding]  # frame to mask
+Track = Mapping[int, Encoding]  # mask by frame
 
 
 @dataclass
 class TrackMatches:
-    """Predicted tracks of one class in one sequence.
+    """Matches of the P predicted tracks of one class in one sequence.
 
     Args:
         scores: P scores, best first.
         matched: 10 x P, True if a track matches a true one, at each IoU threshold.
-        ignored: 10 x P, True if a track counts neither as right nor as wrong.
+        ignored: 10 x P, True if a track counts as neither right nor wrong.
         truths: number of true tracks.
     """
 
@@ -35,7 +35,7 @@ class TrackMatches:
 
 
 def track_iou(first: Track, second: Track) -> float:
-    """Return the IoU of two tracks: intersection and union are added up over frames."""
+    """Return the IoU of two tracks, with intersection and union summed over frames."""
     both = sum(
         float(coco.area(coco.merge([dict(first[t]), dict(second[t])], intersect=True)))
         for t in first.keys() & second.keys()
@@ -47,7 +47,7 @@ def track_iou(first: Track, second: Track) -> float:
 def match_tracks(
     truth: Sequence[Track], prediction: Sequence[Track], scores: Sequence[float], *, ignore_unmatched: bool
 ) -> TrackMatches:
-    """Match predicted tracks, best first, to the free true tracks of greatest IoU, at each threshold."""
+    """Match each predicted track, best first, to the free true track with the highest IoU, at each threshold."""
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     ious = np.array([[track_iou(prediction[p], t) for t in truth] for p in order]).reshape(len(order), len(truth))
     matched = np.zeros((len(THRESHOLDS), len(order)), bool)
@@ -63,7 +63,7 @@ def match_tracks(
 
 
 def average_precision(sequences: Sequence[TrackMatches]) -> list[float]:
-    """Return the mean precision at 101 recalls for each of the 10 thresholds; -1 without any true track."""
+    """Return the mean precision at 101 recalls for each of the 10 thresholds; -1 without true tracks."""
     truths = sum(each.truths for each in sequences)
     if not truths:
         return [-1.0] * len(THRESHOLDS)

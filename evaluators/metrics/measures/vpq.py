@@ -42,12 +42,12 @@ def vpq_counts(
     true_categories: Sequence[Mapping[int, int]],
     true_areas: Sequence[Mapping[int, int]],
 ) -> dict[int, VpqCounts]:
-    """Count one video for each window length.
+    """Count the matches in one video, for each window length.
 
     Args:
         predicted, true: ids of each frame, H x W; 0 is void.
         predicted_categories, true_categories: categories by id, for each frame.
-        true_areas: areas by id as stated in the file of the truth, for each frame.
+        true_areas: areas by id, as stated in the file of the ground truth, for each frame.
     """
     frames = [
         _tubes_of_frame(*frame)
@@ -63,7 +63,7 @@ def vpq_counts(
 
 
 def panoptic_quality(videos: Iterable[VpqCounts], things: frozenset[int]) -> dict[str, Any]:
-    """Return PQ, SQ and RQ of one window length over all videos, 0 to 1.
+    """Return PQ, SQ and RQ for one window length over all videos, 0 to 1.
 
     Returns:
         ``All``, ``Things`` and ``Stuff`` (means over the ``n`` categories that occur), and ``per_class``.

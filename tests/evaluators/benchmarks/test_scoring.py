@@ -288,7 +288,7 @@ def test_binary_masks_are_not_scored_by_rules_of_ids(tmp_path, fields) -> None:
     scoring = DatasetScoring(dataset)
     assert bool(scoring.obstacle) == bool(fields)
     true_results(dataset, tmp_path / "out")
-    with pytest.raises(ValueError, match=r"davis2017 scores ids|no first mask of the ground truth has an object id"):
+    with pytest.raises(ValueError, match=r"davis2017 scores ids|no video's first ground-truth mask has an object id"):
         scoring.score(tmp_path / "out/Annotations", tmp_path / "x.zip", num_workers=1)
 
 

@@ -110,7 +110,7 @@ def test_the_truth_may_be_the_output_of_a_run(tmp_path: Path) -> None:
 def test_true_masks_with_upper_case_names_are_not_left_out(tmp_path: Path) -> None:
     truth, results = (write(tmp_path / name / "a", [blocks([1])] * 4) for name in ("truth", "results"))
     (truth / "a/00001.png").rename(truth / "a/00001.PNG")
-    with pytest.raises(ValueError, match=r"truth/a/00001\.PNG: masks .* must be called \*\.png: rename it"):
+    with pytest.raises(ValueError, match=r"truth/a/00001\.PNG: ground truth masks must be named \*\.png, in lower case: rename it"):
         j_and_f(truth, results)
 
 
@@ -121,7 +121,7 @@ def test_the_command_line_has_the_same_options(tmp_path: Path, run_score: Callab
     assert run_score(*flags, "--num_workers", 1)[0] == 1
     assert run_score(*flags, "--num_workers", 1, "--binary", "--ignore_id", 255) == (0, "")
     assert '"J&F": 100.0' in (tmp_path / "s.json").read_text()
-    assert "--ignore_id 0: give a value from 1" in run_score(*flags, "--ignore_id", 0)[1]
+    assert "--ignore_id 0: give an integer from 1" in run_score(*flags, "--ignore_id", 0)[1]
 
 
 def test_without_an_object_in_any_frame_there_is_no_page(
@@ -160,7 +160,7 @@ class TestVideosThatDoNotCount:
                 write(root / side / video, [blocks([1])] * length)
         return root / "truth", root / "results"
 
-    def test_some_are_told(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_warning_counts_them(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         assert j_and_f(*self.folders(tmp_path, {"a": 5, "b": 2, "c": 1})) == 100
         assert "2 of 3 videos have no frame that counts, such as b: the first and the last true mask" in caplog.text
         caplog.clear()
@@ -168,7 +168,7 @@ class TestVideosThatDoNotCount:
         assert not caplog.records
 
     @pytest.mark.parametrize("year", ["2016", "2017"])
-    def test_they_leave_the_means_of_davis_alone(self, tmp_path: Path, year: str) -> None:
+    def test_they_do_not_change_the_means_of_davis(self, tmp_path: Path, year: str) -> None:
         for video, length in {"a": 5, "b": 2}.items():
             for side in ("data/Annotations/480p", "results"):
                 write(tmp_path / side / video, [blocks([1])] * length)
@@ -200,7 +200,7 @@ class TestVideosThatDoNotCount:
         with pytest.raises(ValueError, match=r"no frame of 1 videos counts: .*: give the ground truth of all frames"):
             score(dataset, tmp_path / "data", tmp_path / "results", num_workers=1)
 
-    def test_a_sequence_whose_first_true_mask_is_empty_is_told(
+    def test_a_sequence_with_an_empty_first_true_mask_is_reported(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         for side in ("data/valid/Annotations", "results"):
@@ -263,12 +263,12 @@ class TestOutput:
         (tmp_path / "a_file").write_text("")
         flags = ("--dataset", "folder", "--data_root", tmp_path, "--results", tmp_path, "--num_workers", 1)
         code, errors = run_score(*flags, "--output", tmp_path / output)
-        assert code == 1 and f"--output {tmp_path / output}: give a folder, or a file called *.json" in errors
+        assert code == 1 and f"--output {tmp_path / output}: give a folder, or a file named *.json" in errors
 
 
 class TestResults:
     @pytest.mark.parametrize("folder", ["", "Annotations", "Annotations/480p", "Annotations/Full-Resolution", "480p"])
-    def test_the_folder_of_an_evaluation_is_that_of_its_videos(self, tmp_path: Path, folder: str) -> None:
+    def test_the_folder_of_an_evaluation_stands_for_its_videos(self, tmp_path: Path, folder: str) -> None:
         truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
         write(tmp_path / "results" / folder / "a", [blocks([1])] * 3)
         assert j_and_f(truth, tmp_path / "results") == 100
@@ -276,7 +276,7 @@ class TestResults:
     def test_masks_of_one_video_are_not_a_folder_of_videos(self, tmp_path: Path) -> None:
         write(tmp_path / "truth/a", [blocks([1])] * 3)
         write(tmp_path / "out/a/masks", [blocks([1])] * 3)
-        with pytest.raises(ValueError, match=r"out/a/masks: masks of one video: give the folder above"):
+        with pytest.raises(ValueError, match=r"out/a/masks contains the masks of one video: give its parent folder"):
             score("folder", tmp_path / "truth", tmp_path / "out/a/masks")
 
     def test_a_video_may_have_such_a_name(self, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_one_flipped_bit_is_noticed(davis: tuple[Path, Path]) -> None:
 
 def test_missing_folder_and_list(davis: tuple[Path, Path]) -> None:
     root, results = davis
-    with pytest.raises(FileNotFoundError, match=r"nothing\.txt: no such list of sequences; lists there: val"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.txt: no such list of sequences; lists in this folder: val"):
         score("davis2017", root, results, split="nothing")
     shutil.rmtree(results / "birch")
     with pytest.raises(FileNotFoundError, match=r"birch: this folder of the results is missing"):
@@ -139,7 +139,7 @@ def test_unknown_names_and_values_list_the_choices(goldens: Path, run_score: Run
     code, errors = run_score("--dataset", "davis2018", *davis)
     assert code == 1 and "did you mean davis2017" in errors
     code, errors = run_score("--dataset", "davis2017", *davis, "--reading", "afburr")
-    assert code == 1 and "it has: --split, --resolution" in errors
+    assert code == 1 and "its options: --split, --resolution" in errors
     code, errors = run_score("--dataset", "davis2017", *davis, "--resolution", "240p")
     assert code == 1 and "480p, Full-Resolution" in errors
     code, errors = run_score("--dataset", "longvideo", *davis, "--reading", "mine")
@@ -196,7 +196,7 @@ def test_panoptic_id_that_is_not_listed(goldens: Path, tmp_path: Path) -> None:
     shutil.copytree(goldens / "vipseg" / "results", results, copy_function=shutil.copyfile)
     file = next((results / "pan_pred").glob("*/*.png"))
     change(file, pixel(77))
-    with pytest.raises(ValueError, match=rf"{file.name}: id \d+ is not listed"):
+    with pytest.raises(ValueError, match=rf"{file.name}: id \d+ isn't listed"):
         score("vipseg", goldens / "vipseg", results)
 
 
@@ -219,7 +219,7 @@ def test_missing_frame_of_an_expression_but_not_a_missing_video(goldens: Path, t
     [
         (lambda entry: entry.pop("score"), "must be an object with image_id, category_id, segmentation, score"),
         (lambda entry: entry.update(score=None), "the score must be a finite number, not None"),
-        (lambda entry: entry.update(image_id=[]), "image_id and category_id must be numbers or text"),
+        (lambda entry: entry.update(image_id=[]), "image_id and category_id must be integers or strings"),
         (lambda entry: entry.update(segmentation=[[1, 1, 9, 1, 9, 9]]), "must be a compressed run-length encoding"),
         (
             lambda entry: entry["segmentation"].update(counts="???"),
@@ -250,5 +250,5 @@ def test_predictions_of_sentences_that_are_not_those_of_coco(tmp_path: Path, cha
         score("a2d", tmp_path / "truth.json", results)
     other |= {"image_id": "a", "score": 0.2, "segmentation": {"size": [8, 16], "counts": "P4"}}
     results.write_text(json.dumps([best, other]))
-    with pytest.raises(ValueError, match=r"a mask of image_id 'a' is \[8, 16\] .*, the ground truth is \[8, 8\]"):
+    with pytest.raises(ValueError, match=r"a mask of image_id 'a' is \[8, 16\] .*, but the ground truth is \[8, 8\]"):
         score("a2d", tmp_path / "truth.json", results)
