@@ -80,7 +80,7 @@ def _from_checkpoint(name: str, path: str | os.PathLike[str], fields: Mapping[st
     own = own_fields(source, name)
     if own:
         text = ", ".join(f"{k}={v}" for k, v in own.items())
-        logger.info("%s: config of the file, unless changed here: %s", source.path, text)
+        logger.info("%s: using the file's config, except for changed fields: %s", source.path, text)
     implied = get_model_config(name, **fields).implied_fields({k: v.shape for k, v in source.state.items()})
     config = get_model_config(name, **{**own, **implied}).override(**fields)
     with NoInitialization():

@@ -48,11 +48,11 @@ _DEPTH = 4
 """Maximum nesting of keys, such as ``callbacks``, ``EMA``, ``state_dict``."""
 _SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".pyth", ".pkl", ".th", ".tar")
 _ARCHIVES = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
-_REFUSALS = ("GLOBAL", "reduce", "allowlisted")  # in messages of torch about objects that aren't data
+_REFUSALS = ("GLOBAL", "reduce", "allowlisted")  # words in torch's messages about objects that aren't data
 
 
 def _harmless() -> list[Any]:
-    """Return classes beside tensors that checkpoints hold: numpy values, arguments, paths, dates. None can run code."""
+    """Return the harmless classes in checkpoints: numpy values, arguments, paths, dates. None of them can run code."""
     scalar = np.float64(0).__reduce__()[0]
     rebuilt = np.zeros(1).__reduce__()[0]
     # their modules were renamed between versions of numpy and of Python
@@ -152,7 +152,7 @@ def _packed_file(path: Path) -> str:
 
 def _read_packed(path: Path, member: str) -> FileContent:
     """Read a checkpoint in a zip file."""
-    logger.info("%s is a zip file: its %s is read", path, member)
+    logger.info("%s is a zip file: reading %s in it", path, member)
     inside = path / member
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / f"weights{PurePosixPath(member).suffix}"
@@ -183,7 +183,7 @@ def _read_torch(file: Path, path: Path) -> FileContent:
     with _explained(path), torch.serialization.safe_globals(_harmless()):
         content = torch.load(file, map_location="cpu", weights_only=True)
     metadata = {}
-    if isinstance(content, Mapping) and {"average", "weights", "model"} <= content.keys():  # of the trainer
+    if isinstance(content, Mapping) and {"average", "weights", "model"} <= content.keys():  # written by the trainer
         metadata = {"config": json.dumps(content["model"]), "model": str(content.get("model_name", ""))}
         content = content["average"]["weights"]
     state = find_weights_in(path, content)
@@ -234,7 +234,7 @@ def find_weights_in(path: Path, content: Any) -> dict[str, Any]:
 
 
 def _states(content: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield the state dicts in the content of a file, with the keys that lead to them."""
+    """Yield the state dicts in a file's content, each with the keys that lead to it."""
     if not isinstance(content, Mapping) or not content or len(keys) > _DEPTH:
         return
     tensors = [name for name, x in content.items() if isinstance(x, Tensor) and isinstance(name, str)]
@@ -272,7 +272,7 @@ def averaged_first(path: Path, copies: Mapping[str, Mapping[str, Any]]) -> str:
     chosen = (averaged or trained)[0]
     others = ", ".join(repr(name) for name in copies if name != chosen)
     what = "averaged weights" if averaged else "weights"
-    logger.warning("%s: the %s under %r are read, not those under %s", path, what, chosen, others)
+    logger.warning("%s: reading the %s under %r, not those under %s", path, what, chosen, others)
     return chosen
 
 

@@ -152,19 +152,19 @@ def _check(network: nn.Module, own: dict[str, Tensor], state: dict[str, Tensor],
     for what, names in (
         ("missing", [n for n in own if n not in state]),
         ("unknown", [n for n in state if n not in own]),
-        ("of another shape", [n for n in own if n in state and own[n].shape != state[n].shape]),
+        ("of a different shape", [n for n in own if n in state and own[n].shape != state[n].shape]),
     ):
         if names:
             n = names[0]
-            shapes = f" {list(state[n].shape)} for {list(own[n].shape)}" if what == "of another shape" else ""
+            shapes = f" {list(state[n].shape)} for {list(own[n].shape)}" if what == "of a different shape" else ""
             wrong.append(f"{len(names)} tensors are {what} ({n}{shapes}{', ...' if len(names) > 1 else ''})")
     if wrong:
         config = getattr(network, "config", None)
         asked = model_name(config) if isinstance(config, ModelConfig) else type(network).__name__
         fits = [m for m in models_that_fit(checkpoint.state) if m != asked]
-        hint = f"it fits {' or '.join(fits)}" if fits else f"{len(own)} tensors are expected, it has {len(state)}"
+        hint = f"it fits {' or '.join(fits)}" if fits else f"{len(own)} tensors are expected, but it has {len(state)}"
         written = checkpoint.metadata.get("model")
-        hint = f"its metadata say that it is {written}" if written and written != asked else hint
+        hint = f"according to its metadata, it is a checkpoint of {written}" if written and written != asked else hint
         if written == asked and isinstance(config, ModelConfig) and (other := _other_fields(checkpoint, config)):
             hint = f"it was written with {other}"
         raise ValueError(f"checkpoint {checkpoint.path} doesn't fit {asked}: {'; '.join(wrong)}; {hint}")
@@ -230,7 +230,7 @@ def models_that_fit(state: Mapping[str, Tensor]) -> list[str]:
 
 @functools.cache
 def _on_meta_device(config: ModelConfig) -> Network:
-    """Build a network on the meta device, cached per process: 35 of them take seconds."""
+    """Build a network on the meta device, cached per process: building all 35 takes seconds."""
     with torch.device("meta"):
         return build_network(config)
 
@@ -277,7 +277,7 @@ def mean_of_weights(networks: Sequence[nn.Module], shares: Sequence[float]) -> d
 
     Args:
         networks: networks whose tensors have the same names and shapes.
-        shares: positive weight of each network in the mean; normalized to a sum of 1.
+        shares: positive weight of each network in the average, normalized to a sum of 1.
 
     Returns:
         a state dict.

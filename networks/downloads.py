@@ -27,17 +27,17 @@ _POLL = 0.5  # seconds between checks of another process's lock
 def download(url: str, path: Path, digest: str = "") -> None:
     """Download a weights file. It gets its final name only once it is complete and verified.
 
-    A download that was cut off is resumed by the next call: its bytes lie in the folder ``.partial`` beside the file.
+    A download that was cut off is resumed by the next call: the partial file is in the folder ``.partial`` next to it.
     Processes that want the same file wait for the first of them.
 
     Args:
-        url: address of the file, or a Google Drive link.
+        url: URL of the file, or a Google Drive link.
         path: file to write.
         digest: first hex digits of the file's SHA-256; "": those that its first download recorded, if any.
 
     Raises:
-        ConnectionError: the host can't be reached, refuses, or sends a web page (a used-up quota, a login).
-        ValueError: the server sent something other than a checkpoint, or one with another digest.
+        ConnectionError: the host can't be reached, refuses, or sends a web page (quota exceeded, login required).
+        ValueError: the server sent something other than a checkpoint, or one with a different digest.
         OSError: the file can't be stored: no permission, a full disk.
     """
     partial = path.parent / ".partial" / path.name
@@ -72,7 +72,7 @@ def verify(path: Path) -> None:
     record = _record(path)
     if record.is_file() and (found := checksum(path)) != (recorded := record.read_text(encoding="utf-8").strip()):
         raise ValueError(
-            f"{path} has changed since its download (SHA-256 {found}..., then {recorded}...): "
+            f"{path} has changed since its download (SHA-256 {found}..., recorded {recorded}...): "
             "delete it to download it again"
         )
 
@@ -120,7 +120,7 @@ def _fetch(url: str, target: Path) -> None:
             for part in target.parent.glob("*.part"):
                 part.unlink()
         except gdown.exceptions.DownloadCancelled as error:
-            raise ConnectionError(f"{target.name}: {host} sends nothing but requests for confirmation") from error
+            raise ConnectionError(f"{target.name}: {host} keeps asking for confirmation") from error
         except requests.RequestException as error:
             raise ConnectionError(f"{target.name}: {_reason(error, host)}") from error
         except (AssertionError, KeyError) as error:  # raised by gdown's parser on unknown pages
@@ -165,11 +165,11 @@ def _reason(error: BaseException, host: str | None) -> str:
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"{host} answers {error.response.status_code} {error.response.reason}"
+        return f"{host} returned {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return f"{host} does not respond"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return f"{host} cut the connection; the next try resumes there"
+        return f"{host} closed the connection; try again to resume"
     if isinstance(error, requests.ConnectionError):
         return f"no connection to {host}"
     return f"download from {host} failed: {' '.join(str(error).split())[:200]}"
@@ -205,4 +205,4 @@ def _check_digest(complete: Path, path: Path, url: str, digest: str) -> None:
     if not digest and record.is_file():
         digest, hint = record.read_text(encoding="utf-8").strip(), f"{record} has"
     if not found.startswith(digest):
-        raise ValueError(f"{url} sent another {path.name} (SHA-256 {found}..., {hint} {digest}...)")
+        raise ValueError(f"{url} sent a different {path.name} (SHA-256 {found}..., {hint} {digest}...)")

@@ -9,7 +9,7 @@ import torch
 
 
 def memory_in_use(device: torch.device) -> int | None:
-    """Bytes in use: allocated on the accelerator, or this process's resident memory for a network on the CPU.
+    """Return the bytes allocated on the accelerator, or this process's resident memory for a network on the CPU.
 
     None if the system doesn't report it (CPU runs outside of Linux).
     """
@@ -26,7 +26,7 @@ def memory_in_use(device: torch.device) -> int | None:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Bytes: peak allocation on CUDA, current allocation on MPS, else this process's peak resident size.
+    """Return the peak in bytes: allocation on CUDA, current allocation on MPS, else this process's peak resident size.
 
     NaN if the system doesn't report it (CPU runs on Windows).
     """

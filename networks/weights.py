@@ -102,7 +102,7 @@ def find_encoder(file: str) -> Path:
         return find(encoders[file])
     if (path := path_here(file)) is None:
         raise FileNotFoundError(
-            f"{file} is not here, and no download address is known: put it into {PRETRAINED} or {weights_folder()}"
+            f"{file} is missing, and no download URL is known: put it into {PRETRAINED} or {weights_folder()}"
         )
     return path
 
@@ -117,7 +117,7 @@ def published_weights(model: str, variant: bool | str = True) -> PublishedWeight
     variants = {entry.variant: entry for entry in list_published() if entry.model == model}
     if not variants:
         names = {entry.model for entry in list_published() if entry.model}
-        raise ValueError(f"no weights are published for {model}, so name a checkpoint; {suggest(model, names)}")
+        raise ValueError(f"no weights are published for {model}, so give a checkpoint; {suggest(model, names)}")
     if variant is True:
         return next(entry for entry in variants.values() if entry.is_main)
     for name, entry in variants.items():
@@ -142,7 +142,7 @@ def find(entry: PublishedWeights) -> Path:
         raise FileNotFoundError(f"the bundled {PRETRAINED / entry.file} is missing: install voskit again")
     by_hand = f"download {entry.url} in a browser and save it as {path}"
     if is_offline():
-        raise FileNotFoundError(f"{entry.file} is not here, and VOSKIT_OFFLINE is set: {by_hand}")
+        raise FileNotFoundError(f"{entry.file} is missing, and VOSKIT_OFFLINE is set: {by_hand}")
     logger.info("downloading %s to %s", entry.url, path)
     try:
         download(entry.url, path, entry.digest)

@@ -29,7 +29,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Pat
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step_{step:08d}.pt"
-    for left in folder.glob(".step_*.tmp"):  # of processes that were killed
+    for left in folder.glob(".step_*.tmp"):  # left by killed processes
         left.unlink(missing_ok=True)
     with atomic_write(path, "checkpoint") as temporary, temporary.open("wb") as file:
         try:
@@ -37,7 +37,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Pat
         except RuntimeError as error:  # how torch reports a full disk
             raise OSError(errno.EIO, str(error).splitlines()[0]) from error
         file.flush()
-        os.fsync(file.fileno())  # else a power cut may leave an empty file under the final name
+        os.fsync(file.fileno())  # or a power failure might leave an empty file under the final name
     for old in find_states(folder)[:-keep]:
         old.unlink(missing_ok=True)
     return path

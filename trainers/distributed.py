@@ -89,7 +89,7 @@ class Processes:
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[None]:
-        """Name the reason if another process ends in a ``with`` block.
+        """Report the reason if another process ends during a ``with`` block.
 
         Raises:
             ConnectionError: another process was killed, or ended with an error.
@@ -106,7 +106,7 @@ class Processes:
 
 
 def join_processes(device: str | torch.device | None = None) -> Processes:
-    """Join the processes that the environment names (``RANK``, ``WORLD_SIZE``, ...): NCCL on CUDA, else gloo.
+    """Join the process group that the environment defines (``RANK``, ``WORLD_SIZE``, ...): NCCL on CUDA, else gloo.
 
     Args:
         device: device of this process. None: the best one.
@@ -116,6 +116,6 @@ def join_processes(device: str | torch.device | None = None) -> Processes:
         return Processes()
     if not dist.is_initialized():
         on_cuda = torch.cuda.is_available() and str(device or "cuda").startswith("cuda")
-        # validation can take hours, and not equally long on all processes
+        # validation can take hours, on some processes longer than on others
         dist.init_process_group("nccl" if on_cuda else "gloo", timeout=timedelta(hours=4))
     return Processes(dist.get_rank(), count)

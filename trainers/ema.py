@@ -17,7 +17,7 @@ class AveragedWeights:
     Args:
         network: the network, whose current values are the initial average.
         total_steps: steps of the stage.
-        ratio: memory of the average as a share of the stage. Less than one step: the average is the last state.
+        ratio: time constant of the average as a fraction of the stage. Below one step, the average is the last state.
     """
 
     def __init__(self, network: nn.Module, total_steps: int, ratio: float = 0.1) -> None:

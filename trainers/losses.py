@@ -34,7 +34,7 @@ def _classes(logits_BKHW: Tensor) -> Tensor:
 
 
 def kept_fraction(step: int, mining_steps: float, least: float = 0.15) -> float:
-    """Return the share of the hardest pixels that count, falling linearly from 1 to ``least`` at ``mining_steps``."""
+    """Return the fraction of hardest pixels that count, falling linearly from 1 to ``least`` at ``mining_steps``."""
     if mining_steps <= 0:
         return least
     progress = min(1.0, step / mining_steps)
@@ -47,7 +47,7 @@ def bootstrapped_cross_entropy(logits_BKHW: Tensor, labels_BHW: Tensor, fraction
     Args:
         logits_BKHW: logits.
         labels_BHW: object ids; :data:`IGNORE` marks ignored pixels, whose loss is 0.
-        fraction: share of all pixels that count, ignored ones included.
+        fraction: fraction of all pixels that count, including ignored ones.
     """
     losses = F.cross_entropy(logits_BKHW, labels_BHW.long(), ignore_index=IGNORE, reduction="none").flatten(1)
     if fraction < 1:
@@ -104,7 +104,7 @@ def bootstrapped_jaccard(
 
 
 def kept_fraction_between(step: int, start: int, end: int, least: float = 0.15) -> float:
-    """Return the share of the hardest pixels that count: 1 until ``start``, then linear to ``least`` at ``end``."""
+    """Return the fraction of the hardest pixels that count: 1 until ``start``, then linear to ``least`` at ``end``."""
     if step < start:
         return 1.0
     return least + (1.0 - least) * (end - step) / (end - start) if step < end else least

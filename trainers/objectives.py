@@ -1,4 +1,4 @@
-"""Training objectives: modules from a batch of clips to its loss, so that DDP can synchronize gradients."""
+"""Training objectives: modules that compute the loss of a batch of clips, so that DDP can synchronize gradients."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Objective(Protocol):
         """Yield the arguments of the module for each of ``count`` equal parts of a batch.
 
         Args:
-            batch: this process's share of the clips of a step.
-            places: places of the clips in the order of training, see ``StepBatches``.
+            batch: this process's part of the clips of a step.
+            places: positions of the clips in the order of training, see ``StepBatches``.
             count: number of parts.
             processes: the processes that train together.
         """
@@ -107,7 +107,7 @@ class ReferringLoss(nn.Module):
     def parts(
         self, batch: ReferringBatch, places: range, count: int, processes: Processes
     ) -> Iterator[tuple[ReferringBatch, Tensor]]:
-        """Yield each part with the divisor of its loss: frames that show their object, the mean over processes."""
+        """Yield each part with the divisor of its loss: frames that show their object, averaged over processes."""
         frames = processes.mean(batch.valid_TB.sum().float()).clamp(min=1)
         self._predicted_Thw = None
         for own in _slices(len(places), count):

@@ -1,7 +1,7 @@
 """Query matching and loss of ReferFormer (CVPR 2022, section 3.5).
 
 Shapes: B samples (a clip and a text prompt), T frames, Q queries, K classes, H W frames padded to a common size,
-h w = a fourth of H W rounded up to multiples of 32, N numbers that a sum runs over.
+h w = a quarter of H W rounded up to multiples of 32, N numbers that a sum runs over.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Predicted(Protocol):
 
     @property
     def boxes(self) -> Tensor:
-        """cx, cy, w, h as shares of the frame without padding, [B, T, Q, 4]."""
+        """cx, cy, w, h as fractions of the frame without padding, [B, T, Q, 4]."""
 
     @property
     def masks(self) -> Tensor:
@@ -47,7 +47,7 @@ class Target:
     masks_BTHW: Tensor
     """Bool; False in the padding and in frames without the object."""
     boxes_BT4: Tensor
-    """cx, cy, w, h as shares of the frame without padding; 0 in frames without the object."""
+    """cx, cy, w, h as fractions of the frame without padding; 0 in frames without the object."""
     valid_BT: Tensor
     """Bool; True if the object is in the frame."""
     labels_B: Tensor
@@ -117,7 +117,7 @@ def matching_cost(predicted: Predicted, target: Target) -> Tensor:
     The class cost counts frames with the object only, the costs of boxes and masks count all frames.
 
     Raises:
-        ValueError: the sizes of true and predicted masks don't fit.
+        ValueError: the sizes of true and predicted masks don't match.
     """
     samples = torch.arange(len(target.labels_B), device=target.labels_B.device)
     scores = _class_cost(predicted.logits.float()[samples, :, :, target.labels_B])  # [B, T, Q]
@@ -156,7 +156,7 @@ def layer_losses(
             the mask terms, which are means over clips.
 
     Raises:
-        ValueError: the sizes of true and predicted masks don't fit.
+        ValueError: the sizes of true and predicted masks don't match.
     """
     samples = torch.arange(len(matched_B), device=matched_B.device)
     logits, labels = predicted.logits.float(), target.labels_B
@@ -187,7 +187,7 @@ def referring_loss(layers: Sequence[Predicted], target: Target, num_boxes: float
         num_boxes: as in :func:`layer_losses`.
 
     Raises:
-        ValueError: the sizes of true and predicted masks don't fit.
+        ValueError: the sizes of true and predicted masks don't match.
     """
     losses = [_weighted(layer_losses(layer, target, match(layer, target), num_boxes)) for layer in layers]
     return torch.stack(losses).sum()

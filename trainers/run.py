@@ -52,7 +52,7 @@ class TrainingResult:
 
     @property
     def stopped(self) -> bool:
-        """True if steps, or the validation of the last checkpoint, were left out by a stop: call ``train`` again."""
+        """True if a stop left out steps or the validation of the last checkpoint: call ``train`` again."""
         return not self.finished or (self.validation_due and self.step not in self.failed_validations)
 
     @property
@@ -127,7 +127,7 @@ def train(
             encoder for a first stage.
         encoder_checkpoint: ImageNet weights of the (image) encoder for a first stage; later stages don't read it.
             Default: the file that the model's config names, see ``voskit.networks.weights.find_encoder``, which
-            downloads it. If no address is known or VOSKIT_OFFLINE is set, the encoder starts from random weights, and a
+            downloads it. If no URL is known or VOSKIT_OFFLINE is set, the encoder starts from random weights, and a
             warning says so.
         stage_fields: fields of the stage's config to change, such as ``{"batch_size": 4}``.
         model_fields: fields of the model's config to change. They override those that the stage sets.
@@ -150,7 +150,7 @@ def train(
     Raises:
         ValueError: an unknown name or field (similar names are suggested), a batch that can't be
             shared among the processes, more objects than the identity bank holds, both kinds of initial weights, a
-            folder in use by another process, or a folder with a run of other settings.
+            folder in use by another process, or a folder that holds a run with other settings.
         FileNotFoundError: missing training data or weights.
         ConnectionError: the encoder's weights can't be downloaded, or another process was killed.
         FloatingPointError: the loss is not finite.
@@ -270,7 +270,7 @@ def _start_files(
 ) -> dict[str, Path]:
     """Return the files with the initial weights: a checkpoint, or encoders by the config fields that name them.
 
-    Files may be missing, but not those that the caller names for a new run.
+    Files may be missing, except those that the caller gives for a new run.
     """
     is_new = not find_states(folder / "checkpoints")
     if is_new:
@@ -291,7 +291,7 @@ def _pretrained_path(file: str, *, download: bool) -> Path:
     if download:
         try:
             return find_encoder(file)
-        except FileNotFoundError:  # no address is known, or downloads are forbidden
+        except FileNotFoundError:  # no URL is known, or downloads are forbidden
             pass
     return path_here(file) or PRETRAINED / file
 
@@ -312,7 +312,7 @@ def _start_weights(stage: str, plan: StageConfig, folder: Path, files: Mapping[s
     if not states:
         raise ValueError(
             f"stage {stage} starts from stage {plan.previous}, but {files['checkpoint']} does not exist: train that "
-            "stage first, or name other initial weights (--ckpt_path)"
+            "stage first, or give other initial weights (--ckpt_path)"
         )
     return load_state(states[-1])["model"]
 

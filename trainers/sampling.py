@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, Sampler
 
 
 def share_of_batch(batch_size: int, count: int, accumulate: int = 1) -> int:
-    """Return the number of clips of a batch that each of ``count`` processes takes, in ``accumulate`` equal parts.
+    """Return the number of clips of a batch for each of ``count`` processes, divisible by ``accumulate``.
 
     Raises:
         ValueError: ``count`` doesn't divide ``batch_size``, or ``accumulate`` the share.
@@ -65,7 +65,7 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
             yield batch
 
     def places(self, step: int) -> range:
-        """Return the places of this process's clips of a step in the long sequence."""
+        """Return the positions of this process's clips of a step in the long sequence."""
         first = step * self.batch_size + self.rank * self.share
         return range(first, first + self.share)
 
@@ -87,8 +87,8 @@ def identity_permutations(seed: int, places: range, identities: int) -> np.ndarr
 
     Args:
         seed: seed of the run.
-        places: places of the clips in the order of training, see :meth:`StepBatches.places`. A clip's order depends on
-            its place alone.
+        places: positions of the clips in the order of training, see :meth:`StepBatches.places`. A clip's order depends
+            only on its position.
         identities: number of identities in the bank.
 
     Returns:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Linear warm-up from the smallest learning rate to the base rate, then polynomial or cosine decay.
+    """Linear warm-up from the minimum learning rate to the base rate, then polynomial or cosine decay.
 
-    The decay would end one step after the last one, as published, so no step has the smallest rate itself.
+    The decay would end one step after the last one, as published, so no step has exactly the minimum rate.
     """
 
     base: float
@@ -19,7 +19,7 @@ class Schedule:
     """Learning rate at the start of warm-up and at the end of the decay."""
     total_steps: int
     warm_up_ratio: float = 0.05
-    """Share of the steps for warm-up."""
+    """Fraction of the steps used for warm-up."""
     power: float = 0.9
     """Exponent of the polynomial decay."""
     cosine: bool = False
@@ -35,7 +35,7 @@ class Schedule:
 
         Args:
             step: from 0.
-            scale: factor of the part above the smallest rate (0.1 for encoders).
+            scale: factor of the part above the minimum rate (0.1 for encoders).
         """
         if self.milestones is not None:
             return self.base * scale * self.gamma ** sum(step >= m for m in self.milestones)

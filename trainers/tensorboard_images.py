@@ -14,11 +14,11 @@ from voskit.dataloaders.masks.palette import id_colors
 from voskit.dataloaders.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 CAPTION_HEIGHT = 16
-"""Rows of pixels that a caption takes."""
+"""Height of a caption in pixels."""
 
 
 class Example(Protocol):
-    """Frames of a video that a validation segmented, all of one size."""
+    """A video segmented during validation; all frames have the same size."""
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ def log_examples(log: SummaryWriter, examples: Iterable[Example], step: int) -> 
 
 
 def clip_preview(frames_T3HW: Tensor, labels_THW: Tensor, predicted_THW: Tensor) -> np.ndarray:
-    """Draw a training clip with its true masks, and below with the predicted masks.
+    """Draw a training clip with its true masks, and below that with the predicted masks.
 
     Args:
         frames_T3HW: normalized RGB.
@@ -86,7 +86,7 @@ def clip_preview(frames_T3HW: Tensor, labels_THW: Tensor, predicted_THW: Tensor)
 def masks_preview(
     frames_THW3: np.ndarray, labels_THW: np.ndarray, predicted_THW: np.ndarray, captions: Sequence[str] = ()
 ) -> np.ndarray:
-    """Draw frames with their true masks, below with the predicted masks, and below that their captions.
+    """Draw frames with their true masks, below that with the predicted masks, and below that their captions.
 
     Args:
         frames_THW3: RGB, 0 to 255.
@@ -95,7 +95,7 @@ def masks_preview(
         captions: one for each frame, cut off at its width; or none.
 
     Returns:
-        uint8 RGB [2 H, T W, 3]; with captions CAPTION_HEIGHT rows more.
+        uint8 RGB [2 H, T W, 3]; CAPTION_HEIGHT more rows with captions.
     """
     rows = []
     for ids in (labels_THW, predicted_THW):

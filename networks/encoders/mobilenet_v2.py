@@ -1,6 +1,6 @@
 """MobileNet-V2 at output stride 16 (Sandler et al., CVPR 2018), with torchvision's names of tensors.
 
-torchvision itself is not imported: it loads the compiler of PyTorch, which doubles the time until a first frame.
+torchvision itself is not imported: it loads PyTorch's compiler, which doubles the time to the first frame.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(Encoder):
-    """The published network, but its last stages keep stride 16, with blocks 15 to 17 dilated by 2 instead.
+    """The published network, except that its last stages keep stride 16, with dilation 2 in blocks 15 to 17.
 
-    The stem stays in float32 if the network runs in bfloat16, whose 8 bits of precision are fewer than those of pixels:
-    DeAOT-Tiny's masks lose 1.2 points of J with a stem in bfloat16, and nothing by bfloat16 elsewhere.
+    The stem stays in float32 if the network runs in bfloat16, whose precision is lower than that of 8-bit pixels:
+    DeAOT-Tiny loses 1.2 points of J with the stem in bfloat16, and nothing with the rest in bfloat16.
     """
 
     mobile = True

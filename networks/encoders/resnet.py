@@ -1,6 +1,6 @@
 """ResNet (He et al., CVPR 2016) with torchvision's names of tensors, and ResNeSt (Zhang et al., 2020) from timm.
 
-torchvision itself is not imported: it loads the compiler of PyTorch, which doubles the time until a first frame.
+torchvision itself is not imported: it loads PyTorch's compiler, which doubles the time to the first frame.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class ResNet(Encoder):
     """Stem and layers 1 to 3 of a ResNet; the last two maps are one tensor.
 
     Args:
-        parts: modules by their names, of which ``layer4`` may be missing.
+        parts: modules by name; ``layer4`` may be missing.
     """
 
     channels = (256, 512, 1024, 1024)

@@ -58,7 +58,7 @@ def build_roberta(layers: int = 12) -> nn.Module:
 
 
 def _convert_pretrained(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefix ``roberta.``, which files of the language model have before each name."""
+    """Remove the prefix ``roberta.``, which each name has in files of the language model."""
     return {name.removeprefix("roberta."): x for name, x in state.items()}
 
 

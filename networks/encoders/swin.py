@@ -1,7 +1,7 @@
 """Swin Transformer (Liu et al., ICCV 2021) as a feature pyramid for any input size.
 
-timm shifts before it pads, and torchvision doesn't shift maps that are smaller than a window. So neither gives the
-features that the published checkpoints were trained with, unless a map is a multiple of the window.
+timm shifts before it pads, and torchvision doesn't shift maps that are smaller than a window. So neither reproduces the
+features that the published checkpoints were trained with, unless the map's size is a multiple of the window.
 
 Shapes: B batch, H W map, C channels, W windows, K positions of a window, N heads.
 """

@@ -37,7 +37,7 @@ class AOTEngine:
     Args:
         network: an AOT or DeAOT, or a network with the same methods.
         config: inference fields, such as the gap and bound of the memory.
-        policy: which frames the long-term memory keeps. Default: every ``long_term_gap``-th.
+        policy: selects the frames that the long-term memory keeps. Default: every ``long_term_gap``-th.
 
     Raises:
         ValueError: a policy is given for a memory of prototypes, which has its own rules.

@@ -46,7 +46,7 @@ def _contacts(ids_HW: np.ndarray, ids: list[int]) -> tuple[np.ndarray, np.ndarra
     """Count the pairs of neighboring pixels of every two objects, [n, n], and the objects' areas in pixels, [n]."""
     count = len(ids)
     place = np.searchsorted(ids, ids_HW).clip(max=count - 1)
-    index_HW = np.where(np.asarray(ids)[place] == ids_HW, place + 1, 0)  # 0: not one of these objects
+    index_HW = np.where(np.asarray(ids)[place] == ids_HW, place + 1, 0)  # 0: none of these objects
     pairs = np.zeros((count + 1) ** 2, np.int64)
     for part in _REACHES:
         reach = max(1, min(index_HW.shape) // part)

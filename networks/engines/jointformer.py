@@ -35,7 +35,7 @@ class JointFormerEngine(PerObjectEngine):
     Args:
         network: a JointFormer.
         config: inference fields.
-        policy: which frames the memory keeps. Default: the first and the latest of every ``mem_every``-th.
+        policy: selects the frames that the memory keeps. Default: the first and the latest of every ``mem_every``-th.
 
     Raises:
         ValueError: the policy needs the usage of frames, which the network's blocks don't track.

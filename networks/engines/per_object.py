@@ -34,7 +34,7 @@ class PerObjectEngine(ABC):
     Args:
         network: has ``encode_image``.
         config: inference fields.
-        policy: which frames are stored.
+        policy: selects the frames that are stored.
     """
 
     def __init__(self, network: nn.Module, config: PerObjectConfig, policy: MemoryPolicy) -> None:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BAND_ELEMENTS = 2**23
-"""Largest number of probabilities in a band."""
+"""Maximum number of probabilities in a band."""
 COARSE = 4
 """Step of rows and columns at which full maps are sampled for measures of quality."""
 
@@ -282,14 +282,14 @@ def average(predictions: Sequence[FrameProbabilities], flipped: list[bool], rows
 
 
 def likeliest(scores_KHW: Tensor) -> Tensor:
-    """Return the class with the highest score at each pixel, the first of equal ones, [H, W] int64."""
+    """Return the class with the highest score at each pixel, [H, W] int64; of equal ones, the first."""
     return scores_KHW.max(0).indices  # argmax takes ten times as long on a CPU
 
 
 @lru_cache(maxsize=256)
 def constant(values: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return numbers as a tensor that is cached per device. Creating it each frame would force a host-device sync."""
-    with torch.inference_mode(False):  # an inference tensor couldn't be used outside of inference mode
+    with torch.inference_mode(False):  # an inference tensor can't be used outside of inference mode
         return torch.tensor(values, dtype=dtype, device=device)
 
 

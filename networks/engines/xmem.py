@@ -26,7 +26,7 @@ class XMemEngine(PerObjectEngine):
     Args:
         network: an XMem.
         config: inference fields.
-        policy: which frames are stored and which are replaced. Default: every ``mem_every``-th.
+        policy: selects the frames that are stored and those that they replace. Default: every ``mem_every``-th.
 
     Raises:
         ValueError: a policy is given for a memory of prototypes (``enable_long_term``), which has its own rules.

@@ -1,1 +1,1 @@
-"""Networks as graphs without state: modules with flat inputs and outputs, for ``torch.export``."""
+"""Networks as stateless graphs: modules with flat inputs and outputs, for ``torch.export``."""

@@ -29,7 +29,7 @@ def aot_graphs(network: AOT, size: tuple[int, int], frames: int) -> dict[str, Gr
     Args:
         network: folded, in evaluation mode. If ``top_k`` is more than the memory can hold, it is switched off.
         size: height and width of the input.
-        frames: largest number of frames in the long-term memory.
+        frames: maximum number of frames in the long-term memory.
     """
     calls = _Calls(network)
     image = torch.zeros(1, 3, *size)

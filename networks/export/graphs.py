@@ -45,9 +45,9 @@ class Graph:
     axes: dict[str, dict[int, str]] = field(default_factory=dict)
     """For each input that has any, its axes of variable length with the name of the length."""
     least: dict[str, int] = field(default_factory=dict)
-    """Smallest values of the lengths. Default: 1."""
+    """Minimum values of the lengths. Default: 1."""
     most: dict[str, int] = field(default_factory=dict)
-    """Largest values of the lengths. Default: any."""
+    """Maximum values of the lengths. Default: unlimited."""
 
     @torch.no_grad()
     def run(self) -> dict[str, Tensor]:
@@ -56,7 +56,7 @@ class Graph:
 
 
 def least_frames(top_k: int | None, positions: int) -> int:
-    """Return the number of memory frames that hold ``top_k`` positions."""
+    """Return the minimum number of memory frames that contain ``top_k`` positions."""
     return 1 if top_k is None else -(-top_k // positions)
 
 
@@ -66,7 +66,7 @@ def named(prefix: str, count: int) -> list[str]:
 
 
 def split(values: Sequence[Tensor], counts: Sequence[int]) -> list[tuple[Tensor, ...]]:
-    """Split a flat sequence of tensors into parts of some lengths."""
+    """Split a flat sequence of tensors into parts of these lengths."""
     parts, first = [], 0
     for count in counts:
         parts.append(tuple(values[first : first + count]))

@@ -27,8 +27,8 @@ def xmem_graphs(network: XMem, size: tuple[int, int], frames: int, top_k: int) -
     Args:
         network: folded, in evaluation mode.
         size: height and width of the input, multiples of 16.
-        frames: largest number of frames in memory.
-        top_k: memory elements that a position reads.
+        frames: maximum number of frames in memory.
+        top_k: number of memory elements that each position reads.
     """
     calls = _Calls(network, size, top_k)
     image = torch.zeros(1, 3, *size)

@@ -59,13 +59,13 @@ class DistancePenalty(NamedTuple):
     """Height and width of the map."""
 
     def appended(self, q_BNLC: Tensor, k_BNMC: Tensor) -> tuple[Tensor, Tensor]:
-        """Append channels to queries and keys of whole frames, by whose products scores have the penalty.
+        """Append channels to queries and keys of whole frames, whose products add the penalty to the scores.
 
         For places a and b it is -|a - b|^2 = 2 a b - |b|^2 - |a|^2, whose last term all keys of a query share.
         """
         a, b = self._places(q_BNLC), self._places(k_BNMC)
         channels = q_BNLC.shape[3] + 3
-        scale = channels**0.5  # by which attention will divide
+        scale = channels**0.5  # attention will divide by this
         a = self.weight * scale * torch.cat([2 * a, -a.new_ones(len(a), 1)], 1)
         b = torch.cat([b, (b**2).sum(1, keepdim=True)], 1)
         q = q_BNLC * (scale / q_BNLC.shape[3] ** 0.5)
@@ -84,7 +84,7 @@ class DistancePenalty(NamedTuple):
 def _adapted(
     q_BNLC: Tensor, part: MemoryPart | MaskedPart | MergedPart, trained_positions: int | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Return queries as sharp as in training, and which positions are read or the terms to add to their scores."""
+    """Return queries as sharp as in training, and a mask of the positions to read or terms to add to their scores."""
     if isinstance(part, MemoryPart):
         factor = sharpness(part.key.shape[1], trained_positions)
         return q_BNLC if factor == 1 else q_BNLC * factor, None

@@ -37,7 +37,7 @@ class Pyramid(NamedTuple):
 
 def inverse_sigmoid(x: Tensor, least: float = 1e-5) -> Tensor:
     """Convert probabilities to logits, clamped away from 0 and 1 by ``least``."""
-    if torch.compiler.is_exporting():  # equal values; of a clamp after another, the ONNX exporter makes invalid graphs
+    if torch.compiler.is_exporting():  # equal values: from two clamps in a row, the ONNX exporter makes invalid graphs
         return torch.log(x.clamp(least, 1.0) / (1 - x).clamp(least, 1.0))
     x = x.clamp(0, 1)
     return torch.log(x.clamp(min=least) / (1 - x).clamp(min=least))

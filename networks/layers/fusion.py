@@ -1,4 +1,4 @@
-"""Convolutional blocks that fuse features, of XMem and later families.
+"""Convolutional blocks of XMem and later families that fuse features.
 
 Names of tensors are those of the published checkpoints. Shapes: B batch (objects), C channels, H W any map.
 """

@@ -43,7 +43,7 @@ class JointAttention(nn.Module):
         return q, k, v
 
     def attend(self, q_BLC: Tensor, k_KMC: Tensor, v_KMC: Tensor, valid_KM: Tensor | None = None) -> Tensor:
-        """Attend to keys, or to those that a mask leaves, and project the result, [K, L, C]."""
+        """Attend to all keys, or to those that a mask allows, and project the result, [K, L, C]."""
         q, k, v = (split_heads(x, self.heads) for x in (q_BLC, k_KMC, v_KMC))
         return self.proj(merge_heads(attention(q, k, v, valid_BM=valid_KM)))
 

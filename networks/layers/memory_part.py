@@ -20,14 +20,14 @@ class MemoryPart(NamedTuple):
 
 
 class MergedPart(NamedTuple):
-    """A :class:`MemoryPart` some of whose positions stand for several ones of a frame, as their means."""
+    """A :class:`MemoryPart` in which some positions are means of several positions of a frame."""
 
     key: Tensor
     """[B or 1, M, C]."""
     value: Tensor
     """[B, M, D]."""
     counts: Tensor
-    """[1, M] float32, the number of positions that each one stands for."""
+    """[1, M] float32, the number of positions that each one averages."""
 
 
 class MaskedPart(NamedTuple):
@@ -38,4 +38,4 @@ class MaskedPart(NamedTuple):
     value: Tensor
     """[B, M, D], finite everywhere."""
     valid: Tensor
-    """[B or 1, M] bool, True for positions that hold something; one at least in each row."""
+    """[B or 1, M] bool, True for positions that hold something; at least one in each row."""

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons that are applied to each position."""
+"""Multilayer perceptrons applied to each position."""
 
 from __future__ import annotations
 

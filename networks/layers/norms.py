@@ -85,7 +85,7 @@ class Depthwise(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, x_BLC: Tensor, size: tuple[int, int], channels: slice = slice(None)) -> Tensor:
-        """Convolve; ``channels`` says which ones of all the sequence has."""
+        """Convolve; ``channels`` selects the channels that the sequence has."""
         return to_sequence(self.dropout(_depthwise(self.conv, to_map(x_BLC, size), channels)))
 
 

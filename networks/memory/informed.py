@@ -109,9 +109,9 @@ class Restricted:
     """Keep few frames: references, the latest, and those that get the most attention (RMem, CVPR 2024, section 4.2).
 
     The first frame, other references and the latest frame are kept. Of the others, the one with the smallest sum of
-    attention and freshness is replaced. Attention is the mean share of long-term attention that a frame got per read.
-    Freshness is ``freshness * sqrt(log(reads of the oldest) / own reads)``, as in upper-confidence-bound bandits, which
-    protects frames with few reads.
+    attention and freshness is replaced. Attention is the mean fraction of long-term attention that a frame got per
+    read. Freshness is ``freshness * sqrt(log(reads of the oldest) / own reads)``, as in upper-confidence-bound bandits,
+    which protects frames with few reads.
     """
 
     gap: int = 5
@@ -199,5 +199,5 @@ class WithLatest:
 
 
 def free_or_oldest(stored: Sequence[StoredFrame], new: StoredFrame, most: int | None) -> int | None:
-    """Return a free slot, or that of the oldest predicted frame, or of the oldest reference but the first."""
+    """Return a free slot, or that of the oldest predicted frame, or of the oldest reference except the first."""
     return EveryNthFrame(1, most).place(stored, new)

@@ -1,4 +1,4 @@
-"""Memory policies: which frames enter a memory bank, and which ones they replace."""
+"""Memory policies: rules for the frames that enter a memory bank and those that they replace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StoredFrame:
     partial: bool = False
     """Masks of objects that the policy doesn't trust are left out of it, see ``per_object``."""
     usage: float = 0.0
-    """Mean share of long-term attention that it got per read, 0 to 1; 0 unless the policy ``needs_usage``."""
+    """Mean fraction of long-term attention that it got per read, 0 to 1; 0 unless the policy ``needs_usage``."""
     reads: int = 0
     """Reads of the memory since it was stored; 0 unless the policy ``needs_usage``."""
 
@@ -47,7 +47,7 @@ class MemoryPolicy(Protocol):
 
     @property
     def max_frames(self) -> int | None:
-        """Largest number of frames that the bank may hold; None: no bound."""
+        """Maximum number of frames that the bank may hold; None: no bound."""
         ...
 
     def due(self, frame: int, last: int) -> bool:
@@ -114,7 +114,7 @@ def check_shares(**shares: float) -> None:
     """Raise a ValueError unless these fields of a policy lie between 0 and 1."""
     for name, value in shares.items():
         if not 0 <= value <= 1:
-            raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")
+            raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
 
 
 @POLICIES.register("every_nth_frame")
@@ -152,7 +152,7 @@ class EveryNthFrame:
 class FirstAndLatest:
     """Keep the first frame and the latest ones, up to ``max_kept`` in all, and one passing frame (JointFormer).
 
-    A frame to keep replaces the oldest one but the first, whether its mask was given or predicted. A passing frame
+    A frame to keep replaces the oldest one except the first, whether its mask was given or predicted. A passing frame
     replaces the passing frame before it; frames to keep leave it alone.
     """
 

@@ -31,7 +31,7 @@ class PrototypeBank:
         prototypes: decides when frames become prototypes.
         heads: attention heads.
         trained_positions: see ``voskit.networks.ops.sharpness``.
-        block: smallest number of frames by which the allocation grows.
+        block: minimum number of frames by which the allocation grows.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ from voskit.networks.ops.top_k import add_up_weights, read_sparse, top_k_weights
 if TYPE_CHECKING:
     from voskit.networks.engines.quality import ObjectQuality
 
-_CHUNK = 2**24  # largest number of similarities in memory at a time
+_CHUNK = 2**24  # maximum number of similarities in memory at a time
 _NO_LIFE = 1e-7  # life of an element before its first read, so that its usage is 0 and not 0 / 0
 
 
@@ -115,7 +115,7 @@ class PrototypeMemory:
         matching: similarity of the family.
         frames: which frame a new one replaces; used only without prototypes, which have rules of their own.
         prototypes: when frames become prototypes; None: never.
-        block: smallest number of frames by which the allocation grows.
+        block: minimum number of frames by which the allocation grows.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ class Table:
     When none are left, the table moves to an allocation that is larger by a block or by half, whichever is more.
 
     Args:
-        block: smallest number of rows by which the allocation grows.
+        block: minimum number of rows by which the allocation grows.
     """
 
     def __init__(self, block: int) -> None:
@@ -59,7 +59,7 @@ class Table:
             self._storage[name][:, self._start : self._start + count] = x
 
     def keep(self, wanted_M: Tensor, pivot: int = 0) -> None:
-        """Remove the rows for which a bool tensor is False; the others keep their order.
+        """Remove the rows for which a bool tensor is False; keep the order of the others.
 
         Rows close up towards row ``pivot``. So removal frees rows at the front and the end, where new ones are added,
         and the table doesn't drift through its allocation.

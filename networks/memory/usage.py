@@ -1,4 +1,4 @@
-"""Shares of long-term attention that stored frames get.
+"""Usage of stored frames: the fraction of long-term attention that each one gets.
 
 Shapes: B id groups, L positions of a frame, M positions of all stored frames, C channels.
 """
@@ -19,10 +19,10 @@ _QUERIES = 64  # positions of a frame used as queries, evenly spread
 
 
 def frame_shares(queries_BLC: Sequence[Tensor], memory: Sequence[MemoryPart], frames: int, heads: int) -> list[float]:
-    """Return the share of attention of each frame in memory, as a mean over layers, heads and some positions.
+    """Return each memory frame's fraction of the attention, averaged over layers, heads and some positions.
 
     Args:
-        queries_BLC: queries of each layer; those of the first group count.
+        queries_BLC: queries of each layer; only those of the first group are used.
         memory: keys and values of each layer.
         frames: number of stored frames.
         heads: attention heads.
@@ -37,7 +37,7 @@ def frame_shares(queries_BLC: Sequence[Tensor], memory: Sequence[MemoryPart], fr
 
 
 def counted(frames: Sequence[StoredFrame], shares: Sequence[float]) -> list[StoredFrame]:
-    """Return stored frames updated by a read in which each got a share of the attention."""
+    """Return stored frames updated by a read with these fractions of the attention."""
     return [
         replace(frame, usage=(frame.usage * frame.reads + share) / (frame.reads + 1), reads=frame.reads + 1)
         for frame, share in zip(frames, shares, strict=True)

@@ -203,7 +203,7 @@ class AOT(Network):
         """Reduce the identity bank and the decoder to some identities, which are renumbered from 1 on.
 
         ``max_objects`` becomes their number; more objects take more groups. After little training, a network confuses
-        fewer identities less; no published checkpoint needs it.
+        identities less if there are fewer of them; no published checkpoint needs this.
 
         Args:
             identities: identities to keep, 1 to ``max_objects``.
@@ -273,7 +273,7 @@ class AOT(Network):
         return Features(maps, self.encoder_projector(last))
 
     def encode_ids(self, ids_GHW: Tensor) -> Tensor:
-        """Embed integer identities (0 background, 1 to max_objects, others nothing at all) -> [G, L, C]."""
+        """Embed integer identities (0 background, 1 to max_objects, others none) -> [G, L, C]."""
         bank = self.patch_wise_id_bank
         assert bank.bias is not None
         return embed_identities(ids_GHW, bank.weight, bank.bias, stride=bank.stride[0], padding=int(bank.padding[0]))

@@ -29,7 +29,7 @@ class Network(nn.Module):
     """Base class of the networks of all families.
 
     Args:
-        config: kept as ``config``; checkpoints store it, and engines are run with it unless told to use another.
+        config: kept as ``config``; checkpoints store it, and it is the default config of engines.
     """
 
     config: ModelConfig
@@ -64,7 +64,7 @@ class Network(nn.Module):
         return {}
 
     def ignored_tensors(self, shapes: Mapping[str, torch.Size]) -> dict[str, str]:
-        """Return the tensors of a checkpoint that this network has no use for, each with the reason.
+        """Return the tensors of a checkpoint that this network doesn't need, each with the reason.
 
         Loading is strict: a tensor that is neither used nor listed here is an error. Default: none.
 
@@ -95,7 +95,7 @@ class Network(nn.Module):
         return False
 
     def reset_classifier(self) -> None:
-        """Initialize the classification heads anew, for fine-tuning.
+        """Reinitialize the classification heads, for fine-tuning.
 
         Raises:
             ValueError: the network has no classification heads. This is the default.

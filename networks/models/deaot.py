@@ -94,7 +94,7 @@ class GatedPropagationModule(nn.Module):
         return groups[0] if len(groups) == 1 else torch.cat(groups), state
 
     def _reads_visual_once(self, query_GLC: Tensor, long_term: Sequence[MemoryPart], short_term: MemoryPart) -> bool:
-        """Return True if visual values are the same for all groups, and reading them once pays.
+        """Return True if visual values are the same for all groups, and reading them once is faster.
 
         They are the same in the first layer, for groups that began at one frame.
         """

@@ -137,7 +137,7 @@ class ReferFormer(Network):
                 nn.init.constant_(bias[2:], -2.0)
 
     def reset_classifier(self) -> None:
-        """Initialize the score heads anew, at a probability of 0.01: fine-tuning starts this way, as published."""
+        """Reinitialize the score heads, at a probability of 0.01: fine-tuning starts this way, as published."""
         for head in self.class_embed:
             assert isinstance(head, nn.Linear)
             head.reset_parameters()
@@ -225,7 +225,7 @@ class ReferFormer(Network):
         return encode_text(self.text_encoder, self.resizer, tokens_BL)
 
     def find(self, image: ImageFeatures, text: Text) -> Candidates:
-        """Find candidate objects in each frame, by queries made of the text prompt."""
+        """Find candidate objects in each frame, by queries made from the text prompt."""
         length, batch = image.length, len(image.sizes)
         sources = [*image.maps[1:], image.maps[-1]]
         maps = []

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 MIN_PROBABILITY = 1e-30
-"""Lower clamp of objects' probabilities if the background is not a class: a most likely object must be found also where
-all are unlikely."""
+"""Lower clamp of objects' probabilities if the background is not a class: even where all are unlikely, there must be a
+likeliest object."""
 
 
 def aggregate(probabilities: Tensor, dim: int = 0, background: bool = True) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from voskit.networks.ops.top_k import largest, read_sparse
 
 MAX_SCORES = 2**23
-"""Largest number of scores in memory at a time without a fused kernel."""
+"""Maximum number of scores in memory at a time without a fused kernel."""
 
 
 def sharpness(positions: int, trained: int | None) -> float:
@@ -28,7 +28,7 @@ def sharpness(positions: int, trained: int | None) -> float:
 
 
 def masked_sharpness(valid_BM: Tensor, trained: int) -> Tensor:
-    """Return :func:`sharpness` for the positions that a mask leaves, [B, 1, 1, 1]."""
+    """Return :func:`sharpness` for the positions that a mask allows, [B, 1, 1, 1]."""
     # in double precision, like the number that Python computes, on devices that have it
     single = torch.compiler.is_exporting() or valid_BM.device.type == "mps"
     positions = valid_BM.sum(1, dtype=torch.float32 if single else torch.float64).clamp(min=1)
@@ -48,7 +48,7 @@ def attention(
     Args:
         q_BNLC, k_BNMC, v_BNMD: queries, keys and values.
         top_k: number of keys with the highest scores that each query attends to; None: all.
-        valid_BM: bool, False for keys that nobody reads; or float, terms to add to the scores; None: all are read.
+        valid_BM: bool, False for keys that are not read; or float, terms to add to the scores; None: all are read.
     """
     if torch.compiler.is_exporting():
         from voskit.networks.ops.exported_attention import exported_attention
@@ -128,7 +128,7 @@ def _concatenated(blocks: Sequence[Tensor], dim: int) -> Tensor:
 def _aligned(k_BNMC: Tensor) -> Tensor:
     """Append zeros up to a multiple of 16 keys for inference on a CPU.
 
-    MKL needs up to half as much time again for the scores of other numbers of keys (AVX2).
+    For other numbers of keys, MKL takes up to 1.5 times as long to compute the scores (AVX2).
     """
     if k_BNMC.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return k_BNMC

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MAX_SAMPLES = 2**26
-"""Largest number of sampled values in memory at a time if no gradient is needed."""
+"""Maximum number of sampled values in memory at a time if no gradient is needed."""
 
 
 def deformable_attention(

@@ -1,4 +1,4 @@
-"""Convolution of a map that was enlarged twofold, at the price of the small map."""
+"""Convolution of a map upsampled twofold, at the cost of the small map."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def convolve_enlarged(x_1CHW: Tensor, weight_OC33: Tensor, plus_1OHW: Tensor) ->
 def _merge(products: Sequence[Tensor], dim: int) -> Tensor:
     """Enlarge the products of three neighboring weights along a dimension, shift and sum them; twice the result.
 
-    Beyond its border the enlarged map is 0, as if the small one went on with the opposite sign.
+    Beyond its border the enlarged map is 0, as if the small one continued with the opposite sign.
     """
     before, center, after = (x.transpose(0, dim) for x in products)
     shape = list(products[0].shape)

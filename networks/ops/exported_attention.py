@@ -1,4 +1,4 @@
-"""Global attention from operations that exported graphs have, whatever the number of id groups.
+"""Global attention built from operations that exported graphs support, for any number of id groups.
 
 Shapes: as in :mod:`voskit.networks.ops.attention`.
 """
@@ -19,7 +19,7 @@ def exported_attention(
     scores = (q_BNLC * q_BNLC.shape[-1] ** -0.5) @ k_BNMC.transpose(2, 3)
     if valid_BM is not None:
         scores = scores.masked_fill(~valid_BM[:, None, None], -torch.inf)
-    elements = k_BNMC.shape[2]  # no int if it may vary, and then not less than top_k
+    elements = k_BNMC.shape[2]  # not an int if it may vary, and then not less than top_k
     if top_k is None or (isinstance(elements, int) and top_k >= elements):
         return scores.softmax(-1) @ v_BNMD
     best, places = scores.topk(top_k, sorted=False)

@@ -5,7 +5,7 @@
     score[p, n, w] = q[p, n] . k[p + w, n] / sqrt(C) + q[p, n] . rel_k[n, w] + rel_k_bias[n, w]
     out[p, n]      = sum_w softmax_w(score)[p, n, w] * (v[p + w, n] + rel_v[n, w])
 
-Offsets are numbered row by row; those outside of the map are left out. AOT (section 4.2) calls this short-term
+Offsets are numbered row by row; those outside the map are left out. AOT (section 4.2) calls this short-term
 attention. ``rel_k`` and ``rel_v`` are learned relative terms; the former uses the unscaled query.
 
 Shapes: B batch, H W map, N heads, C channels per head of query and key, D of the value, K = window * window offsets. A
@@ -42,7 +42,7 @@ class Backend(NamedTuple):
     """An implementation of :func:`local_attention`."""
 
     attend: Callable[..., Tensor]
-    """Has the arguments of :func:`local_attention` but ``backend``, all of them positional."""
+    """Takes the arguments of :func:`local_attention` except ``backend``, all of them positional."""
     is_available: Callable[[], bool] = lambda: True
     requirement: str = ""
     """Requirement for the error message if it isn't available, such as ``"package x is not installed"``."""
@@ -103,7 +103,7 @@ def _has_triton() -> bool:
 
 @cache
 def _compiles_triton(device: torch.device) -> bool:
-    """Return whether Triton can compile for a CUDA device; say so once if it can't."""
+    """Return True if Triton can compile for a CUDA device; log the reason once if it can't."""
     if not _is_installed("triton"):
         return False
     if torch.cuda.get_device_capability(device) < (7, 0):
@@ -161,7 +161,7 @@ def _gathered(
     window: int,
     dilation: int,
 ) -> Tensor:
-    """Attend by operations that exported graphs have."""
+    """Attend with operations that exported graphs support."""
     from voskit.networks.ops.local_attention_gathered import attend_inside
 
     relative = (rel_k_NKC, rel_k_bias_NK, rel_v_NKD)

@@ -1,4 +1,4 @@
-"""Local attention from operations that exported graphs have: gathers, paddings, reshapes and matrix products.
+"""Local attention built from operations that exported graphs support: gathers, paddings, reshapes and matrix products.
 
 Tiles are those of the blocked backend, all of them at once. Windows of a tile start at the place of their query; this
 skew is made by reshapes: rows of one more element, cut to their old length, move on by one element each.

@@ -1,4 +1,4 @@
-"""Local window attention as fused Triton kernels, with no tensor that has an entry for each offset of each position.
+"""Local window attention as fused Triton kernels, which never store a value for every offset of every position.
 
 A program computes a strip of :data:`STRIP` adjacent queries in a row of the map. For each row of the window it loads
 the strip of keys in reach of these queries. Their scores are one small matrix product, and so are the relative terms of

@@ -92,19 +92,19 @@ def test_harmless_values_beside_weights(tmp_path: Path, value: Any, old_format: 
 @pytest.mark.parametrize(
     ("content", "is_other", "reading"),
     [
-        ({"model": WEIGHTS, "ema": OTHERS}, True, "averaged weights under 'ema' are read, not those under 'model'"),
-        ({"state_dict_ema": OTHERS, "state_dict": WEIGHTS}, True, "under 'state_dict_ema' are read, not those under"),
+        ({"model": WEIGHTS, "ema": OTHERS}, True, "reading the averaged weights under 'ema', not those under 'model'"),
+        ({"state_dict_ema": OTHERS, "state_dict": WEIGHTS}, True, "under 'state_dict_ema', not those under"),
         (
             {"state_dict": WEIGHTS, "callbacks": {"EMA": {"ema_state_dict": OTHERS}}},
             True,
-            "under 'callbacks/EMA/ema_state_dict' are read, not those under 'state_dict'",
+            "under 'callbacks/EMA/ema_state_dict', not those under 'state_dict'",
         ),
         (  # parameters without buffers
             {"model": WEIGHTS, "ema": {"encoder.a.weight": torch.zeros(2)}},
             False,
-            "the weights under 'model' are read, not those under 'ema'",
+            "reading the weights under 'model', not those under 'ema'",
         ),
-        ({"model": WEIGHTS, "teacher": OTHERS}, False, "under 'model' are read, not those under 'teacher'"),
+        ({"model": WEIGHTS, "teacher": OTHERS}, False, "under 'model', not those under 'teacher'"),
     ],
 )
 def test_of_several_weights_the_reading_is_logged(tmp_path: Path, caplog, content, is_other: bool, reading) -> None:
@@ -142,7 +142,7 @@ def linear(start: float) -> dict[str, Tensor]:
         (
             named("model.{}".format, linear(1)) | named("ema_model.module.{}".format, linear(2)),
             2,
-            "the averaged weights under 'ema_model.module.' are read, not those under 'model.'",
+            "reading the averaged weights under 'ema_model.module.', not those under 'model.'",
         ),
     ],
 )
@@ -193,7 +193,7 @@ def test_a_checkpoint_in_a_zip_file_is_read(tmp_path: Path, caplog, name: str, c
         checkpoint = read_checkpoint(tmp_path / name)
     check(checkpoint.state)
     assert checkpoint.path == tmp_path / name
-    assert f"{name} is a zip file: its {member} is read" in caplog.text
+    assert f"{name} is a zip file: reading {member} in it" in caplog.text
 
 
 def tar_bytes() -> bytes:

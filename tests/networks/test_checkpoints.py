@@ -162,7 +162,7 @@ def test_own_file_says_how_it_is_run_unless_told_otherwise(tmp_path: Path, caplo
         config = build_model("aott", checkpoint=path, device="cpu").config
     assert config == get_model_config("aott", **own)
     fields = "long_term_gap=7, self_heads=4, trained_positions=9"
-    assert f"{path}: config of the file, unless changed here: {fields}" in caplog.text
+    assert f"{path}: using the file's config, except for changed fields: {fields}" in caplog.text
     assert build_model("aott", checkpoint=path, device="cpu", long_term_gap=9999).config.long_term_gap == 9999
 
 
@@ -259,7 +259,7 @@ def damaged(kind: str, network, published: Path, folder: Path) -> Path:
         ("no weights", "holds no weights under a known key"),
         ("missing", r"doesn't fit aott: 1 tensors are missing \(decoder.conv_out.bias\)"),
         ("unknown", r"1 tensors are unknown \(decoder.extra.weight\)"),
-        ("shape", r"1 tensors are of another shape \(decoder.conv_out.bias \[12\] for \[11\]\)"),
+        ("shape", r"1 tensors are of a different shape \(decoder.conv_out.bias \[12\] for \[11\]\)"),
         ("nan", "is damaged: decoder.conv_out.bias holds values that are not finite"),
         ("truncated safetensors", "is not a complete safetensors file"),
         ("folder", "is a folder, not a file"),
@@ -303,7 +303,9 @@ def test_of_a_larger_identity_bank_the_first_identities_are_taken(published: Pat
 
 def test_own_file_says_what_it_is(tmp_path: Path) -> None:
     save_weights(build_model("deaott", device="cpu"), tmp_path / "own.safetensors")
-    with pytest.raises(ValueError, match=r"doesn't fit aott: .*; its metadata say that it is deaott"):
+    with pytest.raises(
+        ValueError, match=r"doesn't fit aott: .*; according to its metadata, it is a checkpoint of deaott"
+    ):
         build_model("aott", checkpoint=tmp_path / "own.safetensors", device="cpu")
 
 

@@ -154,7 +154,7 @@ def test_policies_have_names() -> None:
         ("every_nth_frame:gap=0", "'every_nth_frame:gap=0': gap must be an integer of at least 1, got 0"),
         ("first_and_latest:gap=2.5", "gap must be an integer of at least 1, got 2.5"),
         ("restricted:max_frames=0", "max_frames must be an integer of at least 1, got 0"),
-        ("gated:confidence=7", "confidence must lie between 0 and 1, got 7"),
+        ("gated:confidence=7", "confidence must be from 0 to 1, got 7"),
         ("gated:confidense=0.7", "has no field 'confidense': did you mean confidence?"),
         ("every_nth_frame:gap=1,most=2", "has no field 'most'"),
     ],

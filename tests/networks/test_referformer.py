@@ -321,7 +321,10 @@ class TestFiles:
     @pytest.mark.thorough
     def test_a_file_of_another_model_is_refused_with_its_name(self, tmp_path: Path) -> None:
         save_weights(build_model("swint_referformer", device="cpu", text_layers=1), tmp_path / "own.safetensors")
-        with pytest.raises(ValueError, match=r"doesn't fit r50_referformer.*metadata say that it is swint_referformer"):
+        with pytest.raises(
+            ValueError,
+            match=r"doesn't fit r50_referformer.*according to its metadata, it is a checkpoint of swint_referformer",
+        ):
             build_model("r50_referformer", checkpoint=tmp_path / "own.safetensors", device="cpu")
 
     def test_a_published_file_names_the_model_that_it_fits(self, referformer_weights) -> None:

@@ -110,7 +110,7 @@ def test_other_variants_by_name() -> None:
     ("model", "variant", "text"),
     [
         ("r50_deaot", True, "unknown model 'r50_deaot': did you mean r50_deaotl"),
-        ("r101_aotl", True, "no weights are published for r101_aotl, so name a checkpoint; did you mean .*r50_aotl"),
+        ("r101_aotl", True, "no weights are published for r101_aotl, so give a checkpoint; did you mean .*r50_aotl"),
         ("r50_deaotl", "PRE_YTB", "r50_deaotl has no published variant 'PRE_YTB': there are PRE, PRE_YTB_DAV"),
     ],
 )
@@ -200,7 +200,9 @@ def test_google_drive_with_and_without_a_confirmation_page(home: Path, host: Wei
 
 def test_an_encoder_is_checked_against_the_digest_in_its_name(home: Path, host: WeightsHost) -> None:
     host.files["/models/resnet50-0676ba61.pth"] = CONTENT
-    with pytest.raises(ValueError, match=r"sent another resnet50-0676ba61\.pth \(SHA-256 .*the name carries 0676ba61"):
+    with pytest.raises(
+        ValueError, match=r"sent a different resnet50-0676ba61\.pth \(SHA-256 .*the name carries 0676ba61"
+    ):
         find_encoder("resnet50-0676ba61.pth")
     assert files_in(home) == []
 
@@ -241,7 +243,7 @@ def test_the_next_call_resumes_where_the_last_one_broke_off(
 ) -> None:
     monkeypatch.setattr(downloads, "_RETRIES", 0)
     host.cuts = [700_000]
-    with pytest.raises(ConnectionError, match="cut the connection; the next try resumes there") as error:
+    with pytest.raises(ConnectionError, match="closed the connection; try again to resume") as error:
         find_weights(model)
     assert "\n" not in str(error.value) and files_in(home) == []
     host.requests.clear()
@@ -303,9 +305,9 @@ def test_without_network_the_error_says_what_to_download_and_where_to_put_it(
         ("r50_deaotl", (403, QUOTA_PAGE), "Too many users"),
         ("r50_deaotl", (500, "<html>error</html>"), "drive.google.com refuses"),
         ("xmem", (200, LOGIN_PAGE), "sent a web page instead of XMem.pth: its download quota is used up, or .* login"),
-        ("xmem", (404, "<html>Not Found</html>"), "github.com answers 404 Not Found"),
-        ("xmem", (403, "<html>rate limit</html>"), "github.com answers 403 Forbidden"),
-        ("xmem", (500, "<html>error</html>"), "github.com answers 500 Internal Server Error"),
+        ("xmem", (404, "<html>Not Found</html>"), "github.com returned 404 Not Found"),
+        ("xmem", (403, "<html>rate limit</html>"), "github.com returned 403 Forbidden"),
+        ("xmem", (500, "<html>error</html>"), "github.com returned 500 Internal Server Error"),
     ],
 )
 def test_pages_are_refused_and_not_kept(
@@ -325,7 +327,7 @@ def test_endless_confirmation_pages_are_given_up(
 ) -> None:
     monkeypatch.setattr(downloads, "_PATIENCE", 0.2)
     host.answer = (200, confirmation_page(R50_DEAOTL))
-    with pytest.raises(ConnectionError, match=r"drive\.google\.com sends nothing but requests for confirmation"):
+    with pytest.raises(ConnectionError, match=r"drive\.google\.com keeps asking for confirmation"):
         find_weights("r50_deaotl")
     assert files_in(home) == []
 
@@ -358,7 +360,7 @@ def test_a_file_that_changed_after_its_download_is_refused(home: Path, host: Wei
 def test_a_file_that_the_host_replaced_is_refused_until_its_record_is_deleted(home: Path, host: WeightsHost) -> None:
     find_weights("xmem").unlink()
     host.files[XMEM] = checkpoint_bytes(seed=1)
-    with pytest.raises(ValueError, match=r"sent another XMem\.pth .*XMem\.pth\.sha256 has"):
+    with pytest.raises(ValueError, match=r"sent a different XMem\.pth .*XMem\.pth\.sha256 has"):
         find_weights("xmem")
     (home / "XMem.pth.sha256").unlink()
     assert find_weights("xmem").read_bytes() == checkpoint_bytes(seed=1)
@@ -438,7 +440,7 @@ def train_briefly(folder: Path) -> None:
 
 def test_training_downloads_the_encoder_and_refuses_a_wrong_one(home: Path, host: WeightsHost, tmp_path: Path) -> None:
     host.files["/models/mobilenet_v2-b0353104.pth"] = CONTENT
-    with pytest.raises(ValueError, match=r"sent another mobilenet_v2-b0353104\.pth"):
+    with pytest.raises(ValueError, match=r"sent a different mobilenet_v2-b0353104\.pth"):
         train_briefly(tmp_path)
 
 
@@ -446,7 +448,7 @@ def test_training_does_not_start_from_random_weights_because_of_a_failed_downloa
     home: Path, host: WeightsHost, tmp_path: Path
 ) -> None:
     host.answer = (503, "<html>busy</html>")
-    with pytest.raises(ConnectionError, match=r"download\.pytorch\.org answers 503"):
+    with pytest.raises(ConnectionError, match=r"download\.pytorch\.org returned 503"):
         train_briefly(tmp_path)
 
 

@@ -111,11 +111,11 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
         ({"text": ("a dog",) * 256, "ckpt_path": Path("missing.pth")}, "256 text prompts: at most 255 fit"),
         ({"text": (" ",)}, "a text prompt must describe the object in words"),
         ({"text": ("a dog",), "start": "99", "ckpt_path": Path("missing.pth")}, "has no frame 99"),
-        ({"text": ("a dog",), "propagate": "r50_aotl"}, "R50_AOTL_PRE_YTB_DAV.pth is not here"),
+        ({"text": ("a dog",), "propagate": "r50_aotl"}, "R50_AOTL_PRE_YTB_DAV.pth is missing"),
         ({"text": ("a dog",), "propagate_ckpt": Path("a.pth")}, "--propagate_ckpt is the checkpoint of the model that"),
         (
             {"text": ("a dog",), "propagate": "r101_referformer", "ckpt_path": Path("missing.pth")},
-            "--propagate r101_referformer: it takes text prompts",
+            "--propagate r101_referformer: the model takes text prompts",
         ),
         (
             {"text": ("a dog",), "propagate": "aott", "propagate_ckpt": Path("a.pth")},

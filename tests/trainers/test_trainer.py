@@ -187,7 +187,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         ({"options": TrainerOptions(seed=7, progress=False)}, "seed was 0, is 7"),
         ({"data": Squares(9)}, r"clips was \d+, is 9"),
     ):
-        with pytest.raises(ValueError, match=rf"belongs to a run of other settings \({what}\): use another folder"):
+        with pytest.raises(ValueError, match=rf"belongs to a run with other settings \({what}\): use another folder"):
             make(tmp_path, **changes)
 
 
@@ -221,7 +221,7 @@ def test_a_run_goes_on_with_the_files_it_began_with_as_far_as_they_are_known(tmp
         ({"checkpoint": "2e"}, "initial checkpoint had checksum 1f, has 2e"),
         ({"encoder_weights": None}, "initial weights were checkpoint, are encoder_weights"),
     ):
-        with pytest.raises(ValueError, match=rf"belongs to a run of other settings \({what}\)"):
+        with pytest.raises(ValueError, match=rf"belongs to a run with other settings \({what}\)"):
             make(tmp_path, start=start)
 
 

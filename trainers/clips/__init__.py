@@ -1,7 +1,7 @@
 """Training clips: from a batch of short videos to the logits that a loss supervises, by family.
 
 Clips are propagated side by side on the batch axis and with gradients. Engines, which run one video of unknown length,
-have no part in it.
+are not involved.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def propagate_clips(
 ) -> list[list[Supervised]]:
     """Propagate the first frame's masks through a batch of training clips.
 
-    A network that overrides :meth:`voskit.networks.models.base.Network.propagate_clips` is called itself; else the
-    function of its family is, from :data:`CLIPS`.
+    A network that overrides :meth:`voskit.networks.models.base.Network.propagate_clips` is called itself; otherwise the
+    function of its family in :data:`CLIPS`.
 
     Args:
         network: in training mode.
@@ -54,7 +54,7 @@ def propagate_clips(
         supervised logits of each frame that enters the stage's loss; the last of a frame is its prediction.
 
     Raises:
-        ValueError: the family defines no training, or not by stages of this class.
+        ValueError: the family can't be trained, or not in stages of this class.
     """
     clips = (frames_TB3HW, labels_TBHW, object_counts)
     overrides = type(network).propagate_clips is not Network.propagate_clips

@@ -31,7 +31,7 @@ def propagate_aot_batch(
     step: int,
     permutation_BO: Tensor,
 ) -> list[list[Supervised]]:
-    """Propagate a training batch as the stage says; see :func:`voskit.trainers.clips.propagate_clips`.
+    """Propagate a training batch as the stage's config defines; see :func:`voskit.trainers.clips.propagate_clips`.
 
     From ``stage.sequential_start`` on, the network's own predictions take the place of the true masks.
     """
@@ -64,9 +64,9 @@ def propagate_aot_clips(
         frames_TB3HW: normalized RGB.
         labels_TBHW: integer identities, 0 is the background; other values (255) have no identity at all.
         object_counts: identities that each clip uses; logits of the others are -1e10.
-        own_predictions: remember later frames with their predicted masks, else with the true ones.
+        own_predictions: remember later frames with their predicted masks instead of the true ones.
         fixed_identities: with ``own_predictions``, identity embeddings get no gradient, as published.
-        permutation_BO: shuffles identities so that all of the bank's are trained: the network sees identity
+        permutation_BO: shuffles identities so that the whole bank is trained: the network sees identity
             ``permutation[o - 1] + 1`` for o. Logits are in the order of the labels.
         long_term_gap: frames between two in the long-term memory. Default: the config's ``train_long_term_gap``.
 

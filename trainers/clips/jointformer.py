@@ -32,13 +32,13 @@ def propagate_jointformer_batch(
     step: int,
     permutation_BO: Tensor,
 ) -> list[list[Supervised]]:
-    """Propagate a training batch as the stage says; see :func:`voskit.trainers.clips.propagate_clips`.
+    """Propagate a training batch as the stage's config defines; see :func:`voskit.trainers.clips.propagate_clips`.
 
     Objects have no identities, so there is nothing to permute. The first frame has no logits.
     """
     if not isinstance(stage, JointFormerStageConfig):
         expected = JointFormerStageConfig.__name__
-        raise ValueError(f"JointFormer is trained by stages that derive from {expected}, not by {type(stage).__name__}")
+        raise ValueError(f"JointFormer needs a stage that derives from {expected}, not {type(stage).__name__}")
     length, batch = frames_TB3HW.shape[:2]
     logits = propagate_jointformer_clips(
         network,
@@ -64,7 +64,7 @@ def propagate_jointformer_clips(
     token_updates: Sequence[bool],
     references: Sequence[Tensor],
 ) -> list[Tensor]:
-    """Propagate the first frame's mask through each clip, from predicted masks on; the whole memory is read.
+    """Propagate the first frame's mask through each clip, with predicted masks; the whole memory is read.
 
     Args:
         network: a JointFormer in training mode.
@@ -72,7 +72,7 @@ def propagate_jointformer_clips(
         labels_TBHW: integers, 0 is the background, 1 to O the objects; only the first frame's are seen.
         object_counts: number of objects of each clip; the others are absent.
         objects: O.
-        reference_frames: frames in memory at most: the first one and randomly drawn ones.
+        reference_frames: maximum number of frames in memory: the first one and others drawn at random.
         token_updates: True for those of frames 1 to T - 2 that also update the tokens as memory frames; the first
             frame always does.
         references: the drawn frames, from ``draw_references``.

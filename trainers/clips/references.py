@@ -14,7 +14,7 @@ def draw_references(length: int, batch: int, reference_frames: int) -> list[Tens
     Args:
         length: frames of a clip.
         batch: number of clips.
-        reference_frames: frames that a frame reads at most, the first one included.
+        reference_frames: maximum number of frames that a frame reads, including the first one.
 
     Returns:
         for each frame t from ``reference_frames + 1`` on, [B, t - 1]: numbers 1 to t - 1 in random order, of which the

@@ -34,12 +34,12 @@ def propagate_xmem_batch(
     step: int,
     permutation_BO: Tensor,
 ) -> list[list[Supervised]]:
-    """Propagate a training batch as the stage says; see :func:`voskit.trainers.clips.propagate_clips`.
+    """Propagate a training batch as the stage's config defines; see :func:`voskit.trainers.clips.propagate_clips`.
 
     Objects have no identities, so there is nothing to permute. The first frame has no logits.
     """
     if not isinstance(stage, XMemStageConfig):
-        raise ValueError(f"XMem is trained by stages that derive from XMemStageConfig, not by {type(stage).__name__}")
+        raise ValueError(f"XMem needs a stage that derives from XMemStageConfig, not {type(stage).__name__}")
     length, batch = frames_TB3HW.shape[:2]
     logits = propagate_xmem_clips(
         network,
@@ -65,7 +65,7 @@ def propagate_xmem_clips(
     deep_update: Sequence[bool],
     references: Sequence[Tensor],
 ) -> list[Tensor]:
-    """Propagate the first frame's mask through each clip, from predicted masks on.
+    """Propagate the first frame's mask through each clip, with predicted masks.
 
     Args:
         network: an XMem in training mode.
@@ -73,7 +73,7 @@ def propagate_xmem_clips(
         labels_TBHW: integers, 0 is the background, 1 to O the objects; only the first frame's are seen.
         object_counts: number of objects of each clip; the others are absent.
         objects: O.
-        reference_frames: frames in memory at most: the first one and randomly drawn ones.
+        reference_frames: maximum number of frames in memory: the first one and others drawn at random.
         deep_update: True for those of frames 1 to T - 2 that get a deep update of the sensory memory.
         references: the drawn frames, from ``draw_references``.
 

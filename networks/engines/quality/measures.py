@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voskit.networks.engines.prediction import FrameProbabilities
 
 _NEAR = 2  # positions of a coarse map around a mask that belong to its soft edge
-_SPECK = 0.02  # share of an object's area below which a connected region isn't counted
+_SPECK = 0.02  # a connected region below this fraction of the object's area isn't counted
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ObjectQuality:
     change: float | None = None
     """Area over the area in the previous frame, minus 1. None: it had no mask there, or this is its first frame."""
     unsure: float = 0.0
-    """Share of the mask whose lead over the runner-up is below one half, 0 to 1."""
+    """Fraction of the mask whose lead over the runner-up is below one half, 0 to 1."""
     rival: float = 0.0
     """The object's probability away from its mask, such as at a look-alike, over the mask's area."""
     components: int = 0
