@@ -146,6 +146,12 @@ def scan_images(folder: Path, extensions: tuple[str, ...] = IMAGE_EXTENSIONS) ->
     return ImageFolder(files, tuple(twice))
 
 
+def not_png(folder: Path) -> str:
+    """Return what is wrong with masks of another format in a folder, or in an image of its name; empty: nothing."""
+    other = next(iter(scan_images(folder).files.values()), None) or scan_images(folder.parent).files.get(folder.name)
+    return "" if other is None else f": masks must be PNG files, unlike {other.name}: convert them"
+
+
 def subfolders(folder: Path) -> list[str]:
     """Return the names of the folders in a folder, sorted, without hidden folders and those of operating systems."""
     with os.scandir(folder) as entries:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voskit.configs.datasets import DatasetConfig
 from voskit.dataloaders.datasets.index import Entry
-from voskit.dataloaders.datasets.layout import DatasetLayout, ImageFolder, scan_images
+from voskit.dataloaders.datasets.layout import DatasetLayout, ImageFolder, not_png, scan_images
 from voskit.dataloaders.datasets.mask_readers import BurstMaskReader, MaskReader, PanopticMaskReader, PngMaskReader
 from voskit.dataloaders.datasets.problem import Problem, Report
 from voskit.dataloaders.datasets.video import Video
@@ -26,7 +26,7 @@ def build_video(layout: DatasetLayout, entry: Entry, *, require_frames: bool, re
 
     config = layout.config
     video_file = _video_file(layout, entry)
-    truth_path, truth = _ground_truth(layout, entry)
+    truth_path, truth = _ground_truth(layout, entry, report)
     frames = ImageFolder({}) if video_file is not None else _frames(layout, entry, require_frames, report)
     for stem in frames.twice:
         report(Problem(frames.files[stem].parent, f"frame {stem} occurs with several extensions"))
@@ -135,7 +135,7 @@ def _scored(config: DatasetConfig, listed: tuple[str, ...], truth: dict[str, Pat
     return list(truth) if config.wanted == "annotated" and truth else None
 
 
-def _ground_truth(layout: DatasetLayout, entry: Entry) -> tuple[Path | None, dict[str, Path]]:
+def _ground_truth(layout: DatasetLayout, entry: Entry, report: Report) -> tuple[Path | None, dict[str, Path]]:
     """Find the folder (or file) of the ground truth and its masks by frame name."""
     path = layout.path(layout.ground_truth, entry.names)
     if path is None or not path.exists():
@@ -143,6 +143,8 @@ def _ground_truth(layout: DatasetLayout, entry: Entry) -> tuple[Path | None, dic
     if path.is_file():
         return path, {}
     files = scan_images(path, _MASK_EXTENSIONS).files
+    if not files and (wrong := not_png(path)):
+        report(Problem(path, f"video {entry.name} has no true mask{wrong}", missing=True))
     return (path, files) if files else (None, {})
 
 
@@ -188,7 +190,7 @@ def _given(
         files = {names[0] if names else "00000": files[""]}
     if not files:
         where = folder or layout.root / (layout.masks or layout.given_masks or [""])[0].format(**entry.names)
-        report(Problem(where, f"video {entry.name} has no given mask", missing=True))
+        report(Problem(where, f"video {entry.name} has no given mask{not_png(where)}", missing=True))
         return {}, {}
     known = set(names)
     checked = list(files)[:1] if config.given == "first" else list(files)

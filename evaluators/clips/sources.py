@@ -99,6 +99,11 @@ def _scenes(folder: Path, masks: Sequence[Path], scene: str | None) -> list[Clip
     names = [path.name if path.is_dir() else path.stem for path in paths]  # a folder's name may have dots
     if not paths:
         raise ValueError(f"{folder}: no scenes in {images}")
+    if frame := next((path for path in paths if path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file()), None):
+        raise ValueError(
+            f"{frame} is an image, but {images} must hold a folder or video for each scene; if all its images are one "
+            f"clip, give --data_path {images} --mask {folder / 'masks'}"
+        )
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"{images}: several scenes are called {twice}, so their results would collide: rename one")
     if masks:
@@ -111,8 +116,11 @@ def _scenes(folder: Path, masks: Sequence[Path], scene: str | None) -> list[Clip
 
 def _scene_mask(masks: Path) -> Path:
     """Return the folder of a scene's masks, or the file of its only mask."""
-    single = masks.with_name(f"{masks.name}.png")
-    return single if single.is_file() and not masks.is_dir() else masks
+    if masks.is_dir():
+        return masks
+    ends = (".png", *MASK_EXTENSIONS, ".json")
+    found = [path for path in masks.parent.glob("*") if path.stem == masks.name and path.suffix.lower() in ends]
+    return min(found, key=lambda path: ends.index(path.suffix.lower()), default=masks)
 
 
 def _videos_of(source: str) -> list[str]:

@@ -16,7 +16,7 @@ import dataset_trees as trees
 from voskit.dataloaders.datasets import Dataset, Problem, open_dataset
 from voskit.dataloaders.datasets.check import check_dataset
 from voskit.dataloaders.datasets.index import read_video_list
-from voskit.dataloaders.training.records import video_records
+from voskit.dataloaders.training.records import folder_records, video_records
 from voskit.dataloaders.video.frames import open_frames
 
 
@@ -64,6 +64,24 @@ class TestCustom:
         assert sorted(v.name for v in dataset) == sorted(names)
         assert all(v.given["00000"].parent == tmp_path / "masks" / v.name for v in dataset)
         assert check_dataset(tmp_path / "dances.json").summary.endswith("nothing wrong")
+
+    @pytest.mark.parametrize("place", ["masks/a/00000.bmp", "masks/a/00000.TIF", "masks/a.bmp"])
+    def test_given_masks_of_another_format_are_named(self, tmp_path: Path, place: str) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "a", truth=())
+        (tmp_path / place).parent.mkdir(parents=True)
+        Image.fromarray(trees.ids_mask((1, 2))).save(tmp_path / place)
+        with pytest.raises(FileNotFoundError, match=r"masks/a: video a has no given mask: masks must be PNG") as error:
+            open_dataset(self.describe(tmp_path))
+        assert f"unlike {Path(place).name}: convert" in one_line(error)
+        with pytest.raises(ValueError, match=r"masks/a: video a has no mask: masks must be PNG"):
+            folder_records(tmp_path / "frames", tmp_path / "masks", ["a"])
+
+    def test_true_masks_of_another_format_are_named(self, tmp_path: Path) -> None:
+        trees.video(tmp_path, "frames/{}", "masks/{}", "a", trees.FRAMES)
+        (tmp_path / "ground_truth/a").mkdir(parents=True)
+        Image.fromarray(trees.ids_mask((1, 2))).save(tmp_path / "ground_truth/a/00000.bmp")
+        with pytest.raises(FileNotFoundError, match=r"ground_truth/a: video a has no true mask: masks must be PNG"):
+            open_dataset(self.describe(tmp_path))
 
     @pytest.mark.parametrize("truth", [(1, 2), (7, 9), (255,), (128, 255)])
     def test_true_masks_elsewhere_do_not_change_the_ids_of_given_ones(self, tmp_path: Path, truth: tuple) -> None:

@@ -107,6 +107,23 @@ def test_masks_that_do_not_fit_are_refused(
         find_clips(sources, [Path(mask) for mask in masks], scene)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.TIF", "a.npy", "a.json", "a"])
+def test_the_mask_of_a_scene_may_have_any_format(tmp_path: Path, name: str) -> None:
+    (tmp_path / "images").mkdir()
+    save_images(tmp_path / "images" / "a", "0.png", "1.png")
+    mask = tmp_path / "masks" / name
+    mask.parent.mkdir()
+    mask.write_bytes(b"") if mask.suffix else mask.mkdir()
+    (clip,) = find_clips([str(tmp_path)])
+    assert clip.mask == mask
+
+
+def test_a_folder_of_images_is_no_folder_of_scenes(tmp_path: Path) -> None:
+    save_images(tmp_path / "images", "0.bmp", "1.bmp")
+    with pytest.raises(ValueError, match=r"images/0\.bmp is an image, but .*--data_path .*images --mask .*masks"):
+        find_clips([str(tmp_path)])
+
+
 def test_without_a_source_the_bundled_scenes_are_meant() -> None:
     assert [clip.scene for clip in find_clips([])] == ["bunny", "cabinet"]
     (clip,) = find_clips([], scene="bunny")
