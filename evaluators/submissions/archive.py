@@ -1,4 +1,4 @@
-"""Reproducible zip archives: equal contents give equal bytes."""
+"""Reproducible zip archives: identical contents give identical bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_archive(path: Path, members: Members) -> None:
 
 
 def archive_member(name: str) -> zipfile.ZipInfo:
-    """Return the header of a file in an archive, with fixed time and permissions."""
+    """Return the header for a file in an archive, with a fixed time and fixed permissions."""
     info = zipfile.ZipInfo(name, _TIME)
     info.create_system = _UNIX
     info.external_attr = _MODE << 16
@@ -44,7 +44,7 @@ def archive_member(name: str) -> zipfile.ZipInfo:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write one file, completely or not at all. Raises OSError, which names the file."""
+    """Write one file completely or not at all. Raises OSError, which names the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, "the archive") as temporary:
         temporary.write_bytes(content)

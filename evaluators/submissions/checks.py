@@ -1,4 +1,4 @@
-"""Checks of results before submission: missing frames, wrong sizes, formats and ids."""
+"""Checks of results before submission: missing frames; wrong sizes, formats and ids."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MaskKind = Literal["ids", "grayscale", "rgb"]
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """Results of one video, or of one expression or annotator of a video.
+    """Folder with the results of one video, or of one expression or annotator of a video.
 
     Attributes:
         path: the folder.
         video: the video.
         frames: names of the submitted masks.
-        ids: allowed values of the masks.
+        ids: allowed values in the masks.
         kind: palette PNGs of ids, grayscale PNGs of 0 and 255, or RGB PNGs.
-        size: height and width of the masks; None: those of the frames.
+        size: (height, width) of the masks; None: that of the frames.
     """
 
     path: Path
@@ -51,13 +51,13 @@ def video_folders(dataset: Dataset, root: Path) -> Path:
 def check_folders(
     root: Path, folders: Sequence[ResultFolder], workers: int | None = None, also: Iterable[Path] = ()
 ) -> list[Problem]:
-    """Find all problems of results.
+    """Find all problems in results.
 
     Args:
         root: folder of all results.
         folders: required folders.
-        workers: number of threads; None: one for each processor.
-        also: other files and folders that are allowed.
+        workers: number of threads; None: one per processor.
+        also: other allowed files and folders.
     """
     if not root.is_dir():
         return [Problem(root, "no such folder of results", missing=True)]
@@ -69,10 +69,10 @@ def check_folders(
 
 
 def check_folder(folder: ResultFolder) -> list[Problem]:
-    """Find all problems of the results of one video."""
+    """Find all problems in the results of one video."""
     video = folder.video
     if not folder.path.is_dir():
-        return [Problem(folder.path, "no results of this video", missing=True, video=video.name)]
+        return [Problem(folder.path, "no results for this video", missing=True, video=video.name)]
     problems = []
     allowed = {f"{name}.png" for name in (*video.frame_names, *folder.frames)}
     for name in sorted(entry.name for entry in os.scandir(folder.path)):
@@ -100,7 +100,7 @@ def check_folder(folder: ResultFolder) -> list[Problem]:
 
 @dataclass(frozen=True)
 class _Expected:
-    """Requirements for the masks of a video. ``given_*`` allows more for copies of its given masks."""
+    """Requirements for the masks of a video. ``given_*``: what is also allowed in copies of its given masks."""
 
     kind: MaskKind
     size: tuple[int, int]
@@ -133,7 +133,7 @@ class _Expected:
         )
 
     def wrong(self, image: Image.Image, given: bool) -> list[str]:
-        """Describe all problems of a mask."""
+        """Describe all problems in a mask."""
         problems = []
         size = (image.height, image.width)
         if size != self.size and not (given and size in self.given_sizes):
@@ -160,12 +160,12 @@ class _Expected:
         if image.mode == "P":
             colors = bytes(image.getpalette() or b"")
             if not any(_same_colors(colors, palette, values) for palette in self.palettes):
-                problems.append("has another palette than the masks of the dataset")
+                problems.append("has a different palette than the masks of the dataset")
         return problems
 
 
 def _foreign_entries(root: Path, expected: set[Path]) -> list[Problem]:
-    """Report files and folders that aren't on the way to an expected one."""
+    """Report files and folders that are neither expected nor contain an expected one."""
     problems = []
     folders = {root} | {parent for path in expected for parent in path.parents if root in parent.parents}
     for folder in sorted(folders):

@@ -1,4 +1,4 @@
-"""JSON submissions: polygons of VISOR, run-length encodings of BURST, lists of segments of VIPSeg."""
+"""JSON submissions: VISOR's polygons, BURST's run-length encodings and VIPSeg's lists of segments."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _VISOR_INFO = {
 def visor_json(dataset: Dataset, root: Path) -> bytes:
     """Convert results to VISOR's ``val.json``: outer and inner contours of each object as polygons, frame by frame.
 
-    The format is that of epic-kitchens/C6-SemiVOS: contours of OpenCV in one flat list, without points inside straight
-    lines.
+    The format is that of epic-kitchens/C6-SemiVOS: OpenCV contours in one flat list, without the inner points of
+    straight lines.
 
     Raises:
         FileNotFoundError: the file of object names is missing.
@@ -66,7 +66,7 @@ def visor_json(dataset: Dataset, root: Path) -> bytes:
 def burst_json(dataset: Dataset, root: Path) -> bytes:
     """Convert results to BURST's JSON: the given file, with masks in all annotated frames.
 
-    In the frame in which a track is given, its mask is copied. A track without a pixel has no entry.
+    In the frame in which a track is given, its mask is copied. A track without pixels has no entry.
     """
     assert dataset.meta_path is not None
     data = load_json(dataset.meta_path)
@@ -78,7 +78,9 @@ def burst_json(dataset: Dataset, root: Path) -> bytes:
         for frame, tracks in zip(video.wanted, given, strict=True):
             ids = read_written_mask(root / video.name / f"{frame}.png")
             masks = {i: {"rle": _run_lengths(ids == i)} for i in sorted(set(np.unique(ids).tolist()) - {0})}
-            begins = {track for track in tracks if video.meta.starts[int(track)] == frame}  # later masks are the truth
+            begins = {
+                track for track in tracks if video.meta.starts[int(track)] == frame
+            }  # later masks are ground truth
             masks |= {int(track): {"rle": tracks[track]["rle"]} for track in begins}
             segmentations.append({str(i): masks[i] for i in sorted(masks)})
         sequences.append({**video.meta.sequence, "segmentations": segmentations})
@@ -114,7 +116,7 @@ def panoptic_members(dataset: Dataset, root: Path, prefix: str) -> dict[str, Pat
 
 
 def check_panoptic(dataset: Dataset, folder: Path) -> list[Problem]:
-    """Find problems of ``pred.json`` next to ``pan_pred``: frames out of order, ids that differ from those of masks."""
+    """Find problems in ``pred.json`` next to ``pan_pred``: frames out of order, ids that differ from the masks' ids."""
     path = folder / "pred.json"
     try:
         videos = {v["video_id"]: v["annotations"] for v in load_json(path)["annotations"]}
@@ -140,7 +142,7 @@ def _check_panoptic_video(video: Video, path: Path, folder: Path, frames: list[M
     for frame, entry in zip(listed, frames, strict=True):
         mask_path = folder / f"{frame}.png"
         if not mask_path.is_file():
-            continue  # is reported with the masks
+            continue  # reported with the masks
         try:
             ids = set(np.unique(read_panoptic_ids(mask_path)).tolist()) - {0}
         except ValueError:

@@ -1,4 +1,4 @@
-"""Packing of results: check them and write the archive for the server of a benchmark."""
+"""Packing of results into the archive for a benchmark's server, after checking them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _SHOWN = 20
 
 
 class SubmissionError(ValueError):
-    """Error about results that a server would reject.
+    """Error for results that a server would reject.
 
     Attributes:
-        results: their folder.
-        problems: all problems of the results.
+        results: the folder of the results.
+        problems: all problems in the results.
     """
 
     def __init__(self, results: Path, problems: Sequence[Problem]) -> None:
-        super().__init__(results, problems)  # pickling passes them again
+        super().__init__(results, problems)  # unpickling passes both again
         self.results = results
         self.problems = list(problems)
 
@@ -50,13 +50,13 @@ def pack(
     layout: ArchiveLayout = "server",
     workers: int | None = None,
 ) -> list[str]:
-    """Check results and write the archive for the server of the dataset.
+    """Check results and write the archive for the dataset's server.
 
-    Equal results give equal bytes. The archive is written completely or not at all.
+    Identical results give identical bytes. The archive is written completely or not at all.
 
     Args:
         dataset: an opened dataset; ``open_dataset(..., require_frames=False)`` suffices.
-        results: folder of the videos, or a folder with ``Annotations`` in it. The usual layout is
+        results: folder of the videos, or a folder that contains ``Annotations``. The usual layout is
             ``<video>/<frame>.png``. Ref-YouTube-VOS and MeViS: ``<video>/<expression>/<frame>.png``. Ref-DAVIS17:
             ``anno_0`` ... ``anno_3``, each with ``<video>/<frame>.png``. VIPSeg: masks of object ids, or ``pan_pred``
             and ``pred.json``.
@@ -64,14 +64,14 @@ def pack(
         layout: ``server``: the format of the server. ``aot``: the archive of AOT's evaluator, with all results below
             ``Annotations`` (and ``480p`` or ``Full-Resolution`` for DAVIS). ``aot_sparse``: the same, reduced to the
             frames that YouTube-VOS scores, without the given first one.
-        workers: number of threads of the check; None: one for each processor.
+        workers: number of threads for the checks; None: one per processor.
 
     Returns:
-        The names in the archive, sorted; for a JSON file its name.
+        The names in the archive, sorted; for a JSON file, its name.
 
     Raises:
-        SubmissionError: the results are incomplete or invalid; ``problems`` lists all problems.
-        ValueError: the dataset doesn't have this layout, or the archive has a wrong file extension.
+        SubmissionError: the results are incomplete or invalid; its ``problems`` lists all problems.
+        ValueError: the dataset doesn't have this layout, or the archive has the wrong file extension.
         OSError: the archive can't be written.
     """
     results, archive = Path(results), Path(archive)
@@ -99,7 +99,7 @@ def check_results(
     layout: ArchiveLayout = "server",
     workers: int | None = None,
 ) -> list[Problem]:
-    """Find all problems that keep results from being packed. For the arguments see :func:`pack`."""
+    """Find all problems that keep results from being packed. For the arguments, see :func:`pack`."""
     results = Path(results)
     kind = dataset.config.archive
     if layout != "server" and kind != "masks":
@@ -107,7 +107,7 @@ def check_results(
     if layout == "aot_sparse" and dataset.split not in dataset.config.all_frames_splits:
         raise ValueError(f"{dataset.name} {dataset.split} has no sparse archive: all its frames are scored")
     if not dataset.videos:
-        return [Problem(dataset.root, f"no video of {dataset.name} {dataset.split} was found")]
+        return [Problem(dataset.root, f"no videos of {dataset.name} {dataset.split} were found")]
     root, folders = result_folders(dataset, results, layout)
     ready = kind == "panoptic" and _is_panoptic(results)
     problems = check_folders(root, folders, workers, [results / "pred.json"] if ready else ())
@@ -155,17 +155,17 @@ def result_name(
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
 ) -> str:
-    """Return the name of a folder of results and of its archive, in the scheme of AOT's evaluator.
+    """Return the name of a results folder and its archive, as AOT's evaluator forms it.
 
     Example: ``davis2017_val_default_AOTT_PRE_YTB_DAV_ckpt_20000_ema_flip_ms_1dot0_1dot3``
 
     Args:
         dataset: name of the dataset.
         split: name of the split.
-        experiment: names of experiment and model, such as ``default_AOTT``.
+        experiment: names of the experiment and the model, such as ``default_AOTT``.
         stage: name of the training stage; None: not stated.
         weights: training step or name of the checkpoint; None: unknown.
-        ema: the weights are averaged.
+        ema: the weights are averaged (EMA).
         flip: predictions are averaged with those of mirrored frames.
         scales: scales of test-time augmentation.
     """

@@ -148,7 +148,7 @@ class TestRefusals:
         [
             (lambda r: (r / "dog/00001.png").unlink(), "dog/00001.png: this frame is missing"),
             (lambda r: (r / "dog/00002.png").write_bytes(b"x"), "dog/00002.png: not an image"),
-            (lambda r: shutil.rmtree(r / "dog"), "dog: no results of this video"),
+            (lambda r: shutil.rmtree(r / "dog"), "dog: no results for this video"),
             (lambda r: trees.mask(r / "cat/00000.png"), "cat: does not belong here"),
             (lambda r: trees.text(r / "scores.json", "{}"), "scores.json: does not belong here"),
             (lambda r: trees.mask(r / "dog/00003.png"), "dog/00003.png: does not belong here: no frame"),
@@ -161,7 +161,7 @@ class TestRefusals:
             (lambda r: Image.new("RGB", (32, 24)).save(r / "dog/00001.png"), "has mode RGB"),
             (
                 lambda r: write_mask(r / "dog/00001.png", trees.ids_mask((1,)), palette=bytes(range(9))),
-                "another palette",
+                "a different palette",
             ),
         ],
     )
