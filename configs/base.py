@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import json
@@ -97,7 +98,7 @@ class Config:
     def changes_from_text(cls, *assignments: str) -> dict[str, Any]:
         """Parse ``name=value`` strings from a command line.
 
-        Values are JSON, or plain strings if they are not valid JSON. Tuples can also be comma-separated
+        Values are JSON, Python literals as logs show them, or else plain strings. Tuples can also be comma-separated
         (``datasets=static,davis2017``), and mappings written as ``model=train_long_term_gap=2,freeze_backbone=true``.
 
         Raises:
@@ -111,8 +112,8 @@ class Config:
             kinds = {typing.get_origin(h) for h in (hint, *typing.get_args(hint))}
             if Mapping in kinds and isinstance(parsed, (str, list)):
                 parsed = mapping_from_text(parsed if isinstance(parsed, list) else value.split(","))
-            elif tuple in kinds and parsed is not None and not isinstance(parsed, list):
-                parsed = [parse_value(each) for each in value.split(",")]
+            elif tuple in kinds and parsed is not None and not isinstance(parsed, (list, tuple)):
+                parsed = [parse_value(each.strip()) for each in value.split(",")]
             changes[name] = parsed
         return changes
 
@@ -159,14 +160,15 @@ class _FrozenDict(dict[str, Any]):
         return hash(frozenset(self))
 
 
-_PYTHON = {"None": None, "True": True, "False": False}
-
-
 def parse_value(text: str) -> Any:
-    """Parse a value from a command line: JSON, Python's ``None``, ``True`` or ``False``, or else a plain string."""
+    """Parse a value from a command line: JSON, a Python literal as logs show it, or else a plain string."""
     try:
-        return _PYTHON[text] if text in _PYTHON else json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError:
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
         return text
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from voskit.configs import Config, Registry, get_model_config, list_models, model_name
 from voskit.configs.models.base import MODELS
+from voskit.configs.stages import get_stage_config
 from voskit.networks.encoders import build_encoder
 
 PUBLISHED = {
@@ -123,6 +124,16 @@ def test_overrides_from_a_command_line() -> None:
     assert (config.long_term_gap, config.max_long_edge, config.encoder) == (4, None, "resnet50")
     with pytest.raises(ValueError, match="not of the form name=value"):
         config.override_from_text("encoder")
+
+
+@pytest.mark.parametrize(
+    "text", ["scale_range=(0.8, 1.3)", "scale_range=[0.8, 1.3]", "scale_range=0.8,1.3", "scale_range=0.8, 1.3"]
+)
+def test_tuples_on_a_command_line_may_look_as_in_logs_json_or_plain(text: str) -> None:
+    stage = get_stage_config("open_small").override_from_text(text, "datasets=('static', 'collage')")
+    assert stage.scale_range == (0.8, 1.3)
+    assert stage.datasets == ("static", "collage")
+    assert stage.override_from_text("model={'freeze_backbone': False}").model == {"freeze_backbone": False}
 
 
 def test_registry_refuses_a_name_twice() -> None:
