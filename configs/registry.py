@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -36,8 +37,13 @@ class Registry(Generic[T]):
         """Return a decorator that registers its argument under ``name``.
 
         Raises:
-            ValueError: the name is already registered.
+            ValueError: the name is already registered, or can't be chosen by a flag.
         """
+        if not isinstance(name, str) or not re.fullmatch(r"[^\s:,=]+", name):
+            raise ValueError(
+                f"{self.kind} {name!r}: register() takes the name of the entry, a text without spaces, colons, commas "
+                "and equals signs"
+            )
 
         def add(entry: T) -> T:
             own = getattr(entry, "__module__", None) in self._modules  # otherwise, check against all modules' names
@@ -62,7 +68,7 @@ class Registry(Generic[T]):
             ValueError: no such entry; similar names are suggested.
         """
         if name not in self:
-            raise ValueError(f"unknown {self.kind} {name!r}: {suggest(name, self.names())}")
+            raise ValueError(f"unknown {self.kind} {name!r}: {suggest(str(name), self.names())}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:

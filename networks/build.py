@@ -54,7 +54,7 @@ def build_model(
     """
     config = get_model_config(name, **fields)
     target = usable_device(device)
-    if pretrained:
+    if pretrained not in (False, None):
         from voskit.networks.weights import find_weights
 
         if checkpoint is not None:

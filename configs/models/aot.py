@@ -70,6 +70,7 @@ class IdentityBankConfig(PrototypeConfig):
     long_term_gap: int = 9999
 
     renamed = dict(neighbours_apart="neighbors_apart")  # noqa: C408
+    fractions: ClassVar[tuple[str, ...]] = ("drop_path", "encoder_drop_path")
     minimums: ClassVar[dict[str, int]] = {
         "short_edge": -1,
         "drop_path": 0,

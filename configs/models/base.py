@@ -35,6 +35,8 @@ class ModelConfig(Config):
     """Interpolation for resizing frames, see ``voskit.dataloaders.transforms.prepare_image``."""
     minimums: ClassVar[dict[str, int]] = {"short_edge": -1}
     """Minimums of numeric fields; fields that aren't listed must be at least 1."""
+    fractions: ClassVar[tuple[str, ...]] = ()
+    """Fields that must be less than 1."""
     dataset_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """The authors' settings for a dataset, by its name. ``voskit eval`` uses them unless flags override them."""
 
@@ -53,6 +55,9 @@ class ModelConfig(Config):
             least = self.minimums.get(name, 1)
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not least <= value < math.inf:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be at least {least}, got {value}")
+        for name in self.fractions:
+            if not (value := getattr(self, name)) < 1:
+                raise ValueError(f"field {name!r} of {type(self).__name__} must be less than 1, got {value}")
         if self.short_edge == 0:
             raise ValueError(
                 f"field 'short_edge' of {type(self).__name__} must be in pixels, or -1 for the frame's own size"

@@ -40,6 +40,7 @@ class ReferFormerConfig(ModelConfig):
     task: ClassVar[Literal["semi_supervised", "referring"]] = "referring"
     pretrained_fields: ClassVar[tuple[str, ...]] = ("encoder_weights", "text_encoder_weights")
     interpolation: ClassVar[Literal["bicubic", "bilinear", "antialiased"]] = "antialiased"
+    fractions: ClassVar[tuple[str, ...]] = ("encoder_drop_path", "dropout", "threshold")
     minimums: ClassVar[dict[str, int]] = {"short_edge": -1, "encoder_drop_path": 0, "dropout": 0, "threshold": 0}
     training_only: ClassVar[tuple[str, ...]] = (
         "encoder_weights",

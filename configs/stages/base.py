@@ -191,11 +191,11 @@ class StageConfig(Config):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"field {name!r} of {type(self).__name__} must be from 0 to 1, got {value}")
-        if self.own_gap is not None and self.own_gap < 1:
-            raise ValueError(f"field 'own_gap' of {type(self).__name__} must be at least 1, or None for davis_gap")
-        if self.max_objects is not None and self.max_objects < 1:
-            name = type(self).__name__
-            raise ValueError(f"field 'max_objects' of {name} must be at least 1, or None for the model's")
+        defaults = {"own_gap": "davis_gap", "max_objects": "the model's", "short_edge": "one in proportion to crop"}
+        for name, default in defaults.items():
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"field {name!r} of {type(self).__name__} must be at least 1, or None for {default}")
         rates = ("lr", "min_lr", "min_lr_large", "encoder_lr_ratio", "power", "gamma", "momentum", "clip_norm")
         for name in ("ema_ratio", "workers", "weight_decay", "reference_weight", *rates):
             value = getattr(self, name)
@@ -206,7 +206,7 @@ class StageConfig(Config):
                 f"field 'clip_length' of {type(self).__name__} must be at least {self.min_clip_length} frames"
             )
         low, high = self.scale_range
-        if not 0 < low <= high:
+        if not 0 < low <= high < math.inf:
             raise ValueError(f"scale_range must be two positive numbers in ascending order, got {self.scale_range}")
 
 

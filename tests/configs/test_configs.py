@@ -107,6 +107,8 @@ def test_values_out_of_range_are_refused(field: str) -> None:
         ("aott", "window", 4, "'window' of AOTT must be odd"),
         ("aott", "max_objects", 255, "'max_objects' of AOTT must be at most 254"),
         ("aott", "drop_path", float("nan"), "'drop_path' of AOTT must be at least 0"),
+        ("aott", "drop_path", 1.0, "'drop_path' of AOTT must be less than 1, got 1.0"),
+        ("r50_referformer", "threshold", 1.5, "'threshold' of R50ReferFormer must be less than 1"),
         ("aott", "short_edge", 0, "'short_edge' of AOTT must be in pixels, or -1 for the frame's own size"),
         ("aott", "max_short_edge", -1, "'max_short_edge' of AOTT must be at least 1"),
         ("deaott", "decoder_uses_all_layers", True, "'decoder_uses_all_layers' of DeAOTT must be"),
@@ -165,6 +167,11 @@ def test_an_alias_sets_the_field_that_it_names() -> None:
         get_model_config("xmem", long_term_gap=7, mem_every=3)
     with pytest.raises(ValueError, match="no field 'mem_evry': did you mean mem_every"):
         get_model_config("xmem", mem_evry=3)
+
+
+def test_a_name_of_the_wrong_type_is_unknown() -> None:
+    with pytest.raises(ValueError, match="unknown model None: known: aost"):
+        get_model_config(None)  # type: ignore[arg-type]
 
 
 def test_registry_lists_near_names() -> None:

@@ -87,6 +87,10 @@ def test_errors_say_what_exists() -> None:
         get_stage_config("pre", total_step=3)
     with pytest.raises(ValueError, match="'own_gap' of Pre must be at least 1, or None for davis_gap"):
         get_stage_config("pre", own_gap=0)
+    with pytest.raises(ValueError, match="'short_edge' of Pre must be at least 1, or None for one in proportion to"):
+        get_stage_config("pre", short_edge=-1)
+    with pytest.raises(ValueError, match="scale_range must be two positive numbers"):
+        get_stage_config("pre", scale_range=(0.5, float("inf")))
     with pytest.raises(ValueError, match="at least 2 frames"):
         get_stage_config("pre", clip_length=1)
 
