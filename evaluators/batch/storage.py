@@ -27,6 +27,11 @@ def is_remote(path: str) -> bool:
     return "://" in path and protocol not in _STREAMS
 
 
+def is_stream(path: str) -> bool:
+    """Return True for a video that is read only once: an address of a stream or of a web server."""
+    return "://" in path and path.partition("://")[0] in _STREAMS
+
+
 @contextmanager
 def local_copy(path: str, folder: Path | None = None) -> Iterator[Path]:
     """Yield a local path of a file or folder, downloaded to a temporary folder if it is a URL.

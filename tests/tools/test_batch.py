@@ -214,3 +214,13 @@ def test_prompts_that_the_model_cannot_take_are_an_error(
 def test_flags_of_other_engines_and_outputs_are_refused(tmp_path: Path, flags: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BatchArgs(data_path="list.csv", output_path=str(tmp_path), **flags).check()
+
+
+@pytest.mark.parametrize("flag", ["backwards", "fuse"])
+def test_streams_are_refused_before_a_model_is_loaded_if_they_are_read_twice(tmp_path: Path, flag: str) -> None:
+    (tmp_path / "list.csv").write_text("video,mask\na.mp4,a.png\nhttps://example.com/b.mp4,b.png\n")
+    args = BatchArgs(data_path=str(tmp_path / "list.csv"), **{flag: True})
+    with pytest.raises(ValueError, match=rf"--{flag}: https://example.com/b.mp4 can be read only once"):
+        args.read_jobs()
+    (tmp_path / "list.csv").write_text("video,mask\na.mp4,a.png\n")
+    assert [job.name for job in args.read_jobs()] == ["a"]

@@ -108,6 +108,13 @@ class BatchArgs(ModelArgs):
         if wrong := next((job for job in jobs if bool(job.text) != text), None):
             takes, has = ("text prompts", "a mask") if text else ("masks", "text prompts")
             raise ValueError(f"{self.data_path}: {self.model} takes {takes}, but {wrong.name} has {has}")
+        if flag := next((flag for flag in ("backwards", "fuse", "propagate") if getattr(self, flag)), None):
+            from voskit.evaluators.batch.storage import is_stream
+
+            if stream := next((job.video for job in jobs if is_stream(job.video)), None):
+                raise ValueError(
+                    f"--{flag}: {stream} can be read only once, and forwards: download it, or take it off the list"
+                )
         return jobs
 
     def results(self) -> BatchResults:
