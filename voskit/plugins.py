@@ -67,8 +67,14 @@ def _file(plugin: str) -> Path | None:
 
 def _load(plugin: str) -> None:
     path = _file(plugin)
+    if path is not None and path.is_dir():
+        raise ValueError(f"{FLAG} {path} is a folder: give a Python file in it")
     if path is not None and not path.is_file():
         raise ValueError(f"{FLAG} {path}: no such file")
+    if path is not None and (path.suffix != ".py" or "." in path.stem):
+        raise ValueError(f"{FLAG} {path}: rename the file: it must end in .py and have no other dot in its name")
+    if path is None and plugin.startswith("."):
+        raise ValueError(f"{FLAG} {plugin}: give a Python file, or the full name of a module")
     name = path.stem if path else plugin
     if path is not None:
         if str(path.parent) not in sys.path:
@@ -79,6 +85,10 @@ def _load(plugin: str) -> None:
             raise ValueError(f"{FLAG} {path}: Python has another module {name!r} ({other}): rename the file")
     try:
         importlib.import_module(name)
+    except SystemExit:
+        raise ValueError(
+            f"{FLAG} {path or plugin}: it ends the program: remove exit() and sys.exit() from it"
+        ) from None
     except Exception as error:
         missing = isinstance(error, ModuleNotFoundError) and path is None and f"{name}.".startswith(f"{error.name}.")
         if missing:
@@ -96,7 +106,7 @@ def _origin(name: str) -> str | None:
 def _place(error: Exception, file: str) -> str:
     """Return the file and line of a plugin's statement that raised an error."""
     if isinstance(error, SyntaxError):
-        return f"{error.filename}, line {error.lineno}"
+        return file if error.lineno is None else f"{error.filename}, line {error.lineno}"  # None: a zero byte
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if f.filename == file] or [f for f in frames if "importlib" not in f.filename]
     return f"{own[-1].filename}, line {own[-1].lineno}"

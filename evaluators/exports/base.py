@@ -1,4 +1,4 @@
-"""Export formats: registry, base class, options, and output files."""
+"""Base class of export formats, with registry, options and output files."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _FORMATS = ("pngs", "coco", "davis", "cvat", "yolo", "table", "arrays", "mattes"
 
 @dataclasses.dataclass(kw_only=True)
 class ExportClip:
-    """The clip whose results are exported.
+    """Clip whose results are exported.
 
     Attributes:
         name: its name.
         size: (height, width) of its frames.
-        names: names of its objects by id; names of later objects may be added while it is exported.
-        fps: constant rate of exported videos; None: frames keep their times, or follow each other at 25 frames/s.
-        source_fps: mean rate of the source, which the header of some formats states; None for images.
+        names: names of its objects by id; those of later objects may be added during the export.
+        fps: constant frame rate of exported videos; None: frames keep their times, or follow at 25 frames/s.
+        source_fps: mean frame rate of the source, which the headers of some formats state; None for images.
         playback: pixel aspect ratio and audio of the source.
-        whole: the clip isn't cut, so its audio may be longer than the frames; needed at the end only.
+        whole: the clip isn't cut, so its audio may be longer than the frames; only used at the end.
     """
 
     name: str
@@ -44,24 +44,24 @@ class ExportClip:
 
     @classmethod
     def of(cls, source: FrameSource, *, fps: float | None = None, **options: Any) -> ExportClip:
-        """Return the clip of a source; a rate that isn't the source's has no audio in step."""
+        """Return the clip of a source. With a given ``fps`` there is no audio, as it would be out of sync."""
         playback = source.playback if fps is None else dataclasses.replace(source.playback, audio=None, time_base=None)
         name, size = source.name, source.size
         return cls(name=name, size=size, fps=fps, source_fps=source.fps, playback=playback, **options)
 
 
 class Export(ABC):
-    """One export format, for one clip. Subclasses are dataclasses whose fields are the format's options.
+    """Base class of export formats. Subclasses are dataclasses whose fields are the format's options.
 
-    ``start`` is called once, ``write`` for each frame in order, ``close`` once, all from one thread. A format holds no
-    frames. Its files get their names when they are complete.
+    An instance exports one clip: ``start`` is called once, ``write`` for each frame in order, ``close`` once, all from
+    one thread. It keeps no frames in memory. Files get their final names when they are complete.
     """
 
     output: ClassVar[str]
     """Name of the file or folder that it writes."""
     clip: ExportClip
     path: Path
-    """Folder or file to write."""
+    """File or folder to write."""
 
     @property
     def soft(self) -> bool:
@@ -69,10 +69,10 @@ class Export(ABC):
         return False
 
     def start(self, clip: ExportClip, folder: Path) -> None:
-        """Prepare the output in a folder. A folder of an earlier run is removed, a file is replaced by ``close``.
+        """Prepare the output in ``folder``. A folder of an earlier run is removed; ``close`` replaces a file of one.
 
         Raises:
-            ValueError, OSError: the clip can't be exported, or the folder can't be written.
+            ValueError, OSError: the clip can't be exported, or the folder can't be written to.
         """
         self.clip, self.path = clip, folder / self.output
         make_folder(folder)
@@ -84,10 +84,10 @@ class Export(ABC):
 
     @abstractmethod
     def close(self, *, complete: bool = True) -> None:
-        """Complete the output; it is called once, also after an error.
+        """Complete the output. Called once, also after an error.
 
         Args:
-            complete: False: the run was broken off, so the name of a file says that it is incomplete.
+            complete: False: the run was aborted, so the name of a file says that it is incomplete.
         """
 
 
@@ -99,15 +99,16 @@ def build_export(text: str) -> Export:
     """Build a format from its name and options, such as ``"coco"`` or ``"alpha:bits=16,objects=together"``.
 
     Raises:
-        ValueError: an unknown format or option (similar names are suggested), or a wrong value.
+        ValueError: the format or an option is unknown (similar names are suggested), or a value is invalid.
     """
     name, _, fields = text.partition(":")
-    known = {field.name: field.default for field in dataclasses.fields(kind)} if (kind := _kind(name)) else {}
+    kind = _kind(name)
+    known = {field.name: field.default for field in dataclasses.fields(kind)}
     options: dict[str, Any] = {}
     for field in filter(None, fields.split(",")):
         key, sign, value = (part.strip() for part in field.partition("="))
         if not sign:
-            raise ValueError(f"export {text!r}: {field!r} is not of the form name=value")
+            raise ValueError(f"export {text!r}: {field!r} must have the form name=value")
         if key not in known:
             hint = f": {suggest(key, known)}" if known else ""
             raise ValueError(f"export {text!r}: {name} has no option {key!r}{hint}")
@@ -121,7 +122,7 @@ def build_export(text: str) -> Export:
 def build_exports(texts: Iterable[str]) -> list[Export]:
     """Build several formats. Raises ValueError as :func:`build_export` does, also if one is named twice."""
     if isinstance(texts, str):
-        raise ValueError(f"exports must be a list of formats, such as [{texts!r}], not the text {texts!r}")
+        raise ValueError(f"exports must be a list of formats, such as [{texts!r}], not the string {texts!r}")
     texts = list(texts)
     names = [text.partition(":")[0] for text in texts]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -130,8 +131,13 @@ def build_exports(texts: Iterable[str]) -> list[Export]:
 
 
 def _kind(name: str) -> Any:
-    """Return the class of a format; it is a dataclass, which type checkers can't know."""
-    return EXPORTS.get(name)
+    """Return the class of a format, as Any: type checkers can't know that it is a dataclass."""
+    kind = EXPORTS.get(name)
+    if not (isinstance(kind, type) and issubclass(kind, Export)):
+        raise ValueError(f"export {name}: a format must be a subclass of Export, see docs/extending.md")
+    if missing := sorted(kind.__abstractmethods__):
+        raise ValueError(f"export {name}: {kind.__name__} has no method {missing[0]}, see docs/extending.md")
+    return kind
 
 
 def _value(text: str, key: str, value: str, default: object) -> object:
@@ -151,13 +157,13 @@ _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: 
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """Raise a ValueError unless an option has one of some values."""
+    """Raise ValueError unless an option has one of the given values."""
     if value not in (choices := list(choices)):
         raise ValueError(f"{name} must be {' or '.join(map(str, choices))}, not {value}")
 
 
 class OutputFile:
-    """A file that gets its name when it is complete. Until then, write to ``temporary``, in the same folder."""
+    """File that gets its name when it is complete. Until then, write to ``temporary``, in the same folder."""
 
     def __init__(self, path: Path) -> None:
         make_folder(path.parent)
@@ -166,16 +172,16 @@ class OutputFile:
         self._discard = weakref.finalize(self, _unlink, self.temporary)
 
     def finish(self, *, complete: bool = True) -> None:
-        """Give the file its name; ``NAME.incomplete.SUFFIX`` unless it is complete."""
+        """Give the file its name, or ``NAME.incomplete.SUFFIX`` if it isn't complete."""
         self.temporary.replace(self.path if complete else incomplete_name(self.path))
         self._discard.detach()
 
 
 class ObjectSpools:
-    """Lines of text for each object, kept on the disk until all frames are there.
+    """Lines of text for each object, kept on disk until all frames are written.
 
     Args:
-        path: the output; the lines are in a hidden folder next to it.
+        path: the output; the lines are kept in a hidden folder next to it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -213,7 +219,7 @@ def incomplete_name(path: Path) -> Path:
 
 
 def remove_output(path: Path, *, keep: bool = False) -> None:
-    """Remove a file or folder of an earlier run (unless it is kept), and those of broken-off and killed ones."""
+    """Remove the file or folder of an earlier run (unless ``keep``), and leftovers of aborted and killed runs."""
     leftovers = [incomplete_name(path), *path.parent.glob(f".{path.stem}.*.tmp*")]
     for leftover in leftovers if keep else [path, *leftovers]:
         if leftover.is_dir():

@@ -98,9 +98,13 @@ def build_policy(text: str) -> MemoryPolicy:
     if missing := [key for key, x in fields_of.items() if x.default is x.empty and key not in arguments]:
         raise ValueError(f"memory policy {text!r} needs the field {missing[0]}: {name}:{missing[0]}=NUMBER")
     try:
-        return build(**arguments)
+        policy = build(**arguments)
+        if missing := [part for part in ("max_frames", "due", "place") if not hasattr(policy, part)]:
+            raise ValueError(f"{type(policy).__name__} has no {missing[0]}, see docs/extending.md")
+        check_counts(max_frames=policy.max_frames)
     except ValueError as error:
         raise ValueError(f"memory policy {text!r}: {error}") from None
+    return policy
 
 
 def check_counts(**counts: object) -> None:

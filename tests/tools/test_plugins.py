@@ -16,9 +16,10 @@ from thorough import mark_thorough
 from voskit.__main__ import COMMANDS, main
 from voskit.configs.models.base import MODELS
 from voskit.dataloaders.masks.files import write_mask
+from voskit.evaluators.exports.base import EXPORTS, Export, build_export
 from voskit.networks import build_model, save_weights
 from voskit.networks.encoders import ENCODERS
-from voskit.networks.memory.policies import POLICIES
+from voskit.networks.memory.policies import POLICIES, build_policy
 from voskit.plugins import load_plugins, take_plugins
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,7 +130,7 @@ class PatchesAOTT(AOTT):
 POLICY = """
 from dataclasses import dataclass
 
-from voskit.networks.memory.policies import POLICIES
+from voskit.networks.memory.policies import POLICIES, build_policy
 
 PLACED = []
 
@@ -267,3 +268,80 @@ def test_plugins_are_taken_out_of_the_other_arguments() -> None:
 def test_every_command_takes_plugins(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--plugin", "no_such_plugin"]) == 1
     assert "--plugin no_such_plugin: there is neither" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("my.plugin.py", "", r"my\.plugin\.py: rename the file: it must end in \.py and have no other dot"),
+        ("plugin.txt", "", r"plugin\.txt: rename the file: it must end in \.py"),
+        ("folder/__init__.py", "", r"folder is a folder: give a Python file in it"),
+        ("zeros.py", "x = '\0'", r"zeros\.py: SyntaxError: source code string cannot contain null bytes"),
+        ("ends.py", "import sys; sys.exit()", r"ends\.py: it ends the program"),
+    ],
+)
+def test_files_that_cannot_be_plugins_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, message: str
+) -> None:
+    monkeypatch.setenv("VOSKIT_PLUGINS", "")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        load_plugins([str(path.parent if path.stem == "__init__" else path)])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [".near", ".."])
+def test_relative_names_of_modules_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("VOSKIT_PLUGINS", "")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="give a Python file"):
+        load_plugins([name])
+
+
+@pytest.mark.parametrize("name", [len, "", "a b", "a:b", "a,b", "a=b"])
+def test_a_name_that_no_flag_can_choose_is_refused(name: object) -> None:
+    with pytest.raises(ValueError, match=r"memory policy .*: register\(\) takes the name of the entry"):
+        POLICIES.register(name)  # type: ignore[arg-type]
+
+
+def test_a_policy_without_its_methods_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(POLICIES, "_entries", {name: POLICIES.get(name) for name in POLICIES})
+
+    class Partial:
+        def __init__(self, max_frames: int = 3) -> None:
+            self.max_frames = max_frames
+
+        def due(self, *_: object) -> bool:
+            return True
+
+    class Whole(Partial):
+        def place(self, *_: object) -> int:
+            return 0
+
+    POLICIES.register("partial")(Partial)  # type: ignore[arg-type]
+    POLICIES.register("whole")(Whole)
+    with pytest.raises(ValueError, match="memory policy 'partial': Partial has no place"):
+        build_policy("partial")
+    with pytest.raises(ValueError, match="memory policy 'whole:max_frames=0': max_frames must be an integer of at"):
+        build_policy("whole:max_frames=0")
+    assert build_policy("whole:max_frames=2").max_frames == 2
+
+
+def test_a_format_without_its_methods_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EXPORTS, "_entries", {name: EXPORTS.get(name) for name in EXPORTS})
+
+    class Partial(Export):
+        output = "x.txt"
+
+        def write(self, frame: object) -> None:
+            pass
+
+    EXPORTS.register("partial")(Partial)
+    EXPORTS.register("other")(dict)  # type: ignore[type-var]
+    with pytest.raises(ValueError, match="export partial: Partial has no method close"):
+        build_export("partial")
+    with pytest.raises(ValueError, match="export other: a format must be a subclass of Export"):
+        build_export("other")
