@@ -1,1 +1,1 @@
-"""Benchmark runs: masks, timing, score maps, scores."""
+"""Benchmark evaluations: masks, timing, score maps and scores."""

@@ -1,4 +1,4 @@
-"""A2D-Sentences and JHMDB-Sentences: candidates for single frames, scored as detections."""
+"""Evaluation on A2D-Sentences and JHMDB-Sentences: candidates for single frames, scored as detections."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from voskit.evaluators.referring import ReferringSegmenter
 logger = logging.getLogger(__name__)
 
 LONG_EDGE = 640
-"""Limit of the frames' long edge, as published."""
+"""Maximum long edge of the frames, as in the published code."""
 FRAMES = 5
-"""Length of the window around the annotated frame, as published for fine-tuned models."""
+"""Length of the window around the annotated frame, as in the published code for fine-tuned models."""
 
 
 class A2DEvaluation:
-    """An evaluation of one model with one set of settings: ``predictions.json``, ``scores.json`` and ``settings.json``.
+    """Evaluation of a model with fixed settings: ``predictions.json``, ``scores.json`` and ``settings.json``.
 
-    A stopped evaluation can be resumed: predictions of finished videos lie in ``.predictions/<video>.json``.
+    A stopped evaluation can be resumed: predictions of finished videos are kept in ``.predictions/<video>.json``.
 
     Args:
         data: an opened dataset.
-        output: the folder.
+        output: folder of the results.
         settings: everything that results depend on, as JSON types.
         frames: length of the window around the annotated frame.
 
     Raises:
-        ValueError: the folder holds results of other settings.
+        ValueError: the folder contains results with other settings.
     """
 
     def __init__(self, data: SentenceSet, output: Path, settings: dict[str, Any], frames: int = FRAMES) -> None:
@@ -59,7 +59,7 @@ class A2DEvaluation:
         return len(self.data.images)
 
     def run(self, segmenter: ReferringSegmenter, queue: Items, *, progress: bool = True) -> None:
-        """Segment the images of this process's videos. A video that can't be read is logged; the others run."""
+        """Segment the images of this process's videos. If a video can't be read, log that and go to the next."""
         videos = list(self.data.images)
         self.parts.mkdir(parents=True, exist_ok=True)
         with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
@@ -74,7 +74,7 @@ class A2DEvaluation:
                 bar.update()
 
     def failures(self) -> dict[str, str]:
-        """Return the unfinished videos with their errors, if known."""
+        """Return the unfinished videos, with their errors if known."""
         unfinished = [video for video in self.data.images if not self._path(video).exists()]
         return {video: self._errors.get(video, "not finished") for video in unfinished}
 
@@ -106,7 +106,7 @@ class A2DEvaluation:
         for frame, images in by_frame.items():
             if not 0 <= frame < len(frames):
                 raise ValueError(
-                    f"{self.data.videos[video]}: {images[0].image_id} lies after the last of its {len(frames)} frames"
+                    f"{self.data.videos[video]}: {images[0].image_id} is after the last of its {len(frames)} frames"
                 )
             near, place = around(frame, len(frames), self.frames)
             found = segmenter.candidates(
@@ -118,7 +118,7 @@ class A2DEvaluation:
 
 
 def around(frame: int, count: int, length: int) -> tuple[list[int], int]:
-    """Return ``length`` frame numbers around ``frame``, clamped to ``count`` frames, and its first place among them."""
+    """Return ``length`` frame numbers around ``frame``, clamped to ``count`` frames, and the place of ``frame``."""
     near = [min(max(i, 0), count - 1) for i in range(frame - length // 2, frame + (length + 1) // 2)]
     return near, near.index(frame)
 
@@ -128,8 +128,8 @@ def binary_masks(logits_QHW: Tensor, size: tuple[int, int], original: tuple[int,
 
     Args:
         logits_QHW: logits of all candidates, at a quarter of the network's padded input size.
-        size: height and width of the input without padding.
-        original: height and width of the masks.
+        size: (height, width) of the input without padding.
+        original: (height, width) of the masks.
     """
     masks = F.interpolate(logits_QHW[:, None].float(), scale_factor=4, mode="bilinear", align_corners=False)
     masks = (masks.sigmoid() > 0.5)[:, :, : size[0], : size[1]]
@@ -137,7 +137,7 @@ def binary_masks(logits_QHW: Tensor, size: tuple[int, int], original: tuple[int,
 
 
 def detections(image: SentenceImage, scores: Sequence[float], masks_QHW: np.ndarray) -> list[dict[str, Any]]:
-    """Return entries of a COCO list of results, one for each candidate."""
+    """Return the entries for a COCO list of results, one for each candidate."""
     entries = []
     for value, mask in zip(scores, masks_QHW, strict=True):
         encoded = coco.encode(np.asfortranarray(mask))

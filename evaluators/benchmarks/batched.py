@@ -15,7 +15,7 @@ from voskit.evaluators.segmenter import VideoSegmenter
 
 
 class FrameRequest(NamedTuple):
-    """A frame to segment; see ``VideoSegmenter.step``."""
+    """Frame to segment, with the arguments of ``VideoSegmenter.step``."""
 
     frame: np.ndarray
     mask: np.ndarray | None
@@ -24,7 +24,7 @@ class FrameRequest(NamedTuple):
 
 
 class FrameResult(NamedTuple):
-    """The result of a ``FrameRequest``."""
+    """Result of a ``FrameRequest``."""
 
     ids: np.ndarray
     probabilities: Tensor | None
@@ -35,18 +35,18 @@ class FrameResult(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class RunningVideo:
-    """A video that is being segmented: its generator yields a request for each frame and receives the result."""
+    """Video in progress: its generator yields a request for each frame and receives the result."""
 
     segmenter: VideoSegmenter
     video: Video
     steps: Generator[FrameRequest, FrameResult, None]
     request: FrameRequest = dataclasses.field(init=False)
-    """The next request, once ``advance`` was called."""
+    """The next request, once ``advance`` has been called."""
     frames: int = 0
-    """Frames that have been segmented."""
+    """Number of frames segmented so far."""
 
     def advance(self, result: FrameResult | None) -> bool:
-        """Pass on the result of the last request, None for the first call. True if there is another request.
+        """Pass on the result of the last request (None in the first call). True if there is another request.
 
         Raises:
             ValueError, OSError: the video can't be read, or results can't be written.

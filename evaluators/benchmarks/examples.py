@@ -16,12 +16,12 @@ from voskit.evaluators.metrics.measures.bit_planes import pack_ids
 from voskit.evaluators.metrics.measures.jaccard_boundary import region_of_planes
 from voskit.evaluators.segmenter import VideoSegmenter
 
-_HEIGHT = 240  # of the pictures; larger frames are shrunk
+_HEIGHT = 240  # maximum height of the pictures
 
 
 @dataclass
 class VideoExample:
-    """Some frames of a video as a network segmented them, and figures of all its predicted frames."""
+    """Some frames of a video as segmented by a network, and figures over all its predicted frames."""
 
     name: str
     frames: list[np.ndarray] = field(default_factory=list)
@@ -31,7 +31,7 @@ class VideoExample:
     predicted: list[np.ndarray] = field(default_factory=list)
     """Predicted ids of each frame, H x W."""
     captions: list[str] = field(default_factory=list)
-    """Name of each frame with the confidence of each object."""
+    """Name of each frame, with the confidence of each object."""
     confidences: list[float] = field(default_factory=list)
     """Mean confidence of the objects in each predicted frame with true masks."""
     regions: list[float] = field(default_factory=list)
@@ -46,11 +46,11 @@ class VideoExample:
 
 
 class ExampleWatch:
-    """A watch over an evaluation that collects examples of its first videos.
+    """Callback of an evaluation that collects examples from its first videos.
 
     Args:
         videos: number of videos.
-        frames: frames that are kept of each, at equal distances.
+        frames: number of frames to keep from each, equally spaced.
     """
 
     def __init__(self, videos: int = 3, frames: int = 3) -> None:
@@ -64,7 +64,7 @@ class ExampleWatch:
         return [example for example in self._examples.values() if example.frames]
 
     def __call__(self, segmenter: VideoSegmenter, video: Video, frame: Frame, ids: np.ndarray) -> None:
-        """Note a predicted frame, the last one of the segmenter."""
+        """Record a predicted frame, the segmenter's last one."""
         if video.name not in self._examples:
             if len(self._examples) == self.videos:
                 return
@@ -88,11 +88,11 @@ class ExampleWatch:
             example.captions.append(f"{frame.name}: {sure}")
 
     def _chosen(self, video: Video) -> set[str]:
-        """Return the names of the frames to keep: the last one and others at equal distances."""
+        """Return the names of the frames to keep: the last one and others, equally spaced."""
         names = [name for name in video.frame_names if name in video.truth_frames and name not in video.given]
         return {names[len(names) * (k + 1) // self.frames - 1] for k in range(self.frames)} if names else set()
 
 
 def _resized(ids: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Return ids at a size, each pixel from the nearest one."""
+    """Resize ids by nearest-neighbor interpolation."""
     return cv2.resize(ids, size[::-1], interpolation=cv2.INTER_NEAREST) if ids.shape != size else ids

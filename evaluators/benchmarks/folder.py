@@ -1,7 +1,7 @@
-"""Results folder of one model with one setting on one dataset, resumable at any time.
+"""Resumable results folder of one model with fixed settings on one dataset.
 
 A video's masks are written to ``.partial/<video>``, which is renamed to ``Annotations/<video>`` when it is complete. So
-every video in ``Annotations`` is finished and is never computed again.
+every video in ``Annotations`` is finished and never computed again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dic
         the settings as JSON represents them.
 
     Raises:
-        ValueError: the folder holds results of other settings, or of another program.
+        ValueError: the folder contains results with other settings, or of another program.
     """
     settings = json.loads(json.dumps(settings))
     path = output / "settings.json"
@@ -72,7 +72,7 @@ def check_settings(output: Path, settings: dict[str, Any], results: Path) -> dic
 
 
 def _of_masks(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings without the fields of the dataset that masks don't depend on: truth, scores and archive."""
+    """Return the settings without the dataset's fields that masks don't depend on: ground truth, scores and archive."""
     if not isinstance(settings.get("dataset"), dict):
         return settings
     dataset = {name: value for name, value in settings["dataset"].items() if name not in _NOT_OF_MASKS}
@@ -80,7 +80,7 @@ def _of_masks(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_present_names(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings of an earlier version with present names, and with the defaults of fields that it lacked."""
+    """Convert the settings of an earlier version: use the current names, and add defaults for fields it didn't have."""
     if isinstance(settings.get("propagation"), dict):
         settings["propagation"] = _with_present_names(settings["propagation"])
     if isinstance(settings.get("config"), dict) and settings.get("model") in MODELS:
@@ -91,7 +91,7 @@ def _with_present_names(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(name: str, there: Any, now: Any) -> str:
-    """Describe a setting that differs; if it is a mapping, its entries that differ."""
+    """Describe a setting that differs, or those of its entries that do."""
     if isinstance(there, dict) and isinstance(now, dict):
         parts = [k for k in {**there, **now} if there.get(k) != now.get(k)]
         return "; ".join(_difference(f"{name}.{k}", there.get(k), now.get(k)) for k in parts[:3])
@@ -99,10 +99,10 @@ def _difference(name: str, there: Any, now: Any) -> str:
 
 
 def input_checksum(video: Video) -> str:
-    """Return a checksum that distinguishes a video from others of its name, wherever its files lie.
+    """Return a checksum that tells a video from others with the same name, wherever its files are.
 
-    It is that of the frames' names, of the first frame's file (of a video file: its length and first MiB), of the
-    given masks and of text prompts.
+    It covers the names of the frames, the first frame's file (of a video file: its length and first MiB), the given
+    masks and the text prompts.
     """
     digest = hashlib.sha256(json.dumps([video.frame_names, dict(video.expressions)]).encode())
     files = [path for path in video.given.values() if path.suffix != ".json"]
@@ -118,20 +118,20 @@ def input_checksum(video: Video) -> str:
 
 
 class EvaluationFolder:
-    """Base of evaluations: fixed settings, finished and failed videos, and the files of a complete evaluation.
+    """Base class of evaluations: fixed settings, finished and failed videos, and the files of a complete evaluation.
 
-    The folder holds ``Annotations/<video>/<frame>.png`` (see ``voskit.evaluators.submissions.pack`` for other layouts)
-    and ``settings.json``; after ``finish`` also ``timing.json``, the archive for the server and, if the ground truth
-    is there, ``scores.json``.
+    The folder contains ``Annotations/<video>/<frame>.png`` (see ``voskit.evaluators.submissions.pack`` for other
+    layouts) and ``settings.json``; after ``finish`` also ``timing.json``, the archive for the server and, if ground
+    truth is available, ``scores.json``.
 
     Args:
         dataset: an opened dataset.
-        output: the folder; it may hold an unfinished evaluation of the same settings.
+        output: the folder, which may contain an unfinished evaluation with the same settings.
         settings: everything that results depend on, as JSON types.
 
     Raises:
-        ValueError: the folder holds results of other settings or of other videos of the same names, or the dataset's
-            description names a scorer that is unknown or can't read the results.
+        ValueError: the folder contains results with other settings or of other videos with the same names, or the
+            dataset's description names a scorer that is unknown or can't read the results.
         FileNotFoundError: a file that the archive needs is missing.
     """
 
@@ -150,7 +150,7 @@ class EvaluationFolder:
 
     @classmethod
     def check(cls, dataset: Dataset) -> None:
-        """Check that a dataset can be evaluated, before weights are loaded. For errors see the class."""
+        """Check, before weights are loaded, that a dataset can be evaluated. Raises the errors of the class."""
         check_benchmark(dataset)
 
     @property
@@ -159,15 +159,15 @@ class EvaluationFolder:
         return len(self.dataset)
 
     def is_finished(self, video: Video) -> bool:
-        """True if all results of a video are there."""
+        """True if a video's results are complete."""
         return all(folder.is_dir() for folder in self._folders(video))
 
     def _folders(self, video: Video) -> list[Path]:
-        """Return the folders of a video's results, which exist only when they are complete."""
+        """Return the folders of a video's results, which only exist when they are complete."""
         return [self.results / video.name]
 
     def failures(self) -> dict[str, str]:
-        """Return the unfinished videos with their errors, if known."""
+        """Return the unfinished videos, with their errors if known."""
         out = {}
         for video in self.dataset:
             if not self.is_finished(video):
@@ -183,10 +183,10 @@ class EvaluationFolder:
             num_workers: processes for scoring.
 
         Returns:
-            the scores; None if there can be none, and the log says why.
+            the scores; None if the dataset can't be scored, which is logged with the reason.
 
         Raises:
-            ValueError: not all videos are finished, or results are not valid.
+            ValueError: not all videos are finished, or results are invalid.
         """
         if failures := self.failures():
             raise ValueError(f"{len(failures)} of {len(self.dataset)} videos are not finished: {', '.join(failures)}")
@@ -218,7 +218,7 @@ class EvaluationFolder:
         return scores
 
     def _check_inputs(self) -> None:
-        """Raise ValueError if finished results are of other videos of the same names."""
+        """Raise ValueError if finished results are those of other videos with the same names."""
         others = [
             video.name
             for video in self.dataset
@@ -234,7 +234,7 @@ class EvaluationFolder:
             )
 
     def _note_input(self, video: Video) -> None:
-        """Note which video the results are of, before they appear."""
+        """Record which video the results are for, before they appear."""
         path = self._input_path(video)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write_text(path, f"{input_checksum(video)}\n")
@@ -249,7 +249,7 @@ class EvaluationFolder:
         return self.output / ".failures" / f"{video.name}.txt"
 
     def _failed(self, video: Video, error: ValueError | OSError | torch.OutOfMemoryError) -> None:
-        """Log and note the error of a video, so that others can run. Raise it if the disk is full."""
+        """Log and record the error of a video, so that others can run. Raise it if the disk is full."""
         if isinstance(error, OSError) and error.errno in _FULL:
             raise error
         logger.error("video %s: %s", video.name, error)

@@ -1,4 +1,4 @@
-"""Merging of evaluations: masks from the sum of several runs' score maps."""
+"""Merging (ensembling) of evaluations: masks from the sum of several runs' score maps."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from voskit.evaluators.benchmarks.score_maps import merged_frames
 
 
 def merge_runs(runs: Sequence[Path], output: Path) -> None:
-    """Merge evaluations of one benchmark; masks go to ``output / "Annotations"``, which appears when it is complete.
+    """Merge evaluations of one benchmark. Masks go to ``output / "Annotations"``, which appears when it is complete.
 
     Args:
         runs: folders of evaluations that saved their score maps.
-        output: folder of the merged masks.
+        output: folder for the merged masks.
 
     Raises:
-        ValueError: the masks exist already, or runs differ in videos, frames, objects or sizes.
+        ValueError: the masks already exist, or the runs differ in videos, frames, objects or sizes.
         OSError: masks can't be written.
     """
     if (output / "Annotations").exists():
@@ -40,10 +40,10 @@ def merge_runs(runs: Sequence[Path], output: Path) -> None:
 
 
 def common_videos(runs: Sequence[Path]) -> list[str]:
-    """Return the videos of which all evaluations have score maps.
+    """Return the names of the videos, which must be the same in all evaluations.
 
     Raises:
-        ValueError: an evaluation has none, or lacks videos of the others.
+        ValueError: an evaluation has no score maps, or lacks videos that others have.
     """
     found = {run: {p.stem for p in (run / "Scores").glob("*.npz") if not p.name.startswith(".")} for run in runs}
     everything = set().union(*found.values())
@@ -53,6 +53,6 @@ def common_videos(runs: Sequence[Path]) -> list[str]:
         if missing := sorted(everything - names):
             raise ValueError(
                 f"{run} lacks score maps of {len(missing)} of {len(everything)} videos, such as {missing[0]}: "
-                "run its voskit eval to the end"
+                "finish its voskit eval"
             )
     return sorted(everything)

@@ -1,4 +1,4 @@
-"""Benchmarks with mask prompts: segment every video of a dataset into a folder of results, resumable at any time."""
+"""Evaluation on benchmarks with mask prompts: every video of a dataset, into a resumable folder of results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Watch = Callable[[VideoSegmenter, Video, Frame, np.ndarray], None]
 
 
 class PropagationEvaluation(EvaluationFolder):
-    """An evaluation of a model that propagates masks, see :class:`EvaluationFolder`.
+    """Evaluation of a model that propagates masks, see :class:`EvaluationFolder`.
 
     Args:
         dataset: an opened dataset whose videos have masks of their objects.
@@ -42,7 +42,7 @@ class PropagationEvaluation(EvaluationFolder):
         watch: called after each predicted frame.
 
     Raises:
-        ValueError: the dataset gives no masks, or the folder holds results of other settings.
+        ValueError: the dataset has no masks to propagate, or the folder contains results with other settings.
     """
 
     def __init__(
@@ -80,23 +80,23 @@ class PropagationEvaluation(EvaluationFolder):
         progress: bool = True,
         videos_at_once: int = 1,
     ) -> None:
-        """Segment the videos of this process, longest first. A video that can't be read is logged; the others run.
+        """Segment this process's videos, longest first. If a video can't be read, log that and go to the next.
 
         Args:
-            segmenter: reset before and after each video.
+            segmenter: the segmenter, which is reset before and after each video.
             queue: hands out the videos.
-            progress: show a bar.
+            progress: show a progress bar.
             videos_at_once: videos that go through the network as a batch, see ``VideoSegmenter.step_together``.
 
         Raises:
             OSError: the disk is full.
-            ValueError: several videos at once with a segmenter that has a ``target_fps``.
+            ValueError: ``videos_at_once`` is above 1, but the segmenter has a ``target_fps``.
         """
         # Finished videos stay in the list, which must be the same for processes that start at different times.
         order = sorted(self.dataset, key=lambda v: len(v.frame_names), reverse=True)
         unfinished = [v for v in order if not self.is_finished(v)]
         if len(unfinished) < len(order):
-            logger.info("%d of %d videos are finished already", len(order) - len(unfinished), len(order))
+            logger.info("%d of %d videos are already finished", len(order) - len(unfinished), len(order))
         idle = [segmenter, *(segmenter.another() for _ in range(videos_at_once - 1))]
         if unfinished:
             _warm_up(segmenter)
@@ -120,7 +120,7 @@ class PropagationEvaluation(EvaluationFolder):
                     try:
                         results = next_results(running, stopwatch)
                     except torch.OutOfMemoryError as error:
-                        while running:  # which of them needs too much isn't known
+                        while running:  # it isn't known which of them needs too much
                             one = running.pop()
                             one.steps.close()
                             idle.append(one.segmenter)
@@ -140,17 +140,17 @@ class PropagationEvaluation(EvaluationFolder):
                     one.steps.close()
 
     def _advance(self, one: RunningVideo, result: FrameResult | None, bar: tqdm) -> bool:
-        """Pass on the result of a frame; True if the video requests another frame. An error ends the video."""
+        """Pass on the result of a frame. True if the video requests another frame; an error ends the video."""
         try:
             if one.advance(result):
                 return True
         except (ValueError, OSError) as error:
             self._failed(one.video, error)
-        bar.update(len(one.video.frame_names) - one.frames)  # frames of a video that broke off
+        bar.update(len(one.video.frame_names) - one.frames)  # the remaining frames of a failed video
         return False
 
     def _segment_video(self, segmenter: VideoSegmenter, video: Video) -> Generator[FrameRequest, FrameResult, None]:
-        """Read a video, yield a request for each frame, and write the results that are sent back."""
+        """Read a video, yield a request for each frame, and write the results that are sent to the generator."""
         partial = self.output / ".partial" / video.name
         shutil.rmtree(partial, ignore_errors=True)
         wanted, unseen = set(video.wanted), set(video.given)
@@ -188,12 +188,12 @@ class PropagationEvaluation(EvaluationFolder):
             timing.frame_size = source.size
             if unseen:
                 raise ValueError(
-                    f"{len(unseen)} given masks are of frames that aren't in the video, such as {min(unseen)}"
+                    f"{len(unseen)} given masks belong to frames that aren't in the video, such as {min(unseen)}"
                 )
             if missing := wanted - set(writer.names):
-                raise ValueError(f"{len(missing)} frames to evaluate are not in the video, such as {min(missing)}")
+                raise ValueError(f"{len(missing)} frames to evaluate aren't in the video, such as {min(missing)}")
             if not timing.objects:
-                logger.warning("video %s: no given mask shows an object: its results are background", video.name)
+                logger.warning("video %s: no given mask shows an object, so its results are empty", video.name)
             if scores is not None:
                 scores.finish(segmenter.object_ids)
         timing.model_seconds = round(timing.model_seconds, 6)

@@ -1,4 +1,4 @@
-"""Referring benchmarks: segment every expression of a dataset into a folder of results, resumable at any time."""
+"""Evaluation on referring benchmarks: every expression of a dataset, into a resumable folder of results."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from voskit.evaluators.segmenter import VideoSegmenter
 
 
 class ReferringEvaluation(EvaluationFolder):
-    """An evaluation of a model with text prompts, see :class:`EvaluationFolder`.
+    """Evaluation of a model with text prompts, see :class:`EvaluationFolder`.
 
-    Ref-YouTube-VOS and MeViS get a folder ``<video>/<expression>`` of grayscale PNGs of 0 and 255 for each expression.
-    Ref-DAVIS17 gets ``anno_<a>/<video>`` with ids for each annotator; its expression 4k + a is annotator a's text for
-    object k + 1.
+    - Ref-YouTube-VOS, MeViS: a folder ``<video>/<expression>`` of grayscale PNGs of 0 and 255 for each expression.
+    - Ref-DAVIS17: a folder ``anno_<a>/<video>`` of PNGs of ids for each annotator; expression 4k + a is annotator a's
+      text for object k + 1.
 
     Args:
         dataset: an opened dataset whose videos have expressions.
         output, settings: see ``EvaluationFolder``.
 
     Raises:
-        ValueError: the dataset has no expressions, or the folder holds results of other settings.
+        ValueError: the dataset has no expressions, or the folder contains results with other settings.
     """
 
     @classmethod
@@ -61,22 +61,22 @@ class ReferringEvaluation(EvaluationFolder):
         propagator: VideoSegmenter | None = None,
         progress: bool = True,
     ) -> None:
-        """Segment the videos of this process, longest first. A video that can't be read is logged; the others run.
+        """Segment this process's videos, longest first. If a video can't be read, log that and go to the next.
 
         Args:
-            segmenter: the model with text prompts.
+            segmenter: segmenter of the model with text prompts.
             queue: hands out the videos.
-            propagator: propagates the mask of each expression's key frame, the one with the highest score, forwards and
-                backwards to all other frames, as ReferFormer's authors did with CFBI. If that mask is empty, the masks
+            propagator: propagates the mask of each expression's key frame, the one with the highest score, forward and
+                backward to all other frames, as ReferFormer's authors did with CFBI. If that mask is empty, the masks
                 stay as they are.
-            progress: show a bar.
+            progress: show a progress bar.
 
         Raises:
             OSError: the disk is full.
-            ValueError: a propagator for a benchmark whose results are not by expression.
+            ValueError: there is a propagator, but the benchmark's results aren't by expression.
         """
         if propagator is not None and self._by_annotator:
-            raise ValueError(f"{self.dataset.name} has all objects in one map: results can't be propagated there")
+            raise ValueError(f"{self.dataset.name} has all objects in one map, so its results can't be propagated")
         # Finished videos stay in the list, which must be the same for processes that start at different times.
         order = sorted(self.dataset, key=lambda v: len(v.frame_names) * len(v.expressions), reverse=True)
         total = sum(len(v.frame_names) * len(v.expressions) for v in order if not self.is_finished(v))
@@ -93,9 +93,9 @@ class ReferringEvaluation(EvaluationFolder):
                 bar.update(len(video.frame_names) * len(video.expressions))
 
     def _segment_video(self, segmenter: ReferringSegmenter, video: Video, propagator: VideoSegmenter | None) -> None:
-        """Read a video and write its results, a window of frames at a time."""
+        """Read a video and write its results, one window of frames at a time."""
         if not video.expressions:
-            raise ValueError(f"{self.dataset.meta_path} has no expression for this video")
+            raise ValueError(f"{self.dataset.meta_path} has no expressions for this video")
         if self._by_annotator and len(video.expressions) % ANNOTATORS:
             raise ValueError(
                 f"{len(video.expressions)} expressions, which isn't a multiple of {ANNOTATORS}, one for each annotator"
@@ -127,7 +127,7 @@ class ReferringEvaluation(EvaluationFolder):
                         writer.write(frame.name, mask)
             timing.frame_size = source.size
         if missing := set(video.wanted) - set(writers[0].names):
-            raise ValueError(f"{len(missing)} frames to evaluate are not in the video, such as {min(missing)}")
+            raise ValueError(f"{len(missing)} frames to evaluate aren't in the video, such as {min(missing)}")
         if propagator is not None:
             for key, name in zip(keys, names, strict=True):
                 if key.mask is not None:

@@ -1,4 +1,4 @@
-"""Evaluation of a model on a benchmark in one call: masks, scores, timing, archive."""
+"""Evaluation of a model on a benchmark in one call: masks, scores, timing and archive."""
 
 from __future__ import annotations
 
@@ -60,41 +60,41 @@ def evaluate(
     ``output`` gets ``Annotations``, the archive for the benchmark's server, ``timing.json``, ``settings.json`` and, if
     ground truth is available, ``scores.json`` (A2D-Sentences and JHMDB-Sentences: ``predictions.json``,
     ``settings.json`` and ``scores.json``). Call ``evaluate`` again with the same arguments to resume: finished videos
-    are not computed again.
+    aren't computed again.
 
     >>> import voskit
     >>> model = voskit.build_model("deaott", pretrained=True)
     >>> scores = voskit.evaluate(model, "davis2017", data="datasets/DAVIS", output="results/deaott")
 
-    Under ``torchrun`` all of its processes share the videos, and rank 0 returns the scores; the output folder must be
-    visible to all machines.
+    Under ``torchrun``, all processes share the videos, and rank 0 returns the scores. The output folder must be visible
+    to all machines.
 
     Args:
         model: a network, run with its authors' settings for the dataset; or a segmenter, run with its own
             settings.
         dataset: name of a registered dataset, path of a JSON file that describes one, or an opened dataset.
-        data: folder that holds the dataset. None: the folder of the JSON file.
+        data: folder of the dataset. None: the folder of the JSON file.
         output: folder of the results; results with different settings need different folders.
         split: one of the dataset's splits. None: the first.
-        checkpoint: the file of the model's weights, whose checksum is recorded in ``settings.json``, and whose name
-            is part of the archive's. None: the checksum of the weights themselves.
+        checkpoint: file of the model's weights. Its checksum is recorded in ``settings.json``, and its name becomes
+            part of the archive's name. None: the checksum of the weights themselves is used for both.
         experiment: first part of the archive's name.
         stage: training stage in the archive's name; None: not stated.
         save_scores: also write the probabilities of all frames, for ``voskit merge``.
         propagator: for models with text prompts, a segmenter that propagates the mask of each expression's key frame.
-        propagator_checkpoint: the file of its weights; see ``checkpoint``.
+        propagator_checkpoint: file of its weights, see ``checkpoint``.
         frames: A2D-Sentences and JHMDB-Sentences: length of the window around the annotated frame.
-        num_processes: processes on this machine. With CUDA they share its GPUs. The model must be picklable.
-        videos_at_once: videos that each process takes through the network as a batch.
+        num_processes: number of processes on this machine. With CUDA, they share its GPUs. The model must be picklable.
+        videos_at_once: number of videos that each process runs through the network as a batch.
         progress: show a progress bar.
 
     Returns:
-        the scores; None if there is no ground truth or no scorer (the log says which), and on ranks other than 0.
+        the scores; None on ranks other than 0, or if there is no ground truth or no scorer (the log says which).
 
     Raises:
         TypeError: ``model`` is neither a network nor a segmenter.
-        ValueError: a dataset that doesn't fit the model, a folder with results of other settings or in use by another
-            program, or videos that can't be read: they are logged, and the others are finished.
+        ValueError: the dataset doesn't fit the model; ``output`` contains results with other settings or is in use by
+            another program; or videos can't be read, in which case they are logged and the others are finished.
         FileNotFoundError: the dataset is incomplete; the message names the file.
         OSError: results can't be written.
     """
@@ -156,12 +156,12 @@ def open_benchmark(
 
     Raises:
         FileNotFoundError: something is missing; the message names it.
-        ValueError: an unknown dataset, split or option, or files that contradict each other.
+        ValueError: the dataset, split or an option is unknown, or files contradict each other.
     """
     if str(dataset) not in SENTENCE_SETS:
         return open_dataset(dataset, data, split=split, **options)
     if data is None:
-        raise ValueError(f"dataset {dataset}: give data, the folder that holds it")
+        raise ValueError(f"dataset {dataset}: data is missing: set it to the folder of the dataset")
     return open_sentences(str(dataset), data)
 
 
@@ -171,7 +171,7 @@ def check_task(dataset: Dataset | SentenceSet, model: str, task: str) -> None:
     Args:
         dataset: an opened dataset.
         model: name of the model, for messages.
-        task: the kind of its prompts, see ``ModelConfig.task``.
+        task: its task, which determines its kind of prompts, see ``ModelConfig.task``.
 
     Raises:
         ValueError, FileNotFoundError: see ``PropagationEvaluation`` and ``ReferringEvaluation``.
@@ -196,10 +196,10 @@ def dataset_settings(dataset: str, network: Any) -> Iterator[None]:
 def run_in_processes(
     evaluation: Evaluation, segmenter: Segmenter, options: dict[str, Any], count: int, progress: bool
 ) -> None:
-    """Run an evaluation in several processes on this machine; a process that fails is logged.
+    """Run an evaluation in several processes on this machine. If a process fails, log that.
 
-    The processes get everything through a temporary file, since they may run on other devices than this one, and this
-    process may be a notebook, which can't be started again.
+    The processes get everything through a temporary file, since they may use other devices than this process, which
+    may be a notebook that can't be started again.
     """
     job = {
         "evaluation": evaluation,
@@ -220,7 +220,7 @@ def run_in_processes(
 
 
 def _packed(value: Any) -> Any:
-    """Replace a segmenter by the parts from which :func:`unpacked` builds an equal one."""
+    """Replace a segmenter with the parts from which :func:`unpacked` rebuilds it; return any other value unchanged."""
     if not isinstance(value, (VideoSegmenter, ReferringSegmenter)):
         return value
     depth = value.depth if isinstance(value, VideoSegmenter) else None
@@ -230,7 +230,7 @@ def _packed(value: Any) -> Any:
 
 
 def unpacked(value: Any) -> Any:
-    """Build the segmenter of a packed one; return any other value as it is."""
+    """Rebuild a packed segmenter; return any other value unchanged."""
     if not isinstance(value, dict) or "segmenter" not in value:
         return value
     model = value["model"]
@@ -242,12 +242,12 @@ def unpacked(value: Any) -> Any:
 
 
 def _check_frames_stay(dataset: Dataset, output: Path) -> None:
-    """Raise a ValueError if results would lie among the frames of a video."""
+    """Raise ValueError if results would be written into the folder of a video's frames."""
     results = output.resolve()
     for video in dataset:
         first = next(iter(video.files.values()), None)
         if first is not None and first.parent.resolve() == results:
-            raise ValueError(f"{output} holds the frames of {video.name}: give another folder for the results")
+            raise ValueError(f"{output} contains the frames of {video.name}: give another folder for the results")
 
 
 def _segmenter(model: Any) -> Segmenter:
@@ -263,20 +263,20 @@ def _evaluation(
     save_scores: bool,
     frames: int,
 ) -> Evaluation:
-    """Return the evaluation of a kind of model on a kind of dataset; refuse combinations that don't exist."""
+    """Return the evaluation for this kind of model and dataset; raise ValueError for unsupported combinations."""
     name = model_name(segmenter.config)
     check_task(dataset, name, segmenter.config.task)
     if isinstance(segmenter, VideoSegmenter):
         assert isinstance(dataset, Dataset)
         if "propagation" in settings:
-            raise ValueError(f"a propagator is for models with text prompts, but {name} takes masks")
+            raise ValueError(f"a propagator is only for models with text prompts, but {name} takes masks")
         return PropagationEvaluation(dataset, output, settings, save_scores=save_scores)
     if save_scores:
-        raise ValueError(f"save_scores is for models that propagate masks, but {name} takes text prompts")
+        raise ValueError(f"save_scores is only for models that propagate masks, but {name} takes text prompts")
     if isinstance(dataset, Dataset):
         return ReferringEvaluation(dataset, output, settings)
     if "propagation" in settings:
-        raise ValueError(f"{dataset.name} evaluates single frames: nothing can be propagated")
+        raise ValueError(f"{dataset.name} evaluates single frames, so a propagator has no effect: leave it out")
     return A2DEvaluation(dataset, output, settings, frames)
 
 
@@ -308,7 +308,7 @@ def _weights_checksum(model: nn.Module) -> str:
 
 
 def _weights_name(checkpoint: PathLike | None, weights_checksum: str) -> str:
-    """Return the name of weights for file names: that of their file, or the start of their checksum."""
+    """Return a name of the weights for file names: the stem of their file, or the start of their checksum."""
     if checkpoint is None:
         return weights_checksum.removeprefix("weights ")[:16]
     return re.sub(r"[^\w.-]+", "_", Path(checkpoint).stem)
@@ -324,7 +324,7 @@ def _archive_name(
 ) -> str:
     """Return the archive's name without suffix: ``davis2017_val_default_DeAOTT_ckpt_deaott_open``.
 
-    Models with a choice of depths have the depth after their name, as in ``AOST_L2``, or the frame rate that they hold.
+    The name of a model with selectable depth is followed by the depth, as in ``AOST_L2``, or by its target frame rate.
     """
     parts = [experiment, type(segmenter.config).__name__]
     if propagator is not None:

@@ -1,7 +1,7 @@
-"""Score maps: probabilities as 8-bit files, to merge several runs of one video.
+"""Score maps: probabilities in 8-bit files, for merging several runs on one video.
 
-``<folder>/<video>.npz`` holds a map [objects + 1, H, W] uint8 for each frame, under the frame's name, background first.
-The entry ``ids`` lists the object ids in the same order. An object has rows from the frame on in which it appears.
+``<folder>/<video>.npz`` contains a map [objects + 1, H, W] uint8 for each frame, under the frame's name, background
+first. The entry ``ids`` lists the object ids in the same order. An object has rows from its first frame on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IDS = "ids"
 
 
 def score_map(probabilities_KHW: Tensor) -> np.ndarray:
-    """Convert probabilities to uint8: times 255, truncated. The shape stays."""
+    """Convert probabilities to uint8 of the same shape: times 255, truncated."""
     return (probabilities_KHW.float() * 255).byte().cpu().numpy()
 
 
@@ -34,22 +34,21 @@ def merge_score_maps(maps_KHW: Sequence[np.ndarray]) -> np.ndarray:
     """Merge several maps of one frame.
 
     Returns:
-        [H, W] index of the row with the largest sum at each pixel; of equal rows the first.
+        [H, W] index of the row with the largest sum at each pixel, the first of equal ones.
 
     Raises:
-        ValueError: no map, or maps of different shapes.
+        ValueError: there are no maps, or maps with different shapes.
     """
     shapes = {m.shape for m in maps_KHW}
     if len(shapes) != 1:
-        raise ValueError(f"the maps of a frame must have one shape, got {sorted(shapes)}")
+        raise ValueError(f"the maps of a frame must have the same shape, got {sorted(shapes)}")
     return np.sum([m.astype(np.uint32) for m in maps_KHW], axis=0).argmax(0)
 
 
 class ScoreMaps:
-    """Writer of the maps of one video. Maps are written one by one: together they may take gigabytes.
+    """Writer of a video's score maps, a context manager. Maps are written one by one: together they may take gigabytes.
 
-    A context manager. The file appears at the end of the ``with`` block, after :meth:`finish`; after an error nothing
-    is left.
+    The file appears at the end of the ``with`` block, after :meth:`finish`; after an error, nothing is left behind.
 
     Args:
         path: the file; its folder is created if needed.
@@ -72,7 +71,7 @@ class ScoreMaps:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with suppress(OSError, ValueError):  # of a full disk, which has raised an error before
+        with suppress(OSError, ValueError):  # a full disk, which has already raised an error
             self._zip.close()
         self._file.__exit__(kind, error, traceback)
 
@@ -99,13 +98,13 @@ def merged_frames(paths: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file holds no score maps, or the runs differ in frames, objects or size.
+        ValueError: a file contains no score maps, or the runs differ in frames, objects or size.
     """
     files: list[Any] = []
     for path in paths:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no score maps; run voskit eval with --save_scores")
-        with _damage_named(path):
+            raise FileNotFoundError(f"{path}: no such file of score maps: run voskit eval with --save_scores")
+        with _naming_damaged(path):
             file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile) or IDS not in file.files:
             raise ValueError(f"{path} contains no score maps")
@@ -125,13 +124,13 @@ def merged_frames(paths: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _read(path: Path, file: Any, name: str) -> np.ndarray:
-    with _damage_named(path):
+    with _naming_damaged(path):
         return np.asarray(file[name])
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    """Replace the errors of a damaged file by a ValueError that names it."""
+def _naming_damaged(path: Path) -> Iterator[None]:
+    """Replace errors caused by a damaged file with a ValueError that names it."""
     try:
         yield
     except (ValueError, zipfile.BadZipFile, zlib.error, EOFError):

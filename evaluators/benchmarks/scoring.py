@@ -1,4 +1,4 @@
-"""Scoring of an evaluation, with the dataset's scorer and ground truth."""
+"""Scoring of an evaluation with the dataset's scorer and ground truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNPACKED = ".unpacked-"
 
 
 def check_benchmark(dataset: Dataset) -> None:
-    """Check that results of a dataset can be scored and packed as its description says, before there are any.
+    """Check, before there are any results, that they can be scored and packed as the dataset's description says.
 
     Raises:
         ValueError: the description names an unknown scorer, or one that can't read the results.
@@ -36,25 +36,25 @@ def check_benchmark(dataset: Dataset) -> None:
         named = dataset.object_names
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{error}, which the submission of {dataset.name} needs: download it, or describe the dataset by a JSON "
+            f"{error}, which the submission of {dataset.name} needs: download it, or describe the dataset in a JSON "
             f'file with "base": "{dataset.name}", "archive": "masks", which packs masks'
         ) from None
     if absent := [video.name for video in dataset if video.name not in named]:
         raise ValueError(
             f"the file of object names of {dataset.name} lacks {len(absent)} of {len(dataset)} videos, such as "
-            f"{absent[0]}: is it that of the split {dataset.split}?"
+            f"{absent[0]}: is it the file of the split {dataset.split}?"
         )
 
 
 class DatasetScoring:
-    """The scorer and the ground truth of a dataset, checked before there are results.
+    """Scorer and ground truth of a dataset, checked before there are results.
 
     Args:
         dataset: an opened dataset.
 
     Attributes:
         obstacle: the reason why results can't be scored; empty if they can.
-        limits: what the scores leave out, in one line; empty if nothing.
+        limits: one line about videos that aren't scored; empty if all are.
 
     Raises:
         ValueError: the description names an unknown scorer (similar names are suggested), or one that can't read the
@@ -85,11 +85,11 @@ class DatasetScoring:
 
         Args:
             results: the folder of the videos.
-            archive: the packed results, from which BURST and VIPSeg are scored.
-            num_workers: processes; None takes all cores.
+            archive: the packed results, which are scored instead for BURST and VIPSeg.
+            num_workers: number of processes; None: one per core.
 
         Raises:
-            ValueError: there is an obstacle, or a file is not valid.
+            ValueError: there is an obstacle, or a file is invalid.
             FileNotFoundError: a file is missing.
         """
         if self.obstacle:
@@ -111,10 +111,10 @@ class DatasetScoring:
         )
 
     def _resolve(self, scorer: Scorer) -> Request:
-        """Return everything that the scorer needs except results.
+        """Return everything that the scorer needs except the results.
 
         Raises:
-            ValueError: ground truth is missing, or not in the form that the scorer reads.
+            ValueError: ground truth is missing, or in a form that the scorer doesn't read.
         """
         dataset, config = self.dataset, self.dataset.config
         known = [video for video in dataset if video.ground_truth is not None]
@@ -136,7 +136,7 @@ class DatasetScoring:
         videos = {video.name: _folders(video) for video in known}
         for video in known:
             self._check_first_mask(video, ids=scorer.name == "folder" and not config.binary)
-        # the dataset says where the ground truth lies: these options are recorded, not chosen
+        # the dataset knows where its ground truth is, so these options are only recorded
         places = {"split": dataset.split, "resolution": next(iter(videos.values())).masks.parent.name}
         options = {k: places.get(k, v) for k, v in scorer.complete_options(given).items()}
         if self.limits:
@@ -147,7 +147,8 @@ class DatasetScoring:
         """Check the size of a video's first true mask and, with ``ids``, that its values are the ids of the objects.
 
         Raises:
-            ValueError: another size than that of the results, or colors or smooth edges, which scorers don't interpret.
+            ValueError: the size differs from that of the results, or the mask has colors or smooth edges, which
+                scorers don't interpret.
         """
         name, path = next(iter(video.truth_frames.items()), ("", None))
         if path is None:
@@ -155,7 +156,7 @@ class DatasetScoring:
         size = self.dataset.result_size(video) or video.frame_size
         if (found := image_size(path)) != size:
             raise ValueError(
-                f"{path}: the mask is {found[0]}x{found[1]} (height x width), the results are {size[0]}x{size[1]}"
+                f"{path}: the mask is {found[0]}x{found[1]} (height x width), but the results are {size[0]}x{size[1]}"
             )
         if not ids or mask_values(path) <= {VOID}:  # one object, whose edge may be soft
             return
@@ -163,7 +164,8 @@ class DatasetScoring:
         void = np.isin(values, (VOID, self.dataset.config.ignore_id or VOID))
         if ((values != video.true_masks.read(path, name)) & ~void).any():
             raise ValueError(
-                f"{path}: colors or smooth edges, not ids, tell its objects apart: save the ground truth as PNGs of ids"
+                f"{path}: its objects are distinguished by colors or have smooth edges: save the ground truth as PNGs "
+                "of ids"
             )
 
 
@@ -172,15 +174,15 @@ def _folders(video: Video) -> VideoFolders:
     assert masks is not None
     for path in video.truth_frames.values():
         if path.suffix != ".png":
-            raise ValueError(f"{path}: masks of the ground truth must be called *.png: rename it")
+            raise ValueError(f"{path}: ground truth masks must be named *.png, in lower case: rename it")
     image: Any = next(iter(video.files.values()), video.video_file)
     return VideoFolders(masks, masks if image is None else image.parent)
 
 
 def _split_of(scorer: Scorer, dataset: Dataset) -> str:
-    """Return the scorer's name for the split: the dataset's name for it, or its folder's."""
+    """Return the scorer's name for the split: the dataset's name for it, or the name of its folder."""
     choices = scorer.options["split"].choices
     for name in (dataset.split, dataset.config.split_folder(dataset.split)):
         if choices is None or name in choices:
             return name
-    raise ValueError(f"{scorer.name} can be scored for {', '.join(choices or ())}, not for {dataset.split}")
+    raise ValueError(f"{scorer.name} can only be scored on {', '.join(choices or ())}, not on {dataset.split}")

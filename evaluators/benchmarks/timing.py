@@ -19,7 +19,7 @@ from voskit.networks.memory_usage import memory_in_use
 
 @dataclasses.dataclass
 class VideoTiming:
-    """Timing of one video. Frames with a user's mask are not predicted frames."""
+    """Timing of one video. Frames with a given mask don't count as predicted."""
 
     video: str
     frames: int = 0
@@ -35,31 +35,31 @@ class VideoTiming:
     peak_memory: int | None = None
     """Bytes: peak allocation on the accelerator, or largest resident memory after a frame."""
     memory_bytes: int | None = None
-    """Largest long-term memory."""
+    """Largest size of the long-term memory, in bytes."""
 
     def save(self, path: Path) -> None:
-        """Write a JSON file."""
+        """Write the timing to a JSON file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write_text(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> VideoTiming:
-        """Read a file of ``save``."""
+        """Read a file that ``save`` wrote."""
         values = load_json(path)
         return cls(**{**values, "frame_size": tuple(values["frame_size"])})
 
 
 class Stopwatch:
-    """A stopwatch for the network: CUDA events on CUDA, else the clock."""
+    """Stopwatch for the network, with CUDA events on CUDA and the clock elsewhere."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds = 0.0
-        """The last measurement."""
+        """Last measurement, in seconds."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Measure the body of the ``with`` block."""
+        """Measure the duration of the ``with`` block."""
         if self.device.type == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             stream = torch.cuda.current_stream(self.device)
@@ -74,19 +74,19 @@ class Stopwatch:
             self.seconds = time.perf_counter() - start
 
     def reset_peak_memory(self) -> None:
-        """Start a new measurement of the memory's peak."""
+        """Start a new measurement of peak memory."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def memory(self) -> int | None:
-        """Return bytes: the peak since ``reset_peak_memory`` on CUDA, the present use elsewhere."""
+        """Return bytes in use: on CUDA, the peak since ``reset_peak_memory``; elsewhere, the current use."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return memory_in_use(self.device)
 
 
 def _seconds_of_any(spans: Sequence[tuple[float, float]]) -> float:
-    """Return the length of the union of time spans, since videos may run at the same time, or days apart."""
+    """Return the length of the union of time spans, since videos may run at the same time or days apart."""
     total, reached = 0.0, 0.0
     for begin, end in sorted(spans):
         total += max(0.0, end - max(begin, reached))
@@ -95,7 +95,7 @@ def _seconds_of_any(spans: Sequence[tuple[float, float]]) -> float:
 
 
 def summarize(videos: Sequence[VideoTiming], environment: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of ``timing.json``: rates over all frames and as a mean over videos, and each video."""
+    """Return the content of ``timing.json``: frame rates over all frames and as means over videos, and each video."""
     predicted = sum(v.predicted_frames for v in videos)
     model = sum(v.model_seconds for v in videos)
     total = _seconds_of_any([(v.began, v.began + v.seconds) for v in videos])

@@ -1,4 +1,4 @@
-"""Validation: score a network during its training."""
+"""Validation: scoring a network during training."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _ENTRIES = (
     *("Annotations", "Scores", ".partial", ".failures", ".inputs", ".timing", "timing.json"),
     *("scores.json", "scores_*.csv", "scores_frames.png", "validation.*", f"{UNPACKED}*", ".*.tmp*"),
 )
-"""Patterns of the files and folders of a validation, except its settings."""
+"""Patterns of a validation's files and folders, except its settings."""
 _SETTINGS = "{}\n"
 """Content of ``settings.json``, by which the folder of an earlier validation is recognized."""
 
 
 class Validation:
-    """A validation on a dataset: call it with a network to get the benchmark's main score.
+    """Validation on a dataset. Call it with a network to get the benchmark's main score.
 
-    The score equals that of ``voskit eval``, which also uses the authors' settings for the dataset. ``examples`` has
-    frames of the first videos of the last call with masks and confidences, which the trainer writes to TensorBoard; it
-    stays empty for models with text prompts.
+    The score equals that of ``voskit eval``: both use the authors' settings for the dataset. After a call, ``examples``
+    has frames of its first videos with masks and confidences, which the trainer writes to TensorBoard; it stays empty
+    for models with text prompts.
 
     Args:
         dataset: an opened dataset with its ground truth.
-        output: folder of the last call's results: a new or empty one, or that of an earlier validation.
-        share: the videos of this process.
+        output: folder for the last call's results: new, empty, or that of an earlier validation.
+        share: this process's share of the videos.
         wait: a barrier, which returns when all processes have called it.
         config: config of the networks, to check that the dataset fits; None: not known yet.
 
     Raises:
-        ValueError: the dataset can't be scored, it lacks the masks or text prompts that the network needs, or the
-            output holds something else.
+        ValueError: the dataset can't be scored, it lacks the masks or text prompts that the network needs, or
+            ``output`` contains something else.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Validation:
         _check_output(self.output)
 
     def __call__(self, network: Network) -> float:
-        """Return the main score of the benchmark, such as J&F; NaN on all processes except the first.
+        """Return the benchmark's main score, such as J&F; NaN in all processes except the first.
 
         Raises:
-            ValueError: a video can't be read or scored, or the output holds something else.
+            ValueError: a video can't be read or scored, or ``output`` contains something else.
         """
         is_first = self.share.index == 0
         self.examples = []
@@ -114,16 +114,16 @@ class Validation:
 
 
 def _check_output(folder: Path) -> None:
-    """Raise ValueError if a folder has files, and they aren't those of an earlier validation."""
+    """Raise ValueError if a folder has files that aren't those of an earlier validation."""
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     settings = folder / "settings.json"
     if not settings.is_file() or settings.read_bytes() != _SETTINGS.encode():
-        raise ValueError(f"{folder} holds files that no validation wrote: give another folder, or move them away")
+        raise ValueError(f"{folder} contains files that no validation wrote: give another folder, or move them away")
 
 
 def _remove_results(folder: Path) -> None:
-    """Remove the results of an earlier validation; other files stay."""
+    """Remove the results of an earlier validation, but no other files."""
     for path in [path for pattern in _ENTRIES for path in folder.glob(pattern)]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

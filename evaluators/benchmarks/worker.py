@@ -1,4 +1,4 @@
-"""Worker process of an evaluation, which ``voskit.evaluators.benchmarks.run`` starts."""
+"""Worker process of an evaluation, started by ``voskit.evaluators.benchmarks.run``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voskit.networks.devices import local_device
 
 
 def main(path: Path, device: str) -> int:
-    """Run the job of a file on a device until the queue is empty; return an exit code."""
+    """Run the job in a file on a device until the queue is empty; return an exit code."""
     end_with_parent()
     queue = WorkQueue()
     # The file was written by the parent process, to a folder that nobody else can read.

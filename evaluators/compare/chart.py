@@ -1,4 +1,4 @@
-"""Picture of a comparison: J along the videos, and J&F of each video."""
+"""Chart of a comparison: J along the videos, and J&F of each video."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WIDTH, _ROW, _TOP, _CURVE = 1000, 18, 46, 220  # pixels
 def draw_chart(figures: Mapping[str, Mapping[str, Figures]]) -> str:
     """Return an SVG with two panels for each dataset: mean J in each tenth of the videos, and J&F by video.
 
-    Of more than 30 videos, the right panel has those whose J&F differs most between the runs.
+    If there are more than 30 videos, the right panel shows those whose J&F differs most between the runs.
 
     Args:
-        figures: by dataset and run. A run has one color in all panels.
+        figures: by dataset and run. A run has the same color in all panels.
     """
     runs = list(dict.fromkeys(run for by_run in figures.values() for run in by_run))
     colors = {run: _COLORS[at % len(_COLORS)] for at, run in enumerate(runs)}
@@ -38,7 +38,7 @@ def draw_chart(figures: Mapping[str, Mapping[str, Figures]]) -> str:
 
 
 def _shown(by_run: Mapping[str, Figures]) -> list[str]:
-    """Return the videos of the right panel."""
+    """Return the videos to show in the right panel."""
     values = {video: [f.videos[video] for f in by_run.values()] for video in next(iter(by_run.values())).videos}
     spread = sorted(values, key=lambda video: min(values[video]) - max(values[video]))
     chosen = set(spread[:_MOST_VIDEOS])
@@ -54,7 +54,7 @@ def _legend(colors: Mapping[str, str]) -> str:
 
 
 def _curves(by_run: Mapping[str, Figures], colors: Mapping[str, str], top: float) -> str:
-    """Return the left panel; its vertical axis ends at the nearest tens around the values."""
+    """Draw the left panel, with a vertical axis between the multiples of ten around the values."""
     left, width = 70.0, 360.0
     values = [value for f in by_run.values() for value in f.curve if not math.isnan(value)]
     low, high = 10 * math.floor(min(values, default=0) / 10), 10 * math.ceil(max(values, default=100) / 10)
@@ -78,7 +78,7 @@ def _curves(by_run: Mapping[str, Figures], colors: Mapping[str, str], top: float
 
 
 def _dots(by_run: Mapping[str, Figures], videos: Sequence[str], colors: Mapping[str, str], top: float) -> str:
-    """Return the right panel."""
+    """Draw the right panel."""
     left, width = 640.0, 320.0
     height = _ROW * len(videos)
     parts = [_text(left + width / 2, top + height + 36, "J&F", anchor="middle")]

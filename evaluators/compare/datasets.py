@@ -1,4 +1,4 @@
-"""Datasets of a comparison; the Probe set is made when it is needed."""
+"""Datasets of a comparison, including the Probe set, which is made when it is needed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PROGRAM = Path(__file__).resolve().parents[2] / "datasets" / "Probe" / "make_pr
 
 @dataclass(frozen=True)
 class DatasetChoice:
-    """A dataset to compare on.
+    """Dataset to compare on.
 
     Attributes:
-        name: of a registered dataset, or a JSON file that describes one.
-        split: None: the first.
-        folder: None: that of the JSON file.
+        name: name of a registered dataset, or a JSON file that describes one.
+        split: name of the split; None: the first.
+        folder: folder of the dataset; None: that of the JSON file.
     """
 
     name: str
@@ -37,17 +37,17 @@ class DatasetChoice:
 
 
 def open_datasets(choices: Mapping[str, DatasetChoice], videos: Sequence[str] = ()) -> dict[str, Dataset]:
-    """Open datasets, and make the Probe set if it is among them and isn't there.
+    """Open datasets, and make the Probe set if it is among them but doesn't exist yet.
 
     Args:
-        choices: datasets by name in the table.
+        choices: datasets by their name in the table.
         videos: names of the videos to compare on; empty: all. Datasets without any of them are left out.
 
     Returns:
-        datasets by name in the table; that of a dataset with some of its videos has their number.
+        datasets by their name in the table, which states how many videos are chosen unless all are.
 
     Raises:
-        ValueError, FileNotFoundError: see ``voskit.open_dataset``; or a video that no dataset has.
+        ValueError, FileNotFoundError: see ``voskit.open_dataset``; or no dataset has one of the videos.
     """
     opened = {}
     for label, choice in choices.items():
@@ -66,16 +66,16 @@ def open_datasets(choices: Mapping[str, DatasetChoice], videos: Sequence[str] = 
 
 
 def make_probe(folder: Path, split: str | None = None) -> None:
-    """Make the missing videos of a split of the Probe set, which takes a minute for all of them.
+    """Make the missing videos in a split of the Probe set, which takes a minute for all of them.
 
     Args:
-        folder: where the set lies.
-        split: None: all splits.
+        folder: folder of the set.
+        split: name of the split; None: ``all``.
 
     Raises:
-        ValueError: no such split, another program is making the set, or the one that is started here fails; the message
-            ends with its last line.
-        FileNotFoundError: the program isn't there.
+        ValueError: there is no such split, another program is making the set, or the program that makes it fails; the
+            message ends with its last line.
+        FileNotFoundError: the program is missing.
     """
     config = get_dataset_config("probe")
     split = config.splits[0] if split is None else split
@@ -83,7 +83,7 @@ def make_probe(folder: Path, split: str | None = None) -> None:
     if _is_complete(folder, split):
         return
     if not _PROGRAM.is_file():
-        raise FileNotFoundError(f"{_PROGRAM}: this program makes the Probe set: take it from the repository")
+        raise FileNotFoundError(f"{_PROGRAM}: no such file; it makes the Probe set: get it from the repository")
     logger.info("making the Probe set in %s (only this time)", folder)
     command = [sys.executable, str(_PROGRAM), "--output", str(folder)]
     if split != config.splits[0]:

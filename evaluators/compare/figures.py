@@ -1,4 +1,4 @@
-"""Figures of a run on a dataset."""
+"""Figures of one run on one dataset: accuracy, returns, id switches, speed and memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voskit.evaluators.compare.tracks import Tracks
 from voskit.evaluators.metrics.measures import statistics
 
 BINS = 10
-"""Parts of a video in ``Figures.curve``."""
+"""Number of parts of a video in ``Figures.curve``."""
 
 
 @dataclass(frozen=True)
@@ -25,27 +25,27 @@ class Column:
 
 
 COLUMNS = {
-    "J&F": Column("J&F", "mean of J and F over all objects, 0 to 100, by the rules of DAVIS 2017"),
+    "J&F": Column("J&F", "mean of J and F over all objects, 0 to 100, with the rules of DAVIS 2017"),
     "J": Column("J", "region similarity, 0 to 100"),
     "J_end": Column("J end", "J in the last quarter of each video"),
     "decay": Column("decay", "J in the first quarter minus J in the last"),
     "J_back": Column("J back", "J after an absence of at least five annotated frames, until the next absence"),
-    "found": Column("found", "share of such returns with a mean J above 50, in percent"),
-    "ghosts": Column("ghosts", "share of the frames of absences in which the absent object has a mask, in percent"),
+    "found": Column("found", "percentage of such returns with a mean J above 50"),
+    "ghosts": Column("ghosts", "percentage of absence frames in which the absent object has a mask"),
     "switches": Column("switches", "how often an id changes from one object to another, summed over all videos", "d"),
-    "mixed": Column("mixed", "share of the objects' pixels that have the id of another object, in percent"),
-    "seconds": Column("s/frame", "seconds a predicted frame, from the decoded frame to its ids", ".3f"),
-    "memory": Column("memory", "MiB: largest long-term memory; on accelerators the largest allocation", ".0f"),
+    "mixed": Column("mixed", "percentage of the objects' pixels that have the id of another object"),
+    "seconds": Column("s/frame", "seconds per predicted frame, from the decoded frame to its ids", ".3f"),
+    "memory": Column("memory", "MiB: maximum long-term memory; on accelerators, maximum allocation", ".0f"),
 }
-"""Columns of the table by key of ``Figures.row``."""
+"""Columns of the table, by key of ``Figures.row``."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of a run on a dataset.
+    """Figures of one run on one dataset.
 
     Attributes:
-        row: values by key of ``COLUMNS``; NaN: nothing to measure, such as no object that returns.
+        row: values by key of ``COLUMNS``; NaN if there is nothing to measure, such as no object that returns.
         videos: J&F by video, 0 to 100.
         curve: mean J over all objects in each tenth of the videos, 0 to 100; NaN where no frame counts.
     """
@@ -106,7 +106,7 @@ def _spans(tracks: Mapping[str, Tracks], kind: str) -> list[tuple[Tracks, int, s
 
 
 def _memory(timing: Mapping[str, Any]) -> float:
-    """Return MiB."""
+    """Return the maximum memory of any video, in MiB."""
     key = "peak_memory" if timing.get("accelerator") else "memory_bytes"
     sizes = [video.get(key) for video in timing["videos"]]
     return max((size / 2**20 for size in sizes if size is not None), default=float("nan"))

@@ -28,7 +28,7 @@ def write_report(
         output: an existing folder.
 
     Returns:
-        the written files.
+        the paths of the files.
 
     Raises:
         OSError: a file can't be written.
@@ -61,7 +61,7 @@ def table_text(figures: Mapping[str, FiguresByRun]) -> str:
 
 
 def _rows(figures: Mapping[str, FiguresByRun]) -> list[list[str]]:
-    """Return head and rows of the table."""
+    """Return the header and rows of the table."""
     rows = [["dataset", "run", *(column.title for column in COLUMNS.values())]]
     for dataset, by_run in figures.items():
         for run, each in by_run.items():
@@ -84,7 +84,7 @@ def _markdown(figures: Mapping[str, FiguresByRun], failures: Mapping[str, Mappin
             + [_cell(by_run[run].videos[video] - first[video], "+.1f") for run in runs[1:]]
             for video in first
         ]
-        title = f"J&F by video of {dataset}" + ("; the other runs as differences to the first" if runs[1:] else "")
+        title = f"J&F by video of {dataset}" + ("; other runs as differences from the first" if runs[1:] else "")
         parts.append(f"{title}\n\n{_markdown_table(['video', *runs], lines, texts=1)}")
     parts.append("\n".join(f"- **{column.title}**: {column.meaning}." for column in COLUMNS.values()))
     lost = [f"- {run} on {dataset}: {error}" for dataset, by_run in failures.items() for run, error in by_run.items()]

@@ -1,4 +1,4 @@
-"""Comparison of several runs over several datasets: evaluates, measures, and keeps the table up to date."""
+"""Comparison of several runs on several datasets: evaluation, measurement, and a table that is kept up to date."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """A model with its weights and options.
+    """Model to compare, with its weights and options.
 
     Attributes:
-        name: shown in the table; the results lie in a folder of this name.
-        build: returns the segmenter for the dataset of a name.
+        name: shown in the table; the results are in a folder with this name.
+        build: function that returns the segmenter for a dataset's name.
         checkpoint: file of the weights, see ``evaluate``.
     """
 
@@ -60,23 +60,23 @@ def compare(
 ) -> Comparison:
     """Evaluate runs on datasets and tabulate the figures, or resume a comparison that was stopped.
 
-    ``output/<dataset>/<run>`` gets the results of ``voskit.evaluate``, whose finished videos are not computed again. If
+    ``output/<dataset>/<run>`` gets the results of ``voskit.evaluate``, whose finished videos aren't computed again. If
     only some videos of a dataset are compared, the folder's name ends in a checksum of their names. ``output`` gets
     ``comparison.json``, ``.csv``, ``.md`` and ``.svg``, which are written after each run, so an interrupted comparison
-    leaves a table of what is done.
+    leaves a table of the finished runs.
 
     Args:
-        runs: with different names.
-        datasets: opened datasets by the name in the table. They need masks to propagate and ground truth.
+        runs: the runs, with different names.
+        datasets: opened datasets by their name in the table. They need masks to propagate and ground truth.
         output: folder of the results.
-        num_workers: processes for scoring; None: one for each core.
+        num_workers: number of processes for scoring; None: one per core.
         progress: show progress bars.
 
     Returns:
-        the figures. A run that fails is logged and kept in ``failures``; the others go on.
+        the figures. If a run fails, its error is logged and kept in ``failures``, and the others continue.
 
     Raises:
-        ValueError: nothing to compare, two runs of one name, or a dataset without masks or ground truth.
+        ValueError: there is nothing to compare, two runs have the same name, or a dataset has no masks or ground truth.
         OSError: the table can't be written.
     """
     folders = _folders([run.name for run in runs])
@@ -104,7 +104,7 @@ def compare(
 
 
 def check_dataset(name: str, dataset: Dataset) -> None:
-    """Check that a dataset can be compared on. Raises ValueError if it has no masks or no ground truth."""
+    """Raise ValueError if a dataset has no masks or no ground truth, so that runs can't be compared on it."""
     PropagationEvaluation.check(dataset)
     if not dataset.has_ground_truth:
         without = next(video.name for video in dataset if video.ground_truth is None)
@@ -120,18 +120,18 @@ def _figures(run: Run, dataset: Dataset, folder: Path, workers: int, progress: b
 
 
 def _folders(names: Sequence[str]) -> dict[str, str]:
-    """Return a folder's name for each run. Raises ValueError if two are equal."""
+    """Return a folder name for each run. Raises ValueError if two are equal."""
     folders: dict[str, str] = {}
     for name in names:
         folder = _folder(name)
         if folder in folders.values():
-            raise ValueError(f"two runs are called {name!r}: give one of them another name")
+            raise ValueError(f"two runs are named {name!r}: give one of them another name")
         folders[name] = folder
     return folders
 
 
 def _dataset_folder(name: str, dataset: Dataset) -> str:
-    """Return a folder's name for a dataset; one folder holds results of one choice of videos."""
+    """Return a folder name for a dataset; each selection of its videos has its own."""
     if len(dataset) == len(dataset.listed):
         return _folder(name)
     names = "\n".join(video.name for video in dataset)
@@ -139,5 +139,5 @@ def _dataset_folder(name: str, dataset: Dataset) -> str:
 
 
 def _folder(name: str) -> str:
-    """Return a name with only characters that any file system takes."""
+    """Replace characters in a name that aren't allowed on all file systems."""
     return re.sub(r"[^\w.,=+-]+", "_", name).strip("._") or "_"

@@ -1,4 +1,4 @@
-"""Tracks of the objects of a video: accuracy over time, returns after absence, and ids that change objects."""
+"""Tracks of the objects in a video: accuracy over time, returns after absences, and id switches."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from voskit.evaluators.metrics.measures.bit_planes import bounding_box, pack_ids
 from voskit.evaluators.metrics.measures.jaccard_boundary import boundary_of_planes, divide
 
 LEAST_ABSENCE = 5
-"""Annotated frames without an object that make an absence; shorter gaps are occlusions."""
-_LEAST_OVERLAP = 0.25  # J from which an id is on an object
+"""Minimum number of annotated frames without an object that make an absence; shorter gaps are occlusions."""
+_LEAST_OVERLAP = 0.25  # minimum J at which an id counts as being on an object
 
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -28,14 +28,14 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FrameOverlaps:
-    """Pixels of each true object (rows) with each predicted one (columns), N + 1 each, 0 the background; N values F."""
+    """Common pixels of true (rows) and predicted objects (columns), N + 1 each, 0 is background; and N values of F."""
 
     pixels: NDArray[np.int64]
     boundary: Values
 
 
 def measure_overlaps(rules: Rules, pairs: Sequence[FramePair]) -> list[FrameOverlaps]:
-    """Measure frames; ids without an object in the truth count as background."""
+    """Measure frames. Ids of no true object count as background."""
     assert rules.objects is not None
     count = len(rules.objects) + 1
     rows = np.zeros(2**16, np.int64)
@@ -53,7 +53,7 @@ def measure_overlaps(rules: Rules, pairs: Sequence[FramePair]) -> list[FrameOver
 
 @dataclass(frozen=True)
 class Tracks:
-    """Measurements of a video, by frame from its first true mask to its last.
+    """Measurements of a video, for each frame from its first true mask to its last.
 
     Attributes:
         pixels: T x (N + 1) x (N + 1), see :class:`FrameOverlaps`.
@@ -65,7 +65,7 @@ class Tracks:
 
     @property
     def overlaps(self) -> Values:
-        """J of each true object with each predicted one, T x N x N; 1 for the same id if both are empty."""
+        """J of each true object with each predicted one, T x N x N; 1 for equal ids if both are empty."""
         true, predicted = self.pixels.sum(2)[:, 1:, None], self.pixels.sum(1)[:, None, 1:]
         both = self.pixels[:, 1:, 1:].astype(float)
         overlaps = divide(both, true + predicted - both, empty=0.0)
@@ -76,19 +76,19 @@ class Tracks:
 
     @property
     def present(self) -> Flags:
-        """True objects that are in view, T x N."""
+        """Flags of the true objects in view, T x N."""
         return self.pixels.sum(2)[:, 1:] > 0
 
     @property
     def counted(self) -> Flags:
-        """Frames that count for each object, T x N: those after its first, except for the video's last, as in DAVIS."""
+        """Flags of the frames that count for each object, T x N: all after its first but the video's last (DAVIS)."""
         after_first = np.cumsum(np.cumsum(self.present, axis=0) > 0, axis=0) > 1
         if len(after_first) > 2:
             after_first[-1] = False
         return after_first
 
     def absences(self, k: int) -> Iterator[slice]:
-        """Yield the frames of each absence of the k-th object after it was in view."""
+        """Yield the frames of each absence of the k-th object after its first appearance."""
         gone = np.concatenate(([False], ~self.present[:, k] & (np.cumsum(self.present[:, k]) > 0), [False]))
         edges = np.flatnonzero(gone[1:] != gone[:-1])
         for begin, end in zip(edges[::2], edges[1::2], strict=True):
@@ -96,7 +96,7 @@ class Tracks:
                 yield slice(int(begin), int(end))
 
     def returns(self, k: int) -> Iterator[slice]:
-        """Yield the frames from each return of the k-th object to its next absence or the end."""
+        """Yield the frames from each return of the k-th object to its next absence or the end of the video."""
         absences = [*self.absences(k), slice(len(self.present), None)]
         for absence, following in pairwise(absences):
             if absence.stop < following.start:
@@ -105,7 +105,7 @@ class Tracks:
     def switches(self) -> list[int]:
         """Return, for each predicted id, how often it changes from one true object to another.
 
-        An id is on the object with which it has the largest J, if that is 0.25 or more.
+        An id is on the object with which it has the highest J, if that is at least 0.25.
         """
         overlaps = self.overlaps * self.present[:, :, None]
         on, sure = overlaps.argmax(1), overlaps.max(1) >= _LEAST_OVERLAP
@@ -113,7 +113,7 @@ class Tracks:
 
     @property
     def exchanged(self) -> tuple[int, int]:
-        """Pixels of objects with the id of a different object, and pixels of all objects, in the counted frames."""
+        """Number of object pixels with another object's id, and of all object pixels, in the counted frames."""
         counted = self.pixels[:, 1:] * self.counted[:, :, None]
         own = np.einsum("tkk->", counted[:, :, 1:])
         return int(counted[:, :, 1:].sum() - own), int(counted.sum())
@@ -122,20 +122,20 @@ class Tracks:
 def measure_tracks(
     dataset: Dataset, results: Path, *, num_workers: int = 1, progress: Progress | None = None
 ) -> dict[str, Tracks]:
-    """Measure the results of a dataset's videos that have ground truth.
+    """Measure the results for a dataset's videos that have ground truth.
 
     Args:
         dataset: an opened dataset.
-        results: folder with the masks of each video in a folder of its name.
+        results: folder with a folder of masks for each video.
         num_workers: number of processes.
-        progress: called after each piece of work.
+        progress: called after each unit of work.
 
     Returns:
-        the tracks by video; videos of which no given mask shows an object are left out.
+        the tracks by video, without videos whose given masks show no object.
 
     Raises:
         FileNotFoundError: a mask is missing.
-        ValueError: a mask can't be read, or its size differs from that of the truth.
+        ValueError: a mask can't be read, or its size differs from that of the true mask.
     """
     work: Mapping[str, tuple[Rules, list[FramePair]]] = {
         video.name: (rules, _pairs(video, results / video.name))
@@ -150,7 +150,7 @@ def measure_tracks(
 
 
 def _rules(video: Video) -> Rules:
-    """Return the rules to read a video's masks; its objects are those of the given masks."""
+    """Return the rules for reading a video's masks; its objects are those in the given masks."""
     assert video.ground_truth is not None
     names = [path.stem for path in video.truth_frames.values()]
     rules = rules_for(video.ground_truth, names, video.config.binary, video.config.ignore_id)

@@ -1,1 +1,1 @@
-"""Export formats: results of a clip as other tools read them."""
+"""Export formats: results of a clip for other tools."""

@@ -1,4 +1,4 @@
-"""Masks as NumPy arrays."""
+"""Export of masks as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from voskit.evaluators.exports.frames import ExportFrame
 class ArraysExport(Export):
     """``masks.npz``: ``masks/<frame>``, H x W ids of each frame, which ``numpy.load`` reads one by one.
 
-    ``frames`` [T] are the frames' names, ``times`` [T] seconds (NaN: none), ``object_ids`` and ``object_names`` [N].
+    It also contains ``frames`` [T], the names of the frames; ``times`` [T], in seconds (NaN: none); and ``object_ids``
+    and ``object_names`` [N].
     """
 
     output = "masks.npz"

@@ -1,4 +1,4 @@
-"""Sequences of each object: one picture a frame, from the first frame on, or one sequence of all objects."""
+"""Base classes of exports with a sequence of pictures for each object, or one for all objects together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voskit.evaluators.exports.base import Export, ExportClip, check_choice
 from voskit.evaluators.exports.frames import FULL, ExportFrame, Region
 
 TOGETHER = 0
-"""Key of the sequence of all objects; 0 is no object's id."""
+"""Key of the sequence of all objects; no object has id 0."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Moment:
 
 
 class SequenceExport(Export):
-    """A format with a picture for each frame: of each object, or of all together.
+    """Format with a picture for each frame: of each object, or of all together.
 
-    All sequences have all frames: an object that appears late has empty pictures before.
+    All sequences have all frames: an object that appears late has empty pictures until then.
     """
 
     objects: str = "each"
@@ -58,17 +58,17 @@ class SequenceExport(Export):
         self._moments.append(moment)
 
     def close(self, *, complete: bool = True) -> None:
-        make_folder(self.path)  # it is still missing if no object appeared
+        make_folder(self.path)  # still missing if no object appeared
         for sequence in self._sequences.values():
             self.finish(sequence, complete)
 
     @abstractmethod
     def open(self, label: str) -> Any:
-        """Begin a sequence; ``label`` is a file name without suffix: the object's, or the clip's for all objects."""
+        """Start a sequence. ``label`` is its file name without suffix: the object's, or the clip's for all objects."""
 
     @abstractmethod
     def put(self, sequence: Any, moment: Moment, frame: ExportFrame | None, key: int) -> None:
-        """Append the picture of an object (of all for ``TOGETHER``) in a frame; None: an empty picture."""
+        """Append the picture of an object (``TOGETHER``: of all) in a frame; ``frame`` None: an empty picture."""
 
     def finish(self, sequence: Any, complete: bool) -> None:
         """Complete a sequence; folders need nothing."""
@@ -81,9 +81,9 @@ class SequenceExport(Export):
 
 
 class MatteExport(SequenceExport):
-    """A format with opacities: with soft edges from the network's probabilities, or with hard edges.
+    """Format with opacities: with soft edges from the network's probabilities, or with hard edges.
 
-    Probabilities up to ``black`` are transparent, those from ``white`` on opaque, those between in proportion.
+    Probabilities up to ``black`` are transparent, those from ``white`` on opaque, and those in between proportional.
     """
 
     edges: str = "soft"
@@ -125,5 +125,5 @@ def object_label(object_id: int, names: Mapping[int, str]) -> str:
 
 
 def file_name(text: str) -> str:
-    """Replace characters that file names can't have, or that shells treat specially."""
+    """Replace characters that aren't allowed in file names or are special in shells."""
     return re.sub(r"[^\w.-]+", "_", text).strip("_")[:80] or "_"

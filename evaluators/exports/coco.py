@@ -1,4 +1,4 @@
-"""JSON of COCO, YouTube-VIS and COCO-VID: run-length encoded masks with tracks."""
+"""Export to COCO, YouTube-VIS and COCO-VID JSON: run-length encoded masks with tracks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNNAMED = "object"
 
 
 class Categories:
-    """Categories of a clip's objects: one for each name, and one for objects without a name."""
+    """Categories of a clip's objects: one per name, and one for objects without a name."""
 
     def __init__(self, names: Mapping[int, str]) -> None:
         self._names = names
@@ -111,7 +111,7 @@ class CocoVideoExport(CocoExport):
 @EXPORTS.register("youtube-vis")
 @dataclass(kw_only=True)
 class YouTubeVisExport(Export):
-    """``youtube-vis.json``: one video; an annotation for each object, whose id it has, with an entry for each frame."""
+    """``youtube-vis.json``: one video, and an annotation for each object, with its id and an entry for each frame."""
 
     output = "youtube-vis.json"
 
@@ -163,7 +163,7 @@ class YouTubeVisExport(Export):
 
 
 def run_lengths(frame: ExportFrame) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the visible objects and COCO's compressed run-length encodings of their masks."""
+    """Yield each visible object with COCO's compressed run-length encoding of its mask."""
     for object_id, region in frame.regions.items():
         mask_HW = np.zeros(frame.ids.shape, np.uint8, order="F")
         encoding = coco.encode(region.paste(mask_HW))

@@ -1,4 +1,4 @@
-"""CVAT XML 1.1 for video: tracks of masks."""
+"""Export to CVAT XML 1.1 for video: tracks of masks."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ class CvatExport(Export):
 
 
 def _text(name: str) -> str:
-    """Return a name with a replacement for control characters and undecodable bytes, which XML can't hold."""
+    """Replace control characters and undecodable bytes in a name, which aren't allowed in XML."""
     return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", name)
 
 
 def mask_attributes(region: Region) -> str:
-    """Return a mask's attributes: its box, and run lengths row by row within it, beginning with a run of zeros."""
+    """Return a mask's XML attributes: its box, and row-by-row run lengths within it, starting with a run of zeros."""
     values = region.values.ravel()
     borders = np.flatnonzero(np.diff(values)) + 1
     runs = np.diff(np.concatenate([[0], borders, [values.size]])).tolist()

@@ -1,4 +1,4 @@
-"""Archive in the layout of DAVIS 2017."""
+"""Export to an archive in the layout of DAVIS 2017."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voskit.evaluators.submissions.archive import archive_member
 class DavisExport(Export):
     """``davis.zip``: ``Annotations/480p/<clip>/<frame>.png``, ``JPEGImages/480p/<clip>/<frame>.jpg``, list of clips.
 
-    ``images=false`` leaves out the JPEGs; ``quality`` is the JPEG quality, 1 to 95.
+    ``images=false`` omits the JPEGs; ``quality`` is the JPEG quality, 1 to 95.
     """
 
     images: bool = True
@@ -53,13 +53,13 @@ class DavisExport(Export):
 
 
 def check_quality(quality: int) -> None:
-    """Raise a ValueError unless a JPEG quality is from 1 to 95."""
+    """Raise ValueError unless a JPEG quality is between 1 and 95."""
     if not 1 <= quality <= 95:
         raise ValueError(f"quality must be between 1 and 95, not {quality}")
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """Return a frame, H x W x 3 uint8, as JPEG with full color resolution."""
+    """Encode a frame, H x W x 3 uint8, as a JPEG with full color resolution."""
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, format="JPEG", quality=quality, subsampling=0)
     return encoded.getvalue()

@@ -1,4 +1,4 @@
-"""Frames of an export: ids, regions of objects, soft mattes."""
+"""Frames of an export: ids, regions of objects and soft mattes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from voskit.dataloaders.video.source import Frame
 
 FULL = 65535
 """Value of an opaque pixel of a matte."""
-_VISIBLE = 64  # smaller values, a thousandth, are left out of a matte's box
+_VISIBLE = 64  # lower values, below a thousandth, don't count for a matte's box
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Region:
-    """A part of a frame that belongs to one object.
+    """Part of a frame that belongs to one object.
 
     Attributes:
         top, left: its first row and column in the frame.
-        values: h x w: bool for a mask, uint16 from 0 to 65535 for a matte.
+        values: h x w, bool for a mask, uint16 from 0 to 65535 for a matte.
     """
 
     top: int
@@ -36,7 +36,7 @@ class Region:
         return self.left, self.top, self.values.shape[1], self.values.shape[0]
 
     def paste(self, canvas_HW: np.ndarray) -> np.ndarray:
-        """Write the values into an array of the frame's size, and return it."""
+        """Write the values into an array with the frame's size, and return it."""
         height, width = self.values.shape
         canvas_HW[self.top : self.top + height, self.left : self.left + width] = self.values
         return canvas_HW
@@ -58,13 +58,13 @@ class SoftMattes:
     def of(
         cls, probabilities: Sequence[Any], object_ids: Sequence[int], ids_HW: np.ndarray, changed_HW: np.ndarray | None
     ) -> SoftMattes:
-        """Return the mattes for probabilities; these may be dropped afterwards.
+        """Compute the mattes from probabilities, which aren't needed afterwards.
 
         Args:
             probabilities: tensors [H, W]: the background's, then one for each object.
-            object_ids: the objects.
+            object_ids: ids of the objects, in the same order.
             ids_HW: the frame's final ids.
-            changed_HW: pixels whose ids weren't predicted from these probabilities, which get hard edges; None: none.
+            changed_HW: pixels whose ids weren't predicted from these probabilities and get hard edges; None: no pixels.
         """
         rows = iter(probabilities)
         together = FULL - _quantized(next(rows))
@@ -82,13 +82,13 @@ class SoftMattes:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ExportFrame:
-    """One frame of a clip and its results.
+    """One frame of a clip, with its results.
 
     Attributes:
-        frame: number, name, pixels, time.
+        frame: the frame, with its number, name, pixels and time.
         ids: H x W object ids.
         file: name of the frame's image file; for videos, of the JPEG that one would extract.
-        mattes: soft mattes; None: mattes have the hard edges of the ids.
+        mattes: soft mattes; None: use the hard edges of the ids.
         quality: the network's measures of each object by id, such as its confidence; empty if there was no network.
     """
 
@@ -130,12 +130,12 @@ class ExportFrame:
 
 
 def _quantized(probability: Any) -> np.ndarray:
-    """Return a tensor of probabilities as H x W uint16, 0 to 65535."""
+    """Convert a tensor of probabilities to H x W uint16, 0 to 65535."""
     return (probability.float() * FULL).round().cpu().numpy().astype(np.uint16)
 
 
 def _cropped(matte_HW: np.ndarray) -> Region | None:
-    """Crop a matte to its visible part; None: it has none."""
+    """Crop a matte to its visible part; None if it has none."""
     visible = matte_HW >= _VISIBLE
     rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
     if not len(rows):

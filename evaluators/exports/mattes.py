@@ -1,4 +1,4 @@
-"""Mattes and cut-outs of objects as PNG files."""
+"""Export of mattes and cut-outs of objects as PNG files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class AlphaExport(MatteExport):
 class CutoutExport(MatteExport):
     """``rgba/<object>/<frame>.png``: cut-outs with straight alpha; further options: ``MatteExport``.
 
-    ``crop=true`` crops each file to its object, leaves out frames without it, and lists the places in ``places.csv``.
+    ``crop=true`` crops each file to its object, skips frames without it, and lists the positions in ``places.csv``.
     """
 
     crop: bool = False
@@ -93,12 +93,12 @@ class CutoutExport(MatteExport):
 
 
 def to_bytes(opacity: np.ndarray) -> np.ndarray:
-    """Return opacities from 0 to 65535 as 0 to 255."""
+    """Convert opacities from 0 to 65535 to bytes, 0 to 255."""
     return ((opacity.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def cut_out(frame: ExportFrame | None, opacity_HW: np.ndarray) -> np.ndarray:
-    """Return a frame with an opacity, H x W x 4 uint8; without a frame, transparent black."""
+    """Return a frame with opacity as alpha, H x W x 4 uint8; without a frame, transparent black."""
     if frame is None:
         return np.zeros((*opacity_HW.shape, 4), np.uint8)
     return with_alpha(frame.frame.image, opacity_HW)
@@ -111,7 +111,7 @@ def with_alpha(image: np.ndarray, opacity_HW: np.ndarray) -> np.ndarray:
 
 
 def trimmed(matte: Region) -> Region | None:
-    """Crop a matte to its pixels above 0; None: it has none."""
+    """Crop a matte to its pixels above 0; None if it has none."""
     rows, columns = np.flatnonzero(matte.values.any(axis=1)), np.flatnonzero(matte.values.any(axis=0))
     if not len(rows):
         return None

@@ -1,4 +1,4 @@
-"""Masks as PNG files: object ids, or a black and white file for each object."""
+"""Export of masks as PNG files: object ids, or a black and white file for each object."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class BinaryExport(SequenceExport):
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:
-    """Write a PNG, completely or not at all: H x W uint8 or uint16, or H x W x 3 or 4 uint8."""
+    """Write a PNG, completely or not at all, of H x W uint8 or uint16, or H x W x 3 or 4 uint8 pixels."""
     encoded = _encode(pixels) if pixels.any() else _empty_picture(pixels.shape, pixels.dtype.str)
     with atomic_write(path) as temporary:
         temporary.write_bytes(encoded)
@@ -81,5 +81,5 @@ def _encode(pixels: np.ndarray) -> bytes:
 
 @lru_cache(maxsize=4)
 def _empty_picture(shape: tuple[int, ...], dtype: str) -> bytes:
-    """Return a PNG of zeros; a sequence of a late object has many of them."""
+    """Return a PNG of zeros, cached because the sequence of a late object starts with many."""
     return _encode(np.zeros(shape, dtype))

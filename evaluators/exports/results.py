@@ -51,23 +51,23 @@ def export_masks(
 
     Args:
         source: the frames: a source of ``open_frames``, or its argument.
-        masks: a folder of masks with the names of their frames; or a function that returns a frame's ids, H x W
-            integers (array, tensor or PIL image), or None. A frame without a mask is background. Of a folder, frames
-            after the last mask are left out.
+        masks: a folder of masks named like their frames; or a function that returns a frame's ids, H x W integers
+            (array, tensor or PIL image), or None. A frame without a mask is background. With a folder, frames after
+            the last mask aren't exported.
         folder: output folder; each format writes its own file or folder there, replacing an earlier export.
         formats: names of formats, with options: see docs/exports.md.
         names: names of the objects by id; None: those stored with the masks.
         quality: the network's measures of each object, by frame name and id, for ``csv``.
-        fps: constant rate of exported videos; None: the times of the source, or 25 for images.
+        fps: constant frame rate of exported videos; None: the times of the source, or 25 for images.
         num_frames: stop after this many frames.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Returns:
-        The files and folders that were written.
+        Paths of the files and folders that were written.
 
     Raises:
-        ValueError: an unknown format or option, an fps or num_frames that isn't positive, or a frame or mask that is
-            damaged or of another size.
+        ValueError: a format or option is unknown, ``fps`` or ``num_frames`` isn't positive, or a frame or mask is
+            damaged or has another size.
         OSError: a file can't be read or written.
     """
     exports = build_exports(formats)
@@ -121,14 +121,14 @@ def _ids(mask: ImageLike | None, frame: Frame) -> np.ndarray:
     """Return a frame's ids, zeros if it has no mask.
 
     Raises:
-        ValueError: another size than the frame's, or values other than ids.
+        ValueError: the mask's size differs from the frame's, or its values aren't ids.
     """
     size = frame.image.shape[:2]
     if mask is None:
         return np.zeros(size, np.uint8)
     ids_HW = np.array(mask.cpu() if is_tensor(mask) else mask)  # a copy: a function may return one buffer each time
     if ids_HW.shape != size:
-        raise ValueError(f"the mask of frame {frame.name} has shape {ids_HW.shape}, the frame {size}")
+        raise ValueError(f"the mask of frame {frame.name} has shape {ids_HW.shape}, but the frame has {size}")
     if ids_HW.dtype != bool and not np.issubdtype(ids_HW.dtype, np.integer):
         raise ValueError(f"the mask of frame {frame.name} must hold integer object ids, not {ids_HW.dtype}")
     if ids_HW.min() < 0 or ids_HW.max() > MAX_ID:

@@ -1,4 +1,4 @@
-"""Table of objects: a row for each frame and object."""
+"""Export of a CSV table with a row for each frame and object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = (
 class TableExport(Export):
     """``objects.csv``: a row for each frame and each object that has appeared so far, in pixels and seconds.
 
-    ``present`` is 1 if the object has a pixel. Box and center, the mean of its pixels, are empty otherwise.
+    ``present`` is 1 if the object is visible; otherwise its box and center (the mean of its pixels) are empty.
     ``confidence`` and ``margin`` are the network's, see ``VideoSegmenter.quality``; empty for masks without a network.
     """
 

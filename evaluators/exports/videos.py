@@ -1,4 +1,4 @@
-"""Videos of objects with opacity, or before a green screen."""
+"""Export of objects as videos with alpha, or in front of a green screen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MARGIN = 33  # pixels; two blocks of 16
 
 
 class VideoExport(MatteExport):
-    """A format of videos, with the times, pixel aspect ratio and audio of the source."""
+    """Video format, with the times, pixel aspect ratio and audio of the source."""
 
     kind: ClassVar[VideoFormat]
 
@@ -43,9 +43,10 @@ class VideoExport(MatteExport):
         sequence.close(rest_of_audio=self.clip.whole and complete)
 
     def composed(self, image: np.ndarray, opacity_HW: np.ndarray) -> np.ndarray:
-        """Return the picture of a frame: with straight alpha, H x W x 4 uint16.
+        """Return the picture of a frame, with straight alpha: H x W x 4 uint16.
 
-        Around the objects, where compression mixes neighbors, the frame stays; farther away all is black.
+        Near the objects, the frame's colors stay, because compression mixes neighboring pixels; farther away, all is
+        black.
         """
         near = cv2.dilate((opacity_HW > 0).astype(np.uint8), np.ones((_MARGIN, _MARGIN), np.uint8))
         color = (image * near[..., None]).astype(np.uint16) * np.uint16(257)
@@ -92,7 +93,7 @@ class WebmExport(VideoExport):
 @EXPORTS.register("greenscreen")
 @dataclass(kw_only=True)
 class GreenScreenExport(VideoExport):
-    """``greenscreen/<clip>.mp4``: H.264, the objects before one color; ``color`` is its hexadecimal RGB."""
+    """``greenscreen/<clip>.mp4``: H.264, the objects in front of one color; ``color`` is its hexadecimal RGB."""
 
     objects: str = "together"
     edges: str = "soft"

@@ -1,4 +1,4 @@
-"""Export writer: several formats of one clip, in the background."""
+"""Background writer of one clip's exports in several formats."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from voskit.evaluators.exports.frames import ExportFrame
 logger = logging.getLogger(__name__)
 
 FOLDER = "exports"
-"""Folder of the exports, below that of the results."""
-_MAX_PENDING = 4  # frames that wait, with their mattes
+"""Name of the folder for exports in the folder of results."""
+_MAX_PENDING = 4  # maximum number of queued frames, with their mattes
 
 
 class ExportWriter:
-    """A writer of export formats. A format that fails is left out with an error, and the others are written.
+    """Writer of several export formats. If a format fails, that is logged as an error, and the others are written.
 
     Args:
-        folder: where the formats write, each its own file or folder.
-        formats: new ones, see :func:`~voskit.evaluators.exports.base.build_exports`.
+        folder: output folder, in which each format writes its own file or folder.
+        formats: new instances, see :func:`~voskit.evaluators.exports.base.build_exports`.
         clip: the clip.
 
     Raises:
-        ValueError, OSError: a format can't be written here.
+        ValueError, OSError: a format can't be written to this folder.
     """
 
     def __init__(self, folder: Path, formats: Sequence[Export], clip: ExportClip) -> None:
@@ -52,11 +52,11 @@ class ExportWriter:
         for export in list(self._formats):
             self._guarded(export, export.close)
         if self._failed:
-            raise ValueError(f"these exports failed; all other results are complete: {', '.join(self._failed)}")
+            raise ValueError(f"some exports failed, all other results are complete: {', '.join(self._failed)}")
 
     def abort(self) -> None:
         """Complete all formats with the frames so far; the names of files say that they are incomplete."""
-        with suppress(OSError, ValueError):  # of the run, which the caller raises
+        with suppress(OSError, ValueError):  # the run's own error, which the caller raises
             self._writing.close()
         for export in list(self._formats):
             self._guarded(export, partial(export.close, complete=False))
@@ -76,10 +76,10 @@ class ExportWriter:
 
 
 def remove_exports(folder: Path) -> None:
-    """Remove the outputs of all formats from a folder; other files stay."""
+    """Remove the outputs of all formats from a folder, but no other files."""
     if not folder.is_dir():
         return
     for name in EXPORTS:
         remove_output(folder / EXPORTS.get(name).output)
-    with suppress(OSError):  # it holds other files
+    with suppress(OSError):  # it contains other files
         folder.rmdir()

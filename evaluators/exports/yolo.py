@@ -1,4 +1,4 @@
-"""YOLO segmentation labels: polygons of objects, with the images and the list of classes."""
+"""Export to YOLO segmentation labels: polygons of objects, with images and the list of classes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from voskit.evaluators.exports.frames import ExportFrame, Region
 @EXPORTS.register("yolo-seg")
 @dataclass(kw_only=True)
 class YoloExport(Export):
-    """``yolo-seg/``: ``labels/<frame>.txt``, ``images/<frame>.jpg`` and ``data.yaml``, as Ultralytics trains on.
+    """``yolo-seg/``: ``labels/<frame>.txt``, ``images/<frame>.jpg`` and ``data.yaml``, for training with Ultralytics.
 
-    Classes are the names of the objects. A line is one object: its class and a polygon. Pieces and holes are joined to
-    one polygon by lines of one pixel, so an object of one piece without holes is exact, and others nearly so.
-    ``images=false`` leaves out the JPEGs; ``quality`` is the JPEG quality, 1 to 95.
+    Classes are the names of the objects. A line is one object: its class and a polygon. Pieces and holes are joined
+    into one polygon by lines one pixel wide, so an object of one piece without holes is exact, and others nearly so.
+    ``images=false`` omits the JPEGs; ``quality`` is the JPEG quality, 1 to 95.
     """
 
     images: bool = True
@@ -61,7 +61,7 @@ class YoloExport(Export):
 
 
 def _quoted(text: str) -> str:
-    """Return a text for YAML, in ASCII: as in JSON, but without pairs of surrogates, which YAML doesn't join."""
+    """Quote a text for YAML, in ASCII: as in JSON, but without surrogate pairs, which YAML doesn't join."""
     letters = (f"\\U{ord(letter):08x}" if ord(letter) > 0xFFFF else json.dumps(letter)[1:-1] for letter in text)
     return f'"{"".join(letters)}"'
 
@@ -69,13 +69,13 @@ def _quoted(text: str) -> str:
 def polygon(region: Region) -> np.ndarray:
     """Return the outline of a mask as one polygon of pixels, N x 2 (x, y) integers.
 
-    Every point is a pixel of the mask. Further pieces and holes are visited from the nearest point of the outline so
-    far, and left by the same way.
+    Every point is a pixel of the mask. Further pieces and holes are entered from the nearest point of the outline so
+    far, and left the same way.
     """
     contours, _ = cv2.findContours(region.values.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     parts = sorted((contour[:, 0] for contour in contours), key=len, reverse=True)
     outline = joined(parts) + np.array([region.left, region.top])
-    return outline if len(outline) > 2 else np.resize(outline, (3, 2))  # a polygon has three points at least
+    return outline if len(outline) > 2 else np.resize(outline, (3, 2))  # a polygon has at least three points
 
 
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -93,7 +93,7 @@ def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _nearest(one: np.ndarray, other: np.ndarray) -> tuple[int, int, int]:
-    """Return the squared distance of the nearest points of two outlines, and their places."""
+    """Return the squared distance of the nearest points of two outlines, and their indices."""
     distances, places = KDTree(one).query(other)
     start = int(distances.argmin())
     return round(float(distances[start]) ** 2), int(places[start]), start

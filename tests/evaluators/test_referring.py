@@ -301,7 +301,7 @@ class TestPropagation:
     def test_ids_of_annotators_are_not_propagated(self, small, propagator: VideoSegmenter, tmp_path: Path) -> None:
         dataset = open_dataset("refdavis17", ref_davis(tmp_path / "data"))
         evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
-        with pytest.raises(ValueError, match="results can't be propagated there"):
+        with pytest.raises(ValueError, match="so its results can't be propagated"):
             evaluation.run(ReferringSegmenter(small), WorkQueue(), propagator=propagator, progress=False)
 
 

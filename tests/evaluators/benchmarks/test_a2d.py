@@ -79,13 +79,13 @@ def test_every_candidate_is_a_prediction_and_all_are_scored(segmenter: Referring
         A2DEvaluation(data, tmp_path / "out", {"model": "b"})
 
 
-def test_it_goes_on_after_a_bad_video_was_mended(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
+def test_it_resumes_after_a_bad_video_is_fixed(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
     root = a2d(tmp_path / "data")
     path = root / "Release/clips320H/-ab_c.mp4"
     write_video(path, 3)  # the annotated frame 7 isn't in it
     evaluation = A2DEvaluation(open_sentences("a2d", root), tmp_path / "out", {})
     evaluation.run(segmenter, WorkQueue(), progress=False)
-    assert "v_-ab_c_f_7_i_0 lies after the last of its 3 frames" in evaluation.failures()["-ab_c"]
+    assert "v_-ab_c_f_7_i_0 is after the last of its 3 frames" in evaluation.failures()["-ab_c"]
     with pytest.raises(ValueError, match="1 of 2 videos are not finished: -ab_c"):
         evaluation.finish()
     write_video(path, 8)
@@ -97,7 +97,7 @@ def test_it_goes_on_after_a_bad_video_was_mended(segmenter: ReferringSegmenter, 
     assert (evaluation.parts / "dog.json").stat().st_mtime_ns == before
 
 
-def test_predictions_outlive_a_scoring_that_fails(
+def test_predictions_survive_failed_scoring(
     segmenter: ReferringSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluation = A2DEvaluation(open_sentences("a2d", a2d(tmp_path / "data")), tmp_path / "out", {})
@@ -116,8 +116,8 @@ def test_jhmdb_runs(segmenter: ReferringSegmenter, tmp_path: Path) -> None:
     assert evaluation.finish().dataset == "jhmdb"
 
 
-def test_what_doesn_t_fit_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown sentence dataset 'a3d': known: a2d, jhmdb"):
+def test_mismatches_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown sentence dataset 'a3d': choose one of a2d, jhmdb"):
         open_sentences("a3d", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"a2d_annotation\.txt: no such sentence file"):
         open_sentences("a2d", tmp_path)

@@ -72,7 +72,7 @@ def test_masks_of_no_frame_of_a_video_file_fail_it(model, tmp_path, caplog) -> N
         mask(tmp_path / "masks/waltz" / f"{name}.png", size=(32, 48))
     with pytest.raises(ValueError, match="1 of 1 videos failed"):
         voskit.evaluate(model, str(tmp_path / "own.json"), output=tmp_path / "out", progress=False)
-    assert "1 given masks are of frames that aren't in the video, such as 00003" in caplog.text
+    assert "1 given masks belong to frames that aren't in the video, such as 00003" in caplog.text
 
 
 def test_a_failed_video_is_computed_by_the_next_call(model, tmp_path, segmented) -> None:
@@ -140,7 +140,7 @@ def test_results_do_not_go_among_the_frames_of_a_video(model, tmp_path) -> None:
     data = davis2017(tmp_path / "DAVIS")
     frames = data / "JPEGImages/480p/dog"
     before = sorted(frames.iterdir())
-    with pytest.raises(ValueError, match="holds the frames of dog: give another folder for the results"):
+    with pytest.raises(ValueError, match="contains the frames of dog: give another folder for the results"):
         evaluate(model, "davis2017", data, frames, progress=False)
     assert sorted(frames.iterdir()) == before
 
@@ -158,7 +158,7 @@ def test_the_name_of_a_model_is_no_model(tmp_path) -> None:
         ({"num_processes": 0}, "num_processes must be at least 1, got 0"),
         ({"dataset": "davis2071"}, "unknown dataset 'davis2071': did you mean davis2017"),
         ({"output": "file"}, "file is a file: give a folder for the results"),
-        ({"propagator": True}, "a propagator is for models with text prompts, but aott takes masks"),
+        ({"propagator": True}, "a propagator is only for models with text prompts, but aott takes masks"),
     ],
 )
 def test_arguments_that_do_not_fit(model, tmp_path, options, message) -> None:

@@ -77,7 +77,7 @@ def test_an_incomplete_run_is_refused_in_any_order(order, tmp_path: Path, monkey
     (tmp_path / "two/Scores/.b.npz.5f3a.tmp").write_bytes(b"left by a killed run")
     out = tmp_path / "out"
     assert call(monkeypatch, out, *(runs[i] for i in order)) == 1
-    assert "two lacks score maps of 1 of 2 videos, such as b: run its voskit eval" in capsys.readouterr().err
+    assert "two lacks score maps of 1 of 2 videos, such as b: finish its voskit eval" in capsys.readouterr().err
     assert not out.exists()
     write(tmp_path / "two", "b", seed=9)
     assert call(monkeypatch, out, *runs) == 0

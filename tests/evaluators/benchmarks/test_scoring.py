@@ -101,7 +101,7 @@ def test_an_own_dataset_is_scored_by_what_its_description_says(tmp_path, ids, fi
             np.array([[255, 0, 0], [0, 0, 0], [0, 255, 0]], np.uint8),
             r"00000\.png: .* not of mode RGB",
         ),
-        ([255, 0, 0, 0, 0, 0, 0, 255, 0], r"00000\.png: colors or smooth edges, not ids, tell its objects apart"),
+        ([255, 0, 0, 0, 0, 0, 0, 255, 0], r"00000\.png: its objects are distinguished by colors or have smooth edges"),
     ],
     ids=["colors", "palette whose black is 1"],
 )
@@ -143,8 +143,8 @@ def test_ids_above_255_are_packed_and_scored(tmp_path) -> None:
 
 
 NO_SCORES = {
-    ("mevis", "val"): "mevis can be scored for valid_u, train, not for val",
-    ("refytvos", "test"): "refytvos can be scored for val, not for test",
+    ("mevis", "val"): "mevis can only be scored on valid_u, train, not on val",
+    ("refytvos", "test"): "refytvos can only be scored on val, not on test",
     ("vspw", "val"): "there is no scorer for vspw",
     ("vspw", "test"): "there is no scorer for vspw",
     ("vspw", "train"): "there is no scorer for vspw",
@@ -345,7 +345,7 @@ def two_videos(root: Path, truth: Mapping[str, int]) -> Dataset:
     return open_dataset(root / "own.json")
 
 
-def test_videos_with_truth_are_scored_and_the_others_are_told(tmp_path, caplog) -> None:
+def test_videos_with_truth_are_scored_and_others_are_reported(tmp_path, caplog) -> None:
     dataset = two_videos(tmp_path, {"waltz": 3})
     evaluation = EvaluationFolder(dataset, tmp_path / "out", {})
     assert "1 of 2 videos have ground truth: only these are scored" in caplog.text

@@ -26,7 +26,7 @@ from voskit.evaluators.benchmarks.validation import Validation
         ("davis2017_unsupervised", "val", "it has neither masks nor text prompts"),
         ("mosev1", "val", "no video of mosev1 val has ground truth"),
         ("vspw", "val", "there is no scorer for vspw"),
-        ("mevis", "val", "mevis can be scored for valid_u, train, not for val"),
+        ("mevis", "val", "mevis can only be scored on valid_u, train, not on val"),
         ("lvos", "val", "unseen_videos.txt: no such list of videos"),
     ],
 )
@@ -82,7 +82,7 @@ def test_a_folder_of_other_files_is_refused_and_left_alone(tmp_path, monkeypatch
     for name in ("checkpoints/step_1.pt", "notes.txt", "settings.json"):
         (output / name).write_text("mine")
     for call in (lambda: Validation(dataset, output), lambda: score(network)):
-        with pytest.raises(ValueError, match=f"{output} holds files that no validation wrote: give another folder"):
+        with pytest.raises(ValueError, match=f"{output} contains files that no validation wrote: give another folder"):
             call()
     assert sorted(path.name for path in output.rglob("*.*")) == ["notes.txt", "settings.json", "step_1.pt"]
 

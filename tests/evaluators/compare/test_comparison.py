@@ -111,7 +111,7 @@ def test_other_videos_are_compared_in_another_folder(model, tmp_path: Path) -> N
 
 
 def test_two_runs_of_one_name_are_refused(model, datasets, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="two runs are called 'a b'"):
+    with pytest.raises(ValueError, match="two runs are named 'a b'"):
         compared([run_of(model, "a_b"), run_of(model, "a b")], datasets, tmp_path / "out")
 
 

@@ -405,7 +405,7 @@ def test_ids_above_255_are_kept(clip: Path, tmp_path: Path) -> None:
         ("alpha:bits=9", "bits must be 8 or 16, not 9"),
         ("alpha:bits=many", "bits must be a whole number, not 'many'"),
         ("alpha:black=0.9", "black and white must be 0 <= black < white <= 1, not 0.9 and 0.9"),
-        ("rgba:crop", "'crop' is not of the form name=value"),
+        ("rgba:crop", "'crop' must have the form name=value"),
         ("rgba:objects=some", "objects must be each or together, not some"),
         ("greenscreen:color=green", "color must be six hexadecimal digits"),
         ("davis:quality=100", "quality must be between 1 and 95, not 100"),
