@@ -22,6 +22,7 @@ from small_models import build_small
 
 require("onnxscript", "onnxruntime")
 
+from voskit.dataloaders.masks.palette import davis_palette
 from voskit.evaluators import VideoSegmenter
 from voskit.evaluators.frame_checks import frame_array
 from voskit.evaluators.onnx.precision import convert_to_fp16, quantize
@@ -188,6 +189,12 @@ def test_a_mask_with_smooth_edges_is_refused(blur: int, dtype: type) -> None:
     assert set(np.unique(mask_ids(with_another_object, (H, W), [], False)[0])) == {0, 3, 255}
 
 
+def test_indices_of_a_palette_image_are_ids() -> None:
+    palette_image = Image.fromarray(((squares(1) > 0) * 255).astype(np.uint8), "L").convert("P")
+    palette_image.putpalette(davis_palette())
+    assert set(np.unique(mask_ids(palette_image, (H, W), [], False)[0])) == {0, 255}
+
+
 def test_a_mask_of_bytes_may_have_more_than_a_hundred_ids() -> None:
     ids = np.arange(1, 121, dtype=np.uint8).reshape(10, 12).repeat(9, 0).repeat(9, 1)
     assert (mask_ids(ids, ids.shape, [], False)[0] == ids).all()
@@ -247,9 +254,9 @@ def test_bad_input_is_an_error_and_nothing_is_remembered(exported: Callable[[str
         (lambda: segmenter.delete_objects([1, 9]), "no object 9"),
         (lambda: segmenter.delete_objects("x"), "integers"),
         (lambda: OnnxSegmenter(exported("deaott"), max_memory_frames=4), "--memory_frames"),
-        (lambda: OnnxSegmenter(exported("deaott"), max_memory_frames="unbounded"), "a whole number.*'unbounded'"),
+        (lambda: OnnxSegmenter(exported("deaott"), max_memory_frames="unbounded"), "must be an integer.*'unbounded'"),
         (lambda: OnnxSegmenter(exported("deaott"), long_term_gap=0), "long_term_gap must be an integer of at least 1"),
-        (lambda: OnnxSegmenter(exported("deaott"), threads="2"), "threads must be a whole number.*'2'"),
+        (lambda: OnnxSegmenter(exported("deaott"), threads="2"), "threads must be an integer.*'2'"),
         (lambda: OnnxSegmenter(exported("deaott"), providers=["NoSuchProvider"]), "NoSuchProvider"),
         (lambda: OnnxSegmenter(exported("deaott"), providers=5), "names of ONNX Runtime in a list, got 5"),
         (lambda: OnnxSegmenter(exported("deaott"), backend="tensorrt"), "onnxruntime or openvino"),

@@ -67,11 +67,11 @@ def _opaque(pixels_HWC: np.ndarray) -> np.ndarray:
 def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], white: bool) -> tuple[np.ndarray, bool]:
     """Return the ids of a mask, H x W int32, and True if its 255 was read as "on".
 
-    255 is the object with id 1 if the mask has no other value and no object has the id 255. In uint16 arrays all values
-    are ids.
+    255 is the object with id 1 if the mask has no other value and no object has the id 255. In uint16 arrays and palette
+    images, all values are ids.
 
     Args:
-        mask: H x W integers or bool.
+        mask: H x W integers or bool, or a PIL image of one channel.
         shape: height and width of the frame.
         object_ids: ids of the objects so far.
         white: an earlier mask was read as "on".
@@ -84,6 +84,8 @@ def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], whi
         array = np.asarray(mask)
     except ValueError:  # rows of different lengths
         raise ValueError("a mask must be an H x W array of object ids: its rows have different lengths") from None
+    if getattr(mask, "mode", None) == "P":
+        array = array.astype(np.uint16)
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 2:
