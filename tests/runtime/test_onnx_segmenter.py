@@ -283,7 +283,7 @@ def test_a_damaged_or_foreign_folder_is_an_error(exported: Callable[[str], Path]
         OnnxSegmenter(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(ValueError, match="export again"):
+    with pytest.raises(ValueError, match="export the model again"):
         OnnxSegmenter(tmp_path)
 
 
