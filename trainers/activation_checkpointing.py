@@ -13,7 +13,7 @@ from voskit.networks.models.base import Network
 def checkpoint_activations(network: Network) -> None:
     """Recompute activations of a network's blocks in the backward pass instead of keeping them, in place.
 
-    Training takes about a third longer and needs much less memory; results don't change. Blocks are those of
+    Training takes a fifth to a quarter longer and needs much less memory; results don't change. Blocks are those of
     :attr:`voskit.networks.models.base.Network.block_calls`.
     """
     for part, name in network.block_calls:

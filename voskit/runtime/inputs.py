@@ -67,8 +67,8 @@ def _opaque(pixels_HWC: np.ndarray) -> np.ndarray:
 def mask_ids(mask: Any, shape: tuple[int, ...], object_ids: Collection[int], white: bool) -> tuple[np.ndarray, bool]:
     """Return the ids of a mask, H x W int32, and True if its 255 was read as "on".
 
-    255 is the object with id 1 if the mask has no other value and no object has the id 255. In uint16 arrays and palette
-    images, all values are ids.
+    255 is the object with id 1 if the mask has no other value and no object has the id 255. In uint16 arrays and
+    palette images, all values are ids.
 
     Args:
         mask: H x W integers or bool, or a PIL image of one channel.
