@@ -125,7 +125,7 @@ def test_ground_truth_of_another_size_is_known_before_there_are_results(tmp_path
         Image.fromarray(trees.ids_mask((1,))[::2, ::2]).save(tmp_path / "ground_truth/waltz" / f"{name}.png")
     (tmp_path / "own.json").write_text(json.dumps(OWN))
     obstacle = DatasetScoring(open_dataset(tmp_path / "own.json")).obstacle
-    assert re.search(r"00000\.png: the mask is \d+x\d+ \(height x width\), the results are", obstacle)
+    assert re.search(r"00000\.png: the mask is \d+x\d+ \(height x width\), but the results are", obstacle)
 
 
 def test_ids_above_255_are_packed_and_scored(tmp_path) -> None:
@@ -378,7 +378,7 @@ def test_vspw_says_at_the_start_that_there_is_no_scorer(tmp_path, caplog) -> Non
     ("content", "message"),
     [
         (None, "val_data_mapping.json: no such file, which the submission of visor needs: download it, or"),
-        ("{}", "the file of object names of visor lacks 1 of 1 videos, such as P01_107_seq_00001: is it that"),
+        ("{}", "the file of object names of visor lacks 1 of 1 videos, such as P01_107_seq_00001: is it the file"),
         ("[]", "expected {video: {id: name}}"),
         ("<html>", "a web page, not a JSON file: download it again"),
     ],
