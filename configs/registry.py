@@ -62,7 +62,7 @@ class Registry(Generic[T]):
         return sorted(homes, key=lambda name: place.get(homes[name], len(place)))
 
     def get(self, name: str) -> T:
-        """Return the entry called ``name``.
+        """Return the entry named ``name``.
 
         Raises:
             ValueError: no such entry; similar names are suggested.

@@ -111,7 +111,7 @@ FAMILIES = (
             "DAVIS-2017 val": Benchmark("davis2017", "val"),
             "DAVIS-2016 val": Benchmark("davis2016", "val"),
         },
-        notes="The source has no DAVIS results of DeAOT. All-F: all frames of the videos, instead of every fifth one.",
+        notes="The source has no DAVIS results for DeAOT. All-F: all frames of the videos, instead of every fifth one.",
     ),
     Family(
         "XMem",

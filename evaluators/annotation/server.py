@@ -109,7 +109,7 @@ class Api:
             if scene := values.get("scene"):
                 path = next((p for p in (BUNDLED_SCENES / "images").iterdir() if p.name == scene), None)  # type: ignore
                 if path is None:
-                    raise FileNotFoundError(f"no bundled scene is called {scene!r}")
+                    raise FileNotFoundError(f"no bundled scene is named {scene!r}")
             else:
                 path = await run_in_threadpool(project.within_root, str(values.get("path", "")))
         clip = await run_in_threadpool(project.add, path)

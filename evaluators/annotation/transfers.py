@@ -140,7 +140,7 @@ def _free(folder: Path, name: str) -> Path:
     """Return a path in the folder for a file with this name, which is untrusted."""
     path = folder / _harmless(Path(name.replace("\\", "/")).name)
     if path.exists():
-        raise ValueError(f"two files are called {path.name}")
+        raise ValueError(f"two files are named {path.name}")
     return path
 
 

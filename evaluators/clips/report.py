@@ -166,7 +166,7 @@ def check_same_clip(folder: Path, source: FrameSource) -> dict[str, Any]:
     there = {} if before is None else before.source
     if different := [name.replace("_", " ") for name in identity if name in there and there[name] != identity[name]]:
         raise ValueError(
-            f"{folder} holds results of another clip called {source.name}, which differs in {', '.join(different)}: "
+            f"{folder} holds results of another clip named {source.name}, which differs in {', '.join(different)}: "
             "give another output folder, or remove this one to replace them"
         )
     return identity

@@ -87,7 +87,7 @@ def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | 
     stems = [_name_of(clip.source) for clip in clips]
     if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
         raise ValueError(
-            f"several videos are called {twice}, so their results would collide: run them one by one, each with its "
+            f"several videos are named {twice}, so their results would collide: run them one by one, each with its "
             "own --output_path"
         )
     return clips
@@ -105,7 +105,7 @@ def _scenes(folder: Path, masks: Sequence[Path], scene: str | None) -> list[Clip
             f"clip, give --data_path {images} --mask {folder / 'masks'}"
         )
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{images}: several scenes are called {twice}, so their results would collide: rename one")
+        raise ValueError(f"{images}: several scenes are named {twice}, so their results would collide: rename one")
     if masks:
         raise ValueError(f"--mask is for a single source; the scenes of {folder} have their masks in masks/SCENE")
     if scene is not None and scene not in names:

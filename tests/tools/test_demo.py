@@ -125,7 +125,7 @@ def test_a_scene_s_mask_may_be_a_file_and_its_name_is_its_own(tmp_path, frames, 
     assert np.array_equal(read_mask(tmp_path / "out" / "a" / "masks" / "000.png"), mask)
     write_video(tmp_path / "images" / "a.mp4", frames[:2])
     assert call(monkeypatch, *arguments) == 1
-    assert "several scenes are called a" in capsys.readouterr().err
+    assert "several scenes are named a" in capsys.readouterr().err
 
 
 def test_a_run_that_can_t_begin_leaves_earlier_results(tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:

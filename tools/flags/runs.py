@@ -46,7 +46,7 @@ def read_run(text: str, **shared: Any) -> tuple[str, ModelArgs]:
             fields.append(f"{key}={value}" if sign else f"{key}=true")
         else:
             near = suggest(key, [*types, *INFERENCE_FIELDS, *config.field_types()])
-            raise ValueError(f"--run {text!r}: no flag or field of {model} is called {key!r}: {near}")
+            raise ValueError(f"--run {text!r}: no flag or field of {model} is named {key!r}: {near}")
     if config.task == "referring":
         raise ValueError(f"--run {text!r}: {model} takes text prompts: compare models that take masks")
     args = ModelArgs(**{**shared, "model": model, "set": tuple(fields), **flags})

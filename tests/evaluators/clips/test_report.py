@@ -56,7 +56,7 @@ def test_another_clip_of_the_name_is_refused(
     with (
         open_frames(folder_of(tmp_path / "scene2/rgb", values, size)) as source,
         pytest.raises(
-            ValueError, match=f"holds results of another clip called rgb, which differs in {different}"
+            ValueError, match=f"holds results of another clip named rgb, which differs in {different}"
         ) as error,
     ):
         check_same_clip(out, source)
@@ -110,7 +110,7 @@ def test_the_run_is_refused_before_the_first_frame_and_keeps_the_results(tmp_pat
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     with (
         open_frames(folder_of(tmp_path / "scene2/rgb", (1, 2, 3))) as source,
-        pytest.raises(ValueError, match="holds results of another clip called rgb"),
+        pytest.raises(ValueError, match="holds results of another clip named rgb"),
     ):
         unused = cast("VideoSegmenter", SimpleNamespace(target_fps=None))
         segment_clip(unused, source, FrameMasks(tmp_path / "first.png"), out, resume=resume)

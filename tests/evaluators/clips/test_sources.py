@@ -92,7 +92,7 @@ def test_a_folder_of_as_many_videos_as_images_is_not_clear(videos: Path, tmp_pat
         (["videos/a.mkv"], ["masks", "masks"], None, "--mask: 1 videos and 2 masks: give one for each video"),
         (["videos/a.mkv", "videos/b.mp4"], ["masks/a.png"], None, "--mask: 2 videos and 1 masks"),
         (["videos/a.mkv", "videos/b.mp4"], ["nothing"], None, "--mask nothing: no such file or folder"),
-        (["videos/a.mkv", "other/a.mp4"], ["1.png", "2.png"], None, "several videos are called a"),
+        (["videos/a.mkv", "other/a.mp4"], ["1.png", "2.png"], None, "several videos are named a"),
         (["videos/a.mkv", "videos/b.mp4"], ["masks"], "bunny", "isn't a folder of scenes"),
         (["videos/a.mkv", "videos/b.mp4"], ["twice"], None, "there are a.bmp and a.png: keep one"),
     ],
