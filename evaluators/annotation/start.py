@@ -114,7 +114,7 @@ def _open_only_clip(workspace: Workspace, clips: list[ProjectClip], mask: Path |
     if annotation.given:
         raise ValueError(f"--mask: {annotation.folder} already has given masks: resume without --mask")
     annotation.give(0, read_mask(mask, size=annotation.source.size), action="mask of the command line")
-    workspace.watch(clips[0])
+    workspace.project.changed(clips[0])
     return clips[0]
 
 

@@ -239,7 +239,7 @@ class Workspace:
             raise BusyError("a propagation is running: stop it first")
         return annotation.undo()
 
-    def watch(self, clip: ProjectClip) -> None:
+    def _watch(self, clip: ProjectClip) -> None:
         """Announce the changes of an open clip's masks."""
         opened = self._opened(clip)
 
@@ -285,7 +285,7 @@ class Workspace:
             self._project_changed()
             return
         if clip.state == "ready":
-            self.watch(clip)
+            self._watch(clip)
             threading.Thread(target=self._prepare, args=[clip], name="prepare", daemon=True).start()
         if clip.state == "failed":
             self.on_failure(clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ def test_a_first_mask_is_given_once(clip: Path, tmp_path: Path, served: list) ->
     values = {"data_path": clip, "mask": tmp_path / "first.png"}
     assert run(flags(tmp_path, **values)) == 0
     assert np.array_equal(read_mask(tmp_path / "out" / "clip" / "given" / "00000.png"), squares(5))
+    workspace, _ = served[0]
+    deadline = time.monotonic() + 60
+    while "coco" not in workspace.describe()["formats"]["export"]:  # filled in the background
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     with pytest.raises(ValueError, match="already has given masks: resume without --mask"):
         run(flags(tmp_path, **values))
     with pytest.raises(ValueError, match="--mask is for a single clip"):
