@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import itertools
 import logging
 import math
 import os
@@ -68,7 +69,7 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
 
     Raises:
         ValueError: a flag is unknown (the message names the flag to use), there are more positional arguments than
-            ``--data_path`` takes, or a flag that takes a list is given twice.
+            ``--data_path`` takes, or a flag that takes a list is given twice or without a value.
     """
     if "" in arguments:
         raise ValueError("an argument is empty: perhaps it comes from a shell variable that isn't set")
@@ -95,6 +96,11 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
             continue
         hint = f"use --{ours}" if ours else suggest(name, known)
         raise ValueError(f"unknown flag {text.partition('=')[0]}: {hint}")
+    ends = [place for place, text in enumerate(arguments) if _is_flag(text)] + [len(arguments)]
+    for place, end in itertools.pairwise(ends):
+        text = arguments[place]
+        if end == place + 1 and text.startswith("--") and text.lstrip("-").replace("-", "_") in lists:
+            raise ValueError(f"{text} has no value: give at least one, or leave out the flag")
     return arguments
 
 
@@ -119,11 +125,15 @@ def _name(text: str) -> str:
     return text.partition("=")[0].lstrip("-").replace("-", "_")
 
 
+def _is_flag(text: str) -> bool:
+    return re.match(r"--?[A-Za-z]", text) is not None
+
+
 def _free_words(arguments: list[str], types: dict[str, str]) -> list[int]:
     """Return the indices of positional arguments: switches take no word, lists all up to the next flag, others one."""
     free, taken = [], 0.0
     for place, text in enumerate(arguments):
-        if re.match(r"--?[A-Za-z]", text):
+        if _is_flag(text):
             kind = types.get(_name(text), "bool")
             taken = 0 if "=" in text or kind == "bool" else math.inf if "tuple" in kind else 1
         elif taken:

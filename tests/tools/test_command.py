@@ -13,6 +13,8 @@ import torch
 import tyro
 
 from voskit.tools.command import _read_flags, run_command
+from voskit.tools.flags.annotation import AnnotateArgs
+from voskit.tools.flags.clips import ClipArgs
 from voskit.tools.flags.compare import CompareArgs
 from voskit.tools.flags.evaluation import EvalArgs
 from voskit.tools.flags.training import TrainArgs
@@ -52,6 +54,20 @@ def test_a_list_is_given_once_else_its_first_values_would_be_lost(line: str) -> 
         _read_flags(line.split(), TrainArgs)
     repeated = ["--run", "aott", "--run", "deaott"]
     assert _read_flags(repeated, CompareArgs) == repeated
+
+
+@pytest.mark.parametrize(
+    ("line", "flag", "args"),
+    [
+        ("a.mp4 --point", "--point", ClipArgs),
+        ("--data-path --mask m.png", "--data-path", ClipArgs),  # it isn't the bundled scenes
+        ("a.mp4 --mask m.png --export --amp", "--export", ClipArgs),
+        ("a.mp4 --prompter --port 80", "--prompter", AnnotateArgs),
+    ],
+)
+def test_a_list_without_a_value_is_named(line: str, flag: str, args: type) -> None:
+    with pytest.raises(ValueError, match=f"^{flag} has no value: give at least one, or leave out the flag$"):
+        _read_flags(line.split(), args)
 
 
 def test_two_videos_for_a_command_that_takes_one_are_refused() -> None:
