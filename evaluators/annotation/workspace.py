@@ -60,7 +60,7 @@ class Workspace:
         """Called when a clip can't be opened."""
         self._fps = fps
         self._closed = False
-        self._formats: list[str] = []  # filled when the formats are imported
+        self._formats: list[dict[str, str]] = []  # filled when the formats are imported
         self._offered = tuple(prompters)
         self._prompters: dict[str, Any] = {}
         self._image: tuple[str, int, np.ndarray] | None = None  # the frame that was clicked on last
@@ -300,7 +300,8 @@ class Workspace:
         if not self._formats:
             from voskit.evaluators.exports.base import EXPORTS
 
-            self._formats = sorted(EXPORTS)
+            about = {name: (EXPORTS.get(name).__doc__ or "").partition("\n")[0] for name in EXPORTS}
+            self._formats = [{"name": name, "about": line.replace("``", "")} for name, line in about.items()]
             self._project_changed()
         self.segmenter.start()
         if clip.opened is not None and clip.opened.cuts is None:

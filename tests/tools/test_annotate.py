@@ -81,9 +81,11 @@ def test_a_first_mask_is_given_once(clip: Path, tmp_path: Path, served: list) ->
     assert np.array_equal(read_mask(tmp_path / "out" / "clip" / "given" / "00000.png"), squares(5))
     workspace, _ = served[0]
     deadline = time.monotonic() + 60
-    while "coco" not in workspace.describe()["formats"]["export"]:  # filled in the background
+    while not (formats := workspace.describe()["formats"]["export"]):  # filled in the background
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    assert formats[0]["name"] == "png"
+    assert formats[0]["about"].startswith("png/<frame>.png: object ids.")
     with pytest.raises(ValueError, match="already has given masks: resume without --mask"):
         run(flags(tmp_path, **values))
     with pytest.raises(ValueError, match="--mask is for a single clip"):

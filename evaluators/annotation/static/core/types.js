@@ -22,8 +22,8 @@
 
 /** @typedef {{name: string, state: "waiting"|"loading"|"ready"|"failed", error: string|null}} Model */
 
-/** @typedef {{clips: ClipSummary[], first?: string|null, root: string|null, formats: {export: string[], import: string[]},
- *   prompters: string[], model: Model|null, scenes?: string[], upload_limit?: number}} Project */
+/** @typedef {{clips: ClipSummary[], first?: string|null, root: string|null,
+ *   formats: {export: {name: string, about: string}[], import: string[]}, prompters: string[], model: Model|null, scenes?: string[], upload_limit?: number}} Project */
 
 /** @typedef {{path: string, parent: string|null, entries: {name: string, path: string, kind: "folder"|"video"|"images"}[]}} Listing */
 

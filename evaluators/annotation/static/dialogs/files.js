@@ -55,9 +55,9 @@ export function exportDialog(session) {
   if (!clip) return session.say("Open a clip first.", "error");
   const formats = project?.formats.export ?? [];
   const remembered = (localStorage.getItem("voskit-formats") ?? "").split(" ");
-  const boxes = formats.map((format, i) => {
-    const box = el("input", { type: "checkbox", value: format, checked: remembered.includes(format) || (remembered[0] === "" && i === 0) });
-    return { box, label: el("label", { class: "format" }, box, format) };
+  const boxes = formats.map(({ name, about }, i) => {
+    const box = el("input", { type: "checkbox", value: name, checked: remembered.includes(name) || (remembered[0] === "" && i === 0) });
+    return { box, label: el("label", { class: "format", title: about }, box, name) };
   });
   const note = el("p", { class: "note", role: "status" });
   const go = el("button", { type: "button", class: "primary" }, icon("export"), el("span", {}, "Export as a zip"));
