@@ -1,21 +1,21 @@
-"""Time of an annotation in the browser: a simulated user traces objects, propagates them and corrects frames.
+"""Time to annotate a video in the browser: a simulated user traces objects, propagates them and corrects frames.
 
     python benchmarks/annotation.py --data_root D --videos dog --screenshots shots
 
-``voskit annotate`` serves the page to Chromium. The user works by mouse and keyboard alone:
+``voskit annotate`` serves the page to Chromium. The user works with mouse and keyboard only:
 
 1. In the first frame, the largest ``--objects`` are traced with the lasso along the outlines of their true masks.
-   Holes are cut out with the right button. ``N`` makes the next object. ``S`` shows it alone, so that the lasso takes
-   no pixels of the others.
+   Holes are cut out with the right button. ``N`` adds the next object. ``S`` hides the other objects, so that the lasso
+   doesn't take their pixels.
 2. ``P`` propagates to the end.
 3. ``C`` goes to the frame around which the network is least sure. Objects whose J is below ``--target`` there are
-   erased by a loop with the right button and traced again, and ``A`` propagates both ways. If there are none, ``K``
-   keeps the mask. This is repeated until the mean J of all frames and objects reaches the target.
+   erased with a right-button loop and traced again, and ``A`` propagates both ways. If there are none, ``K`` keeps the
+   mask. This is repeated until the mean J of all frames and objects reaches the target.
 
-Seconds of the machine are measured: from a key to the end of the work that it starts. Seconds of the user come from a
-model, not from people: ``--action`` for each key, click and drag, and the length of the drags divided by ``--speed``.
-The user knows the truth, follows it to about a pixel and never looks around, so people take longer. ``minutes`` is the
-sum of both; ``by hand`` is the model's time for tracing all objects in all frames.
+Machine seconds are measured, from a key press to the end of the work that it starts. User seconds are modeled:
+``--action`` for each key, click and drag, plus the length of the drags divided by ``--speed``. The simulated user knows
+the true masks, follows them to about a pixel and never looks around, so people take longer. ``minutes`` is the sum of
+both; ``by hand`` is the modeled time for tracing all objects in all frames.
 """
 
 from __future__ import annotations
@@ -48,52 +48,52 @@ if TYPE_CHECKING:
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 START_S = 120.0
-"""Time limit of a server's start."""
+"""Time limit for starting the server."""
 LONGEST_S = 3600.0
-"""Time limit of a propagation."""
+"""Time limit for a propagation."""
 SMALLEST = 16
-"""Parts and holes of fewer pixels are not traced."""
+"""Parts and holes with fewer pixels are not traced."""
 SPACING = 4.0
-"""Largest distance of the mouse's positions, in pixels of the screen."""
+"""Largest distance between two mouse positions, in screen pixels."""
 VIEW = """() => { const s = voskit.stage, box = s.root.getBoundingClientRect();
 return [box.left + s.view.x / s.ratio, box.top + s.view.y / s.ratio, s.zoom]; }"""
-"""Left and upper edge of the image on the screen, and its zoom."""
+"""Left and top edge of the image on the screen, and its zoom."""
 ENDED = "[...voskit.store.jobs.values()].filter(job => !['running', 'waiting'].includes(job.state))"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(VideoArgs):
-    """Time an annotation in the browser."""
+    """Time the annotation of videos in the browser."""
 
     objects: int | None = 3
-    """Annotate the largest objects of the first frame. None: all of it."""
+    """Number of objects to annotate: the largest of the first frame. None: all."""
     target: float = 0.9
-    """Mean J of all frames and objects at which a video is done, and J below which an object is traced again."""
+    """Mean J of all frames and objects at which a video is finished; also the J below which an object is retraced."""
     most: int = 12
-    """Corrected frames after which a video is given up."""
+    """Maximum number of frames to correct in a video."""
     frames: int | None = None
     """Use the first frames only. Default: all."""
     action: float = 1.2
-    """Seconds of the user for each key, click and drag."""
+    """User seconds for each key, click and drag."""
     speed: float = 400.0
-    """Speed of a drag in screen pixels a second."""
+    """Speed of a drag in screen pixels per second."""
     window: tuple[int, int] = (1920, 1080)
-    """Width and height of the browser's window."""
+    """Width and height of the browser window."""
     screenshots: Path | None = None
-    """Folder for pictures of the page: after the first frame is traced, and at the end."""
+    """Folder for screenshots of the page: after the first frame is traced, and at the end."""
 
 
 @dataclass
 class Work:
-    """Work that an annotation took.
+    """Effort spent on annotating a clip.
 
     Attributes:
-        strokes: clicks and drags.
-        keys: pressed keys.
+        strokes: number of clicks and drags.
+        keys: number of key presses.
         path: length of all drags in screen pixels.
-        machine: seconds from a key to the end of the work that it started.
-        corrected: numbers of the frames in which objects were traced again, in their order.
-        kept: numbers of the frames that were kept as they were.
+        machine: seconds from key presses to the end of the work that they started.
+        corrected: numbers of the frames in which objects were traced again, in the order of correction.
+        kept: numbers of the frames whose masks were kept unchanged.
         curve: mean J after each propagation.
     """
 
@@ -106,26 +106,27 @@ class Work:
     curve: list[float] = field(default_factory=list)
 
     def drag(self, places: Sequence[tuple[int, int]]) -> None:
-        """Count a drag through positions of the screen."""
+        """Count a drag through screen positions."""
         self.strokes += 1
         self.path += float(np.linalg.norm(np.diff(places, axis=0), axis=1).sum())
 
     def user_seconds(self, args: Args) -> float:
-        """Return the seconds of the user by the model of ``args``."""
+        """Return the modeled user seconds."""
         return args.action * (self.strokes + self.keys) + self.path / args.speed
 
 
 def outlines(mask_HW: np.ndarray, tolerance: float = 1.0) -> list[tuple[np.ndarray, bool]]:
-    """Return closed polygons around the parts of a mask and around its holes, the outer ones first.
+    """Return closed polygons around the parts of a mask and around its holes, outer ones first.
 
     Args:
         mask_HW: bool.
-        tolerance: largest distance in pixels of a polygon from the outline.
+        tolerance: largest distance of a polygon from the outline, in pixels.
 
     Returns:
-        N x 2 positions (x, y) in the image, whose first pixel's center is (0.5, 0.5); and True for a hole.
+        For each polygon, N x 2 positions (x, y) in the image, with (0.5, 0.5) as the center of the first pixel, and
+        True if it surrounds a hole.
     """
-    fine = mask_HW.astype(np.uint8).repeat(2, 0).repeat(2, 1)  # so that outlines run between the pixels' centers
+    fine = mask_HW.astype(np.uint8).repeat(2, 0).repeat(2, 1)  # so that outlines run between pixel centers
     contours, tree = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     found = []
     for contour, links in zip(contours, [] if tree is None else tree[0], strict=True):
@@ -137,7 +138,7 @@ def outlines(mask_HW: np.ndarray, tolerance: float = 1.0) -> list[tuple[np.ndarr
 
 
 def mouse_path(polygon: np.ndarray) -> list[tuple[int, int]]:
-    """Return whole positions of the screen along a closed polygon, at least 2 and about ``SPACING`` pixels apart."""
+    """Return integer screen positions along a closed polygon, at least 2 and about ``SPACING`` pixels apart."""
     places: list[tuple[int, int]] = []
     for begin, end in zip(polygon, np.roll(polygon, -1, 0), strict=True):
         steps = max(1, int(np.ceil(np.linalg.norm(end - begin) / SPACING)))
@@ -148,15 +149,15 @@ def mouse_path(polygon: np.ndarray) -> list[tuple[int, int]]:
 
 
 class Clip:
-    """Frames of a video in a folder of their own, and their true masks with ids from 1 in the order of their size.
+    """Frames of a video, copied to a folder, and their true masks, with ids 1, 2, ... from the largest object down.
 
     Args:
-        video: a video of image files with the truth of every frame.
-        folder: gets the frames.
-        args: number of frames and of objects.
+        video: a video of image files with a true mask for every frame.
+        folder: folder for the frames and the results.
+        args: sets the number of frames and of objects.
 
     Raises:
-        ValueError: a frame has no true mask, the frames are no image files, or the first one has no objects.
+        ValueError: a frame has no true mask, the frames aren't image files, or the first frame has no objects.
     """
 
     def __init__(self, video: Video, folder: Path, args: Args) -> None:
@@ -166,7 +167,7 @@ class Clip:
         if missing := [name for name in names if name not in video.truth_frames]:
             raise ValueError(f"video {video.name}: frame {missing[0]} has no true mask")
         if not video.files or len(names) < 2:
-            raise ValueError(f"video {video.name}: at least two frames as image files are needed")
+            raise ValueError(f"video {video.name}: the benchmark needs at least two frames, as image files")
         self.folder.mkdir(parents=True)
         for name in names:
             shutil.copy(video.files[name], self.folder)
@@ -182,7 +183,7 @@ class Clip:
         self.ids = range(1, len(chosen) + 1)
 
     def masks(self, number: int) -> np.ndarray:
-        """Read the present ids of a frame from the results, H x W."""
+        """Read the current ids of a frame from the results, H x W."""
         path = self.results / self.name / "masks" / f"{self.stems[number]}.png"
         return read_mask(path) if path.exists() else np.zeros_like(self.truth[number])
 
@@ -197,10 +198,10 @@ class Clip:
 
 
 class User:
-    """Mouse and keyboard at the page, and a count of their work.
+    """Simulated user with mouse and keyboard, and a count of the actions.
 
     Args:
-        page: shows the clip's first frame.
+        page: the annotation page, showing the clip's first frame.
         clip: the clip.
     """
 
@@ -208,17 +209,17 @@ class User:
         self.page, self.clip, self.work = page, clip, Work()
         self.alone = False
 
-    # eyes ------------------------------------------------------------------------------------------------------------
+    # seeing ---------------------------------------------------------------------------------------------------------
 
     def see(self, expression: str) -> Any:
         """Evaluate JavaScript in the page."""
         return self.page.evaluate(expression)
 
     def wait(self, expression: str, seconds: float = START_S) -> None:
-        """Wait until an expression is true; it is seldom looked at, since that takes time from the network."""
+        """Wait until an expression is true; it is polled rarely, because that takes time from the network."""
         self.page.wait_for_function(f"() => {expression}", timeout=1000 * seconds, polling=100)
 
-    # hands -----------------------------------------------------------------------------------------------------------
+    # acting ---------------------------------------------------------------------------------------------------------
 
     def press(self, key: str) -> None:
         """Press a key."""
@@ -226,7 +227,7 @@ class User:
         self.work.keys += 1
 
     def drag(self, polygon: np.ndarray, button: Any = "left") -> None:
-        """Draw a lasso along positions of the image."""
+        """Draw a lasso along image positions."""
         left, top, zoom = self.see(VIEW)
         places = mouse_path(np.array([left, top]) + zoom * polygon)
         if len(places) < 3:
@@ -238,11 +239,11 @@ class User:
             mouse.move(*place)
         mouse.up(button=button)
         self.work.drag(places)
-        if len(places) < 10:  # too short for a lasso: it may become a polygon by clicks
+        if len(places) < 10:  # too short for a lasso: the page may take it as polygon clicks
             self.press("Enter")
 
     def choose(self, object_id: int) -> None:
-        """Make an object the current one."""
+        """Select an object."""
         if self.see("voskit.store.object") == object_id:
             return
         if object_id < 10:
@@ -253,12 +254,12 @@ class User:
         self.wait(f"voskit.store.object === {object_id}")
 
     def add(self, object_id: int) -> None:
-        """Make a new object, which becomes the current one."""
+        """Add an object, which is then selected."""
         self.press("n")
         self.wait(f"voskit.store.object === {object_id}")
 
     def trace(self, mask_HW: np.ndarray) -> None:
-        """Draw the current object, alone, so that the others keep their pixels."""
+        """Trace the selected object, with the others hidden so that they keep their pixels."""
         if len(self.clip.ids) > 1:
             self.press("s")
             self.alone = True
@@ -266,7 +267,7 @@ class User:
             self.drag(polygon, "right" if hole else "left")
 
     def erase(self, mask_HW: np.ndarray) -> None:
-        """Cut the current object out by a loop around its pixels."""
+        """Erase the selected object with a loop around its pixels."""
         rows, columns = np.nonzero(mask_HW)
         if len(rows):
             height, width = mask_HW.shape
@@ -275,10 +276,10 @@ class User:
             self.drag(np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], float), "right")
 
     def propagate(self, key: str, jobs: int) -> None:
-        """Press a key that starts some propagations and wait for them.
+        """Press a key that starts propagations, and wait for them.
 
         Raises:
-            RuntimeError: one failed.
+            RuntimeError: a propagation failed.
         """
         if self.alone:
             self.press("s")
@@ -292,7 +293,7 @@ class User:
         self.work.curve.append(self.clip.mean_accuracy())
 
     def correct_next(self) -> int | None:
-        """Go to the frame that "Correct next" chooses; return its number. None: there is none."""
+        """Go to the frame that "Correct next" chooses, and return its number; None if there is none."""
         self.see("document.querySelectorAll('.message').forEach(old => old.classList.add('old'))")
         begin = time.perf_counter()
         self.press("c")
@@ -306,7 +307,7 @@ class User:
     def correct(self, number: int, bad: Sequence[int]) -> None:
         """Trace objects of the shown frame again, and propagate."""
         ids, true = self.clip.masks(number), self.clip.truth[number]
-        for object_id in bad:  # all of them first, so that none lies over another's true pixels
+        for object_id in bad:  # erase all first, so that none covers another's true pixels
             self.choose(object_id)
             self.erase(ids == object_id)
         for object_id in bad:
@@ -323,7 +324,7 @@ class User:
 
 
 def annotate(user: User, args: Args) -> None:
-    """Annotate a clip until the target or the largest number of corrections is reached."""
+    """Annotate a clip until the target or the maximum number of corrections is reached."""
     clip, work = user.clip, user.work
     user.press("l")
     for object_id in clip.ids:
@@ -344,7 +345,7 @@ def annotate(user: User, args: Args) -> None:
 
 
 def by_hand(clip: Clip, zoom: float) -> Work:
-    """Return the work of tracing all objects in all frames, with a key to each frame and to each object."""
+    """Return the work of tracing all objects in all frames, with a key press for each frame and each object."""
     work = Work()
     for true in clip.truth:
         work.keys += 1 + len(clip.ids)
@@ -355,7 +356,7 @@ def by_hand(clip: Clip, zoom: float) -> Work:
 
 
 def shoot(user: User, args: Args, when: str) -> None:
-    """Take a picture of the page, if pictures are wanted."""
+    """Take a screenshot of the page, if ``--screenshots`` is set."""
     if args.screenshots is not None:
         args.screenshots.mkdir(parents=True, exist_ok=True)
         user.page.screenshot(path=args.screenshots / f"{user.clip.name}_{when}.png")
@@ -363,7 +364,7 @@ def shoot(user: User, args: Args, when: str) -> None:
 
 @contextmanager
 def served(clip: Clip, args: Args) -> Iterator[str]:
-    """Serve the annotation page of a clip in a process of its own, and yield its address.
+    """Serve the annotation page of a clip in a new process, and yield its URL.
 
     Raises:
         RuntimeError: the server didn't start.
@@ -388,7 +389,7 @@ def served(clip: Clip, args: Args) -> Iterator[str]:
 
 
 def measure(video: Video, browser: Browser, args: Args) -> dict[str, Any]:
-    """Annotate a video; return its row of the table."""
+    """Annotate a video, and return its row of the table."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         clip = Clip(video, Path(folder), args)
         address = stack.enter_context(served(clip, args))

@@ -1,4 +1,4 @@
-"""Scores of trivial baselines beside those of a network with one or more checkpoints, on the same frames.
+"""Scores of trivial baselines and of a network's checkpoints, on the same frames.
 
     python benchmarks/baselines.py --data_root D --ckpt_path F G --output_path O --cabinet
 
@@ -6,10 +6,10 @@
 - ``dis``, ``farneback``: the mask of the previous frame, warped by dense optical flow (OpenCV's DIS, medium preset, or
   Farneback's).
 - ``untrained``: the network with random weights.
-- each checkpoint, by the stem of its name.
+- each checkpoint, under its file name without the suffix.
 
 Writes masks to O/<method>/Annotations, prints a table, and saves the scores of each sequence as JSON. ``--cabinet``
-adds a table of the bundled scene ``cabinet``, whose first mask divides the frame into 49 objects.
+adds a table for the bundled scene ``cabinet``, whose first mask divides the frame into 49 objects.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Args:
     data_root: Path
     model: str = "deaott"
     ckpt_path: tuple[Path, ...] = ()
-    """Checkpoints of the model. Default: none, the baselines alone."""
+    """Checkpoints of the model. Default: none, only the baselines."""
     methods: tuple[Literal["copy", "dis", "farneback", "untrained"], ...] = ("copy", "dis", "farneback", "untrained")
     """Baselines."""
     cabinet: bool = False
-    """Score the bundled scene with 49 objects, too."""
+    """Also score the bundled scene with 49 objects."""
     cabinet_long_edge: int = 1040
     """Largest long edge of the network's input for that scene, whose frames are 624 x 1104."""
     output_path: Path = Path("results/baselines")
@@ -69,7 +69,7 @@ class CopyMask:
         self.ids = np.zeros((0, 0), np.uint16)
 
     def check(self, frame: np.ndarray, mask: np.ndarray | None = None) -> None:
-        """Accept everything; see ``VideoSegmenter.check``."""
+        """Accept any frame and mask; see ``VideoSegmenter.check``."""
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None, **_: Any) -> np.ndarray:
         """Return the ids of a frame; see ``VideoSegmenter.step``."""
@@ -101,7 +101,7 @@ class WarpMask(CopyMask):
         self.before: np.ndarray | None = None
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None, **_: Any) -> np.ndarray:
-        """Give each pixel the id of the place in the previous frame that the flow points at."""
+        """Give each pixel the id at the position in the previous frame to which the flow points."""
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if self.before is not None and self.ids.size:
             moved = self.flow(gray, self.before)
@@ -117,22 +117,22 @@ class WarpMask(CopyMask):
 
 
 def dis_flow() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return dense inverse search."""
+    """Return OpenCV's DIS (dense inverse search) flow."""
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return lambda first, second: flow.calc(first, second, None)
 
 
 def farneback_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Farneback's flow, with the parameters of OpenCV's example."""
+    """Return Farneback's flow from the first frame to the second, with the parameters of OpenCV's example."""
     return cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
 
 
-def makers(args: Args, **options: object) -> dict[str, Callable[[], Any]]:
-    """Return functions that make the segmenter of each method.
+def segmenter_builders(args: Args, **options: object) -> dict[str, Callable[[], Any]]:
+    """Return a function for each method that builds its segmenter.
 
     Args:
         args: the flags.
-        **options: of ``VideoSegmenter``, for the networks.
+        **options: options of ``VideoSegmenter`` for the networks.
     """
     known: dict[str, Callable[[], Any]] = {
         "copy": CopyMask,
@@ -143,7 +143,7 @@ def makers(args: Args, **options: object) -> dict[str, Callable[[], Any]]:
     found = {name: known[name] for name in args.methods}
     for path in args.ckpt_path:
         if path.stem in found:
-            raise ValueError(f"--ckpt_path {path}: another method is called {path.stem}: rename the file")
+            raise ValueError(f"--ckpt_path {path}: another method is named {path.stem}: rename the file")
         found[path.stem] = lambda path=path: VideoSegmenter(build_model(args.model, checkpoint=path), **options)
     if not found:
         raise ValueError("name at least one method (--methods) or checkpoint (--ckpt_path)")
@@ -156,7 +156,7 @@ def run(method: str, dataset: Dataset, segmenter: Any, output: Path) -> dict[str
     evaluation.run(segmenter, WorkQueue())
     scores = evaluation.finish(method)
     if scores is None:
-        raise ValueError(f"{dataset.name}: there is no ground truth to score against")
+        raise ValueError(f"{dataset.name}: no ground truth to score against")
     name, value = headline(scores)
     rows = dict(table_rows(scores.tables["global"]))
     sequences = dict(table_rows(scores.tables.get("per_sequence", {})))
@@ -165,7 +165,7 @@ def run(method: str, dataset: Dataset, segmenter: Any, output: Path) -> dict[str
 
 
 def run_cabinet(segmenter: Any) -> dict[str, Any]:
-    """Segment the scene ``cabinet`` and return the IoU of its objects, counted in the frames that show them."""
+    """Segment the scene ``cabinet``, and return the IoU of its objects in the frames that show them."""
     first = read_mask(BUNDLED_SCENES / "masks" / "cabinet" / "00000.png")
     ious: dict[int, list[float]] = {object_id: [] for object_id in np.unique(first[first > 0]).tolist()}
     equal = pixels = 0
@@ -193,13 +193,15 @@ def main(args: Args) -> None:
     """Run all methods."""
     dataset = open_dataset(args.dataset, args.data_root, split=args.split)
     torch.manual_seed(0)
-    figures = {name: run(name, dataset, make(), args.output_path / name) for name, make in makers(args).items()}
+    figures = {
+        name: run(name, dataset, make(), args.output_path / name) for name, make in segmenter_builders(args).items()
+    }
     print_sequences(figures)
     scenes: dict[str, Any] = {}
     if args.cabinet:
         table = Table(method="", mean_iou=".3f", found="d", pixels=".3f")
         options = {"background": False, "max_long_edge": args.cabinet_long_edge, "max_memory_frames": 10}
-        for name, make in makers(args, **options).items():
+        for name, make in segmenter_builders(args, **options).items():
             scenes[name] = run_cabinet(make())
             table.add({"method": name, **scenes[name]})
     save("baselines", args, methods=figures, cabinet=scenes)
@@ -209,12 +211,12 @@ def print_sequences(figures: dict[str, dict[str, Any]]) -> None:
     """Print J&F of each sequence by each method."""
     table = Table(sequence="", **dict.fromkeys(figures, ".3f"))
     for name in next(iter(figures.values()))["per_sequence"]:
-        table.add({"sequence": name, **{m: headline_of(rows["per_sequence"][name]) for m, rows in figures.items()}})
+        table.add({"sequence": name, **{m: j_and_f(rows["per_sequence"][name]) for m, rows in figures.items()}})
     table.add({"sequence": "all objects", **{m: rows["headline"] for m, rows in figures.items()}})
 
 
-def headline_of(row: dict[str, Any]) -> float:
-    """Return J&F of a sequence, computed from J and F if the table lacks it."""
+def j_and_f(row: dict[str, Any]) -> float:
+    """Return J&F of a sequence, computed from J and F if the table doesn't contain it."""
     if "J&F-Mean" in row:
         return row["J&F-Mean"]
     return (row["J-Mean"] + row["F-Mean"]) / 2

@@ -1,4 +1,4 @@
-"""Harness of the benchmark programs: synthetic video, alternating timing, flags, tables and result files."""
+"""Harness of the benchmark programs: synthetic video, interleaved timing, flags, tables and result files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def moving_frames(count: int, height: int, width: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yield frames of smooth noise that drifts, H x W x 3 uint8."""
+    """Yield frames of drifting smooth noise, H x W x 3 uint8."""
     import cv2
 
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def grid_mask(objects: int, height: int, width: int) -> np.ndarray:
 
 
 def height_and_width(size: str) -> tuple[int, int]:
-    """Read a size such as ``"480x854"``."""
+    """Parse a size such as ``"480x854"``."""
     height, width = map(int, size.split("x"))
     return height, width
 
@@ -71,8 +71,8 @@ def median_seconds(calls: Sequence[Callable[[], object]], runs: int, warm_up: in
     return [statistics.median(own) for own in times]
 
 
-def in_own_process(measure: Callable[..., dict[str, float]], *args: Any) -> dict[str, float]:
-    """Return ``measure(*args)`` of a new process, whose peak memory is its own."""
+def run_in_new_process(measure: Callable[..., dict[str, float]], *args: Any) -> dict[str, float]:
+    """Return ``measure(*args)``, run in a new process, so that its peak memory isn't that of other runs."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *args).result()
 
@@ -96,10 +96,10 @@ class VideoArgs:
     output: Path | None = None
 
     def open_videos(self) -> list[Video]:
-        """Return the chosen videos, all of them with true masks.
+        """Return the chosen videos, all of which have true masks.
 
         Raises:
-            ValueError: a name that no video has, or a video without true masks.
+            ValueError: ``videos`` has an unknown name, or a video has no true masks.
         """
         from voskit.dataloaders.datasets import open_dataset
 
@@ -128,17 +128,17 @@ def true_mask(video: Video, name: str) -> np.ndarray:
 
 
 def region(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Return J of two masks; 1 if both are empty."""
+    """Return J (intersection over union) of two masks; 1 if both are empty."""
     either = np.count_nonzero(predicted | true)
     return np.count_nonzero(predicted & true) / either if either else 1.0
 
 
 class Table:
-    """Measurements that are printed row by row as Markdown.
+    """Table of measurements, printed row by row as Markdown.
 
     Args:
-        **columns: format of each column by its key in the rows, e.g. ``".2f"``; empty: text. Further keys of a row
-            are kept in ``rows`` and not printed.
+        **columns: format of each column by its key in the rows, e.g. ``".2f"``; empty: text. Other keys of a row are
+            kept in ``rows`` but not printed.
     """
 
     def __init__(self, **columns: str) -> None:
@@ -148,7 +148,7 @@ class Table:
         self._print(["---:" if spec else "---" for spec in columns.values()])
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Print a row and keep it; absent values are blank."""
+        """Print a row and keep it; missing values are left blank."""
         self.rows.append(dict(row))
         values = [(row.get(name), spec) for name, spec in self.columns.items()]
         self._print(["" if x is None else format(x, spec) if spec else str(x) for x, spec in values])
@@ -159,12 +159,12 @@ class Table:
 
 
 def save(name: str, args: Any, **figures: Any) -> None:
-    """Write the environment, the flags and figures as JSON.
+    """Write environment, flags and figures to ``args.output`` as JSON.
 
     Args:
-        name: the file is ``benchmarks/results/<name>.json`` without ``args.output``.
-        args: the program's dataclass of flags.
-        **figures: JSON types.
+        name: without ``args.output``, the file is ``benchmarks/results/<name>.json``.
+        args: the program's flags, a dataclass.
+        **figures: values of JSON types.
     """
     environment = {
         "torch": torch.__version__,

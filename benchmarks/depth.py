@@ -1,4 +1,4 @@
-"""J&F and frames per second of a model at each depth: table, JSON and plot.
+"""J&F and frames per second of a model at each depth, as a table, JSON and a plot.
 
 python benchmarks/depth.py --model aost --ckpt_path F --data_root DAVIS --videos dog libby --plot docs/images/depth.svg
 
@@ -79,7 +79,7 @@ def measure(args: Args) -> list[dict[str, Any]]:
     seconds: dict[int, list[float]] = defaultdict(list)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        truth = only_these(args.data_root, args.split, [v.name for v in videos], Path(folder) / "truth")
+        truth = link_videos(args.data_root, args.split, [v.name for v in videos], Path(folder) / "truth")
         for video in videos:
             for depth, times in run_video(video, segmenters, Path(folder) / "results").items():
                 seconds[depth] += times
@@ -97,8 +97,8 @@ def measure(args: Args) -> list[dict[str, Any]]:
     return rows
 
 
-def only_these(root: Path, split: str, videos: list[str], folder: Path) -> Path:
-    """Make a folder in the same layout with these videos only."""
+def link_videos(root: Path, split: str, videos: list[str], folder: Path) -> Path:
+    """Create a folder in the same layout with only these videos."""
     (folder / "ImageSets" / "2017").mkdir(parents=True)
     (folder / "ImageSets" / "2017" / f"{split}.txt").write_text("".join(f"{v}\n" for v in videos))
     for kind in ("Annotations", "JPEGImages"):
@@ -120,7 +120,7 @@ def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
 
 
 def panel(name: str, depths: list[int], values: list[float], left: int) -> str:
-    """Return a curve with its axes; the vertical axis starts at 0."""
+    """Return the SVG of a curve with its axes; the vertical axis starts at 0."""
     bottom, top, width = 250, 50, 240
     xs = [left + 70 + width * (i + 0.5) / len(depths) for i in range(len(depths))]
     ys = [bottom - (bottom - top) * value / (1.15 * max(values)) for value in values]

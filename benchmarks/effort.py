@@ -1,15 +1,15 @@
-"""Corrections that a person needs until the masks of a video are right, by how the frame to correct is chosen.
+"""Number of corrections that a video needs, for several rules that choose the frame to correct.
 
     python benchmarks/effort.py --dataset davis2017 --data_root D --plot docs/images/effort.svg
 
-The first mask is given and propagated to the end. Then, until the mean J of all frames reaches the target, one frame
-gets its true mask, which is propagated both ways up to the nearest given frames, as in the annotation session. With
+The first mask is given and propagated to the end. Then, until the mean J of all frames reaches the target, one frame at
+a time gets its true mask, which is propagated both ways up to the nearest given frames, as on the annotation page. With
 ``--between half`` it is propagated up to the middle between them; with ``--between both``, masks between two given
-frames are joined from both directions. The frame is
+frames are joined from both directions. The rules choose
 
-- ``worst``: the one of lowest true J, which a person can't know: the best that a choice by quality can do,
-- ``next``: that around which the network is least sure, as "Correct next" on the annotation page,
-- ``confidence``: that whose least sure object has the lowest confidence,
+- ``worst``: the frame with the lowest true J, which users can't know; no rule based on quality can do better,
+- ``next``: the frame around which the network is least sure, as "Correct next" on the annotation page does,
+- ``confidence``: the frame with the lowest confidence of an object,
 - ``distance``: the middle of the longest stretch without a given mask,
 - ``random``: any frame without a given mask.
 """
@@ -38,7 +38,7 @@ from voskit.evaluators.annotation.correction import next_correction
 from voskit.evaluators.fusion import propagate_between
 
 Curves = dict[str, dict[str, list[list[float]]]]
-"""Mean J before the first and after each correction, by video, choice and run."""
+"""Mean J before the first correction and after each, by video, rule and run."""
 COLORS = {"worst": "#000000", "next": "#009e73", "confidence": "#0072b2", "distance": "#d55e00", "random": "#999999"}
 
 
@@ -48,15 +48,15 @@ class Args(VideoArgs):
 
     choices: tuple[str, ...] = ("worst", "next", "confidence", "distance", "random")
     target: float = 0.9
-    """Mean J of all frames and objects at which a video is done."""
+    """Mean J of all frames and objects at which a video is finished."""
     most: int = 12
-    """Corrections after which a video is given up."""
+    """Maximum number of corrections of a video."""
     frames: int | None = None
     """Use the first frames only. Default: all."""
     seeds: int = 3
-    """Runs of ``random``, which are averaged."""
+    """Number of runs of ``random``, which are averaged."""
     between: Literal["last", "half", "both"] = "last"
-    """Masks between two given frames: from the one that was given last, from the nearer one, or from both."""
+    """Source of the masks between two given frames: the frame given last, the nearer one, or both."""
     plot: Path | None = None
 
 
@@ -76,7 +76,7 @@ class State:
 
     @property
     def open(self) -> list[int]:
-        """Numbers of the other frames."""
+        """Numbers of the frames whose masks weren't given."""
         return [number for number in range(len(self.masks)) if number not in self.given]
 
 
@@ -84,8 +84,8 @@ class Clip:
     """Frames and true masks of a video, and the propagation between given frames.
 
     Args:
-        video: a video with the truth of every frame.
-        segmenter: propagates.
+        video: a video with a true mask for every frame.
+        segmenter: propagates masks.
         count: number of frames; None: all.
         between: see ``Args.between``.
 
@@ -133,7 +133,7 @@ class Clip:
         self.segmenter.reset()
         self.segmenter.step(self.frames[number], self.truth[number], complete=True)
         for at in numbers:
-            self._note(state, at, self.segmenter.step(self.frames[at]))
+            self._record(state, at, self.segmenter.step(self.frames[at]))
 
     def _join(self, state: State, low: int, high: int) -> None:
         """Join both directions between two given frames."""
@@ -141,10 +141,10 @@ class Clip:
         with self.video.source() as source, tempfile.TemporaryDirectory() as folder:
             scratch = Path(folder) / "directions"
             for frame, ids in propagate_between(self.segmenter, source, masks, (low, high), scratch):
-                self._note(state, frame.index, ids)
+                self._record(state, frame.index, ids)
 
-    def _note(self, state: State, number: int, ids: np.ndarray) -> None:
-        """Note a propagated mask and the confidence of the frame that the segmenter saw last."""
+    def _record(self, state: State, number: int, ids: np.ndarray) -> None:
+        """Record a propagated mask and the confidence of the segmenter's last frame."""
         state.masks[number] = ids
         qualities = self.segmenter.quality.values()
         state.confidence[number] = min((quality.confidence for quality in qualities), default=1.0)
@@ -156,7 +156,7 @@ class Clip:
 
 
 def lowest(values: Sequence[float], numbers: Sequence[int]) -> int:
-    """Return the number of the lowest value, the first of equal ones."""
+    """Return the number with the lowest value; of equal values, the first."""
     return min(numbers, key=lambda number: values[number])
 
 
@@ -176,7 +176,7 @@ def middle(state: State) -> int:
 
 
 def corrections(clip: Clip, begin: State, choose: Callable[[State], int], args: Args) -> list[float]:
-    """Correct until the target is reached; return the mean J before the first and after each correction."""
+    """Correct until the target is reached, and return the mean J before the first correction and after each."""
     state = State(list(begin.masks), list(begin.confidence), list(begin.given))
     reached = [statistics.fmean(clip.accuracy(state))]
     while reached[-1] < args.target and len(reached) <= args.most and state.open:
@@ -185,8 +185,8 @@ def corrections(clip: Clip, begin: State, choose: Callable[[State], int], args: 
     return reached
 
 
-def runs_of(choice: str, clip: Clip, name: str, args: Args) -> list[Callable[[State], int]]:
-    """Return the functions that choose the next frame, one for each run."""
+def choosers_of(choice: str, clip: Clip, name: str, args: Args) -> list[Callable[[State], int]]:
+    """Return functions that choose the next frame by a rule, one for each run."""
     if choice == "worst":
         return [lambda state: lowest(clip.accuracy(state), state.open)]
     if choice == "next":
@@ -202,26 +202,26 @@ def runs_of(choice: str, clip: Clip, name: str, args: Args) -> list[Callable[[St
 
 
 def measure(args: Args) -> Curves:
-    """Return mean J by corrections, by video and choice, for each run."""
+    """Return the mean J after each number of corrections, by video, rule and run."""
     videos, segmenter = args.open_videos(), args.build_segmenter()
     curves: Curves = {}
     for video in tqdm(videos, unit="video"):
         clip = Clip(video, segmenter, args.frames, args.between)
         begin = clip.begin()
         curves[video.name] = {
-            choice: [corrections(clip, begin, choose, args) for choose in runs_of(choice, clip, video.name, args)]
+            choice: [corrections(clip, begin, choose, args) for choose in choosers_of(choice, clip, video.name, args)]
             for choice in args.choices
         }
     return curves
 
 
-def count_of(curves: list[list[float]]) -> float:
-    """Return the mean number of corrections over runs; a run that was given up counts with those that it made."""
+def mean_count(curves: list[list[float]]) -> float:
+    """Return the mean number of corrections over runs; a run that missed the target counts those that it made."""
     return statistics.fmean(len(curve) - 1 for curve in curves)
 
 
 def mean_curve(curves: Curves, choice: str, most: int) -> list[float]:
-    """Return the mean J over videos and runs after 0, 1, ... corrections; a video that is done keeps its J."""
+    """Return the mean J over videos and runs after 0, 1, ... corrections; a finished video keeps its J."""
     runs = [curve for by_choice in curves.values() for curve in by_choice[choice]]
     return [statistics.fmean(curve[min(k, len(curve) - 1)] for curve in runs) for k in range(most + 1)]
 
@@ -269,8 +269,8 @@ def main(args: Args) -> None:
     table = Table(video="", **{"J at first": ".3f"}, **dict.fromkeys(args.choices, ".1f"))
     for name, by_choice in curves.items():
         first = next(iter(by_choice.values()))[0][0]
-        table.add({"video": name, "J at first": first, **{c: count_of(runs) for c, runs in by_choice.items()}})
-    means = {c: statistics.fmean(count_of(by_choice[c]) for by_choice in curves.values()) for c in args.choices}
+        table.add({"video": name, "J at first": first, **{c: mean_count(runs) for c, runs in by_choice.items()}})
+    means = {c: statistics.fmean(mean_count(by_choice[c]) for by_choice in curves.values()) for c in args.choices}
     first = statistics.fmean(row["J at first"] for row in table.rows)
     table.add({"video": "mean", "J at first": first, **means})
     mean_curves = {choice: mean_curve(curves, choice, args.most) for choice in args.choices}

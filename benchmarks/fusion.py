@@ -1,10 +1,15 @@
-"""Gain of two directions between given masks: masks at both ends of videos, against forward alone.
+"""Gain of fusing both directions between given masks, compared with forward propagation alone.
 
     python benchmarks/fusion.py --data_root DAVIS --ckpt_path F
 
-Four ways to segment the frames between the first and the last one: forward from the first mask; forward with both masks
-in memory; both directions, each knowing its own mask; both directions with both masks in memory (see
-``voskit.evaluators.fusion``). Prints the mean J of each video.
+The masks of the first and the last frame are given. Four ways to segment the frames between them:
+
+- ``forward``: from the first mask
+- ``forward, both masks``: from the first mask, with both masks in memory
+- ``fused``: in both directions, each with only its own mask in memory
+- ``fused, both masks``: in both directions, with both masks in memory (see ``voskit.evaluators.fusion``)
+
+Prints the mean J of each video.
 """
 
 from __future__ import annotations
@@ -29,14 +34,14 @@ WAYS = ("forward", "forward, both masks", "fused", "fused, both masks")
 
 @dataclass(frozen=True, kw_only=True)
 class Args(VideoArgs):
-    """Gain of two directions between given masks."""
+    """Gain of fusing both directions between given masks."""
 
     span: int | None = None
-    """Frames from one given mask to the other. Default: the whole video."""
+    """Number of frames from one given mask to the other. Default: the whole video."""
 
 
-def directed(segmenter: VideoSegmenter, frames: list[Frame], masks: list[np.ndarray], both: bool) -> list[Direction]:
-    """Propagate from the first frame and its mask; return the predictions of all frames but the first and the last."""
+def predict(segmenter: VideoSegmenter, frames: list[Frame], masks: list[np.ndarray], both: bool) -> list[Direction]:
+    """Propagate from the first frame's mask; return the predictions for the frames between the first and the last."""
     segmenter.reset()
     if both:
         segmenter.step(frames[-1].image, masks[1], complete=True)
@@ -49,20 +54,20 @@ def directed(segmenter: VideoSegmenter, frames: list[Frame], masks: list[np.ndar
 
 
 def whole(direction: Direction) -> Direction:
-    """Return a direction with probabilities from 0 to 1."""
+    """Convert the probabilities of a direction from bytes to floats, 0 to 1."""
     return replace(direction, probabilities=direction.probabilities.float() / 255)
 
 
-def mean_region(ids: np.ndarray, truth: np.ndarray, objects: list[int]) -> float:
-    """Return the mean J of the objects; an object that is neither predicted nor there has 1."""
+def mean_j(ids: np.ndarray, truth: np.ndarray, objects: list[int]) -> float:
+    """Return the mean J of the objects; 1 for an object that is neither predicted nor present."""
     return statistics.fmean(region(ids == i, truth == i) for i in objects)
 
 
-def scored(segmenter: VideoSegmenter, video: Video, span: int | None) -> dict[str, float]:
+def score_video(segmenter: VideoSegmenter, video: Video, span: int | None) -> dict[str, float]:
     """Return the mean J of each way.
 
     Raises:
-        ValueError: no frame is between the given masks, or the first one shows no object.
+        ValueError: there is no frame between the given masks, or the first mask shows no object.
     """
     with video.source() as source:
         frames = list(source)[: None if span is None else span + 1]
@@ -75,14 +80,14 @@ def scored(segmenter: VideoSegmenter, video: Video, span: int | None) -> dict[st
         )
     sums = dict.fromkeys(WAYS, 0.0)
     for both, suffix in ((False, ""), (True, ", both masks")):
-        passes = directed(segmenter, frames, masks, both), directed(segmenter, frames[::-1], masks[::-1], both)[::-1]
+        passes = predict(segmenter, frames, masks, both), predict(segmenter, frames[::-1], masks[::-1], both)[::-1]
         for t in range(1, count - 1):
             near = 1 - t / (count - 1)
             forward, backward = (whole(own[t - 1]) for own in passes)
             alone = fused_ids(forward, forward, (1.0, 0.0))
-            sums[f"forward{suffix}"] += mean_region(alone, truth[t], objects)
+            sums[f"forward{suffix}"] += mean_j(alone, truth[t], objects)
             fused = fused_ids(forward, backward, (near, 1 - near))
-            sums[f"fused{suffix}"] += mean_region(fused, truth[t], objects)
+            sums[f"fused{suffix}"] += mean_j(fused, truth[t], objects)
     return {way: total / (count - 2) for way, total in sums.items()}
 
 
@@ -92,7 +97,7 @@ def main(args: Args) -> None:
     videos, segmenter = args.open_videos(), args.build_segmenter()
     table = Table(video="", **dict.fromkeys(WAYS, ".3f"))
     for video in tqdm(videos, unit="video"):
-        table.add({"video": video.name, **scored(segmenter, video, args.span)})
+        table.add({"video": video.name, **score_video(segmenter, video, args.span)})
     means = {way: statistics.fmean(row[way] for row in table.rows) for way in WAYS}
     table.add({"video": "mean", **means})
     save("fusion", args, rows=table.rows)

@@ -1,4 +1,4 @@
-"""Seconds per frame of each model, from a decoded frame to its mask, and of a plain implementation.
+"""Seconds per frame of each model and of a plain implementation, from a decoded frame to its mask.
 
     python benchmarks/inference.py --models aott r50_deaotl --sizes 480x854 --objects 3 --how plain fp32 bf16
     python benchmarks/inference.py --device cuda --models aott r50_deaotl --objects 1 3 10 --how fp32 fp16 compiled-fp16
@@ -10,8 +10,8 @@ The ways of running a model (``--how``) take turns frame by frame, so that a bus
 - ``plain`` is ``benchmarks/plain.py`` (AOT and DeAOT).
 - ``agreement`` is the share of pixels with the same id as in the first way. It means little with random weights, which
   are the default.
-- ``limit`` is a lower bound of the seconds: the convolutions and matrix products of the last frame at the rate of large
-  square matrices in that precision. Triton kernels are not counted.
+- ``limit`` is a lower bound for the seconds: the time of the last frame's convolutions and matrix products at the rate
+  of large square matrices in that precision. Triton kernels are not counted.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class Args:
 
     models: tuple[str, ...] = tuple(list_models("semi_supervised"))
     how: tuple[str, ...] = ("fp32",)
-    """plain, fp32, fp16, bf16, compiled-fp32, compiled-fp16, compiled-bf16; ratios are against the first of them."""
+    """plain, fp32, fp16, bf16, compiled-fp32, compiled-fp16, compiled-bf16; ratios are relative to the first."""
     sizes: tuple[str, ...] = ("480x854",)
     """Heights and widths of the video."""
     objects: tuple[int, ...] = (3,)
     frames: int = 8
     warm_up: int = 3
     long_term_gap: int | None = None
-    """Frames between two in the long-term memory. Default: the model's own."""
+    """Interval between frames in the long-term memory. Default: the model's."""
     scale: float = 1.0
     """Test scale of the network's input."""
     frames_path: Path | None = None
@@ -62,17 +62,17 @@ class Args:
     mask: Path | None = None
     """Mask of the first frame. Default: rectangles."""
     ckpt_path: Path | None = None
-    """Checkpoint of the model, if there is only one. Default: random weights."""
+    """Checkpoint, for a single model. Default: random weights."""
     device: str = "cpu"
     threads: int = 2
     depth: tuple[int, ...] = ()
-    """Depths of models with a choice (AOST), each a further way of running them. Default: all layers."""
+    """Depths to run, for models with several depths (AOST). Default: all layers."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the models' configs to change."""
     output: Path | None = None
 
 
-def frames_of(args: Args, height: int, width: int) -> list[np.ndarray]:
+def load_frames(args: Args, height: int, width: int) -> list[np.ndarray]:
     count = 1 + args.warm_up + args.frames
     if args.frames_path is None:
         return list(moving_frames(count, height, width))
@@ -80,7 +80,7 @@ def frames_of(args: Args, height: int, width: int) -> list[np.ndarray]:
         return [frame.image for frame, _ in zip(source, range(count), strict=False)]
 
 
-def segmenter_of(args: Args, name: str, way: str, fields: dict[str, int]) -> VideoSegmenter:
+def build_segmenter(args: Args, name: str, way: str, fields: dict[str, int]) -> VideoSegmenter:
     if way not in WAYS:
         raise SystemExit(f"unknown --how {way!r}: choose from {', '.join(WAYS)}")
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def precision_of(way: str) -> str:
 
 
 def product_rate(args: Args, precision: str, size: int = 2048) -> float:
-    """Return the operations per second of a product of square matrices, the best of ten."""
+    """Return the operations per second of a product of square matrices (the best of ten)."""
     a, b = torch.randn(2, size, size, device=args.device, dtype=TYPES[precision])
     times = []
     for _ in range(10):
@@ -109,26 +109,26 @@ def product_rate(args: Args, precision: str, size: int = 2048) -> float:
     return 2 * size**3 / min(times)
 
 
-def operations(segmenter: VideoSegmenter, frame: np.ndarray) -> int:
-    """Return the operations of a frame's convolutions and matrix products."""
+def count_operations(segmenter: VideoSegmenter, frame: np.ndarray) -> int:
+    """Count the operations of a frame's convolutions and matrix products."""
     with (
         sdpa_kernel(SDPBackend.MATH),
         FlopCounterMode(display=False) as counter,
-    ):  # fused kernels aren't counted
+    ):  # the counter misses fused kernels
         segmenter.step(frame)
     return counter.get_total_flops()
 
 
 def measure(args: Args, name: str, size: str, objects: int, rates: dict[str, float]) -> list[dict[str, Any]]:
-    """Return a row for each way: the median over the frames after the warm-up."""
+    """Return a row for each way of running a model: medians over the frames after the warm-up."""
     height, width = height_and_width(size)
-    frames = frames_of(args, height, width)
+    frames = load_frames(args, height, width)
     mask = grid_mask(objects, *frames[0].shape[:2]) if args.mask is None else read_mask(args.mask)
     config = get_model_config(name)
     depths: list[dict[str, int]] = [{"depth": d} for d in args.depth] if config.depths else []
     has_plain_form = isinstance(config, IdentityBankConfig) and not config.depths
     ways = [(way, fields) for fields in depths or [{}] for way in args.how if way != "plain" or has_plain_form]
-    segmenters = [segmenter_of(args, name, way, fields) for way, fields in ways]
+    segmenters = [build_segmenter(args, name, way, fields) for way, fields in ways]
     times: list[list[float]] = [[] for _ in ways]
     equal: list[list[float]] = [[] for _ in ways]
     for t, frame in enumerate(frames):
@@ -140,7 +140,7 @@ def measure(args: Args, name: str, size: str, objects: int, rates: dict[str, flo
             reference = ids if reference is None else reference
             own_equal.append(float((ids == reference).mean()))
     seconds = [statistics.median(x[1 + args.warm_up :]) for x in times]
-    counts = [operations(segmenter, frames[-1]) for segmenter in segmenters]
+    counts = [count_operations(segmenter, frames[-1]) for segmenter in segmenters]
     parameters = [sum(p.numel() for p in segmenter.model.parameters()) / 1e6 for segmenter in segmenters]
     return [
         {

@@ -37,7 +37,7 @@ class Args:
     frames: int = 60
     objects: int = 10
     compute: float = 0.02
-    """Seconds per frame that stand for the network."""
+    """Seconds to pause per frame in place of the network."""
     output: Path | None = None
 
 
@@ -56,7 +56,7 @@ def write_inputs(args: Args, root: Path) -> tuple[Path, Path]:
 
 
 def per_second(count: int, work: Callable[[], object]) -> float:
-    """Return the rate of ``count`` items that ``work`` handles."""
+    """Return the items per second of ``work``, which handles ``count`` items."""
     begin = time.perf_counter()
     work()
     return count / (time.perf_counter() - begin)
@@ -69,7 +69,7 @@ def read_all(path: Path) -> int:
 
 
 def in_turn(args: Args, images: Path, out: Path, mask: np.ndarray) -> None:
-    """Read, compute and write in one thread."""
+    """Read, pause and write in one thread."""
     with open_frames(str(images)) as source:
         for t, _ in enumerate(source):
             time.sleep(args.compute)

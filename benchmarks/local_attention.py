@@ -1,14 +1,14 @@
-"""Time and peak memory of local attention: each backend against the dense form, at video sizes.
+"""Time and peak memory of local attention: each backend compared with the dense form, at video sizes.
 
     python benchmarks/local_attention.py --sizes 480x854 1080x1920 --forms aot deaot
     python benchmarks/local_attention.py --device cuda --types fp32 fp16 --backward
 
-On a CPU each case runs in a process of its own. Errors and ratios are against the dense form in float32.
+On a CPU, each case runs in a new process. Errors and ratios are relative to the dense form in float32.
 """
 
 from __future__ import annotations
 
-from common import TYPES, Table, height_and_width, in_own_process, save  # isort: skip  (makes the project importable)
+from common import TYPES, Table, height_and_width, run_in_new_process, save  # isort: skip  (makes the project importable)
 
 import statistics
 import threading
@@ -25,7 +25,7 @@ from voskit.networks.memory_usage import memory_in_use
 from voskit.networks.ops import available_backends, local_attention
 
 FORMS = {"aot": (8, 32, 32, True), "deaot": (1, 128, 1024, False)}
-"""Heads, channels of keys and values per head, and True if values have relative terms."""
+"""Number of heads, channels of keys and of values per head, and True if values have relative terms."""
 STRIDE = 16
 
 
@@ -34,13 +34,13 @@ class Args:
     """Time and peak memory of local attention."""
 
     sizes: tuple[str, ...] = ("480x854", "1080x1920")
-    """Heights and widths of the video; maps are a sixteenth of that."""
+    """Heights and widths of the video; maps have a sixteenth of these."""
     forms: tuple[str, ...] = tuple(FORMS)
     """aot, deaot"""
     types: tuple[str, ...] = ("fp32",)
     """fp32, fp16, bf16; the dense form is always float32."""
     backward: bool = False
-    """Measure the backward pass, too."""
+    """Also measure the backward pass."""
     runs: int = 5
     device: str = "cpu"
     threads: int = 2
@@ -83,7 +83,7 @@ def measure(args: Args, form: str, size: str, backend: str, kind: str) -> dict[s
 
 
 class Peak:
-    """Context manager that records the peak memory: on a CPU by polling every millisecond."""
+    """Context manager that records the peak memory; on a CPU, it polls every millisecond."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.bytes = device, 0
@@ -121,7 +121,7 @@ def main(args: Args) -> None:
             first: dict[str, float] = {}
             for backend, kind in cases:
                 case = (args, form, size, backend, kind)
-                figures = measure(*case) if args.device.startswith("cuda") else in_own_process(measure, *case)
+                figures = measure(*case) if args.device.startswith("cuda") else run_in_new_process(measure, *case)
                 row: dict[str, Any] = {"form": form, "size": size, "how": backend, "type": kind, **figures}
                 first = first or row
                 row["time_ratio"] = first["seconds"] / row["seconds"]

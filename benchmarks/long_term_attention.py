@@ -1,4 +1,4 @@
-"""Time of long-term attention to all positions of the memory, and to the ``top_k`` likeliest ones.
+"""Time of long-term attention to all positions of the memory, and to the ``top_k`` most similar ones.
 
 python benchmarks/long_term_attention.py --groups 1 10 --top_k 30 64
 python benchmarks/long_term_attention.py --device cuda --dtype fp16
@@ -19,7 +19,7 @@ import tyro
 from voskit.networks.ops import attention
 
 FORMS = {"aot": (8, 32, 32), "deaot": (1, 128, 1024)}
-"""Heads, and channels of keys and values per head."""
+"""Number of heads, and channels of keys and of values per head."""
 STRIDE = 16
 
 
@@ -28,11 +28,11 @@ class Args:
     """Time of long-term attention."""
 
     size: str = "588x1040"
-    """Height and width of the network's input; maps are a sixteenth of that."""
+    """Height and width of the network's input; maps have a sixteenth of these."""
     frames: int = 10
     """Frames in memory."""
     groups: tuple[int, ...] = (1, 10)
-    """Groups of objects, which share query and key, as in a first layer."""
+    """Numbers of identity groups, which share query and key, as in the first layer."""
     top_k: tuple[int, ...] = (30, 64)
     dtype: Literal["fp32", "fp16", "bf16"] = "fp32"
     runs: int = 5

@@ -32,7 +32,7 @@ class Args:
     objects: int = 3
     max_memory_frames: int | Literal["unbounded"] = 10
     native: bool = False
-    """Keep the frames' size instead of resizing them to the model's short edge."""
+    """Keep the size of the frames instead of resizing them to the model's short edge."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Fields of the model's config to change."""
     device: str = "cpu"

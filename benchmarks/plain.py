@@ -1,7 +1,7 @@
 """Plain implementation of AOT and DeAOT with the same weights, as a reference for the benchmarks.
 
 Local attention is dense and masked, memories are concatenated at each write, attention materializes all scores, batch
-norms are not folded, everything is float32, and groups of objects are a loop. All objects start in the first frame.
+norms are not folded, everything is float32, and groups of objects run in a loop. All objects start in the first frame.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def dense_local_attention(
     dilation: int = 1,
     backend: str | None = None,
 ) -> Tensor:
-    """``voskit.networks.ops.local_attention`` with all scores, [B, N, H, W, H + window - 1, W + window - 1]."""
+    """Compute ``voskit.networks.ops.local_attention`` from all scores, [B, N, H, W, H + window - 1, W + window - 1]."""
     assert dilation == 1
     batch, height, width, heads, channels = q_BHWNC.shape
     radius = window // 2
@@ -65,13 +65,13 @@ def dense_local_attention(
 def plain_attention(
     q_BNLC: Tensor, k_BNMC: Tensor, v_BNMD: Tensor, top_k: int | None = None, valid_BM: Tensor | None = None
 ) -> Tensor:
-    """``voskit.networks.ops.attention`` with all scores."""
+    """Compute ``voskit.networks.ops.attention`` from all scores."""
     assert top_k is None and valid_BM is None
     return (q_BNLC * q_BNLC.shape[-1] ** -0.5 @ k_BNMC.transpose(2, 3)).softmax(-1) @ v_BNMD
 
 
 def plain_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, stride: int, padding: int) -> Tensor:
-    """``voskit.networks.ops.embed_identities`` as a convolution of one-hot masks."""
+    """Compute ``voskit.networks.ops.embed_identities`` as a convolution of one-hot masks."""
     identities = torch.arange(weight_CKSS.shape[1], device=ids_GHW.device)
     one_hot = (ids_GHW[:, None] == identities[:, None, None]).float()
     return to_sequence(F.conv2d(one_hot, weight_CKSS, bias_C, stride, padding))
@@ -79,7 +79,7 @@ def plain_identities(ids_GHW: Tensor, weight_CKSS: Tensor, bias_C: Tensor, *, st
 
 @contextmanager
 def plain_operations() -> Iterator[None]:
-    """Context in which networks use the operations above."""
+    """Make networks use the operations above within the context."""
     places: list[tuple[Any, str, Any]] = [
         (attention_layers, "local_attention", dense_local_attention),
         (attention_layers, "attention", plain_attention),
@@ -96,7 +96,7 @@ def plain_operations() -> Iterator[None]:
 
 
 class PlainEngine:
-    """State of one video, group by group of objects; memories are tensors that grow."""
+    """State of one video, with a separate, growing memory for each group of objects."""
 
     def __init__(self, network: Any, config: Any) -> None:
         self.network, self.config = network, config
@@ -109,7 +109,7 @@ class PlainEngine:
     def step(
         self, image_13HW: Tensor, size: tuple[int, int], mask_HW: Tensor | None = None, complete: bool = False
     ) -> StepCalls[Step]:
-        yield from ()  # nothing is batched; every mask is complete
+        yield from ()  # no calls to batch; every mask is taken as complete
         with plain_operations():
             features = self.network.encode_image(image_13HW)
             input_size = (image_13HW.shape[2], image_13HW.shape[3])

@@ -3,10 +3,10 @@
     python benchmarks/prompts.py --data_root ../shared/data/vos_eval_open ../shared/data/vos_train_open
     python benchmarks/prompts.py --prompter sam2:weights=/models/sam2.1-hiera-tiny --data_root datasets/DAVIS
 
-Folders have the layout of DAVIS 2017. All objects of the first frame of each sequence are segmented. The first click is
-on the pixel farthest from the outline of the object, each later one on that of the largest error. With ``mask``,
-later clicks correct the mask so far; with ``points``, all clicks so far give a new mask. Seconds are processor time of
-one call.
+Folders have the layout of DAVIS 2017. All objects in the first frame of each sequence are segmented. The first click is
+on the object's pixel farthest from its outline; each later one is chosen in the same way in the largest wrong region.
+With ``mask``, each click corrects the previous mask; with ``points``, all clicks so far give a new mask. Seconds are
+processor time per call.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Args:
     """Folders with JPEGImages/480p and Annotations/480p."""
     prompter: tuple[str, ...] = ("grabcut",)
     max_objects: int | None = None
-    """Only this many objects, evenly spaced."""
+    """Use only this many objects, evenly spaced."""
     min_pixels: int = 400
-    """Smaller objects are left out."""
+    """Leave out objects with fewer pixels."""
     output: Path | None = None
 
 
 def objects(roots: Sequence[Path], min_pixels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the first frame of each sequence, [H, W, 3], with each of its objects, [H, W] bool."""
+    """Yield each object of each sequence's first frame: the frame, [H, W, 3], and the mask, [H, W] bool."""
     for root in roots:
         for folder in sorted((root / "Annotations" / "480p").iterdir()):
             first = min(folder.glob("*.png"))
@@ -57,7 +57,7 @@ def objects(roots: Sequence[Path], min_pixels: int) -> Iterator[tuple[np.ndarray
 
 
 def next_click(true: np.ndarray, found: np.ndarray) -> Point | None:
-    """Return a click in the middle of the largest error; None: there is no error."""
+    """Return a click in the middle of the largest wrong region; None if there is none."""
     best, click = 0.0, None
     for error, positive in ((true & ~found, True), (found & ~true, False)):
         depth = cv2.distanceTransform(np.pad(error.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
@@ -79,7 +79,7 @@ def from_box(prompter: Prompter, image: np.ndarray, true: np.ndarray) -> float:
 
 
 def from_clicks(prompter: Prompter, image: np.ndarray, true: np.ndarray, *, correct: bool) -> list[float]:
-    """Return the IoU after each click; with ``correct``, later clicks correct the mask so far."""
+    """Return the IoU after each click; with ``correct``, each click corrects the previous mask."""
     found, points, values = np.zeros_like(true), [], []
     for number in range(CLICKS):
         if (click := next_click(true, found)) is not None:

@@ -1,11 +1,11 @@
-"""Calibration of ``VideoSegmenter.quality``: confidence against true J, and its price.
+"""Calibration of ``VideoSegmenter.quality``: confidence compared with true J, and the time that it takes.
 
     python benchmarks/quality.py --dataset probe --data_root datasets/Probe --short_edge 240 --output probe.json
     python benchmarks/quality.py --data_root DAVIS --short_edge 240 --plot calibration.svg --beside probe.json
 
-For each predicted frame and object of a dataset with ground truth: confidence, margin and share of unsure pixels, and
-the mask's J. Prints the mean J by confidence, and the area under the ROC curve (AUC) of each figure as a predictor of
-"J is below 0.5". An object that is neither there nor predicted has no J and is left out.
+Records confidence, margin, share of unsure pixels and J for each predicted frame and object of a dataset with ground
+truth. Prints the mean J by confidence, and the area under the ROC curve (AUC) of each figure as a predictor of "J is
+below 0.5". Objects that are neither present nor predicted have no J and are left out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from voskit.evaluators import VideoSegmenter
 FIGURES = ("confidence", "margin", "unsure")
 BAD = 0.5
 BINS = 10
-DOTS = 600  # in a panel of the picture
+DOTS = 600  # most dots in a panel of the plot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +39,15 @@ class Args(VideoArgs):
     """Calibration of the quality of objects."""
 
     max_frames: int | None = None
-    """Frames of each video. Default: all."""
+    """Number of frames of each video. Default: all."""
     plot: Path | None = None
-    """SVG file of the calibration curve."""
+    """SVG file for the calibration curve."""
     beside: tuple[Path, ...] = ()
-    """Results of earlier runs (``--output``), to draw in the same picture."""
+    """Results of earlier runs (``--output``) to draw in the same plot."""
 
 
 def measured(segmenter: VideoSegmenter, video: Video, most: int | None, times: dict[str, float]) -> Iterator[Any]:
-    """Yield a row for each predicted frame and object; add the seconds of frames and of qualities to ``times``."""
+    """Yield a row for each predicted frame and object; add the seconds of frames and of their quality to ``times``."""
     segmenter.reset()
     with video.source() as source:
         for frame in source:
@@ -72,7 +72,7 @@ def measured(segmenter: VideoSegmenter, video: Video, most: int | None, times: d
 
 
 def auc(scores: Sequence[float], bad: Sequence[bool]) -> float:
-    """Return the probability that a bad mask has a lower score than a good one; NaN without both kinds."""
+    """Return the probability that a bad mask has a lower score than a good one; NaN if there is only one kind."""
     from scipy.stats import rankdata  # takes a second
 
     ranks, wrong = rankdata(scores), np.asarray(bad)
@@ -83,7 +83,7 @@ def auc(scores: Sequence[float], bad: Sequence[bool]) -> float:
 
 
 def calibration(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return number of masks, mean confidence and mean J of each tenth of the confidence's range."""
+    """Return number of masks, mean confidence and mean J for each tenth of the range of confidence."""
     confidence, j = (np.array([row[name] for row in rows]) for name in ("confidence", "J"))
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
@@ -100,7 +100,7 @@ def calibration(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def panel(left: int, title: str, rows: Sequence[dict[str, Any]]) -> str:
-    """Return SVG of masks as dots and their mean J by confidence as a line; of many masks it has some dots only."""
+    """Return SVG with masks as dots (at most ``DOTS``) and their mean J by confidence as a line."""
     top, side = 40, 300
 
     def point(confidence: float, j: float) -> tuple[float, float]:
@@ -113,7 +113,7 @@ def panel(left: int, title: str, rows: Sequence[dict[str, Any]]) -> str:
         parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{value:g}</text>')
         parts.append(f'<text x="{x}" y="{top + side + 16}" text-anchor="middle">{value:g}</text>')
     dots = [point(row["confidence"], row["J"]) for row in rows[:: -(-len(rows) // DOTS)]]
-    path = "".join(f"M{x} {y}h0" for x, y in dots)  # lines of no length with round ends
+    path = "".join(f"M{x} {y}h0" for x, y in dots)  # zero-length lines with round ends
     parts.append(f'<path d="{path}" stroke="#36c" stroke-width="3" stroke-opacity="0.5" stroke-linecap="round"/>')
     parts.append(f'<path d="M{left} {top + side}l{side} {-side}" stroke="#999" stroke-dasharray="4"/>')
     curve = " ".join("{},{}".format(*point(row["mean"], row["J"])) for row in calibration(rows))
@@ -124,7 +124,7 @@ def panel(left: int, title: str, rows: Sequence[dict[str, Any]]) -> str:
 
 
 def write_plot(path: Path, panels: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> None:
-    """Draw titles and masks of several datasets side by side, as SVG."""
+    """Plot several datasets side by side, given as (title, rows), as SVG."""
     width = 370 * len(panels) + 10
     inside = "".join(panel(50 + 370 * k, title, rows) for k, (title, rows) in enumerate(panels))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def main(args: Args) -> None:
     aucs = {name: auc([signs[name] * row[name] for row in rows], bad) for name in FIGURES}
     share = times["quality"] / times["frame"]
     print(f"{len(rows)} masks, {sum(bad)} with J below {BAD}; AUC:", {k: round(v, 3) for k, v in aucs.items()})
-    print(f"the quality took {share:.1%} of the time of a frame")
+    print(f"reading the quality took {share:.1%} of the time per frame")
     title = f"{args.model}, {args.dataset}: {len(rows)} masks, AUC {aucs['confidence']:.3f}"
     if args.plot is not None:
         earlier = [json.loads(path.read_text(encoding="utf-8")) for path in args.beside]

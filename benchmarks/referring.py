@@ -1,15 +1,15 @@
-"""Seconds per frame and text prompt, and peak memory, of models with text prompts, by the length of the window.
+"""Seconds per frame and text prompt, and peak memory, of models with text prompts, by window length.
 
     python benchmarks/referring.py --models r50_referformer --windows 1 5 12 36
     python benchmarks/referring.py --device cuda --models r50_referformer vswinb_referformer --how fp32 fp16
 
-Weights are random. Each row comes from a process of its own; the text prompts of a window share its encoded images.
-``share`` is in seconds per frame and prompt. Memory is the peak of the resident, or on CUDA of the allocated memory.
+Weights are random. Each row is measured in a new process; the text prompts of a window share its encoded frames.
+``share`` is in seconds per frame and prompt. Memory is the peak of resident memory, or on CUDA of allocated memory.
 """
 
 from __future__ import annotations
 
-from common import Table, height_and_width, in_own_process, moving_frames, save  # isort: skip  (makes the project importable)
+from common import Table, height_and_width, run_in_new_process, moving_frames, save  # isort: skip  (makes the project importable)
 
 import itertools
 import resource
@@ -37,7 +37,7 @@ class Args:
     """fp32, fp16, bf16."""
     windows: tuple[int, ...] = (1, 5, 12, 36)
     sentences: tuple[int, ...] = (1, 4)
-    """Text prompts of one call, up to 4."""
+    """Numbers of text prompts per call, up to 4."""
     size: str = "480x854"
     """Height and width of the video; the network resizes it to its short edge."""
     repeat: int = 1
@@ -50,14 +50,14 @@ def main(args: Args) -> None:
     """Measure all cases."""
     table = Table(model="", how="", window="d", sentences="d", share=".3f", GiB=".2f")
     for name, how, window, count in itertools.product(args.models, args.how, args.windows, args.sentences):
-        row = in_own_process(measure, args, name, how, window, count)
+        row = run_in_new_process(measure, args, name, how, window, count)
         row |= {"share": row["seconds"] / window / count, "GiB": row["bytes"] / 2**30}
         table.add({"model": name, "how": how, "window": window, "sentences": count, **row})
     save("referring", args, rows=table.rows)
 
 
 def measure(args: Args, name: str, how: str, window: int, count: int) -> dict[str, float]:
-    """Return the least seconds of a window, masks at the frames' size included, and the peak memory in bytes."""
+    """Return the best seconds for a window, including masks at the frames' size, and the peak memory in bytes."""
     torch.set_num_threads(args.threads)
     height, width = height_and_width(args.size)
     frames = list(moving_frames(window, height, width))

@@ -1,11 +1,11 @@
-"""Seconds per frame of exported graphs beside PyTorch, and the agreement of their masks.
+"""Seconds per frame of exported graphs compared with PyTorch, and the agreement of their masks.
 
     python benchmarks/runtimes.py --how pytorch onnx-fp32 onnx-fp16 onnx-int8 --size 480x864 --objects 3
     python benchmarks/runtimes.py --frames_path JPEGImages/480p/libby --mask FIRST.png --truth Annotations/480p/libby
 
-The ways take turns frame by frame, so that a busy machine slows all of them. Graphs are exported to ``--folder`` unless
-they are there. ``agreement`` is the share of pixels with the same id as in the first way; ``J`` is the mean over the
-objects and the frames for which ``--truth`` has masks.
+The runtimes take turns frame by frame, so that a busy machine slows all of them. Graphs missing from ``--folder`` are
+exported there. ``agreement`` is the share of pixels with the same id as in the first runtime; ``J`` is the mean over
+the objects and the frames for which ``--truth`` has masks.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WAYS = (
 
 @dataclass(frozen=True)
 class Args:
-    """Seconds per frame of exported graphs beside PyTorch."""
+    """Seconds per frame of exported graphs compared with PyTorch."""
 
     model: str = "deaott"
     how: tuple[str, ...] = ("pytorch", "onnx-fp32", "onnx-fp16", "onnx-int8")
@@ -49,9 +49,9 @@ class Args:
     objects: int = 3
     memory_frames: int = 8
     long_term_gap: int | None = None
-    """Frames between two in the long-term memory. Default: the model's own."""
+    """Interval between frames in the long-term memory. Default: the model's."""
     frames: int = 8
-    """Most frames to segment after the warm-up."""
+    """Maximum number of frames to segment after the warm-up."""
     warm_up: int = 2
     frames_path: Path | None = None
     """A folder of images or a video. Default: synthetic frames."""
@@ -60,7 +60,7 @@ class Args:
     truth: Path | None = None
     """Folder with a mask of each frame, for J."""
     ckpt_path: Path | None = None
-    """Checkpoint of the model. Default: published weights."""
+    """Checkpoint of the model. Default: the published weights."""
     random: bool = False
     """Use random weights."""
     folder: Path | None = None
@@ -69,7 +69,7 @@ class Args:
     output: Path | None = None
 
 
-def segmenter_of(args: Args, way: str, folder: Path, clip: list[np.ndarray], mask: np.ndarray) -> Any:
+def build_segmenter(args: Args, way: str, folder: Path, clip: list[np.ndarray], mask: np.ndarray) -> Any:
     if way not in WAYS:
         raise SystemExit(f"unknown --how {way!r}: choose from {', '.join(WAYS)}")
     torch.manual_seed(0)
@@ -97,7 +97,7 @@ def segmenter_of(args: Args, way: str, folder: Path, clip: list[np.ndarray], mas
 
 
 def jaccard(ids: np.ndarray, truth: np.ndarray) -> float:
-    """Return the mean J of the objects of a mask."""
+    """Return the mean J of the objects of a true mask."""
     of_objects = []
     for i in np.unique(truth[truth > 0]):
         union = ((ids == i) | (truth == i)).sum()
@@ -114,7 +114,7 @@ def measure(args: Args, folder: Path) -> list[dict[str, Any]]:
             pairs = [(frame.name, frame.image) for frame, _ in zip(source, range(count), strict=False)]
         names, clip = [name for name, _ in pairs], [image for _, image in pairs]
     mask = grid_mask(args.objects, *clip[0].shape[:2]) if args.mask is None else read_mask(args.mask)
-    segmenters = {way: segmenter_of(args, way, folder, clip, mask) for way in args.how}
+    segmenters = {way: build_segmenter(args, way, folder, clip, mask) for way in args.how}
     times: dict[str, list[float]] = {way: [] for way in args.how}
     equal: dict[str, list[float]] = {way: [] for way in args.how}
     scores: dict[str, list[float]] = {way: [] for way in args.how}
@@ -145,7 +145,7 @@ def measure(args: Args, folder: Path) -> list[dict[str, Any]]:
 
 
 def main(args: Args) -> None:
-    """Measure all ways."""
+    """Measure all runtimes."""
     torch.set_num_threads(args.threads)
     table = Table(how="", seconds=".3f", ratio=".2f", agreement=".5f", J=".4f")
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,16 +1,16 @@
-"""Time per frame and peak memory against the number of objects, the resolution and the frames in memory.
+"""Time per frame and peak memory by number of objects, resolution and number of frames in memory.
 
     python benchmarks/scaling.py --model aott --objects 1 10 44 100 --how plain fp32 bf16 --plot scaling.svg
     python benchmarks/scaling.py --device cuda --model r50_deaotl --how plain fp32 fp16
 
-Each case runs in a process of its own, so that its peak is its own. ``plain`` is ``benchmarks/plain.py``; ratios are
-against the first of ``--how``. Networks see the video at its own resolution. Weights are random.
-``--plot`` needs matplotlib.
+Each case runs in a new process, so that cases don't share their peak. ``plain`` is ``benchmarks/plain.py``; ratios are
+relative to the first of ``--how``. Networks get the video at its native resolution. Weights are random. ``--plot``
+needs matplotlib.
 """
 
 from __future__ import annotations
 
-from common import Table, grid_mask, height_and_width, in_own_process, moving_frames, save  # isort: skip
+from common import Table, grid_mask, height_and_width, run_in_new_process, moving_frames, save  # isort: skip
 
 import importlib
 import statistics
@@ -30,7 +30,7 @@ from voskit.networks.memory_usage import peak_memory
 
 @dataclass(frozen=True)
 class Args:
-    """Time per frame and peak memory against objects, resolution and memory."""
+    """Time per frame and peak memory by objects, resolution and memory."""
 
     model: str = "aott"
     how: tuple[str, ...] = ("plain", "fp32")
@@ -39,18 +39,18 @@ class Args:
     sizes: tuple[str, ...] = ("360x640", "480x854", "720x1280", "1080x1920")
     memory_frames: tuple[int, ...] = (1, 5, 10, 20)
     fixed_objects: int = 3
-    """Objects of the other two series."""
+    """Number of objects when resolution or memory varies."""
     fixed_size: str = "480x854"
-    """Resolution of the other two series."""
+    """Resolution when objects or memory vary."""
     scale: float = 1.0
     """Test scale of the network's input."""
     frames: int = 3
-    """Frames after two warm-up frames; the median is taken."""
+    """Number of frames after two warm-up frames; their median is reported."""
     device: str = "cpu"
     threads: int = 2
     output: Path | None = None
     plot: Path | None = None
-    """File of a plot."""
+    """File for a plot."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Case:
     memory: int
 
 
-def cases_of(args: Args) -> list[Case]:
+def list_cases(args: Args) -> list[Case]:
     """Return all cases of the three series."""
     same = (args.fixed_objects, args.fixed_size, 1)
     settings = [("objects", (n, *same[1:])) for n in args.objects]
@@ -75,7 +75,7 @@ def cases_of(args: Args) -> list[Case]:
 
 
 def measure(args: Args, case: Case) -> dict[str, float]:
-    """Return the median seconds and the peak in MiB."""
+    """Return the median seconds per frame and the peak memory in MiB."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     height, width = height_and_width(case.size)
@@ -133,8 +133,8 @@ def main(args: Args) -> None:
     print(f"{args.model}, {args.device}, scale {args.scale}")
     table = Table(objects="d", size="", memory="d", how="", seconds=".3f", ratio=".2f", peak_MiB=".0f")
     first = {"seconds": 0.0}
-    for case in cases_of(args):
-        row = {**vars(case), **in_own_process(measure, args, case)}
+    for case in list_cases(args):
+        row = {**vars(case), **run_in_new_process(measure, args, case)}
         first = row if case.how == args.how[0] else first
         row["ratio"] = round(first["seconds"] / row["seconds"], 2)
         table.add(row)

@@ -2,8 +2,8 @@
 
     python benchmarks/scoring.py [--output benchmarks/results/scoring.json]
 
-``plain`` is a straightforward boundary measure in the same run on the same frames: for each object OpenCV dilates the
-whole frame with a disc. Both must give the same scores. Ratios depend less on the load of the machine than times do.
+``plain`` is a straightforward boundary measure, run on the same frames: for each object, OpenCV dilates the whole frame
+with a disc. Both must give the same scores. Ratios depend less on the load of the machine than times do.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Args:
     output: Path | None = None
     """JSON file. Default: benchmarks/results/scoring.json."""
     repeats: int = 3
-    """Runs, of which the best is taken; the plain measure runs once."""
+    """Number of runs, of which the best counts; the plain measure runs once."""
 
 
 def make_data(root: Path) -> None:
-    """Write a DAVIS folder of blobs that move and change their shape, and results with slightly wrong outlines."""
+    """Write a DAVIS folder of moving, deforming blobs, and results with slightly wrong outlines."""
     names = [f"blobs-{number}" for number in range(SEQUENCES)]
     (root / "ImageSets" / "2017").mkdir(parents=True)
     (root / "ImageSets" / "2017" / "val.txt").write_text("\n".join(names) + "\n")
@@ -116,7 +116,7 @@ def _plain_boundary(mask: np.ndarray) -> np.ndarray:
 
 
 def timed(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
-    """Return the shortest wall time, and the result."""
+    """Return the shortest wall time of a call, and its result."""
     best, result = float("inf"), None
     for _ in range(repeats):
         start = time.perf_counter()
@@ -126,7 +126,7 @@ def timed(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
 
 
 def measure(root: Path, repeats: int) -> tuple[dict[str, dict[str, float]], float]:
-    """Return seconds by scorer and number of processes, and the largest difference of a sequence's J&F."""
+    """Return the seconds by scorer and number of processes, and the largest difference in J&F of a sequence."""
     folders = sorted((root / "results").iterdir())
     jobs = [(str(root / "Annotations" / "480p" / folder.name), str(folder)) for folder in folders]
     command = [sys.executable, str(ROOT / "tools" / "score.py"), "--dataset", "davis2017", "--data_root", str(root)]

@@ -1,9 +1,9 @@
-"""J&F and time of one checkpoint with several settings of inference: table and JSON.
+"""J&F and time of a checkpoint with several inference settings, as a table and JSON.
 
     python benchmarks/settings.py --data_root D --ckpt_path F --variants "" "top_k=32" "long_term_gap=3 flip=true"
 
-A variant is a list of NAME=VALUE: fields of the model's config, ``flip`` or ``scales``; the empty one is the file as it
-is. The variants take turns frame by frame, so that a busy machine slows all of them. Time is CPU time.
+A variant is a list of NAME=VALUE: fields of the model's config, ``flip`` or ``scales``. The empty variant changes
+nothing. The variants take turns frame by frame, so that a busy machine slows all of them. Time is CPU time.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from voskit.evaluators.metrics.report import headline, table_rows
 from voskit.networks import build_model
 
 _OPTIONS = ("flip", "scales")
-"""Options of ``VideoSegmenter`` that the config lacks."""
+"""Options of ``VideoSegmenter`` that aren't fields of the config."""
 
 
 @dataclass(frozen=True)
 class Args:
-    """J&F and time of one checkpoint with several settings of inference."""
+    """J&F and time of a checkpoint with several inference settings."""
 
     ckpt_path: Path
     data_root: Path | None = None
@@ -61,7 +61,7 @@ def build_segmenter(args: Args, variant: str) -> VideoSegmenter:
 
 
 def run_video(video: Video, segmenters: dict[str, VideoSegmenter], folders: dict[str, Path]) -> dict[str, list[float]]:
-    """Segment a video by all variants, write the masks, and return the CPU seconds of each predicted frame."""
+    """Segment a video with all variants, write the masks, and return the CPU seconds of each predicted frame."""
     seconds: dict[str, list[float]] = defaultdict(list)
     writers = {variant: MaskWriter(folder / video.name) for variant, folder in folders.items()}
     with video.source() as source:

@@ -1,4 +1,4 @@
-"""Time of the largest k of many scores: ``torch.topk`` and ``voskit.networks.ops.top_k.largest``.
+"""Time to find the largest k of many scores with ``torch.topk`` and ``voskit.networks.ops.top_k.largest``.
 
 python benchmarks/top_k.py
 """
@@ -23,15 +23,15 @@ CASES = {
     "xmem, 5 frames": (8100, 30),
     "deaott_open, 10 frames": (16200, 64),
 }
-"""Positions in memory at 480 x 854, and k."""
+"""Number of positions in memory at 480 x 854, and k."""
 
 
 @dataclass(frozen=True)
 class Args:
-    """Time of the largest k of many scores."""
+    """Time to find the largest k of many scores."""
 
     rows: int = 1000
-    """Number of queries of one call."""
+    """Number of queries per call."""
     runs: int = 15
     threads: int = 2
     output: Path | None = None

@@ -1,10 +1,10 @@
-"""Seconds and memory of a training step, and the rate of the data loader.
+"""Time and memory of a training step, and throughput of the data loader.
 
     python benchmarks/training.py --models aott deaott --crop 193 --batch_size 4 --clip_length 4 --amp none bf16
     python benchmarks/training.py --device cuda --models r50_aotl --amp none fp16          (465 pixels, 16 x 5 frames)
 
-Steps run on batches in memory. The rate of one loader process is measured separately; ``workers`` is the number of
-processes that keeps up with the steps. Ratios are against the first row.
+Steps run on batches in memory. The throughput of one loader process is measured separately; ``workers`` is the number
+of processes that keep up with the steps. Ratios are relative to the first row.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from voskit.trainers.trainer import Trainer, TrainerOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
-    """Seconds and memory of a training step, and the rate of the data loader."""
+    """Time and memory of a training step, and throughput of the data loader."""
 
     models: tuple[str, ...] = ("aott",)
     crop: int = 465
@@ -63,8 +63,8 @@ def noise_images(root: Path, count: int = 8) -> None:
         write_mask(root / "Annotations" / "noise" / f"{i}.png", mask)
 
 
-def clips_a_second(data: TrainingData, seconds: float = 5.0) -> float:
-    """Return the clips per second of one loader process."""
+def clips_per_second(data: TrainingData, seconds: float = 5.0) -> float:
+    """Measure the clips per second of one loader process."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     data[0]
@@ -77,7 +77,7 @@ def clips_a_second(data: TrainingData, seconds: float = 5.0) -> float:
 
 
 class Repeated:
-    """A dataset of a few clips in memory."""
+    """Dataset that repeats a few clips from memory."""
 
     def __init__(self, data: TrainingData, count: int) -> None:
         self.clips = [data[i % len(data)] for i in range(count)]
@@ -93,7 +93,7 @@ class Repeated:
 
 
 def measure(name: str, stage: StageConfig, data: Repeated, amp: str, how: str, args: Args) -> dict[str, Any]:
-    """Return the median seconds of a step, and its memory."""
+    """Return the median seconds and the memory of a step."""
     network = build_model(name, device=args.device, freeze_backbone=args.freeze_backbone)
     device = next(network.parameters()).device
     if how == "compiled":
@@ -109,7 +109,7 @@ def measure(name: str, stage: StageConfig, data: Repeated, amp: str, how: str, a
         for _ in range(args.warm_up + args.steps):
             batch = next(trainer._batches(trainer.step + 1))
             start = time.perf_counter()
-            trainer._train_step(batch)  # reads the loss back, so the device has finished
+            trainer._train_step(batch)  # reads the loss back, which waits for the device
             trainer.step += 1
             times.append(time.perf_counter() - start)
     figures = {
@@ -130,7 +130,7 @@ def main(args: Args) -> None:
             "pre", crop=args.crop, batch_size=args.batch_size, clip_length=args.clip_length, workers=0
         )
         data = build_training_data(stage, args.data_path or folder)
-        rate = clips_a_second(data)
+        rate = clips_per_second(data)
         print(f"one loader process: {rate:.1f} clips/s of {args.clip_length} frames of {args.crop} pixels")
         clips = Repeated(data, 2 * args.batch_size)
     settings = [(m, a, h) for m in args.models for a in args.amp for h in args.how]

@@ -1,4 +1,4 @@
-"""Seconds per frame of several videos, in turn and as one batch.
+"""Seconds per frame of several videos, one by one and as a batch.
 
     python benchmarks/videos.py --models aott deaott --videos 1 2 4
     python benchmarks/videos.py --device cuda --models aott r50_deaotl --videos 1 2 4 8 --amp fp16
@@ -27,7 +27,7 @@ from voskit.networks import build_model
 
 @dataclass(frozen=True)
 class Args:
-    """Seconds per frame of several videos, in turn and as one batch."""
+    """Seconds per frame of several videos, one by one and as a batch."""
 
     models: tuple[str, ...] = ("aott", "deaott")
     videos: tuple[int, ...] = (1, 2, 4)
@@ -39,7 +39,7 @@ class Args:
     amp: Literal["fp16", "bf16"] | None = None
     compile: bool = False
     ckpt_path: Path | None = None
-    """Checkpoint of the model, if there is only one. Default: random weights."""
+    """Checkpoint, for a single model. Default: random weights."""
     device: str = "cpu"
     threads: int = 2
     output: Path | None = None

@@ -25,7 +25,7 @@ def _center(sprite: Sprite) -> tuple[float, float]:
 
 
 def _surface(name: str, sprite: Sprite, depth: float, shadow: tuple[float, float, float, float] | None = None) -> Layer:
-    """A part of the canvas, which only the camera moves."""
+    """Return a part of the canvas, which moves only with the camera."""
     return Layer(name=name, sprite=sprite, track=track(Pose()), anchor=surfaces.ORIGIN, depth=depth, shadow=shadow)
 
 
@@ -37,7 +37,7 @@ def _group(
     depth: float,
     shadow: tuple[float, float, float, float] | None = None,
 ) -> list[Layer]:
-    """Parts of one object, in the order of ``names`` (sprite -> name). The first part casts the shadow of all."""
+    """Return the parts of one object, in the order of ``names`` (sprite -> name). The first casts the shadow of all."""
     layers = []
     for number, (key, name) in enumerate(names.items()):
         cast = shadow if number == 0 else None

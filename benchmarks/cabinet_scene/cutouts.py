@@ -139,7 +139,7 @@ SEPIA = [(0.0, (14, 12, 16)), (0.5, (124, 116, 108)), (1.0, (250, 240, 222))]
 
 
 def _sprites(rgb: np.ndarray, alphas: dict[str, np.ndarray], scale: float = 1.0) -> dict[str, Sprite]:
-    """Sprites of one photograph on a common canvas (they move together), at ``scale`` times its size."""
+    """Return sprites of one photograph on a shared canvas, so that they move together, at ``scale`` times its size."""
     union = np.max(list(alphas.values()), axis=0)
     color = shrunk(bled(rgb, union), scale)
     resized = {name: shrunk(alpha, scale) for name, alpha in alphas.items()}
@@ -255,7 +255,7 @@ def coin_outlines() -> list[tuple[tuple[int, int, int, int], np.ndarray]]:
 
 
 def _few_harmonics(contour: np.ndarray, harmonics: int) -> np.ndarray:
-    """Smooth a closed contour (points x, y): only its lowest Fourier descriptors stay."""
+    """Smooth a closed contour (points x, y) by keeping only its lowest Fourier descriptors."""
     spectrum = np.fft.fft(contour[:, 0] + 1j * contour[:, 1])
     spectrum[harmonics + 1 : -harmonics] = 0
     curve = np.fft.ifft(spectrum)

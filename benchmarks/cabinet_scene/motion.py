@@ -9,17 +9,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Pose:
-    """Place and attitude of a layer. ``x``, ``y``: position of the layer's anchor in pixels of the first frame."""
+    """Position and orientation of a layer. ``x``, ``y``: the layer's anchor in pixels of the first frame."""
 
     x: float = 0.0
     y: float = 0.0
     scale: float = 1.0
     turn: float = 0.0
-    """Rotation in the plane, degrees, clockwise."""
+    """Rotation in the image plane in degrees, clockwise."""
     yaw: float = 0.0
-    """Rotation about the vertical axis, degrees; seen in perspective."""
+    """Rotation about the vertical axis in degrees, seen in perspective."""
     lean: float = 0.0
-    """Horizontal shear, pixels per pixel of height."""
+    """Horizontal shear in pixels per pixel of height."""
     flat: float = 1.0
     """Vertical squash after the rotation, for objects that lie on a table."""
 
@@ -36,13 +36,13 @@ class Pose:
 
 @dataclass(frozen=True)
 class Track:
-    """Key poses at times in 0..1, joined by a smooth curve (cubic Hermite, slopes from the neighbors)."""
+    """Key poses at times from 0 to 1, joined by a smooth curve (cubic Hermite, slopes from the neighbors)."""
 
     times: tuple[float, ...]
     poses: tuple[Pose, ...]
 
     def at(self, time: float) -> Pose:
-        """Return the pose at ``time``, extrapolated in a straight line outside the keys."""
+        """Return the pose at ``time``, extrapolated linearly beyond the first and last key."""
         values = np.array([astuple(pose) for pose in self.poses])
         if len(values) == 1:
             return self.poses[0]

@@ -1,4 +1,4 @@
-"""Photographs of the scene: files of the scikit-image wheel that may be redistributed."""
+"""Photographs of the scene: redistributable files from the scikit-image wheel."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def load_picture(name: str) -> np.ndarray:
 
 
 def shrunk(rgb: np.ndarray, scale: float) -> np.ndarray:
-    """Scale a picture; below 1 every pixel is the mean of the area that it covers."""
+    """Scale a picture; when shrinking, each pixel is the mean of the area that it covers."""
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.clip(cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=interpolation), 0, 1)
 

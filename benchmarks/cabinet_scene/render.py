@@ -22,7 +22,7 @@ class Layer:
     anchor: tuple[float, float]
     depth: float
     shadow: tuple[float, float, float, float] | None = None
-    """Offset x, y, softness (pixels) and strength (0 to 1) of the shadow on the layers behind."""
+    """Shadow on the layers behind: offset x, offset y and softness in pixels, and strength from 0 to 1."""
 
 
 SHUTTER = 0.36
@@ -30,7 +30,7 @@ SAMPLES = 5
 
 
 class Renderer:
-    """Renderer of ``layers``, far to near, into frames of ``size`` (rows, columns). Ids count up in that order."""
+    """Renderer of ``layers``, from far to near, into frames of ``size`` (rows, columns). Ids follow that order."""
 
     def __init__(self, layers: Sequence[Layer], size: tuple[int, int], frames: int, seed: int) -> None:
         self.layers, self.size, self.frames, self.seed = layers, size, frames, seed

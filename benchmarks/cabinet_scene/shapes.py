@@ -21,7 +21,7 @@ class Sprite:
 
 
 def spline(points: Sequence[Point] | np.ndarray, steps: int = 12) -> np.ndarray:
-    """Points along the closed Catmull-Rom curve through ``points`` (x, y)."""
+    """Return points along the closed Catmull-Rom curve through ``points`` (x, y)."""
     p1 = np.asarray(points, dtype=np.float64)[:, None]
     p0, p2, p3 = np.roll(p1, 1, axis=0), np.roll(p1, -1, axis=0), np.roll(p1, -2, axis=0)
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
@@ -30,14 +30,14 @@ def spline(points: Sequence[Point] | np.ndarray, steps: int = 12) -> np.ndarray:
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, degrees: float = 0.0) -> np.ndarray:
-    """Points of an ellipse with half axes ``rx``, ``ry``, turned by ``degrees``."""
+    """Return points of an ellipse with semi-axes ``rx`` and ``ry``, rotated by ``degrees``."""
     a, turn = np.linspace(0, 2 * np.pi, 128, endpoint=False), np.deg2rad(degrees)
     x, y = rx * np.cos(a), ry * np.sin(a)
     return np.stack([cx + x * np.cos(turn) - y * np.sin(turn), cy + x * np.sin(turn) + y * np.cos(turn)], axis=1)
 
 
 def arch(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """Points of a window with an elliptic top, 0.36 of its width high."""
+    """Return the outline of a window with an elliptic top, whose height is 0.36 of the width."""
     cx, rx = (left + right) / 2, (right - left) / 2
     ry = 0.72 * rx
     a = np.linspace(np.pi, 2 * np.pi, 64)
@@ -46,7 +46,7 @@ def arch(left: float, top: float, right: float, bottom: float) -> np.ndarray:
 
 
 def fill(shape: tuple[int, int], points: Sequence[Point] | np.ndarray) -> np.ndarray:
-    """Anti-aliased alpha of a polygon in an image of ``shape`` (rows, columns)."""
+    """Return the anti-aliased alpha of a polygon in an image of ``shape`` (rows, columns)."""
     fractional_bits = 6
     big = np.zeros((shape[0] * SUPERSAMPLING, shape[1] * SUPERSAMPLING), np.uint8)
     scaled = (np.asarray(points, dtype=np.float64) + 0.5) * SUPERSAMPLING - 0.5
@@ -64,7 +64,7 @@ def smoothed(alpha: np.ndarray, rounding: float, shrink: float = 0.6, feather: f
 
 
 def snapped(rgb: np.ndarray, alpha: np.ndarray, band: int, rounding: float = 1.5) -> np.ndarray:
-    """Move a rough outline onto the edges of the photograph: GrabCut decides within ``band`` pixels of it."""
+    """Snap a rough outline to edges of the photograph: GrabCut decides within ``band`` pixels of the outline."""
     rough = (alpha > 0.5).astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
     labels = np.where(rough > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)

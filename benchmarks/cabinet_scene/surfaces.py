@@ -1,7 +1,7 @@
 """Surfaces ("stuff") made from photographs: sky, ground, wall, windows, table, shelf, pictures.
 
-Surfaces are drawn on a canvas that is wider than a frame, so that the camera can move. ``ORIGIN`` is the place of the
-first frame's top left pixel on the canvas.
+Surfaces are drawn on a canvas wider than a frame, so that the camera can move. ``ORIGIN`` is the position of the first
+frame's top left pixel on the canvas.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def on_canvas(points: np.ndarray | Sequence[Point]) -> np.ndarray:
 
 
 def mirrored(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A texture of the given size: the photograph and its mirror images side by side."""
+    """Tile a photograph with its mirror images to a texture of the given size."""
     rows, columns = (
         np.abs((np.arange(n) + m) % (2 * m) - m) for n, m in ((height, rgb.shape[0]), (width, rgb.shape[1]))
     )
@@ -52,7 +52,7 @@ def perspective(texture: np.ndarray, corners: list[tuple[float, float]]) -> np.n
     source = np.array([(0, 0), (w, 0), (w, h), (0, h)], np.float32)
     matrix = cv2.getPerspectiveTransform(source, on_canvas(corners).astype(np.float32))
     drawn = cv2.warpPerspective(texture, matrix, CANVAS[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.nan_to_num(drawn)  # rows at the horizon of the plane have no texture
+    return np.nan_to_num(drawn)  # no texture at the plane's horizon
 
 
 def planks(height: int, width: int, plank: int, seed: int) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""Make the Probe set: generated videos with exact ids that show where a tracker fails.
+"""Generator of the Probe set: videos with exact ids that show in which situations a tracker fails.
 
     python datasets/Probe/make_probe.py --output datasets/Probe
 
 writes ``JPEGImages/<video>``, ``Annotations/<video>`` and the lists of the splits, ``ImageSets/<split>.txt``,
-below ``--output``. Videos that are complete are left as they are.
+to ``--output``. Complete videos are kept, so an interrupted run can be repeated.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SEED = 20
 
 
 def main() -> None:
-    """Parse the command line and make what is missing."""
-    parser = argparse.ArgumentParser(description="Make the Probe set.")
+    """Parse the command line and generate missing videos."""
+    parser = argparse.ArgumentParser(description="Generate the Probe set.")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of the dataset")
-    parser.add_argument("--splits", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of videos to make")
+    parser.add_argument("--splits", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of videos to generate")
     args = parser.parse_args()
     for part in ("JPEGImages", "Annotations", "ImageSets"):
         (args.output / part).mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def write_lists(output: Path) -> None:
-    """Write the names of the videos of each split; ``all`` has those of all kinds."""
+    """Write the list of videos of each split; ``all`` has the videos of all kinds."""
     lists = {kind: [f"{kind}-{name}" for name in scenes] for kind, scenes in KINDS.items()}
     lists["all"] = [name for names in lists.values() for name in names]
     for split, names in lists.items():

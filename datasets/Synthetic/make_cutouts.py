@@ -1,9 +1,9 @@
-"""Compose annotated clips of cut-outs that move and deform, alone and in groups that look alike.
+"""Generator of annotated clips of cut-outs that move and deform, alone and in groups of look-alikes.
 
     python datasets/Synthetic/make_cutouts.py --figures node_modules --photographs datasets/Static --output Cutouts
 
-writes ``JPEGImages/<clip>/*.jpg``, ``Annotations/<clip>/*.png`` and ``cutouts.json`` below ``--output``. Clips that
-are there are left as they are, so the command goes on after it was stopped. See README.md for what it needs.
+writes ``JPEGImages/<clip>/*.jpg``, ``Annotations/<clip>/*.png`` and ``cutouts.json`` to ``--output``. Existing clips
+are kept, so run the command again to resume. README.md lists the packages that it needs.
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, required=True, help="folder with *.jpg files, also in subfolders")
     parser.add_argument("--output", type=Path, required=True, help="folder of the dataset")
     parser.add_argument("--clips", type=int, default=300, help="number of clips")
-    parser.add_argument("--first", type=int, default=0, help="number of the first clip, to share the work")
-    parser.add_argument("--seed", type=int, default=1, help="of all randomness")
-    parser.add_argument("--frames", type=int, nargs=2, default=(12, 24), help="fewest and most frames of a clip")
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first clip, to divide the work among processes"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="random seed")
+    parser.add_argument(
+        "--frames", type=int, nargs=2, default=(12, 24), help="minimum and maximum number of frames per clip"
+    )
     args = parser.parse_args()
     draw = partial(
         composite_clip, Photographs(args.photographs), Figures(args.figures), frames=(args.frames[0], args.frames[1])

@@ -86,11 +86,11 @@ def test_each_rule_chooses_its_frame(clip: effort.Clip) -> None:
     state, args = clip.begin(), effort.Args(data_root=Path())
     clip.correct(state, 6)
     state.confidence[2] = 0.01
-    chosen = {rule: effort.runs_of(rule, clip, "bear", args)[0](state) for rule in effort.COLORS}
+    chosen = {rule: effort.choosers_of(rule, clip, "bear", args)[0](state) for rule in effort.COLORS}
     assert (chosen["worst"], chosen["confidence"], chosen["distance"]) == (1, 2, 3)
     assert chosen["random"] in state.open
     with pytest.raises(ValueError, match="--choices best: choose among"):
-        effort.runs_of("best", clip, "bear", args)
+        effort.choosers_of("best", clip, "bear", args)
 
 
 def test_corrections_end_at_the_target(clip: effort.Clip) -> None:

@@ -89,7 +89,7 @@ def test_region_is_intersection_over_union() -> None:
     one, other = np.array([1, 1, 0, 0], bool), np.array([0, 1, 1, 0], bool)
     assert common.region(one, other) == 1 / 3
     assert common.region(one & other & ~one, np.zeros(4, bool)) == 1
-    assert fusion.mean_region(np.array([1, 1, 2]), np.array([1, 1, 0]), [1, 2]) == 0.5
+    assert fusion.mean_j(np.array([1, 1, 2]), np.array([1, 1, 0]), [1, 2]) == 0.5
 
 
 def test_unknown_videos_and_videos_without_truth_are_refused(tmp_path: Path) -> None:
@@ -106,4 +106,4 @@ def test_unknown_videos_and_videos_without_truth_are_refused(tmp_path: Path) -> 
 def test_too_few_frames_are_refused(tmp_path: Path) -> None:
     video = common.VideoArgs(data_root=trees.davis2017(tmp_path), videos=("dog",)).open_videos()[0]
     with pytest.raises(ValueError, match="video dog: 2 frames with 2 objects in the first: nothing to fuse"):
-        fusion.scored(None, video, 1)
+        fusion.score_video(None, video, 1)

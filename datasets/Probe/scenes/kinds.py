@@ -1,4 +1,4 @@
-"""The scenes by kind. Lengths are shares of the frame's height, from its center; times run from 0 to 1."""
+"""The scenes by kind. Positions are fractions of the frame's height, from its center; times run from 0 to 1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Scene = Callable[[DemoPictures, np.random.Generator], Clip]
 
 
 def cups(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """Five equal cups on a table under a moving camera; two pairs change places."""
+    """Five identical cups on a table under a moving camera; two pairs trade places."""
     spots = np.array([(x, 0.05 * (-1) ** k) for k, x in enumerate((-0.64, -0.32, 0, 0.32, 0.64))])
     swaps = [Swap(0.35, 0.55, 0, 1, bulge=0.5, lift=0.0), Swap(0.65, 0.9, 2, 4, bulge=0.4, lift=0.0)]
     cup = pictures.cut_out("cup")
@@ -26,7 +26,7 @@ def cups(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def coins(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """Four equal coins that slide over one another."""
+    """Four identical coins that slide over one another."""
     coin, ends = pictures.cut_out("silver coin"), ((-0.7, -0.25), (-0.65, 0.25), (0.7, -0.3), (0.6, 0.3))
     layers = []
     for k, (x, y) in enumerate(ends):
@@ -36,7 +36,7 @@ def coins(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def portraits(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """Three equal portraits that cover each other in passing."""
+    """Three identical portraits that cover each other in passing."""
     cat, spots = pictures.cut_out("cat"), np.array([(-0.5, 0), (0, 0), (0.5, 0)])
     swaps = [Swap(0.1, 0.4, 0, 1, bulge=0.1, lift=0.0), Swap(0.5, 0.9, 1, 2, bulge=-0.1, lift=0.0)]
     layers = [layer(cat, 0.45, _at(k, spots, swaps), gain=1 - 0.05 * k) for k in range(3)]
@@ -44,7 +44,7 @@ def portraits(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def planets(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """Six equal balls on two rings that turn against each other; three of the balls are background."""
+    """Six identical balls on two counter-rotating rings; three of the balls are background."""
     planet = pictures.ball()
     layers = []
     for k in range(6):
@@ -54,7 +54,7 @@ def planets(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def leaving(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """A ball leaves at the right and comes back from the left; a portrait leaves below and comes back at the side."""
+    """A ball leaves on the right and comes back on the left; a portrait leaves at the bottom and comes back at the side."""
     ball = Keys((0, 0.2, -0.1), (0.15, 0.4, -0.1), (0.3, 1.4, 0), (0.55, -1.4, 0.2), (0.75, -0.3, 0.1), (1, 0, 0))
     cat = Keys((0, -0.4, 0.1), (0.25, -0.3, 0.1), (0.4, -0.3, 1.1), (0.65, 1.5, 0.1), (0.85, 0.5, 0), (1, 0.4, 0))
     layers = [layer(pictures.ball(), 0.34, ball), layer(pictures.cut_out("cat"), 0.4, cat)]
@@ -62,7 +62,7 @@ def leaving(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def pillar(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """Two objects pass behind a pillar, and stay there for a while."""
+    """Two objects go behind a pillar and stay there for a while."""
     coin = Keys((0, -0.6, 0.2), (0.25, 0, 0.15), (0.55, 0, 0.15), (0.8, 0.6, 0.2))
     helmet = Keys((0.05, 0.55, -0.2), (0.4, 0, -0.15), (0.7, 0, -0.15), (0.95, -0.6, -0.2))
     layers = [layer(pictures.cut_out("gold coin"), 0.25, coin, turn=line((0, 0), (3, 0)))]
@@ -72,7 +72,7 @@ def pillar(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def twins(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """Two equal shuttles: one leaves and comes back at the other side of the one that stays."""
+    """Two identical shuttles: one leaves and comes back on the other side of the one that stays."""
     goes = Keys((0, -0.35, 0), (0.2, -0.35, 0), (0.35, -0.4, -1.1), (0.6, 0.45, -1.1), (0.75, 0.45, 0.05))
     shuttle = pictures.cut_out("shuttle")
     layers = [layer(shuttle, 0.45, goes), layer(shuttle, 0.45, line((0.05, 0.1), (0.1, 0), (0, 0.05)))]
@@ -80,7 +80,7 @@ def twins(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def two_shots(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """A shot, a cut to another place with other things, and a cut back."""
+    """A shot, a cut to a different place with different things, and a cut back."""
     cup, astronaut = pictures.cut_out("cup"), pictures.cut_out("astronaut")
     here = [layer(astronaut, 0.7, line((0.4, 0.18), (0.25, 0.18))), layer(cup, 0.35, line((-0.5, 0.2), (-0.2, 0.25)))]
     away = [layer(image, 0.3, line(AWAY)) for image in (astronaut, cup)]
@@ -101,7 +101,7 @@ def close_up(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def four_shots(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """Two places in turn: one object is in both, the other in the first only."""
+    """Two alternating places: one object is in both, the other only in the first."""
     rocket, cat = pictures.cut_out("rocket"), pictures.cut_out("cat")
     first = [layer(rocket, 0.5, line((-0.5, 0), (-0.1, 0.1))), layer(cat, 0.4, line((0.3, 0.1), (0.4, -0.1)))]
     second = [layer(rocket, 0.4, line((0.5, 0.1), (0.1, -0.1)), mirrored=True), layer(cat, 0.4, line(AWAY))]
@@ -143,7 +143,7 @@ def ropes(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def hoops(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """Two hoops of one color that turn and pass through each other."""
+    """Two hoops of the same color that turn and pass through each other."""
     alpha = np.zeros((200, 200), np.uint8)
     cv2.ellipse(alpha, (100, 100), (90, 60), 0, 0, 360, 255, 9, cv2.LINE_AA)
     image = colored(alpha, (70, 160, 120))
@@ -155,7 +155,7 @@ def hoops(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def tripods(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """A tripod before a moving background, and a stick that swings in front of it."""
+    """A tripod in front of a moving background, and a stick that swings in front of the tripod."""
     stick = np.zeros((240, 240), np.uint8)
     cv2.line(stick, (12, 120), (228, 120), 255, 7, cv2.LINE_AA)
     layers = [layer(pictures.cut_out("tripod"), 0.8, line((-0.2, 0.05), (0.2, 0.0)))]
@@ -164,7 +164,7 @@ def tripods(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def bounce(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """A blurred ball that bounces by more than its size from frame to frame, and a slow one."""
+    """A blurred ball that moves by more than its size from frame to frame, and a slow one."""
 
     def thrown(time: float) -> np.ndarray:
         x, y = 5.2 * time % 2.8, 7.0 * time % 1

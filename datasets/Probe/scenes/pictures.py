@@ -22,7 +22,7 @@ OBJECTS = {
     "silver coin": (49,),
     "tripod": (9, 10),
 }
-"""Ids of ``datasets/Demo/masks/cabinet/00000.png`` that are one object."""
+"""Ids of ``datasets/Demo/masks/cabinet/00000.png`` that make up each object."""
 
 
 class DemoPictures:
@@ -41,7 +41,7 @@ class DemoPictures:
         frame, mask = folder / "images" / "cabinet" / "00000.jpg", folder / "masks" / "cabinet" / "00000.png"
         for path in (self._clip, frame, mask):
             if not path.is_file():
-                raise FileNotFoundError(f"{path}: missing, but the Probe set is made from this image")
+                raise FileNotFoundError(f"{path}: this image is missing, and the Probe set is generated from it")
         self._cabinet = np.array(Image.open(frame).convert("RGB"))
         self._ids = np.array(Image.open(mask))
 
@@ -50,7 +50,7 @@ class DemoPictures:
         return cut(self._cabinet, np.isin(self._ids, OBJECTS[name]))[None]
 
     def ball(self) -> np.ndarray:
-        """Return the largest disc of the planet, whose edge is hidden in the demo, [1, H, W, 4] uint8 RGBA."""
+        """Return the largest visible disc of the planet, whose edge is hidden in the demo, [1, H, W, 4] uint8 RGBA."""
         depth = cv2.distanceTransform(np.isin(self._ids, OBJECTS["planet"]).astype(np.uint8), cv2.DIST_L2, 5)
         _, radius, _, center = cv2.minMaxLoc(depth)
         disc = cv2.circle(np.zeros_like(self._ids), center, int(radius) - 1, 1, -1)
@@ -63,12 +63,12 @@ class DemoPictures:
 
     @cached_property
     def wall(self) -> np.ndarray:
-        """Bricks, H x W x 3 uint8."""
+        """Brick texture, H x W x 3 uint8."""
         return _tiled(self._cabinet[2:40, 2:640], rows=9)
 
     @cached_property
     def table(self) -> np.ndarray:
-        """Wood, H x W x 3 uint8."""
+        """Wood texture, H x W x 3 uint8."""
         return _tiled(self._cabinet[444:490, 680:990], rows=6)
 
     def meadow(self, number: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Shots of a scene: layers that move over a background, filmed into frames and exact ids."""
+"""Shots of a scene: layers that move over a background, rendered to frames and exact ids."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from synthesis.output import Clip
 
 SIZE = (240, 432)
 AWAY = (3.0, 0.0)
-"""A place outside of the frame."""
-_EXPOSURES = 9  # moments that a blurred frame is the mean of
+"""A place outside the frame."""
+_EXPOSURES = 9  # a blurred frame is the mean of this many moments
 
 Place = Callable[[float], np.ndarray]
 
 
 class Keys:
-    """Motion from place to place: at rest at each of them, with a soft start and end.
+    """Motion from place to place that pauses at each place, with a soft start and end.
 
     Args:
-        *keys: (time, x, y) in the order of time. Lengths are shares of the frame's height, from its center.
+        *keys: (time, x, y), by increasing time. Positions are fractions of the frame's height, from its center.
     """
 
     def __init__(self, *keys: tuple[float, float, float]) -> None:
@@ -57,17 +57,17 @@ def layer(
     mirrored: bool = False,
     gain: float = 1.0,
 ) -> Layer:
-    """Return a cut-out that moves.
+    """Return a moving cut-out.
 
     Args:
         image: [1, H, W, 4] uint8 RGBA.
-        height: share of the frame's height.
+        height: height of the cut-out, as a fraction of the frame's height.
         place: position at a time from 0 to 1.
         turn: angle in radians and logarithm of the scale at a time; None: neither changes.
-        bend: largest displacement of a waving deformation as a share of the longer side, and its random numbers.
-        labeled: False for what is background though it moves.
-        mirrored: exchange left and right.
-        gain: factor of the colors.
+        bend: largest displacement of a waving deformation, as a fraction of the longer side, and its random generator.
+        labeled: False for a layer that moves but counts as background.
+        mirrored: flip the cut-out horizontally.
+        gain: factor for the colors.
     """
     amplitude, rng = bend or (0.0, np.random.default_rng(0))
     turn = turn or line((0, 0))
@@ -87,11 +87,11 @@ class Shot:
     """One shot of a scene.
 
     Attributes:
-        begin: time from 0 to 1 at which it starts.
+        begin: time from 0 to 1 at which the shot starts.
         background: H x W x 3 uint8.
-        layers: from far to near; each shot has the same number of labeled layers, since their order gives the ids.
-        camera: shift right and down, logarithm of the zoom and angle in radians at a time.
-        shake: offset of the shift.
+        layers: from far to near; each shot has the same number of labeled layers, because their order defines the ids.
+        camera: shift right and down, logarithm of the zoom, and angle in radians at a time.
+        shake: offset added to the shift.
     """
 
     begin: float
@@ -102,13 +102,13 @@ class Shot:
 
 
 def film(shots: Sequence[Shot], frames: int, rng: np.random.Generator, *, shutter: float = 0.0) -> Clip:
-    """Film shots that follow each other.
+    """Render consecutive shots.
 
     Args:
-        shots: in the order of time; the first begins at 0.
+        shots: by increasing time; the first begins at 0.
         frames: length of the clip.
-        rng: random numbers of the recording.
-        shutter: share of a frame's time that an exposure takes; 0: no motion blur.
+        rng: source of randomness for the recording.
+        shutter: exposure time as a fraction of the frame's duration; 0: no motion blur.
     """
     worlds = [World(SIZE, frames, s.background, s.camera, s.shake, list(s.layers), shadow=0.3) for s in shots]
     recording = Film(rng, frames)

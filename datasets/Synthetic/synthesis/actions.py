@@ -1,4 +1,4 @@
-"""Scripts of rendered scenes: which objects there are and how they move.
+"""Scripts of rendered scenes: their objects and how they move.
 
 Lengths are in meters; z points up, the floor is at 0, and the camera looks along y. A script gives the pose of each
 body at each of ``SUBSTEPS`` moments of each frame.
@@ -18,8 +18,8 @@ from .motion import Path, ease, wander
 
 SUBSTEPS = 8
 """Moments of a frame at which poses are known."""
-_STEPS = 2  # physics steps between two of them
-_RATE = 25  # frames a second
+_STEPS = 2  # physics steps between two moments
+_RATE = 25  # frames per second
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Body:
         orientation: [4] quaternion at the start.
         velocity: [3] at the start.
         spin: [3] angular velocity at the start.
-        labeled: False for what is background though it moves.
-        mass: 0 for a body that physics does not move.
+        labeled: False for a body that moves but counts as background.
+        mass: 0 for a body that physics doesn't move.
         path: position and quaternion at a time from 0 to 1, for bodies that follow a script.
     """
 
@@ -54,9 +54,9 @@ class Action:
     """The bodies of a scene.
 
     Attributes:
-        bodies: all of them.
-        physics: whether they fall and collide; else all follow scripts.
-        in_air: whether there is no floor to stand on.
+        bodies: all bodies, labeled or not.
+        physics: True if bodies fall and collide; otherwise, all follow scripts.
+        in_air: True if there is no floor.
     """
 
     bodies: list[Body]
@@ -65,7 +65,7 @@ class Action:
 
 
 def draw_action(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action:
-    """Draw one of the scripts, by their weights."""
+    """Draw a random script, by weight."""
     scripts = (drop, collide, push, shuffle, fly)
     script = scripts[int(rng.choice(len(scripts), p=(0.15, 0.15, 0.2, 0.3, 0.2)))]
     action = script(library, rng, frames)
@@ -76,7 +76,7 @@ def draw_action(library: ModelLibrary, rng: np.random.Generator, frames: int) ->
 
 
 def simulate(action: Action, ids: list[int], frames: int) -> np.ndarray:
-    """Run a script -> poses [frames * SUBSTEPS, bodies, 7], position and quaternion.
+    """Run a script, and return poses [frames * SUBSTEPS, bodies, 7], position and quaternion.
 
     Args:
         action: the script.
@@ -100,12 +100,12 @@ def simulate(action: Action, ids: list[int], frames: int) -> np.ndarray:
         if action.physics:
             for _ in range(_STEPS):
                 pybullet.stepSimulation()
-    pybullet.removeBody(floor)  # it would be drawn
+    pybullet.removeBody(floor)  # so that it isn't rendered
     return poses
 
 
 def drop(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action:
-    """Objects fall onto the floor, one after the other."""
+    """Draw objects that fall onto the floor one after the other."""
     bodies = []
     for models in _groups(library.draw, rng, int(rng.integers(3, 10))):
         for model in models:
@@ -116,7 +116,7 @@ def drop(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action
 
 
 def collide(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action:
-    """Objects slide or fly toward each other."""
+    """Draw objects that slide or fly toward each other."""
     bodies = []
     for models in _groups(library.draw, rng, int(rng.integers(2, 8))):
         size = _size(rng)
@@ -130,7 +130,7 @@ def collide(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Act
 
 
 def push(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action:
-    """An arm, which is no object, moves through a group of standing objects."""
+    """Draw a group of standing objects and an unlabeled arm that moves through it."""
     bodies = []
     spots = draw_spots(rng, int(rng.integers(2, 8)), spacing=rng.uniform(0.16, 0.24))
     groups = _groups(library.upright, rng, len(spots))
@@ -154,7 +154,7 @@ def push(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action
 
 
 def shuffle(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action:
-    """Objects that look alike stand side by side and change places, some lifted, one before the other."""
+    """Draw look-alikes that stand side by side and trade places, some lifted, some passing in front of others."""
     count = int(rng.integers(2, 6))
     spacing = rng.uniform(0.15, 0.3)
     spots = draw_spots(rng, count, spacing)
@@ -177,7 +177,7 @@ def shuffle(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Act
 
 
 def fly(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action:
-    """Objects cross the view in the air, turning; some are thin, small or fast, some leave and come back."""
+    """Draw objects that fly across the view and turn; some are thin, small or fast, some leave and come back."""
     bodies = []
     draw = (library.draw, library.thin, library.ball)[int(rng.choice(3, p=(0.5, 0.3, 0.2)))]
     fast = rng.uniform(0.05, 0.2) * (3 if rng.random() < 0.4 else 1)
@@ -198,7 +198,7 @@ def fly(library: ModelLibrary, rng: np.random.Generator, frames: int) -> Action:
 
 
 def _groups(draw: Callable[[np.random.Generator], Model], rng: np.random.Generator, count: int) -> list[list[Model]]:
-    """Draw ``count`` models; half of the time some of them are equal."""
+    """Draw ``count`` models; half of the time, some of them are identical."""
     groups: list[list[Model]] = []
     while count:
         size = min(count, int(rng.integers(2, 6))) if rng.random() < 0.5 else 1
@@ -227,7 +227,7 @@ def _standing(model: Model, size: float, spot: np.ndarray, rng: np.random.Genera
 def _shuffled(
     body: Body, place: int, spots: np.ndarray, swaps: list[Swap]
 ) -> Callable[[float], tuple[np.ndarray, np.ndarray]]:
-    """Return the pose of the object that starts at a place, as objects change places."""
+    """Return the pose over time of the object that starts at a given place, as objects trade places."""
 
     def pose(time: float) -> tuple[np.ndarray, np.ndarray]:
         spot, height = spot_at(time, place, spots, swaps)
@@ -243,7 +243,7 @@ def _resting(body: Body) -> Callable[[float], tuple[np.ndarray, np.ndarray]]:
 def _turning(
     way: Path, start: np.ndarray, axis: np.ndarray, turns: float
 ) -> Callable[[float], tuple[np.ndarray, np.ndarray]]:
-    """Return the pose on a path while turning about an axis."""
+    """Return the pose over time on a path while turning about an axis."""
 
     def pose(time: float) -> tuple[np.ndarray, np.ndarray]:
         turn = pybullet.getQuaternionFromAxisAngle(axis.tolist(), float(2 * np.pi * turns * time))

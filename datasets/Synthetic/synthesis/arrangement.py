@@ -1,4 +1,4 @@
-"""Groups of objects side by side, and how they change places."""
+"""Groups of objects side by side that trade places."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .motion import ease
 
 @dataclass(frozen=True)
 class Swap:
-    """Two objects change places.
+    """Two objects that trade places.
 
     Attributes:
         begin, end: times from 0 to 1.
-        first, second: the places.
-        bulge: how far each passes to its left, as a share of the places' distance.
+        first, second: their places.
+        bulge: how far each passes on its left, as a fraction of the distance between the places.
         lift: how high the object at ``first`` is lifted on its way.
     """
 
@@ -30,7 +30,7 @@ class Swap:
 
 
 def draw_spots(rng: np.random.Generator, count: int, spacing: float) -> np.ndarray:
-    """Return places [count, 2] about the origin: a row, an arc or a grid, a little untidy."""
+    """Return places [count, 2] about the origin: a row, an arc or a grid, with some jitter."""
     kind = rng.choice(("row", "arc", "grid"))
     at = np.arange(count) - (count - 1) / 2
     if kind == "row":
@@ -46,7 +46,7 @@ def draw_spots(rng: np.random.Generator, count: int, spacing: float) -> np.ndarr
 
 
 def draw_swaps(rng: np.random.Generator, count: int, frames: int) -> list[Swap]:
-    """Return changes of places, one after the other; each takes 6 to 16 frames."""
+    """Draw swaps, one after the other; each takes 6 to 16 frames."""
     swaps = []
     time = rng.uniform(-0.1, 0.2)
     while count > 1 and time < 1:
@@ -60,7 +60,7 @@ def draw_swaps(rng: np.random.Generator, count: int, frames: int) -> list[Swap]:
 
 
 def spot_at(time: float, place: int, spots: np.ndarray, swaps: Sequence[Swap]) -> tuple[np.ndarray, float]:
-    """Return spot and height, at a time, of the object that starts at a place."""
+    """Return the spot and height at a time of the object that starts at a given place."""
     now, spot, height = place, spots[place], 0.0
     for swap in swaps:
         if now not in (swap.first, swap.second) or time <= swap.begin:

@@ -1,4 +1,4 @@
-"""A moving perspective camera, and the images of planes in it."""
+"""Moving perspective camera, and projection of planes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class View:
     """A camera at one moment.
 
     Args:
-        eye, target: [3] where it is, and what it looks at.
+        eye, target: [3] position of the camera, and point that it looks at.
         fov: vertical angle of view in degrees.
         size: (height, width) of its image.
-        roll: turn about its axis in radians.
+        roll: rotation about the optical axis in radians.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class View:
 
 
 def in_front(homography: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the plane's coordinates at each pixel, H x W x 2, and which pixels show what is before the camera."""
+    """Return the plane's coordinates at each pixel, H x W x 2, and a mask of pixels that show it in front of the camera."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     a, b, c = (row[0] * x + row[1] * y + row[2] for row in np.linalg.inv(homography))
     visible = c > 1e-6
@@ -51,7 +51,7 @@ def in_front(homography: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray,
 
 
 def sample(texture: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
-    """Read a texture at coordinates from 0 to 1, mirrored beyond; H x W x C float32."""
+    """Sample a texture at coordinates from 0 to 1, mirrored beyond; return H x W x C float32."""
     height, width = texture.shape[:2]
     places = 1 - np.abs(1 - coordinates % 2)  # a triangle wave
     x, y = places[..., 0] * (width - 1), places[..., 1] * (height - 1)
@@ -59,15 +59,15 @@ def sample(texture: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
 
 
 class Camera:
-    """A camera that moves smoothly about a scene at the origin, and shakes.
+    """A camera that moves smoothly around a scene at the origin, and shakes.
 
     Args:
-        rng: random numbers.
+        rng: source of random numbers.
         frames: length of the clip.
         size: (height, width) of the image.
-        center: [3] the middle of the scene.
-        radius: the scene's, in meters.
-        calm: factor of all motion.
+        center: [3] center of the scene.
+        radius: radius of the scene in meters.
+        calm: factor that scales all motion.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Clips of cut-outs: figures alone and in groups that look alike, moving and deforming over a photograph."""
+"""Clips of cut-outs: figures, alone and in groups of look-alikes, that move and deform over a photograph."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from .output import Clip
 from .photographs import Photographs
 
 _SIZES = ((480, 640), (480, 720), (480, 854), (640, 480))
-_HEIGHTS = (0.1, 0.65)  # of a cut-out, as a share of the frame's shorter side
-_RATE = 25  # frames a second
-_EXPOSURES = 5  # moments that a blurred frame is the mean of
+_HEIGHTS = (0.1, 0.65)  # of a cut-out, as a fraction of the frame's shorter side
+_RATE = 25  # frames per second
+_EXPOSURES = 5  # a blurred frame is the mean of this many moments
 _MOST_OBJECTS = 12
 
 
 @dataclass
 class Layer:
-    """A cut-out and its motion. Lengths are shares of the frame's shorter side, about the frame's center.
+    """A cut-out and its motion. Lengths are fractions of the frame's shorter side, measured from the frame's center.
 
     Attributes:
         sprite: the cut-out.
-        height: of the sprite.
+        height: height of the sprite.
         place: position at a time from 0 to 1.
         turn: angle in radians and logarithm of the scale at a time.
-        mirrored: whether left and right are exchanged.
-        speed, phase: frames of the animation a frame of the clip, and the first one.
-        gain: [3] factor of the colors.
-        labeled: False for what is background though it moves.
+        mirrored: True to flip the sprite horizontally.
+        speed, phase: frames of the animation per frame of the clip, and the first frame of the animation.
+        gain: [3] factor for the colors.
+        labeled: False for a layer that moves but counts as background.
     """
 
     sprite: Sprite
@@ -56,9 +56,9 @@ class World:
         size: height and width of the frames.
         frames: length of the clip.
         background: H x W x 3 uint8 RGB, mirrored beyond its edges.
-        camera: shift right and down, logarithm of the zoom and angle in radians at a time.
-        shake: offset of the shift.
-        layers: their ids are 1, 2, ... in this order, without those that have no label.
+        camera: shift right and down, logarithm of the zoom, and angle in radians at a time.
+        shake: offset added to the shift.
+        layers: labeled ones have the ids 1, 2, ... in this order.
         shadow: opacity of drop shadows.
         offset: their shift right and down.
     """
@@ -92,7 +92,7 @@ class World:
         return image, ids
 
     def _view(self, time: float) -> np.ndarray:
-        """Return the map from shares of the shorter side to pixels."""
+        """Return the transform from fractions of the shorter side to pixels."""
         x, y, zoom, angle = self.camera(time)
         x, y = np.array((x, y)) + self.shake(time)
         scale = min(self.size) * np.exp(zoom)
@@ -126,7 +126,7 @@ class World:
 
 
 def _blend(rgba: np.ndarray, view: np.ndarray, image: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Draw a sprite into an image -> the rows and columns that it covers, and its alpha there."""
+    """Draw a sprite into an image; return the rows and columns that it covers, and its alpha there."""
     h, w = rgba.shape[:2]
     corners = view[:2] @ np.array(((0, w, 0, w), (0, 0, h, h), (1, 1, 1, 1)))
     low, high = np.floor(corners.min(1)).astype(int) - 1, np.ceil(corners.max(1)).astype(int) + 2
@@ -172,7 +172,7 @@ def draw_world(
 
 
 def draw_layers(photographs: Photographs, figures: Figures, rng: np.random.Generator, frames: int) -> list[Layer]:
-    """Draw groups of cut-outs that look alike, and single ones."""
+    """Draw groups of look-alikes and single cut-outs."""
     groups = [[1], [1] * int(rng.integers(2, 4)), [1] * int(rng.integers(4, 9)), [int(rng.integers(2, 7))]]
     groups += [[int(rng.integers(2, 6)), 1, 1], [int(rng.integers(2, 6)), int(rng.integers(2, 6))]]
     counts = groups[int(rng.choice(len(groups), p=(0.08, 0.12, 0.12, 0.33, 0.17, 0.18)))]
@@ -182,7 +182,7 @@ def draw_layers(photographs: Photographs, figures: Figures, rng: np.random.Gener
     rng.shuffle(layers)  # type: ignore[arg-type]
     if len(layers) > 1 and rng.random() < 0.2:
         layers[int(rng.integers(len(layers)))].labeled = False
-    if rng.random() < 0.2:  # something passes before all
+    if rng.random() < 0.2:  # an unlabeled object passes in front of all
         front = draw_group(photographs, figures, rng, frames, 1)[0]
         start = np.array((rng.choice((-0.9, 0.9)), rng.uniform(-0.3, 0.3)))
         front.place, front.labeled = Path(np.array((start, start * (-1, 1)))), False
@@ -193,7 +193,7 @@ def draw_layers(photographs: Photographs, figures: Figures, rng: np.random.Gener
 def draw_group(
     photographs: Photographs, figures: Figures, rng: np.random.Generator, frames: int, count: int
 ) -> list[Layer]:
-    """Draw ``count`` cut-outs that look alike, side by side where there are several."""
+    """Draw ``count`` cut-outs that look alike, side by side if there are several."""
     images, amplitude = _images(photographs, figures, rng, count)
     height = float(np.exp(rng.uniform(*np.log(_HEIGHTS))) / count**0.25)
     speed, phase = rng.uniform(0.4, 2), rng.uniform(0, 72)
@@ -228,7 +228,7 @@ def draw_group(
 def _images(
     photographs: Photographs, figures: Figures, rng: np.random.Generator, count: int
 ) -> tuple[list[np.ndarray], float]:
-    """Draw the images of a group, and how much they are deformed."""
+    """Draw the images of a group and the amplitude of their deformation."""
     kind = rng.choice(("figure", "photograph", "thin"), p=(0.55, 0.35, 0.1))
     if kind == "photograph" and (image := photographed(photographs, rng)) is not None:
         return [image] * count, float(rng.choice((0.0, rng.uniform(0.02, 0.08))))

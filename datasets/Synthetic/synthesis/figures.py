@@ -1,4 +1,4 @@
-"""Animated figures, cut-outs of photographs and thin shapes, as sprites that change in time."""
+"""Sprites that change over time: animated figures, cut-outs of photographs, and thin shapes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LONGEST = 320  # pixels of a sprite's longer side
 
 
 class Sprite:
-    """An image with alpha that changes in time: an animation, a deformation, or both.
+    """An image with alpha that changes over time: an animation, a deformation, or both.
 
     Args:
-        images: [N, H, W, 4] uint8 RGBA, the frames of an animation or a single one.
-        amplitude: largest displacement by the deformation, as a share of the longer side.
-        rng: random numbers of the deformation.
+        images: [N, H, W, 4] uint8 RGBA, the frames of an animation, or a single image.
+        amplitude: largest displacement by the deformation, as a fraction of the longer side.
+        rng: source of the random deformation.
     """
 
     def __init__(self, images: np.ndarray, amplitude: float, rng: np.random.Generator) -> None:
@@ -44,7 +44,7 @@ class Sprite:
 
         Args:
             seconds: time of the deformation.
-            number: frame of the animation; beyond the last one it begins again.
+            number: frame of the animation, which repeats after its last frame.
         """
         image = self.images[int(number) % len(self.images)]
         if not self.amplitude:
@@ -61,13 +61,13 @@ class Sprite:
 
 
 class Figures:
-    """Animated figures of the packages ``@lobehub/fluent-emoji-anim-1`` ... ``-4``.
+    """Animated figures from the packages ``@lobehub/fluent-emoji-anim-1`` ... ``-4``.
 
     Args:
-        folder: searched for ``*.webp``.
+        folder: searched for ``*.webp`` files, including subfolders.
 
     Raises:
-        FileNotFoundError: it has none.
+        FileNotFoundError: there are none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,7 +79,7 @@ class Figures:
             self.kin[_TONE.sub("", path.stem)].append(path)
 
     def draw(self, rng: np.random.Generator, count: int) -> list[np.ndarray]:
-        """Return ``count`` animations that look alike, [N, H, W, 4] uint8: equal ones, or people of several colors."""
+        """Return ``count`` look-alike animations, [N, H, W, 4] uint8: identical ones, or people in several skin colors."""
         path = self.paths[int(rng.integers(len(self.paths)))]
         paths = self.kin[_TONE.sub("", path.stem)]
         if len(paths) > 1 and rng.random() < 0.5:
@@ -103,7 +103,7 @@ def _animation(path: Path) -> np.ndarray:
 
 
 def photographed(photographs: Photographs, rng: np.random.Generator) -> np.ndarray | None:
-    """Return the cut-out of a photograph, [1, H, W, 4] uint8; None where photographs have no ids."""
+    """Return a cut-out of a photograph, [1, H, W, 4] uint8; None if photographs have no ids."""
     image = photographs.cut_out(rng)
     if image is None:
         return None

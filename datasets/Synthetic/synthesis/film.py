@@ -1,4 +1,4 @@
-"""Properties of the recording: exposure, color cast, focus, noise and compression."""
+"""Simulated recording: exposure, color cast, focus, noise and compression."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 
 
 class Film:
-    """Recording of one clip; drawn once, applied to each frame.
+    """Recording properties of one clip, drawn once and applied to each frame.
 
     Args:
-        rng: random numbers.
+        rng: source of random numbers.
         frames: length of the clip.
     """
 
@@ -26,7 +26,7 @@ class Film:
         self.quality = int(rng.choice((95, 85, 70, 50, 30), p=(0.2, 0.3, 0.25, 0.15, 0.1)))
 
     def record(self, image: np.ndarray, number: int) -> np.ndarray:
-        """Return frame ``number`` as uint8; ``image`` is H x W x 3 float32 from 0 to 255."""
+        """Record frame ``number`` as uint8; ``image`` is H x W x 3 float32 from 0 to 255."""
         scaled = np.clip(image * (self.gain * self.exposure[number]).astype(np.float32) / 255, 0, 1)
         out = 255 * scaled**self.gamma
         if self.gray:

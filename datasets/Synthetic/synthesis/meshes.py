@@ -15,8 +15,8 @@ class Mesh:
     Attributes:
         points: [V, 3] positions.
         uv: [U, 2] texture coordinates.
-        faces: [F, 3] rows of ``points``.
-        face_uv: [F, 3] rows of ``uv``.
+        faces: [F, 3] indices into ``points``.
+        face_uv: [F, 3] indices into ``uv``.
     """
 
     points: np.ndarray
@@ -26,7 +26,7 @@ class Mesh:
 
 
 def read_obj(path: Path) -> Mesh:
-    """Read the geometry of an OBJ file; polygons are split into triangles, missing texture coordinates are made."""
+    """Read the geometry of an OBJ file, splitting polygons into triangles and adding missing texture coordinates."""
     points: list[list[str]] = []
     uv: list[list[str]] = []
     corners: list[list[int]] = []
@@ -68,7 +68,7 @@ def with_box_uv(points: np.ndarray, faces: np.ndarray) -> Mesh:
 
 
 def normalized(mesh: Mesh) -> Mesh:
-    """Center a mesh at the middle of its box, and scale it to a largest extent of 1."""
+    """Center a mesh's bounding box at the origin, and scale its largest extent to 1."""
     low, high = mesh.points.min(0), mesh.points.max(0)
     return Mesh((mesh.points - (low + high) / 2) / max((high - low).max(), 1e-9), mesh.uv, mesh.faces, mesh.face_uv)
 
@@ -98,7 +98,7 @@ def lathe(profile: np.ndarray, sides: int = 32) -> Mesh:
 
     Args:
         profile: [N, 2] radius and height, from the bottom up on the outside (and down again on the inside of a cup).
-        sides: faces around the axis.
+        sides: number of faces around the axis.
     """
     around = np.linspace(0, 2 * np.pi, sides + 1)
     radius, height = profile.T
@@ -118,7 +118,7 @@ def torus(thickness: float, rings: int = 40, sides: int = 14) -> Mesh:
 
 
 def box(size: tuple[float, float, float]) -> Mesh:
-    """Return a box about the origin."""
+    """Return a box centered at the origin."""
     points = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)]) * size
     quads = np.array(((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)))
     faces = np.concatenate((quads[:, (0, 1, 2)], quads[:, (0, 2, 3)]))
@@ -128,7 +128,7 @@ def box(size: tuple[float, float, float]) -> Mesh:
 
 
 def _grid(points: np.ndarray, uv: np.ndarray) -> Mesh:
-    """Join a grid of points [N, M, 3] by triangles."""
+    """Connect a grid of points [N, M, 3] with triangles."""
     rows, columns = points.shape[:2]
     number = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = number[:-1, :-1].ravel(), number[:-1, 1:].ravel(), number[1:, 1:].ravel(), number[1:, :-1].ravel()

@@ -26,7 +26,7 @@ class Model:
     Attributes:
         shape: OBJ file of largest extent 1.
         texture: image file.
-        extent: [3] sides of the shape's box.
+        extent: [3] side lengths of the shape's bounding box.
     """
 
     shape: Path
@@ -35,11 +35,11 @@ class Model:
 
 
 class ModelLibrary:
-    """All models that are installed, prepared when they are drawn.
+    """All installed models, prepared when they are drawn.
 
     Args:
-        photographs: textures of shapes that have none.
-        folder: where prepared files are kept for the run.
+        photographs: source of textures for shapes that have none.
+        folder: folder for prepared files.
     """
 
     def __init__(self, photographs: Photographs, folder: Path) -> None:
@@ -79,7 +79,7 @@ class ModelLibrary:
         return self._write(made_shape(rng, kinds=("ball",)), self._texture(rng))
 
     def arm(self, rng: np.random.Generator) -> Model:
-        """Return a long tube with a thicker end, for what pushes objects."""
+        """Return an arm that pushes objects: a long tube with a thicker end."""
         radius = rng.uniform(0.05, 0.09)
         hand = radius * rng.uniform(1.1, 1.6)
         profile = ((0, -0.5), (radius, -0.5), (radius, 0.35), (hand, 0.4), (hand, 0.47), (0, 0.5))
@@ -110,7 +110,7 @@ class ModelLibrary:
         return Model(shape, image, (x, y, z))
 
     def forget(self) -> None:
-        """Delete the files of models that are not drawn again."""
+        """Delete the files of models that aren't drawn again."""
         kept = {path for model in self._prepared.values() for path in (model.shape, model.texture)}
         for path in self.folder.iterdir():
             if path not in kept:
@@ -121,7 +121,7 @@ def made_shape(
     rng: np.random.Generator,
     kinds: tuple[str, ...] = ("cup", "vessel", "ball", "box", "rod", "ring", "board"),
 ) -> Mesh:
-    """Return a random shape of one of some kinds."""
+    """Return a generated shape of a random kind."""
     kind = rng.choice(kinds)
     if kind == "cup":
         bottom, top, height, wall = rng.uniform((0.25, 0.3, 0.5, 0.015), (0.4, 0.5, 1, 0.04))
@@ -167,5 +167,5 @@ def _scanned_objects() -> list[Path]:
 
 
 def _texture_of(shape: Path) -> Path | None:
-    """Return the image beside a shape."""
+    """Return the texture file next to a shape."""
     return next((path for kind in ("*.png", "*.jpg") for path in sorted(shape.parent.glob(kind))), None)

@@ -1,4 +1,4 @@
-"""Smooth random paths, camera shake and schedules of disappearance."""
+"""Smooth random paths and camera shake."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Path:
         self.points = np.asarray(points, float)
 
     def __call__(self, time: float) -> np.ndarray:
-        """Return the point at a time; beyond 0 and 1 the ends are extended in a straight line."""
+        """Return the point at a time, extrapolated linearly below 0 and above 1."""
         last = len(self.points) - 1
         if last == 0:
             return self.points[0]
@@ -34,17 +34,17 @@ class Path:
 
 
 def wander(rng: np.random.Generator, start: np.ndarray, amount: np.ndarray | float, turns: int) -> Path:
-    """Draw a path of ``turns`` random steps of standard deviation ``amount`` from a point."""
+    """Draw a path from a point, with ``turns`` random steps of standard deviation ``amount``."""
     start = np.asarray(start, float)
     steps = rng.normal(size=(turns, len(start))) * amount
     return Path(np.vstack((start, start + np.cumsum(steps, axis=0))))
 
 
 class Shake:
-    """Tremor of a hand-held camera: sines of random phase.
+    """Tremor of a hand-held camera: sines with random phases.
 
     Args:
-        rng: random numbers.
+        rng: source of random numbers.
         size: number of channels.
         amount: standard deviation of each channel.
         frames: frames from time 0 to 1.

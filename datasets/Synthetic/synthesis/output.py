@@ -18,8 +18,8 @@ class Clip:
     """A generated clip.
 
     Attributes:
-        frames: H x W x 3 uint8 RGB each.
-        masks: H x W uint8 object ids each, 0 for the background.
+        frames: H x W x 3 uint8 RGB.
+        masks: object ids of each frame, H x W uint8, 0 for the background.
         quality: quality of the JPEG files.
     """
 
@@ -38,7 +38,7 @@ def palette() -> list[int]:
 
 
 def write_clip(output: Path, name: str, clip: Clip) -> None:
-    """Write a clip to ``JPEGImages/<name>`` and ``Annotations/<name>``; a folder of masks that exists is complete."""
+    """Write a clip to ``JPEGImages/<name>`` and ``Annotations/<name>``; the folder of masks exists only if complete."""
     frames, masks = output / "JPEGImages" / name, output / "Annotations" / name
     partial = output / "Annotations" / f".{name}"
     for folder in (frames, partial):
@@ -54,7 +54,7 @@ def write_clip(output: Path, name: str, clip: Clip) -> None:
 
 
 def write_description(output: Path, name: str) -> Path:
-    """Write the JSON file by which the dataset is opened, for training and for evaluation."""
+    """Write the JSON file that opens the dataset for training and evaluation."""
     output.mkdir(parents=True, exist_ok=True)
     fields = {
         "name": name,
@@ -71,14 +71,14 @@ def write_description(output: Path, name: str) -> Path:
 def write_clips(
     output: Path, name: str, numbers: range, seed: int, draw: Callable[[np.random.Generator], Clip]
 ) -> None:
-    """Draw and write clips that are not there yet. Each depends on the seed and its number alone.
+    """Draw and write missing clips. Each depends only on the seed and its number.
 
     Args:
         output: folder of the dataset.
-        name: name of the dataset, the beginning of each clip's name.
-        numbers: the clips.
-        seed: of all randomness.
-        draw: makes a clip from random numbers.
+        name: name of the dataset, and prefix of each clip's name.
+        numbers: numbers of the clips.
+        seed: random seed of the dataset.
+        draw: draws a clip with a random generator.
     """
     cv2.setNumThreads(1)
     write_description(output, name)

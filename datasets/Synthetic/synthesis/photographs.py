@@ -1,4 +1,4 @@
-"""Photographs as backgrounds and textures, and what is cut out of them."""
+"""Photographs as backgrounds, textures and sources of cut-outs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Photographs:
     """The photographs below a folder.
 
     Args:
-        folder: searched for ``*.jpg``. A photograph ``JPEGImages/<set>/<name>.jpg`` may have ids of its objects in
-            ``Annotations/<set>/<name>.png``, for cut-outs.
+        folder: searched for ``*.jpg`` files, including subfolders. A photograph ``JPEGImages/<set>/<name>.jpg`` may
+            have the ids of its objects in ``Annotations/<set>/<name>.png``, for cut-outs.
 
     Raises:
         FileNotFoundError: the folder has no photograph.
@@ -30,7 +30,7 @@ class Photographs:
             raise FileNotFoundError(f"{folder}: no *.jpg in this folder or its subfolders")
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """Return a random photograph as H x W x 3 uint8 RGB, flipped half of the time."""
+        """Return a random photograph, H x W x 3 uint8 RGB, flipped half of the time."""
         image = _read(self.paths[int(rng.integers(len(self.paths)))])
         return np.ascontiguousarray(image[:, ::-1]) if rng.random() < 0.5 else image
 
@@ -42,7 +42,7 @@ class Photographs:
         return cv2.resize(image[top : top + edge, left : left + edge], (side, side), interpolation=cv2.INTER_AREA)
 
     def cut_out(self, rng: np.random.Generator, tries: int = 20) -> np.ndarray | None:
-        """Return a random annotated object as H x W x 4 uint8 RGBA; None if no try finds a large one."""
+        """Return a random annotated object, H x W x 4 uint8 RGBA; None if no try finds one that is large enough."""
         for _ in range(tries):
             path = self.paths[int(rng.integers(len(self.paths)))]
             mask_path = Path(str(path).replace("/JPEGImages/", "/Annotations/")).with_suffix(".png")
@@ -63,7 +63,7 @@ def _read(path: Path) -> np.ndarray:
 
 
 def cut(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Cut the pixels ``inside`` out of an image -> RGBA of their bounding box."""
+    """Cut the pixels ``inside`` out of an image; return RGBA of their bounding box."""
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     alpha = cv2.GaussianBlur(inside[box].astype(np.float32) * 255, (0, 0), 0.7)

@@ -16,13 +16,13 @@ from .output import Clip
 from .photographs import Photographs, pattern
 
 _SIZES = ((480, 640), (480, 720), (480, 854), (640, 480))
-_FINER = 2  # rendered pixels along a side of a pixel
-_SHADOW_SIDE, _SHADOW_EXTENT = 384, 3.0  # pixels and meters of the floor's map of shadows
-_EXPOSURES = 5  # moments that a blurred frame is the mean of
+_FINER = 2  # rendered pixels per pixel and axis
+_SHADOW_SIDE, _SHADOW_EXTENT = 384, 3.0  # size of the floor's shadow map in pixels and meters
+_EXPOSURES = 5  # a blurred frame is the mean of this many moments
 
 
 class Backdrop:
-    """Backdrop of the objects: a photograph far away, or a floor and a wall that photographs cover."""
+    """Background of a scene: a distant photograph, or a floor and a wall covered with photographs."""
 
     def __init__(self, photographs: Photographs, rng: np.random.Generator, size: tuple[int, int], in_air: bool) -> None:
         self.room = not in_air and rng.random() < 0.5
@@ -47,7 +47,7 @@ class Backdrop:
         return edge * below + (1 - edge) * behind
 
     def _photograph(self, view: View, first: View) -> np.ndarray:
-        """A plane far behind the scene, which fills somewhat more than the first view."""
+        """Draw a plane far behind the scene that is somewhat larger than the first view."""
         inverse = np.linalg.inv(first.matrix)
         corners = np.array(((-1, 1), (1, 1), (-1, -1))) * 1.1
         far = np.stack([_unprojected(inverse, x, y, 0.995) for x, y in corners])
@@ -62,7 +62,7 @@ def _unprojected(inverse: np.ndarray, x: float, y: float, depth: float) -> np.nd
 
 
 def _filling(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Crop an image to the proportions of a frame."""
+    """Crop an image to the aspect ratio of a frame."""
     height, width = image.shape[:2]
     scale = min(height / size[0], width / size[1])
     h, w = round(size[0] * scale), round(size[1] * scale)
@@ -76,7 +76,7 @@ def _softened(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 class Stage:
-    """The bodies of a scene in pybullet, their light, and their pictures."""
+    """The bodies of a scene in pybullet, with lighting and rendering."""
 
     def __init__(self, action: Action, rng: np.random.Generator) -> None:
         self.action = action
@@ -97,7 +97,7 @@ class Stage:
             pybullet.resetBasePositionAndOrientation(number, pose[:3], pose[3:])
 
     def picture(self, view: View) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image and pybullet's numbers of bodies (-1: none), both finer than the view."""
+        """Return the image and pybullet's body numbers (-1: none), both at a higher resolution than the view."""
         height, width = view.size[0] * _FINER, view.size[1] * _FINER
         _, _, color, _, bodies = pybullet.getCameraImage(
             width,
@@ -114,7 +114,7 @@ class Stage:
         return np.reshape(color, (height, width, 4))[..., :3], np.reshape(bodies, (height, width))
 
     def shadows(self, view: View) -> np.ndarray:
-        """Return what the floor keeps of its light in a view, H x W x 1 from 0 to 1."""
+        """Return the fraction of light that reaches the floor in a view, H x W x 1 from 0 to 1."""
         side = _SHADOW_SIDE
         distance = 12.0
         fov = 2 * np.degrees(np.arctan(_SHADOW_EXTENT / 2 / distance))
@@ -132,14 +132,14 @@ class Stage:
 
 
 class _Shapes:
-    """Shapes and textures that pybullet has loaded; equal objects share them."""
+    """Shapes and textures that pybullet has loaded; identical objects share them."""
 
     def __init__(self) -> None:
         self.shapes: dict[tuple[Path, float], tuple[int, int]] = {}
         self.textures: dict[Path, int] = {}
 
     def create(self, body: Body) -> int:
-        """Add a body to the simulation -> its number."""
+        """Add a body to the simulation, and return its number."""
         key = (body.model.shape, body.size)
         if key not in self.shapes:
             mesh = {"fileName": str(body.model.shape), "meshScale": [body.size] * 3}
@@ -158,7 +158,7 @@ class _Shapes:
 
 
 def shrunk(picture: np.ndarray, bodies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the picture at the frame's size, weighted by coverage: H x W x 3, and the coverage H x W x 1."""
+    """Shrink the picture to the frame's size, weighted by coverage; return it and the coverage, H x W x 3 and 1."""
     covered = (bodies >= 0).astype(np.float32)[..., None]
     size = (picture.shape[1] // _FINER, picture.shape[0] // _FINER)
     weighted = cv2.resize(picture.astype(np.float32) * covered, size, interpolation=cv2.INTER_AREA)
