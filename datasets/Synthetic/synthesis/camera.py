@@ -42,7 +42,7 @@ class View:
 
 
 def in_front(homography: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the plane's coordinates at each pixel, H x W x 2, and a mask of pixels that show it in front of the camera."""
+    """Return the plane's coordinates at each pixel, H x W x 2, and a mask of pixels where it is before the camera."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     a, b, c = (row[0] * x + row[1] * y + row[2] for row in np.linalg.inv(homography))
     visible = c > 1e-6

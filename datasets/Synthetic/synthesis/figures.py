@@ -79,7 +79,7 @@ class Figures:
             self.kin[_TONE.sub("", path.stem)].append(path)
 
     def draw(self, rng: np.random.Generator, count: int) -> list[np.ndarray]:
-        """Return ``count`` look-alike animations, [N, H, W, 4] uint8: identical ones, or people in several skin colors."""
+        """Return ``count`` look-alike animations, [N, H, W, 4] uint8: identical, or people in several skin colors."""
         path = self.paths[int(rng.integers(len(self.paths)))]
         paths = self.kin[_TONE.sub("", path.stem)]
         if len(paths) > 1 and rng.random() < 0.5:
