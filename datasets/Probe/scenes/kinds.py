@@ -54,7 +54,7 @@ def planets(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
 
 
 def leaving(pictures: DemoPictures, rng: np.random.Generator) -> Clip:
-    """A ball leaves on the right and comes back on the left; a portrait leaves at the bottom and comes back at a side."""
+    """A ball leaves on the right and comes back on the left; a portrait leaves below and comes back at the side."""
     ball = Keys((0, 0.2, -0.1), (0.15, 0.4, -0.1), (0.3, 1.4, 0), (0.55, -1.4, 0.2), (0.75, -0.3, 0.1), (1, 0, 0))
     cat = Keys((0, -0.4, 0.1), (0.25, -0.3, 0.1), (0.4, -0.3, 1.1), (0.65, 1.5, 0.1), (0.85, 0.5, 0), (1, 0.4, 0))
     layers = [layer(pictures.ball(), 0.34, ball), layer(pictures.cut_out("cat"), 0.4, cat)]
