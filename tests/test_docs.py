@@ -84,7 +84,7 @@ def test_a_planted_flag_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"https?:|mailto:", target):
@@ -195,7 +195,7 @@ def program(command: Command) -> list[str]:
     return [*launcher, "voskit", command.tool]
 
 
-def test_reasons_are_of_commands_that_exist() -> None:
+def test_reasons_belong_to_existing_commands() -> None:
     texts = [command.text for page in DOCUMENTS for command in commands(page)]
     assert [pattern for pattern in NOT_HERE if not any(re.search(pattern, text) for text in texts)] == []
 

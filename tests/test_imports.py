@@ -134,12 +134,12 @@ def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_rooms_import_only_what_they_may(room: str) -> None:
+def test_packages_import_only_what_they_may(room: str) -> None:
     assert any((ROOT / room).rglob("*.py"))
     assert not wrong_imports(ROOT, room)
 
 
-def test_sub_rooms_of_networks_import_only_what_they_may() -> None:
+def test_subpackages_of_networks_import_only_what_they_may() -> None:
     assert not wrong_imports_in_networks(ROOT)
 
 
@@ -186,7 +186,7 @@ def test_a_planted_wrong_import_is_found(tmp_path: Path, room: str, line: str) -
     assert len(wrong_imports(tmp_path, room)) == 1
 
 
-def test_a_planted_circle_is_found(tmp_path: Path) -> None:
+def test_a_planted_import_cycle_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "networks"
     folder.mkdir()
     (folder / "a.py").write_text("from voskit.networks.b import x")

@@ -228,7 +228,7 @@ def test_the_command_is_a_module_too(installed: Environment) -> None:
     assert all(f"\n  {name} " in by_module for name in ("demo", "eval", "train"))
 
 
-def test_someone_elses_repository_keeps_its_networks(installed: Environment) -> None:
+def test_a_networks_package_of_another_repository_is_not_shadowed(installed: Environment) -> None:
     """As the tools of a repository do that appends its folder to the path, after site-packages."""
     code = "import sys; sys.path.append('.'); import networks.managers as m; print(m.__file__)"
     (installed.folder / "scripts").mkdir(exist_ok=True)

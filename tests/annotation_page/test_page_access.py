@@ -9,7 +9,7 @@ from typing import Any
 from walking import Server, Walk
 
 
-def test_the_token_leaves_the_address_and_a_reload_works(walk: Walk, server: Server) -> None:
+def test_the_token_is_removed_from_the_url_and_a_reload_works(walk: Walk, server: Server) -> None:
     assert server.token not in walk.page.url
     walk.page.reload()
     walk.wait("voskit.stage?.ids != null")
@@ -71,7 +71,7 @@ def test_a_foreign_name_of_the_server_is_refused(browser, server: Server, walk: 
     context.close()
 
 
-def test_a_page_whose_token_is_not_accepted_any_more_says_so(open_page: Callable[..., Walk], walk: Walk) -> None:
+def test_a_page_with_an_outdated_token_says_so(open_page: Callable[..., Walk], walk: Walk) -> None:
     walk.context.clear_cookies()
     walk.stroke([(60, 60), (120, 60)])
     walk.wait("document.querySelector('.banner') !== null")
@@ -79,7 +79,7 @@ def test_a_page_whose_token_is_not_accepted_any_more_says_so(open_page: Callable
     assert walk.text(".saved") == "Not saved"
 
 
-def test_nothing_is_loaded_from_elsewhere(open_page: Callable[..., Walk], server: Server) -> None:
+def test_nothing_is_loaded_from_other_hosts(open_page: Callable[..., Walk], server: Server) -> None:
     walk = open_page()
     addresses = walk.get("performance.getEntriesByType('resource').map((e) => e.name)")
     assert len(addresses) > 20

@@ -40,7 +40,7 @@ def ident(walk: Walk, name: str) -> str:
     return walk.get(f"voskit.store.project.clips.find((c) => c.name === '{name}').id")
 
 
-def test_a_stroke_at_the_moment_of_a_clip_s_opening_stays_in_its_clip(two: Walk, server: Server) -> None:
+def test_a_stroke_while_another_clip_opens_stays_in_its_clip(two: Walk, server: Server) -> None:
     second = ident(two, "second")
     hold = Hold(two, f"**/api/clips/{second}")
     two.get(f"void voskit.session.open('{second}')")
@@ -53,7 +53,7 @@ def test_a_stroke_at_the_moment_of_a_clip_s_opening_stays_in_its_clip(two: Walk,
     assert given == {"first": [0], "second": []}
 
 
-def test_a_stroke_while_the_first_frame_of_a_clip_comes_stays_out_of_the_wrong_clip(two: Walk, server: Server) -> None:
+def test_a_stroke_while_the_first_frame_of_a_clip_loads_stays_out_of_the_wrong_clip(two: Walk, server: Server) -> None:
     two.go(5)
     two.stroke([(20, 20), (30, 20)])
     two.saved()
@@ -110,7 +110,7 @@ def test_choosing_the_shown_clip_while_another_opens_keeps_it(two: Walk, server:
     assert two.get("voskit.store.clip.name") == "first"
 
 
-def test_taking_off_the_shown_clip_says_no_error(two: Walk, server: Server, clips: Path) -> None:
+def test_removing_the_shown_clip_shows_no_error(two: Walk, server: Server, clips: Path) -> None:
     server.call("clips", "POST", {"path": "second"})
     two.press("Control+o")
     two.page.click('.clip-row:has-text("first") [aria-label^="Remove from the list"]')
@@ -130,7 +130,7 @@ def test_the_view_s_buttons_show_the_clip_s_view(two: Walk) -> None:
     assert two.get("document.querySelector('[data-mode=outline]').getAttribute('aria-checked')") == "true"
 
 
-def test_a_clip_taken_off_while_it_is_read_can_be_added_again(
+def test_a_clip_removed_while_it_is_read_can_be_added_again(
     two: Walk, server: Server, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from voskit.evaluators.annotation import project

@@ -42,7 +42,7 @@ def test_one_frame(tmp_path: Path, open_page) -> None:
         walk.close()
 
 
-def test_zooming_into_a_tiny_clip_makes_it_larger(tmp_path: Path, open_page) -> None:
+def test_zooming_into_a_tiny_clip_enlarges_it(tmp_path: Path, open_page) -> None:
     clip = tmp_path / "tiny"
     clip.mkdir()
     for i in range(3):
@@ -107,7 +107,7 @@ def test_playback_of_large_frames_with_slow_masks(tmp_path: Path, open_page) -> 
         assert not errors, errors
 
 
-def test_a_picture_that_was_dropped_before_its_mask_came_is_shown(tmp_path: Path, open_page) -> None:
+def test_a_frame_dropped_before_its_mask_arrived_is_shown(tmp_path: Path, open_page) -> None:
     clip = tmp_path / "large"
     clip.mkdir()
     for i in range(40):
@@ -144,7 +144,9 @@ def test_a_polygon_is_not_lost_while_a_propagation_is_followed(walk: Walk, held)
     assert walk.get("voskit.toolbox.tool.points.length") == 3 and walk.frame == frame
 
 
-def test_a_job_s_start_is_not_told_after_its_end(walk: Walk, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_of_a_job_is_not_announced_after_its_end(
+    walk: Walk, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The request's thread is slow between reading the job's state and telling it."""
     from voskit.evaluators.annotation.jobs import Job
 
@@ -177,7 +179,7 @@ def test_navigation_while_a_restarted_server_reads_the_clip_shows_no_error(walk:
     assert walk.text("#messages") == ""
 
 
-def test_leaving_during_an_upload_asks(walk: Walk, tmp_path: Path) -> None:
+def test_leaving_during_an_upload_asks_for_confirmation(walk: Walk, tmp_path: Path) -> None:
     video = tmp_path / "video.mp4"
     video.write_bytes(bytes(100_000))
     Hold(walk, "**/api/clips", fetch=False, method="POST")
@@ -195,7 +197,7 @@ def test_leaving_during_an_upload_asks(walk: Walk, tmp_path: Path) -> None:
     assert asked
 
 
-def test_keys_do_not_act_on_the_clip_beneath_the_start_page(walk: Walk, server: Server) -> None:
+def test_keys_do_not_act_on_the_clip_behind_the_start_page(walk: Walk, server: Server) -> None:
     walk.stroke([(60, 60), (120, 60)])
     walk.saved()
     walk.get("voskit.store.opening = {id: 'x', name: 'long', state: 'opening', done: 0.2}")

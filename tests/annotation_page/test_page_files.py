@@ -63,7 +63,7 @@ def test_an_empty_project_offers_ways_to_open_a_video(tmp_path: Path, open_page:
         walk.close()
 
 
-def test_each_clip_is_where_it_was_left(walk: Walk) -> None:
+def test_each_clip_reopens_where_it_was_left(walk: Walk) -> None:
     open_clip(walk, "first")
     walk.stroke([(40, 40), (80, 40)])
     walk.go(5)
@@ -79,7 +79,7 @@ def test_each_clip_is_where_it_was_left(walk: Walk) -> None:
     walk.wait("voskit.store.frame === 2")
 
 
-def test_the_clip_of_the_command_line_is_shown_although_others_are_on_the_list(
+def test_the_clip_of_the_command_line_is_shown_even_if_others_are_listed(
     server: Server, open_page: Callable[..., Walk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = server.workspace.project
@@ -87,7 +87,7 @@ def test_the_clip_of_the_command_line_is_shown_although_others_are_on_the_list(
     assert open_page(server).page.evaluate("voskit.store.clip.name") == "second"
 
 
-def test_a_clip_is_taken_off_the_list_and_its_files_stay(tmp_path: Path, open_page: Callable[..., Walk]) -> None:
+def test_a_clip_is_removed_from_the_list_and_its_files_stay(tmp_path: Path, open_page: Callable[..., Walk]) -> None:
     clip = write_clip(tmp_path / "only", frames=3, size=(96, 160))
     with Server(tmp_path / "out", clip) as server:
         walk = open_page(server)
@@ -112,7 +112,7 @@ def test_upload_of_a_video(walk: Walk, video: Path) -> None:
     assert walk.file_ids(0) is not None or any(walk.folder.glob("masks/*.png"))
 
 
-def test_an_upload_over_the_limit_is_refused_in_words(walk: Walk, tmp_path: Path) -> None:
+def test_an_upload_over_the_limit_is_refused_with_a_message(walk: Walk, tmp_path: Path) -> None:
     large = tmp_path / "large.mp4"
     large.write_bytes(bytes(400_000))
     walk.press("Control+o")
@@ -123,7 +123,7 @@ def test_an_upload_over_the_limit_is_refused_in_words(walk: Walk, tmp_path: Path
     assert "large" not in names
 
 
-def test_a_file_that_is_no_video_is_refused_in_words(walk: Walk, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_refused_with_a_message(walk: Walk, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video")
     before = walk.get("voskit.store.clip.name")
@@ -160,7 +160,7 @@ def test_import_of_a_mask(walk: Walk, tmp_path: Path) -> None:
     walk.wait("!voskit.store.clip.given.includes(4)")
 
 
-def test_a_mask_of_another_size_is_refused_in_words(walk: Walk, tmp_path: Path) -> None:
+def test_a_mask_of_a_different_size_is_refused_with_a_message(walk: Walk, tmp_path: Path) -> None:
     open_clip(walk, "first")
     Image.fromarray(np.ones((20, 20), np.uint8)).save(tmp_path / "small.png")
     before = walk.files()
@@ -170,7 +170,7 @@ def test_a_mask_of_another_size_is_refused_in_words(walk: Walk, tmp_path: Path) 
     assert walk.files() == before
 
 
-def test_export_is_a_zip_that_holds_the_masks(walk: Walk) -> None:
+def test_export_is_a_zip_of_the_masks(walk: Walk) -> None:
     open_clip(walk, "first")
     walk.go(0)
     walk.stroke([(40, 40), (80, 40)])

@@ -62,7 +62,7 @@ def test_dragging_on_the_timeline_changes_nothing(filled: Walk) -> None:
     assert filled.files() == before
 
 
-def test_a_stroke_and_at_once_the_next_frame(walk: Walk) -> None:
+def test_a_stroke_followed_at_once_by_the_next_frame(walk: Walk) -> None:
     walk.choose("brush", 10)
     wanted = {}
     for frame in range(5):
@@ -126,7 +126,7 @@ def test_shortcuts_do_not_act_in_names_and_dialogs(walk: Walk) -> None:
     assert walk.get("voskit.store.running") is None
 
 
-def test_zoom_and_position_stay_from_frame_to_frame_and_over_a_reload(walk: Walk) -> None:
+def test_zoom_and_position_persist_across_frames_and_a_reload(walk: Walk) -> None:
     walk.page.mouse.move(*walk.screen((100, 60)))
     walk.page.mouse.wheel(0, -400)
     walk.page.keyboard.down("Space")
@@ -146,7 +146,7 @@ def test_zoom_and_position_stay_from_frame_to_frame_and_over_a_reload(walk: Walk
     assert walk.get("[voskit.stage.zoom, ...voskit.stage.center]") == pytest.approx(place, rel=0.01)
 
 
-def test_given_frames_are_stops(walk: Walk) -> None:
+def test_keys_jump_between_given_frames(walk: Walk) -> None:
     for frame in (4, 9):
         walk.go(frame)
         walk.stroke([(60, 60), (120, 60)])

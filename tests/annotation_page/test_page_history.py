@@ -150,7 +150,7 @@ def test_a_mask_read_before_a_stroke_doesn_t_hide_it(walk: Walk) -> None:
     assert all(walk.file_ids(0)[y, 90] for y in (60, 100, 140))
 
 
-def test_leaving_with_unsaved_work_asks(walk: Walk) -> None:
+def test_leaving_with_unsaved_work_asks_for_confirmation(walk: Walk) -> None:
     walk.context.set_offline(True)
     walk.stroke([(60, 60), (120, 60)])
     asked = []

@@ -41,7 +41,7 @@ def test_the_main_view_follows_a_propagation(walk: Walk, server: Server, held: t
 
 
 @pytest.mark.parametrize("order", [("clipChanged", "jobChanged"), ("jobChanged", "clipChanged")])
-def test_it_follows_in_whichever_order_the_events_come(walk: Walk, order: tuple[str, str]) -> None:
+def test_it_follows_whatever_the_order_of_events(walk: Walk, order: tuple[str, str]) -> None:
     events = {
         "clipChanged": "{clip: voskit.store.clip.id, revisions: {7: 1}}",
         "jobChanged": "{id: 99, clip: voskit.store.clip.id, kind: 'propagate', state: 'running', frame: 7}",
@@ -52,7 +52,7 @@ def test_it_follows_in_whichever_order_the_events_come(walk: Walk, order: tuple[
     walk.wait("voskit.store.frame === 7")
 
 
-def test_one_undo_takes_a_propagation_back(walk: Walk, server: Server) -> None:
+def test_one_undo_reverts_a_propagation(walk: Walk, server: Server) -> None:
     walk.go(40)
     walk.choose("brush", 40)
     walk.stroke([(60, 80), (90, 80)])
@@ -76,7 +76,7 @@ def test_stop_keeps_all_masks_so_far(walk: Walk, server: Server, held: threading
     assert 3 <= masked(server, walk) < 48
 
 
-def test_backwards_within_the_marks(walk: Walk, server: Server) -> None:
+def test_backwards_within_the_range(walk: Walk, server: Server) -> None:
     walk.go(30)
     walk.press("i")
     walk.go(36)
@@ -88,7 +88,7 @@ def test_backwards_within_the_marks(walk: Walk, server: Server) -> None:
     assert server.call(f"clips/{walk.clip_id}")["masked"] == [[30, 36]]
 
 
-def test_looking_at_other_frames_ends_following_and_painting_there_is_kept(walk: Walk, held: threading.Event) -> None:
+def test_viewing_other_frames_stops_following_and_strokes_there_are_kept(walk: Walk, held: threading.Event) -> None:
     walk.choose("brush", 40)
     walk.stroke([(60, 80), (90, 80)])
     walk.press("p")
@@ -162,7 +162,7 @@ def fail(*_: object, **__: object) -> None:
     raise ValueError("the network is tired")
 
 
-def test_a_failure_is_told_once_also_after_a_reload(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_reported_once_even_after_a_reload(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Annotation, "make_previews", fail)
     walk.get("void voskit.session.startJob({kind: 'overlay'})")
     walk.wait("document.querySelector('#messages').innerText.includes('tired')")
@@ -173,7 +173,7 @@ def test_a_failure_is_told_once_also_after_a_reload(walk: Walk, monkeypatch: pyt
     assert "tired" not in walk.text("#messages")
 
 
-def test_a_failure_while_the_page_loads_is_told(
+def test_a_failure_while_the_page_loads_is_reported(
     walk: Walk, server: Server, held: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walk.choose("brush", 40)

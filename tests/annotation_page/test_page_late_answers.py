@@ -42,7 +42,7 @@ def test_escape_just_after_p_stops_it(walk: Walk, server: Server, held) -> None:
     assert [job.state for job in server.workspace.jobs][-1] == "stopped"
 
 
-def test_actions_of_a_page_without_connection_are_not_done_twice_later(walk: Walk, server: Server) -> None:
+def test_actions_without_a_connection_are_not_repeated_later(walk: Walk, server: Server) -> None:
     walk.choose("brush", 40)
     walk.stroke([(60, 80), (90, 80)])
     walk.saved()
@@ -63,7 +63,7 @@ def test_actions_of_a_page_without_connection_are_not_done_twice_later(walk: Wal
     assert started <= 1, (started, said)
 
 
-def test_the_banner_goes_when_the_connection_is_back(walk: Walk) -> None:
+def test_the_banner_disappears_when_the_connection_is_back(walk: Walk) -> None:
     """The request by which the page asks why no events come fails after the events came back."""
     held = []
     walk.page.route("**/api/project", lambda route: held.append(route) if not held else route.continue_())
@@ -76,7 +76,7 @@ def test_the_banner_goes_when_the_connection_is_back(walk: Walk) -> None:
     assert walk.text("#banner") == ""
 
 
-def test_the_banner_goes_after_a_refused_save(walk: Walk, server: Server) -> None:
+def test_the_banner_disappears_after_a_refused_save(walk: Walk, server: Server) -> None:
     ids = np.zeros((192, 320), np.uint16)
     ids[50:90, 50:90] = 1
     walk.context.set_offline(True)
@@ -177,7 +177,7 @@ def test_a_new_object_stays_in_its_clip(two_clips) -> None:
     assert [len(server.call(f"clips/{clip}")["objects"]) for clip in (first, second)] == [2, 1]
 
 
-def test_a_propagation_both_ways_does_not_go_on_in_another_clip(two_clips) -> None:
+def test_a_propagation_both_ways_does_not_continue_in_another_clip(two_clips) -> None:
     walk, server, (first, second) = two_clips
     hold = Hold(walk, "**/jobs", method="POST", count=1)
     walk.press("a")
@@ -186,7 +186,7 @@ def test_a_propagation_both_ways_does_not_go_on_in_another_clip(two_clips) -> No
     assert [job.clip for job in server.workspace.jobs] == [first]
 
 
-def test_a_stroke_after_several_undos_is_whole_and_stays(walk: Walk) -> None:
+def test_a_stroke_after_several_undos_is_complete_and_stays(walk: Walk) -> None:
     for frame in (3, 11):
         walk.go(frame)
         walk.stroke([(60, 60), (200, 60)])

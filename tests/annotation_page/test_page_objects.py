@@ -24,7 +24,7 @@ def two(walk: Walk) -> Walk:
     return walk
 
 
-def test_name_color_lock_and_eye_stay_over_a_reload(two: Walk) -> None:
+def test_name_color_lock_and_visibility_survive_a_reload(two: Walk) -> None:
     name = two.page.locator('[data-id="2"] .name')
     name.fill("cup")
     name.press("Enter")
@@ -42,7 +42,7 @@ def test_name_color_lock_and_eye_stay_over_a_reload(two: Walk) -> None:
     assert two.page.input_value('[data-id="2"] .name') == "cup"
 
 
-def test_changes_reach_the_server_in_their_order_and_events_from_before_take_none_back(two: Walk) -> None:
+def test_changes_reach_the_server_in_order_and_earlier_events_revert_none(two: Walk) -> None:
     held: list[Any] = []
 
     def hold_first(route: Any) -> None:
@@ -63,7 +63,7 @@ def test_changes_reach_the_server_in_their_order_and_events_from_before_take_non
     assert states == [False, True] and two.get("voskit.store.objectOf(2).locked")
 
 
-def test_a_refused_change_is_taken_back(two: Walk) -> None:
+def test_a_refused_change_is_reverted(two: Walk) -> None:
     two.page.route("**/objects/2", lambda route: route.fulfill(status=507, json={"error": "no space left"}))
     two.press("2", "d")
     two.wait("document.querySelector('#messages').innerText.includes('no space left')")
@@ -81,7 +81,7 @@ def test_given_frames_are_counted(two: Walk) -> None:
     assert [two.text(f'[data-id="{i}"] .count') for i in (1, 2)] == ["2", "2"]
 
 
-def test_deleting_asks_and_can_be_undone(two: Walk) -> None:
+def test_deleting_asks_for_confirmation_and_can_be_undone(two: Walk) -> None:
     before = {frame: two.file_ids(frame) for frame in (0, 3)}
     two.page.click('[data-id="2"] [aria-label="Delete from all frames"]', force=True)
     assert "all frames" in two.text("dialog")
@@ -110,7 +110,7 @@ def test_merging(two: Walk) -> None:
     assert np.array_equal(two.file_ids(0), before[0])
 
 
-def test_names_are_text(two: Walk) -> None:
+def test_names_are_not_interpreted_as_html(two: Walk) -> None:
     name = two.page.locator('[data-id="1"] .name')
     name.fill("<img src=x onerror=window.hit=1>")
     name.press("Enter")
@@ -121,7 +121,7 @@ def test_names_are_text(two: Walk) -> None:
     assert two.get("window.hit") is None
 
 
-def test_a_late_event_does_not_take_a_change_of_an_object_back(walk: Walk) -> None:
+def test_a_late_event_does_not_revert_a_change_of_an_object(walk: Walk) -> None:
     walk.stroke([(60, 60), (200, 60)])
     walk.saved()
     walk.page.route("**/api/events", lambda route: route.abort())
@@ -137,7 +137,7 @@ def test_a_late_event_does_not_take_a_change_of_an_object_back(walk: Walk) -> No
     hold.release()
 
 
-def test_an_object_that_is_locked_just_before_a_propagation_stays_as_it_is(two: Walk) -> None:
+def test_an_object_locked_just_before_a_propagation_stays_unchanged(two: Walk) -> None:
     hold = Hold(two, "**/objects/2", fetch=False)
     two.press("d")
     hold.wait()
@@ -148,7 +148,7 @@ def test_an_object_that_is_locked_just_before_a_propagation_stays_as_it_is(two: 
     assert set(np.unique(two.file_ids(20))) == {0, 1}
 
 
-def test_undo_just_after_a_change_of_color_takes_that_back(two: Walk) -> None:
+def test_undo_just_after_a_change_of_color_reverts_it(two: Walk) -> None:
     hold = Hold(two, "**/objects/2", fetch=False)
     two.page.locator('[data-id="2"] .swatch').evaluate(
         "(e) => { e.value = '#12ab34'; e.dispatchEvent(new Event('change')); }"
@@ -169,7 +169,7 @@ def test_undo_just_after_a_change_of_color_takes_that_back(two: Walk) -> None:
         ("merge", "POST", "objects/merge", "merging of object 2 into 1"),
     ],
 )
-def test_undo_just_after_an_action_takes_that_back(two: Walk, action: str, method: str, path: str, text: str) -> None:
+def test_undo_just_after_an_action_reverts_it(two: Walk, action: str, method: str, path: str, text: str) -> None:
     hold = Hold(two, f"**/{path}", fetch=False, method=method)
     if action == "new":
         two.press("n")

@@ -20,7 +20,7 @@ def expect(walk: Walk, wanted: np.ndarray, frame: int = 0, unsure: np.ndarray | 
 
 
 @pytest.mark.parametrize("zoom", mark_thorough([0.6, 1.0, 2.7, 9.0], [1.0, 9.0]))
-def test_what_is_painted_is_what_the_file_holds(walk: Walk, zoom: float) -> None:
+def test_the_file_holds_the_painted_mask(walk: Walk, zoom: float) -> None:
     walk.get(f"voskit.stage.place({zoom}, 161.3, 97.7)")
     walk.choose("brush", 11)
     reach = min(60.0, 150 / zoom)
@@ -47,7 +47,7 @@ def test_brushes_of_all_sizes(walk: Walk, diameter: int) -> None:
         expect(walk, wanted.astype(int), unsure=unsure)
 
 
-def test_the_eraser_takes_the_current_object_or_all(walk: Walk) -> None:
+def test_the_eraser_erases_the_current_object_or_all(walk: Walk) -> None:
     walk.choose("brush", 20)
     first, _ = swept(SIZE, walk.stroke([(60, 60), (200, 60)]), 20)
     walk.press("n")
@@ -100,7 +100,7 @@ def test_a_locked_object_is_not_painted_and_the_page_says_so(walk: Walk) -> None
     assert walk.files() == before
 
 
-def test_fill_takes_a_connected_region(walk: Walk) -> None:
+def test_fill_covers_a_connected_region(walk: Walk) -> None:
     walk.choose("brush", 8)
     ring, _ = swept(SIZE, walk.stroke([(60, 40), (200, 40), (200, 140), (60, 140), (60, 40)]), 8)
     walk.choose("fill")
@@ -136,7 +136,7 @@ def test_lasso_by_dragging_and_cutting_out(walk: Walk) -> None:
     assert ids[90, 45] == 1 and ids[90, 100] == 0
 
 
-def test_escape_takes_back_an_unfinished_stroke(walk: Walk) -> None:
+def test_escape_cancels_an_unfinished_stroke(walk: Walk) -> None:
     walk.choose("brush", 20)
     mouse = walk.page.mouse
     mouse.move(*walk.screen((60, 60)))

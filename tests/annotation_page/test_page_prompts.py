@@ -31,7 +31,7 @@ def test_a_box_gives_the_objects_mask(walk: Walk) -> None:
     walk.wait("voskit.store.clip.undo?.includes('box')")
 
 
-def test_clicks_add_and_take_away_and_undo_takes_one_back(walk: Walk) -> None:
+def test_clicks_add_and_remove_and_undo_reverts_one(walk: Walk) -> None:
     walk.choose("prompt")
     walk.stroke([(32, 56), (60, 90), (96, 120)])
     walk.wait("voskit.stage.ids.some((id) => id > 0)")
@@ -54,7 +54,7 @@ def test_clicks_add_and_take_away_and_undo_takes_one_back(walk: Walk) -> None:
     assert np.array_equal(walk.shown_ids(), first)
 
 
-def test_other_objects_and_frames_are_not_touched(walk: Walk) -> None:
+def test_other_objects_and_frames_are_unchanged(walk: Walk) -> None:
     walk.choose("brush", 20)
     walk.stroke([(64, 88), (70, 88)])
     walk.saved()
@@ -74,7 +74,7 @@ def test_other_objects_and_frames_are_not_touched(walk: Walk) -> None:
     assert walk.file_ids(1) is None
 
 
-def test_clicks_that_a_later_one_replaced_are_not_computed(walk: Walk, server: Server) -> None:
+def test_clicks_superseded_by_a_later_one_are_not_computed(walk: Walk, server: Server) -> None:
     resume, boxes = threading.Event(), []
 
     class Slow:

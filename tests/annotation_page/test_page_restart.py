@@ -68,7 +68,7 @@ def test_undo_and_redo_after_a_restart(page: Walk, program: Program) -> None:
     assert np.array_equal(page.file_ids(0), states[-1])
 
 
-def test_a_page_shows_what_was_changed_while_it_heard_nothing(
+def test_a_page_shows_changes_made_while_it_was_disconnected(
     page: Walk, program: Program, open_page: Callable[..., Walk]
 ) -> None:
     page.stroke([(60, 60), (120, 60)])
@@ -100,7 +100,7 @@ def wake(walk: Walk) -> None:
     hide(walk, False)
 
 
-def test_a_hidden_page_rests_and_shows_what_changed_when_it_is_seen_again(server: Server, walk: Walk) -> None:
+def test_a_hidden_page_pauses_and_shows_changes_when_it_is_visible_again(server: Server, walk: Walk) -> None:
     """Browsers hold six connections to a server, so each open tab must not keep one."""
     streams = server.workspace.hub._streams
     wait_until(lambda: len(streams) == 1, "the page listens")
@@ -113,7 +113,9 @@ def test_a_hidden_page_rests_and_shows_what_changed_when_it_is_seen_again(server
 
 
 @pytest.mark.parametrize("asked", ["visit", "prefetch"])
-def test_a_mask_that_changes_unheard_while_it_is_read_is_shown_as_it_is(server: Server, walk: Walk, asked: str) -> None:
+def test_a_mask_changed_during_a_disconnected_read_is_shown_in_its_latest_state(
+    server: Server, walk: Walk, asked: str
+) -> None:
     hold = Hold(walk, "**/masks/31", method="GET", count=1)
     walk.get(f"void voskit.session.visit({31 if asked == 'visit' else 30})")
     hold.wait()  # the answer says that frame 31 has no mask
@@ -130,7 +132,7 @@ def test_a_mask_that_changes_unheard_while_it_is_read_is_shown_as_it_is(server: 
     assert np.array_equal(walk.shown_ids(), ids)
 
 
-def test_a_start_answered_after_its_job_ended_unheard_does_not_show_it_as_running(server: Server, walk: Walk) -> None:
+def test_a_start_answered_after_its_job_ended_does_not_show_it_as_running(server: Server, walk: Walk) -> None:
     walk.stroke([(60, 60), (120, 60)])
     walk.saved()
     rest(walk, server)
@@ -148,7 +150,7 @@ def test_a_start_answered_after_its_job_ended_unheard_does_not_show_it_as_runnin
 
 
 @pytest.mark.thorough
-def test_kill_in_a_propagation_loses_no_mask_that_was_shown(page: Walk, program: Program) -> None:
+def test_killing_the_server_during_a_propagation_loses_no_shown_mask(page: Walk, program: Program) -> None:
     page.choose("brush", 40)
     page.stroke([(60, 80), (90, 80)])
     page.saved()

@@ -74,7 +74,7 @@ def test_a_page_whose_first_request_fails_recovers(walk: Walk) -> None:
     assert walk.get("voskit.store.clip !== null")
 
 
-def test_an_export_that_ends_while_the_page_hears_nothing_is_downloaded(
+def test_an_export_that_ends_while_the_page_is_disconnected_is_downloaded(
     walk: Walk, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from voskit.evaluators.annotation import workspace
@@ -139,7 +139,7 @@ def test_painting_while_the_overlay_video_is_written(
 
 
 @pytest.mark.parametrize("button", ["First frame", "Previous frame"])
-def test_buttons_of_frames_act_while_playing(walk: Walk, button: str) -> None:
+def test_frame_buttons_work_during_playback(walk: Walk, button: str) -> None:
     walk.go(10)
     walk.press("Space")
     walk.wait("voskit.store.frame >= 13")
@@ -150,7 +150,7 @@ def test_buttons_of_frames_act_while_playing(walk: Walk, button: str) -> None:
     assert walk.frame == first, (first, walk.frame, walk.get("voskit.store.playing"))
 
 
-def test_correct_next_stays_at_its_frame_while_playing(walk: Walk) -> None:
+def test_correct_next_stays_at_its_frame_during_playback(walk: Walk) -> None:
     walk.paint_two_objects()
     walk.press("p")
     walk.wait("voskit.store.frame === 47 && voskit.store.running === undefined")
@@ -165,7 +165,7 @@ def test_correct_next_stays_at_its_frame_while_playing(walk: Walk) -> None:
     assert walk.frame == wanted
 
 
-def test_keys_act_after_the_speed_was_chosen(walk: Walk) -> None:
+def test_keys_work_after_the_speed_was_chosen(walk: Walk) -> None:
     walk.page.locator("select.speed").focus()
     walk.page.select_option("select.speed", "2")
     walk.press("ArrowRight")
@@ -173,7 +173,7 @@ def test_keys_act_after_the_speed_was_chosen(walk: Walk) -> None:
     assert walk.frame == 1 and walk.get("document.querySelector('select.speed').value") == "2"
 
 
-def test_the_number_of_the_frame_is_right_after_one_that_there_is_not(walk: Walk) -> None:
+def test_the_frame_number_is_right_after_a_nonexistent_one(walk: Walk) -> None:
     walk.go(47)
     field = walk.page.locator(".frame-number")
     field.fill("999")
@@ -182,7 +182,7 @@ def test_the_number_of_the_frame_is_right_after_one_that_there_is_not(walk: Walk
     assert field.input_value() == "47"
 
 
-def test_the_object_whose_name_is_clicked_is_marked(walk: Walk) -> None:
+def test_clicking_a_name_selects_its_object(walk: Walk) -> None:
     walk.paint_two_objects()
     walk.page.click('[data-id="1"] .name')
     walk.wait("voskit.store.object === 1")
@@ -216,7 +216,7 @@ def test_deleting_the_object_that_is_shown_alone_shows_the_others(walk: Walk, se
     assert walk.overlay_pixel(75, 80)[3] > 0 and walk.text("#messages") == ""
 
 
-def test_a_new_object_of_a_former_id_is_propagated(walk: Walk, server: Server) -> None:
+def test_a_new_object_with_a_reused_id_is_propagated(walk: Walk, server: Server) -> None:
     walk.paint_two_objects()
     walk.page.click('.chip:has-text("2")')
     server.call(f"clips/{walk.clip_id}/objects/2", "DELETE")
@@ -227,7 +227,7 @@ def test_a_new_object_of_a_former_id_is_propagated(walk: Walk, server: Server) -
     assert walk.get("[...document.querySelectorAll('.chip')].at(1).getAttribute('aria-pressed')") == "true"
 
 
-def test_an_object_deleted_elsewhere_while_the_page_rests_is_not_current(walk: Walk, server: Server) -> None:
+def test_an_object_deleted_elsewhere_while_the_page_is_hidden_is_not_current(walk: Walk, server: Server) -> None:
     walk.paint_two_objects()
     show = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true }); "
     show += "document.dispatchEvent(new Event('visibilitychange')); }"

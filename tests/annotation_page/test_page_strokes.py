@@ -10,7 +10,7 @@ from walking import Server, Walk, wait_until
 pytestmark = pytest.mark.thorough
 
 
-def test_undo_in_the_middle_of_a_stroke_leaves_no_pixels_that_are_not_saved(walk: Walk) -> None:
+def test_undo_in_the_middle_of_a_stroke_leaves_no_unsaved_pixels(walk: Walk) -> None:
     mouse = walk.page.mouse
     a, b, c = (walk.screen(p) for p in ((60, 60), (120, 60), (200, 60)))
     mouse.move(*a)
@@ -56,7 +56,7 @@ def test_a_mask_answered_after_a_newer_one_is_not_shown(walk: Walk, server: Serv
     assert np.array_equal(walk.shown_ids(), ids)
 
 
-def test_undo_of_a_click_whose_answer_is_not_here_yet(walk: Walk) -> None:
+def test_undo_of_a_click_that_is_not_answered_yet(walk: Walk) -> None:
     walk.choose("prompt")
     walk.stroke([(32, 56), (60, 90), (96, 120)])
     walk.wait("voskit.stage.ids.some((id) => id > 0)")
@@ -73,7 +73,7 @@ def test_undo_of_a_click_whose_answer_is_not_here_yet(walk: Walk) -> None:
     assert np.array_equal(walk.shown_ids(), undone), walk.get("voskit.store.clip.undo")
 
 
-def test_the_undo_button_takes_a_click_back_as_its_key_does(walk: Walk) -> None:
+def test_the_undo_button_reverts_a_click_as_its_key_does(walk: Walk) -> None:
     walk.choose("prompt")
     walk.click((60, 80))
     walk.wait("voskit.toolbox.prompt.points.length === 1 && !voskit.toolbox.prompt.waiting")
@@ -84,7 +84,7 @@ def test_the_undo_button_takes_a_click_back_as_its_key_does(walk: Walk) -> None:
     assert walk.get("voskit.toolbox.prompt.points.length") == 0
 
 
-def test_the_undo_button_takes_back_a_polygon_s_point(walk: Walk) -> None:
+def test_the_undo_button_removes_a_polygon_s_point(walk: Walk) -> None:
     walk.stroke([(60, 60), (120, 60)])
     walk.saved()
     walk.choose("polygon")
@@ -152,7 +152,7 @@ def test_strokes_while_the_mask_is_read_again_are_no_conflict(walk: Walk) -> Non
 
 
 @pytest.mark.parametrize("cause", ["another frame changes", "the connection breaks"])
-def test_a_stroke_that_is_not_saved_stays_over_a_step_away_and_back(walk: Walk, server: Server, cause: str) -> None:
+def test_an_unsaved_stroke_survives_a_step_away_and_back(walk: Walk, server: Server, cause: str) -> None:
     walk.stroke([(60, 60), (120, 60)])
     walk.saved()
     walk.page.wait_for_timeout(300)
@@ -178,7 +178,7 @@ def test_a_stroke_that_is_not_saved_stays_over_a_step_away_and_back(walk: Walk, 
     assert all(walk.file_ids(0)[y, 90] for y in (60, 100, 140))
 
 
-def test_a_mask_that_changes_while_its_picture_is_loaded_is_shown_as_it_is(walk: Walk, server: Server) -> None:
+def test_a_mask_changed_while_its_frame_loads_is_shown_in_its_latest_state(walk: Walk, server: Server) -> None:
     ids = np.zeros((192, 320), np.uint16)
     ids[50:90, 50:90] = 1
     hold = Hold(walk, "**/frames/30.jpg")
@@ -194,7 +194,7 @@ def test_a_mask_that_changes_while_its_picture_is_loaded_is_shown_as_it_is(walk:
     assert np.array_equal(walk.shown_ids(), ids)
 
 
-def test_a_mask_that_changes_during_a_stroke_that_is_taken_back_is_shown_as_it_is(walk: Walk, server: Server) -> None:
+def test_a_mask_changed_during_a_reverted_stroke_is_shown_in_its_latest_state(walk: Walk, server: Server) -> None:
     walk.page.mouse.move(*walk.screen((60, 60)))
     walk.page.mouse.down()
     walk.page.mouse.move(*walk.screen((120, 60)), steps=5)
@@ -209,7 +209,7 @@ def test_a_mask_that_changes_during_a_stroke_that_is_taken_back_is_shown_as_it_i
     assert np.array_equal(walk.shown_ids(), ids)
 
 
-def test_a_new_object_that_comes_late_leaves_a_stroke_alone(walk: Walk) -> None:
+def test_a_new_object_that_arrives_late_does_not_affect_a_stroke(walk: Walk) -> None:
     walk.stroke([(20, 20), (30, 20)])
     walk.saved()
     hold = Hold(walk, "**/api/clips/*/objects", method="POST")
@@ -239,7 +239,7 @@ def test_keeping_a_frame_without_a_mask_does_nothing(walk: Walk) -> None:
     assert walk.file_ids(0, "given") is None
 
 
-def test_a_removal_that_is_refused_is_said(walk: Walk, server: Server) -> None:
+def test_a_refused_removal_is_reported(walk: Walk, server: Server) -> None:
     """A mask is removed in a tab while it changes elsewhere."""
     walk.stroke([(60, 60), (120, 60)])
     walk.saved()

@@ -64,7 +64,7 @@ PEN = """([places, button, buttons]) => {
 }"""
 
 
-def test_a_pen_paints_and_its_other_end_erases(walk: Walk) -> None:
+def test_a_pen_paints_and_its_eraser_erases(walk: Walk) -> None:
     walk.choose("brush", 20)
     walk.page.evaluate(PEN, [[walk.screen((60, 60)), walk.screen((200, 60))], 0, 1])
     walk.saved()

@@ -56,7 +56,7 @@ def test_an_empty_mask_has_no_outline() -> None:
     assert annotation.outlines(np.zeros((9, 9), bool)) == []
 
 
-def test_the_mouse_makes_short_even_steps_along_an_outline(mask: np.ndarray) -> None:
+def test_the_mouse_moves_in_short_even_steps_along_an_outline(mask: np.ndarray) -> None:
     for polygon, _ in annotation.outlines(mask):
         places = annotation.mouse_path(1.7 * polygon)
         steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
@@ -71,7 +71,7 @@ def test_the_model_of_the_user_counts_actions_and_the_length_of_drags() -> None:
 
 
 @pytest.mark.thorough
-def test_the_program_works_through_the_page(tmp_path: Path, chromium: Callable[..., Any]) -> None:
+def test_the_program_annotates_a_video_in_the_page(tmp_path: Path, chromium: Callable[..., Any]) -> None:
     weights, davis = save_small_aost(tmp_path), trees.davis2017(tmp_path / "davis")
     command = [sys.executable, "annotation.py", "--data_root", str(davis), "--videos", "dog", "--model", "aost"]
     command += ["--ckpt_path", str(weights), "--most", "1", "--target", "1.0", "--screenshots", str(tmp_path)]

@@ -62,7 +62,7 @@ def test_each_depth_is_scored_and_timed(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_settings_of_inference_are_scored_and_timed(tmp_path: Path) -> None:
+def test_inference_settings_are_scored_and_timed(tmp_path: Path) -> None:
     weights, davis = tmp_path / "deaott.safetensors", trees.davis2017(tmp_path / "davis")
     save_weights(build_model("deaott", device="cpu"), weights)
     command = [sys.executable, "settings.py", "--ckpt_path", str(weights), "--data_root", str(davis), "--split", "val"]

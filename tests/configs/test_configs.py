@@ -58,7 +58,7 @@ def test_json_round_trip(name: str) -> None:
     assert model_name(config) == name
 
 
-def test_a_model_reads_like_the_model_zoo() -> None:
+def test_a_config_class_changes_defaults_by_plain_assignment() -> None:
     class Wide(type(get_model_config("r50_aotl"))):
         embed_dim = 512
 
@@ -75,12 +75,12 @@ def test_configs_are_frozen_and_keyword_only() -> None:
         type(config)(480)
 
 
-def test_unknown_model_lists_near_names() -> None:
+def test_an_unknown_model_suggests_similar_names() -> None:
     with pytest.raises(ValueError, match="unknown model 'r50_deatl': did you mean r50_deaotl"):
         get_model_config("r50_deatl")
 
 
-def test_unknown_field_lists_near_names() -> None:
+def test_an_unknown_field_suggests_similar_names() -> None:
     with pytest.raises(ValueError, match="no field 'longterm_gap': did you mean long_term_gap"):
         get_model_config("aott", longterm_gap=3)
 
@@ -116,7 +116,7 @@ def test_values_out_of_range_are_refused(field: str) -> None:
         ("jointformer", "encoder", "resnet50", "'encoder' of JointFormer must be"),
     ],
 )
-def test_values_that_no_network_has_are_refused(model: str, field: str, value: object, error: str) -> None:
+def test_unsupported_values_are_refused(model: str, field: str, value: object, error: str) -> None:
     with pytest.raises(ValueError, match=error):
         get_model_config(model, **{field: value})
 
@@ -131,14 +131,14 @@ def test_overrides_from_a_command_line() -> None:
 @pytest.mark.parametrize(
     "text", ["scale_range=(0.8, 1.3)", "scale_range=[0.8, 1.3]", "scale_range=0.8,1.3", "scale_range=0.8, 1.3"]
 )
-def test_tuples_on_a_command_line_may_look_as_in_logs_json_or_plain(text: str) -> None:
+def test_tuples_on_a_command_line_may_be_written_as_in_logs_json_or_plain(text: str) -> None:
     stage = get_stage_config("open_small").override_from_text(text, "datasets=('static', 'collage')")
     assert stage.scale_range == (0.8, 1.3)
     assert stage.datasets == ("static", "collage")
     assert stage.override_from_text("model={'freeze_backbone': False}").model == {"freeze_backbone": False}
 
 
-def test_registry_refuses_a_name_twice() -> None:
+def test_a_registry_refuses_a_duplicate_name() -> None:
     registry: Registry[type[Config]] = Registry("thing")
     registry.register("a")(Config)
     with pytest.raises(ValueError, match="thing 'a' is registered twice"):
@@ -174,7 +174,7 @@ def test_a_name_of_the_wrong_type_is_unknown() -> None:
         get_model_config(None)  # type: ignore[arg-type]
 
 
-def test_registry_lists_near_names() -> None:
+def test_a_registry_suggests_similar_names() -> None:
     registry: Registry[int] = Registry("loss")
     registry.register("bootstrapped_dice")(1)
     assert "bootstrapped_dice" in registry and list(registry) == ["bootstrapped_dice"] and len(registry) == 1
@@ -183,7 +183,7 @@ def test_registry_lists_near_names() -> None:
 
 
 @pytest.mark.parametrize(("model", "crop", "side"), [("aott", 65, 65), ("swinb_deaotl", 65, 64), ("xmem", 64, 64)])
-def test_training_frames_have_a_size_that_the_family_takes(model: str, crop: int, side: int) -> None:
+def test_training_frames_have_a_size_that_the_family_supports(model: str, crop: int, side: int) -> None:
     config = get_model_config(model)
     assert config.training_crop(crop) == side
     if model != "aott":

@@ -30,7 +30,7 @@ def test_a_name_imports_the_modules_up_to_its_own() -> None:
     assert "lazy_pears" in sys.modules
 
 
-def test_names_are_in_the_order_of_the_modules_whichever_is_imported_first() -> None:
+def test_names_follow_the_order_of_modules_whichever_is_imported_first() -> None:
     import lazy_pears  # type: ignore[import-not-found]
 
     FRUIT.register("own")(int)
@@ -38,7 +38,7 @@ def test_names_are_in_the_order_of_the_modules_whichever_is_imported_first() -> 
     assert len(FRUIT) == 4 and FRUIT.get("nashi") is lazy_pears.Nashi
 
 
-def test_a_name_of_a_module_that_is_not_imported_yet_is_taken() -> None:
+def test_a_name_of_a_module_that_is_not_imported_yet_is_reserved() -> None:
     with pytest.raises(ValueError, match="fruit 'nashi' is registered twice"):
         FRUIT.register("nashi")(int)
 

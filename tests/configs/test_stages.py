@@ -121,7 +121,7 @@ def test_probabilities_and_shares_are_from_0_to_1(name: str) -> None:
         ({"crop_area": (0.0, 1.0)}, "'crop_area' of S3 must be two fractions above 0"),
     ],
 )
-def test_numbers_that_make_no_clips_are_refused(changes: dict[str, object], message: str) -> None:
+def test_numbers_that_allow_no_clips_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         get_stage_config("s3", **changes)
 
@@ -131,7 +131,7 @@ def test_a_smaller_crop_shows_as_much_of_a_video() -> None:
     assert get_stage_config("pre", crop=193, short_edge=300).scaled_edge == 300
 
 
-def test_tuples_may_be_given_with_commas() -> None:
+def test_tuples_may_be_written_with_commas() -> None:
     stage = get_stage_config("pre").override_from_text("datasets=static,davis2017", "scale_range=0.5,1.5")
     assert stage.datasets == ("static", "davis2017")
     assert stage.scale_range == (0.5, 1.5)
@@ -146,7 +146,7 @@ def test_losses_and_samplings_of_your_own_can_be_set() -> None:
     assert type(stage).from_dict(stage.to_dict()) == stage
 
 
-def test_settings_of_former_versions_are_read() -> None:
+def test_settings_of_earlier_versions_are_read() -> None:
     former = {"rate": 1e-4, "least_rate": 1e-6, "merge": 0.5, "optimiser": "sgd", "model": ["freeze_backbone=true"]}
     stage = StageConfig.from_dict(former)
     assert stage == StageConfig(
@@ -156,7 +156,7 @@ def test_settings_of_former_versions_are_read() -> None:
 
 
 @pytest.mark.parametrize(("former", "now"), [("rate", "lr"), ("least_rate", "min_lr"), ("merge", "merge_probability")])
-def test_a_former_name_on_the_command_line_is_an_error_that_names_the_present_one(former: str, now: str) -> None:
+def test_an_outdated_name_on_the_command_line_is_an_error_that_names_the_new_one(former: str, now: str) -> None:
     with pytest.raises(ValueError, match=f"no field '{former}': it is now '{now}'"):
         get_stage_config("pre").override_from_text(f"{former}=1e-4")
 

@@ -38,7 +38,7 @@ def test_a_file_is_replaced_at_the_end_of_the_body(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_breaks_off_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_file_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("before")
     with pytest.raises(OSError, match=r"the report cannot be written: no room: '.*/report\.json'") as error:  # noqa: SIM117
@@ -56,7 +56,7 @@ def test_what_breaks_off_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_text_is_utf_8_whatever_the_system_s_encoding(tmp_path: Path) -> None:
+def test_text_is_utf_8_regardless_of_the_system_encoding(tmp_path: Path) -> None:
     atomic_write_text(tmp_path / "a.txt", "Straße 雪\n")
     assert (tmp_path / "a.txt").read_bytes() == "Straße 雪\n".encode()
     with pytest.raises(OSError, match=r"the file cannot be written: .*nowhere/a\.txt"):
@@ -64,7 +64,7 @@ def test_text_is_utf_8_whatever_the_system_s_encoding(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
-def test_a_folder_is_free_again_when_its_program_is_killed(tmp_path: Path) -> None:
+def test_a_lock_is_released_when_its_program_is_killed(tmp_path: Path) -> None:
     code = (
         f"import time; from pathlib import Path\nfrom voskit.dataloaders.files import exclusive_lock\n"
         f"with exclusive_lock(Path({str(tmp_path)!r})): print('here', flush=True); time.sleep(60)"
@@ -97,7 +97,7 @@ class TestLockFile:
             raise ValueError("bad")
         assert not list(tmp_path.iterdir())
 
-    def test_one_that_a_killed_program_left_is_taken_over(self, tmp_path: Path) -> None:
+    def test_a_folder_left_by_a_killed_program_is_taken_over(self, tmp_path: Path) -> None:
         (tmp_path / ".lock").write_text("")
         with exclusive_lock(tmp_path):
             pass
@@ -110,7 +110,7 @@ class TestLockFile:
             with pytest.raises(ValueError, match="another program is writing to it"), exclusive_lock(tmp_path):
                 pass
 
-    def test_a_lock_of_a_file_that_was_removed_meanwhile_counts_for_nothing(
+    def test_a_lock_on_a_file_removed_in_the_meantime_is_ignored(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Another program may remove its file after this one has opened it, and before this one has locked it."""
@@ -236,7 +236,7 @@ def test_missing_files_and_folders(tmp_path: Path, reader) -> None:
         b'id,text,video\n7,"red, big",a\n',
     ],
 )
-def test_csv_of_any_spreadsheet_is_read(tmp_path: Path, data: bytes) -> None:
+def test_csv_files_of_any_spreadsheet_program_are_read(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(data)
     (row,) = read_csv(tmp_path / "a.csv", ("video", "text"))
     assert (row["video"], row["text"]) == ("a", "red, big")
@@ -282,7 +282,7 @@ READING = re.compile(
 )
 
 
-def test_no_other_reader_of_text_json_or_csv() -> None:
+def test_text_json_and_csv_are_read_in_one_place_only() -> None:
     """All go through ``dataloaders/files.py``, which knows encodings and byte order marks."""
     root = Path(voskit.__file__).resolve().parents[1]
     rooms = ("configs", "dataloaders", "evaluators", "networks", "tools", "trainers", "voskit")
@@ -307,12 +307,12 @@ def test_a_planted_reader_is_found(line: str) -> None:
     assert READING.search(line)
 
 
-def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
+def test_a_digest_depends_on_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert checksum(tmp_path / "a") == "ba7816bf8f01cfea"
 
 
-def test_a_file_in_the_place_of_a_folder_for_results_is_named(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_results_folder_is_named(tmp_path: Path) -> None:
     check_output_folder(tmp_path / "new" / "results")
     file = tmp_path / "file"
     file.touch()

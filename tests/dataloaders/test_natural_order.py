@@ -70,5 +70,5 @@ def test_demo_and_datasets_agree_and_say_how_they_read_names(tmp_path: Path, cap
         [],
     ],
 )
-def test_order_of_integers_is_that_of_the_key(names: list[str]) -> None:
+def test_integers_and_keys_have_the_same_order(names: list[str]) -> None:
     assert natural_sorted(names) == sorted(names, key=natural_key)

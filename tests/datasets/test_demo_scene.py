@@ -65,7 +65,7 @@ def test_nearly_every_pixel_belongs_to_an_object(areas: np.ndarray) -> None:
     assert areas[:, 0].max() <= 0.01 * areas[0].sum()
 
 
-def test_objects_vanish_and_come_back(areas: np.ndarray) -> None:
+def test_objects_disappear_and_come_back(areas: np.ndarray) -> None:
     returning = 0
     for area in areas[:, 1:].T:
         hidden = np.flatnonzero(area == 0)

@@ -52,7 +52,7 @@ def test_every_object_is_in_the_first_frame(kind: str, name: str, pictures, monk
     assert lengths == [1000] or lengths[0] < 100
 
 
-def test_a_scene_is_the_same_at_every_run(pictures) -> None:
+def test_a_scene_is_the_same_in_every_run(pictures) -> None:
     clips = [kinds.hoops(pictures, np.random.default_rng((1, 2))) for _ in range(2)]
     for first, second in zip(clips[0].frames + clips[0].masks, clips[1].frames + clips[1].masks, strict=True):
         np.testing.assert_array_equal(first, second)
@@ -63,7 +63,7 @@ def test_an_object_leaves_and_comes_back(pictures) -> None:
     assert seen[0] and seen[-1] and np.count_nonzero(~seen) >= 10
 
 
-def test_the_set_is_made_once_when_it_is_needed(tmp_path: Path) -> None:
+def test_the_set_is_generated_once_when_it_is_needed(tmp_path: Path) -> None:
     make_probe(tmp_path, "thin")
     dataset = open_dataset("probe", tmp_path, split="thin")
     assert [video.name for video in dataset] == ["thin-ropes", "thin-hoops", "thin-tripods"]
@@ -73,13 +73,13 @@ def test_the_set_is_made_once_when_it_is_needed(tmp_path: Path) -> None:
     assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
-def test_the_reason_of_a_failure_is_told(tmp_path: Path) -> None:
+def test_the_reason_for_a_failure_is_reported(tmp_path: Path) -> None:
     (tmp_path / "JPEGImages").write_text("a file in the way")
     with pytest.raises(ValueError, match=r"make_probe.py ended with code 1: .*JPEGImages"):
         make_probe(tmp_path, "thin")
 
 
-def test_two_programs_do_not_make_it_at_once(tmp_path: Path) -> None:
+def test_two_programs_do_not_generate_it_at_once(tmp_path: Path) -> None:
     with exclusive_lock(tmp_path), pytest.raises(ValueError, match="another program is writing to it: wait"):
         make_probe(tmp_path, "thin")
 

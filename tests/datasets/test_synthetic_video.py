@@ -67,7 +67,7 @@ def check_clips(output: Path, name: str, count: int) -> None:
     assert (output / f"{name}.json").is_file()
 
 
-def test_composed_clips_are_the_same_at_every_run_and_however_the_work_is_shared(sources: Path, tmp_path: Path) -> None:
+def test_composed_clips_are_the_same_in_every_run_however_the_work_is_divided(sources: Path, tmp_path: Path) -> None:
     options = ("--figures", str(sources / "figures"), "--seed", "5")
     make("make_cutouts.py", sources, tmp_path / "whole", *options, "--clips", "4")
     make("make_cutouts.py", sources, tmp_path / "parts", *options, "--clips", "2", "--first", "2")
@@ -89,20 +89,20 @@ def test_a_dataset_is_opened_by_its_description(sources: Path, tmp_path: Path) -
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pybullet") is None, reason="pybullet is not installed")
-def test_rendered_clips_are_the_same_at_every_run(sources: Path, tmp_path: Path) -> None:
+def test_rendered_clips_are_the_same_in_every_run(sources: Path, tmp_path: Path) -> None:
     for name in ("once", "twice"):
         make("make_rendered.py", sources, tmp_path / name, "--clips", "3", "--seed", "2")
     check_clips(tmp_path / "once", "rendered", 3)
     assert files(tmp_path / "once") == files(tmp_path / "twice")
 
 
-def test_a_curve_passes_its_points_and_goes_straight_on_beyond_them() -> None:
+def test_a_curve_passes_through_its_points_and_is_straight_beyond_them() -> None:
     curve = Curve(np.array(((0, 0), (1, 2), (4, 0))))
     assert np.allclose([curve(t) for t in (0, 0.5, 1)], ((0, 0), (1, 2), (4, 0)))
     assert np.allclose(curve(1.25) - curve(1), curve(1.5) - curve(1.25))
 
 
-def test_objects_have_changed_places_after_a_swap_and_kept_apart_on_the_way() -> None:
+def test_objects_have_traded_places_after_a_swap_and_kept_apart_on_the_way() -> None:
     spots, swap = np.array(((0.0, 0.0), (1.0, 0.0), (2.0, 0.0))), Swap(0.2, 0.6, 0, 1, bulge=0.4, lift=0.1)
     places = np.array([[spot_at(t, place, spots, [swap])[0] for place in range(3)] for t in np.linspace(0, 1, 21)])
     assert np.allclose(places[0], spots)

@@ -34,7 +34,7 @@ def found(frames: list[np.ndarray]) -> list[int]:
     return [t for t, frame in enumerate(frames) if detector.starts_shot(frame)]
 
 
-def test_cuts_between_shots_are_found_and_motion_is_none() -> None:
+def test_cuts_between_shots_are_found_and_motion_is_not_a_cut() -> None:
     frames = [*shot(0, 12), *shot(1, 8), *shot(0, 6)]
     assert found(frames) == [12, 20]
     assert found(shot(2, 20, speed=9)) == []
@@ -122,7 +122,7 @@ def test_without_cuts_and_in_one_shot_results_are_equal() -> None:
     assert plain.cuts_found == watching.cuts_found == []
 
 
-def test_objects_of_several_groups_and_beginnings_survive_a_cut() -> None:
+def test_objects_of_several_groups_and_start_frames_survive_a_cut() -> None:
     torch.manual_seed(0)
     segmenter = VideoSegmenter(build_small("aott", max_objects=1), long_term_gap=1, cuts=(4,))
     for t, frame in enumerate([*shot(0, 4), *shot(1, 2)]):
@@ -132,7 +132,7 @@ def test_objects_of_several_groups_and_beginnings_survive_a_cut() -> None:
     assert segmenter.cuts_found == [4]
 
 
-def test_the_watch_over_cuts_is_resumed() -> None:
+def test_the_cut_detector_is_resumed() -> None:
     frames = [*shot(0, 6), *shot(1, 3)]
     undisturbed, resumed = segmenter_of("aott", cuts="auto"), segmenter_of("aott", cuts="auto")
     for t, frame in enumerate(frames[:6]):

@@ -41,7 +41,7 @@ def probabilities(segmenter: VideoSegmenter, frame: np.ndarray, mask: np.ndarray
 
 @pytest.mark.parametrize("depth", (1, 2))
 @pytest.mark.parametrize("objects", (2, 13))
-def test_a_depth_set_at_the_start_is_the_network_of_that_depth(aost, checkpoint, frames, depth, objects) -> None:
+def test_a_depth_set_at_the_start_equals_a_network_of_that_depth(aost, checkpoint, frames, depth, objects) -> None:
     chosen = VideoSegmenter(aost, long_term_gap=2)
     chosen.set_depth(depth)
     built = VideoSegmenter(
@@ -111,7 +111,7 @@ def test_the_next_layers_memory_is_made_up_exactly(aost, frames) -> None:
     assert torch.allclose(got[0].value, want.value, atol=1e-6)
 
 
-def test_more_objects_than_a_bank_holds_equal_groups_by_themselves(aost, frames) -> None:
+def test_more_objects_than_a_bank_holds_equal_separate_groups(aost, frames) -> None:
     """Each group is a network of its own that takes the other groups' objects for background, at every depth."""
     mask = squares(*range(1, 14))
     both, first, second = (VideoSegmenter(aost) for _ in range(3))
@@ -170,7 +170,7 @@ def test_a_reset_leaves_the_depth(aost, frames) -> None:
     assert segmenter.depth == 2
 
 
-def test_depths_that_cannot_be_had(aost, checkpoint) -> None:
+def test_unsupported_depths_are_refused(aost, checkpoint) -> None:
     segmenter = VideoSegmenter(aost)
     for depth in (0, 4):
         with pytest.raises(ValueError, match=rf"depth {depth} is not available: this network was built with 3 layers"):
@@ -221,7 +221,7 @@ def held(aost, monkeypatch):
 
 
 @pytest.mark.parametrize(("target", "depth"), [(5, 3), (8, 2), (15, 1), (100, 1)])
-def test_the_greatest_depth_that_holds_the_rate(held, frames, target, depth) -> None:
+def test_the_largest_depth_that_keeps_the_rate_is_used(held, frames, target, depth) -> None:
     segmenter, _ = held({1: 0.05, 2: 0.1, 3: 0.15}, target)
     segmenter.step(frames[0], squares(1, 2))
     depths = [segmenter.depth for frame in frames[1:13] if segmenter.step(frame) is not None]
@@ -229,7 +229,7 @@ def test_the_greatest_depth_that_holds_the_rate(held, frames, target, depth) -> 
     assert depths == sorted(depths, reverse=True)
 
 
-def test_another_programs_load_comes_and_goes(held, frames) -> None:
+def test_the_depth_adapts_to_the_load_of_other_programs(held, frames) -> None:
     segmenter, clock = held({1: 0.05, 2: 0.1, 3: 0.15}, 6)
     segmenter.step(frames[0], squares(1, 2))
     seen = []
@@ -281,17 +281,17 @@ def test_a_single_slow_frame_changes_nothing() -> None:
     assert [keeper.next_depth(3, t) for t in times] == [3] * 11
 
 
-def test_no_swinging_where_the_next_depth_is_too_slow() -> None:
+def test_the_depth_does_not_oscillate_if_the_next_one_is_too_slow() -> None:
     depths = keep(FrameRateKeeper(10, (1, 2, 3)), 3, {1: 0.04, 2: 0.09, 3: 0.11}, 40)
     assert depths[-30:] == [2] * 30
 
 
-def test_a_depth_that_was_never_run_is_tried_where_its_layers_would_fit() -> None:
+def test_an_untried_depth_is_tried_if_its_layers_would_fit() -> None:
     assert keep(FrameRateKeeper(10, (1, 2, 3)), 1, {1: 0.04, 2: 0.05, 3: 0.06})[-1] == 3
     assert keep(FrameRateKeeper(10, (1, 2, 3)), 1, {1: 0.06, 2: 0.11, 3: 0.2})[-1] == 1
 
 
-def test_a_rate_that_cannot_be_held_is_said_once(caplog) -> None:
+def test_a_rate_that_cannot_be_kept_is_logged_once(caplog) -> None:
     with caplog.at_level(logging.WARNING):
         keep(FrameRateKeeper(100, (1, 2, 3)), 3, {1: 0.1, 2: 0.2, 3: 0.3}, 40)
     assert [r.message for r in caplog.records] == [
@@ -300,6 +300,6 @@ def test_a_rate_that_cannot_be_held_is_said_once(caplog) -> None:
 
 
 @pytest.mark.parametrize("value", (0, -1, float("nan"), "25", True))
-def test_rates_that_make_no_sense(value) -> None:
+def test_invalid_rates_are_refused(value) -> None:
     with pytest.raises(ValueError, match="target_fps must be a positive number of frames per second"):
         FrameRateKeeper(value, (1, 2))

@@ -32,7 +32,7 @@ def test_equal_weights_give_the_mean_and_the_sum_stays_one() -> None:
     assert fused[:, 0, 0].tolist() == pytest.approx([0.3, 0.5, 0.2])
 
 
-def test_weights_are_of_each_object_and_only_their_ratio_counts() -> None:
+def test_weights_are_per_object_and_only_their_ratio_counts() -> None:
     fused = fuse(probabilities(0.8, 0.1), probabilities(0.2, 0.3), ([3.0, 0.1], [1.0, 0.1]))
     raw = [0.625 * 0.1 + 0.375 * 0.5, 0.65, 0.2]
     assert fused[:, 0, 0].tolist() == pytest.approx([x / sum(raw) for x in raw])
@@ -53,14 +53,14 @@ def test_nearness_and_confidence_decide_and_a_lost_object_is_found_by_the_other_
     assert backward == pytest.approx([0.3, 0.375])
 
 
-def test_objects_that_one_direction_does_not_know_are_the_other_ones() -> None:
+def test_objects_unknown_to_one_direction_come_from_the_other() -> None:
     forward = Direction([300], probabilities(0.6), {300: sure(0.9)})
     backward = Direction([7, 300], probabilities(0.9, 0.05), {7: sure(0.9), 300: sure(0.9)})
     assert fused_ids(forward, backward, (0.5, 0.5)).tolist() == [[7, 7]]
     assert fused_ids(forward, backward, (0.5, 0.5)).dtype == np.uint16
 
 
-def test_a_direction_is_stored_to_a_255th(tmp_path: Path) -> None:
+def test_a_direction_is_stored_in_steps_of_a_255th(tmp_path: Path) -> None:
     stored = Direction([3, 300], torch.rand(3, 8, 9).softmax(0), {3: sure(0.9), 300: sure(0.2, False)})
     stored.save(tmp_path / "a.npz")
     read = Direction.load(tmp_path / "a.npz", torch.device("cpu"))

@@ -63,7 +63,7 @@ def test_memory_is_flat() -> None:
     assert readings[-1] - readings[0] < 16, readings  # MiB; masks of each frame alone would be 23
 
 
-def test_objects_come_and_go_for_ever() -> None:
+def test_objects_come_and_go_forever() -> None:
     """A new object every 20 frames, and the oldest one is deleted."""
     segmenter = VideoSegmenter(SmallNetwork(), short_edge=-1)
     segmenter.step(frame(0), mask(1, 2))

@@ -110,7 +110,7 @@ def test_a_window_is_a_video_of_its_own(small, frames) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
-def test_a_sentence_means_the_same_beside_others(small, frames) -> None:
+def test_a_prompt_gives_the_same_result_next_to_others(small, frames) -> None:
     segmenter = ReferringSegmenter(small)
     alone = segmenter.refer(frames[:2], ["the other one"])[0]
     beside = segmenter.refer(frames[:2], ["a red square which is here", "the other one"])[1]
@@ -141,7 +141,7 @@ def test_half_precision_is_close(small, frames) -> None:
 
 
 class TestErrors:
-    def test_unknown_options_list_near_ones(self, small) -> None:
+    def test_unknown_options_suggest_similar_ones(self, small) -> None:
         with pytest.raises(ValueError, match="has no option 'windows': did you mean window"):
             ReferringSegmenter(small, windows=3)
 
@@ -156,7 +156,7 @@ class TestErrors:
         with pytest.raises(ValueError, match="prompts must be a list of one or more strings"):
             ReferringSegmenter(small).refer(frames, sentences)
 
-    def test_frames_of_a_wrong_kind(self, small, frames) -> None:
+    def test_wrong_frames_are_refused(self, small, frames) -> None:
         segmenter = ReferringSegmenter(small)
         with pytest.raises(ValueError, match=r"a frame of float32 must be in \[0, 1\], not"):
             segmenter.refer([frames[0].astype(np.float32)], ["a dog"])
@@ -199,7 +199,7 @@ class TestEvaluation:
         assert scores is not None
         assert "anno_3" in json.dumps(scores.tables)
 
-    def test_it_goes_on_where_it_stopped(self, small, tmp_path: Path, monkeypatch) -> None:
+    def test_it_resumes_where_it_stopped(self, small, tmp_path: Path, monkeypatch) -> None:
         dataset = open_dataset("refdavis17", ref_davis(tmp_path / "data"))
         segmenter = ReferringSegmenter(small)
         evaluation = ReferringEvaluation(dataset, tmp_path / "out", {})
@@ -215,7 +215,7 @@ class TestEvaluation:
         again.run(segmenter, WorkQueue(), progress=False)
         assert {p: p.read_bytes() for p in evaluation.results.rglob("*.png")} == before
 
-    def test_a_damaged_frame_is_told_and_others_go_on(self, small, tmp_path: Path) -> None:
+    def test_a_damaged_frame_is_reported_and_others_continue(self, small, tmp_path: Path) -> None:
         root = ref_youtube(tmp_path / "data")
         dataset = open_dataset("refytvos", root)
         path = list(dataset.videos[0].files.values())[1]
@@ -267,7 +267,7 @@ class TestPropagation:
             assert ((ids == 1) & self.disc(t)).sum() > 0.7 * ((ids == 1) | self.disc(t)).sum(), t
         assert not (tmp_path / "scratch").exists()
 
-    def test_objects_begin_at_key_frames_of_their_own(self, propagator, video: Video, tmp_path: Path) -> None:
+    def test_each_object_is_propagated_from_its_own_key_frame(self, propagator, video: Video, tmp_path: Path) -> None:
         last = len(video.files) - 1
         y, x = np.ogrid[:120, :160]
         corner = (y > 95) & (x > 130)
@@ -277,13 +277,15 @@ class TestPropagation:
         assert all((own == 1).any() for own in ids)
         assert (ids[last] == 2).any()
 
-    def test_nothing_seen_is_background(self, propagator: VideoSegmenter, video: Video, tmp_path: Path) -> None:
+    def test_a_prompt_without_a_mask_gives_background(
+        self, propagator: VideoSegmenter, video: Video, tmp_path: Path
+    ) -> None:
         with video.source() as source:
             found = list(propagate(propagator, source, [KeyFrame(0.9, 1, None)], tmp_path / "scratch"))
         assert len(found) == len(video.files)
         assert not any(ids.any() for _, ids in found)
 
-    def test_the_key_frame_is_the_surest(self) -> None:
+    def test_the_key_frame_has_the_highest_score(self) -> None:
         key, mask = KeyFrame(), np.ones((2, 2), bool)
         for index, score in enumerate((0.1, 0.7, 0.7, 0.3)):
             key.update(score, index, mask)

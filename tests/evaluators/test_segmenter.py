@@ -107,21 +107,21 @@ def test_probabilities_are_a_tensor_like_any_other(aott, frames) -> None:
 
 
 @pytest.mark.parametrize("size", [(0, 1), 120, (3,), (24.0, 32.0), ("a", "b")])
-def test_sizes_that_results_can_t_have(aott, frames, size) -> None:
+def test_impossible_output_sizes_are_refused(aott, frames, size) -> None:
     segmenter = VideoSegmenter(aott)
     with pytest.raises(ValueError, match=r"output_size must be \(height, width\) in pixels or None, got"):
         segmenter.step(frames[0], mask=squares(1), output_size=size)
     assert segmenter.object_ids == []
 
 
-def test_a_mask_without_objects_is_no_mask(aott, frames) -> None:
+def test_a_mask_without_objects_is_ignored(aott, frames) -> None:
     segmenter = VideoSegmenter(aott)
     assert not segmenter.step(frames[0], mask=np.zeros((H, W), np.uint8)).any()
     assert segmenter.object_ids == []
 
 
 @pytest.mark.parametrize("ids", [(1, 2, 3), (7, 65535, 12)])
-def test_ids_are_the_users_own(aott, frames, ids) -> None:
+def test_ids_are_those_of_the_user(aott, frames, ids) -> None:
     own, plain = VideoSegmenter(aott), VideoSegmenter(aott)
     order = np.argsort(ids)
     a = own.step(frames[0], mask=squares(*ids))
@@ -131,7 +131,7 @@ def test_ids_are_the_users_own(aott, frames, ids) -> None:
         a, b = own.step(frame), plain.step(frame)
 
 
-def test_later_masks_add_objects_and_win_over_the_prediction(aott, frames) -> None:
+def test_later_masks_add_objects_and_override_the_prediction(aott, frames) -> None:
     segmenter = VideoSegmenter(aott, long_term_gap=2)
     segmenter.step(frames[0], mask=squares(5, 2))
     segmenter.step(frames[1])
@@ -202,7 +202,7 @@ def test_groups_that_begin_later_have_their_own_memory(aott, frames) -> None:
     assert len(segmenter.object_ids) == 13
 
 
-def test_deleted_objects_are_gone(aott, frames) -> None:
+def test_deleted_objects_disappear(aott, frames) -> None:
     segmenter = VideoSegmenter(aott, long_term_gap=1)
     segmenter.step(frames[0], mask=squares(1, 2, 3))
     segmenter.step(frames[1])
@@ -229,7 +229,7 @@ def test_an_id_can_come_back_after_it_was_deleted(aott, frames) -> None:
     assert set(np.unique(segmenter.step(frames[2]))) <= {0, 1, 2}
 
 
-def test_a_group_without_objects_is_dropped_and_its_slots_serve_again(aott, frames) -> None:
+def test_a_group_without_objects_is_dropped_and_its_slots_are_reused(aott, frames) -> None:
     segmenter = VideoSegmenter(aott, long_term_gap=1)
     segmenter.step(frames[0], mask=squares(*range(1, 24)))
     segmenter.step(frames[1])
@@ -248,7 +248,7 @@ def test_a_group_without_objects_is_dropped_and_its_slots_serve_again(aott, fram
     assert segmenter.step(frames[4], return_probs=True)[1][14].max() > 1e-4
 
 
-def test_reset_begins_another_video(aott, frames) -> None:
+def test_reset_starts_a_new_video(aott, frames) -> None:
     segmenter, fresh = VideoSegmenter(aott), VideoSegmenter(aott)
     segmenter.step(frames[5], mask=squares(9))
     segmenter.step(frames[6])
@@ -285,7 +285,7 @@ class LatestOnly:
 
 
 @pytest.mark.parametrize("name", mark_thorough(["aott", "aost", "xmem", "jointformer"], ["jointformer"]))
-def test_a_policy_of_one_s_own(name: str, frames) -> None:
+def test_a_custom_policy_is_used(name: str, frames) -> None:
     """It alone says what is stored and what makes room: a bound and a gap of the config do nothing."""
     torch.manual_seed(0)
     fields = {"enable_long_term": False} if name == "xmem" else {}
@@ -384,7 +384,7 @@ def test_any_frame_size(aott, height: int, width: int) -> None:
     assert segmenter.step(frame).shape == (height, width)
 
 
-def test_sizes_are_limited_as_asked(aott) -> None:
+def test_sizes_are_limited_on_request(aott) -> None:
     seen = []
     original = aott.encode_image
     aott.encode_image = lambda x: seen.append(tuple(x.shape[2:])) or original(x)
@@ -453,7 +453,7 @@ def test_one_object_or_several_are_deleted(aott, frames, ids) -> None:
 
 
 @pytest.mark.parametrize("ids", ["3", 3.0, ["3"], None, [3, 9]])
-def test_what_is_no_object_s_id_deletes_nothing(aott, frames, ids) -> None:
+def test_deleting_unknown_ids_changes_nothing(aott, frames, ids) -> None:
     segmenter = VideoSegmenter(aott)
     segmenter.step(frames[0], mask=squares(3, 5))
     with pytest.raises(ValueError, match=r"object ids must be integers, got|there is no object 9"):

@@ -67,7 +67,7 @@ def test_a_restored_segmenter_continues_with_equal_probabilities(name: str) -> N
     assert resumed.memory_bytes == undisturbed.memory_bytes
 
 
-def test_the_state_before_the_first_mask_is_that_of_a_new_video() -> None:
+def test_the_state_before_the_first_mask_equals_that_of_a_new_video() -> None:
     torch.manual_seed(0)
     segmenter = VideoSegmenter(build_model("aott", device="cpu"))
     frame = moving_frames(1)[0]
@@ -121,7 +121,7 @@ class OpenFile(EveryNthFrame):
         object.__setattr__(self, "file", io.BytesIO())
 
 
-def test_what_cannot_be_stored_is_named() -> None:
+def test_state_that_cannot_be_stored_is_named() -> None:
     segmenter = VideoSegmenter(build_model("aott", device="cpu"), policy=OpenFile())
     with pytest.raises(ValueError, match=r"_policy\.file: a BytesIO can't be stored"):
         segmenter_state(segmenter)

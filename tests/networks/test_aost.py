@@ -72,7 +72,7 @@ def close(got: Tensor, want: Tensor, limit: float = 1e-4) -> None:
 
 
 @torch.no_grad()
-def test_identities_gate_the_keys_of_each_head_and_are_added_to_values(load) -> None:
+def test_identities_gate_the_keys_of_each_head_and_are_added_to_the_values(load) -> None:
     case = load("components/id_fusion")
     layer = SLSTTLayer(get_model_config("aost", **SMALL))
     layer.linear_ID_KV.load_state_dict(
@@ -275,14 +275,14 @@ def test_a_missing_tensor_of_a_used_depth_is_named(whole: Path, tmp_path: Path) 
 
 
 @pytest.mark.thorough
-def test_own_file_of_a_lower_depth_says_so(tmp_path: Path) -> None:
+def test_a_file_of_a_lower_depth_says_so(tmp_path: Path) -> None:
     save_weights(build_model("aost", depth=2, device="cpu"), tmp_path / "two.safetensors")
     assert build_model("aost", checkpoint=tmp_path / "two.safetensors", device="cpu").config.depths == (1, 2)
     with pytest.raises(ValueError, match=r"tensors are missing .*; it was written with depth=2"):
         build_model("aost", checkpoint=tmp_path / "two.safetensors", depth=3, device="cpu")
 
 
-def test_depths_that_a_model_has_not() -> None:
+def test_depths_that_a_model_lacks_are_refused() -> None:
     with pytest.raises(ValueError, match="field 'depth' of AOST must be 1 to 3, got 4"):
         get_model_config("aost", depth=4)
     with pytest.raises(ValueError, match="'depth' of R50AOST must be at least 1"):
@@ -299,7 +299,7 @@ def part(value: float) -> MemoryPart:
     return MemoryPart(torch.full((1, 2, 3), value), torch.full((1, 2, 3), -value))
 
 
-def test_uses_are_counted_of_the_queries_that_were_read_with(monkeypatch) -> None:
+def test_uses_are_counted_for_the_queries_that_were_read_with(monkeypatch) -> None:
     """Keys of AOST are gated queries: the prototypes' uses are not to be counted with these."""
     torch.manual_seed(0)
     read, counted = [], []

@@ -51,7 +51,7 @@ def test_positions_are_left_out_or_weighted(top_k: int | None, inference: bool) 
         assert torch.allclose(attention(q, k, v, top_k, terms), read, atol=1e-5)
 
 
-def test_gradients_of_the_likeliest_keys_are_the_definitions() -> None:
+def test_gradients_of_the_top_k_keys_equal_the_definition() -> None:
     own, plain = ([x.requires_grad_() for x in random_qkv(10)] for _ in range(2))
     scores = plain[0] @ plain[1].transpose(2, 3) / 2
     order = scores.argsort(-1, descending=True).argsort(-1)
@@ -61,7 +61,7 @@ def test_gradients_of_the_likeliest_keys_are_the_definitions() -> None:
         assert torch.allclose(x.grad, y.grad, atol=1e-5)
 
 
-def test_attention_over_more_positions_than_in_training_is_as_sharp_as_there() -> None:
+def test_attention_over_more_positions_than_in_training_stays_as_sharp() -> None:
     assert [sharpness(n, 16) for n in (0, 1, 16, 256)] == [1, 1, 1, 2]
     assert sharpness(256, None) == 1
     q, k, v = (x.transpose(1, 2).flatten(2) for x in random_qkv(4))
@@ -95,7 +95,7 @@ def test_training_reads_all_positions() -> None:
     assert not torch.allclose(few.eval()(query, [part], (1, 5)), expected, atol=1e-3)
 
 
-def test_a_model_reads_the_likeliest_positions_on_request() -> None:
+def test_a_model_reads_the_top_k_positions_on_request() -> None:
     frames, mask = moving_frames(3), squares(1, 2)
     for name in ("aott", "deaott"):
         torch.manual_seed(0)
@@ -114,7 +114,7 @@ def test_a_model_reads_the_likeliest_positions_on_request() -> None:
         assert not torch.allclose(probabilities[0], probabilities[2], atol=1e-4)
 
 
-def test_self_propagation_reads_the_likeliest_positions_on_request() -> None:
+def test_self_propagation_reads_the_top_k_positions_on_request() -> None:
     torch.manual_seed(0)
     weights = build_small("deaott").state_dict()
     frame, mask = moving_frames(1)[0], squares(1, 2)
@@ -150,7 +150,7 @@ def test_far_positions_lose_the_square_of_their_distance(values: int, top_k: int
     assert torch.allclose(read, torch.cat(expected, 2), atol=1e-5)
 
 
-def test_training_and_published_models_have_no_penalty_of_distance() -> None:
+def test_training_and_published_models_have_no_distance_penalty() -> None:
     torch.manual_seed(0)
     query, part = torch.randn(1, 6, 8), MemoryPart(torch.randn(1, 6, 8), torch.randn(1, 6, 8))
     near, plain = MemoryAttention(8, 2, distance_penalty=3.0), MemoryAttention(8, 2)
@@ -161,7 +161,7 @@ def test_training_and_published_models_have_no_penalty_of_distance() -> None:
     assert build_small("aott").config.distance_penalty is None
 
 
-def test_a_penalty_of_distance_needs_whole_frames() -> None:
+def test_a_distance_penalty_needs_whole_frames() -> None:
     for field in ("merge_old_memory", "enable_long_term"):
         with pytest.raises(ValueError, match="distance_penalty needs whole frames in memory"):
             build_small("aott", distance_penalty=4.0, **{field: True})

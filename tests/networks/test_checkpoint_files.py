@@ -107,7 +107,9 @@ def test_harmless_values_beside_weights(tmp_path: Path, value: Any, old_format: 
         ({"model": WEIGHTS, "teacher": OTHERS}, False, "under 'model', not those under 'teacher'"),
     ],
 )
-def test_of_several_weights_the_reading_is_logged(tmp_path: Path, caplog, content, is_other: bool, reading) -> None:
+def test_a_file_with_several_weights_logs_which_are_loaded(
+    tmp_path: Path, caplog, content, is_other: bool, reading
+) -> None:
     torch.save(content, tmp_path / "weights.pth")
     check(read_checkpoint(tmp_path / "weights.pth").state, OTHERS if is_other else WEIGHTS)
     assert len(caplog.records) == 1
@@ -146,7 +148,7 @@ def linear(start: float) -> dict[str, Tensor]:
         ),
     ],
 )
-def test_weights_inside_of_a_training_module(tmp_path: Path, caplog, state, expected: float, logged: str) -> None:
+def test_weights_inside_a_training_module(tmp_path: Path, caplog, state, expected: float, logged: str) -> None:
     torch.save({"state_dict": state}, tmp_path / "weights.pth")
     network: Any = TwoLayers()
     report = load_weights(network, read_checkpoint(tmp_path / "weights.pth"))

@@ -112,7 +112,7 @@ def test_old_torch_files_load(network, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", mark_thorough(list_models("semi_supervised"), set(list_models("semi_supervised")) - ONE_EACH)
 )
-def test_own_file_round_trip(name: str, tmp_path: Path) -> None:
+def test_saved_weights_load_unchanged(name: str, tmp_path: Path) -> None:
     narrow = small_fields(name) if name in IDENTITY_BANK_MODELS else {}
     model = build_model(name, device="cpu", long_term_gap=7, **narrow)
     save_weights(model, tmp_path / "own.safetensors")
@@ -154,7 +154,7 @@ def test_only_parameters_go_without_initialization() -> None:
     assert not parameter.any() and buffer.all()
 
 
-def test_own_file_says_how_it_is_run_unless_told_otherwise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_settings_in_a_saved_file_apply_unless_overridden(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "own.safetensors"
     own = {"long_term_gap": 7, "trained_positions": 9, "self_heads": 4}
     save_weights(build_model("aott", device="cpu", freeze_backbone=True, **own), path)
@@ -166,7 +166,7 @@ def test_own_file_says_how_it_is_run_unless_told_otherwise(tmp_path: Path, caplo
     assert build_model("aott", checkpoint=path, device="cpu", long_term_gap=9999).config.long_term_gap == 9999
 
 
-def test_half_precision_file_is_converted_and_said_so(network, tmp_path: Path, caplog) -> None:
+def test_a_half_precision_file_is_converted_and_logged(network, tmp_path: Path, caplog) -> None:
     save_weights(network, tmp_path / "half.safetensors", torch.float16)
     with caplog.at_level(logging.INFO):
         model = build_model("aott", checkpoint=tmp_path / "half.safetensors", device="cpu")
@@ -182,7 +182,7 @@ def test_report_names_what_was_ignored_and_why(network, tmp_path: Path) -> None:
     assert "1 ignored (counters of batch norms" in str(report)
 
 
-def test_random_weights_are_said_so(caplog) -> None:
+def test_random_weights_are_logged(caplog) -> None:
     with caplog.at_level(logging.WARNING):
         build_model("aott", device="cpu")
     assert "aott: no checkpoint was given, all weights are random" in caplog.text
@@ -192,7 +192,7 @@ def test_the_models_that_a_file_fits_are_found(network) -> None:
     assert models_that_fit(network.state_dict()) == ["aott"]
 
 
-def test_a_model_that_cannot_be_built_without_data_is_no_fitting_one(network, monkeypatch) -> None:
+def test_a_model_that_cannot_be_built_without_data_is_not_suggested(network, monkeypatch) -> None:
     def build(config):
         if type(config).__name__ == "XMem":
             torch.zeros(1).tolist()  # as some networks of torchvision do: NotImplementedError on device meta
@@ -266,7 +266,9 @@ def damaged(kind: str, network, published: Path, folder: Path) -> Path:
         ("absent", "does not exist"),
     ],
 )
-def test_files_that_are_no_checkpoint(kind: str, message: str, network, published, tmp_path, capsys) -> None:
+def test_files_that_are_not_checkpoints_are_refused(
+    kind: str, message: str, network, published, tmp_path, capsys
+) -> None:
     path = damaged(kind, network, published, tmp_path)
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
         build_model("aott", checkpoint=path, device="cpu")
@@ -301,7 +303,7 @@ def test_of_a_larger_identity_bank_the_first_identities_are_taken(published: Pat
     assert all(torch.equal(x, y) for x, y in zip(few.parameters(), whole.parameters(), strict=True))
 
 
-def test_own_file_says_what_it_is(tmp_path: Path) -> None:
+def test_a_saved_file_describes_itself(tmp_path: Path) -> None:
     save_weights(build_model("deaott", device="cpu"), tmp_path / "own.safetensors")
     with pytest.raises(
         ValueError, match=r"doesn't fit aott: .*; according to its metadata, it is a checkpoint of deaott"
@@ -309,7 +311,7 @@ def test_own_file_says_what_it_is(tmp_path: Path) -> None:
         build_model("aott", checkpoint=tmp_path / "own.safetensors", device="cpu")
 
 
-def test_unusable_device_is_said_so() -> None:
+def test_an_unusable_device_is_reported() -> None:
     with pytest.raises(ValueError, match="device 'tpu9' can't be used here"):
         build_model("aott", device="tpu9")
 
@@ -324,7 +326,7 @@ def test_weights_on_disk_are_plain_safetensors(network, tmp_path: Path) -> None:
     assert set(load_file(tmp_path / "own.safetensors")) == set(network.state_dict())
 
 
-def test_weights_on_disk_can_be_read_by_whom_other_files_can(network, tmp_path: Path) -> None:
+def test_saved_weights_have_the_usual_permissions(network, tmp_path: Path) -> None:
     save_weights(network, tmp_path / "own.safetensors")
     (tmp_path / "other").touch()
     assert (tmp_path / "own.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode

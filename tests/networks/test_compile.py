@@ -35,7 +35,7 @@ def test_a_compiled_network_gives_the_same() -> None:
 
 
 @pytest.mark.thorough
-def test_a_network_that_names_its_costly_calls() -> None:
+def test_a_network_names_the_calls_to_compile() -> None:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (3, 32, 48, 3), dtype=np.uint8)
     mask = np.zeros((32, 48), np.uint8)
@@ -58,7 +58,7 @@ def test_a_network_that_names_its_costly_calls() -> None:
     assert list(model.state_dict()) == names
 
 
-def test_a_segmenter_compiles_its_own_network_on_request() -> None:
+def test_a_segmenter_compiles_its_network_on_request() -> None:
     model = build_model("aott", device="cpu", embed_dim=32, ffn_dim=64, self_heads=2, attention_heads=2, window=5)
     own = VideoSegmenter(model, compile=True, static_memory=False)._engines[0].network
     assert own.encoder._compiled_call_impl is not None and model.encoder._compiled_call_impl is None

@@ -170,7 +170,7 @@ def test_wrong_imagenet_checkpoint_is_refused(tmp_path: Path) -> None:
         load_encoder(build_encoder("mobilenetv2"), path)
 
 
-def test_unknown_encoder_lists_near_names() -> None:
+def test_an_unknown_encoder_suggests_similar_names() -> None:
     with pytest.raises(ValueError, match="did you mean resnet50"):
         build_encoder("resnet5O")
 

@@ -30,7 +30,7 @@ def test_equals_a_convolution_after_interpolation(size: tuple[int, int], rows: i
     ("shortcuts", "groups", "apart"),
     [((8, 16, 24), 1, True), ((8, 16, 24), 3, True), ((24, 32, 24), 1, False), ((24, 32, 24), 3, True)],
 )
-def test_the_decoder_convolves_maps_of_the_encoder_apart_where_that_pays(
+def test_the_decoder_convolves_encoder_maps_separately_if_that_is_faster(
     shortcuts: tuple[int, int, int], groups: int, apart: bool
 ) -> None:
     torch.manual_seed(0)

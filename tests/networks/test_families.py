@@ -40,7 +40,7 @@ def modules_after(code: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_segmentation_with_aot_imports_aot_alone() -> None:
+def test_segmentation_with_aot_imports_only_aot() -> None:
     modules = modules_after(SEGMENT)
     own = [name for name in modules if name.startswith("voskit.")]
     assert len(own) <= CLOSURE, own
@@ -57,7 +57,7 @@ def test_networks_with_a_resnet_import_no_other_library() -> None:
     assert not {"timm", "torchvision", "torch._dynamo", "transformers"} & set(modules_after(build))
 
 
-def test_networks_alone_import_no_family() -> None:
+def test_importing_networks_imports_no_family() -> None:
     modules = modules_after("import voskit.networks")
     assert "torch" not in modules
     assert not [name for name in modules if name.startswith("voskit.networks.")]

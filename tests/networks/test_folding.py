@@ -71,7 +71,7 @@ def test_a_network_on_a_device_without_double_precision_is_folded(name: str) -> 
     folded(network)
 
 
-def test_a_network_whose_activations_are_computed_again_is_folded_like_any_other() -> None:
+def test_a_network_with_activation_checkpointing_is_folded_like_any_other() -> None:
     network = build_model("aott", device="cpu")
     image = torch.randn(1, 3, 65, 81)
     with torch.inference_mode():
@@ -98,13 +98,13 @@ class _NormWithReLU(nn.BatchNorm2d):
     [_NormWithReLU(4), nn.BatchNorm2d(4, affine=False), nn.BatchNorm2d(4, track_running_stats=False)],
     ids=["with ReLU", "without weights", "without statistics"],
 )
-def test_a_batch_norm_that_is_more_or_less_than_a_scale_stays(norm: nn.Module) -> None:
+def test_a_batch_norm_that_is_not_a_plain_scale_is_kept(norm: nn.Module) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), norm).eval()
     image = torch.randn(1, 3, 8, 8)
     assert torch.equal(folded(network)(image), network(image))
 
 
-def test_a_batch_norm_in_training_stays() -> None:
+def test_a_batch_norm_in_training_is_kept() -> None:
     pair = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4)).train()
     assert isinstance(folded(pair)[1], torch.nn.BatchNorm2d)
     assert isinstance(folded(pair.eval())[1], torch.nn.Identity)

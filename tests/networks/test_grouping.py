@@ -27,14 +27,14 @@ def test_a_row_of_objects_is_dealt_out_in_turn() -> None:
     assert groups_of(order, 2) == [[10, 30], [20, 40]]
 
 
-def test_no_two_neighbours_of_a_grid_share_a_group_where_there_are_enough() -> None:
+def test_grid_neighbors_are_in_different_groups_if_there_are_enough_groups() -> None:
     mask = grid(4, 4)
     for group in groups_of(separate_neighbors(mask, mask.unique().tolist(), 2, 0), 2):
         one, other = (divmod(i // 10 - 1, 4) for i in group)
         assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 1
 
 
-def test_a_begun_group_is_filled_first_and_only_the_last_has_room_left() -> None:
+def test_a_partly_filled_group_is_filled_first_and_only_the_last_has_room_left() -> None:
     mask = grid(1, 6)
     order = separate_neighbors(mask, [10, 20, 30, 40, 50, 60], 4, 1)
     assert sorted(order) == [10, 20, 30, 40, 50, 60]
@@ -54,14 +54,14 @@ def test_a_mirrored_mask_gives_the_same_order() -> None:
     assert separate_neighbors(mask, ids, 5, 2) == separate_neighbors(mask.flip(1), ids, 5, 2)
 
 
-def test_other_ids_of_the_mask_have_no_part() -> None:
+def test_other_ids_of_the_mask_are_ignored() -> None:
     mask = grid(1, 5)
     assert sorted(separate_neighbors(mask, [20, 40], 10, 1)) == [20, 40]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flip", (False, True))
-def test_a_segmenter_groups_by_neighbourhood_where_the_model_says_so(flip: bool) -> None:
+def test_a_segmenter_groups_by_neighborhood_if_the_model_says_so(flip: bool) -> None:
     """All views of a frame agree on the identities, and users' ids come out as they went in."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)

@@ -47,7 +47,7 @@ def test_half_precision_gives_what_the_convolution_gives() -> None:
 
 
 @pytest.mark.slow
-def test_identities_that_are_kept_are_what_they_were(tmp_path) -> None:
+def test_kept_identities_are_unchanged(tmp_path) -> None:
     torch.manual_seed(0)
     whole = build_small("deaott")
     save_weights(whole, tmp_path / "whole.safetensors")

@@ -190,7 +190,7 @@ def test_usage_is_a_share_of_attention() -> None:
 
 
 @pytest.mark.parametrize("name", mark_thorough(FAMILIES, ["jointformer"]))
-def test_a_memory_that_trusts_nothing_holds_the_given_frame_only(name: str) -> None:
+def test_a_memory_that_trusts_nothing_holds_only_the_given_frame(name: str) -> None:
     segmenter = run(name, Gated(gap=1, confidence=1.0))
     passing = name == "jointformer" and segmenter.config.include_last
     assert segmenter.memory_frames == 1 + passing

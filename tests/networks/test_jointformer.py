@@ -261,7 +261,7 @@ def test_which_blocks_read_few_positions() -> None:
     ],
 )
 @pytest.mark.parametrize("every", ["all_frames", "every_frame"])
-def test_tokens_choose_positions_in_the_blocks_that_are_named(
+def test_tokens_choose_positions_in_the_configured_blocks(
     small, monkeypatch, block: str | None, encoder: list[int | None], update: list[int | None], every: str
 ) -> None:
     """With topk_clstoken=Y. Without it they read all positions in every block."""

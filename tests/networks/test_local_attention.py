@@ -119,7 +119,7 @@ def test_gradients_of_the_kernels_equal_those_of_the_definition(case: tuple) -> 
     ("capability", "compiler", "lack"),
     [((9, 0), "/usr/bin/gcc", ""), ((6, 1), "/usr/bin/gcc", "capability 7.0"), ((9, 0), None, "a C compiler")],
 )
-def test_triton_is_taken_where_it_can_compile(monkeypatch, caplog, capability, compiler, lack) -> None:
+def test_triton_is_used_if_it_can_compile(monkeypatch, caplog, capability, compiler, lack) -> None:
     pytest.importorskip("triton")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(shutil, "which", lambda name: compiler)
@@ -197,7 +197,7 @@ def test_errors_say_what_exists() -> None:
         local_attention(*inputs, window=4)
 
 
-def test_a_model_takes_the_back_end_of_its_config() -> None:
+def test_a_model_uses_the_backend_of_its_config() -> None:
     from voskit.networks import build_model
 
     model = build_model("aott", device="cpu", local_attention="cuda")
@@ -206,7 +206,7 @@ def test_a_model_takes_the_back_end_of_its_config() -> None:
         model.refer(features, model.encode_ids(torch.zeros(1, 33, 33)))
 
 
-def test_triton_follows_either_switch_of_reduced_precision(monkeypatch) -> None:
+def test_triton_follows_both_reduced_precision_switches(monkeypatch) -> None:
     kernels = pytest.importorskip("voskit.networks.ops.local_attention_triton")
     products = torch.backends.cuda.matmul
     if not hasattr(products, "fp32_precision"):

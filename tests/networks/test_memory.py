@@ -35,7 +35,7 @@ def test_reads_what_was_written_in_order() -> None:
     assert torch.equal(second.value[1, ::3, 0], torch.arange(11) + 0.25)
 
 
-def test_reading_copies_nothing_and_writing_reallocates_by_blocks_only() -> None:
+def test_reading_copies_nothing_and_writing_reallocates_only_by_blocks() -> None:
     bank = FrameBank(EveryNthFrame(1), block=4)
     allocations = set()
     for t in range(40):
@@ -74,7 +74,7 @@ def test_policy_stores_each_frame_once_the_gap_is_reached() -> None:
         (1, [(0, True)], True, 0),
     ],
 )
-def test_which_frame_makes_room(bound: int | None, stored: list, reference: bool, place: int | None) -> None:
+def test_the_replaced_frame(bound: int | None, stored: list, reference: bool, place: int | None) -> None:
     policy = EveryNthFrame(5, bound)
     assert policy.place([StoredFrame(*s) for s in stored], StoredFrame(99, reference)) == place
 
@@ -90,7 +90,7 @@ def test_groups_can_be_dropped() -> None:
     assert bank.read()[0].key.shape == (1, 3, 4)
 
 
-def test_clear_gives_the_memory_back() -> None:
+def test_clear_frees_the_memory() -> None:
     bank = FrameBank(EveryNthFrame(1))
     bank.write(frame(1), 0)
     bank.clear()

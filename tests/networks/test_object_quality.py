@@ -27,7 +27,7 @@ def test_a_sure_object_has_confidence_and_margin_near_one() -> None:
     assert (sure.confidence, sure.margin, sure.unsure, sure.change) == (1, 1, 0, 1)
 
 
-def test_probability_outside_of_the_mask_lowers_the_confidence() -> None:
+def test_probability_outside_the_mask_lowers_the_confidence() -> None:
     (unsure,) = object_qualities(probabilities(square(0.9, 2, 2) + square(0.4, 2, 10)), [16])
     assert unsure.confidence == pytest.approx(0.9 * 16 / (16 + 0.4 * 16))
     assert unsure.margin == pytest.approx(0.8)

@@ -9,7 +9,7 @@ from voskit.networks.engines import ObjectSlots, Prediction
 from voskit.networks.engines import prediction as prediction_module
 
 
-def test_ids_get_slots_in_the_order_in_which_they_come() -> None:
+def test_ids_get_slots_in_their_order_of_appearance() -> None:
     slots = ObjectSlots(10)
     slots.add([2, 5, 700])
     slots.add([4, 2])
@@ -27,7 +27,7 @@ def test_groups_see_each_other_as_background() -> None:
     assert slots.split_groups(torch.tensor([[0, 1, 2, 3]])).tolist() == [[[0, 1, 2, 0]], [[0, 0, 0, 1]]]
 
 
-def test_a_slot_is_not_given_again_while_its_group_lives() -> None:
+def test_a_slot_is_not_reused_while_its_group_exists() -> None:
     slots = ObjectSlots(3)
     slots.add([1, 2, 3])
     assert slots.delete([2]) == [0]
@@ -36,7 +36,7 @@ def test_a_slot_is_not_given_again_while_its_group_lives() -> None:
     assert slots.groups == 2
 
 
-def test_an_emptied_group_goes_and_later_ones_move_up() -> None:
+def test_an_empty_group_is_dropped_and_later_ones_move_up() -> None:
     slots = ObjectSlots(2)
     slots.add([1, 2, 3, 4, 5])
     assert slots.delete([1, 2]) == [1, 2]
@@ -56,7 +56,7 @@ def test_all_slots_are_free_after_the_last_object() -> None:
     assert slots.slots == [1]
 
 
-def test_deleting_what_is_not_there_changes_nothing() -> None:
+def test_deleting_absent_objects_changes_nothing() -> None:
     slots = ObjectSlots(2)
     slots.add([1, 2])
     with pytest.raises(ValueError, match=r"there is no object 7; the objects are \[1, 2\]"):
@@ -65,7 +65,7 @@ def test_deleting_what_is_not_there_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("groups", (1, 2))
-def test_without_background_the_likeliest_object_has_each_pixel_however_unlikely_all_are(groups: int) -> None:
+def test_without_background_each_pixel_gets_its_most_likely_object(groups: int) -> None:
     logits = torch.tensor((0.0, -40, -40, -30, -40)).expand(groups, -1)[:, :, None, None].repeat(1, 1, 4, 4)
     logits[-1, 3] = -20
     slots = [2, 3, 4] if groups == 1 else [2, 3, 4, 5, 7, 8]  # 1 and 6 were deleted

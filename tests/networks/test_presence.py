@@ -22,13 +22,13 @@ def quality(**confidences: float) -> dict[int, ObjectQuality]:
     return {int(k[1:]): ObjectQuality(100, c, c, True) for k, c in confidences.items()}
 
 
-def test_an_object_is_absent_after_a_run_of_unsure_frames_only() -> None:
+def test_an_object_is_absent_only_after_consecutive_unsure_frames() -> None:
     presence = Presence(3, 0.4, 0.6)
     runs = [0.9, 0.3, 0.3, 0.5, 0.3, 0.3, 0.3, 0.3]
     assert [bool(presence.update(quality(o1=c))) for c in runs] == [False] * 6 + [True, True]
 
 
-def test_it_comes_back_after_a_run_of_sure_frames_only() -> None:
+def test_it_comes_back_only_after_consecutive_sure_frames() -> None:
     presence = Presence(2, 0.4, 0.6)
     runs = [0.1, 0.1, 0.7, 0.5, 0.7, 0.7, 0.5]
     assert [bool(presence.update(quality(o1=c))) for c in runs] == [False, True, True, True, True, False, False]

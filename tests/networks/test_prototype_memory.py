@@ -36,7 +36,7 @@ def test_table_grows_at_both_ends_and_reads_views() -> None:
     assert table["key"].untyped_storage().data_ptr() == table["key"].untyped_storage().data_ptr()
 
 
-def test_table_allocates_by_blocks_only() -> None:
+def test_a_table_allocates_only_by_blocks() -> None:
     table = Table(block=8)
     places = set()
     for start in range(0, 400, 2):
@@ -45,7 +45,7 @@ def test_table_allocates_by_blocks_only() -> None:
     assert len(places) <= 12
 
 
-def test_rows_that_are_removed_make_room_without_a_new_allocation() -> None:
+def test_removed_rows_make_room_without_a_new_allocation() -> None:
     table = Table(block=4)
     table.append(column(0, 12))
     table.keep(torch.arange(12) % 3 != 1)
@@ -56,7 +56,7 @@ def test_rows_that_are_removed_make_room_without_a_new_allocation() -> None:
     assert table.nbytes == before
 
 
-def test_rows_do_not_wander_through_the_allocation() -> None:
+def test_rows_do_not_drift_through_the_allocation() -> None:
     table = Table(block=4)
     table.append(column(0, 12))
     table.prepend(column(-4, 4))
@@ -70,7 +70,7 @@ def test_rows_do_not_wander_through_the_allocation() -> None:
     assert table["key"][0, -3:, 0].tolist() == [30, 31, 32]
 
 
-def test_a_table_that_is_emptied_can_be_filled_again() -> None:
+def test_an_emptied_table_can_be_filled_again() -> None:
     table = Table(block=4)
     table.append(column(0, 3))
     table.clear()
@@ -98,7 +98,7 @@ def test_no_latest_frames_at_all() -> None:
     assert policy.candidates([StoredFrame(f, False) for f in range(3)], [0]) == [1, 2]
 
 
-def test_prototypes_that_are_used_least_make_room() -> None:
+def test_the_least_used_prototypes_make_room() -> None:
     usage = torch.tensor([0.5, 0.1, 0.4, 0.2, 0.2, 0.6, 0.7, 0.8])
     assert POLICY.staying(usage[:7]).all()  # 7 and 4 new ones are just 11
     assert POLICY.staying(usage).tolist() == [True, False, True, True, True, True, True, True]

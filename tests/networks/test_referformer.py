@@ -276,7 +276,7 @@ def test_every_model_runs(name: str) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["r50_referformer", "swint_referformer", "vswint_referformer"])
-def test_own_file_comes_back(name: str, tmp_path: Path) -> None:
+def test_saved_weights_load_unchanged_in_referformer(name: str, tmp_path: Path) -> None:
     model = build_model(name, device="cpu", text_layers=1, window=7)
     save_weights(model, tmp_path / "own.safetensors")
     again = build_model(name, checkpoint=tmp_path / "own.safetensors", device="cpu")
@@ -337,7 +337,7 @@ class TestFiles:
         config = build_model("r50_referformer", checkpoint=tmp_path / "file.pth", device="cpu").config
         assert (config.num_queries, config.num_classes, config.text_layers) == (8, 65, 1)
 
-    def test_without_transformers_other_models_still_work(self, monkeypatch, tmp_path: Path) -> None:
+    def test_other_models_work_without_transformers(self, monkeypatch, tmp_path: Path) -> None:
         monkeypatch.setitem(sys.modules, "transformers", None)
         with pytest.raises(ValueError, match=r"models with text prompts need the package transformers.*\[referring\]"):
             build_model("r50_referformer", device="cpu")

@@ -62,7 +62,7 @@ def test_pieces_far_from_the_previous_mask_are_dropped_if_as_much_is_near(
     assert (found.argmax().numpy() == expected).all()
 
 
-def test_masks_of_another_size_are_resized() -> None:
+def test_masks_of_a_different_size_are_resized() -> None:
     before = cv2.resize(BEFORE.astype(np.uint8), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST).astype(np.int32)
     found = without_strays(prediction_of(label_map(NEAR, FAR), 2), torch.from_numpy(before), DISTANCE)
     assert (found.argmax().numpy() == label_map(NEAR)).all()

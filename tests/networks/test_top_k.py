@@ -24,7 +24,7 @@ def test_equal_scores_are_taken_once_each() -> None:
     assert all(len(set(row.tolist())) == 4 for row in places)
 
 
-def test_where_the_rest_behind_whole_groups_is_largest() -> None:
+def test_the_remainder_after_whole_groups_may_hold_the_largest() -> None:
     scores = torch.zeros(1, 87)
     scores[0, -7:] = torch.arange(1.0, 8)
     values, places = largest(scores, 5)

@@ -19,7 +19,7 @@ def prediction(lead: float, *, top: int = 4, groups: int = 1) -> Prediction:
     return Prediction(logits.repeat(groups, 1, 1, 1), list(range(1, 2 * groups + 1)), (16, 24), True)
 
 
-def test_an_unsure_piece_inside_a_look_alike_becomes_its_own() -> None:
+def test_an_unsure_piece_inside_a_look_alike_joins_it() -> None:
     before = prediction(0.3)
     assert before.argmax()[5, 15] == 1
     after = voted(before)

@@ -65,7 +65,7 @@ def files_in(folder: Path) -> list[str]:
 # the catalog
 
 
-def test_all_published_checkpoints_are_of_registered_models() -> None:
+def test_every_published_checkpoint_has_a_registered_model() -> None:
     checkpoints = [entry for entry in list_published() if entry.model and entry.url]
     assert len(checkpoints) == 65
     assert {entry.model for entry in checkpoints} <= set(list_models())
@@ -114,7 +114,7 @@ def test_other_variants_by_name() -> None:
         ("r50_deaotl", "PRE_YTB", "r50_deaotl has no published variant 'PRE_YTB': there are PRE, PRE_YTB_DAV"),
     ],
 )
-def test_unknown_names_are_errors_with_near_ones(model: str, variant: bool | str, text: str) -> None:
+def test_unknown_names_are_errors_that_suggest_similar_ones(model: str, variant: bool | str, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         find_weights(model, variant)
 
@@ -160,7 +160,7 @@ def test_downloads_go_to_the_cache_folder_of_the_platform(
     assert weights.weights_folder() == Path(folder)
 
 
-def test_offline_nothing_is_asked_for(home: Path, host: WeightsHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_requested_offline(home: Path, host: WeightsHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOSKIT_OFFLINE", "1")
     with pytest.raises(FileNotFoundError) as error:
         find_weights("r50_deaotl")
@@ -170,7 +170,7 @@ def test_offline_nothing_is_asked_for(home: Path, host: WeightsHost, monkeypatch
     assert not host.requests and not home.exists()
 
 
-def test_an_encoder_without_a_known_address_is_an_error_that_says_where_to_put_it(home: Path) -> None:
+def test_an_encoder_without_a_known_url_is_an_error_that_says_where_to_put_it(home: Path) -> None:
     with pytest.raises(
         FileNotFoundError, match=r"convmae_base\.pth .* put it into .*pretrain_models or .*home/weights"
     ):
@@ -271,7 +271,7 @@ def test_a_file_that_was_replaced_between_two_tries_is_downloaded_from_the_start
     assert find_weights("xmem").read_bytes() == CONTENT
 
 
-def test_a_host_that_stalls_is_given_up(home: Path, host: WeightsHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_host_is_given_up(home: Path, host: WeightsHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "_TIMEOUT", (1.0, 0.1))
     host.stalls = True
     with pytest.raises(ConnectionError, match=r"github\.com does not respond"):
@@ -379,7 +379,7 @@ def test_a_full_disk_leaves_no_file(
     assert files_in(disk / "weights") == []
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(home: Path, host: WeightsHost) -> None:
+def test_a_folder_that_cannot_be_created_is_named(home: Path, host: WeightsHost) -> None:
     home.parent.write_text("a file")
     with pytest.raises(OSError, match=r"cannot be stored: .*set VOSKIT_HOME.*home/weights/XMem\.pth"):
         find_weights("xmem")

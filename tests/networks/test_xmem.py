@@ -136,7 +136,7 @@ def test_affinity(load) -> None:
     close((similarity.softmax(2) @ value).transpose(1, 2), case["readout_full"], 1e-5)
 
 
-def test_more_neighbours_than_elements_are_all_of_them() -> None:
+def test_more_neighbors_than_elements_means_all_elements() -> None:
     weights, indices = top_k_weights(torch.randn(1, 4, 6), 30)
     assert weights.shape == indices.shape == (1, 4, 6)
 

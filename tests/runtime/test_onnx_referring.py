@@ -133,7 +133,7 @@ def test_predicts_what_pytorch_does(short: Any, segmenter: OnnxReferringSegmente
     check_equal(short, segmenter, moving_frames(5))
 
 
-def test_the_form_for_export_computes_the_same(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_export_form_computes_the_same(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     frames, tokens = torch.randn(1, 3, 3, 48, 66), torch.tensor([TOKENS])
     with torch.inference_mode():
         expected = model(frames, tokens)[-1]

@@ -382,7 +382,7 @@ def test_half_precision_and_eight_bits(exported: Callable[[str], Path], tmp_path
     assert sizes["fp16"] < 0.6 * whole and sizes["int8"] < 0.4 * whole
 
 
-def test_groups_are_made_as_pytorch_does() -> None:
+def test_groups_are_those_of_pytorch() -> None:
     mask = squares(*range(1, 31))
     for room in (0, 3):
         expected = separate_neighbors(torch.from_numpy(mask), list(range(1, 31)), 5, room)

@@ -57,7 +57,7 @@ def test_without_a_path_the_clips_of_the_results_are_listed(clip: Path, tmp_path
     assert served[2][0].project.root == tmp_path
 
 
-def test_access_is_as_the_flags_say(tmp_path: Path, served: list, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_access_follows_the_flags(tmp_path: Path, served: list, monkeypatch: pytest.MonkeyPatch) -> None:
     run(flags(tmp_path))
     monkeypatch.setenv("VOSKIT_PASSWORD", "of the environment")
     run(flags(tmp_path, host="0.0.0.0", allowed_hosts=("Proxy.example",), max_upload=0.5))
@@ -109,7 +109,7 @@ def test_a_first_mask_is_given_once(clip: Path, tmp_path: Path, served: list) ->
         ({"host": "203.0.113.7"}, "--host 203.0.113.7"),
     ],
 )
-def test_wrong_flags_are_told_at_once(values: dict[str, Any], error: str, tmp_path: Path, served: list) -> None:
+def test_wrong_flags_are_reported_at_once(values: dict[str, Any], error: str, tmp_path: Path, served: list) -> None:
     with pytest.raises((ValueError, OSError), match=error):
         run(flags(tmp_path, **values))
     assert served == []

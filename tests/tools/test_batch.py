@@ -105,7 +105,7 @@ def wait_until_running(output: Path, count: int) -> None:
 
 
 @pytest.mark.thorough
-def test_killed_workers_are_replaced_and_results_are_those_of_an_undisturbed_run(
+def test_killed_workers_are_replaced_and_results_equal_an_uninterrupted_run(
     data: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     output = tmp_path / "out"
@@ -122,7 +122,7 @@ def test_killed_workers_are_replaced_and_results_are_those_of_an_undisturbed_run
 
 
 @pytest.mark.thorough
-def test_a_killed_command_takes_its_workers_along_and_resumes(
+def test_a_killed_command_ends_its_workers_and_resumes(
     data: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     output = tmp_path / "out"
@@ -173,7 +173,7 @@ def _ancestors(process: psutil.Process) -> list[int]:
         (["--export", "cooc"], "did you mean coco"),
     ],
 )
-def test_wrong_flags_are_told_before_weights_are_loaded(
+def test_wrong_flags_are_reported_before_weights_are_loaded(
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -43,7 +43,7 @@ def test_a_run_may_have_a_name() -> None:
         ("deaott cuts=foo", "--cuts: give auto, off or a file of frame numbers"),
     ],
 )
-def test_a_wrong_run_is_told_by_a_line_that_names_it(text: str, message: str) -> None:
+def test_a_wrong_run_is_reported_by_a_line_that_names_it(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_run(text)
 

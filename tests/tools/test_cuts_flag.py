@@ -25,7 +25,7 @@ def test_cuts_are_detected_off_or_listed_in_a_file(tmp_path: Path) -> None:
     assert ModelArgs(cuts=str(path)).known_cuts() == {12, 40}
 
 
-def test_a_missing_file_is_told_before_weights_are_loaded() -> None:
+def test_a_missing_file_is_reported_before_weights_are_loaded() -> None:
     with pytest.raises(ValueError, match=r"--cuts: give auto, off or a file of frame numbers \(nosuch: no such file"):
         ModelArgs(cuts="nosuch").build_segmenter()
 

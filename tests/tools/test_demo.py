@@ -72,7 +72,7 @@ def call(monkeypatch, *arguments: object) -> int:
     return demo.main()
 
 
-def test_a_persons_own_mp4(tmp_path, frames, mask, checkpoint, monkeypatch) -> None:
+def test_your_own_mp4(tmp_path, frames, mask, checkpoint, monkeypatch) -> None:
     video = write_video(tmp_path / "my video.mp4", frames)
     write_mask(tmp_path / "first.png", mask)
     out = tmp_path / "out"
@@ -151,7 +151,7 @@ def test_a_run_that_can_t_begin_leaves_earlier_results(tmp_path, frames, mask, c
     assert not list(out.rglob(".*tmp*"))
 
 
-def test_results_do_not_go_where_the_frames_lie(tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:
+def test_results_are_not_written_among_the_frames(tmp_path, frames, mask, checkpoint, monkeypatch, capsys) -> None:
     write_mask(tmp_path / "first.png", mask)
     (tmp_path / "overlay").mkdir()
     sources = (
@@ -220,7 +220,7 @@ def test_a_corrupt_frame_loses_nothing_that_was_done(tmp_path, frames, mask, che
     assert not (out / "overlay.incomplete.mp4").exists()
 
 
-def test_results_of_a_longer_run_do_not_stay(tmp_path, frames, mask, checkpoint, monkeypatch) -> None:
+def test_results_of_a_longer_run_are_removed(tmp_path, frames, mask, checkpoint, monkeypatch) -> None:
     write_mask(tmp_path / "first.png", mask)
     folder = write_folder(tmp_path / "clip", frames)
     arguments = ("--data_path", folder, "--mask", tmp_path / "first.png", "--ckpt_path", checkpoint)
@@ -313,7 +313,7 @@ def test_bad_input_is_one_line_and_a_code(name, tmp_path, frames, mask, checkpoi
     assert not list(tmp_path.rglob(".*tmp*"))
 
 
-def test_without_weights_it_says_so_in_one_line() -> None:
+def test_missing_weights_are_a_one_line_error() -> None:
     command = [sys.executable, "tools/demo.py", "--model", "aott"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
@@ -424,7 +424,7 @@ def test_only_the_bundled_cabinet_is_enlarged_and_without_background(monkeypatch
         (None, False),
     ],
 )
-def test_the_cabinet_runs_in_bfloat16_where_that_is_faster(monkeypatch, tmp_path, processor, fast) -> None:
+def test_the_cabinet_runs_in_bfloat16_if_that_is_faster(monkeypatch, tmp_path, processor, fast) -> None:
     if processor is not None:
         (tmp_path / "cpuinfo").write_text(processor)
     monkeypatch.setattr(bfloat16, "_CPUINFO", tmp_path / "cpuinfo")
@@ -448,7 +448,9 @@ def test_the_cabinet_runs_in_bfloat16_where_that_is_faster(monkeypatch, tmp_path
         ({"policy": "gated", "long_term_mem_gap": 2}, "--long_term_mem_gap has no effect with --policy"),
     ],
 )
-def test_wrong_values_are_told_before_weights_are_downloaded(tmp_path: Path, monkeypatch, flag, message: str) -> None:
+def test_wrong_values_are_reported_before_weights_are_downloaded(
+    tmp_path: Path, monkeypatch, flag, message: str
+) -> None:
     def download(*_: object) -> Path:
         raise AssertionError("weights were asked for")
 
@@ -458,7 +460,7 @@ def test_wrong_values_are_told_before_weights_are_downloaded(tmp_path: Path, mon
         demo.run(args)
 
 
-def test_unknown_flags_list_near_ones() -> None:
+def test_unknown_flags_suggest_similar_ones() -> None:
     done = subprocess.run(
         [sys.executable, "tools/demo.py", "--ckpt_pth", "x"], cwd=ROOT, capture_output=True, text=True
     )
@@ -466,7 +468,7 @@ def test_unknown_flags_list_near_ones() -> None:
     assert "did you mean ckpt_path or output_path?" in done.stderr
 
 
-def test_the_memory_is_bounded_unless_the_user_says_otherwise() -> None:
+def test_the_memory_is_bounded_by_default() -> None:
     def bound(**flags: Any) -> int | None:
         args = demo.Args(**flags)
         return args.memory_bound(get_model_config(args.model))

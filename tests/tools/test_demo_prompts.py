@@ -130,7 +130,7 @@ def test_a_prompter_of_a_plugin_is_called_by_its_name(
         (["--box", "1:5,5,20,20", "--prompter", "sam2:weights=/nowhere"], "/nowhere: no weights of sam2"),
     ],
 )
-def test_bad_prompts_are_told_before_weights_are_loaded(
+def test_bad_prompts_are_reported_before_weights_are_loaded(
     clip: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

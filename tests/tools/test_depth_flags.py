@@ -75,7 +75,7 @@ def test_demo_at_a_depth(checkpoint, davis, tmp_path, monkeypatch, depth) -> Non
     assert json.loads((out / "bear" / "report.json").read_text())["depths"] == {str(depth): T}
 
 
-def test_demo_holds_a_rate_and_shows_the_depth(checkpoint, davis, tmp_path, monkeypatch, capsys) -> None:
+def test_demo_keeps_a_rate_and_shows_the_depth(checkpoint, davis, tmp_path, monkeypatch, capsys) -> None:
     """No machine makes a million frames a second, so the depth falls to 1; each depth gets four frames."""
     arguments = demo_arguments(checkpoint, davis, tmp_path / "out")
     assert call(monkeypatch, demo, *arguments, "--target-fps", 1e6) == 0
@@ -113,7 +113,7 @@ def test_evaluation_at_a_depth(checkpoint, davis, tmp_path, monkeypatch, capsys)
         ("aost", ("--target_fps", -3), "error: target_fps must be a positive number of frames per second, got -3.0"),
     ],
 )
-def test_depths_and_rates_that_cannot_be_had(
+def test_unsupported_depths_and_rates_are_refused(
     model, flags, message, checkpoint, davis, tmp_path, monkeypatch, capsys
 ) -> None:
     save_weights(build_model("aott", device="cpu", **SMALL), tmp_path / "aott.safetensors")

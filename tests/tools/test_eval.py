@@ -120,7 +120,7 @@ def test_two_processes_give_the_same_files_as_one(davis, checkpoint, tmp_path) -
 
 
 @pytest.mark.thorough
-def test_killed_at_any_moment_and_resumed_equals_an_undisturbed_run(davis, checkpoint, tmp_path, monkeypatch) -> None:
+def test_killed_at_any_moment_and_resumed_equals_an_uninterrupted_run(davis, checkpoint, tmp_path, monkeypatch) -> None:
     assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "whole")) == 0
     chance = random.Random(0)
     command = [sys.executable, "tools/eval.py", *arguments(davis, checkpoint, tmp_path / "killed")]
@@ -206,7 +206,7 @@ def test_settings_are_not_mixed_in_one_folder(davis, checkpoint, tmp_path, monke
     assert "checkpoint: " in capsys.readouterr().err
 
 
-def test_somebody_elses_results_are_left_alone(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
+def test_foreign_results_are_left_unchanged(davis, checkpoint, tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "out" / "Annotations" / "cat").mkdir(parents=True)
     assert call(monkeypatch, arguments(davis, checkpoint, tmp_path / "out")) == 1
     assert "was not written by an evaluation" in capsys.readouterr().err
@@ -222,7 +222,7 @@ def test_without_ground_truth_there_are_no_scores(davis, checkpoint, tmp_path, m
 
 
 @pytest.mark.thorough
-def test_probabilities_that_are_asked_for_later_are_made(davis, checkpoint, tmp_path, monkeypatch) -> None:
+def test_scores_requested_later_are_computed(davis, checkpoint, tmp_path, monkeypatch) -> None:
     flags = arguments(davis, checkpoint, tmp_path / "out")
     assert call(monkeypatch, flags) == 0
     before = files(tmp_path / "out")
@@ -232,7 +232,7 @@ def test_probabilities_that_are_asked_for_later_are_made(davis, checkpoint, tmp_
 
 
 @pytest.mark.parametrize("videos", [("bear", "cat"), ("bear",)])
-def test_a_dataset_of_one_s_own_is_scored_where_its_truth_is_there(
+def test_your_own_dataset_is_scored_if_it_has_ground_truth(
     davis, checkpoint, tmp_path, monkeypatch, caplog, videos
 ) -> None:
     own = {"name": "own", "frames": "JPEGImages/480p/{video}", "masks": "Annotations/480p/{video}", "given": "first"}
@@ -260,7 +260,7 @@ def test_two_programs_don_t_write_to_one_folder(davis, checkpoint, tmp_path, mon
     assert "another program is writing to it: wait, or give another folder" in capsys.readouterr().err
 
 
-def test_time_that_videos_share_counts_once() -> None:
+def test_time_shared_by_videos_counts_once() -> None:
     together = [VideoTiming("a", frames=10, seconds=4, began=100), VideoTiming("b", frames=20, seconds=6, began=101)]
     later = VideoTiming("c", frames=3, seconds=1, began=9999)
     assert summarize([*together, later], {})["end_to_end_fps"] == pytest.approx(33 / 8)

@@ -47,7 +47,7 @@ def test_the_mean_of_several(checkpoint: Path, tmp_path: Path, monkeypatch) -> N
         assert torch.allclose(mean[name], 0.75 * first[name] + 0.25 * x, atol=1e-6), name
 
 
-def test_a_mean_of_different_settings_says_whose_it_keeps(
+def test_a_mean_of_different_settings_logs_which_it_keeps(
     checkpoint: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     other, out = tmp_path / "other.safetensors", tmp_path / "mean.safetensors"
@@ -92,7 +92,7 @@ def test_bad_arguments_are_one_line(checkpoint: Path, tmp_path: Path, monkeypatc
     ("output", "what"),
     [("taken/a.safetensors", "taken is a file"), ("folder.safetensors", "folder.safetensors is a folder")],
 )
-def test_a_place_that_is_taken_is_told_before_weights_are_loaded(
+def test_a_place_that_is_taken_is_reported_before_weights_are_loaded(
     output: str, what: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -79,7 +79,7 @@ def test_writes_a_folder_that_runs(tmp_path: Path, monkeypatch, capsys) -> None:
         (("--model", "vswint_referformer"), "windows of up to 8 frames, the limit of its encoder: add --window 8"),
     ],
 )
-def test_what_cannot_be_exported_is_told_at_once(
+def test_what_cannot_be_exported_is_reported_at_once(
     flags: tuple[object, ...], message: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     assert call(monkeypatch, *flags, "--output_path", tmp_path / "out") == 1
@@ -103,7 +103,7 @@ def test_the_output_is_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
     ("size", "fields", "enlarged"),
     [((60, 90), {}, True), ((480, 864), {}, False), ((60, 90), {"short_edge": 60}, False)],
 )
-def test_enlarged_frames_are_told(
+def test_enlarged_frames_are_reported(
     size: tuple[int, int], fields: dict[str, int], enlarged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     log_enlarged(get_model_config("deaott", min_short_edge=480, **fields), size)
@@ -111,7 +111,7 @@ def test_enlarged_frames_are_told(
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
-def test_a_missing_package_is_told_at_once(package: str, tmp_path: Path) -> None:
+def test_a_missing_package_is_reported_at_once(package: str, tmp_path: Path) -> None:
     code = (
         f"import sys; sys.modules[{package!r}] = None; from voskit.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
@@ -129,7 +129,7 @@ def test_a_missing_package_is_told_at_once(package: str, tmp_path: Path) -> None
         (1, np.ones((64, 96)), "clip: int8 calibration needs at least two frames"),
     ],
 )
-def test_a_clip_that_does_not_fit_int8_is_told_at_once(
+def test_a_clip_that_does_not_fit_int8_is_reported_at_once(
     frames: int, mask: np.ndarray, message: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     clip = write_clip(tmp_path, frames, mask)

@@ -27,7 +27,7 @@ def call(*arguments: object) -> subprocess.CompletedProcess[str]:
     return run_program(command)
 
 
-def test_ovis_is_trained_on_after_that(tmp_path: Path) -> None:
+def test_converted_ovis_can_be_used_for_training(tmp_path: Path) -> None:
     path = ovis(tmp_path)
     output = tmp_path / "OVIS/train/Annotations"
     done = call("--annotations", path, "--output", output)
@@ -51,7 +51,7 @@ def test_burst(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_it_goes_on_after_a_damaged_mask_was_mended(tmp_path: Path) -> None:
+def test_it_resumes_after_a_damaged_mask_is_repaired(tmp_path: Path) -> None:
     path = ovis(tmp_path)
     whole = json.loads(path.read_text())
     damaged = json.loads(path.read_text())
@@ -95,7 +95,7 @@ def test_a_video_without_a_name_is_refused(tmp_path: Path, name: str) -> None:
     assert f"{path}: video 1 has no name" in done.stderr.splitlines()[-1]
 
 
-def test_two_videos_of_one_name_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_two_videos_of_the_same_name_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     path = one_video(tmp_path / "file.json", None, ("a/1.jpg", "b/1.jpg", "a/1.jpg"))
     done = call("--annotations", path, "--output", tmp_path / "out")
     assert done.returncode == 1
@@ -119,7 +119,7 @@ def test_polygons(tmp_path: Path) -> None:
         ([[1, 2]], "at least 3 points"),
     ],
 )
-def test_masks_that_are_no_masks_are_named(tmp_path: Path, encoded: object, error: str) -> None:
+def test_invalid_masks_are_named(tmp_path: Path, encoded: object, error: str) -> None:
     path = one_video(tmp_path / "file.json", encoded)
     [video] = read_json_masks(path)
     with pytest.raises(ValueError, match=error) as raised:
@@ -145,7 +145,7 @@ def test_tracks_of_burst_without_an_encoding_are_named(tmp_path: Path, encoded: 
         list(video.masks)
 
 
-def test_videos_that_are_there_are_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_existing_videos_are_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     args = masks_to_png.Args(annotations=ovis(tmp_path), output=tmp_path / "out")
     (tmp_path / "out/cat").mkdir(parents=True)

@@ -135,13 +135,13 @@ def test_the_demo_propagates_from_key_frames(checkpoint: Path, tmp_path: Path) -
         ),
     ],
 )
-def test_flags_that_don_t_fit_are_told(checkpoint: Path, clip: Path, tmp_path: Path, flags, error: str) -> None:
+def test_flags_that_don_t_fit_are_reported(checkpoint: Path, clip: Path, tmp_path: Path, flags, error: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=error):
         run_demo(checkpoint, data_path=(str(clip),), output_path=tmp_path, **flags)
 
 
 @pytest.mark.thorough
-def test_an_evaluation_makes_the_archive(checkpoint: Path, tmp_path: Path) -> None:
+def test_an_evaluation_writes_the_archive(checkpoint: Path, tmp_path: Path) -> None:
     root = ref_youtube(tmp_path / "data")
     place = ("--dataset", "refytvos", "--data_root", root, "--output_path", tmp_path / "out")
     done = call("eval", "--ckpt_path", checkpoint, *place, "--set", "short_edge=64", "--gpu_num", 2)

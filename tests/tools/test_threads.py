@@ -20,12 +20,12 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
-def test_a_number_is_taken(chosen: list[int]) -> None:
+def test_a_number_of_threads_is_used(chosen: list[int]) -> None:
     threads.set_threads(3)
     assert chosen == [3]
 
 
-def test_a_busy_machine_is_told(chosen: list[int], monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+def test_a_busy_machine_is_logged(chosen: list[int], monkeypatch: pytest.MonkeyPatch, caplog) -> None:
     monkeypatch.setattr(threads, "free_cores", lambda: 2)
     with caplog.at_level(logging.INFO):
         threads.set_threads(None)
@@ -33,7 +33,7 @@ def test_a_busy_machine_is_told(chosen: list[int], monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("free", [8, 12, None])
-def test_a_free_machine_is_used_whole(chosen: list[int], monkeypatch: pytest.MonkeyPatch, caplog, free) -> None:
+def test_all_cores_of_a_free_machine_are_used(chosen: list[int], monkeypatch: pytest.MonkeyPatch, caplog, free) -> None:
     monkeypatch.setattr(threads, "free_cores", lambda: free)
     threads.set_threads(None)
     assert chosen == [8] and not caplog.text
@@ -46,7 +46,7 @@ def test_the_environment_decides(chosen: list[int], monkeypatch: pytest.MonkeyPa
     assert chosen == []
 
 
-def test_no_thread_is_refused(chosen: list[int]) -> None:
+def test_zero_threads_are_refused(chosen: list[int]) -> None:
     with pytest.raises(ValueError, match="--threads must be at least 1, got 0"):
         threads.set_threads(0)
 

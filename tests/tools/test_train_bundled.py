@@ -61,7 +61,7 @@ def run_script(data: Path, out: Path, **more: str) -> subprocess.CompletedProces
 
 
 @pytest.mark.thorough
-def test_clips_are_made_stages_are_trained_in_turn_and_the_file_has_its_settings(data: Path, tmp_path: Path) -> None:
+def test_clips_are_generated_stages_trained_in_turn_and_settings_stored(data: Path, tmp_path: Path) -> None:
     done = run_script(data, tmp_path, STAGES="open_small open_whole")
     assert done.returncode == 0, done.stderr
     assert len(list((data / "Cutouts" / "Annotations").iterdir())) == 2

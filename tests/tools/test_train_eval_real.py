@@ -40,7 +40,7 @@ def scalars(run: Path, name: str) -> list[float]:
 
 
 @pytest.mark.thorough
-def test_the_loss_falls_and_held_out_videos_gain(data: Path, real_data: Path, tmp_path: Path) -> None:
+def test_the_loss_falls_and_held_out_videos_improve(data: Path, real_data: Path, tmp_path: Path) -> None:
     encoder = real_data / "weights" / "mobilenet_v2_imagenet.pth"
     fields = f"total_steps={STEPS} batch_size=4 crop=97 clip_length=3 workers=1 save_every={STEPS // 2} log_every=1"
     fields += " lr=1e-3 hard_pixel_ratio=1.0 reference_weight=0"  # losses of all steps are of the same pixels

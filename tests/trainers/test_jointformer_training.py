@@ -46,7 +46,7 @@ def test_dice_of_a_batch_of_one_clip_is_its_own() -> None:
     assert dice_of_batch(masks, labels).item() == pytest.approx(dice(masks, labels).item())
 
 
-def test_mining_that_would_end_before_it_begins_is_in_full_force_at_once() -> None:
+def test_mining_that_would_end_before_it_starts_is_fully_on_at_once() -> None:
     """As in the stage of all datasets together."""
     assert [kept_fraction_between(s, 30_000, 10_000) for s in (0, 20_000, 29_999, 30_000, 99_999)] == [
         1,
@@ -126,7 +126,7 @@ def test_stages_have_the_published_values(jointformer_goldens: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_activations_that_are_computed_again_change_nothing() -> None:
+def test_activation_checkpointing_changes_nothing() -> None:
     torch.manual_seed(0)
     network = build_model("jointformer", device="cpu", update_block_depth=1).train()
     stage = get_stage_config("jointformer_s2", clip_length=3)

@@ -51,7 +51,7 @@ def test_losses_and_their_gradients(losses) -> None:
         assert (logits[0].grad - want).abs().max() <= 1e-5 * max(1.0, float(want.abs().max()))
 
 
-def test_a_label_that_is_ignored_throughout_has_nothing_to_teach() -> None:
+def test_a_fully_ignored_label_has_no_gradient() -> None:
     logits = torch.randn(2, 3, 8, 8, requires_grad=True)
     labels = torch.randint(0, 3, (2, 8, 8))
     labels[1] = 255
@@ -64,7 +64,7 @@ def test_a_label_that_is_ignored_throughout_has_nothing_to_teach() -> None:
     assert not logits.grad[1].any()
 
 
-def test_ignored_pixels_take_no_part() -> None:
+def test_ignored_pixels_do_not_count() -> None:
     logits = torch.randn(2, 3, 8, 8)
     labels = torch.randint(0, 3, (2, 8, 8))
     labels[:, :4] = 255
@@ -140,7 +140,7 @@ def test_parameter_groups(goldens_of, family: str) -> None:
         assert got == want, model
 
 
-def test_an_unknown_loss_lists_near_names() -> None:
+def test_an_unknown_loss_suggests_similar_names() -> None:
     stage = get_stage_config("pre", loss="bootstraped_jaccard")
     with pytest.raises(ValueError, match="unknown loss 'bootstraped_jaccard': did you mean bootstrapped_jaccard"):
         build_objective(build_network(get_model_config("aott")), stage, 0)

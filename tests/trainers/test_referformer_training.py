@@ -160,7 +160,7 @@ class TestTrainer:
             assert torch.allclose(x, y, atol=1e-5), name
 
     @pytest.mark.thorough
-    def test_activations_that_are_computed_again_change_nothing(self, tmp_path: Path) -> None:
+    def test_activation_checkpointing_changes_nothing(self, tmp_path: Path) -> None:
         root = video_tree(tmp_path / "data")
         kept, again = make(root, tmp_path / "kept"), make(root, tmp_path / "again")
         checkpoint_activations(again.network)

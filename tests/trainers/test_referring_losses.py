@@ -120,7 +120,7 @@ def with_truth(layer: Layer, target: Target, queries: list[int]) -> Layer:
     return Layer(logits, boxes, masks)
 
 
-def test_a_perfect_prediction_costs_least_and_has_nothing_to_learn(layer: Layer, target: Target) -> None:
+def test_a_perfect_prediction_has_the_lowest_cost_and_no_gradient(layer: Layer, target: Target) -> None:
     perfect = with_truth(layer, target, [3, 0, 4])
     assert match(perfect, target).tolist() == [3, 0, 4]
     losses = layer_losses(perfect, target, match(perfect, target), float(target.valid_BT.sum()))
@@ -192,7 +192,7 @@ def test_padding_further_to_the_next_multiple_of_32_changes_nothing(layer: Layer
 
 
 @pytest.mark.parametrize("size", [(65, 64), (32, 64), (64, 96)])
-def test_masks_that_do_not_fit_are_refused(layer: Layer, target: Target, size: tuple[int, int]) -> None:
+def test_mismatched_masks_are_refused(layer: Layer, target: Target, size: tuple[int, int]) -> None:
     wrong = Target(torch.zeros(B, T, *size, dtype=torch.bool), target.boxes_BT4, target.valid_BT, target.labels_B)
     with pytest.raises(ValueError, match="multiples of 32"):
         referring_loss([layer], wrong, 9.0)

@@ -70,7 +70,7 @@ def test_accumulation_equals_the_large_batch(tmp_path: Path) -> None:
         assert torch.allclose(x, weights(parts)[name], atol=1e-5), name
 
 
-def test_activations_that_are_computed_again_change_nothing(tmp_path: Path) -> None:
+def test_activation_checkpointing_changes_nothing(tmp_path: Path) -> None:
     kept, again = make(tmp_path / "kept"), make(tmp_path / "again")
     checkpoint_activations(again.network)
     for trainer in (kept, again):
@@ -192,7 +192,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_parameters_that_are_alike_share_a_group_which_changes_nothing(
+def test_similar_parameters_share_a_group_which_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sequential = {"sequential_start": 0.2}
@@ -211,7 +211,7 @@ def test_parameters_that_are_alike_share_a_group_which_changes_nothing(
         assert torch.equal(x, weights(later)[name]), name
 
 
-def test_a_run_goes_on_with_the_files_it_began_with_as_far_as_they_are_known(tmp_path: Path) -> None:
+def test_a_run_resumes_with_its_original_files_if_they_are_known(tmp_path: Path) -> None:
     make(tmp_path / "old").train(until=1)
     make(tmp_path / "old", start={"checkpoint": "1f"})
     make(tmp_path, start={"checkpoint": "1f"}).train(until=1)
@@ -225,7 +225,7 @@ def test_a_run_goes_on_with_the_files_it_began_with_as_far_as_they_are_known(tmp
             make(tmp_path, start=start)
 
 
-def test_a_run_goes_on_in_another_precision(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_resumes_in_a_different_precision(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     make(tmp_path).train(until=2)
     make(tmp_path)
     assert "trained in" not in caplog.text
@@ -255,7 +255,7 @@ def test_all_processes_must_find_the_same_checkpoint(tmp_path: Path) -> None:
         make(tmp_path, processes=OneOfTwo())
 
 
-def test_what_a_loader_process_can_t_read_is_one_line(tmp_path: Path) -> None:
+def test_files_that_a_loader_process_can_t_read_are_one_line(tmp_path: Path) -> None:
     class Damaged(Squares):
         def __getitem__(self, index: int) -> Any:
             raise ValueError("0001.png: the file is cut short")
@@ -277,7 +277,7 @@ def test_a_batch_that_can_t_be_shared_is_refused_before_anything_is_written(tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_numbers_that_train_nothing_are_refused() -> None:
+def test_numbers_that_allow_no_training_are_refused() -> None:
     with pytest.raises(ValueError, match="accumulate must be at least 1, got 0"):
         TrainerOptions(accumulate=0)
     with pytest.raises(ValueError, match=r"seed must be from 0 to 10\*\*16, got -1"):
@@ -301,7 +301,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [bytes(4096), b"<html>quota exceeded</html>"])
-def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_not_checkpoints_are_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "step_00000003.pt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"step_00000003\.pt is damaged \(.+\): delete it to resume"):
@@ -332,7 +332,7 @@ def test_batches_do_not_depend_on_the_number_of_processes() -> None:
         steps(0, 3)
 
 
-def test_permutations_belong_to_the_place_of_a_clip() -> None:
+def test_permutations_depend_on_the_position_of_a_clip() -> None:
     both = identity_permutations(0, range(4), 10)
     assert np.array_equal(both[2:], identity_permutations(0, range(2, 4), 10))
     assert all(sorted(row) == list(range(10)) for row in both.tolist())

@@ -90,7 +90,7 @@ def test_the_best_weights_and_failures_of_validation_are_reported(data: Path) ->
     assert (result.failed_validations, result.validation_due) == ((2,), True)
 
 
-def test_a_run_of_a_former_version_is_resumed(data: Path) -> None:
+def test_a_run_of_an_earlier_version_is_resumed(data: Path) -> None:
     """Checkpoints of former versions have other names of fields, and the stage's fields of the model as texts."""
     fields = {"model": {"freeze_backbone": True}}
     result = train(data, stage_fields=fields)
@@ -137,7 +137,7 @@ def test_more_objects_than_the_identity_bank_holds_are_refused(data: Path, model
     assert not (data.parent / "out").exists()
 
 
-def test_a_checkpoint_and_one_of_the_encoder_are_refused(data: Path) -> None:
+def test_a_checkpoint_and_an_encoder_checkpoint_together_are_refused(data: Path) -> None:
     with pytest.raises(ValueError, match=r"the checkpoint whole\.pth holds the whole network"):
         train(data, checkpoint="whole.pth", encoder_checkpoint="encoder.pth")
 

@@ -113,7 +113,7 @@ def test_a_score_that_is_not_finite_is_a_failed_validation(
     assert (tmp_path / "best.safetensors").exists()
 
 
-def test_one_that_failed_before_a_stop_is_told_after_resuming(tmp_path: Path) -> None:
+def test_one_that_failed_before_a_stop_is_reported_after_resuming(tmp_path: Path) -> None:
     trainer, _ = scored(tmp_path, ValueError("no mask"), 0.2)
     trainer.train(until=6)
     again = make(tmp_path, validate=lambda _: 0.7)
@@ -121,7 +121,7 @@ def test_one_that_failed_before_a_stop_is_told_after_resuming(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("second", "failed"), [(0.1, []), (ValueError("still no mask"), [3])])
-def test_one_that_failed_is_done_again_when_training_continues(tmp_path: Path, second, failed: list[int]) -> None:
+def test_one_that_failed_is_repeated_when_training_continues(tmp_path: Path, second, failed: list[int]) -> None:
     trainer, scores = scored(tmp_path, ValueError("no mask"), second, 0.2)
     trainer.train(until=3)
     assert trainer.failed_validations == [3]
@@ -131,7 +131,7 @@ def test_one_that_failed_is_done_again_when_training_continues(tmp_path: Path, s
 
 
 @pytest.mark.thorough
-def test_one_that_failed_at_the_end_is_done_when_the_run_is_called_again(tmp_path: Path) -> None:
+def test_one_that_failed_at_the_end_is_repeated_when_the_run_is_called_again(tmp_path: Path) -> None:
     trainer, _ = scored(tmp_path, 0.1, 0.2, ValueError("the disk is away"))
     trainer.train()
     again = make(tmp_path, validate=lambda _: 0.7)
@@ -140,7 +140,7 @@ def test_one_that_failed_at_the_end_is_done_when_the_run_is_called_again(tmp_pat
 
 
 @pytest.mark.thorough
-def test_a_stop_puts_validation_off_until_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_stop_postpones_validation_until_the_run_resumes(tmp_path: Path) -> None:
     whole, _ = scored(tmp_path / "whole", 0.5, 0.2, 0.1)
     whole.train()
     first, scores = scored(tmp_path / "parts", total_steps=8)
@@ -164,7 +164,7 @@ def test_a_stop_puts_validation_off_until_the_run_goes_on(tmp_path: Path) -> Non
 
 
 @pytest.mark.thorough
-def test_a_stop_during_a_validation_is_heard_at_its_end(tmp_path: Path) -> None:
+def test_a_stop_during_a_validation_takes_effect_at_its_end(tmp_path: Path) -> None:
     trainer = make(tmp_path)
     steps = []
 
@@ -209,7 +209,7 @@ def test_processes_stay_in_step_when_one_fails(tmp_path: Path) -> None:
     assert (tmp_path / "best.safetensors").exists()
 
 
-def test_what_fails_in_one_process_fails_with_its_reason() -> None:
+def test_a_failure_in_one_process_keeps_its_reason() -> None:
     with pytest.raises(FailedTogether, match="no such file"):
         Processes().attempt(lambda: (_ for _ in ()).throw(OSError("no such file")))
     assert Processes().attempt(lambda: 3) == 3

@@ -111,7 +111,7 @@ def test_stages_have_the_published_values(xmem_goldens: Path) -> None:
     assert get_stage_config("s2").hard_pixel_ratio == facts["loss"]["bootstrapped_cross_entropy"]["top_p"]
 
 
-def test_the_rate_falls_at_milestones() -> None:
+def test_the_learning_rate_falls_at_milestones() -> None:
     schedule = Schedule(base=1e-5, least=0, total_steps=100, milestones=(50, 80))
     assert [schedule.lr(s) for s in (0, 49, 50, 79, 80)] == pytest.approx([1e-5, 1e-5, 1e-6, 1e-6, 1e-7])
 

@@ -93,7 +93,7 @@ def test_without_the_package_an_error_says_what_to_do(
         (("--model", "deaott", "--onnxruntime_web", "nowhere"), "--onnxruntime_web takes the package onnxruntime-web"),
     ],
 )
-def test_wrong_flags_are_told_at_once(
+def test_wrong_flags_are_reported_at_once(
     flags: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setattr("subprocess.run", None)  # npm isn't called

@@ -206,7 +206,7 @@ def check_policy(one: Any) -> None:
 
 
 @pytest.mark.thorough
-def test_a_video_has_its_rate_and_errors_are_told(visit: Callable[[], Any], tmp_path: Path) -> None:
+def test_a_video_has_its_rate_and_errors_are_shown(visit: Callable[[], Any], tmp_path: Path) -> None:
     one = visit()
     one.start()
     (tmp_path / "broken.mp4").write_bytes(b"not a video")

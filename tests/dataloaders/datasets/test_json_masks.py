@@ -83,7 +83,7 @@ def test_ids_of_videos_are_numbers_or_the_same_as_text(tmp_path: Path, video_id:
         ({"videos": ({"id": "1"},)}, r"m\.json: two videos have the id 1, so their objects can't be told apart"),
     ],
 )
-def test_objects_and_frames_that_do_not_fit_are_refused(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
+def test_mismatched_objects_and_frames_are_refused(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as error:
         read_json_masks(write(tmp_path / "m.json", **wrong))
     one_line(error)
@@ -126,7 +126,7 @@ def test_sequences_of_burst_that_cannot_be_written_are_refused(
         ("panoptic", {"videos": [{"video_id": 1}], "categories": [{"id": 3}]}, r"m\.json: an entry has no 'isthing'"),
     ],
 )
-def test_entries_of_meta_files_that_are_no_entries_are_named(
+def test_invalid_entries_of_meta_files_are_named(
     tmp_path: Path, kind: str, content: dict[str, Any], message: str
 ) -> None:
     (tmp_path / "m.json").write_text(json.dumps(content))

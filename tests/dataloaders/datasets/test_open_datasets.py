@@ -106,7 +106,7 @@ class TestDavis:
         assert len(dataset) == 2 and not dataset.has_ground_truth and dataset.videos[0].ground_truth is None
 
     @pytest.mark.parametrize("root", ["DAVIS", "2017/trainval", "DAVIS/2017/trainval"])
-    def test_root_may_lie_deeper(self, tmp_path: Path, root: str) -> None:
+    def test_the_root_may_be_in_a_subfolder(self, tmp_path: Path, root: str) -> None:
         trees.davis2017(tmp_path / root)
         assert open_dataset("davis2017", tmp_path).root == tmp_path / root
 
@@ -256,7 +256,7 @@ class TestReferring:
         shutil.copytree(root / "valid/JPEGImages/vid1", root / "test/JPEGImages/vid2")
         assert [v.name for v in open_dataset("refytvos", root, split="test")] == ["vid2"]
 
-    def test_expressions_of_several_objects_determine_no_object_ids(self, tmp_path: Path) -> None:
+    def test_expressions_of_several_objects_define_no_object_ids(self, tmp_path: Path) -> None:
         root = trees.mevis(tmp_path)
         plain = open_dataset("mevis", root).videos[0]
         path = root / "valid/meta_expressions.json"
@@ -266,7 +266,7 @@ class TestReferring:
 
 
 class TestLvos:
-    def test_objects_are_cut_out_where_they_begin(self, tmp_path: Path) -> None:
+    def test_objects_are_given_in_their_first_frames(self, tmp_path: Path) -> None:
         dataset = open_dataset("lvos", trees.lvos(tmp_path))
         video = dataset.videos[0]
         assert dict(video.new_ids) == {"00000001": (1,), "00000011": (3,)}
@@ -274,11 +274,11 @@ class TestLvos:
         assert later is not None and set(np.unique(later)) == {0, 3}
         assert dataset.has_ground_truth and video.object_ids == (1, 3)
 
-    def test_test_set_has_beginnings_only(self, tmp_path: Path) -> None:
+    def test_the_test_set_has_first_masks_only(self, tmp_path: Path) -> None:
         dataset = open_dataset("lvos", trees.lvos(tmp_path, "test", complete=False), split="test")
         assert list(dataset.videos[0].given) == ["00000001", "00000011"] and not dataset.has_ground_truth
 
-    def test_folder_of_first_masks_is_taken_whole(self, tmp_path: Path) -> None:
+    def test_all_masks_of_a_folder_of_first_masks_are_given(self, tmp_path: Path) -> None:
         root = trees.lvos(tmp_path)
         trees.mask(root / "valid/Annotations_first_only/aaaa/00000006.png", (1,))
         video = open_dataset("lvos", root).videos[0]
@@ -361,7 +361,7 @@ class TestBurst:
         with pytest.raises(FileNotFoundError, match="video HACS_-_clip_a has no given mask"):
             open_dataset("burst", tmp_path)
 
-    def test_only_all_classes_tells_where_tracks_begin(self, tmp_path: Path) -> None:
+    def test_only_all_classes_defines_where_tracks_begin(self, tmp_path: Path) -> None:
         trees.burst(tmp_path)
         trees.TRUTH["burst"](tmp_path)
         (tmp_path / "val/first_frame_annotations.json").unlink()
@@ -369,7 +369,7 @@ class TestBurst:
         assert list(video.given) == ["frame0000"] and video.object_ids == (1, 2)
 
 
-def test_longvideo_asks_for_annotated_frames(tmp_path: Path) -> None:
+def test_longvideo_wants_annotated_frames(tmp_path: Path) -> None:
     root = trees.longvideo(tmp_path)
     for split, folder in (("1x", "long_video"), ("3x", "long_video_x3")):
         video = open_dataset("longvideo", root, split=split).videos[0]
@@ -377,7 +377,7 @@ def test_longvideo_asks_for_annotated_frames(tmp_path: Path) -> None:
         assert video.wanted == ("00000", "00003") and list(video.given) == ["00000"]
 
 
-def test_vost_void_is_no_object(tmp_path: Path) -> None:
+def test_void_in_vost_is_not_an_object(tmp_path: Path) -> None:
     video = open_dataset("vost", trees.vost(tmp_path)).videos[0]
     assert video.object_ids == (1,)
 

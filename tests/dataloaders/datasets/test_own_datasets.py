@@ -66,7 +66,7 @@ class TestCustom:
         assert check_dataset(tmp_path / "dances.json").summary.endswith("nothing wrong")
 
     @pytest.mark.parametrize("place", ["masks/a/00000.bmp", "masks/a/00000.TIF", "masks/a.bmp"])
-    def test_given_masks_of_another_format_are_named(self, tmp_path: Path, place: str) -> None:
+    def test_given_masks_of_a_different_format_are_named(self, tmp_path: Path, place: str) -> None:
         trees.video(tmp_path, "frames/{}", "masks/{}", "a", truth=())
         (tmp_path / place).parent.mkdir(parents=True)
         Image.fromarray(trees.ids_mask((1, 2))).save(tmp_path / place)
@@ -76,7 +76,7 @@ class TestCustom:
         with pytest.raises(ValueError, match=r"masks/a: video a has no mask: masks must be PNG"):
             folder_records(tmp_path / "frames", tmp_path / "masks", ["a"])
 
-    def test_true_masks_of_another_format_are_named(self, tmp_path: Path) -> None:
+    def test_true_masks_of_a_different_format_are_named(self, tmp_path: Path) -> None:
         trees.video(tmp_path, "frames/{}", "masks/{}", "a", trees.FRAMES)
         (tmp_path / "ground_truth/a").mkdir(parents=True)
         Image.fromarray(trees.ids_mask((1, 2))).save(tmp_path / "ground_truth/a/00000.bmp")
@@ -115,7 +115,7 @@ class TestCustom:
         assert check_dataset(tmp_path / "dances.json").summary.endswith("nothing wrong")
 
     @pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
-    def test_letters_with_accents_in_either_form(self, tmp_path: Path, listed: str, stored: str) -> None:
+    def test_accented_names_in_either_unicode_form(self, tmp_path: Path, listed: str, stored: str) -> None:
         """A Mac unpacks folders in one form, lists are typed in the other."""
         name = "Tänzerin é"
         trees.video(tmp_path, "frames/{}", "masks/{}", normalize(stored, name))
@@ -135,7 +135,7 @@ class TestCustom:
         with pytest.raises(ValueError, match=r"waltz\.mp4: all\.txt lists this file: .* their extension: waltz"):
             open_dataset(self.describe(tmp_path))
 
-    def test_one_mask_of_a_folder_with_a_dot(self, tmp_path: Path) -> None:
+    def test_a_single_mask_of_a_folder_whose_name_has_a_dot(self, tmp_path: Path) -> None:
         trees.video(tmp_path, "frames/{}", "", "2024.01.05", ())
         trees.mask(tmp_path / "masks/2024.01.05.png")
         assert list(open_dataset(self.describe(tmp_path)).videos[0].given) == ["00000"]
@@ -383,7 +383,7 @@ class TestFirstMaskWithoutObject:
         assert [problem.text for problem in problems] == told
 
     @pytest.mark.parametrize("masks", [1, 3])
-    def test_if_none_does_it_is_the_first(self, tmp_path: Path, masks: int) -> None:
+    def test_if_no_mask_shows_an_object_the_first_is_given(self, tmp_path: Path, masks: int) -> None:
         (video,) = self.opened(tmp_path, 3, masks)
         assert list(video.given) == ["00000"] and video.object_ids == ()
         assert "the given mask shows no object" in [p.text for p in check_dataset(tmp_path / "own.json").problems]

@@ -90,7 +90,7 @@ def test_masks_by_frame_of_several_kinds(tmp_path: Path) -> None:
     one_line(raised)
 
 
-def test_masks_by_frame_where_the_number_of_frames_is_not_known(tmp_path: Path) -> None:
+def test_masks_by_frame_if_the_number_of_frames_is_unknown(tmp_path: Path) -> None:
     save_mask(tmp_path / "masks/00037.png", ids_of(3))
     with open_frames(write_video(tmp_path / "clip.mkv", "mpeg4", 40, size=(12, 16))) as source:
         assert source.num_frames is None
@@ -108,7 +108,7 @@ def test_masks_by_frame_where_the_number_of_frames_is_not_known(tmp_path: Path) 
         ((), (), "no image in this folder"),
     ],
 )
-def test_folders_that_may_be_either_are_refused(
+def test_ambiguous_folders_are_refused(
     tmp_path: Path, frames: tuple[str, ...], masks: tuple[str, ...], error: str
 ) -> None:
     (tmp_path / "masks").mkdir()
@@ -163,7 +163,7 @@ def test_masks_belong_to_the_frames_of_their_numbers(
         (("x", "y"), ("x", "zebra"), "the mask zebra.png isn't named like a frame: rename or remove it"),
     ],
 )
-def test_names_that_are_not_clear_are_refused(
+def test_ambiguous_names_are_refused(
     tmp_path: Path, frames: tuple[str, ...], masks: tuple[str, ...], error: str
 ) -> None:
     for name in masks:
@@ -185,7 +185,7 @@ def test_names_of_objects_with_digits(tmp_path: Path, masks: tuple[str, ...]) ->
     assert own.names == ({} if masks[0].isdigit() else dict(enumerate(sorted(masks), 1)))
 
 
-def test_masks_of_scenes_are_of_frames_in_any_case(tmp_path: Path) -> None:
+def test_masks_of_scenes_always_belong_to_frames(tmp_path: Path) -> None:
     for name in ("1", "2"):
         save_mask(tmp_path / "masks" / f"{name}.png", ids_of(3))
     with clip(tmp_path, "1", "2", "3") as source:
@@ -193,7 +193,7 @@ def test_masks_of_scenes_are_of_frames_in_any_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["00003.png", "3.png", "frame_0003.png", "shot-00003.png"])
-def test_a_single_mask_with_the_name_of_a_later_frame_is_said_to_be_the_firsts(
+def test_a_single_mask_named_after_a_later_frame_is_logged_as_the_first_ones(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with clip(tmp_path) as source:
@@ -212,9 +212,7 @@ def test_a_single_mask_with_another_name_is_used_silently(
     assert "is applied to the first frame" not in caplog.text
 
 
-def test_a_number_in_the_name_of_the_clip_is_not_that_of_a_frame(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_number_in_the_clip_name_is_not_a_frame_number(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with open_frames(save_images(tmp_path / "IMG_0004", *(f"{n:05d}.png" for n in range(6)))) as source:
         for name in ("IMG_0004.png", "IMG_0004_mask.png"):
             masks_for(save_mask(tmp_path / name, ids_of(5)), source)
@@ -238,7 +236,7 @@ def test_a_number_in_the_name_of_the_clip_is_not_that_of_a_frame(
         (((1,), (1, 2)), ([0, 1], [0, 1, 2])),
     ],
 )
-def test_255_is_read_alike_in_all_masks(
+def test_255_has_the_same_meaning_in_all_masks(
     tmp_path: Path, values: tuple[tuple[int, ...], ...], expected: tuple[list[int], ...]
 ) -> None:
     for number, own in enumerate(values):
@@ -277,7 +275,7 @@ def cut_out(path: Path, colors: np.ndarray, visible: np.ndarray) -> None:
     Image.fromarray(np.dstack([colors, np.where(visible, np.uint8(255), np.uint8(0))])).save(path)
 
 
-def test_cut_outs_of_one_object_are_read_alike(tmp_path: Path) -> None:
+def test_cut_outs_of_one_object_are_read_consistently(tmp_path: Path) -> None:
     """One with the colors of a photo, one of nine pixels, one with a black pixel, one gray, and one without pixels."""
     rng = np.random.default_rng(0)
     photo = rng.integers(1, 256, (12, 16, 3), np.uint8)
@@ -311,7 +309,7 @@ def test_flat_colors_with_transparency_are_the_same_objects_in_all_masks(tmp_pat
         assert given(masks_for(tmp_path / "masks", source), source) == {"00002": [0, 1], "00005": [0, 2]}
 
 
-def test_palettes_that_differ_are_read_by_their_colors(tmp_path: Path) -> None:
+def test_masks_with_different_palettes_are_matched_by_color(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     for name, palette in {"00000": [0, 0, 0, 255, 0, 0, 0, 255, 0], "00001": [0, 0, 0, 0, 255, 0, 255, 0, 0]}.items():
         image = Image.fromarray(ids_of(1, 2))
@@ -334,7 +332,7 @@ def test_masks_without_any_object_are_refused_before_the_first_frame(tmp_path: P
     one_line(error)
 
 
-def test_a_later_mask_of_another_size_is_refused_before_the_first_frame(tmp_path: Path) -> None:
+def test_a_later_mask_of_a_different_size_is_refused_before_the_first_frame(tmp_path: Path) -> None:
     save_mask(tmp_path / "masks/00000.png", ids_of(1))
     save_mask(tmp_path / "masks/00009.png", ids_of(1, size=(12, 30)))
     with clip(tmp_path) as source, pytest.raises(ValueError, match=r"00009\.png: the mask is 12x30"):
@@ -401,7 +399,7 @@ def test_coco_images_are_matched_with_frames(
     assert logged in caplog.text
 
 
-def test_a_coco_image_is_of_the_frame_that_it_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_coco_image_belongs_to_the_frame_that_it_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "m.json"
     path.write_text(
         json.dumps(coco_file(image={"id": 7, "file_name": "00003.jpg", "height": SIZE[0], "width": SIZE[1]}))
@@ -414,7 +412,7 @@ def test_a_coco_image_is_of_the_frame_that_it_names(tmp_path: Path, caplog: pyte
         assert given(masks_for(path, source), source) == {"00000": [0, 1, 2]}
 
 
-def test_coco_images_that_are_no_frames_are_refused(tmp_path: Path) -> None:
+def test_coco_images_that_match_no_frame_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     data = {"images": [{"id": 1, "file_name": "cat.jpg"}, {"id": 2, "file_name": "dog.jpg"}], "annotations": []}
     path.write_text(json.dumps(data))
@@ -467,7 +465,7 @@ def test_a_coco_vid_export_can_be_read_again(tmp_path: Path) -> None:
         assert given(masks_for(path, source), source) == {"00000": [0, 4], "00003": [0, 4]}
 
 
-def test_coco_annotations_without_tracks_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_coco_annotations_without_tracks_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     images = [{"id": i, "file_name": f"{i:05d}.jpg", "height": SIZE[0], "width": SIZE[1]} for i in (0, 3)]
     ball = rle(TWO == 1)
 

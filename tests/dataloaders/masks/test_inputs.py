@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("given", [one for one in MASKS if one.ids is not None], ids=lambda one: one.form)
-def test_forms_that_are_read(given: MaskInput, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_accepted_forms(given: MaskInput, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = "00000" if given.form.startswith("YouTube-VIS") else None
     ids = read_mask(given.write(tmp_path), size=SIZE, image=image)
     assert given.ids is not None
@@ -27,7 +27,7 @@ def test_forms_that_are_read(given: MaskInput, tmp_path: Path, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("given", [one for one in MASKS if one.ids is None], ids=lambda one: one.form)
-def test_forms_that_are_refused(given: MaskInput, tmp_path: Path) -> None:
+def test_refused_forms(given: MaskInput, tmp_path: Path) -> None:
     path = given.write(tmp_path)
     with pytest.raises(ValueError) as error:  # the message is compared below
         read_mask(path, size=SIZE)
@@ -52,7 +52,7 @@ def test_names_of_objects(form: str, names: dict[int, str], tmp_path: Path) -> N
     assert read_mask_with_names(given.write(tmp_path), image=image).names == names
 
 
-def test_the_page_of_inputs_is_the_one_that_the_program_writes() -> None:
+def test_the_committed_inputs_page_is_up_to_date() -> None:
     spec = importlib.util.spec_from_file_location("make_inputs", ROOT / "docs" / "make_inputs.py")
     assert spec is not None and spec.loader is not None
     program = importlib.util.module_from_spec(spec)

@@ -95,7 +95,7 @@ def test_id_colors_are_those_of_the_palette_and_all_different() -> None:
 
 
 @pytest.mark.parametrize("ids", [[-1], [65536], [1.5]])
-def test_id_colors_of_what_is_no_id(ids: list) -> None:
+def test_colors_of_invalid_ids_are_an_error(ids: list) -> None:
     with pytest.raises(ValueError, match="object ids must be integers"):
         id_colors(ids)
 
@@ -151,7 +151,7 @@ def test_bool_mask_and_own_palette(tmp_path: Path) -> None:
         (np.ones((0, 4), np.uint8), "not empty"),
     ],
 )
-def test_what_is_no_mask_is_not_written(tmp_path: Path, mask: np.ndarray, message: str) -> None:
+def test_invalid_masks_are_not_written(tmp_path: Path, mask: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message) as error:
         write_mask(tmp_path / "m.png", mask)
     assert "m.png" in one_line(error)
@@ -244,7 +244,7 @@ def test_palette_png_of_few_bits(tmp_path: Path, bits: int) -> None:
     assert np.array_equal(read_mask(tmp_path / "m.png"), mask)
 
 
-def test_a_soft_edge_makes_no_objects(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_soft_edges_do_not_become_objects(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     soft = np.zeros((9, 13), np.uint8)
     soft[2:7, 2:11] = 255
     soft[1, 2:11] = np.linspace(20, 240, 9)
@@ -266,7 +266,7 @@ def test_an_array_that_repeats_a_mask_is_one_object(tmp_path: Path, axis: int, o
     assert np.array_equal(read_mask(tmp_path / "m.npy"), ids_of(1))
 
 
-def test_an_array_whose_channels_differ_holds_no_ids(tmp_path: Path) -> None:
+def test_an_array_with_different_channels_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "m.npy", np.stack([ids_of(1) == 1, ids_of(1) == 0, ids_of(1) == 1], 2))
     with pytest.raises(ValueError, match="must be an H x W array of object ids, got shape"):
         read_mask(tmp_path / "m.npy")
@@ -283,7 +283,7 @@ def test_void_is_kept_and_logged(tmp_path: Path, mode: str, caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("name", ["m.png", "m.jpg", "m.tif"])
-def test_a_mask_is_turned_by_its_exif_orientation_as_its_frame_is(tmp_path: Path, name: str) -> None:
+def test_exif_orientation_is_applied_to_masks_as_to_frames(tmp_path: Path, name: str) -> None:
     shown = np.zeros((24, 32), np.uint8)
     shown[:8, :16] = 255
     exif = Image.Exif()
@@ -296,7 +296,7 @@ def test_mask_without_objects(tmp_path: Path) -> None:
     assert not read_mask(save_mask(tmp_path / "m.png", np.zeros((5, 6), np.uint8))).any()
 
 
-def test_a_gradient_is_no_mask(tmp_path: Path) -> None:
+def test_a_gradient_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"m\.png: 256 values, hardly any of which fills an area"):
         read_mask(save_mask(tmp_path / "m.png", np.arange(256, dtype=np.uint8).reshape(16, 16)))
 
@@ -327,7 +327,7 @@ def test_masks_of_the_same_aspect_ratio_are_resized(tmp_path: Path, size: tuple[
 
 
 @pytest.mark.parametrize("mode", ["L", "P"])
-def test_thin_ids_counted_from_1_are_no_edges(tmp_path: Path, mode: str) -> None:
+def test_thin_objects_with_consecutive_ids_are_not_taken_for_edges(tmp_path: Path, mode: str) -> None:
     ids = np.zeros((40, 60), np.uint8)
     ids[4:36, 4:28], ids[4:36, 28:30], ids[4:36, 30:56] = 2, 20, 40
     ids[10:12, 10:20] = 21
@@ -341,7 +341,7 @@ def test_thin_ids_counted_from_1_are_no_edges(tmp_path: Path, mode: str) -> None
     assert np.array_equal(read_mask(save_mask(tmp_path / "small.png", small)), small)
 
 
-def test_numbers_that_are_no_ids(tmp_path: Path) -> None:
+def test_invalid_ids_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"float\.tif: floating-point values"):
         read_mask(save_mask(tmp_path / "float.tif", np.ones((4, 4), np.float32)))
     with pytest.raises(ValueError, match=r"big\.tif: .*between 0 and 65535, the mask has 0 to 70000"):
@@ -351,7 +351,7 @@ def test_numbers_that_are_no_ids(tmp_path: Path) -> None:
         read_mask(tmp_path / "pages.tif")
 
 
-def test_files_that_are_no_image(tmp_path: Path) -> None:
+def test_files_that_are_not_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.png: no such mask"):
         read_mask(tmp_path / "gone.png")
     (tmp_path / "page.png").write_text("<html>404</html>")
@@ -480,7 +480,7 @@ def test_one_image_of_several(tmp_path: Path) -> None:
         read_coco_masks(results)
 
 
-def test_where_object_ids_come_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_sources_of_object_ids(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first, second = {"segmentation": compressed(ids_of(1, 0))}, {"segmentation": compressed(ids_of(0, 1))}
     path = tmp_path / "m.json"
     assert np.array_equal(read_mask(write_json(path, [first, second])), ids_of(1, 2))
@@ -583,7 +583,7 @@ def test_annotations_are_sorted_by_image_in_one_pass(tmp_path: Path, monkeypatch
     assert Asked.count == len(annotations)
 
 
-def test_annotations_of_no_image_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_annotations_without_an_image_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = {"id": 1, "height": 12, "width": 16}
     annotations = [{"id": n, "image_id": n, "segmentation": compressed(ids_of(1))} for n in (1, 7)]
     mask = read_mask(write_json(tmp_path / "m.json", {"images": [image], "annotations": annotations}))

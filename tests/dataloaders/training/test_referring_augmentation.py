@@ -30,7 +30,7 @@ from voskit.dataloaders.training.referring.augment import (
         ((1, 2000), 288, (1, 2000)),
     ],
 )
-def test_sizes_follow_the_short_side_unless_the_long_one_is_too_long(
+def test_the_short_side_sets_the_size_unless_the_long_one_exceeds_its_limit(
     size: tuple[int, int], short: int, expected: tuple[int, int]
 ) -> None:
     assert resized_size(size, short, 640) == expected
@@ -76,7 +76,7 @@ def test_masks_are_resized_by_nearest_neighbor_and_frames_smoothly() -> None:
     assert 0 < large[0, 3, 0] < large[0, 4, 0] < 200
 
 
-def test_colors_are_distorted_in_each_frame_apart() -> None:
+def test_colors_are_distorted_independently_in_each_frame() -> None:
     rng = np.random.default_rng(0)
     gray = np.full((2, 2, 3), 100, np.uint8)  # saturation, hue and the order of channels don't change it
     values = []

@@ -107,7 +107,7 @@ def test_items_are_as_documented(clips: ReferringClips) -> None:
             check(clips[index], clips.stage.clip_length)
 
 
-def test_items_depend_on_seed_epoch_and_index_only(clips: ReferringClips) -> None:
+def test_items_depend_only_on_seed_epoch_and_index(clips: ReferringClips) -> None:
     first = [clips[index] for index in range(2)]
     assert all(same(first[index], clips[index]) for index in (1, 0))
     assert not torch.equal(first[0].frames, first[1].frames)
@@ -403,13 +403,13 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         ({"videos": {"bear": {"frames": ["0"], "expressions": {}}}}, "no expressions"),
     ],
 )
-def test_a_useless_meta_file_is_named(tmp_path: Path, content: Any, message: str) -> None:
+def test_an_unusable_meta_file_is_named(tmp_path: Path, content: Any, message: str) -> None:
     write_json(tmp_path / META, content)
     with pytest.raises(ValueError, match=f"{META}: .*{message}"):
         ReferringVideoClips(tmp_path, stage_of())
 
 
-def test_missing_and_unfitting_files_of_a_video_are_named(tmp_path: Path) -> None:
+def test_missing_and_mismatched_files_of_a_video_are_named(tmp_path: Path) -> None:
     data = ReferringVideoClips(video_tree(tmp_path, count=1), stage_of(1))
     image, mask = (tmp_path / f"train/{kind}" for kind in ("JPEGImages/bear/00000.jpg", "Annotations/bear/00000.png"))
     whole = image.read_bytes()
@@ -427,7 +427,7 @@ def test_missing_and_unfitting_files_of_a_video_are_named(tmp_path: Path) -> Non
         data[0]
 
 
-def test_masks_of_a_video_have_one_size(tmp_path: Path) -> None:
+def test_all_masks_of_a_video_have_the_same_size(tmp_path: Path) -> None:
     data = ReferringVideoClips(video_tree(tmp_path, count=2), stage_of(3))
     path = tmp_path / "train/Annotations/bear/00005.png"
     write_mask(path, np.ones((30, 45), np.uint8))
@@ -444,7 +444,7 @@ def test_masks_of_a_video_have_one_size(tmp_path: Path) -> None:
         (lambda data: data["images"][0].pop("caption"), r"is invalid \(KeyError: 'caption'\)"),
     ],
 )
-def test_a_useless_coco_file_is_named(tmp_path: Path, change: Any, message: str) -> None:
+def test_an_unusable_coco_file_is_named(tmp_path: Path, change: Any, message: str) -> None:
     data = coco_entries()
     change(data)
     write_json(tmp_path / "refcoco/instances_refcoco_train.json", data)

@@ -70,7 +70,7 @@ def test_items_are_as_documented(clips: StaticClips | VideoClips) -> None:
             assert not torch.equal(clip.frames[0], clip.frames[1])
 
 
-def test_items_depend_on_seed_epoch_and_index_only(clips: StaticClips | VideoClips) -> None:
+def test_items_depend_only_on_seed_epoch_and_index(clips: StaticClips | VideoClips) -> None:
     first = [clips[index] for index in range(len(clips))]
     assert all(same(first[index], clips[index]) for index in reversed(range(len(clips))))
     clips.set_epoch(1)
@@ -135,7 +135,7 @@ def test_merged_items_have_more_objects(tmp_path: Path) -> None:
     assert max(merged) == 2
 
 
-def test_no_more_objects_than_asked_for(tmp_path: Path) -> None:
+def test_clips_have_at_most_the_requested_number_of_objects(tmp_path: Path) -> None:
     data = StaticClips(static_tree(tmp_path, ids=(1, 2, 9)), stage(merge_probability=1.0), crop=CROP, max_objects=2)
     for index in range(len(data)):
         check(data[index], max_objects=2)
@@ -231,7 +231,7 @@ def test_gaps_and_order() -> None:
     assert draw_frame_numbers(2, 4, 12, False, rng) == [0, 1, 1, 1]
 
 
-def test_clips_are_reversed_only_if_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_are_reversed_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     def spy(count: int, length: int, gap: int, backwards: bool, rng: np.random.Generator) -> list[int]:
@@ -275,7 +275,7 @@ def test_a_crop_shows_more_than_a_corner_of_an_object(tmp_path: Path) -> None:
     assert min(shown(min_object_area=0.99)) > 0.3  # there is no such crop: the best one is taken
 
 
-def test_v2_changes_all_frames_of_a_clip_alike(tmp_path: Path) -> None:
+def test_v2_augments_all_frames_of_a_clip_alike(tmp_path: Path) -> None:
     root = video_tree(tmp_path, count=1)
     records = folder_records(root / "JPEGImages/480p", root / "Annotations/480p")
     plain, strong = (
@@ -295,7 +295,7 @@ def test_void_is_ignored_and_a_lone_255_is_an_object(tmp_path: Path, grayscale: 
 
 
 @pytest.mark.parametrize("grayscale", [False, True])
-def test_void_that_stays_when_the_objects_have_left_is_no_object(tmp_path: Path, grayscale: bool) -> None:
+def test_void_after_the_objects_have_left_is_not_an_object(tmp_path: Path, grayscale: bool) -> None:
     masks = [tmp_path / f"{i}.png" for i in range(2)]
     for path, values in zip(masks, ([0, 1, 255], [0, 0, 255]), strict=True):
         write_mask(path, np.array([values]), grayscale=grayscale)
@@ -312,7 +312,7 @@ def test_void_that_stays_when_the_objects_have_left_is_no_object(tmp_path: Path,
         (((0, 0, 255), (0, 255, 255)), ([0, 0, 1], [0, 1, 1])),  # black and white
     ],
 )
-def test_255_in_masks_of_an_own_dataset(
+def test_255_in_masks_of_your_own_dataset(
     tmp_path: Path, values: tuple[tuple[int, ...], ...], labels: tuple[list[int], ...]
 ) -> None:
     for number, row in enumerate(values):
@@ -326,7 +326,7 @@ def test_255_in_masks_of_an_own_dataset(
 
 
 @pytest.mark.parametrize("given", ["all", "first"])
-def test_all_masks_of_an_own_dataset_are_trained_on(tmp_path: Path, given: str) -> None:
+def test_all_masks_of_your_own_dataset_are_used_for_training(tmp_path: Path, given: str) -> None:
     for number in range(3):
         save(*scene((2, 5)), tmp_path / f"frames/a/{number:05d}.png", tmp_path / f"masks/a/{number:05d}.png")
     (tmp_path / "my.json").write_text(json.dumps({"given": given}))
@@ -349,7 +349,7 @@ def test_a_mask_with_a_soft_edge_is_one_object(tmp_path: Path) -> None:
     assert np.array_equal(read_labels(tmp_path / "soft.png"), disc > 127)
 
 
-def test_damaged_and_useless_files_are_named(tmp_path: Path) -> None:
+def test_damaged_and_unusable_files_are_named(tmp_path: Path) -> None:
     data = StaticClips(static_tree(tmp_path), stage(), crop=CROP)
     path = data.pairs[0][0]
     whole = path.read_bytes()

@@ -19,7 +19,7 @@ from voskit.dataloaders.training import (
 from voskit.dataloaders.training.xmem import draw_within_skip, thin_plate_warp
 
 
-def test_frames_lie_within_a_skip_of_each_other_and_none_comes_twice() -> None:
+def test_frames_are_at_most_a_skip_apart_and_distinct() -> None:
     rng = np.random.default_rng(0)
     for skip in (1, 3, 10):
         for _ in range(50):

@@ -63,18 +63,18 @@ def test_bounds_are_numbers_names_or_times(video: Path, start: str | None, end: 
         (None, "0:70", "end 0:70: minutes and seconds must be below 60"),
     ],
 )
-def test_bounds_that_are_not_there_are_refused(video: Path, start: str | None, end: str | None, message: str) -> None:
+def test_bounds_outside_the_clip_are_refused(video: Path, start: str | None, end: str | None, message: str) -> None:
     with open_frames(video) as source, pytest.raises(ValueError, match=message):
         excerpt(source, start, end)
 
 
-def test_an_end_far_behind_the_last_frame_is_told(video: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_end_far_beyond_the_last_frame_is_logged(video: Path, caplog: pytest.LogCaptureFixture) -> None:
     with open_frames(video) as source:
         assert excerpt(source, None, "2:00").num_frames == 8
     assert "end 2:00: the last frame of pause is shown at 64.20 s" in caplog.text
 
 
-def test_without_bounds_it_is_the_source(video: Path) -> None:
+def test_without_bounds_the_excerpt_is_the_source(video: Path) -> None:
     with open_frames(video) as source:
         assert excerpt(source, None, None) is source
 
@@ -89,7 +89,7 @@ def test_a_video_of_unknown_length_may_end_early(tmp_path: Path) -> None:
                 list(excerpt(source, start, end))
 
 
-def test_images_are_named_and_have_times_with_a_rate_only(tmp_path: Path) -> None:
+def test_images_are_named_and_have_times_only_with_a_rate(tmp_path: Path) -> None:
     folder = save_images(tmp_path / "images", "shot_010.png", "shot_011.png", "shot_012.jpg", "shot_013.png")
     with open_frames(folder) as source:
         part = excerpt(source, "shot_011", "2")
@@ -123,14 +123,14 @@ def test_a_video_with_fewer_frames_than_it_states_ends_an_excerpt_without_end(tm
             list(excerpt(source, "2", "6"))
 
 
-def test_a_frame_named_by_a_number_is_meant_before_the_frame_of_this_number(tmp_path: Path) -> None:
+def test_a_numeric_frame_name_takes_precedence_over_a_frame_number(tmp_path: Path) -> None:
     folder = save_images(tmp_path / "images", "1.png", "2.png", "3.png")
     with open_frames(folder) as source:
         assert [frame.name for frame in excerpt(source, "2", None)] == ["2", "3"]
         assert [frame.name for frame in excerpt(source, "0", "1")] == ["1"]
 
 
-def test_a_single_mask_is_that_of_the_first_frame_and_others_keep_their_frames(video: Path, tmp_path: Path) -> None:
+def test_a_single_mask_belongs_to_the_first_frame_and_others_keep_their_frames(video: Path, tmp_path: Path) -> None:
     single = save_mask(tmp_path / "first.png", np.full((32, 48), 7, np.uint8))
     for name in ("00001", "00004"):
         save_mask(tmp_path / "masks" / f"{name}.png", np.full((32, 48), int(name), np.uint8))

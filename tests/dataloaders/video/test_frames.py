@@ -97,7 +97,7 @@ def test_variable_frame_rate_is_complete(tmp_path: Path, name: str, codec: str) 
         assert [round(frame.image.mean() / 13) for frame in source] == [round(level(i) / 13) for i in range(len(times))]
 
 
-def test_frames_before_an_edit_lists_start_are_left_out_without_an_error(tmp_path: Path) -> None:
+def test_frames_before_the_start_of_an_edit_list_are_skipped_silently(tmp_path: Path) -> None:
     path = write_video(tmp_path / "trimmed.mp4", "libx264", 12, times=list(range(-3, 9)))
     with open_frames(path) as source:
         assert source.num_frames is None
@@ -147,7 +147,7 @@ def test_rotation_written_by_ffmpeg_is_undone(tmp_path: Path, name: str) -> None
         assert quarters(next(iter(source)).image) == [GREEN, GRAY, RED, BLUE]
 
 
-def test_matrix_that_is_no_quarter_turn_leaves_the_frame(caplog: pytest.LogCaptureFixture) -> None:
+def test_rotations_other_than_quarter_turns_are_ignored_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     image = four_colors()
     tilted = np.array([46341, 46341, 0, -46341, 46341, 0, 0, 0, 1 << 30])
     assert apply_display_matrix(image, tilted) is image
@@ -242,7 +242,7 @@ def test_given_fps_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
-def test_fps_that_is_no_rate(tmp_path: Path, fps: float) -> None:
+def test_an_invalid_fps_is_refused(tmp_path: Path, fps: float) -> None:
     with pytest.raises(ValueError, match="positive number"):
         open_frames(tmp_path, fps=fps)
 
@@ -260,7 +260,7 @@ def test_file_without_a_video_stream(tmp_path: Path) -> None:
     one_line(error)
 
 
-def test_of_several_video_streams_the_one_of_more_frames_is_read_and_told(
+def test_of_several_video_streams_the_longest_is_read_which_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "two.mkv"
@@ -282,14 +282,14 @@ def test_of_several_video_streams_the_one_of_more_frames_is_read_and_told(
     ]
 
 
-def test_all_pictures_of_an_animated_avif_are_frames(tmp_path: Path) -> None:
+def test_all_images_of_an_animated_avif_are_frames(tmp_path: Path) -> None:
     pictures = [Image.fromarray(np.full((32, 48, 3), level, np.uint8)) for level in (0, 90, 200)]
     pictures[0].save(tmp_path / "a.avif", save_all=True, append_images=pictures[1:], duration=40)
     with open_frames(tmp_path / "a.avif") as source:
         assert [round(float(frame.image.mean()), -1) for frame in source] == [0, 90, 200]
 
 
-def test_text_is_no_video(tmp_path: Path) -> None:
+def test_text_is_refused_as_a_video(tmp_path: Path) -> None:
     for name, text in (("page.mp4", "<html>not found</html>"), ("notes.txt", "hello\n" * 50), ("empty.mp4", "")):
         (tmp_path / name).write_text(text)
         with pytest.raises(ValueError, match=name) as error:
@@ -329,7 +329,7 @@ def test_mp4_without_its_index(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("keep", [0.9, 0.5])
-def test_video_cut_short_gives_its_frames_and_then_an_error(
+def test_a_truncated_video_yields_its_frames_and_then_an_error(
     tmp_path: Path, name: str, codec: str, options: dict[str, str], keep: float
 ) -> None:
     pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
@@ -361,7 +361,7 @@ def test_damage_in_the_middle_is_an_error_that_names_the_frame(tmp_path: Path, n
     assert f"frame {read} cannot" in one_line(error)
 
 
-def test_hole_in_a_webm_is_not_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_gap_in_a_webm_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = damage(write_video(tmp_path / "clip.webm", "libvpx", 30, noise=True), 1000)
     problem = ""
     read = 0
@@ -387,7 +387,7 @@ def test_size_that_changes_within_a_video(tmp_path: Path) -> None:
     one_line(error)
 
 
-def test_closed_sources_refuse_to_go_on(tmp_path: Path) -> None:
+def test_closed_sources_refuse_to_continue(tmp_path: Path) -> None:
     for path in (write_video(tmp_path / "clip.mp4", "libx264"), save_images(tmp_path / "images", "1.png", "2.png")):
         source = open_frames(path)
         frames = iter(source)

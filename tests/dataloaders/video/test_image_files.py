@@ -17,7 +17,7 @@ from voskit.dataloaders.images import image_to_rgb, list_images, load_image
 from voskit.dataloaders.video.frames import check_source, open_frames
 
 
-def test_folder_is_sorted_as_people_count(tmp_path: Path) -> None:
+def test_a_folder_is_sorted_in_natural_order(tmp_path: Path) -> None:
     folder = save_images(tmp_path / "walk", "frame2.png", "frame10.JPG", "frame1.bmp", "Frame3.webp", "frame4.tiff")
     save_images(folder / "nested", "frame0.png")
     (folder / ".frame0.png").write_bytes(b"hidden")
@@ -66,7 +66,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
         assert quarters(next(iter(source)).image) == expected[orientation]
 
 
-def test_all_kinds_of_pixels_become_rgb(tmp_path: Path) -> None:
+def test_all_pixel_formats_become_rgb(tmp_path: Path) -> None:
     image = Image.fromarray(four_colors())
     gray = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
     palette = image.convert("P", palette=Image.Palette.ADAPTIVE)
@@ -130,7 +130,7 @@ def test_a_16_bit_frame_brighter_than_the_folder_is_clipped_and_named(
     assert f"{tmp_path / '1.png'}: values above 1023, the range of the other frames, are clipped" in caplog.text
 
 
-def test_pixels_of_no_known_range(tmp_path: Path) -> None:
+def test_pixels_of_unknown_range_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
     with pytest.raises(ValueError, match=r"float\.tif: floating-point"):
         open_frames(tmp_path / "float.tif")
@@ -159,7 +159,7 @@ def test_several_images_in_one_file_of_a_folder_are_refused(tmp_path: Path, name
         list(source)
 
 
-def test_pictures_of_kinds_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_of_unsupported_formats_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = save_images(tmp_path / "images", "1.png", "2.PNG")
     for name in ("1.dng", "3.heic", "4.avif", "notes.txt", "Thumbs.db", ".5.heic"):
         (folder / name).touch()
@@ -214,7 +214,7 @@ def test_png_with_a_flipped_bit(tmp_path: Path) -> None:
         open_frames(folder)
 
 
-def test_file_that_is_no_image(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "page.png").write_text("<html>404</html>")
     with pytest.raises(ValueError, match=r"page\.png: not an image"):
         open_frames(tmp_path / "page.png")

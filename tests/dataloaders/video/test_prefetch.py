@@ -19,7 +19,7 @@ def test_gives_all_items_in_order() -> None:
     assert not reading_threads()
 
 
-def test_is_ahead_by_no_more_than_its_depth() -> None:
+def test_reads_ahead_by_at_most_its_depth() -> None:
     taken = []
     items = prefetch((taken.append(i) or i for i in range(100)), depth=3)
     assert next(items) == 0
@@ -32,7 +32,7 @@ def test_is_ahead_by_no_more_than_its_depth() -> None:
     assert not reading_threads()
 
 
-def test_errors_come_where_they_belong() -> None:
+def test_errors_are_raised_at_their_item() -> None:
     def broken():
         yield 1
         raise ValueError("frame 2 is damaged")

@@ -47,7 +47,7 @@ def test_file_url(tmp_path: Path) -> None:
         assert len(list(source)) == len(list(source)) == 12
 
 
-def test_url_that_cannot_be_opened_keeps_its_password(served: str) -> None:
+def test_an_error_about_a_url_hides_its_password(served: str) -> None:
     for url in (
         f"http://me:secret@{served}/gone.mp4?token=secret",
         "rtsp://me:secret@127.0.0.1:9/live",

@@ -78,7 +78,7 @@ def test_images_have_times_only_if_a_rate_is_given(tmp_path: Path) -> None:
         assert next(source.between(2, 2)).time == 0.5
 
 
-def test_times_never_fall_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_times_never_decrease(caplog: pytest.LogCaptureFixture) -> None:
     clock = FrameClock("joined.ts", Fraction(1, 10), 1.0, 10.0)
     assert [clock.time(pts) for pts in (10, 11, 12, 12, 11, 13)] == pytest.approx([0, 0.1, 0.2, 0.2, 0.2, 0.3])
     assert [clock.time(pts) for pts in (None, None)] == pytest.approx([0.4, 0.5])
@@ -110,7 +110,7 @@ def test_pixel_aspect_ratio_and_audio_are_known(tmp_path: Path, turn: int, aspec
 
 
 @pytest.mark.parametrize(("flags", "told"), [({"flags": "+ilme+ildct", "x264-params": "tff=1"}, 1), ({}, 0)])
-def test_interlaced_videos_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, flags, told) -> None:
+def test_interlaced_videos_are_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, flags, told) -> None:
     path = tmp_path / "tape.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options=flags)

@@ -41,7 +41,7 @@ def reopened(journal: Journal) -> Journal:
     return Journal(journal.root, journal.folder)
 
 
-def test_every_change_is_undone_and_redone_also_after_a_restart(journal: Journal) -> None:
+def test_every_change_can_be_undone_and_redone_even_after_a_restart(journal: Journal) -> None:
     states = [contents(journal.root)]
     for name, text in (("a", "1"), ("a", "2"), ("b", "3"), ("a", None)):
         change(journal, name, text)
@@ -59,7 +59,7 @@ def test_every_change_is_undone_and_redone_also_after_a_restart(journal: Journal
     assert (journal.undo_text, journal.redo_text) == ("a None", None)
 
 
-def test_a_change_after_an_undo_ends_what_could_be_redone(journal: Journal) -> None:
+def test_a_change_after_an_undo_discards_the_redo_history(journal: Journal) -> None:
     change(journal, "a", "1")
     change(journal, "a", "2")
     journal.undo()
@@ -71,7 +71,7 @@ def test_a_change_after_an_undo_ends_what_could_be_redone(journal: Journal) -> N
 
 @pytest.mark.parametrize("killed_after", [0, 1, 2])
 @pytest.mark.parametrize("direction", ["undo", "redo"])
-def test_an_undo_that_a_kill_broke_off_is_completed_at_the_next_start(
+def test_an_undo_interrupted_by_a_kill_is_completed_at_the_next_start(
     journal: Journal, direction: str, killed_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "abc":
@@ -119,7 +119,7 @@ def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_lines_that_a_full_disk_cut_short_name_no_file(journal: Journal) -> None:
+def test_lines_truncated_by_a_full_disk_name_no_file(journal: Journal) -> None:
     write(journal.root, "a", "1")
     entry = journal.begin("x")
     with (entry.folder / "paths").open("a") as file:

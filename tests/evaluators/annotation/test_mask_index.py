@@ -57,7 +57,7 @@ def test_revisions_objects_and_confidences_stay_through_a_restart(paths: list[Pa
     assert index.revision(1) == 0
 
 
-def test_a_mask_that_comes_back_has_its_confidence_back(paths: list[Path], tmp_path: Path) -> None:
+def test_a_restored_mask_has_its_confidence_again(paths: list[Path], tmp_path: Path) -> None:
     index = MaskIndex(tmp_path / "log", paths, [])
     revision = put(index, paths[0], 0, 1, o1=0.75)
     put(index, paths[0], 0, 1, given=True)
@@ -66,7 +66,7 @@ def test_a_mask_that_comes_back_has_its_confidence_back(paths: list[Path], tmp_p
     assert index.confidences() == {0: {1: 0.75}}
 
 
-def test_records_that_are_lost_are_known_to_be_unknown(paths: list[Path], tmp_path: Path) -> None:
+def test_lost_records_are_marked_as_unknown(paths: list[Path], tmp_path: Path) -> None:
     index = MaskIndex(tmp_path / "log", paths, [])
     put(index, paths[0], 0, 1)
     put(index, paths[1], 1, 2)

@@ -106,7 +106,7 @@ def test_a_second_clip_of_the_command_line_is_the_first_of_the_page(
 
 
 @pytest.mark.thorough
-def test_a_kill_in_a_propagation_loses_nothing_that_was_answered(servers: Callable[..., Server]) -> None:
+def test_a_kill_during_a_propagation_loses_no_answered_frame(servers: Callable[..., Server]) -> None:
     server = servers()
     assert server.paint(0, mask_of(1, 7)).status_code == 204
     assert server.client.post(
@@ -132,7 +132,7 @@ def test_a_kill_in_a_propagation_loses_nothing_that_was_answered(servers: Callab
     assert server.masks() == after
 
 
-def test_kills_at_any_moment_leave_whole_masks_and_a_journal_that_works(servers: Callable[..., Server]) -> None:
+def test_kills_at_any_moment_leave_complete_masks_and_a_usable_journal(servers: Callable[..., Server]) -> None:
     rng = np.random.default_rng(0)
     server = servers(seconds=0.0)
     for _ in range(3):
@@ -151,7 +151,7 @@ def test_kills_at_any_moment_leave_whole_masks_and_a_journal_that_works(servers:
     assert server.client.post(f"{server.clip}/undo").is_success
 
 
-def test_a_job_goes_on_without_a_page_and_every_page_that_comes_sees_it(servers: Callable[..., Server]) -> None:
+def test_a_job_continues_without_a_page_and_every_new_page_sees_it(servers: Callable[..., Server]) -> None:
     server = servers(seconds=0.03)
     server.paint(0, mask_of(1))
     with server.client.stream("GET", "/api/events") as first:
@@ -213,7 +213,7 @@ def test_foreign_names_missing_tokens_and_slow_clients_of_a_real_server(servers:
     assert server.client.get(f"{server.clip}/masks/0").content == mask_of(1).tobytes()
 
 
-def test_a_taken_port_is_told_before_anything_is_read(
+def test_a_port_in_use_is_reported_before_anything_is_read(
     servers: Callable[..., Server], clip: Path, tmp_path: Path
 ) -> None:
     server = servers()

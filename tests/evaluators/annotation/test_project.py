@@ -25,7 +25,7 @@ def ready(project: Project, clip: ProjectClip) -> ProjectClip:
     return clip
 
 
-def test_clips_are_listed_again_each_with_its_folder_and_what_the_page_stored(tmp_path: Path) -> None:
+def test_clips_are_listed_again_with_their_folders_and_stored_views(tmp_path: Path) -> None:
     paths = [write_clip(tmp_path / name / "clip") for name in ("a", "b")]
     project = project_in(tmp_path / "out")
     clips = [ready(project, project.add(path)) for path in paths]
@@ -50,7 +50,7 @@ def test_clips_are_listed_again_each_with_its_folder_and_what_the_page_stored(tm
     project.close()
 
 
-def test_a_clip_that_can_t_be_opened_says_why_and_others_can(tmp_path: Path) -> None:
+def test_a_clip_that_can_t_be_opened_says_why_and_others_open(tmp_path: Path) -> None:
     project = project_in(tmp_path / "out")
     (tmp_path / "bad.mp4").write_bytes(b"no video at all")
     bad = ready(project, project.add(tmp_path / "bad.mp4"))

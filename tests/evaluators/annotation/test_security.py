@@ -65,7 +65,7 @@ def test_without_the_token_nothing_is_shown(headers: dict[str, str]) -> None:
     assert client().get(f"/api/x?token={TOKEN}").status_code == 403  # addresses of files must not hold it
 
 
-def test_a_password_lets_in_too() -> None:
+def test_a_password_grants_access_too() -> None:
     browser = client(password="open sesame")
     assert browser.post("/login", data={"password": "open sesam"}).status_code == 403
     assert browser.post("/login", data={"password": "open sesame"}).status_code == 303
@@ -78,16 +78,16 @@ def test_a_password_lets_in_too() -> None:
     "host",
     ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "", "192.168.1.5", "[::2]:7860", "localhost.evil"],
 )
-def test_names_of_other_sites_are_refused_so_that_none_can_pose_as_this_one(host: str) -> None:
+def test_host_names_of_other_sites_are_refused_so_that_none_can_pose_as_this_one(host: str) -> None:
     assert known().get("/api/x", headers={"Host": host}).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9999", "LOCALHOST", "[::1]:7860", "127.0.0.1:1"])
-def test_names_of_this_machine_are_taken_whatever_the_port_of_a_tunnel(host: str) -> None:
+def test_host_names_of_this_machine_are_accepted_with_any_port(host: str) -> None:
     assert known().get("/api/x", headers={"Host": host}).status_code == 200
 
 
-def test_a_server_for_other_machines_is_called_by_its_addresses_and_names() -> None:
+def test_a_server_for_other_machines_accepts_its_addresses_and_names() -> None:
     hosts, any_address = names_of("0.0.0.0")
     everywhere = known(hosts=hosts | {"proxy.example"}, any_address=any_address)
     for host, status in (("192.168.1.5:7860", 200), ("proxy.example", 200), ("evil.example", 403)):

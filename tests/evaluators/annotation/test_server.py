@@ -113,7 +113,7 @@ def test_a_page_sees_the_clip_and_its_frames(page: Page, client: TestClient) -> 
     assert "grabcut" in project["prompters"]
 
 
-def test_what_is_painted_is_what_the_file_holds(page: Page, tmp_path: Path) -> None:
+def test_the_file_holds_the_painted_mask(page: Page, tmp_path: Path) -> None:
     ids = mask_of(1, 300, 65535)
     empty = page.get("/masks/2")
     assert (empty.status_code, empty.headers["etag"]) == (204, '"0"')
@@ -153,7 +153,7 @@ def test_a_second_page_can_t_overwrite_what_it_hasn_t_seen(page: Page) -> None:
         (gzip.compress(b"0" * 10**8), {"If-Match": "0", "Content-Encoding": "gzip"}, 400),
     ],
 )
-def test_masks_of_a_wrong_form_are_refused(page: Page, body: bytes, headers: dict[str, str], status: int) -> None:
+def test_masks_in_a_wrong_format_are_refused(page: Page, body: bytes, headers: dict[str, str], status: int) -> None:
     answer = page.client.put(f"{page.clip}/masks/0", content=body, headers=headers)
     assert answer.status_code == status
     assert page.get("/masks/0").status_code == 204
@@ -183,7 +183,7 @@ def test_propagation_is_a_job_with_progress_confidences_and_undo(page: Page) -> 
     assert page.get("/quality").json() == quality
 
 
-def test_a_running_propagation_is_seen_lets_another_wait_and_is_stopped_with_it(
+def test_a_running_propagation_is_visible_makes_another_wait_and_can_be_stopped(
     page: Page, workspace: Workspace
 ) -> None:
     workspace.segmenter().seconds = 0.1  # type: ignore[attr-defined]
@@ -291,7 +291,7 @@ def png(ids: np.ndarray) -> bytes:
 @pytest.mark.parametrize(
     ("names", "frames"), [(("00001.png", "00004.png"), [1, 4]), (("cat.png", "dog.png"), [3]), (("00001.png",), [3])]
 )
-def test_masks_of_an_archive_go_to_the_frames_that_they_name_or_to_the_given_one(page: Page, names, frames) -> None:
+def test_masks_of_an_archive_go_to_the_named_frames_or_to_the_given_one(page: Page, names, frames) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for number, name in enumerate(names):
@@ -370,7 +370,7 @@ def test_clips_outside_the_root_are_not_opened(client: TestClient, path: str) ->
     assert client.get("/api/project").json()["clips"] == []
 
 
-def test_an_upload_that_the_disk_has_no_space_for_is_refused_unread(
+def test_an_upload_larger_than_the_free_disk_space_is_refused_unread(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 90, 10))
@@ -378,7 +378,7 @@ def test_an_upload_that_the_disk_has_no_space_for_is_refused_unread(
     assert client.get("/api/project").json()["clips"] == []
 
 
-def test_a_full_disk_is_told_and_damages_nothing(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_damages_nothing(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.paint(0, mask_of(1))
 
     def full(path: Path, *_: object, **__: object) -> None:
@@ -397,7 +397,7 @@ def test_a_full_disk_is_told_and_damages_nothing(page: Page, monkeypatch: pytest
     "body",
     [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"a": ' * 50_000, b'{"a": NaN}', b'{"a": 1e999}', b'{"a": "\\ud800"}'],
 )
-def test_bodies_that_are_no_json_object_are_refused(page: Page, body: bytes) -> None:
+def test_bodies_that_are_not_json_objects_are_refused(page: Page, body: bytes) -> None:
     for method, path in (("PUT", "/view"), ("POST", "/jobs"), ("POST", "/prompt"), ("POST", "/objects/merge")):
         assert page.client.request(method, f"{page.clip}{path}", content=body).status_code in (400, 413)
 
@@ -444,7 +444,7 @@ def test_changes_reach_every_page_and_are_merged_for_slow_ones() -> None:
     assert values["undo"] == "999"
 
 
-def test_nothing_is_kept_for_pages_that_went_away_or_got_no_stream() -> None:
+def test_nothing_is_kept_for_pages_that_left_or_never_streamed() -> None:
     def broken() -> Any:
         raise OSError("no state")
 
@@ -470,7 +470,7 @@ def test_a_port_that_doesn_t_exist_is_refused() -> None:
         bind("127.0.0.1", 99999)
 
 
-def test_a_port_in_use_is_told_with_the_flag_to_change() -> None:
+def test_a_port_in_use_is_reported_with_the_flag_to_change() -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(OSError, match=f"--port {port} is in use"):
@@ -479,7 +479,7 @@ def test_a_port_in_use_is_told_with_the_flag_to_change() -> None:
         bind("203.0.113.7", 0)
 
 
-def test_jobs_of_a_later_server_have_other_numbers() -> None:
+def test_jobs_of_a_restarted_server_have_new_numbers() -> None:
     numbers = []
     for _ in range(2):
         jobs = Jobs(lambda job: None)

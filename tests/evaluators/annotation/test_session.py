@@ -70,7 +70,7 @@ def test_a_mask_is_propagated_forwards_and_backwards(annotation: Annotation, seg
     assert np.array_equal(read_mask(annotation.folder / "given" / "00002.png"), given)
 
 
-def test_given_masks_on_the_way_stay_as_they_are(annotation: Annotation, segmenter: VideoSegmenter) -> None:
+def test_given_masks_on_the_way_stay_unchanged(annotation: Annotation, segmenter: VideoSegmenter) -> None:
     first, later = cropped(1, 7), cropped(0, 7, 9)
     annotation.give(0, first)
     annotation.give(3, later)
@@ -84,7 +84,7 @@ def test_given_masks_on_the_way_stay_as_they_are(annotation: Annotation, segment
     segmenter.reset()
 
 
-def test_it_can_be_stopped_and_gone_on_with_later(annotation: Annotation, segmenter, clip: Path) -> None:
+def test_it_can_be_stopped_and_continued_later(annotation: Annotation, segmenter, clip: Path) -> None:
     annotation.give(0, cropped(1))
     run = annotation.propagate(0, 5)
     assert [next(run)[0].index, next(run)[0].index] == [1, 2]
@@ -99,7 +99,7 @@ def test_it_can_be_stopped_and_gone_on_with_later(annotation: Annotation, segmen
     assert [frame.index for frame, _ in later.propagate(2, 3)] == [3]  # from a propagated mask
 
 
-def test_results_of_the_demo_are_gone_on_with_and_then_kept_from_it(
+def test_results_of_the_demo_are_continued_and_then_protected_from_it(
     segmenter: VideoSegmenter, clip: Path, tmp_path: Path
 ) -> None:
     Image.fromarray(cropped(1, 2).astype(np.uint8)).save(tmp_path / "first.png")
@@ -150,7 +150,7 @@ def test_masks_that_are_given_or_removed_during_a_propagation_stay_so(annotation
         annotation.forget(3)
 
 
-def test_an_object_isn_t_deleted_during_a_propagation_which_would_bring_it_back(annotation: Annotation) -> None:
+def test_an_object_can_t_be_deleted_during_a_propagation(annotation: Annotation) -> None:
     annotation.give(0, cropped(1, 7))
     run = annotation.propagate(0, 3)
     next(run)
@@ -191,7 +191,7 @@ def test_masks_of_another_clip_of_the_same_name_are_refused(
         Annotation(segmenter, open_frames(clip), annotation.folder)
 
 
-def test_masks_of_a_folder_that_doesn_t_tell_their_clip_are_taken_as_they_are(
+def test_masks_of_a_folder_that_doesn_t_name_their_clip_are_accepted(
     annotation: Annotation, segmenter: VideoSegmenter, clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert not (annotation.folder / "source.json").exists()
@@ -228,7 +228,7 @@ def test_pictures_have_the_chosen_colors(annotation: Annotation) -> None:
     assert np.abs(change[mask == 2].mean(0)).max() < 5
 
 
-def test_what_can_t_be_done_is_told(annotation: Annotation) -> None:
+def test_impossible_actions_are_reported(annotation: Annotation) -> None:
     with pytest.raises(ValueError, match="frame 0 has no mask with an object to propagate"):
         next(annotation.propagate(0, 3))
     with pytest.raises(ValueError, match="the mask has shape"):
@@ -243,7 +243,7 @@ def test_what_can_t_be_done_is_told(annotation: Annotation) -> None:
         annotation.image(6)
 
 
-def test_every_change_can_be_undone_also_in_a_later_session(annotation: Annotation, segmenter, clip: Path) -> None:
+def test_every_change_can_be_undone_even_in_a_later_session(annotation: Annotation, segmenter, clip: Path) -> None:
     def state() -> tuple:
         masks = [annotation.mask(number) for number in range(FRAMES)]
         return annotation.given, annotation.objects, [None if mask is None else mask.tobytes() for mask in masks]
@@ -286,7 +286,7 @@ def test_every_change_can_be_undone_also_in_a_later_session(annotation: Annotati
     assert annotation.redo() is None
 
 
-def test_a_change_of_an_old_version_is_refused_and_an_undo_brings_its_revision_back(annotation: Annotation) -> None:
+def test_a_change_of_an_old_revision_is_refused_and_an_undo_restores_its_revision(annotation: Annotation) -> None:
     assert annotation.revision(0) == 0
     annotation.give(0, cropped(1), revision=0)
     first = annotation.revision(0)
@@ -301,7 +301,7 @@ def test_a_change_of_an_old_version_is_refused_and_an_undo_brings_its_revision_b
     assert annotation.revision(0) == 0
 
 
-def test_changes_during_a_propagation_are_undone_in_their_order(annotation: Annotation) -> None:
+def test_changes_during_a_propagation_are_undone_in_order(annotation: Annotation) -> None:
     annotation.give(0, cropped(1))
     run = annotation.propagate(0, 5)
     next(run), next(run)
@@ -369,7 +369,7 @@ def test_propagated_frames_have_confidences_until_they_are_corrected(annotation:
     assert annotation.confidence(2) == before
 
 
-def test_a_change_that_a_full_disk_stops_leaves_everything_as_it_was(
+def test_a_change_stopped_by_a_full_disk_leaves_everything_unchanged(
     annotation: Annotation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     annotation.give(0, cropped(1))
@@ -393,7 +393,7 @@ def test_a_change_that_a_full_disk_stops_leaves_everything_as_it_was(
     assert annotation.undo_text == "change of a mask, frame 1"
 
 
-def test_a_given_mask_of_which_a_kill_left_half_is_mended(annotation: Annotation, segmenter, clip: Path) -> None:
+def test_a_given_mask_left_half_written_by_a_kill_is_repaired(annotation: Annotation, segmenter, clip: Path) -> None:
     annotation.give(0, cropped(1))
     annotation.give(0, cropped(2))
     annotation.close()
@@ -402,7 +402,7 @@ def test_a_given_mask_of_which_a_kill_left_half_is_mended(annotation: Annotation
         assert np.array_equal(read_mask(later.folder / "given" / "00000.png"), cropped(3))
 
 
-def test_names_of_the_demo_s_objects_stay_when_its_report_goes(segmenter, clip: Path, tmp_path: Path) -> None:
+def test_object_names_of_the_demo_survive_the_removal_of_its_report(segmenter, clip: Path, tmp_path: Path) -> None:
     for object_id, name in ((1, "cat"), (2, "cup")):
         (tmp_path / "objects").mkdir(exist_ok=True)
         Image.fromarray((cropped(1, 2) == object_id).astype(np.uint8) * 255).save(tmp_path / "objects" / f"{name}.png")

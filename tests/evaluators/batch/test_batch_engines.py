@@ -43,7 +43,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]],
     return replace
 
 
-def test_workers_that_are_killed_while_the_model_loads_end_the_batch(results, rounds) -> None:
+def test_workers_killed_while_the_model_loads_end_the_batch(results, rounds) -> None:
     results.save(JOBS[1], "running", started=1.0)  # of a batch that was killed: no worker of this one begins it
     numbers = rounds(lambda _: None)
     with pytest.raises(ValueError, match=r"killed 3 times in a row .*: use fewer workers \(--gpu_num\) or a smaller"):
@@ -52,7 +52,7 @@ def test_workers_that_are_killed_while_the_model_loads_end_the_batch(results, ro
     assert results.record(JOBS[1]).state == "running"
 
 
-def test_workers_that_are_killed_now_and_then_finish_the_batch(results, rounds) -> None:
+def test_workers_killed_now_and_then_finish_the_batch(results, rounds) -> None:
     def work(number: int) -> None:
         if number % 3 == 2:
             results.save(JOBS[number // 3], "failed")

@@ -74,7 +74,7 @@ def masks(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("*/masks/*.png"))}
 
 
-def test_a_video_with_another_mask_is_segmented_again(jobs, batch, tmp_path: Path, caplog) -> None:
+def test_a_video_with_a_changed_mask_is_segmented_again(jobs, batch, tmp_path: Path, caplog) -> None:
     batch(jobs, tmp_path / "out")
     before = masks(tmp_path / "out")
     write_mask(tmp_path / "b.png", squares(2, 3))
@@ -118,7 +118,7 @@ def test_a_video_whose_results_were_removed_is_computed_again(jobs, batch, tmp_p
     assert masks(tmp_path / "out") == before
 
 
-def test_a_video_one_of_whose_masks_is_gone_is_computed_again(jobs, batch, tmp_path: Path) -> None:
+def test_a_video_with_a_missing_result_is_computed_again(jobs, batch, tmp_path: Path) -> None:
     batch(jobs, tmp_path / "out")
     before = masks(tmp_path / "out")
     min((tmp_path / "out" / "b" / "masks").iterdir()).unlink()
@@ -126,7 +126,7 @@ def test_a_video_one_of_whose_masks_is_gone_is_computed_again(jobs, batch, tmp_p
     assert masks(tmp_path / "out") == before and batch.built == 2
 
 
-def test_a_video_whose_results_are_of_another_run_is_computed_again(jobs, batch, tmp_path: Path, caplog) -> None:
+def test_a_video_with_results_of_another_run_is_computed_again(jobs, batch, tmp_path: Path, caplog) -> None:
     batch(jobs, tmp_path / "out")
     path = tmp_path / "out" / "b" / "report.json"
     report = json.loads(path.read_text())
@@ -154,7 +154,7 @@ def test_given_masks_in_the_folder_of_results_stay(jobs, batch, tmp_path: Path, 
     assert [path.name for path in own.parent.iterdir()] == ["0.png"] and own.read_bytes() == before
 
 
-def test_failures_are_told_and_the_others_go_on_and_a_second_run_tries_them_again(jobs, batch, tmp_path: Path) -> None:
+def test_failures_are_reported_the_others_continue_and_a_second_run_retries(jobs, batch, tmp_path: Path) -> None:
     mask = tmp_path / "b.png"
     hidden = mask.rename(tmp_path / "hidden.png")
     records = batch(jobs, tmp_path / "out")
@@ -166,7 +166,7 @@ def test_failures_are_told_and_the_others_go_on_and_a_second_run_tries_them_agai
     assert states(batch(jobs, tmp_path / "out")) == "done done done"
 
 
-def test_missing_files_are_told_before_a_model_is_loaded(jobs, batch, tmp_path: Path, caplog) -> None:
+def test_missing_files_are_reported_before_a_model_is_loaded(jobs, batch, tmp_path: Path, caplog) -> None:
     missing = [BatchJob("d", str(tmp_path / "d.mp4"), jobs[0].mask), BatchJob("e", jobs[0].video, f"{tmp_path}/e.png")]
     records = batch([jobs[0], *missing], tmp_path / "out")
     assert states(records) == "done failed failed"
@@ -243,7 +243,7 @@ def test_results_of_other_settings_or_videos_are_refused(jobs, batch, tmp_path: 
     assert batch.built == 1
 
 
-def test_another_video_of_a_name_is_segmented_after_starting_over(jobs, batch, tmp_path: Path) -> None:
+def test_another_video_of_the_same_name_is_segmented_after_starting_over(jobs, batch, tmp_path: Path) -> None:
     batch(jobs, tmp_path / "out")
     changed = [BatchJob("a", jobs[1].video, jobs[1].mask), *jobs[1:]]
     assert states(batch(changed, tmp_path / "out", resume=False)) == "done done done"
@@ -283,13 +283,13 @@ def test_videos_masks_and_results_in_object_storage(jobs, batch, tmp_path: Path,
     assert states(batch(remote, output, scratch=scratch)) == "done done done" and batch.built == built
 
 
-def test_an_address_without_a_file_fails_its_video(jobs, batch, tmp_path: Path) -> None:
+def test_a_url_without_a_file_fails_its_video(jobs, batch, tmp_path: Path) -> None:
     missing = BatchJob("d", "memory://nowhere/d.mp4", jobs[0].mask)
     records = batch([jobs[0], missing], tmp_path / "out")
     assert states(records) == "done failed" and records["d"].error == "memory://nowhere/d.mp4: no such file or folder"
 
 
-def test_an_address_of_an_unknown_protocol_fails_its_video(jobs, batch, tmp_path: Path) -> None:
+def test_a_url_of_an_unknown_protocol_fails_its_video(jobs, batch, tmp_path: Path) -> None:
     records = batch([BatchJob("d", "foo://x/d.mp4", jobs[0].mask), jobs[0]], tmp_path / "out")
     assert states(records) == "failed done" and "foo" in records["d"].error
 

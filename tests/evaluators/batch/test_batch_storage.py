@@ -56,7 +56,7 @@ def run(tmp_path: Path, job: BatchJob) -> Callable[[str], JobRecord]:
 
 
 @pytest.mark.parametrize("output", ["memory://bucket", "file://{}/bucket"])
-def test_masks_of_a_longer_clip_are_removed_from_the_address(run, job, tmp_path: Path, output: str) -> None:
+def test_masks_of_a_longer_clip_are_removed_from_the_url(run, job, tmp_path: Path, output: str) -> None:
     output = output.format(tmp_path)
     files, place = fsspec.core.url_to_fs(output)
     if files.exists(place):
@@ -79,7 +79,7 @@ def test_the_local_copy_of_uploaded_results_is_removed(run, tmp_path: Path) -> N
     assert len(list((tmp_path / "bucket" / "v" / "masks").iterdir())) == 4
 
 
-def test_files_of_the_user_at_the_address_stay(run, tmp_path: Path) -> None:
+def test_files_of_the_user_at_the_url_stay(run, tmp_path: Path) -> None:
     folder = tmp_path / "bucket" / "v"
     for name in ("00000.jpg", "masks/notes.txt", "masks/99999.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

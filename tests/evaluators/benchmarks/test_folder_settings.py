@@ -20,7 +20,7 @@ from voskit.evaluators.benchmarks.folder import EvaluationFolder, check_settings
 @pytest.mark.parametrize(
     ("model", "former", "now"), [("aott", "neighbours_apart", "neighbors_apart"), ("xmem", "mem_every", None)]
 )
-def test_a_folder_of_a_former_version_is_continued(tmp_path: Path, model: str, former: str, now: str | None) -> None:
+def test_a_folder_of_an_earlier_version_is_continued(tmp_path: Path, model: str, former: str, now: str | None) -> None:
     settings = {"model": model, "config": get_model_config(model).to_dict()}
     written = dict(settings["config"])
     written[former] = written.pop(now) if now else 5  # a former second field, equal to long_term_gap
@@ -68,7 +68,7 @@ class TestVideosOfOneName:
             (evaluation.results / video.name).mkdir(parents=True)
         return evaluation
 
-    def test_the_same_video_anywhere_is_resumed(self, tmp_path: Path) -> None:
+    def test_the_same_video_in_another_folder_is_resumed(self, tmp_path: Path) -> None:
         self.finished(self.dataset(tmp_path / "scene1"), tmp_path / "out")
         EvaluationFolder(self.dataset(tmp_path / "moved/scene1"), tmp_path / "out", {})
 
@@ -86,12 +86,12 @@ class TestVideosOfOneName:
         (evaluation.results / "rgb").rmdir()  # as the message says
         EvaluationFolder(second, tmp_path / "out", {})
 
-    def test_results_of_a_former_version_are_resumed(self, tmp_path: Path) -> None:
+    def test_results_of_an_earlier_version_are_resumed(self, tmp_path: Path) -> None:
         self.finished(self.dataset(tmp_path / "scene1"), tmp_path / "out")
         shutil.rmtree(tmp_path / "out/.inputs")
         EvaluationFolder(self.dataset(tmp_path / "scene1"), tmp_path / "out", {})
 
-    def test_two_video_files_of_one_name_in_a_folder_are_refused(self, tmp_path: Path) -> None:
+    def test_two_video_files_of_the_same_name_in_a_folder_are_refused(self, tmp_path: Path) -> None:
         for name in ("a.mp4", "a.avi"):
             trees.text(tmp_path / "frames" / name, "")
         with pytest.raises(ValueError, match="a occurs several times, as a folder or with several extensions"):

@@ -50,7 +50,7 @@ def test_label_maps_of_a_benchmark(
 
 
 @pytest.mark.thorough
-def test_the_authors_settings_of_a_dataset_hold_unless_told_otherwise(jointformer_weights, caplog) -> None:
+def test_the_authors_settings_of_a_dataset_apply_unless_overridden(jointformer_weights, caplog) -> None:
     args = ModelArgs(model="jointformer", ckpt_path=jointformer_weights("default"), device="cpu")
     with caplog.at_level("INFO"):
         config = args.build_segmenter(dataset="mosev1").config

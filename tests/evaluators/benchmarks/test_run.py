@@ -64,7 +64,7 @@ def test_the_second_call_computes_nothing_again(model, tmp_path, segmented) -> N
     assert (out / "scores.json").exists() and (out / "timing.json").exists()
 
 
-def test_masks_of_no_frame_of_a_video_file_fail_it(model, tmp_path, caplog) -> None:
+def test_masks_that_match_no_frame_fail_their_video(model, tmp_path, caplog) -> None:
     (tmp_path / "own.json").write_text(json.dumps({"name": "own"}))
     (tmp_path / "frames").mkdir()
     write_video(tmp_path / "frames/waltz.mp4", "mpeg4", 3, size=(32, 48))
@@ -136,7 +136,7 @@ def test_referring_benchmarks_run_with_the_authors_settings(referring_model, tmp
     assert len(list((out / "Annotations/vid1/0").iterdir())) > 0
 
 
-def test_results_do_not_go_among_the_frames_of_a_video(model, tmp_path) -> None:
+def test_results_are_not_written_among_the_frames_of_a_video(model, tmp_path) -> None:
     data = davis2017(tmp_path / "DAVIS")
     frames = data / "JPEGImages/480p/dog"
     before = sorted(frames.iterdir())
@@ -145,7 +145,7 @@ def test_results_do_not_go_among_the_frames_of_a_video(model, tmp_path) -> None:
     assert sorted(frames.iterdir()) == before
 
 
-def test_the_name_of_a_model_is_no_model(tmp_path) -> None:
+def test_the_name_of_a_model_is_refused_in_place_of_the_model(tmp_path) -> None:
     with pytest.raises(TypeError, match=r"must be a network of voskit\.build_model or a segmenter, got 'deaott'"):
         evaluate("deaott", "davis2017", tmp_path, tmp_path / "out")
     with pytest.raises(TypeError, match="got 'deaott'"):
@@ -161,7 +161,7 @@ def test_the_name_of_a_model_is_no_model(tmp_path) -> None:
         ({"propagator": True}, "a propagator is only for models with text prompts, but aott takes masks"),
     ],
 )
-def test_arguments_that_do_not_fit(model, tmp_path, options, message) -> None:
+def test_mismatched_arguments_are_refused(model, tmp_path, options, message) -> None:
     (tmp_path / "file").touch()
     options["output"] = tmp_path / options.get("output", "out")
     if "propagator" in options:

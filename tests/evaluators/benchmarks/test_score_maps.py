@@ -51,7 +51,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
-def test_an_error_leaves_nothing_and_an_earlier_file_as_it_was(tmp_path: Path) -> None:
+def test_an_error_leaves_nothing_but_the_earlier_file(tmp_path: Path) -> None:
     before = write(tmp_path, "a").joinpath("Scores", "a.npz").read_bytes()
 
     def break_off(name: str) -> None:

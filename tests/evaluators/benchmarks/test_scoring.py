@@ -81,7 +81,7 @@ OWN = {"name": "own", "given": "first"}
         ((3, 7), {}),
     ],
 )
-def test_an_own_dataset_is_scored_by_what_its_description_says(tmp_path, ids, fields, grayscale) -> None:
+def test_your_own_dataset_is_scored_as_its_description_says(tmp_path, ids, fields, grayscale) -> None:
     trees.video(tmp_path, "frames/{}", "masks/{}", "waltz", ids=ids, grayscale=grayscale)
     trees.video(tmp_path, "frames/{}", "ground_truth/{}", "waltz", trees.FRAMES[:2], ids=ids, grayscale=grayscale)
     trees.mask(tmp_path / "ground_truth/waltz/00002.png", (), grayscale=grayscale)  # the objects have gone
@@ -105,7 +105,7 @@ def test_an_own_dataset_is_scored_by_what_its_description_says(tmp_path, ids, fi
     ],
     ids=["colors", "palette whose black is 1"],
 )
-def test_ground_truth_in_colors_is_no_ground_truth(tmp_path, picture, reason) -> None:
+def test_ground_truth_in_color_is_not_used(tmp_path, picture, reason) -> None:
     trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
     ids = 1 - trees.ids_mask((1,))
     image = Image.fromarray(picture[ids] if isinstance(picture, np.ndarray) else ids)
@@ -118,7 +118,7 @@ def test_ground_truth_in_colors_is_no_ground_truth(tmp_path, picture, reason) ->
     assert re.search(reason, DatasetScoring(open_dataset(tmp_path / "own.json")).obstacle)
 
 
-def test_ground_truth_of_another_size_is_known_before_there_are_results(tmp_path) -> None:
+def test_ground_truth_of_a_different_size_is_noticed_before_there_are_results(tmp_path) -> None:
     trees.video(tmp_path, "frames/{}", "masks/{}", "waltz")
     (tmp_path / "ground_truth/waltz").mkdir(parents=True)
     for name in trees.FRAMES:
@@ -272,7 +272,7 @@ def test_the_command_line_scores_documented_layouts(name, build, results, tmp_pa
         ),
     ],
 )
-def test_what_scoring_lacks_is_known_before_there_are_results(name, file, reason, tmp_path) -> None:
+def test_missing_files_of_scoring_are_noticed_before_there_are_results(name, file, reason, tmp_path) -> None:
     trees.TREES[name](tmp_path)
     trees.TRUTH[name](tmp_path)
     (tmp_path / file).unlink()

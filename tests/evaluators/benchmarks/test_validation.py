@@ -38,7 +38,7 @@ def test_an_unusable_dataset_is_refused_before_training(name, split, reason, tmp
         Validation(open_dataset(name, tmp_path, split=split), tmp_path / "out")
 
 
-def test_a_dataset_of_another_kind_than_the_model_s_is_refused(tmp_path) -> None:
+def test_a_dataset_that_does_not_match_the_model_is_refused(tmp_path) -> None:
     masks = open_dataset("davis2017", trees.davis2017(tmp_path / "a"))
     sentences = open_dataset("refdavis17", trees.ref_davis(tmp_path / "b"))
     with pytest.raises(ValueError, match="R50ReferFormer needs text prompts"):
@@ -48,7 +48,7 @@ def test_a_dataset_of_another_kind_than_the_model_s_is_refused(tmp_path) -> None
     Validation(masks, tmp_path / "out", config=get_model_config("aott"))
 
 
-def test_the_authors_settings_for_the_dataset_hold_while_it_is_scored(tmp_path, monkeypatch) -> None:
+def test_the_authors_settings_for_the_dataset_apply_while_it_is_scored(tmp_path, monkeypatch) -> None:
     dataset = open_dataset("davis2017", trees.davis2017(tmp_path / "DAVIS"))
     network = SimpleNamespace(config=get_model_config("jointformer"))
     seen = []
@@ -71,7 +71,7 @@ def copy_truth(evaluation, *_, **__) -> None:
     shutil.copytree(evaluation.dataset.root / "Annotations/480p", evaluation.results)
 
 
-def test_a_folder_of_other_files_is_refused_and_left_alone(tmp_path, monkeypatch) -> None:
+def test_a_folder_with_other_files_is_refused_and_left_unchanged(tmp_path, monkeypatch) -> None:
     dataset = open_dataset("davis2017", trees.davis2017(tmp_path / "DAVIS"))
     network = SimpleNamespace(config=get_model_config("aott"))
     monkeypatch.setattr(validation, "VideoSegmenter", lambda network: network)
@@ -87,7 +87,7 @@ def test_a_folder_of_other_files_is_refused_and_left_alone(tmp_path, monkeypatch
     assert sorted(path.name for path in output.rglob("*.*")) == ["notes.txt", "settings.json", "step_1.pt"]
 
 
-def test_a_validation_replaces_its_own_results_only(tmp_path, monkeypatch) -> None:
+def test_a_validation_replaces_only_its_own_results(tmp_path, monkeypatch) -> None:
     dataset = open_dataset("davis2017", trees.davis2017(tmp_path / "DAVIS"))
     network = SimpleNamespace(config=get_model_config("aott"))
     monkeypatch.setattr(validation, "VideoSegmenter", lambda network: network)

@@ -106,7 +106,7 @@ def test_views_that_are_merged_as_they_run_are_the_mean_of_single_runs(model, fo
             assert lead[ids != want].max(initial=0) <= 3
 
 
-def test_flipping_means_the_mirror_image_alone_or_the_mean_of_both(model, folder: Path) -> None:
+def test_flipping_uses_the_mirror_image_alone_or_the_mean_of_both(model, folder: Path) -> None:
     """As the authors' flag has it; ``flip_views`` asks for the mean in one run."""
     video = next(v for v in open_dataset("davis2017", folder / "data" / "DAVIS") if v.name == "market")
     with video.source() as source:

@@ -77,7 +77,9 @@ def test_a_mask_in_the_middle_is_enough_for_the_whole_clip(segmenter, clip: Path
 
 
 @pytest.mark.parametrize("background", (True, False))
-def test_objects_that_begin_later_go_back_beside_those_that_were_there(clip, tmp_path: Path, background) -> None:
+def test_objects_that_appear_later_are_propagated_backwards_next_to_earlier_ones(
+    clip, tmp_path: Path, background
+) -> None:
     model = build_model("deaott", checkpoint=BUNDLED_WEIGHTS, device="cpu", background=background)
     first = np.where(discs(0) == 1, 1, np.where(discs(0) == 0, 7, 0))  # says nothing of object 2
     first[110:120, 145:155] = 7  # but of its middle, wrongly
@@ -89,7 +91,7 @@ def test_objects_that_begin_later_go_back_beside_those_that_were_there(clip, tmp
     assert all(iou(ids, t, i) > 0.7 for t, ids in enumerate(found) if t for i in (1, 2))
 
 
-def test_a_complete_mask_stays_as_it_is(segmenter, clip: Path, tmp_path: Path) -> None:
+def test_a_complete_mask_stays_unchanged(segmenter, clip: Path, tmp_path: Path) -> None:
     first = discs(0) * (discs(0) == 1)
     masks = masks_of(tmp_path / "masks", f0=first, f3=discs(KEY))
     found = run(segmenter, clip, masks, tmp_path / "out", complete_masks=True)
@@ -97,13 +99,13 @@ def test_a_complete_mask_stays_as_it_is(segmenter, clip: Path, tmp_path: Path) -
     assert all(iou(ids, t, 2) > 0.7 for t, ids in enumerate(found) if t)
 
 
-def test_masks_after_the_last_frame_that_is_wanted_count_for_nothing(segmenter, clip: Path, tmp_path: Path) -> None:
+def test_masks_after_the_last_wanted_frame_are_ignored(segmenter, clip: Path, tmp_path: Path) -> None:
     masks = masks_of(tmp_path / "masks", f1=discs(1), f4=np.full((160, 200), 9, np.uint8))
     found = run(segmenter, clip, masks, tmp_path / "out", max_frames=3)
     assert [set(np.unique(ids)) for ids in found] == [{0, 1, 2}] * 3
 
 
-def test_one_mask_of_the_first_frame_leaves_nothing_to_go_back_to(segmenter, clip, tmp_path, caplog) -> None:
+def test_a_single_mask_of_the_first_frame_needs_no_backward_pass(segmenter, clip, tmp_path, caplog) -> None:
     write_mask(tmp_path / "first.png", discs(0))
     with caplog.at_level(logging.WARNING):
         found = run(segmenter, clip, FrameMasks(tmp_path / "first.png"), tmp_path / "out")
@@ -113,7 +115,7 @@ def test_one_mask_of_the_first_frame_leaves_nothing_to_go_back_to(segmenter, cli
     assert "only the first of the first 3 frames has a mask" in caplog.text
 
 
-def test_what_breaks_off_on_the_way_back_leaves_earlier_results(segmenter, clip: Path, tmp_path: Path) -> None:
+def test_an_interrupted_backward_pass_leaves_earlier_results(segmenter, clip: Path, tmp_path: Path) -> None:
     run(segmenter, clip, masks_of(tmp_path / "masks", f3=discs(KEY)), tmp_path / "out")
     before = {path: path.read_bytes() for path in sorted((tmp_path / "out" / "masks").iterdir())}
     broken = tmp_path / "clip"

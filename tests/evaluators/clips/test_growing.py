@@ -117,7 +117,7 @@ _RED_GREEN_BLIND = {  # Machado, Oliveira and Fernandes 2009, severity 1, for li
 
 @pytest.mark.parametrize("sight", _RED_GREEN_BLIND)
 @pytest.mark.parametrize(("count", "least"), [(6, 15), (10, 9)])
-def test_bright_colors_are_apart_for_color_blind_viewers(sight: str, count: int, least: float) -> None:
+def test_bright_colors_differ_for_color_blind_viewers(sight: str, count: int, least: float) -> None:
     rgb = bright_colors(range(1, count + 1)) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(_RED_GREEN_BLIND[sight]).T, 0, 1)

@@ -33,7 +33,7 @@ class TestColours:
         np.testing.assert_array_equal(drawn[ids > 0], id_colors(np.array([1, 2, 7])))
         assert drawn[0, 1].tolist() == [128, 0, 0], "id 1 is red in the DAVIS palette"
 
-    def test_own_colors_are_blended_by_alpha(self) -> None:
+    def test_custom_colors_are_blended_by_alpha(self) -> None:
         image, ids = noise(40, 60), np.zeros((40, 60), np.uint8)
         ids[10:30, 20:40] = 3
         drawn = draw_overlay(
@@ -64,7 +64,7 @@ class TestColours:
         image, ids = noise(90, 120), grid_of_objects(90, 120, 2, 3)
         np.testing.assert_array_equal(draw_overlay(image, ids.astype(dtype)), draw_overlay(image, ids))
 
-    def test_views_that_are_not_contiguous_are_drawn(self) -> None:
+    def test_non_contiguous_views_are_drawn(self) -> None:
         image, ids = noise(90, 120), grid_of_objects(90, 120, 2, 3)
         np.testing.assert_array_equal(
             draw_overlay(image[:, ::-1], ids[:, ::-1]), draw_overlay(image[:, ::-1].copy(), ids[:, ::-1].copy())
@@ -78,7 +78,7 @@ class TestColours:
 
 
 class TestContours:
-    def test_run_along_the_borders_only(self) -> None:
+    def test_run_only_along_borders(self) -> None:
         ids = np.zeros((100, 200), np.uint8)
         ids[:, 50:100], ids[:, 100:150] = 1, 2
         columns = np.flatnonzero(changed_by(np.full((100, 200, 3), 60, np.uint8), ids, contours=True).any(0))
@@ -129,7 +129,7 @@ class TestLabels:
         changed = changed_by(noise(480, 854), ids, labels=True)
         assert set(np.unique(ids[changed])) == set(range(1, 55))
 
-    def test_are_left_out_where_an_object_is_too_small(self) -> None:
+    def test_are_left_out_if_an_object_is_too_small(self) -> None:
         ids = np.zeros((480, 854), np.uint8)
         ids[100:104, 100:104] = 1
         assert not changed_by(noise(480, 854), ids, labels=True).any()
@@ -141,7 +141,7 @@ class TestLabels:
         assert 900 < columns.mean() < 1000, "in the middle of the line"
         assert 480 < rows.mean() < 520
 
-    def test_grow_with_the_resolution_and_stay_inside_of_the_frame(self) -> None:
+    def test_grow_with_the_resolution_and_stay_inside_the_frame(self) -> None:
         def height(side: int) -> int:
             rows = np.nonzero(changed_by(noise(side, side), np.ones((side, side), np.uint8), labels=True))[0]
             return int(np.ptp(rows)) + 1

@@ -83,7 +83,7 @@ def test_the_overlay_of_a_gif_keeps_its_delays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("fps", "expected"), [(None, 25), (4, 4), (0.01, 0.01), (1e9, 1e6), (1e-9, 1e-6)])
-def test_images_and_given_rates_have_a_constant_rate_within_the_encoder_s(tmp_path, caplog, fps, expected) -> None:
+def test_images_and_given_rates_get_a_constant_rate_that_the_encoder_supports(tmp_path, caplog, fps, expected) -> None:
     folder = save_images(tmp_path / "images", "1.png", "2.png", "3.png")
     seen, end = times_and_end(overlay_of(folder, tmp_path, fps))
     assert seen == pytest.approx([0, 1 / expected, 2 / expected], rel=1e-3)
@@ -95,7 +95,7 @@ def test_images_and_given_rates_have_a_constant_rate_within_the_encoder_s(tmp_pa
 
 
 @pytest.mark.parametrize("aspect", [Fraction(2), Fraction(4, 3), Fraction(8, 9), Fraction(1)])
-def test_pixels_keep_their_shape(tmp_path: Path, aspect: Fraction) -> None:
+def test_the_pixel_aspect_ratio_is_kept(tmp_path: Path, aspect: Fraction) -> None:
     path = tmp_path / "dv.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -158,20 +158,20 @@ def test_audio_is_copied_or_becomes_aac(tmp_path: Path, name: str, codec: str, v
 
 
 @pytest.mark.parametrize(("cut", "seconds"), [(None, 2.0), (4, 0.4)])
-def test_audio_that_is_longer_is_cut_only_with_the_video(tmp_path: Path, cut: int | None, seconds: float) -> None:
+def test_longer_audio_is_cut_only_with_the_video(tmp_path: Path, cut: int | None, seconds: float) -> None:
     source = with_audio(tmp_path / "a.mp4", "aac", seconds=2.0)
     found = audio_of(overlay_of(source, tmp_path, cut=cut))
     assert found is not None
     assert found[1] == pytest.approx(seconds, abs=0.05)
 
 
-def test_another_rate_has_no_audio(tmp_path: Path) -> None:
+def test_a_different_rate_drops_the_audio(tmp_path: Path) -> None:
     source = with_audio(tmp_path / "a.mp4", "aac")
     assert audio_of(overlay_of(source, tmp_path, fps=5)) is None
     assert audio_of(source) is not None
 
 
-def test_audio_that_cannot_be_read_is_left_out_with_a_line(tmp_path: Path, caplog, monkeypatch) -> None:
+def test_unreadable_audio_is_left_out_with_a_log_line(tmp_path: Path, caplog, monkeypatch) -> None:
     source = with_audio(tmp_path / "a.mov", "pcm_s16le")
 
     def fail(*_: object) -> None:
@@ -241,7 +241,7 @@ def failing_at(number: int, error: Exception) -> Callable:
     ],
     ids=["encoder", "full disk", "memory", "value"],
 )
-def test_an_encoder_that_fails_costs_the_video_alone(tmp_path: Path, monkeypatch, caplog, number, error) -> None:
+def test_a_failing_encoder_loses_only_the_video(tmp_path: Path, monkeypatch, caplog, number, error) -> None:
     monkeypatch.setattr(VideoWriter, "_encode", failing_at(number, error))
     write_clip(tmp_path / "out", (32, 48))
     assert_whole(tmp_path / "out", video=False)
@@ -250,7 +250,7 @@ def test_an_encoder_that_fails_costs_the_video_alone(tmp_path: Path, monkeypatch
     assert warnings[0].startswith("there will be no overlay video: ")
 
 
-def test_a_folder_in_the_way_costs_the_video_alone(tmp_path: Path, caplog) -> None:
+def test_a_folder_in_the_way_loses_only_the_video(tmp_path: Path, caplog) -> None:
     with ClipWriter(tmp_path, ClipReport("clip"), PreviewOptions()) as writer:
         for i in range(5):
             writer.write(Frame(i, f"{i:05d}", np.zeros((8, 8, 3), np.uint8)), np.ones((8, 8), np.uint8))
@@ -273,7 +273,7 @@ def test_a_run_without_the_video_has_everything_else(tmp_path: Path) -> None:
     assert_whole(tmp_path / "out", video=False)
 
 
-def test_a_contact_sheet_that_cannot_be_written_costs_nothing_else(tmp_path: Path, caplog, monkeypatch) -> None:
+def test_a_contact_sheet_that_cannot_be_written_loses_nothing_else(tmp_path: Path, caplog, monkeypatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -287,7 +287,7 @@ def test_a_contact_sheet_that_cannot_be_written_costs_nothing_else(tmp_path: Pat
     assert report is not None and report.complete
 
 
-def test_what_a_killed_run_left_among_the_masks_is_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_among_the_masks_are_removed(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks/.00003.png.0a1b.tmp").touch()
     with ClipWriter(tmp_path, ClipReport("clip"), PreviewOptions()) as writer:

@@ -49,7 +49,7 @@ SCENE1 = (10, 20, 30)
         ((10, 20, 30), (24, 32), "size"),
     ],
 )
-def test_another_clip_of_the_name_is_refused(
+def test_another_clip_of_the_same_name_is_refused(
     tmp_path: Path, values: tuple[int, ...], size: tuple[int, int], different: str
 ) -> None:
     out = results(folder_of(tmp_path / "scene1/rgb", SCENE1), tmp_path / "out/rgb")
@@ -63,7 +63,7 @@ def test_another_clip_of_the_name_is_refused(
     one_line(error)
 
 
-def test_the_same_clip_is_replaced_wherever_it_lies(tmp_path: Path) -> None:
+def test_the_same_clip_is_replaced_wherever_it_is(tmp_path: Path) -> None:
     out = results(folder_of(tmp_path / "scene1/rgb", SCENE1), tmp_path / "out/rgb")
     shutil.move(tmp_path / "scene1", tmp_path / "elsewhere")
     with open_frames(str(tmp_path / "elsewhere/rgb")) as source:
@@ -71,7 +71,7 @@ def test_the_same_clip_is_replaced_wherever_it_lies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [("a/video.mp4", "b/video.mp4"), ("a.mp4", "a.mkv"), ("a.mp4", "a.avi")])
-def test_videos_of_one_name_are_told_apart(tmp_path: Path, first: str, second: str) -> None:
+def test_videos_of_the_same_name_are_distinguished(tmp_path: Path, first: str, second: str) -> None:
     for name in (first, second):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_video(tmp_path / name, "mpeg4", 3, noise=name == second)
@@ -82,7 +82,7 @@ def test_videos_of_one_name_are_told_apart(tmp_path: Path, first: str, second: s
         check_same_clip(out, source)
 
 
-def test_results_of_a_former_version_are_replaced(tmp_path: Path) -> None:
+def test_results_of_an_earlier_version_are_replaced(tmp_path: Path) -> None:
     clip = folder_of(tmp_path / "scene1/rgb", SCENE1)
     ClipReport("rgb").save(tmp_path)
     with open_frames(clip) as source:
@@ -122,7 +122,7 @@ def test_the_run_is_refused_before_the_first_frame_and_keeps_the_results(tmp_pat
     [("2024.01.05", "2024.01.06"), ("v1", "v1.2"), ("a.mp4", "a"), ("2024.01.05", "2024.mp4"), ("x.y.mp4", "x.z.mp4")],
 )
 @pytest.mark.parametrize("single", [False, True])
-def test_scenes_keep_what_follows_a_dot(tmp_path: Path, names: tuple[str, ...], single: bool) -> None:
+def test_scene_names_may_contain_dots(tmp_path: Path, names: tuple[str, ...], single: bool) -> None:
     """Folders of scenes have their whole name, videos their name without the extension."""
     expected = {}
     for name in names:

@@ -99,7 +99,7 @@ with open_frames(clip) as source:
 """
 
 
-def test_a_run_that_was_killed_goes_on_with_equal_masks(
+def test_a_killed_run_resumes_with_equal_masks(
     segmenter, clip, masks, undisturbed, weights, tmp_path: Path, monkeypatch, caplog
 ) -> None:
     command = [sys.executable, "-c", KILLED, *map(str, (clip, masks, tmp_path / "out", weights))]
@@ -129,7 +129,7 @@ def broken(clip: Path, folder: Path, number: int) -> Path:
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_damaged_frame_is_mended_and_the_run_goes_on(
+def test_a_run_resumes_after_a_damaged_frame_is_repaired(
     segmenter, clip, masks, undisturbed, tmp_path: Path, backwards: bool
 ) -> None:
     bad, out = broken(clip, tmp_path / "clip", 5), tmp_path / "out"
@@ -177,7 +177,7 @@ def damage(folder: Path) -> None:
     ],
     ids=["frames", "masks", "checkpoint", "settings", "fewer frames"],
 )
-def test_runs_that_do_not_fit_are_refused_and_lose_nothing(
+def test_mismatched_runs_are_refused_and_lose_nothing(
     segmenter, masks, broken_off: Path, change, options, message
 ) -> None:
     if change is not None:
@@ -246,13 +246,13 @@ def test_a_complete_run_that_was_shorter_than_max_frames_is_only_exported(segmen
     assert run(segmenter, clip, masks, out, resume=True, max_frames=COUNT + 5).frames == COUNT
 
 
-def test_a_run_without_resume_begins_anew(segmenter, masks, broken_off: Path, undisturbed) -> None:
+def test_a_run_without_resume_starts_over(segmenter, masks, broken_off: Path, undisturbed) -> None:
     run(segmenter, broken_off / "clip", masks, broken_off / "out")
     assert equal(results(broken_off / "out"), undisturbed)
     assert not (broken_off / "out" / CHECKPOINT).exists()
 
 
-def test_nothing_to_resume_begins_at_the_first_frame(segmenter, clip, masks, undisturbed, tmp_path, caplog) -> None:
+def test_resuming_nothing_starts_at_the_first_frame(segmenter, clip, masks, undisturbed, tmp_path, caplog) -> None:
     caplog.set_level("INFO")
     run(segmenter, clip, masks, tmp_path / "out", resume=True)
     assert "no checkpoint to resume from, starting at the first frame" in caplog.text

@@ -58,7 +58,7 @@ def test_several_videos_have_a_mask_each_or_one_folder(videos: Path, tmp_path: P
     assert [clip.source for clip in find_clips(two, [first, second])] == two
 
 
-def test_a_folder_of_images_is_one_clip_although_videos_lie_beside_them(videos: Path, tmp_path: Path) -> None:
+def test_a_folder_of_images_is_one_clip_even_with_videos_in_it(videos: Path, tmp_path: Path) -> None:
     save_images(videos, *(f"{number}.png" for number in range(5)))
     (clip,) = find_clips([str(videos)], [tmp_path / "first.png"])
     assert clip.source == str(videos)
@@ -78,7 +78,7 @@ def test_names_of_image_folders_may_have_dots(tmp_path: Path) -> None:
         assert [clip.mask.name for clip in find_clips(folders, given)] == ["clip.v1.png", "clip.v2.png"]
 
 
-def test_a_folder_of_as_many_videos_as_images_is_not_clear(videos: Path, tmp_path: Path) -> None:
+def test_a_folder_with_equal_numbers_of_videos_and_images_is_ambiguous(videos: Path, tmp_path: Path) -> None:
     save_images(videos, "cover.png")
     with pytest.raises(ValueError, match=r"videos: it holds 4 videos and 1 images, such as cover\.png: which of them"):
         find_clips([str(videos)], [masks_of(tmp_path / "masks", "a.png")])
@@ -97,7 +97,7 @@ def test_a_folder_of_as_many_videos_as_images_is_not_clear(videos: Path, tmp_pat
         (["videos/a.mkv", "videos/b.mp4"], ["twice"], None, "there are a.bmp and a.png: keep one"),
     ],
 )
-def test_masks_that_do_not_fit_are_refused(
+def test_mismatched_masks_are_refused(
     videos: Path, tmp_path: Path, monkeypatch, sources, masks, scene, message
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -118,13 +118,13 @@ def test_the_mask_of_a_scene_may_have_any_format(tmp_path: Path, name: str) -> N
     assert clip.mask == mask
 
 
-def test_a_folder_of_images_is_no_folder_of_scenes(tmp_path: Path) -> None:
+def test_a_folder_of_images_is_not_a_folder_of_scenes(tmp_path: Path) -> None:
     save_images(tmp_path / "images", "0.bmp", "1.bmp")
     with pytest.raises(ValueError, match=r"images/0\.bmp is an image, but .*--data_path .*images --mask .*masks"):
         find_clips([str(tmp_path)])
 
 
-def test_without_a_source_the_bundled_scenes_are_meant() -> None:
+def test_without_a_source_the_bundled_scenes_are_used() -> None:
     assert [clip.scene for clip in find_clips([])] == ["bunny", "cabinet"]
     (clip,) = find_clips([], scene="bunny")
     assert (clip.label, clip.mask) == ("scene bunny", BUNDLED_SCENES / "masks" / "bunny")

@@ -84,7 +84,7 @@ def fail_with(error: BaseException) -> Callable[..., None]:
 
 
 class TestBackgroundWriter:
-    def test_has_run_every_job_when_it_is_closed(self) -> None:
+    def test_has_run_all_jobs_when_closed(self) -> None:
         done: list[int] = []
         with BackgroundWriter(workers=3, max_pending=4) as background:
             for i in range(50):
@@ -116,7 +116,7 @@ class TestBackgroundWriter:
             feeder.join(10)
             assert accepted == [0, 1, 2, 3, 4]
 
-    def test_holds_no_more_arrays_than_it_may(self) -> None:
+    def test_holds_a_limited_number_of_arrays(self) -> None:
         references: list[weakref.ref] = []
         most = 0
         with BackgroundWriter(workers=2, max_pending=3) as background:
@@ -157,7 +157,7 @@ class TestBackgroundWriter:
             background.submit(fail_with(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))), Path("/data/a.png"))
         assert caught.value.errno == errno.ENOSPC
 
-    def test_leaves_an_error_alone_that_names_its_file_or_has_a_form_of_its_own(self) -> None:
+    def test_keeps_errors_that_name_their_file_or_have_another_format(self) -> None:
         for error in (ValueError("/data/a.png is odd"), UnicodeDecodeError("utf-8", b"x", 0, 1, "odd")):
             before = str(error)
             with pytest.raises(type(error)) as caught, BackgroundWriter() as background:
@@ -179,7 +179,7 @@ class TestBackgroundWriter:
             background.submit(print)
         background.cancel()
 
-    def test_drops_what_waits_when_the_body_fails_and_does_not_hide_its_error(self) -> None:
+    def test_drops_waiting_jobs_when_the_body_fails_and_does_not_hide_its_error(self) -> None:
         gate = Gate()
         done: list[int] = []
         with pytest.raises(ZeroDivisionError), BackgroundWriter(workers=1, max_pending=8) as background:
@@ -270,7 +270,7 @@ class TestVideoWriter:
         data = (tmp_path / "clip.mp4").read_bytes()
         assert 0 < data.index(b"moov") < data.index(b"mdat")
 
-    def test_takes_views_that_are_not_contiguous(self, tmp_path: Path) -> None:
+    def test_takes_non_contiguous_views(self, tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "clip.mp4") as video:
             video.write(picture(0)[:, ::-1, ::-1])
         assert psnr(picture(0)[:, ::-1, ::-1], decode(tmp_path / "clip.mp4")[0][0]) > 30
@@ -296,7 +296,7 @@ class TestVideoWriter:
         frames, seen = decode(tmp_path / "clip.mp4")
         assert (len(frames), seen) == (7, rate)
 
-    def test_refuses_another_size_and_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_refuses_a_different_size_and_leaves_nothing(self, tmp_path: Path) -> None:
         video = VideoWriter(tmp_path / "clip.mp4")
         video.write(picture(0, 64, 96))
         with pytest.raises(ValueError, match=r"clip\.mp4: frame 1 is 64x96 .* the video is 96x64"):
@@ -309,13 +309,13 @@ class TestVideoWriter:
     @pytest.mark.parametrize(
         "frame", [np.zeros((8, 8)), np.zeros((8, 8, 3)), np.zeros((8, 8, 4), np.uint8), np.zeros((0, 8, 3), np.uint8)]
     )
-    def test_refuses_what_is_no_frame(self, tmp_path: Path, frame: np.ndarray) -> None:
+    def test_refuses_invalid_frames(self, tmp_path: Path, frame: np.ndarray) -> None:
         message = r"clip\.mp4: a frame must be an H x W x 3 uint8 RGB array"
         with pytest.raises(ValueError, match=message), VideoWriter(tmp_path / "clip.mp4") as video:
             video.write(frame)
         assert list(tmp_path.iterdir()) == []
 
-    def test_refuses_to_be_a_video_without_frames(self, tmp_path: Path) -> None:
+    def test_refuses_to_write_a_video_without_frames(self, tmp_path: Path) -> None:
         with (
             pytest.raises(ValueError, match=r"no frame was written to .*clip\.mp4"),
             VideoWriter(tmp_path / "clip.mp4"),
@@ -324,7 +324,7 @@ class TestVideoWriter:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("frames", [0, 3, 80])
-    def test_leaves_an_earlier_file_alone_when_the_body_fails(self, tmp_path: Path, frames: int) -> None:
+    def test_keeps_an_earlier_file_when_the_body_fails(self, tmp_path: Path, frames: int) -> None:
         (tmp_path / "clip.mp4").write_text("earlier")
         with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "clip.mp4") as video:
             for i in range(frames):
@@ -443,7 +443,7 @@ for i in range(10**6):
         assert left == [f".clip.mp4.{process.pid}.tmp.mp4"]
         assert (tmp_path / left[0]).stat().st_size > 0
 
-    def test_waits_for_a_frame_that_is_encoded_when_it_is_aborted(self, tmp_path: Path) -> None:
+    def test_waits_for_the_frame_being_encoded_when_aborted(self, tmp_path: Path) -> None:
         video = VideoWriter(tmp_path / "clip.mp4")
         background = BackgroundWriter(workers=1, max_pending=100)
         for i in range(30):
@@ -477,7 +477,7 @@ class TestMaskWriter:
         with Image.open(tmp_path / "frame.0001.png") as image:
             assert first_colors(image, 2) == palette[:6]
 
-    def test_refuses_a_name_twice(self, tmp_path: Path) -> None:
+    def test_refuses_a_duplicate_name(self, tmp_path: Path) -> None:
         with (
             pytest.raises(ValueError, match=f"'00001' was already written to {tmp_path}"),
             MaskWriter(tmp_path) as writer,

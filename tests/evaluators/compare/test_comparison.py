@@ -90,19 +90,19 @@ def test_a_run_that_fails_is_reported_and_the_others_are_finished(model, dataset
     assert "broken on davis2017: no such weights" in (tmp_path / "out/comparison.md").read_text()
 
 
-def test_changed_options_under_an_old_name_fail(model, datasets, tmp_path: Path) -> None:
+def test_changed_options_under_the_same_name_fail(model, datasets, tmp_path: Path) -> None:
     compared([run_of(model, "plain")], datasets, tmp_path / "out")
     done = compared([run_of(model, "plain", flip=True)], datasets, tmp_path / "out")
     assert "results of other settings" in done.failures["davis2017"]["plain"]
 
 
-def test_the_others_are_differences_to_the_first_run(model, datasets, tmp_path: Path) -> None:
+def test_other_runs_are_shown_as_differences_from_the_first(model, datasets, tmp_path: Path) -> None:
     compared([run_of(model, "first"), run_of(model, "same")], datasets, tmp_path / "out")
     lines = (tmp_path / "out/comparison.md").read_text().splitlines()
     assert [line.split("|")[-2].strip() for line in lines if line.startswith("| dog")] == ["+0.0"]
 
 
-def test_other_videos_are_compared_in_another_folder(model, tmp_path: Path) -> None:
+def test_a_different_selection_of_videos_gets_its_own_folder(model, tmp_path: Path) -> None:
     choices = {"davis": DatasetChoice("davis2017", None, davis2017(tmp_path / "DAVIS"))}
     for videos in (["dog"], ["bear"], ["bear", "dog"]):
         done = compared([run_of(model, "plain")], open_datasets(choices, videos), tmp_path / "out")
@@ -110,7 +110,7 @@ def test_other_videos_are_compared_in_another_folder(model, tmp_path: Path) -> N
     assert len(list((tmp_path / "out").glob("davis*/plain/Annotations"))) == 3
 
 
-def test_two_runs_of_one_name_are_refused(model, datasets, tmp_path: Path) -> None:
+def test_two_runs_of_the_same_name_are_refused(model, datasets, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two runs are named 'a b'"):
         compared([run_of(model, "a_b"), run_of(model, "a b")], datasets, tmp_path / "out")
 

@@ -52,7 +52,7 @@ def test_j_and_f_and_decay_are_those_of_the_benchmark(tmp_path: Path) -> None:
     assert figures.videos["dog"] == pytest.approx(100 * official["per_sequence"]["dog"]["J&F-Mean"])
 
 
-def test_objects_that_exchange_their_ids_are_two_switches(tracks_of) -> None:
+def test_two_objects_that_trade_ids_count_as_two_switches(tracks_of) -> None:
     tracks = tracks_of(["1122"] * 6, ["1122"] * 3 + ["2211"] * 3)
     assert tracks.switches() == [1, 1]
     assert tracks.exchanged == (8 * 2, 8 * 4)  # frames 3 and 4 of 1 to 4 count
@@ -73,7 +73,7 @@ def test_an_object_that_leaves_and_returns(tracks_of) -> None:
     assert row["ghosts"] == pytest.approx(100 * 2 / 5)
 
 
-def test_a_gap_of_four_frames_is_no_absence(tracks_of) -> None:
+def test_a_gap_of_four_frames_is_not_an_absence(tracks_of) -> None:
     tracks = tracks_of(["11"] + ["00"] * 4 + ["11"] * 2, ["11"] * 7)
     assert not list(tracks.absences(0)) and not list(tracks.returns(0))
     row = figures_of({"clip": tracks}, TIMING).row
@@ -86,7 +86,7 @@ def test_an_object_counts_from_the_frame_after_its_first(tracks_of) -> None:
     assert tracks.counted[:, 1].tolist() == [False, False, False, True, True, False]
 
 
-def test_accuracy_at_the_end_is_that_of_the_last_quarter(tracks_of) -> None:
+def test_j_end_is_j_in_the_last_quarter(tracks_of) -> None:
     tracks = tracks_of(["1100"] * 10, ["1100"] * 7 + ["1000"] * 3)
     figures = figures_of({"clip": tracks}, TIMING)
     assert figures.row["J_end"] == pytest.approx(100 * (1 + 0.5 + 0.5) / 3)

@@ -95,7 +95,7 @@ def test_coco_vid_has_videos_frames_and_instances(exported: Exported) -> None:
 
 
 @pytest.mark.parametrize("kind", ["coco", "youtube-vis"])
-def test_json_is_read_by_the_projects_own_reader(exported: Exported, clip: Path, kind: str) -> None:
+def test_json_is_read_by_voskit(exported: Exported, clip: Path, kind: str) -> None:
     path = exported(kind)
     with open_frames(clip) as source:
         masks = masks_for(path, source)
@@ -205,7 +205,7 @@ def test_yolo_has_polygons_of_the_masks(exported: Exported) -> None:
         assert pixels(folder / "images" / f"{name}.jpg").shape == (H, W, 3)
 
 
-def test_names_of_yolo_have_no_surrogates_which_yaml_does_not_join(clip: Path, masks: Path, tmp_path: Path) -> None:
+def test_yolo_names_have_no_surrogates_which_yaml_does_not_join(clip: Path, masks: Path, tmp_path: Path) -> None:
     (folder,) = export_masks(clip, masks, tmp_path, ["yolo-seg"], names={1: 'a \U0001f6b4 "b"', 7: "\\é"})
     lines = (folder / "data.yaml").read_text().splitlines()
     assert lines[-2:] == [r'  0: "a \U0001f6b4 \"b\""', r'  1: "\\\u00e9"']
@@ -265,7 +265,7 @@ def test_rgba_has_cut_outs(exported: Exported, clip: Path) -> None:
             assert not cut_out[~want].any()
 
 
-def test_cropped_cut_outs_have_their_places_in_a_table(exported: Exported, clip: Path) -> None:
+def test_positions_of_cropped_cut_outs_are_in_a_table(exported: Exported, clip: Path) -> None:
     folder = exported("rgba:crop=true")
     rows = list(csv.DictReader((folder / "places.csv").open(encoding="utf-8")))
     assert sorted(row["file"] for row in rows) == sorted(
@@ -318,7 +318,7 @@ def test_transparent_pixels_of_a_prores_are_all_transparent() -> None:
         assert not pixels.any()
 
 
-def test_a_webm_of_pixels_that_are_not_square_says_that_it_has_square_ones(tmp_path, caplog) -> None:
+def test_a_webm_with_non_square_pixels_declares_square_ones(tmp_path, caplog) -> None:
     playback = Playback(pixel_aspect=Fraction(4, 3))
     with VideoWriter(tmp_path / "a.webm", 25, playback=playback, kind=VP9_ALPHA) as writer:
         writer.write(np.zeros((32, 48, 4), np.uint8))
@@ -361,7 +361,7 @@ def test_a_green_screen_is_green(exported: Exported) -> None:
         assert rgb[objects][:, 0].min() > 30
 
 
-def test_one_mask_is_no_folder_of_masks(clip: Path, tmp_path: Path) -> None:
+def test_a_single_mask_is_refused_as_a_folder_of_masks(clip: Path, tmp_path: Path) -> None:
     Image.fromarray(ids_of_frame(0).astype(np.uint8)).save(tmp_path / "first.png")
     with pytest.raises(ValueError, match=r"first\.png is one mask: give a folder of masks named like the frames"):
         export_masks(clip, tmp_path / "first.png", tmp_path / "out", ["csv"])
@@ -412,12 +412,12 @@ def test_ids_above_255_are_kept(clip: Path, tmp_path: Path) -> None:
         ("csv:delimiter=;", "csv has no option 'delimiter'"),
     ],
 )
-def test_unknown_formats_and_options_list_near_ones(text: str, message: str) -> None:
+def test_unknown_formats_and_options_suggest_similar_ones(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         build_export(text)
 
 
-def test_a_missing_encoder_is_told_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_encoder_is_reported_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voskit.evaluators.clips.video.formats.has_encoder", lambda _: False)
     with pytest.raises(ValueError, match="export 'prores4444': FFmpeg has no encoder prores_ks here"):
         build_export("prores4444")

@@ -75,7 +75,7 @@ def test_soft_edges_come_from_the_probabilities(segmenter, clip, masks, tmp_path
     segmenter.reset()
 
 
-def test_probabilities_are_asked_for_only_if_a_format_needs_them(segmenter, clip, masks, tmp_path, monkeypatch) -> None:
+def test_probabilities_are_computed_only_if_a_format_needs_them(segmenter, clip, masks, tmp_path, monkeypatch) -> None:
     asked = []
     step = segmenter.step
     monkeypatch.setattr(segmenter, "step", lambda *a, **o: asked.append(o.get("return_probs", False)) or step(*a, **o))
@@ -85,7 +85,7 @@ def test_probabilities_are_asked_for_only_if_a_format_needs_them(segmenter, clip
     assert asked[2:] == [True, True]
 
 
-def test_quality_goes_to_the_table_and_to_the_report(segmenter, clip, masks, tmp_path: Path) -> None:
+def test_quality_is_in_the_table_and_the_report(segmenter, clip, masks, tmp_path: Path) -> None:
     report = run(segmenter, clip, masks, tmp_path, exports=["csv"])
     rows = list(csv.DictReader((tmp_path / "exports" / "objects.csv").open(encoding="utf-8")))
     assert len(rows) == 3 * 2 + 3 * 3
@@ -129,7 +129,7 @@ def broken_off(segmenter, clip, masks, out: Path, monkeypatch, exports) -> None:
         run(segmenter, clip, masks, out, exports=exports)
 
 
-def test_exports_of_a_resumed_run_equal_those_of_an_undisturbed_one(
+def test_exports_of_a_resumed_run_equal_those_of_an_uninterrupted_one(
     segmenter, clip, masks, tmp_path, monkeypatch
 ) -> None:
     run(segmenter, clip, masks, tmp_path / "undisturbed", exports=HARD)
@@ -149,7 +149,7 @@ def test_a_run_replaces_the_exports_of_an_earlier_one(segmenter, clip, masks, tm
     assert {path.name for path in (tmp_path / "exports").iterdir()} == {"objects.csv", "notes.txt"}
 
 
-def test_a_format_that_fails_leaves_the_others_alone(segmenter, clip, masks, tmp_path, monkeypatch, caplog) -> None:
+def test_a_failing_format_does_not_affect_the_others(segmenter, clip, masks, tmp_path, monkeypatch, caplog) -> None:
     from voskit.evaluators.exports.coco import CocoExport
 
     def full_disk(*_) -> None:
@@ -173,7 +173,7 @@ def test_objects_of_the_backward_pass_have_hard_edges(segmenter, clip, masks, tm
         assert np.array_equal(matte > 0, ids == 20)
 
 
-def test_changed_pixels_of_a_matte_belong_to_their_object_alone() -> None:
+def test_changed_pixels_of_a_matte_belong_only_to_their_object() -> None:
     probabilities = torch.tensor([[[0.2, 0.5]], [[0.7, 0.3]], [[0.1, 0.2]]])
     ids = np.array([[1, 9]], np.uint8)
     changed = np.array([[False, True]])
@@ -235,7 +235,7 @@ def test_masks_may_be_tensors_or_pil_images_and_names_are_by_id(clip: Path, tmp_
             export_masks(clip, lambda _: ids, tmp_path, ["png"], names=names)
 
 
-def test_hard_edges_stay_hard_beside_soft_ones(segmenter: VideoSegmenter, clip: Path, masks: Path, tmp_path) -> None:
+def test_hard_edges_stay_hard_next_to_soft_ones(segmenter: VideoSegmenter, clip: Path, masks: Path, tmp_path) -> None:
     exports = ("alpha", "rgba:edges=hard", "binary")
     with open_frames(clip) as source:
         segment_clip(segmenter, source, masks_for(masks, source), tmp_path, exports=exports, progress=False)

@@ -64,7 +64,7 @@ def test_boundary_maps_of_images(goldens: Path) -> None:
         assert np.array_equal(boundaries(mask).astype(bool), golden), file.name
 
 
-def test_discs_of_whole_and_broken_radius(expected: dict) -> None:
+def test_discs_of_integer_and_fractional_radius(expected: dict) -> None:
     for radius, rows in expected["disk"].items():
         assert np.array_equal(disc(float(radius)), drawn(rows)), radius
 

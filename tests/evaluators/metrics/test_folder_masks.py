@@ -35,7 +35,7 @@ def j_and_f(truth: Path, results: Path, **options: str) -> float:
     return score("folder", truth, results, num_workers=1, **options).tables["global"]["J&F"]
 
 
-def test_0_and_255_is_one_object_also_where_frames_are_without_it(tmp_path: Path) -> None:
+def test_0_and_255_is_one_object_even_if_some_frames_lack_it(tmp_path: Path) -> None:
     truth = write(tmp_path / "truth/a", [blocks([v]) for v in (255, 255, 0, 255, 255)])
     ones = write(tmp_path / "ones/a", [blocks([v]) for v in (1, 1, 0, 1, 1)])
     assert j_and_f(truth, ones) == 100
@@ -65,7 +65,7 @@ def test_black_and_white_of_1_bit_is_one_object_as_in_given_masks(tmp_path: Path
     assert j_and_f(mixed, half) == pytest.approx(100 * 2 / 3)
 
 
-def test_void_is_left_out_where_the_truth_has_other_values_too(tmp_path: Path) -> None:
+def test_void_is_left_out_if_the_truth_has_other_values_too(tmp_path: Path) -> None:
     # the third frame has void alone, which isn't an object, as other frames of the video have ids
     truth = write(tmp_path / "truth/a", [blocks([1, 255]), blocks([1, 255]), blocks([0, 255]), blocks([1, 255])])
     results = write(tmp_path / "results/a", [blocks([1, 0]), blocks([1, 1]), blocks([0, 1]), blocks([1, 0])])
@@ -82,7 +82,7 @@ def test_binary_is_any_value(tmp_path: Path) -> None:
         j_and_f(truth, results)
 
 
-def test_objects_that_were_lost_are_no_reason_to_refuse(tmp_path: Path) -> None:
+def test_results_that_lost_objects_are_scored(tmp_path: Path) -> None:
     truth = write(tmp_path / "truth/a", [blocks([1, 2]), blocks([1, 0]), blocks([1, 2])])
     results = write(tmp_path / "results/a", [blocks([1, 2]), blocks([0, 2]), blocks([1, 2])])
     assert j_and_f(truth, results) == 0
@@ -124,9 +124,7 @@ def test_the_command_line_has_the_same_options(tmp_path: Path, run_score: Callab
     assert "--ignore_id 0: give an integer from 1" in run_score(*flags, "--ignore_id", 0)[1]
 
 
-def test_without_an_object_in_any_frame_there_is_no_page(
-    tmp_path: Path, run_score: Callable[..., tuple[int, str]]
-) -> None:
+def test_without_objects_there_is_no_page(tmp_path: Path, run_score: Callable[..., tuple[int, str]]) -> None:
     for side in ("truth", "results"):
         write(tmp_path / side / "video", [blocks([0])] * 3)
     folders = ("--data_root", tmp_path / "truth", "--results", tmp_path / "results")
@@ -134,7 +132,7 @@ def test_without_an_object_in_any_frame_there_is_no_page(
     assert (tmp_path / "scores.json").exists() and not (tmp_path / "scores_frames.png").exists()
 
 
-def test_the_last_frame_is_that_of_the_highest_number(tmp_path: Path) -> None:
+def test_the_last_frame_has_the_highest_number(tmp_path: Path) -> None:
     """It doesn't count; as texts, 9 would come after 12."""
     for side, last in (("truth", 1), ("results", 0)):
         for number in range(13):
@@ -238,7 +236,7 @@ class TestOutput:
         assert run_score(*flags, *where)[0] == 0
         assert '"J&F": 100.0' in (tmp_path / file).read_text()
 
-    def test_scores_of_an_evaluation_lie_in_its_folder(
+    def test_scores_of_an_evaluation_are_written_to_its_folder(
         self, tmp_path: Path, run_score: Callable[..., tuple[int, str]]
     ) -> None:
         truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
@@ -247,7 +245,7 @@ class TestOutput:
         assert run_score(*flags, "--results", tmp_path / "results")[0] == 0
         assert (tmp_path / "results" / "scores.json").exists() and not (tmp_path / "scores.json").exists()
 
-    def test_scores_of_a_batch_lie_in_its_folder(
+    def test_scores_of_a_batch_are_written_to_its_folder(
         self, tmp_path: Path, run_score: Callable[..., tuple[int, str]]
     ) -> None:
         truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
@@ -286,7 +284,7 @@ class TestResults:
         assert j_and_f(tmp_path / "truth", tmp_path / "results") == 100
 
     @pytest.mark.parametrize("name", ["a.zip", "results"])
-    def test_an_archive_is_to_be_unpacked(self, tmp_path: Path, name: str) -> None:
+    def test_an_archive_must_be_unpacked_first(self, tmp_path: Path, name: str) -> None:
         truth = write(tmp_path / "truth/a", [blocks([1])] * 3)
         shutil.make_archive(str(tmp_path / "packed"), "zip", truth)
         (tmp_path / "packed.zip").rename(tmp_path / name)

@@ -48,7 +48,7 @@ def test_mose_v1_scores_as_davis(goldens: Path, differences: Differences, tmp_pa
         ("mosev2", "mosev2", ""),
     ],
 )
-def test_masks_may_lie_in_the_folders_of_a_batch(
+def test_masks_may_be_in_the_folders_of_a_batch(
     goldens: Path, differences: Differences, tmp_path: Path, dataset: str, place: str, of: str
 ) -> None:
     source = goldens / place

@@ -36,7 +36,7 @@ def test_json_keeps_precision_and_has_null_for_nan(scores: Scores, tmp_path: Pat
     assert sorted(path.name for path in written[0].parent.iterdir()) == sorted(path.name for path in written)
 
 
-def test_csv_has_a_row_an_object(scores: Scores, tmp_path: Path) -> None:
+def test_csv_has_a_row_per_object(scores: Scores, tmp_path: Path) -> None:
     write_scores(scores, tmp_path / "scores.json")
     with (tmp_path / "scores_per_object.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -44,7 +44,7 @@ def test_csv_has_a_row_an_object(scores: Scores, tmp_path: Path) -> None:
     assert (tmp_path / "scores_global.csv").read_text() == f"name,J,F\nall,{1 / 3},\n"
 
 
-def test_other_endings_are_refused(scores: Scores, tmp_path: Path) -> None:
+def test_other_extensions_are_refused(scores: Scores, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.json"):
         write_scores(scores, tmp_path / "scores.txt")
 

@@ -72,7 +72,7 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_the_davis_tools_verdicts(
+def test_results_that_the_davis_tool_refuses_are_refused(
     name: str, davis: tuple[Path, Path], differences: Callable[[Any, Any], list[Any]], run_score: Run, tmp_path: Path
 ) -> None:
     root, results = davis
@@ -178,7 +178,9 @@ _BURST_UNUSED = {"width", "height", "id", "fps", "all_image_paths", "neg_categor
         ("vipseg", "pred.json", {"image_id", "file_name", "isthing", "area"}),
     ],
 )
-def test_a_null_in_json_results_is_told(goldens: Path, tmp_path: Path, dataset: str, file: str, unused: set) -> None:
+def test_a_null_in_json_results_is_reported(
+    goldens: Path, tmp_path: Path, dataset: str, file: str, unused: set
+) -> None:
     shutil.copytree(goldens / dataset / "results", tmp_path, copy_function=shutil.copyfile, dirs_exist_ok=True)
     path, text = tmp_path / file, (tmp_path / file).read_text()
     places = [place for place in fields(json.loads(text)) if not unused & set(place)]
@@ -191,7 +193,7 @@ def test_a_null_in_json_results_is_told(goldens: Path, tmp_path: Path, dataset: 
             score(dataset, goldens / dataset, path if dataset == "burst" else tmp_path)
 
 
-def test_panoptic_id_that_is_not_listed(goldens: Path, tmp_path: Path) -> None:
+def test_an_unlisted_panoptic_id_is_refused(goldens: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(goldens / "vipseg" / "results", results, copy_function=shutil.copyfile)
     file = next((results / "pan_pred").glob("*/*.png"))
@@ -228,7 +230,7 @@ def test_missing_frame_of_an_expression_but_not_a_missing_video(goldens: Path, t
         (lambda entry: entry["segmentation"].update(size=[4]), "the size must be two positive integers"),
     ],
 )
-def test_predictions_of_sentences_that_are_not_those_of_coco(tmp_path: Path, change, message: str) -> None:
+def test_predictions_for_unknown_expressions_are_refused(tmp_path: Path, change, message: str) -> None:
     encoding = coco.encode(np.asfortranarray(np.eye(8, dtype=np.uint8)))
     entry = {"size": encoding["size"], "counts": encoding["counts"].decode()}
     truth = {

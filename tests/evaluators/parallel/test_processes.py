@@ -26,7 +26,7 @@ time.sleep(600)
 """
 
 
-def test_when_one_fails_the_others_are_ended_even_if_they_do_not_listen(tmp_path: Path, monkeypatch) -> None:
+def test_when_one_fails_the_others_are_ended_even_if_they_ignore_signals(tmp_path: Path, monkeypatch) -> None:
     program = tmp_path / "program.py"
     program.write_text(DEAF)
     monkeypatch.setattr(processes, "GRACE", 0.5)
@@ -38,7 +38,7 @@ def test_when_one_fails_the_others_are_ended_even_if_they_do_not_listen(tmp_path
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_those_that_do_not_depend_on_each_other_run_to_their_ends(tmp_path: Path) -> None:
+def test_independent_ones_run_to_the_end(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("import os, sys, time\nsys.exit(3 if os.environ['RANK'] == '0' else time.sleep(1))")
     assert processes.run_processes([sys.executable, str(program)], 2, together=False) == [3, 0]
@@ -65,7 +65,7 @@ while True:  # as if SIGTERM were not heard
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process keeps its parent's id there")
-def test_workers_of_a_killed_command_end_even_if_they_do_not_listen(tmp_path: Path) -> None:
+def test_workers_of_a_killed_command_end_even_if_they_ignore_signals(tmp_path: Path) -> None:
     (tmp_path / "parent.py").write_text(PARENT)
     (tmp_path / "worker.py").write_text(WORKER)
     names = [str(tmp_path / name) for name in ("parent.py", "worker.py")]

@@ -80,7 +80,7 @@ def test_points_change_a_mask_only_in_the_part_that_they_contradict() -> None:
     assert shrunk[:, 80:].sum() < 0.05 * right.sum()
 
 
-def test_points_that_agree_with_a_mask_leave_it_as_it_is() -> None:
+def test_points_that_agree_with_a_mask_leave_it_unchanged() -> None:
     image, left, _ = picture()
     points = [(40, 60, True), (120, 60, False)]
     assert np.array_equal(build_prompter("grabcut").segment(image, points=points, mask=left), left)
@@ -99,7 +99,7 @@ def test_equal_prompts_give_equal_masks() -> None:
     assert all(np.array_equal(mask, masks[0]) for mask in masks)
 
 
-def test_a_large_frame_costs_what_a_crop_of_it_costs(record_property: Callable[[str, object], None]) -> None:
+def test_a_large_frame_takes_as_long_as_a_crop_of_it(record_property: Callable[[str, object], None]) -> None:
     image, left, _ = picture(2160, 3840)
     start = time.perf_counter()
     found = build_prompter("grabcut").segment(image, box=box_of(left))

@@ -38,7 +38,7 @@ def test_bad_prompts_are_errors(prompt: dict[str, Any], message: str) -> None:
         check_prompt(IMAGE, **prompt)
 
 
-def test_a_frame_of_another_type_is_an_error() -> None:
+def test_a_frame_of_a_different_type_is_an_error() -> None:
     with pytest.raises(ValueError, match="uint8"):
         check_prompt(IMAGE.astype(np.float32), points=[(1, 1, True)])
 
@@ -52,14 +52,14 @@ def test_an_empty_mask_is_none() -> None:
     assert prompt.mask is None
 
 
-def test_prompters_are_listed_and_unknown_ones_get_near_names() -> None:
+def test_prompters_are_listed_and_unknown_ones_suggest_similar_names() -> None:
     assert PROMPTERS.names() == ["grabcut", "sam", "sam2"]
     with pytest.raises(ValueError, match="did you mean grabcut"):
         build_prompter("grab_cut")
 
 
 @pytest.mark.parametrize("text", ["grabcut:pixels", "grabcut:size=3", "grabcut:pixels=abc", "sam:weights=3"])
-def test_options_that_a_prompter_lacks_are_errors(text: str) -> None:
+def test_unknown_options_of_a_prompter_are_errors(text: str) -> None:
     with pytest.raises(ValueError, match=f"prompter '{text}': "):
         build_prompter(text)
 
@@ -99,7 +99,7 @@ def test_plugins_may_register_any_callable(
         (None, "NoneType"),
     ],
 )
-def test_what_a_prompter_of_a_plugin_returns_is_checked(result: Any, found: str) -> None:
+def test_results_of_a_plugin_prompter_are_checked(result: Any, found: str) -> None:
     class Other:
         def segment(self, *_: object, **__: object) -> Any:
             return result

@@ -143,7 +143,7 @@ def test_weights_of_another_network_are_an_error(weights: tuple[str, Path], tmp_
 
 
 @pytest.mark.parametrize("name", ["sam", "sam2"])
-def test_weights_that_are_not_there_are_an_error_of_one_line(name: str, tmp_path: Path) -> None:
+def test_missing_weights_are_a_one_line_error(name: str, tmp_path: Path) -> None:
     for place in (tmp_path, "nobody/nothing"):
         with pytest.raises(FileNotFoundError, match=r"give weights=FOLDER") as error:
             build_prompter(f"{name}:weights={place}")

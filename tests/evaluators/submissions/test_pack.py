@@ -356,7 +356,7 @@ def test_result_name() -> None:
     assert name == "d_s_e_g_ckpt_unknown_ema_flip_ms_1dot0_1dot3"
 
 
-def test_descriptions_hold_no_address() -> None:
+def test_descriptions_contain_no_memory_address() -> None:
     assert not any("http" in get_dataset_config(name).to_json() for name in list_datasets())
 
 
