@@ -73,7 +73,7 @@ def _become(words: list[str], cwd: str, env: dict[str, str], texts: list[Path]) 
         elif kind == "-c":
             exec(compile(name, "<string>", "exec"), {"__name__": "__main__"})
         else:
-            runpy.run_path(name, run_name="__main__")
+            runpy.run_path(str(Path(name).absolute()), run_name="__main__")  # processes that it spawns run it again
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves them out
         sys.stdout.flush()

@@ -106,7 +106,7 @@ def test_an_error_of_all_processes_is_one_line(data, tmp_path) -> None:
     assert done.stderr == "error: a batch of 3 clips can't be divided among 2 processes\n"
 
 
-def test_weights_that_can_t_be_written_are_one_line_of_all_processes(data, tmp_path) -> None:
+def test_unwritable_weights_are_one_line_of_all_processes(data, tmp_path) -> None:
     (tmp_path / "out" / "default_AOTT" / "PRE" / "ema.safetensors").mkdir(parents=True)
     command = [sys.executable, ROOT / "tools" / "train.py", "--device", "cpu", "--gpu_num", "2", "--data_path", data]
     command += ["--output_path", tmp_path / "out", *SMALL]
@@ -124,7 +124,7 @@ def test_one_folder_has_one_training(data, tmp_path, monkeypatch, capsys) -> Non
     assert not (out / "default_AOTT" / "PRE" / "checkpoints").exists()
 
 
-def test_a_run_goes_on_with_its_own_start_or_without(data, tmp_path, monkeypatch, capsys) -> None:
+def test_a_run_resumes_with_or_without_its_initial_weights(data, tmp_path, monkeypatch, capsys) -> None:
     files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
     for path in files:
         save_weights(build_model("aott", device="cpu", top_k=20), path)
@@ -150,7 +150,7 @@ def test_validation_keeps_the_best(data, tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.thorough
-def test_a_validation_that_fails_is_told_at_the_end(data, tmp_path, monkeypatch, capsys, caplog) -> None:
+def test_a_validation_that_fails_is_reported_at_the_end(data, tmp_path, monkeypatch, capsys, caplog) -> None:
     mask = data / "DAVIS" / "Annotations" / "480p" / "b" / "00003.png"
     whole = mask.read_bytes()
     mask.write_bytes(whole[:50])
@@ -160,7 +160,9 @@ def test_a_validation_that_fails_is_told_at_the_end(data, tmp_path, monkeypatch,
     assert "validation failed at step 1, 2; run the command again to score the last one" in caplog.messages
     assert (tmp_path / "out" / "default_AOTT" / "PRE" / "ema.safetensors").exists()
     mask.write_bytes(whole)
-    assert call(monkeypatch, *arguments) == 0
+    caplog.clear()
+    assert call(monkeypatch, *arguments) == 1
+    assert "validation failed at step 1" in caplog.messages  # its weights are gone
     assert (tmp_path / "out" / "default_AOTT" / "PRE" / "best.safetensors").exists()
 
 

@@ -52,7 +52,7 @@ PROTOTYPES = {"enable_long_term": True, "max_mid_term_frames": 3, "min_mid_term_
         ],
     ),
 )
-def test_videos_of_several_kinds_together_give_what_each_gives_alone(
+def test_a_batch_of_different_videos_gives_what_each_gives_alone(
     name: str, fields: dict, options: dict, frames
 ) -> None:
     torch.manual_seed(0)
@@ -72,7 +72,9 @@ def test_videos_of_several_kinds_together_give_what_each_gives_alone(
             # of nearly equal similarities another one may be among the 30 that XMem reads
             assert gap.max() < (2e-3 if name == "xmem" else 2e-4)
             assert ids.dtype == expected_ids.dtype
-            assert (ids != expected_ids).mean() < 0.01
+            most = expected.sort(dim=0, descending=True).values[:2]
+            decided = most[0] - most[-1] > 2 * gap.max()
+            assert (ids == expected_ids)[decided.numpy()].all()
             assert probs.shape == expected.shape
     for one, other in zip(alone, segmenters, strict=True):
         assert one.object_ids == other.object_ids
@@ -118,7 +120,7 @@ def test_settings_and_outputs_are_those_of_the_first(frames) -> None:
     assert second.object_ids == [2]
 
 
-def test_what_cannot_go_together_is_refused_and_leaves_no_trace(frames) -> None:
+def test_incompatible_videos_are_refused_and_leave_no_trace(frames) -> None:
     torch.manual_seed(0)
     model = build_model("aott", device="cpu")
     first = VideoSegmenter(model)

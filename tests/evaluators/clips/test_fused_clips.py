@@ -106,18 +106,18 @@ def test_an_object_of_a_later_mask_is_also_in_the_frames_of_masks_without_it(
 
 
 @pytest.mark.thorough
-def test_with_cuts_each_direction_knows_its_own_mask_only(
+def test_with_cuts_each_direction_knows_only_its_own_mask(
     segmenter: VideoSegmenter, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
     monkeypatch.setattr(backward, "look_ahead", lambda segmenter, *_, **__: looked.append(len(segmenter.object_ids)))
     run(segmenter, clip, tmp_path / "without", fuse=True)
     assert looked == [2, 2]  # once in each direction
-    run(VideoSegmenter(segmenter.model, cuts=(LAST - 1,)), clip, tmp_path / "with", fuse=True)
+    run(VideoSegmenter(segmenter.model, cuts="auto"), clip, tmp_path / "with", fuse=True)
     assert looked == [2, 2]
 
 
-def test_a_mask_of_other_objects_is_not_looked_at_ahead(segmenter: VideoSegmenter) -> None:
+def test_a_mask_of_other_objects_is_not_memorized_ahead(segmenter: VideoSegmenter) -> None:
     first, last = moving_frames(2)
     ids = segmenter.step(first, squares(3, 7))
     assert not look_ahead(segmenter, first, ids, (last, squares(3)), complete=False)
@@ -130,7 +130,7 @@ def test_a_mask_of_other_objects_is_not_looked_at_ahead(segmenter: VideoSegmente
 
 
 @pytest.mark.thorough
-def test_a_run_that_was_broken_off_is_resumed_with_both_masks_in_memory(
+def test_an_interrupted_run_is_resumed_with_both_masks_in_memory(
     segmenter: VideoSegmenter, clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(segmenter, clip, tmp_path / "whole", fuse=True)
@@ -149,7 +149,9 @@ def test_a_run_that_was_broken_off_is_resumed_with_both_masks_in_memory(
     assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
-def test_results_of_other_directions_are_not_resumed(segmenter: VideoSegmenter, clip: str, tmp_path: Path) -> None:
+def test_results_of_a_run_with_other_directions_are_not_resumed(
+    segmenter: VideoSegmenter, clip: str, tmp_path: Path
+) -> None:
     run(segmenter, clip, tmp_path / "out", fuse=True)
     with pytest.raises(ValueError, match="differ from this run in settings"):
         run(segmenter, clip, tmp_path / "out", resume=True)

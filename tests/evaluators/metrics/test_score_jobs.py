@@ -75,20 +75,22 @@ def test_at_least_one_process() -> None:
 
 @pytest.mark.parametrize("method", mark_thorough(["fork", "spawn"], ["spawn"]))
 def test_workers_of_a_killed_process_end(tmp_path: Path, method: str) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(f"""
+    (tmp_path / "waiting.py").write_text("""
 import os, pathlib, time
-from voskit.evaluators.metrics.frames import jobs
 
 def note_and_wait(folder):
     pathlib.Path(folder, str(os.getpid())).touch()
     time.sleep(60)
-
-if __name__ == "__main__":
-    jobs._start_method = lambda: {method!r}
-    jobs.run_jobs(note_and_wait, [({str(tmp_path)!r},)] * 2, num_workers=2)
 """)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    program = tmp_path / "program.py"
+    program.write_text(f"""
+from voskit.evaluators.metrics.frames import jobs
+from waiting import note_and_wait
+
+jobs._start_method = lambda: {method!r}
+jobs.run_jobs(note_and_wait, [({str(tmp_path)!r},)] * 2, num_workers=2)
+""")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))}
     killed = subprocess.Popen([sys.executable, program], env=environment, stdout=subprocess.PIPE)
     end = time.monotonic() + 60
     while len(list(tmp_path.glob("[0-9]*"))) < 2:
