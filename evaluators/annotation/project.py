@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 STATE = ".project"
 """Folder of the project's list and token, in the folder of the results."""
+_LONGEST_STEM = 200  # bytes; most file systems take 255
 
 
 class OpenClip:
@@ -192,9 +193,11 @@ class Project:
         return clip
 
     def remove(self, clip_id: str) -> None:
-        """Remove a clip from the list and close it; its files are kept."""
+        """Remove a clip from the list and close it; its files are kept. Nothing happens if it was removed before."""
         with self._lock:
-            clip = self._clips.pop(clip_id)
+            clip = self._clips.pop(clip_id, None)
+            if clip is None:
+                return
             self._save()
         if clip.opened is not None:
             clip.opened.close()
@@ -270,7 +273,8 @@ class Project:
         folder = self.folder / "uploads"
         make_folder(folder)
         taken = {path.stem.lower() for path in folder.iterdir()}
-        names = (stem[:80] if number == 1 else f"{stem[:80]}_{number}" for number in range(1, len(taken) + 2))
+        stem = stem[:80].encode()[:_LONGEST_STEM].decode(errors="ignore")
+        names = (stem if number == 1 else f"{stem}_{number}" for number in range(1, len(taken) + 2))
         return folder / f"{next(name for name in names if name.lower() not in taken)}{suffix.lower()}"
 
     def close(self) -> None:

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from voskit.evaluators.annotation.jobs import Job
 from voskit.evaluators.annotation.project import OpenClip, ProjectClip
 from voskit.evaluators.annotation.security import Access, Guard, TooLargeError
 from voskit.evaluators.annotation.session import BusyError, StaleRevisionError
@@ -41,7 +43,6 @@ _STATUS = (  # HTTP status by exception class; the first match applies
     (TooLargeError, 413),
     (FileNotFoundError, 404),
     (PermissionError, 403),
-    (KeyError, 404),
     (ValueError, 400),
 )
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -104,6 +105,11 @@ class Api:
         project = self.work.project
         if request.headers.get("content-type", "").startswith("multipart/"):
             path = await receive_files(request, "video", lambda name: project.upload_path(name))
+            try:
+                clip = await run_in_threadpool(project.add, path)
+            except (ValueError, OSError):  # it isn't a clip
+                path.unlink(missing_ok=True)
+                raise
         else:
             values = await _json(request)
             if scene := values.get("scene"):
@@ -111,8 +117,8 @@ class Api:
                 if path is None:
                     raise FileNotFoundError(f"no bundled scene is named {scene!r}")
             else:
-                path = await run_in_threadpool(project.within_root, str(values.get("path", "")))
-        clip = await run_in_threadpool(project.add, path)
+                path = await run_in_threadpool(project.within_root, _text(values, "path"))
+            clip = await run_in_threadpool(project.add, path)
         project.open(clip)
         return JSONResponse(clip.summary(), status_code=201)
 
@@ -205,7 +211,7 @@ class Api:
     async def add_object(self, request: Request) -> Response:
         annotation = self._opened(request).annotation
         values = await _json(request)
-        object_id = await run_in_threadpool(annotation.add_object, str(values.get("name", "")))
+        object_id = await run_in_threadpool(annotation.add_object, _text(values, "name", ""))
         return JSONResponse({"id": object_id}, status_code=201)
 
     async def change_object(self, request: Request) -> Response:
@@ -233,7 +239,7 @@ class Api:
         try:
             points = [(float(x), float(y), bool(positive)) for x, y, positive in values.get("points") or []]
             box = None if values.get("box") is None else tuple(float(value) for value in values["box"])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError("points are [x, y, 0 or 1], a box is [x0, y0, x1, y1]") from None
         prompter = str(values.get("prompter") or "grabcut")
 
@@ -277,7 +283,7 @@ class Api:
         kind = values.get("kind")
         if kind == "propagate":
             objects = values.get("objects")
-            if objects is not None and not all(type(one) is int for one in objects):
+            if objects is not None and not (isinstance(objects, list) and all(type(one) is int for one in objects)):
                 raise ValueError("objects must be a list of ids, or null for all")
             first, last, fuse = _integer(values, "first"), _integer(values, "last"), bool(values.get("fuse"))
             job = await run_in_threadpool(self.work.propagate, clip, first, last, objects, fuse)
@@ -293,14 +299,14 @@ class Api:
         return JSONResponse(job.to_json(), status_code=201)
 
     async def stop_job(self, request: Request) -> Response:
-        self.work.jobs.stop(request.path_params["job"])
+        self.work.jobs.stop(self._job(request).id)
         return Response(status_code=204)
 
     async def job_file(self, request: Request) -> Response:
-        job = self.work.jobs[request.path_params["job"]]
+        job = self._job(request)
         if job.file is None or job.state != "done" or not job.file.exists():
             raise FileNotFoundError("this job has no file")
-        name = f"{self.work.project[job.clip].name}_{job.file.name}" if job.kind == "overlay" else job.file.name
+        name = f"{self._clip_of(job.clip).name}_{job.file.name}" if job.kind == "overlay" else job.file.name
         return FileResponse(job.file, filename=name, headers={"Cache-Control": "no-store"})
 
     async def events(self, request: Request) -> Response:
@@ -311,10 +317,19 @@ class Api:
     # requests --------------------------------------------------------------------------------------------------------
 
     def _clip(self, request: Request) -> ProjectClip:
+        return self._clip_of(request.path_params["clip"])
+
+    def _clip_of(self, clip_id: str) -> ProjectClip:
         try:
-            return self.work.project[request.path_params["clip"]]
+            return self.work.project[clip_id]
         except KeyError:
-            raise FileNotFoundError("there is no such clip") from None
+            raise FileNotFoundError("there is no such clip: reload the page") from None
+
+    def _job(self, request: Request) -> Job:
+        try:
+            return self.work.jobs[request.path_params["job"]]
+        except KeyError:
+            raise FileNotFoundError("there is no such job: reload the page") from None
 
     def _opened(self, request: Request) -> OpenClip:
         clip = self._clip(request)
@@ -338,7 +353,7 @@ def build_app(workspace: Workspace, access: Access) -> Starlette:
         middleware=[Middleware(Guard, access=access)],
         exception_handlers={
             Exception: _failed,
-            **dict.fromkeys((ValueError, OSError, KeyError, ClientDisconnect), _failed),
+            **dict.fromkeys((ValueError, OSError, ClientDisconnect, HTTPException), _failed),
         },
     )
 
@@ -351,11 +366,15 @@ async def _failed(request: Request, error: Exception) -> Response:
     """Return an error as a one-sentence response; log errors that the user didn't cause."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return _error(507, f"the disk is full, nothing was saved: {error.filename or error.strerror}")
+    if isinstance(error, HTTPException):  # of the web framework: an unknown address or a wrong method
+        response = _error(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+        response.headers.update(error.headers or {})
+        return response
     if isinstance(error, ClientDisconnect):  # nobody reads the response
         return Response(status_code=400)
     for kind, status in _STATUS:
         if isinstance(error, kind):
-            return _error(status, "there is none" if isinstance(error, KeyError) else str(error))
+            return _error(status, str(error))
     if isinstance(error, OSError):  # others are logged by the server
         logger.error("%s %s: %s", request.method, request.url.path, error)
     return _error(500, str(error) or type(error).__name__)
@@ -390,6 +409,13 @@ def _integer(values: Mapping[str, Any], name: str) -> int:
     value = values.get(name)
     if type(value) is not int:
         raise ValueError(f"{name} must be an integer")
+    return value
+
+
+def _text(values: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    value = values.get(name, default)
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text")
     return value
 
 

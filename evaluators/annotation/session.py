@@ -315,7 +315,7 @@ class Annotation:
         self._tell([])
         return object_id
 
-    def change_object(self, object_id: int, **values: Any) -> None:
+    def change_object(self, object_id: int, /, **values: Any) -> None:
         """Set an object's ``name``, ``color``, ``visible`` or ``locked``; the latter two can't be undone.
 
         Raises:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import lzma
 import os
 import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from voskit.dataloaders.masks.files import read_mask_with_names
@@ -24,9 +26,11 @@ from voskit.dataloaders.masks.frame_masks import FrameMasks, masks_for
 from voskit.dataloaders.video.source import Frame
 from voskit.evaluators.annotation.project import OpenClip
 from voskit.evaluators.annotation.storage import PRIVATE
+from voskit.evaluators.annotation.storage.objects import MAX_NAME
 
 _MAX_FILES = 100_000
 _MAX_UNPACKED = 4 * 2**30  # bytes of the files in a zip
+_DAMAGED = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 
 
 async def receive_files(request: Request, field: str, target: Callable[[str], Path]) -> Path:
@@ -78,8 +82,8 @@ async def import_masks(request: Request, opened: OpenClip) -> dict[str, Any]:
 async def _form(request: Request, stack: contextlib.AsyncExitStack) -> Any:
     try:
         form = await request.form(max_files=_MAX_FILES, max_fields=100)
-    except MultiPartException as error:
-        raise ValueError(f"the body is not a multipart form: {error.message}") from None
+    except HTTPException as error:
+        raise ValueError(f"the body is not a multipart form: {error.detail}") from None
     stack.push_async_callback(form.close)
     return form
 
@@ -116,7 +120,7 @@ def _import(files: list[UploadFile], folder: Path, opened: OpenClip, number: int
     known = opened.annotation.object_names
     for object_id, name in names.items():
         if object_id not in known:
-            opened.annotation.change_object(object_id, name=name[:200])
+            opened.annotation.change_object(object_id, name=name[:MAX_NAME])
     return {"frames": frames, "objects": sorted(opened.annotation.objects)}
 
 
@@ -171,7 +175,13 @@ def _unpack(path: Path) -> None:
                 target.parent.mkdir(exist_ok=True)
                 with archive.open(member) as source, target.open("xb") as out:
                     shutil.copyfileobj(source, out, 2**20)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
+    except FileExistsError as error:
+        raise ValueError(f"{path.name}: two files or folders are named {Path(error.filename).name}") from None
+    except _DAMAGED:
+        raise ValueError(f"{path.name} is not a readable zip file") from None
+    except OSError as error:
+        if error.errno is not None:  # bz2 raises OSError without a number for damaged data
+            raise
         raise ValueError(f"{path.name} is not a readable zip file") from None
     path.unlink()
 

@@ -91,7 +91,7 @@ class ObjectTable:
         """Return the RGB colors, 0 to 255, of objects whose color the user chose."""
         return {i: tuple(bytes.fromhex(one.color[1:])) for i, one in self._objects.items()}  # type: ignore[misc]
 
-    def change(self, object_id: int, **values: Any) -> None:
+    def change(self, object_id: int, /, **values: Any) -> None:
         """Set fields of an object, and save the table.
 
         Raises:

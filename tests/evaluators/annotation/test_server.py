@@ -402,6 +402,89 @@ def test_bodies_that_are_not_json_objects_are_refused(page: Page, body: bytes) -
         assert page.client.request(method, f"{page.clip}{path}", content=body).status_code in (400, 413)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "values", "error"),
+    [
+        ("PUT", "/objects/1", {"object_id": 3}, "an object has no 'object_id'"),
+        ("PUT", "/objects/1", {"self": 3}, "an object has no 'self'"),
+        ("POST", "/objects", {"name": None}, "name must be text"),
+        ("POST", "/prompt", {"frame": 0, "object": 1, "points": [[10**400, 1, 1]]}, "points are [x, y, 0 or 1]"),
+        ("POST", "/prompt", {"frame": 0, "object": 1, "box": [0, 0, 10**400, 1]}, "points are [x, y, 0 or 1]"),
+        ("POST", "/jobs", {"kind": "propagate", "first": 0, "last": 2, "objects": 5}, "objects must be a list of ids"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused(page: Page, method: str, path: str, values: dict, error: str) -> None:
+    page.paint(0, mask_of(1))
+    answer = page.client.request(method, f"{page.clip}{path}", json=values)
+    assert (answer.status_code, answer.json()["error"][: len(error)]) == (400, error)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error"),
+    [
+        ("PATCH", "/api/project", 405, "PATCH /api/project: Method Not Allowed"),
+        ("GET", "/api/nothing", 404, "GET /api/nothing: Not Found"),
+        ("DELETE", "/api/jobs/5", 404, "there is no such job: reload the page"),
+        ("GET", "/api/jobs/5/file", 404, "there is no such job: reload the page"),
+    ],
+)
+def test_an_error_of_any_address_is_json(client: TestClient, method: str, path: str, status: int, error: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()) == (status, {"error": error})
+
+
+def test_the_result_of_a_removed_clip_is_not_found(page: Page) -> None:
+    page.paint(0, mask_of(1))
+    job = page.job(kind="overlay")["id"]
+    for _ in range(2):  # of two pages, the second has found the clip before the first removed it
+        page.client.app.state.workspace.project.remove(page.clip.rpartition("/")[2])  # type: ignore[attr-defined]
+    answer = page.client.get(f"/api/jobs/{job}/file")
+    assert (answer.status_code, answer.json()) == (404, {"error": "there is no such clip: reload the page"})
+
+
+@pytest.mark.parametrize("path", ["/api/clips", "/import"])
+def test_a_damaged_form_is_refused(page: Page, path: str) -> None:
+    address = path if path.startswith("/api") else f"{page.clip}{path}"
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
+        answer = page.client.post(address, content=b"garbage", headers={"Content-Type": kind})
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith("the body is not a multipart form: ")
+
+
+@pytest.mark.parametrize("names", [("a/00000.png", "b/a/00000.png"), ("a", "a/00000.png"), ("masks.zip", "x.png")])
+def test_a_zip_with_a_name_twice_is_refused(page: Page, names: tuple[str, str]) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in names:
+            archive.writestr(name, png(mask_of(1)))
+    answer = page.client.post(f"{page.clip}/import", files={"masks": ("masks.zip", packed.getvalue())})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("masks.zip: two files or folders are named ")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_refused(page: Page, method: int) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("00000.png", bytes(range(256)) * 40)
+    data = bytearray(packed.getvalue())
+    data[50:70] = b"\xff" * 20
+    answer = page.client.post(f"{page.clip}/import", files={"masks": ("masks.zip", bytes(data))})
+    assert (answer.status_code, answer.json()) == (400, {"error": "masks.zip is not a readable zip file"})
+
+
+def test_an_upload_that_is_not_a_clip_is_removed(client: TestClient, tmp_path: Path) -> None:
+    assert client.post("/api/clips", files={"video": ("film.mp4", b"")}).status_code == 400
+    assert list((tmp_path / "out" / "uploads").iterdir()) == []
+
+
+def test_a_long_name_of_an_upload_is_cut(client: TestClient, tmp_path: Path) -> None:
+    name = "\U00020000" * 80  # 320 bytes
+    for suffix in ("", "_2"):
+        assert client.post("/api/clips", files={"video": (f"{name}.mp4", b"no video")}).status_code == 201
+        assert (tmp_path / "out" / "uploads" / f"{name[:50]}{suffix}.mp4").exists()
+
+
 def test_scene_cuts_are_found_in_the_background_and_kept(client: TestClient, tmp_path: Path) -> None:
     folder = tmp_path / "videos" / "two shots"
     folder.mkdir()
