@@ -125,12 +125,13 @@ def check_equal(model: Any, own: OnnxReferringSegmenter, frames: list[np.ndarray
     masks = list(own.segment(iter(frames), PROMPTS))
     expected_masks = list(theirs.segment(iter(frames), PROMPTS))
     assert len(masks) == len(frames) and masks[0].dtype == np.uint8
-    assert {int(i) for i in np.unique(masks)} != {0}
     assert np.mean([(a == b).mean() for a, b in zip(masks, expected_masks, strict=True)]) > 0.999
 
 
 def test_predicts_what_pytorch_does(short: Any, segmenter: OnnxReferringSegmenter) -> None:
-    check_equal(short, segmenter, moving_frames(5))
+    frames = moving_frames(5)
+    check_equal(short, segmenter, frames)
+    assert any(mask.any() for mask in segmenter.segment(iter(frames), PROMPTS))
 
 
 def test_the_export_form_computes_the_same(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
