@@ -191,8 +191,8 @@ def load_json(path: Path) -> Any:
         raise ValueError(f"{path}: not a JSON file ({error})") from None
 
 
-def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    """Read the rows of a CSV file with a header, separated by commas, semicolons or tabs.
+def read_csv(path: Path, columns: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """Read a CSV file with a header, separated by commas, semicolons or tabs: the number of each line, and its values.
 
     Args:
         path: the file.
@@ -224,5 +224,5 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
                 f"{path}: line {rows.line_num} has {len(row)} columns, but the first line has {len(names)}: "
                 "put values that contain the separator in quotation marks"
             )
-        table.append(dict(zip(names, row, strict=False)))
+        table.append((rows.line_num, dict(zip(names, row, strict=False))))
     return table

@@ -129,4 +129,4 @@ def _read_sentences(path: Path) -> dict[tuple[str, str], str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such sentence file")
     rows = read_csv(path, ("video_id", "query"))
-    return {(row["video_id"], row.get("instance_id", "").strip()): row["query"] for row in rows}
+    return {(row["video_id"], row.get("instance_id", "").strip()): row["query"] for _, row in rows}

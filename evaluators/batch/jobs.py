@@ -50,8 +50,8 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
 
     A list is a CSV file with the columns video, and mask or text, and optionally name; or JSON lines with these fields,
     where text may be a list. Several text prompts of a CSV row are separated by ``|``. Relative paths begin at the
-    list's folder. The name of the results is the video's by default, without the extension of a video
-    file.
+    list's folder, and ``~`` is the home folder. The name of the results is the video's by default, without the
+    extension of a video file.
 
     Args:
         source: path or URL of a list (.csv, .jsonl), or a folder of videos or scenes.
@@ -59,7 +59,7 @@ def read_jobs(source: str, masks: Path | None = None) -> list[BatchJob]:
 
     Raises:
         FileNotFoundError: no such list.
-        ValueError: a row is incomplete or invalid, or two have the same name; the message names the row.
+        ValueError: a row is incomplete or invalid, or two have the same name; the message names the line.
     """
     if not is_remote(source) and Path(source).is_dir():
         clips = find_clips([source], [] if masks is None else [masks])
@@ -100,10 +100,10 @@ def find_problems(jobs: Sequence[BatchJob], output: OutputStore) -> dict[str, st
 
 def _csv_rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     rows: list[tuple[str, Mapping[str, Any]]] = []
-    for number, row in enumerate(read_csv(path, ["video"]), 1):
+    for number, row in read_csv(path, ["video"]):
         texts = [text.strip() for text in row.get("text", "").split("|") if text.strip()]
         given = {name: value.strip() for name, value in row.items() if value.strip()}
-        rows.append((f"row {number}", {**given, **({"text": texts} if texts else {})}))
+        rows.append((f"line {number}", {**given, **({"text": texts} if texts else {})}))
     return rows
 
 
@@ -114,7 +114,7 @@ def _json_lines(path: Path, source: str) -> list[tuple[str, Mapping[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{source}, line {number}: not JSON ({error})") from None
         if not isinstance(row, dict):
             raise ValueError(f"{source}, line {number}: expected an object with the fields {', '.join(FIELDS)}")
@@ -132,6 +132,8 @@ def _job_of_row(row: Mapping[str, Any], place: str, parent: str) -> BatchJob:
     for name, value in (*values.items(), *(("text", one) for one in texts)):
         if not isinstance(value, str):
             raise ValueError(f"{place}: {name} must be text, not {value!r}")
+    if not all(one.strip() for one in texts):
+        raise ValueError(f"{place}: a text prompt is empty")
     if "video" not in values:
         raise ValueError(f"{place}: the video is missing")
     if ("mask" in values) == bool(texts):
@@ -145,6 +147,8 @@ def _absolute(path: str, parent: str) -> str:
     """Return a path of a list as an absolute path, in the Unicode form of the file; URLs stay as they are."""
     if is_remote(path) or "://" in path:
         return path
+    if path.startswith("~/"):
+        path = str(Path(path).expanduser())
     place = path if Path(path).is_absolute() else f"{parent}/{path}"
     if is_remote(place) or (found := in_existing_form(Path(parent), path)) == Path(place):
         return place

@@ -238,8 +238,8 @@ def test_missing_files_and_folders(tmp_path: Path, reader) -> None:
 )
 def test_csv_files_of_any_spreadsheet_program_are_read(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(data)
-    (row,) = read_csv(tmp_path / "a.csv", ("video", "text"))
-    assert (row["video"], row["text"]) == ("a", "red, big")
+    ((line, row),) = read_csv(tmp_path / "a.csv", ("video", "text"))
+    assert (line, row["video"], row["text"]) == (2, "a", "red, big")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ def test_a_csv_file_names_videos_masks_and_results(tmp_path: Path) -> None:
     ]
 
 
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (job,) = read_jobs(write(tmp_path / "list.csv", "video,mask\n~/a.mp4,~a.png\n"))
+    assert (job.video, job.mask) == (f"{tmp_path}/home/a.mp4", f"{tmp_path}/~a.png")
+
+
 def test_text_prompts_of_a_csv_file_are_separated_by_a_bar(tmp_path: Path) -> None:
     jobs = read_jobs(write(tmp_path / "list.csv", "video;text\na.mp4;a dog | the red car\n"))
     assert jobs == [BatchJob("a", f"{tmp_path}/a.mp4", text=("a dog", "the red car"))]
@@ -105,9 +111,11 @@ def test_paths_may_have_a_different_unicode_form_than_the_files(tmp_path: Path, 
     [
         ("list.csv", "file,mask\na,b\n", "expected columns video"),
         ("list.csv", "video,mask\n", "the list is empty"),
-        ("list.csv", "video,mask,text\na.mp4,a.png,a dog\n", "row 1: give either a mask or text prompts"),
-        ("list.csv", "video,mask\na.mp4,\n", "row 1: give either a mask or text prompts"),
-        ("list.csv", "video,maks\na.mp4,a.png\n", "row 1: unknown field 'maks': did you mean mask?"),
+        ("list.csv", "video,mask,text\na.mp4,a.png,a dog\n", "line 2: give either a mask or text prompts"),
+        ("list.csv", "video,mask\n\na.mp4,\n", "line 3: give either a mask or text prompts"),
+        ("list.jsonl", '{"video": "a", "text": ["a dog", " "]}', "line 1: a text prompt is empty"),
+        ("list.jsonl", "[" * 100_000, "line 1: not JSON"),
+        ("list.csv", "video,maks\na.mp4,a.png\n", "line 2: unknown field 'maks': did you mean mask?"),
         ("list.csv", "video,mask\nx/a.mp4,a.png\ny/A.mp4,b.png\n", "would both be in the folder a: give one of them"),
         ("list.csv", "video,mask,name\na.mp4,a.png,../up\n", "'../up' can't be the name of a folder: set a different"),
         ("list.csv", "video,mask\nclips\\a.mp4,a.png\n", "can't be the name of a folder: write its path with /"),
