@@ -99,7 +99,8 @@ def build_policy(text: str) -> MemoryPolicy:
         raise ValueError(f"memory policy {text!r} needs the field {missing[0]}: {name}:{missing[0]}=NUMBER")
     try:
         policy = build(**arguments)
-        if missing := [part for part in ("max_frames", "due", "place") if not hasattr(policy, part)]:
+        needed = ("max_frames",) if hasattr(policy, "configure") else ("max_frames", "due", "place")
+        if missing := [part for part in needed if not hasattr(policy, part)]:
             raise ValueError(f"{type(policy).__name__} has no {missing[0]}, see docs/extending.md")
         check_counts(max_frames=policy.max_frames)
     except ValueError as error:

@@ -147,5 +147,5 @@ def test_activation_checkpointing_changes_nothing() -> None:
 def test_another_familys_stage_is_refused() -> None:
     network = build_model("jointformer", device="cpu", update_block_depth=1)
     frames, labels = torch.zeros(2, 1, 3, 32, 32), torch.zeros(2, 1, 32, 32)
-    with pytest.raises(ValueError, match="derive from JointFormerStageConfig, not by S3"):
+    with pytest.raises(ValueError, match="derives from JointFormerStageConfig, not S3"):
         propagate_clips(network, frames, labels, [1], stage=get_stage_config("s3"), step=0, permutation_BO=labels[0, 0])

@@ -145,7 +145,7 @@ def test_two_processes_train_on_clips_of_two_frames(tmp_path: Path) -> None:
 def test_another_familys_stage_is_refused() -> None:
     network = build_model("xmem", device="cpu")
     frames, labels = torch.zeros(2, 1, 3, 32, 32), torch.zeros(2, 1, 32, 32)
-    with pytest.raises(ValueError, match="derive from XMemStageConfig, not by PreYtb"):
+    with pytest.raises(ValueError, match="derives from XMemStageConfig, not PreYtb"):
         propagate_clips(
             network, frames, labels, [1], stage=get_stage_config("pre_ytb"), step=0, permutation_BO=torch.zeros(1, 3)
         )
