@@ -27,7 +27,7 @@ from voskit.tools.open_file import open_result
 def run(args: Args) -> int:
     """Segment all clips; return 0 only if all were segmented."""
     args.check()
-    args = args.for_bundled_scenes()
+    args = args.for_bundled_scenes(may_use_amp={"--no-amp", "--no_amp"}.isdisjoint(sys.argv))
     folders, failed = refer(args) if args.task == "referring" else segment(args)
     if args.open and folders:
         open_result(folders[0])

@@ -415,6 +415,20 @@ def test_only_the_bundled_cabinet_is_enlarged_and_without_background(monkeypatch
 
 
 @pytest.mark.parametrize(
+    ("flags", "amp"), [((), "bf16"), (("--amp",), "bf16"), (("--no-amp",), None), (("--no_amp",), None)]
+)
+def test_flags_override_the_precision_of_the_cabinet(monkeypatch, tmp_path, flags, amp) -> None:
+    (tmp_path / "cpuinfo").write_text("vendor_id : AuthenticAMD\nflags : fpu avx512_bf16\n")
+    monkeypatch.setattr(bfloat16, "_CPUINFO", tmp_path / "cpuinfo")
+    seen = []
+    monkeypatch.setattr(scenes, "run_clip", lambda clip, segmenter, *_: seen.append(segmenter.amp))
+    output = ("--output_path", str(tmp_path / "out"))
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--device", "cpu", *CABINET, *output, *flags])
+    assert demo.main() == 0
+    assert seen == [amp]
+
+
+@pytest.mark.parametrize(
     ("processor", "fast"),
     [
         ("vendor_id : GenuineIntel\nflags : fpu avx512_bf16 amx_tile amx_bf16\n", True),

@@ -155,8 +155,12 @@ class ClipArgs(ModelArgs):
         check_number(self.text)
         check_clips([Clip(self.data_path[0], None)], self.output_path, self.fps, self.start, self.end)
 
-    def for_bundled_scenes(self) -> Self:
-        """Return flags with the default scene, and with the settings of the scene ``cabinet``; the user's stay."""
+    def for_bundled_scenes(self, *, may_use_amp: bool = True) -> Self:
+        """Return flags with the default scene, and with the settings of the scene ``cabinet``; the user's stay.
+
+        Args:
+            may_use_amp: set ``amp`` for the scene ``cabinet`` on CPUs that are faster with it.
+        """
         if self.data_path:
             return self
         if self.scene is None and not self.mask:
@@ -170,7 +174,9 @@ class ClipArgs(ModelArgs):
         added = (f"{name}={value}" for name, value in fields.items() if name not in given)
         changes: dict[str, Any] = {"set": (*self.set, *added)}
         if all(value is None for value in (self.ckpt_path, self.short_edge, self.max_resolution)):
-            changes.update(short_edge=780, max_resolution=828, amp=self.amp or self._is_faster_with_amp())
+            changes.update(
+                short_edge=780, max_resolution=828, amp=self.amp or (may_use_amp and self._is_faster_with_amp())
+            )
         return replace(self, **changes)
 
     def checked_clips(self) -> list[Clip]:
