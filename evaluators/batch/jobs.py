@@ -84,6 +84,8 @@ def find_problems(jobs: Sequence[BatchJob], output: OutputStore) -> dict[str, st
     problems = {}
     for job in jobs:
         try:
+            if not all(text.strip() for text in job.text):
+                raise ValueError("a text prompt is empty")
             if not is_remote(job.video):
                 check_source(job.video)
             if job.mask and not is_remote(job.mask) and not Path(job.mask).exists():
@@ -132,8 +134,6 @@ def _job_of_row(row: Mapping[str, Any], place: str, parent: str) -> BatchJob:
     for name, value in (*values.items(), *(("text", one) for one in texts)):
         if not isinstance(value, str):
             raise ValueError(f"{place}: {name} must be text, not {value!r}")
-    if not all(one.strip() for one in texts):
-        raise ValueError(f"{place}: a text prompt is empty")
     if "video" not in values:
         raise ValueError(f"{place}: the video is missing")
     if ("mask" in values) == bool(texts):

@@ -9,7 +9,8 @@ from unicodedata import normalize
 import fsspec
 import pytest
 
-from voskit.evaluators.batch.jobs import BatchJob, read_jobs
+from voskit.evaluators.batch.jobs import BatchJob, find_problems, read_jobs
+from voskit.evaluators.batch.storage import OutputStore
 
 
 def write(path: Path, text: str) -> str:
@@ -43,6 +44,13 @@ def test_json_lines(tmp_path: Path) -> None:
         BatchJob("a", f"{tmp_path}/a", text=("a dog",)),
         BatchJob("cat", "https://host/b.mp4", text=("a cat",)),
     ]
+
+
+def test_a_video_with_an_empty_text_prompt_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    rows = [{"video": "a.mp4", "text": "a dog"}, {"video": "a.mp4", "text": ["a cat", " "], "name": "wordless"}]
+    jobs = read_jobs(write(tmp_path / "list.jsonl", "\n".join(map(json.dumps, rows))))
+    assert find_problems(jobs, OutputStore(str(tmp_path / "out"))) == {"wordless": "a text prompt is empty"}
 
 
 def test_json_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
@@ -113,7 +121,6 @@ def test_paths_may_have_a_different_unicode_form_than_the_files(tmp_path: Path, 
         ("list.csv", "video,mask\n", "the list is empty"),
         ("list.csv", "video,mask,text\na.mp4,a.png,a dog\n", "line 2: give either a mask or text prompts"),
         ("list.csv", "video,mask\n\na.mp4,\n", "line 3: give either a mask or text prompts"),
-        ("list.jsonl", '{"video": "a", "text": ["a dog", " "]}', "line 1: a text prompt is empty"),
         ("list.jsonl", "[" * 100_000, "line 1: not JSON"),
         ("list.csv", "video,maks\na.mp4,a.png\n", "line 2: unknown field 'maks': did you mean mask?"),
         ("list.csv", "video,mask\nx/a.mp4,a.png\ny/A.mp4,b.png\n", "would both be in the folder a: give one of them"),
