@@ -47,7 +47,7 @@ def test_json_lines(tmp_path: Path) -> None:
 
 
 def test_a_video_with_an_empty_text_prompt_is_a_problem_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.mp4").write_bytes(b"a")
     rows = [{"video": "a.mp4", "text": "a dog"}, {"video": "a.mp4", "text": ["a cat", " "], "name": "wordless"}]
     jobs = read_jobs(write(tmp_path / "list.jsonl", "\n".join(map(json.dumps, rows))))
     assert find_problems(jobs, OutputStore(str(tmp_path / "out"))) == {"wordless": "a text prompt is empty"}
