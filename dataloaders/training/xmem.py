@@ -24,7 +24,7 @@ _SPLINE = 0.33
 _ASPECTS = (3 / 4, 4 / 3)
 _CROPS = 10  # attempts to find a crop inside the frame
 STATIC_REPEATS = {"BIG_small": 5, "HRSOD_small": 5}
-"""How often the images of some sets are repeated in an epoch."""
+"""Repetitions per epoch of the images of some sets."""
 
 
 class SkipVideoClips(VideoClips):

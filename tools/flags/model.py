@@ -26,7 +26,7 @@ BUNDLED_WEIGHTS = Path(__file__).resolve().parents[2] / "pretrain_models" / "dea
 MEMORY_FRAMES = 10
 """Default bound of the long-term memory for users' videos, which may have any length."""
 BUNDLED_MEMORY_FRAMES = 16
-"""The same for the bundled weights, which store frames more often."""
+"""Default bound with the bundled weights, which store frames more often."""
 _PROPAGATION_FLAGS = (
     "depth",
     "target_fps",
