@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -32,6 +33,16 @@ def check_frame(frame: Any, what: str = "a frame") -> None:
     if not is_array or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
         found = f"{frame.dtype} of shape {frame.shape}" if is_array else type(frame).__name__
         raise ValueError(f"{what} must be an H x W x 3 uint8 RGB array, got {found}")
+
+
+def check_output_size(output_size: Any) -> None:
+    """Raise ValueError unless ``output_size`` is (height, width) in pixels, or None."""
+    if output_size is not None and not (
+        isinstance(output_size, Sequence)
+        and len(output_size) == 2
+        and all(isinstance(edge, (int, np.integer)) and edge >= 1 for edge in output_size)
+    ):
+        raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
 
 
 def frame_array(frame: Any) -> np.ndarray:

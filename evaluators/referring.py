@@ -16,7 +16,7 @@ from voskit.configs import suggest
 from voskit.configs.models.referformer import ReferFormerConfig
 from voskit.dataloaders.tokenizer import Tokenizer
 from voskit.dataloaders.transforms import input_size, prepare_image
-from voskit.evaluators.frame_checks import ImageLike, frame_array
+from voskit.evaluators.frame_checks import ImageLike, check_output_size, frame_array
 from voskit.networks.inference import AMP_TYPES, compile_network, folded
 from voskit.networks.models.base import Network
 
@@ -124,7 +124,9 @@ class ReferringSegmenter:
         Raises:
             ValueError: no frames, or one of the wrong shape, type or size; no prompts, or an invalid one.
         """
+        _check_list(prompts)
         check_number(prompts)
+        check_output_size(output_size)
         for window in windows(map(frame_array, frames), self.config.window):
             found = self.refer(window, prompts)
             size = window[0].shape[:2] if output_size is None else output_size
@@ -139,8 +141,7 @@ class ReferringSegmenter:
             ValueError: see ``segment``.
         """
         frames = _frame_arrays(frames)
-        if isinstance(prompts, str) or not prompts:
-            raise ValueError("prompts must be a list of one or more strings")
+        _check_list(prompts)
         tokens = [self.tokenizer([prompt]) for prompt in prompts]
         device = self.device
         size = input_size(*frames[0].shape[:2], **self.config.input_rule())
@@ -208,6 +209,11 @@ class ReferringSegmenter:
 
     def _precision(self, device: torch.device) -> AbstractContextManager:
         return torch.autocast(device.type, AMP_TYPES[self.amp]) if self.amp else nullcontext()
+
+
+def _check_list(prompts: Any) -> None:
+    if isinstance(prompts, str) or not prompts:
+        raise ValueError("prompts must be a list of one or more strings")
 
 
 def check_number(prompts: Sequence[str]) -> None:

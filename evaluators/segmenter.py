@@ -19,7 +19,7 @@ from torch import Tensor
 
 from voskit.configs import INFERENCE_FIELDS, PropagationConfig, models_with_depths, suggest
 from voskit.dataloaders.transforms import input_size, prepare_image
-from voskit.evaluators.frame_checks import ImageLike, check_mask, frame_array
+from voskit.evaluators.frame_checks import ImageLike, check_mask, check_output_size, frame_array
 from voskit.evaluators.given_masks import ids_of_mask
 from voskit.networks.engines import (
     DepthChoice,
@@ -563,12 +563,7 @@ class VideoSegmenter:
                 f"the frame has size {frame.shape[0]}x{frame.shape[1]}, earlier frames of the video "
                 f"{self._size[0]}x{self._size[1]}: call reset() before another video"
             )
-        if output_size is not None and not (
-            isinstance(output_size, Sequence)
-            and len(output_size) == 2
-            and all(isinstance(edge, (int, np.integer)) and edge >= 1 for edge in output_size)
-        ):
-            raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
+        check_output_size(output_size)
         if mask is not None:
             check_mask(ids_of_mask(mask, self.object_ids, self._white)[0], frame)
 

@@ -168,7 +168,7 @@ class Guard:
             if path == "/" or path == "/login":
                 await _form(send, _ASKED)
             else:
-                await _answer(send, 403, "the token is missing: open the address that the terminal shows")
+                await _answer(send, 403, "the token is missing or wrong: open the address that the terminal shows")
             return
         await self._limited(scope, receive, send, headers)
 

@@ -156,6 +156,16 @@ class TestErrors:
         with pytest.raises(ValueError, match="prompts must be a list of one or more strings"):
             ReferringSegmenter(small).refer(frames, sentences)
 
+    @pytest.mark.parametrize("sentences", ["a dog " * 50, []])
+    def test_sentences_of_a_video_are_a_list(self, small, frames, sentences) -> None:
+        with pytest.raises(ValueError, match="prompts must be a list of one or more strings"):
+            next(ReferringSegmenter(small).segment(frames, sentences))
+
+    @pytest.mark.parametrize("size", [(0, 5), (20.5, 30), 20, (20, 30, 3)])
+    def test_impossible_output_sizes_are_refused(self, small, frames, size) -> None:
+        with pytest.raises(ValueError, match=r"output_size must be \(height, width\) in pixels or None, got"):
+            next(ReferringSegmenter(small).segment(frames, ["a dog"], output_size=size))
+
     def test_wrong_frames_are_refused(self, small, frames) -> None:
         segmenter = ReferringSegmenter(small)
         with pytest.raises(ValueError, match=r"a frame of float32 must be in \[0, 1\], not"):

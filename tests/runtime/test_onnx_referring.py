@@ -211,6 +211,11 @@ def test_bad_input_is_an_error(segmenter: OnnxReferringSegmenter, exported: Path
         list(segmenter.segment([], PROMPTS))
     with pytest.raises(ValueError, match="at most 255"):
         list(segmenter.segment(frames, ["a dog"] * 256))
+    with pytest.raises(ValueError, match="prompts must be a list"):
+        next(segmenter.segment(frames, "a dog " * 50))
+    for size in ((0, 5), (20.5, 30), 20):
+        with pytest.raises(ValueError, match=r"output_size must be \(height, width\) in pixels or None, got"):
+            next(segmenter.segment(frames, PROMPTS, output_size=size))  # type: ignore[arg-type]
     for window in (0, 2.5, "3"):
         with pytest.raises(ValueError, match=f"window must be an integer of at least 1, got {window!r}"):
             OnnxReferringSegmenter(exported, window=window)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -14,6 +14,16 @@ VOID = 255
 _CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
 _SMOOTH = 100  # a mask with more values up to 255 may have smooth edges
 _LEVELS = 2  # minimum number of gray values of an edge; a single one may be an object
+
+
+def check_output_size(output_size: Any) -> None:
+    """Raise ValueError unless ``output_size`` is (height, width) in pixels, or None."""
+    if output_size is not None and not (
+        isinstance(output_size, Sequence)
+        and len(output_size) == 2
+        and all(isinstance(edge, (int, np.integer)) and edge >= 1 for edge in output_size)
+    ):
+        raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
 
 
 def rgb_array(frame: Any) -> np.ndarray:

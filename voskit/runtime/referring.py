@@ -13,7 +13,7 @@ import numpy as np
 
 from voskit.runtime.graphs import Graphs, check_count, checked_file, read_manifest
 from voskit.runtime.images import log_distortion, prepare_image
-from voskit.runtime.inputs import rgb_array
+from voskit.runtime.inputs import check_output_size, rgb_array
 from voskit.runtime.prediction import sigmoid
 
 FAMILY = "referformer"
@@ -110,8 +110,10 @@ class OnnxReferringSegmenter:
         Raises:
             ValueError: no frames, or one of the wrong shape, type or size; no prompts, or an invalid one.
         """
+        _check_list(prompts)
         if len(prompts) > 255:
             raise ValueError(f"{len(prompts)} text prompts: at most 255 fit into one map of ids")
+        check_output_size(output_size)
         for window in _windows(map(rgb_array, frames), self._window):
             found = self.refer(window, prompts)
             size = window[0].shape[:2] if output_size is None else output_size
@@ -135,8 +137,7 @@ class OnnxReferringSegmenter:
                 raise ValueError(
                     f"frame {i} of a window has size {frame.shape[0]}x{frame.shape[1]}, the first {shape[0]}x{shape[1]}"
                 )
-        if isinstance(prompts, str) or not len(prompts):
-            raise ValueError("prompts must be a list of one or more texts")
+        _check_list(prompts)
         tokens = [self._tokens(prompt) for prompt in prompts]
         if shape != self._size:
             log_distortion(shape, self.manifest)
@@ -169,6 +170,11 @@ class OnnxReferringSegmenter:
         if tokens.min() < 0 or tokens.max() >= rule["count"]:
             raise ValueError(f"token ids must be 0 to {rule['count'] - 1}, got {tokens.min()} to {tokens.max()}")
         return tokens.astype(np.int64)
+
+
+def _check_list(prompts: Any) -> None:
+    if isinstance(prompts, str) or not len(prompts):
+        raise ValueError("prompts must be a list of one or more texts")
 
 
 def _load_tokenizer(folder: Path, files: dict[str, Any]) -> Any:

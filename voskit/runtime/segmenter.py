@@ -11,7 +11,7 @@ import numpy as np
 from voskit.runtime.aot import AOTEngine
 from voskit.runtime.graphs import Graphs, check_count
 from voskit.runtime.images import log_distortion, prepare_image
-from voskit.runtime.inputs import integers, mask_ids, rgb_array
+from voskit.runtime.inputs import check_output_size, integers, mask_ids, rgb_array
 from voskit.runtime.xmem import XMemEngine
 
 _ENGINES: dict[str, type[AOTEngine] | type[XMemEngine]] = {
@@ -165,12 +165,7 @@ class OnnxSegmenter:
                 f"the frame has size {shape[0]}x{shape[1]}, earlier frames of the video "
                 f"{self._size[0]}x{self._size[1]}: call reset() before another video"
             )
-        if output_size is not None and not (
-            isinstance(output_size, Sequence)
-            and len(output_size) == 2
-            and all(isinstance(edge, (int, np.integer)) and edge >= 1 for edge in output_size)
-        ):
-            raise ValueError(f"output_size must be (height, width) in pixels or None, got {output_size!r}")
+        check_output_size(output_size)
         if mask is None:
             return None
         given, white = mask_ids(mask, shape, self.object_ids, self._white)

@@ -57,7 +57,7 @@ def test_the_token_of_the_address_becomes_a_cookie_that_scripts_and_other_sites_
 def test_without_the_token_nothing_is_shown(headers: dict[str, str]) -> None:
     answer = client().get("/api/x", headers=headers)
     assert answer.status_code == 403
-    assert "the token is missing" in answer.json()["error"]
+    assert "missing or wrong" in answer.json()["error"]
     page = client().get("/", headers=headers)
     assert page.status_code == 403
     assert "Open the address that the terminal shows" in page.text
