@@ -271,7 +271,8 @@ def _train(arguments: Arguments) -> None:
         arguments.set("--set", "epochs=None", "clip_length=1")
     elif isinstance(config, PerObjectConfig):  # whose frames are multiples of 16 pixels
         arguments.set("--set", "crop=64", "clip_length=4")
-    arguments.set("--set_model", *(f"{name}={value}" for name, value in _narrow(model).items()))
+    if narrow := _narrow(model):
+        arguments.set("--set_model", *(f"{name}={value}" for name, value in narrow.items()))
     stage = get_stage_config(name)
     stage = stage.override(**stage.changes_from_text(*arguments.get("--set")))
     _training_data(root, stage.datasets)
