@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ HISTORY = sorted((ROOT / "docs" / "history").glob("*.md"))
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _PROGRAM = re.compile(r"([A-Z_]+=\S* )*((\S*/)?(voskit|python3?|pip|pytest|torchrun|srun)\s|\./\w+\.sh)")
 _STARTERS = ("python", "torchrun", "srun")
+_VARIABLE = re.compile(r"([A-Z_]+)=(\"[^\"]*\"|\S*)")
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
 
 
@@ -53,10 +55,21 @@ def commands(path: Path) -> list[Command]:
     found = []
     for language, block in _BLOCK.findall(text):
         lines = block.replace("\\\n", " ").splitlines() if language in ("bash", "") else []
-        found += [(line, True) for line in lines if language or _PROGRAM.match(line)]
+        found += [(line, True) for line in _with_variables(lines) if language or _PROGRAM.match(line)]
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", _BLOCK.sub("", text))]
     found += [(span, False) for span in spans if _PROGRAM.match(span)]
     return [command for line, in_block in found for command in _split(path.name, line, in_block)]
+
+
+def _with_variables(lines: list[str]) -> Iterator[str]:
+    """Yield the lines with the variables replaced that earlier lines set."""
+    values: dict[str, str] = {}
+    for line in lines:
+        for name, value in values.items():
+            line = line.replace(f"${name}", value)
+        yield line
+        if assigned := _VARIABLE.fullmatch(line.strip()):
+            values[assigned[1]] = assigned[2].strip('"')
 
 
 def _split(page: str, line: str, in_block: bool) -> list[Command]:
