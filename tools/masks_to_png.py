@@ -22,8 +22,6 @@ if __name__ == "__main__":  # python tools/masks_to_png.py
 import logging
 from dataclasses import dataclass
 
-from tqdm import tqdm
-
 from voskit.tools.command import run_tool
 
 logger = logging.getLogger("masks_to_png")
@@ -47,9 +45,10 @@ def run(args: Args) -> int:
     from voskit.dataloaders.datasets.problem import counted
     from voskit.dataloaders.files import check_output_folder
     from voskit.evaluators.clips.mask_writer import write_mask_folders
+    from voskit.evaluators.progress import progress_bar
 
     check_output_folder(args.output, "--output ")
-    videos = tqdm(read_json_masks(args.annotations), unit="video")
+    videos = progress_bar(read_json_masks(args.annotations), unit="video")
     count, existing = write_mask_folders(videos, args.output)
     logger.info("%s: %s written", args.output, counted(count, "video"))
     if existing:

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from pycocotools import mask as coco
 from torch import Tensor
-from tqdm import tqdm
 
 from voskit.dataloaders.datasets.a2d import SentenceImage, SentenceSet
 from voskit.dataloaders.files import atomic_write_text, load_json
@@ -22,6 +21,7 @@ from voskit.evaluators.benchmarks.folder import check_settings
 from voskit.evaluators.metrics import Scores, score
 from voskit.evaluators.metrics.report import write_scores
 from voskit.evaluators.parallel.work_queue import Items
+from voskit.evaluators.progress import progress_bar
 from voskit.evaluators.referring import ReferringSegmenter
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class A2DEvaluation:
         """Segment the images of this process's videos. If a video can't be read, log that and go to the next."""
         videos = list(self.data.images)
         self.parts.mkdir(parents=True, exist_ok=True)
-        with tqdm(total=len(videos), unit="video", disable=not progress) as bar:
+        with progress_bar(total=len(videos), unit="video", shown=progress) as bar:
             for place in queue.items(len(videos)):
                 video = videos[place]
                 if not self._path(video).exists():

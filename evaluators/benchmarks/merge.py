@@ -6,10 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from voskit.dataloaders.masks.files import write_mask
 from voskit.evaluators.benchmarks.score_maps import merged_frames
+from voskit.evaluators.progress import progress_bar
 
 
 def merge_runs(runs: Sequence[Path], output: Path) -> None:
@@ -29,7 +28,7 @@ def merge_runs(runs: Sequence[Path], output: Path) -> None:
     partial = output / ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        for name in tqdm(names, unit="video"):
+        for name in progress_bar(names, unit="video"):
             folder = partial / name
             folder.mkdir(parents=True)
             for frame, ids in merged_frames([run / "Scores" / f"{name}.npz" for run in runs]):

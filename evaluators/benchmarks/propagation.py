@@ -23,6 +23,7 @@ from voskit.evaluators.benchmarks.score_maps import ScoreMaps
 from voskit.evaluators.benchmarks.timing import Stopwatch, VideoTiming
 from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.parallel.work_queue import Items
+from voskit.evaluators.progress import progress_bar
 from voskit.evaluators.segmenter import VideoSegmenter
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class PropagationEvaluation(EvaluationFolder):
         stopwatch = Stopwatch(segmenter.device)
         videos = (order[place] for place in queue.items(len(order)))
         running: list[RunningVideo] = []
-        with tqdm(total=sum(len(v.frame_names) for v in unfinished), unit="frame", disable=not progress) as bar:
+        with progress_bar(total=sum(len(v.frame_names) for v in unfinished), unit="frame", shown=progress) as bar:
             try:
                 while True:
                     while idle and (video := next(videos, None)) is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from voskit.dataloaders.datasets import ANNOTATORS, Dataset, Video
 from voskit.dataloaders.video.prefetch import prefetch
@@ -19,6 +18,7 @@ from voskit.evaluators.benchmarks.timing import Stopwatch, VideoTiming
 from voskit.evaluators.clips.key_frames import KeyFrame, propagate
 from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.parallel.work_queue import Items
+from voskit.evaluators.progress import progress_bar
 from voskit.evaluators.referring import ReferredObject, ReferringSegmenter, windows
 from voskit.evaluators.segmenter import VideoSegmenter
 
@@ -80,7 +80,7 @@ class ReferringEvaluation(EvaluationFolder):
         # Finished videos stay in the list, which must be the same for processes that start at different times.
         order = sorted(self.dataset, key=lambda v: len(v.frame_names) * len(v.expressions), reverse=True)
         total = sum(len(v.frame_names) * len(v.expressions) for v in order if not self.is_finished(v))
-        with tqdm(total=total, unit="mask", disable=not progress) as bar:
+        with progress_bar(total=total, unit="mask", shown=progress) as bar:
             for place in queue.items(len(order)):
                 video = order[place]
                 if self.is_finished(video):

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from voskit.dataloaders.masks.files import read_written_mask
 from voskit.dataloaders.video.prefetch import prefetch
 from voskit.dataloaders.video.source import Frame, FrameSource
 from voskit.evaluators.clips.mask_writer import MaskWriter
 from voskit.evaluators.fusion import Direction, fused_probabilities, look_ahead
+from voskit.evaluators.progress import progress_bar
 from voskit.evaluators.segmenter import VideoSegmenter
 
 
@@ -107,7 +107,7 @@ def backward_pass(
     """
     segmenter.reset()
     try:
-        bar = tqdm(total=last + 1, desc=f"{source.name} backwards", unit="frame", disable=not progress)
+        bar = progress_bar(total=last + 1, desc=f"{source.name} backwards", unit="frame", shown=progress)
         with bar, MaskWriter(scratch) as writer:
             given = [number for number in fuse if _keep(scratch, number, source, masks)]
             with closing(prefetch(source.between(last, 0))) as frames:

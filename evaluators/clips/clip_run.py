@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from voskit.dataloaders.masks.frame_masks import FrameMasks
 from voskit.dataloaders.video.prefetch import prefetch
@@ -23,6 +22,7 @@ from voskit.evaluators.clips.report import ClipReport, ResumeError
 from voskit.evaluators.clips.resuming import ClipCheckpoints
 from voskit.evaluators.exports.base import Export
 from voskit.evaluators.exports.frames import SoftMattes
+from voskit.evaluators.progress import progress_bar
 from voskit.networks.memory_usage import memory_in_use
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ClipRun:
             palette=options.palette,
         )
         self._writer = ClipWriter(folder, report, previews, options.exports, source)
-        self._bar = tqdm(total=total, desc=source.name, unit="frame", disable=not options.progress)
+        self._bar = progress_bar(total=total, desc=source.name, unit="frame", shown=options.progress)
         self._stack = ExitStack()
         self._start = time.perf_counter()
 
