@@ -430,6 +430,13 @@ MASKS: tuple[MaskInput, ...] = (
         "objects 1 to N",
         "2 objects are numbered",
     ),
+    MaskInput(
+        "arrays of N objects in the last axis, .npy",
+        save_array(np.stack([TWO == 1, TWO == 2, TWO == 3], axis=-1)),
+        TWO,
+        "objects 1 to N",
+        "3 objects are numbered",
+    ),
     MaskInput("one array, .npz", save_array(TWO, "m.npz"), TWO, "the value is the id"),
     # --------------------------------------------------------------------------------------------------- folders
     MaskInput(

@@ -156,26 +156,29 @@ def raw_mask_of_image(where: str, image: Image.Image, *, lossy: bool = False) ->
 
 
 def raw_mask_of_array(where: str, array: np.ndarray) -> RawMask:
-    """Return the raw mask of an array: H x W, an image of 3 or 4 channels (uint8), or N x H x W masks of N objects.
+    """Return the raw mask of an array: H x W, an image of 3 or 4 channels (uint8), or masks of N objects.
 
-    Equal masks or channels are one mask.
+    Masks of objects are N x H x W or H x W x N; N is the last axis if that is the shortest. Equal masks or channels are
+    one mask.
     """
     array = np.asarray(array)
-    channels = array.ndim == 3 and array.shape[2] in (1, 3, 4)
-    if channels and array.shape[2] > 1 and array.dtype == np.uint8:
-        return _colors(where, array[..., :3], array[..., 3] if array.shape[2] == 4 else None)
+    shape = array.shape
+    is_image = array.ndim == 3 and shape[2] in (3, 4) and array.dtype != bool
+    if is_image and array.dtype == np.uint8:
+        return _colors(where, array[..., :3], array[..., 3] if shape[2] == 4 else None)
     if array.ndim == 3 and array.size:
-        planes = np.moveaxis(array, 2, 0) if channels else array
-        if (planes == planes[0]).all():
-            array = planes[0]
-    if array.ndim == 3 and not channels and any(np.isin(array, (0, on)).all() for on in (1, 255)):
+        if is_image or shape[2] < min(shape[:2]):
+            array = np.moveaxis(array, 2, 0)
+        if (array == array[0]).all():
+            array = array[0]
+    if array.ndim == 3 and not is_image and any(np.isin(array, (0, on)).all() for on in (1, 255)):
         values = np.zeros(array.shape[1:], np.uint16)
         for number, region in enumerate(array, 1):
             values[region != 0] = number
         note = f"masks of {len(array)} objects are numbered 1 to {len(array)}; later ones win where they overlap"
         return RawMask(values, "ids", notes=(note,))
     if array.ndim != 2 or not array.size:
-        raise ValueError(f"{where}: a mask must be an H x W array of object ids, got shape {array.shape}")
+        raise ValueError(f"{where}: a mask must be an H x W array of object ids, got shape {shape}")
     if array.dtype == bool:
         return RawMask(array.astype(np.uint8) * 255, "bit", _GRAYS)
     if np.issubdtype(array.dtype, np.floating):

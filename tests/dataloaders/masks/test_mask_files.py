@@ -267,7 +267,7 @@ def test_an_array_that_repeats_a_mask_is_one_object(tmp_path: Path, axis: int, o
 
 
 def test_an_array_with_different_channels_is_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "m.npy", np.stack([ids_of(1) == 1, ids_of(1) == 0, ids_of(1) == 1], 2))
+    np.save(tmp_path / "m.npy", np.stack([ids_of(1) == 1, ids_of(1) == 0, ids_of(1) == 1], 2).astype(np.float32))
     with pytest.raises(ValueError, match="must be an H x W array of object ids, got shape"):
         read_mask(tmp_path / "m.npy")
 
