@@ -35,7 +35,7 @@ _OTHER_NAMES = {  # flags of similar programs
     "mask": ("masks", "mask_path", "annotation", "first_mask"),
     "text": ("prompt", "prompts", "expression", "caption"),
     "data_root": ("root", "dataset_root", "data_dir", "d"),
-    "gpu_num": ("gpus", "num_gpus", "ngpu", "nproc"),
+    "gpu_num": ("gpus", "num_gpus", "ngpu", "nproc", "processes", "num_processes"),
     "max_resolution": ("resolution", "size", "imsize", "max_size"),
     "max_memory_frames": ("memory", "mem_frames", "num_memory_frames"),
     "results": ("results_path", "predictions", "pred"),
@@ -76,6 +76,7 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
     types = {field.name: str(field.type) for field in dataclasses.fields(args)}
     known = set(types)
     arguments = [_without_alias(text, _aliases(args)) for text in arguments]
+    _check_names(arguments, known)
     if "data_path" in known and (free := _free_words(arguments, types)):
         words = [arguments[place] for place in free]
         if len(words) > 1 and not types["data_path"].startswith("tuple"):
@@ -86,6 +87,16 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
     given = [_name(text) for text in arguments if text.startswith("--")]
     if twice := next((name for name in given if name in lists and given.count(name) > 1), None):
         raise ValueError(f"--{twice} is given twice: write all its values after one --{twice}")
+    ends = [place for place, text in enumerate(arguments) if _is_flag(text)] + [len(arguments)]
+    for place, end in itertools.pairwise(ends):
+        text = arguments[place]
+        if end == place + 1 and text.startswith("--") and text.lstrip("-").replace("-", "_") in lists:
+            raise ValueError(f"{text} has no value: give at least one, or leave out the flag")
+    return arguments
+
+
+def _check_names(arguments: list[str], known: set[str]) -> None:
+    """Raise an error for a flag that isn't among the known names."""
     for text in arguments:
         name = _name(text)
         if not re.fullmatch(r"--?[A-Za-z][\w-]*", text.partition("=")[0]) or name in known | {"h", "help"}:
@@ -96,12 +107,6 @@ def _read_flags(arguments: list[str], args: type) -> list[str]:
             continue
         hint = f"use --{ours}" if ours else suggest(name, known)
         raise ValueError(f"unknown flag {text.partition('=')[0]}: {hint}")
-    ends = [place for place, text in enumerate(arguments) if _is_flag(text)] + [len(arguments)]
-    for place, end in itertools.pairwise(ends):
-        text = arguments[place]
-        if end == place + 1 and text.startswith("--") and text.lstrip("-").replace("-", "_") in lists:
-            raise ValueError(f"{text} has no value: give at least one, or leave out the flag")
-    return arguments
 
 
 def _aliases(args: type) -> dict[str, str]:

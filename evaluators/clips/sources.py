@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,8 @@ def find_clips(sources: Sequence[str], masks: Sequence[Path] = (), scene: str | 
     if scene is not None:
         raise ValueError(f"--scene {scene}: {' '.join(sources)} isn't a folder of scenes with images/ and masks/")
     if not masks:
-        raise ValueError("--mask is missing: give the mask of the first frame")
+        paint = f"voskit annotate {shlex.quote(sources[0])}"
+        raise ValueError(f"--mask is missing: give the mask of the first frame, or paint it in the browser: {paint}")
     videos = [video for source in sources for video in _videos_of(source)]
     if len(masks) == len(videos) and (len(videos) > 1 or videos == list(sources) or masks[0].is_file()):
         clips = [Clip(video, mask) for video, mask in zip(videos, masks, strict=True)]

@@ -126,3 +126,5 @@ def test_an_empty_argument_is_refused() -> None:
 def test_an_unknown_flag_names_the_one_to_use() -> None:
     with pytest.raises(ValueError, match="unknown flag --video: use --data_path"):
         _read_flags(["--video", "my.mp4"], Flags)
+    with pytest.raises(ValueError, match="unknown flag --nosuch: "):  # not: "2" belongs to no flag
+        _read_flags(["a.mp4", "--nosuch", "2"], Flags)

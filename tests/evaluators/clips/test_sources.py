@@ -87,7 +87,7 @@ def test_a_folder_with_equal_numbers_of_videos_and_images_is_ambiguous(videos: P
 @pytest.mark.parametrize(
     ("sources", "masks", "scene", "message"),
     [
-        (["videos"], [], None, "--mask is missing"),
+        (["my videos"], [], None, "in the browser: voskit annotate 'my videos'"),
         (["videos"], ["masks"], None, "b.mp4: its mask in masks must be a folder b, or b.png: add it"),
         (["videos/a.mkv"], ["masks", "masks"], None, "--mask: 1 videos and 2 masks: give one for each video"),
         (["videos/a.mkv", "videos/b.mp4"], ["masks/a.png"], None, "--mask: 2 videos and 1 masks"),
